@@ -1,0 +1,1 @@
+"""Captions, images, vocabulary, feature cache and batches."""

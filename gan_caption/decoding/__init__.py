@@ -1,0 +1,1 @@
+"""Greedy, sampling, beam search and rollouts, over any generator."""

@@ -1,0 +1,1 @@
+"""Critics of (image, caption) pairs."""

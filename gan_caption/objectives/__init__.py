@@ -1,0 +1,1 @@
+"""What is minimised: likelihood, policy gradient, discriminator losses."""

@@ -1,0 +1,1 @@
+"""Pay for sampled captions."""
