@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from typing import Protocol
 
 import torch
@@ -22,25 +22,25 @@ class ImageFeatures:
     """(B, R, D) float: one vector a region; None where nobody asked for it."""
     regions: Tensor | None = None
     """(B,) long: how many of the R rows are real, where it varies; None: all of them."""
+    rows: Tensor | None = None
+    """(B,) long: the images' row numbers in their split; None where the images belong to no split."""
+    noise: Tensor | None = None
+    """(B, Z) float: the noise vector z of a generator that has one; None stands for z = 0."""
 
     def __len__(self) -> int:
         return self.pooled.shape[0]
 
     def select(self, rows: Tensor) -> ImageFeatures:
         """Return the features of these rows, in this order (a row may come twice)."""
-
-        def pick(tensor: Tensor | None) -> Tensor | None:
-            return None if tensor is None else tensor.index_select(0, rows)
-
-        return ImageFeatures(self.pooled.index_select(0, rows), pick(self.grid), pick(self.regions))
+        return self._map(lambda tensor: tensor.index_select(0, rows))
 
     def detach(self) -> ImageFeatures:
         """Return the same features, cut off from the encoder's graph."""
+        return self._map(Tensor.detach)
 
-        def cut(tensor: Tensor | None) -> Tensor | None:
-            return None if tensor is None else tensor.detach()
-
-        return ImageFeatures(self.pooled.detach(), cut(self.grid), self.regions)
+    def _map(self, change: Callable[[Tensor], Tensor]) -> ImageFeatures:
+        values = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return ImageFeatures(**{name: None if value is None else change(value) for name, value in values})
 
 
 class FeatureSource(Protocol):

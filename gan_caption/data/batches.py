@@ -1,0 +1,79 @@
+"""Batches of images with their captions, in an order that is a pure function of (seed, epoch).
+
+A position in the data is one number, the step: nothing else needs saving to resume.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gan_caption.data.captions import UNK, Captions, captions_from_ids
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B images and K captions of each."""
+
+    rows: list[int]
+    """(B) row numbers of the images in their split."""
+    captions: Captions
+    """B * K captions; `captions.images` counts within this batch."""
+
+
+class CaptionBatches:
+    """Every image once an epoch, with up to K of its captions drawn afresh each epoch."""
+
+    def __init__(
+        self, captions: Sequence[Sequence[Sequence[int]]], *, images: int, captions_per_image: int, seed: int
+    ) -> None:
+        """Hold the encoded captions of a split.
+
+        Args:
+            captions: for every image its captions as token ids; an image without any is left out of the epoch.
+            images: B, images a batch; the last batch of an epoch may be smaller.
+            captions_per_image: K; an image that has fewer gives all it has.
+            seed: of the order.
+        """
+        self.captions = captions
+        self.rows = np.array([row for row, own in enumerate(captions) if own], dtype=np.int64)
+        self.images = images
+        self.captions_per_image = captions_per_image
+        self.seed = seed
+        self._epoch = -1
+        self._order = self.rows
+        self._choices: list[np.ndarray] = []
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        return -(-len(self.rows) // self.images)
+
+    def at(self, step: int) -> Batch:
+        """Return batch number `step`, counted from the start of training."""
+        epoch, index = divmod(step, len(self))
+        self._shuffle(epoch)
+        chosen = slice(index * self.images, (index + 1) * self.images)
+        rows = [int(row) for row in self._order[chosen]]
+        ids, images = [], []
+        for image, (row, choice) in enumerate(zip(rows, self._choices[chosen], strict=True)):
+            ids += [self.captions[row][caption] for caption in choice]
+            images += [image] * len(choice)
+        return Batch(rows, captions_from_ids(ids, images))
+
+    def _shuffle(self, epoch: int) -> None:
+        if epoch == self._epoch:
+            return
+        rng = np.random.default_rng([self.seed, epoch])
+        self._order = rng.permutation(self.rows)
+        self._choices = [rng.permutation(len(self.captions[row]))[: self.captions_per_image] for row in self._order]
+        self._epoch = epoch
+
+
+def without_unknown(captions: Sequence[Sequence[Sequence[int]]]) -> list[list[Sequence[int]]]:
+    """Keep the captions that hold no `<unk>`.
+
+    Generators never write `<unk>`; a discriminator that met it in real captions alone would learn the marker.
+    """
+    return [[caption for caption in own if UNK not in caption] for own in captions]

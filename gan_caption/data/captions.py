@@ -1,0 +1,78 @@
+"""Captions as tensors. Shapes: N captions, T time steps, B images.
+
+Real and generated captions have exactly the same form: words, then `<eos>`, then `<pad>`; `<bos>` is never
+stored. A caption that was cut at the longest allowed length has no `<eos>`, whoever wrote it. A discriminator
+can therefore tell them apart only by what they say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+PAD, BOS, UNK, EOS = 0, 1, 2, 3
+"""Ids of the four special tokens; the words of a vocabulary follow."""
+
+
+@dataclass(frozen=True)
+class Captions:
+    """N captions of B images; the captions of one image are neighbours."""
+
+    tokens: Tensor
+    """(N, T) long: words, `<eos>`, `<pad>`."""
+    lengths: Tensor
+    """(N,) long, 1 to T: the tokens before the padding, `<eos>` counted."""
+    images: Tensor
+    """(N,) long, ascending, 0 to B-1: the row of the image features that each caption belongs to."""
+
+    def __len__(self) -> int:
+        return self.tokens.shape[0]
+
+    @property
+    def mask(self) -> Tensor:
+        """(N, T) bool: True on every token that is not padding."""
+        steps = torch.arange(self.tokens.shape[1], device=self.tokens.device)
+        return steps < self.lengths[:, None]
+
+    @property
+    def inputs(self) -> Tensor:
+        """(N, T) long: `<bos>` and the tokens but the last, what a teacher-forced generator reads."""
+        return torch.nn.functional.pad(self.tokens[:, :-1], (1, 0), value=BOS)
+
+    def select(self, rows: Tensor) -> Captions:
+        """Return the captions of these rows (indices or a mask), still belonging to the same images."""
+        return Captions(self.tokens[rows], self.lengths[rows], self.images[rows])
+
+    def chunks(self, size: int) -> list[Captions]:
+        """Return the captions in order, in parts of at most `size` rows."""
+        parts = zip(self.tokens.split(size), self.lengths.split(size), self.images.split(size), strict=True)
+        return [Captions(*part) for part in parts]
+
+    def to(self, device: torch.device) -> Captions:
+        """Return the captions on another device."""
+        return Captions(self.tokens.to(device), self.lengths.to(device), self.images.to(device))
+
+
+def captions_from_ids(ids: Sequence[Sequence[int]], images: Sequence[int]) -> Captions:
+    """Pad lists of token ids (as `Vocabulary.encode` gives them) to one tensor.
+
+    Args:
+        ids: N lists, none empty.
+        images: N row numbers, ascending.
+    """
+    lengths = torch.tensor([len(caption) for caption in ids], dtype=torch.long)
+    tokens = torch.full((len(ids), int(lengths.max())), PAD, dtype=torch.long)
+    for row, caption in enumerate(ids):
+        tokens[row, : len(caption)] = torch.tensor(caption, dtype=torch.long)
+    return Captions(tokens, lengths, torch.tensor(images, dtype=torch.long))
+
+
+def captions_from_tokens(tokens: Tensor, images: Tensor) -> Captions:
+    """Give sampled tokens (N, T) their lengths: up to the first `<eos>`, or T; what follows becomes `<pad>`."""
+    ended = (tokens == EOS).long().cumsum(1) - (tokens == EOS).long() > 0
+    lengths = (~ended).sum(1)
+    longest = int(lengths.max())
+    return Captions(tokens.masked_fill(ended, PAD)[:, :longest], lengths, images)

@@ -1,0 +1,95 @@
+"""Monte Carlo completions of every prefix of sampled captions.
+
+Shapes: N captions, T steps, n rollouts a prefix, M unfinished prefixes, L longest allowed caption.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from gan_caption.data.captions import PAD, Captions, captions_from_tokens
+from gan_caption.data.features import ImageFeatures
+from gan_caption.decoding.sampling import continue_captions
+from gan_caption.generators.base import DecoderState, Generator
+
+
+@dataclass(frozen=True)
+class Completions:
+    """Completed captions, and the prefix that each one completes."""
+
+    captions: Captions
+    """M * n captions; their images count within the same features as the original captions'."""
+    rows: Tensor
+    """(M * n,) long: the original caption of each."""
+    steps: Tensor
+    """(M * n,) long: the index of the last token of its prefix, 0 to T - 1."""
+
+
+@torch.no_grad()
+def complete_prefixes(
+    generator: Generator,
+    features: ImageFeatures,
+    captions: Captions,
+    *,
+    rollouts: int,
+    max_length: int,
+    rng: torch.Generator,
+    chunk_rows: int = 8192,
+) -> Completions:
+    """Complete every unfinished prefix of every caption n times (SeqGAN, Yu et al. 2017, eq. 4).
+
+    The prefix y_1..y_t is unfinished when t is below both its caption's length and L; a prefix that ends with the
+    caption's last token IS the caption. Prefixes are not run again: the recurrent state is forked after each of them,
+    all forks move forward in one batch, and finished ones leave it.
+
+    Args:
+        generator: the rollout policy, in eval mode.
+        features: of the images of `captions`.
+        captions: N sampled captions, of at most `max_length` tokens.
+        rollouts: n, at least 1.
+        max_length: L, in tokens, `<eos>` counted.
+        rng: a CPU generator.
+        chunk_rows: the most completions that are in memory at once; does not change the result.
+
+    Returns:
+        the completions, ordered by (caption, prefix, rollout).
+    """
+    device = captions.tokens.device
+    length = captions.tokens.shape[1]
+    positions = torch.arange(max_length, device=device)
+    unfinished = positions[:length] < captions.lengths[:, None] - 1  # (N, T)
+    rows, steps = (index.repeat_interleave(rollouts) for index in unfinished.nonzero(as_tuple=True))
+    uniforms = torch.rand(len(rows), max_length, generator=rng).to(device)
+
+    logits, state = _read_all_prefixes(generator, features, captions)
+    written = torch.full((len(rows), max_length), PAD, dtype=torch.long, device=device)
+    for chunk in torch.arange(len(rows), device=device).split(chunk_rows):
+        forks = rows[chunk] * length + steps[chunk]
+        limits = max_length - 1 - steps[chunk]  # tokens that still fit
+        written[chunk] = continue_captions(
+            generator, logits[forks], state.select(forks), uniforms=uniforms[chunk], limits=limits
+        )
+
+    own = torch.nn.functional.pad(captions.tokens, (0, max_length - length), value=PAD)[rows]
+    after = positions - steps[:, None] - 1  # (M * n, L): the place of each position within what was written
+    tokens = torch.where(after < 0, own, written.gather(1, after.clamp(min=0)))
+    return Completions(captions_from_tokens(tokens, captions.images[rows]), rows, steps)
+
+
+def _read_all_prefixes(
+    generator: Generator, features: ImageFeatures, captions: Captions
+) -> tuple[Tensor, DecoderState]:
+    """Return the next-token logits (N * T, V) and the state (N * T rows) after each prefix; row n * T + t."""
+    state = generator.start(features).select(captions.images)
+    _, state = generator.step(captions.inputs[:, 0], state)
+    logits, states = [], []
+    for tokens in captions.tokens.unbind(1):
+        following, state = generator.step(tokens, state)
+        logits.append(following)
+        states.append(state.recurrent)
+    recurrent = tuple(torch.stack(parts, dim=1).flatten(0, 1) for parts in zip(*states, strict=True))
+    images = captions.images.repeat_interleave(captions.tokens.shape[1])
+    return torch.stack(logits, dim=1).flatten(0, 1), replace(state, recurrent=recurrent, images=images)

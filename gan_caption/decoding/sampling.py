@@ -1,0 +1,159 @@
+"""Drawing captions from a generator.
+
+Shapes: B images, K captions of each, N = B * K, T steps, V vocabulary.
+All random numbers of a call are drawn at once from one CPU generator, one for each row and step: a caption depends
+on its own numbers alone, not on which rows share its batch or have finished, nor on the device.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from gan_caption.data.captions import BOS, EOS, PAD, Captions, captions_from_tokens
+from gan_caption.data.features import ImageFeatures
+from gan_caption.generators.base import DecoderState, Generator
+
+
+def pick(probabilities: Tensor, uniforms: Tensor) -> Tensor:
+    """Draw one token a row by inverse CDF.
+
+    The law is that of `torch.multinomial`, at a fraction of its cost on a CPU.
+
+    Args:
+        probabilities: (N, V), not negative; rows need not sum to one.
+        uniforms: (N,) in [0, 1).
+
+    Returns:
+        (N,) long; a token of probability zero is never drawn.
+    """
+    cumulative = probabilities.cumsum(1)
+    threshold = uniforms[:, None] * cumulative[:, -1:]
+    # right=True: the first token whose cumulative mass exceeds the threshold, so its own mass is above zero.
+    tokens = torch.searchsorted(cumulative, threshold, right=True)[:, 0]
+    # Rounding may put the threshold on the total itself; the last token that has mass is then the answer.
+    last = probabilities.shape[1] - 1 - (probabilities.flip(1) > 0).to(torch.uint8).argmax(1)
+    return torch.minimum(tokens, last)
+
+
+def shape_distribution(logits: Tensor, *, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0) -> Tensor:
+    """Return the probabilities (N, V) to sample from.
+
+    Args:
+        logits: (N, V).
+        temperature: above 0; logits are divided by it first.
+        top_k: keep the k most probable tokens (Fan et al. 2018, arXiv 1805.04833); 0 keeps all.
+        top_p: then keep the smallest set whose mass reaches it, in (0, 1] (nucleus sampling, Holtzman et al. 2020,
+            arXiv 1904.09751).
+    """
+    probabilities = (logits / temperature).softmax(1)
+    if top_k and top_k < probabilities.shape[1]:
+        kept = probabilities.topk(top_k, dim=1)
+        probabilities = torch.zeros_like(probabilities).scatter(1, kept.indices, kept.values)
+        probabilities = probabilities / probabilities.sum(1, keepdim=True)
+    if top_p < 1:
+        ordered, order = probabilities.sort(1, descending=True)
+        before = ordered.cumsum(1) - ordered  # the mass ahead of each token
+        probabilities = torch.zeros_like(probabilities).scatter(1, order, ordered.masked_fill(before >= top_p, 0))
+    return probabilities
+
+
+def attach_noise(
+    generator: Generator, features: ImageFeatures, *, samples: int, rng: torch.Generator
+) -> tuple[ImageFeatures, int]:
+    """Give every sample its own noise vector, where the generator has one.
+
+    Returns:
+        the features to condition on, and how many samples to draw for each of their rows: with noise, features of
+        B * K rows and 1; without, the features as they came and K.
+    """
+    if not generator.noise_size:
+        return features, samples
+    rows = torch.arange(len(features)).repeat_interleave(samples)
+    noise = torch.randn(len(rows), generator.noise_size, generator=rng)
+    device = features.pooled.device
+    return replace(features.select(rows.to(device)), noise=noise.to(device)), 1
+
+
+@torch.no_grad()
+def sample(
+    generator: Generator,
+    features: ImageFeatures,
+    *,
+    samples: int,
+    max_length: int,
+    rng: torch.Generator,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+) -> Captions:
+    """Draw K captions for every image, word by word, without gradients.
+
+    Args:
+        generator: in eval or train mode, as the caller left it.
+        features: of B images, with noise already attached where the generator takes noise.
+        samples: K.
+        max_length: T, in tokens, `<eos>` counted.
+        rng: a CPU generator.
+        temperature: see `shape_distribution`.
+        top_k: see `shape_distribution`.
+        top_p: see `shape_distribution`.
+
+    Returns:
+        B * K captions, the samples of one image neighbours.
+    """
+    state = generator.start(features)
+    logits, state = generator.step(torch.full_like(state.images, BOS), state)
+    copies = torch.arange(len(features), device=logits.device).repeat_interleave(samples)
+    uniforms = torch.rand(len(copies), max_length, generator=rng).to(logits.device)
+    tokens = continue_captions(
+        generator, logits[copies], state.select(copies), uniforms=uniforms,
+        temperature=temperature, top_k=top_k, top_p=top_p,
+    )  # fmt: skip
+    return captions_from_tokens(tokens, copies)
+
+
+@torch.no_grad()
+def continue_captions(
+    generator: Generator,
+    logits: Tensor,
+    state: DecoderState,
+    *,
+    uniforms: Tensor,
+    limits: Tensor | None = None,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+) -> Tensor:
+    """Sample on from given states until every row has ended; finished rows leave the batch.
+
+    Args:
+        generator: the policy.
+        logits: (N, V) of each row's first token to draw.
+        state: of N rows, after everything before that token.
+        uniforms: (N, T) in [0, 1), one for each token to draw.
+        limits: (N,) long, 1 to T: the most tokens a row may draw; T for all where nothing is given.
+        temperature: see `shape_distribution`.
+        top_k: see `shape_distribution`.
+        top_p: see `shape_distribution`.
+
+    Returns:
+        (N, T) tokens, `PAD` after a row's last.
+    """
+    longest = uniforms.shape[1]
+    limits = torch.full_like(state.images, longest) if limits is None else limits
+    written = torch.full(uniforms.shape, PAD, dtype=torch.long, device=logits.device)
+    alive = torch.arange(len(uniforms), device=logits.device)
+    for step in range(longest):
+        probabilities = shape_distribution(logits, temperature=temperature, top_k=top_k, top_p=top_p)
+        tokens = pick(probabilities, uniforms[alive, step])
+        written[alive, step] = tokens
+        going = ((tokens != EOS) & (limits[alive] > step + 1)).nonzero()[:, 0]
+        if len(going) == 0:
+            break
+        if len(going) < len(alive):
+            alive, tokens, state = alive[going], tokens[going], state.select(going)
+        logits, state = generator.step(tokens, state)
+    return written

@@ -1,0 +1,70 @@
+"""A text CNN with the image: SeqGAN's discriminator (Yu et al. 2017, appendix; Kim 2014, arXiv 1408.5882), conditional.
+
+Shapes: B images, N captions, T steps, V vocabulary, P pooled, E embedding, F filters a width, W widths.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gan_caption.data.captions import Captions
+from gan_caption.data.features import ImageFeatures
+from gan_caption.discriminators.base import Discriminator
+from gan_caption.layers import ImageVector
+
+
+class CNNDiscriminator(Discriminator):
+    """Convolutions of several widths, the maximum over time, a highway layer, compared with the image."""
+
+    def __init__(
+        self,
+        *,
+        vocabulary_size: int,
+        pooled_size: int,
+        embedding: int = 256,
+        filters: int = 128,
+        widths: list[int] | None = None,
+        dropout: float = 0.3,
+    ) -> None:
+        """Build the layers.
+
+        Args:
+            vocabulary_size: V.
+            pooled_size: P.
+            embedding: E.
+            filters: F, filters of each width.
+            widths: words under each kind of filter; 1 to 5 where nothing is given.
+            dropout: probability in [0, 1), on the word vectors and the sentence vector.
+        """
+        super().__init__()
+        widths = widths or [1, 2, 3, 4, 5]
+        if min(widths) < 1:
+            raise ValueError(f"widths={widths}: a filter covers at least one word")
+        size = filters * len(widths)
+        self.words = nn.Embedding(vocabulary_size, embedding)
+        self.convolutions = nn.ModuleList(nn.Conv1d(embedding, filters, width) for width in widths)
+        self.carry = nn.Linear(size, size)
+        self.transform = nn.Linear(size, size)
+        self.image = ImageVector(inputs=pooled_size, noise=0, outputs=size)
+        self.fluency = nn.Linear(size, 1)
+        self.dropout = nn.Dropout(dropout)
+        self.widest = max(widths)
+
+    def forward(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Return logits (N,)."""
+        words = self.dropout(self.words(captions.tokens)) * captions.mask[..., None]  # (N, T, E), zeros past the end
+        # Zeros as many as the widest filter needs, so that a caption has the same windows however it was padded.
+        words = functional.pad(words.transpose(1, 2), (0, self.widest - 1))  # (N, E, T + widest - 1)
+        starts = captions.mask[:, None]  # a window counts when it starts on a word
+        steps = starts.shape[2]
+        maxima = [
+            functional.relu(convolution(words)[:, :, :steps]).masked_fill(~starts, 0).amax(2)
+            for convolution in self.convolutions
+        ]
+        sentence = torch.cat(maxima, dim=1)  # (N, F * W)
+        carry = torch.sigmoid(self.carry(sentence))
+        sentence = self.dropout(carry * functional.relu(self.transform(sentence)) + (1 - carry) * sentence)
+        image = torch.tanh(self.image(features))[captions.images]
+        return (sentence * image).sum(1) / sentence.shape[1] ** 0.5 + self.fluency(sentence)[:, 0]

@@ -1,0 +1,113 @@
+"""The contract of a generator, and the state it carries.
+
+Shapes: B images, N captions or partial captions of them, T time steps, V vocabulary size.
+Every decoder, reward and objective uses the verbs below and nothing else, so a new generator is one file.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gan_caption.data.captions import EOS, UNK, Captions
+from gan_caption.data.features import ImageFeatures
+
+
+@dataclass(frozen=True)
+class DecoderState:
+    """Where N partial captions stand: one row each, free to be forked, dropped and reordered."""
+
+    recurrent: tuple[Tensor, ...]
+    """Each (N, ...): what differs from row to row."""
+    memory: tuple[Tensor, ...]
+    """Each (B, ...): what the rows of one image share; never copied."""
+    images: Tensor
+    """(N,) long, ascending: the row of `memory` that each partial caption reads."""
+
+    def select(self, rows: Tensor) -> DecoderState:
+        """Return the state of these rows (indices, (M,) long); a row may come several times.
+
+        The images of the chosen rows must stay ascending.
+        """
+        recurrent = tuple(tensor.index_select(0, rows) for tensor in self.recurrent)
+        return replace(self, recurrent=recurrent, images=self.images.index_select(0, rows))
+
+    def repeat(self, times: int) -> DecoderState:
+        """Return the state with every row `times` times, the copies of a row neighbours."""
+        return self.select(torch.arange(len(self.images), device=self.images.device).repeat_interleave(times))
+
+
+class Generator(nn.Module, ABC):
+    """p(caption | image features), one word at a time.
+
+    `<pad>` and `<bos>` have probability zero, and so has `<unk>` unless it was asked for: sampling and scoring
+    use the same distribution, with nothing masked afterwards.
+    """
+
+    def __init__(self, *, vocabulary_size: int, noise_size: int = 0, generate_unknown: bool = False) -> None:
+        """Remember what every generator has.
+
+        Args:
+            vocabulary_size: V, special tokens included.
+            noise_size: Z, length of the noise vector that `ImageFeatures.noise` may carry; 0 for none.
+            generate_unknown: whether `<unk>` may be written.
+        """
+        super().__init__()
+        if vocabulary_size <= EOS:
+            raise ValueError(f"vocabulary_size={vocabulary_size}: it counts the {EOS + 1} special tokens")
+        if noise_size < 0:
+            raise ValueError(f"noise_size={noise_size}: 0 for none, or a length")
+        self.vocabulary_size = vocabulary_size
+        self.noise_size = noise_size
+        self.first_word = UNK if generate_unknown else EOS
+        """Ids below this one are never written."""
+
+    uses_grid: bool = False
+    """Whether `ImageFeatures.grid` is read."""
+
+    @abstractmethod
+    def start(self, features: ImageFeatures) -> DecoderState:
+        """Return the state before the first word, one row an image."""
+
+    @abstractmethod
+    def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        """Read one token a row and predict the next.
+
+        Args:
+            tokens: (N,) long, the previous tokens; `BOS` at the start.
+            state: of N rows.
+
+        Returns:
+            logits (N, V), -inf on tokens that are never written, and the state after reading.
+        """
+
+    @abstractmethod
+    def logits(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Predict every token from its predecessors in one teacher-forced pass.
+
+        Args:
+            features: of B images; each is projected once, however many captions it has.
+            captions: N captions of them.
+
+        Returns:
+            (N, T, V) logits, -inf on tokens that are never written. The rows past a caption's length mean nothing.
+        """
+
+    def score(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Return log p(token | tokens before it, image), (N, T), with gradients; 0 on padding."""
+        return token_log_probs(self.logits(features, captions), captions)
+
+    def _words_only(self, logits: Tensor) -> Tensor:
+        """Put -inf before the logits of the tokens that may be written: (..., V - first_word) to (..., V)."""
+        return functional.pad(logits, (self.first_word, 0), value=float("-inf"))
+
+
+def token_log_probs(logits: Tensor, captions: Captions) -> Tensor:
+    """Pick the captions' own log-probabilities out of logits (N, T, V): (N, T), 0 on padding."""
+    targets = captions.tokens.masked_fill(~captions.mask, -100)
+    losses = functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none", ignore_index=-100)
+    return -losses

@@ -1,0 +1,94 @@
+"""Layers that generators and discriminators share. Shapes: B images, N rows, R regions, P pooled, Z noise, H hidden."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gan_caption.data.features import ImageFeatures
+
+
+class ImageVector(nn.Module):
+    """Project the pooled features, and the noise beside them where there is some."""
+
+    def __init__(self, *, inputs: int, noise: int, outputs: int) -> None:
+        """Map (B, inputs) and (B, noise) to (B, outputs)."""
+        super().__init__()
+        self.noise = noise
+        self.normalise = nn.LayerNorm(inputs)
+        self.project = nn.Linear(inputs + noise, outputs)
+
+    def forward(self, features: ImageFeatures) -> Tensor:
+        """Return (B, outputs)."""
+        pooled = self.normalise(features.pooled)
+        if self.noise:
+            noise = features.noise if features.noise is not None else pooled.new_zeros(len(pooled), self.noise)
+            pooled = torch.cat([pooled, noise], dim=1)
+        return self.project(pooled)
+
+
+class GridAttention(nn.Module):
+    """Soft attention over the grid by scaled dot products, with several heads.
+
+    The attention of Xu et al. 2015 with the score of Luong et al. 2015 (arXiv 1508.04025, eq. 8, "general") in
+    place of the additive one: no (N, R, H) tensor is ever built, and all steps and captions of an image
+    share its keys and values.
+    """
+
+    def __init__(self, *, grid: int, query: int, hidden: int, heads: int) -> None:
+        """Attend from queries (N, T, query) over grids (B, R, grid) to contexts (N, T, hidden)."""
+        super().__init__()
+        if hidden % heads:
+            raise ValueError(f"hidden={hidden} must be a multiple of heads={heads}")
+        self.heads = heads
+        self.normalise = nn.LayerNorm(grid)
+        self.keys = nn.Linear(grid, hidden, bias=False)
+        self.values = nn.Linear(grid, hidden)
+        self.query = nn.Linear(query, hidden)
+
+    def memory(self, features: ImageFeatures) -> tuple[Tensor, Tensor, Tensor]:
+        """Project the grids once: keys and values (B, heads, R, H / heads), and the mask (B, R) of real regions."""
+        if features.grid is None:
+            raise ValueError("this generator reads the grid, and these features came without it")
+        grid = self.normalise(features.grid)
+        batch, regions, _ = grid.shape
+        steps = torch.arange(regions, device=grid.device)
+        counts = features.regions if features.regions is not None else steps.new_full((batch,), regions)
+        return self._heads(self.keys(grid)), self._heads(self.values(grid)), steps < counts[:, None]
+
+    def forward(self, queries: Tensor, memory: tuple[Tensor, ...], images: Tensor) -> Tensor:
+        """Attend from (N, T, query) to (N, T, H); row n reads the memory of image `images[n]`."""
+        keys, values, mask = memory
+        grouped, place = _group(self.query(queries), images, len(keys))  # (B, K, T, H)
+        batch, most, steps, hidden = grouped.shape
+        contexts = functional.scaled_dot_product_attention(
+            self._heads(grouped.reshape(batch, most * steps, hidden)), keys, values, mask[:, None, None]
+        )
+        return contexts.transpose(1, 2).reshape(batch * most, steps, hidden)[place]
+
+    def weights(self, queries: Tensor, memory: tuple[Tensor, ...], images: Tensor) -> Tensor:
+        """Return the attention map (N, T, R), the mean over heads; for people to look at."""
+        keys, _, mask = memory
+        query = self._heads(self.query(queries))  # (N, heads, T, d)
+        scores = query @ keys[images].transpose(2, 3) / query.shape[-1] ** 0.5
+        return scores.masked_fill(~mask[images][:, None, None], float("-inf")).softmax(-1).mean(1)
+
+    def _heads(self, tensor: Tensor) -> Tensor:
+        return tensor.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+
+
+def _group(rows: Tensor, images: Tensor, batch: int) -> tuple[Tensor, Tensor]:
+    """Lay rows (N, ...) out by image, (B, K, ...) with K the most rows an image has, zeros where it has fewer.
+
+    Returns:
+        the layout, and for every row its place (N,) in the flattened (B * K).
+    """
+    counts = torch.bincount(images, minlength=batch)
+    most = max(int(counts.max()), 1)
+    first = counts.cumsum(0) - counts
+    place = images * most + torch.arange(len(images), device=images.device) - first[images]
+    if len(images) == batch * most:  # every image has equally many: the rows lie right already
+        return rows.unflatten(0, (batch, most)), place
+    layout = rows.new_zeros(batch * most, *rows.shape[1:]).index_copy(0, place, rows)
+    return layout.unflatten(0, (batch, most)), place

@@ -1,0 +1,80 @@
+"""Maximum likelihood by teacher forcing: the baseline of every method.
+
+Shapes: B images, N captions, T steps, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from gan_caption.data.captions import Captions
+from gan_caption.data.features import ImageFeatures
+from gan_caption.decoding.sampling import pick
+from gan_caption.generators.base import Generator
+
+
+class MaximumLikelihood:
+    """Mean negative log-likelihood per token, with label smoothing and scheduled sampling."""
+
+    def __init__(self, *, label_smoothing: float = 0.0, scheduled_sampling: float = 0.0) -> None:
+        """Set the objective.
+
+        Args:
+            label_smoothing: the mass in [0, 1) that targets give to all words alike (Szegedy et al. 2016,
+                arXiv 1512.00567, section 7).
+            scheduled_sampling: probability in [0, 1] that an input word is the model's own sample instead of the
+                reference's (Bengio et al. 2015, arXiv 1506.03099).
+        """
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"label_smoothing={label_smoothing}: at least 0, below 1")
+        if not 0 <= scheduled_sampling <= 1:
+            raise ValueError(f"scheduled_sampling={scheduled_sampling}: a probability")
+        self.label_smoothing = label_smoothing
+        self.scheduled_sampling = scheduled_sampling
+
+    def loss(self, generator: Generator, features: ImageFeatures, captions: Captions, rng: torch.Generator) -> Tensor:
+        """Return the loss to minimise, a scalar; `rng` (CPU) serves scheduled sampling."""
+        if self.scheduled_sampling:
+            logits = scheduled_logits(generator, features, captions, share=self.scheduled_sampling, rng=rng)
+        else:
+            logits = generator.logits(features, captions)
+        return cross_entropy(logits, captions, first_word=generator.first_word, label_smoothing=self.label_smoothing)
+
+
+def cross_entropy(logits: Tensor, captions: Captions, *, first_word: int, label_smoothing: float = 0.0) -> Tensor:
+    """Return the mean over target tokens of -log p, a scalar.
+
+    Padding is no target, nor is a token that the generator never writes (`<unk>`): a model that cannot say "unknown" is
+    not asked for its probability.
+
+    Args:
+        logits: (N, T, V).
+        captions: N captions.
+        first_word: ids below are never written, and share in no smoothing.
+        label_smoothing: in [0, 1).
+    """
+    targets = captions.tokens - first_word
+    wanted = captions.mask & (targets >= 0)
+    return functional.cross_entropy(logits[..., first_word:][wanted], targets[wanted], label_smoothing=label_smoothing)
+
+
+def scheduled_logits(
+    generator: Generator, features: ImageFeatures, captions: Captions, *, share: float, rng: torch.Generator
+) -> Tensor:
+    """Predict every token (N, T, V), reading with probability `share` the model's own sample in place of a word."""
+    state = generator.start(features).select(captions.images)
+    rows, length = captions.tokens.shape
+    device = captions.tokens.device
+    replaced = (torch.rand(rows, length, generator=rng) < share).to(device)
+    uniforms = torch.rand(rows, length, generator=rng).to(device)
+    inputs = captions.inputs
+    tokens, predictions = inputs[:, 0], []
+    for step in range(length):
+        logits, state = generator.step(tokens, state)
+        predictions.append(logits)
+        if step + 1 < length:
+            own = pick(logits.detach().softmax(1), uniforms[:, step])
+            tokens = torch.where(replaced[:, step], own, inputs[:, step + 1])
+    return torch.stack(predictions, dim=1)

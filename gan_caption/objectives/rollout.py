@@ -1,0 +1,36 @@
+"""What the policy said, and what it was paid. Shapes: B images, K samples of each, N = B * K, T steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from gan_caption.data.captions import Captions
+from gan_caption.data.features import ImageFeatures
+from gan_caption.decoding.sampling import attach_noise, sample
+from gan_caption.generators.base import Generator
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """Sampled captions with the features that they were sampled from."""
+
+    features: ImageFeatures
+    """Of the B images (of B * K rows where each sample has its own noise)."""
+    captions: Captions
+    """N samples, those of one image neighbours; `captions.images` says whose each is."""
+    max_length: int
+    """The longest caption that the policy could have written, in tokens."""
+
+
+def collect(
+    generator: Generator, features: ImageFeatures, *, samples: int, max_length: int, rng: torch.Generator
+) -> Rollout:
+    """Sample K captions an image from the policy itself: eval mode, temperature 1, no gradients."""
+    training = generator.training
+    generator.eval()
+    features, per_row = attach_noise(generator, features, samples=samples, rng=rng)
+    captions = sample(generator, features, samples=per_row, max_length=max_length, rng=rng)
+    generator.train(training)
+    return Rollout(features, captions, max_length)

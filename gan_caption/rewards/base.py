@@ -1,0 +1,23 @@
+"""The contract of a reward. Shapes: B images, N captions."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+from gan_caption.data.captions import Captions
+from gan_caption.data.features import ImageFeatures
+
+
+class Reward(Protocol):
+    """Pays complete captions, without gradients."""
+
+    def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Return the pay of each caption, (N,) float.
+
+        Args:
+            features: of B images.
+            captions: N complete captions of them; `captions.images` says whose.
+        """
+        ...

@@ -1,0 +1,118 @@
+"""Checkpoints: `last.pt` resumes a run bit for bit, `best_<phase>.safetensors` are weights to use.
+
+Both are written aside and renamed. Neither can carry code: `last.pt` is read with `weights_only=True`.
+"""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from gan_caption.errors import UserError
+from gan_caption.files import write_atomically
+
+VERSION = 1
+
+
+@dataclass
+class TrainState:
+    """Everything that a resumed run needs beside its configuration and its data."""
+
+    phase: str
+    """The phase that is under way."""
+    phase_step: int
+    """Steps done in it."""
+    step: int
+    """Steps done in all."""
+    networks: dict[str, Tensor]
+    """Encoder (where it learns), generator, discriminator."""
+    phase_state: dict[str, Any]
+    """Optimizers, averaged weights, baseline, accuracies, of this phase."""
+    random: dict[str, Tensor]
+    """Random states."""
+    vocabulary: str
+    """Fingerprint of the vocabulary that the tokens belong to."""
+    best: dict[str, float] = field(default_factory=dict)
+    """The best validation of this phase."""
+    validations_since_best: int = 0
+    """Counted for early stopping."""
+    finished: bool = False
+    """Whether all phases are over."""
+    version: int = VERSION
+    """Of this format."""
+
+
+def save_state(state: TrainState, path: Path) -> None:
+    """Write a training state.
+
+    Raises:
+        UserError: it cannot be written (a full disk, say); the previous one is intact.
+    """
+    write_atomically(path, lambda file: torch.save(asdict(state), file))
+
+
+def load_state(path: Path, *, vocabulary: str | None = None) -> TrainState:
+    """Read a training state.
+
+    Args:
+        path: of `last.pt`.
+        vocabulary: the fingerprint that the state must have.
+
+    Raises:
+        UserError: the file is missing, damaged, of another version or of another vocabulary.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        state = TrainState(**content)
+    except FileNotFoundError as error:
+        raise UserError(f"{path} does not exist: give a run folder that holds checkpoints/last.pt") from error
+    except (OSError, RuntimeError, TypeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise UserError(
+            f"{path} is not a checkpoint of gan_caption ({str(error).splitlines()[0]}): "
+            "it is damaged or comes from elsewhere; nothing in it was executed"
+        ) from error
+    if state.version > VERSION:
+        raise UserError(f"{path} has format {state.version}, this gan_caption reads up to {VERSION}: upgrade it")
+    if vocabulary is not None and state.vocabulary != vocabulary:
+        raise UserError(
+            f"{path} belongs to another vocabulary ({state.vocabulary}, this run has {vocabulary}): "
+            "its token ids mean other words. Use the data and vocabulary settings that it was trained with"
+        )
+    return state
+
+
+def save_weights(module: nn.Module, path: Path, *, vocabulary: str) -> None:
+    """Write a module's weights as safetensors, with the vocabulary's fingerprint."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    content = save(tensors, metadata={"vocabulary": vocabulary, "version": str(VERSION)})
+    write_atomically(path, lambda file: file.write(content))
+
+
+def load_weights(module: nn.Module, path: Path, *, vocabulary: str) -> None:
+    """Put saved weights into a module.
+
+    Raises:
+        UserError: the file is missing or damaged, its vocabulary is another, or its tensors do not fit.
+    """
+    from safetensors import safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            found = (file.metadata() or {}).get("vocabulary", "unknown")
+        if found != vocabulary:
+            raise UserError(
+                f"{path} belongs to another vocabulary ({found}, this one is {vocabulary}): its token ids mean other "
+                "words. Use the data and vocabulary settings that it was trained with"
+            )
+        module.load_state_dict(load_file(path))
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path} cannot be read as weights ({error}): is the run folder whole?") from error
+    except RuntimeError as error:
+        raise UserError(f"{path} does not fit this model: {error}. Use the settings that it was trained with") from error
