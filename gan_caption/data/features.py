@@ -54,3 +54,16 @@ class FeatureSource(Protocol):
     def features(self, rows: Sequence[int], *, grid: bool, device: torch.device) -> ImageFeatures:
         """Return the features of these rows; with `grid=False` the grid may be left out."""
         ...
+
+
+class FirstImages:
+    """The first images of another source."""
+
+    def __init__(self, source: FeatureSource, count: int) -> None:
+        """Keep `count` images, or all where there are fewer."""
+        self._source = source
+        self.split = source.split.select(range(min(count, len(source.split))))
+
+    def features(self, rows: Sequence[int], *, grid: bool, device: torch.device) -> ImageFeatures:
+        """Return the features of these rows; see `FeatureSource.features`."""
+        return self._source.features(rows, grid=grid, device=device)

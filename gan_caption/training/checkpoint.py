@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from gan_caption.errors import UserError
-from gan_caption.files import write_atomically
+from gan_caption.training.files import write_atomically
 
 VERSION = 1
 
@@ -43,6 +43,8 @@ class TrainState:
     """The best validation of this phase."""
     validations_since_best: int = 0
     """Counted for early stopping."""
+    selected: dict[str, dict[str, float]] = field(default_factory=dict)
+    """By phase, the validation of the weights that it left."""
     finished: bool = False
     """Whether all phases are over."""
     version: int = VERSION
@@ -115,4 +117,6 @@ def load_weights(module: nn.Module, path: Path, *, vocabulary: str) -> None:
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path} cannot be read as weights ({error}): is the run folder whole?") from error
     except RuntimeError as error:
-        raise UserError(f"{path} does not fit this model: {error}. Use the settings that it was trained with") from error
+        raise UserError(
+            f"{path} does not fit this model: {error}. Use the settings that it was trained with"
+        ) from error

@@ -1,0 +1,67 @@
+"""The table that a run ends with: systems side by side, on the same images with the same decoding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+ROWS: dict[str, tuple[str, float, int]] = {
+    "cider_d": ("CIDEr-D x 100", 100, 1),
+    "bleu_1": ("BLEU-1 x 100", 100, 1),
+    "bleu_2": ("BLEU-2 x 100", 100, 1),
+    "bleu_3": ("BLEU-3 x 100", 100, 1),
+    "bleu_4": ("BLEU-4 x 100", 100, 1),
+    "rouge_l": ("ROUGE-L x 100", 100, 1),
+    "length": ("length, words", 1, 2),
+    "vocabulary": ("words used", 1, 0),
+    "unique": ("unique captions, %", 100, 1),
+    "verbatim": ("verbatim in training, %", 100, 1),
+    "oracle_grammatical": ("grammatical, %", 100, 1),
+    "oracle_true": ("true of the image, %", 100, 1),
+    "oracle_hallucinations": ("hallucinations a caption", 1, 3),
+    "oracle_nll": ("NLL under the grammar, nats", 1, 2),
+    "oracle_outside": ("outside its support, %", 100, 1),
+    "div_1": ("samples: Div-1", 1, 3),
+    "div_2": ("samples: Div-2", 1, 3),
+    "mbleu_4": ("samples: mBLEU-4", 1, 3),
+    "sample_length": ("samples: length, words", 1, 2),
+    "sample_vocabulary": ("samples: words used", 1, 0),
+    "sample_unique": ("samples: unique, %", 100, 1),
+    "sample_verbatim": ("samples: verbatim in training, %", 100, 1),
+    "sample_oracle_grammatical": ("samples: grammatical, %", 100, 1),
+    "sample_oracle_true": ("samples: true of the image, %", 100, 1),
+    "sample_oracle_hallucinations": ("samples: hallucinations a caption", 1, 3),
+    "sample_oracle_nll": ("samples: NLL under the grammar, nats", 1, 2),
+    "sample_oracle_outside": ("samples: outside its support, %", 100, 1),
+    "nll_per_token": ("NLL of references, nats a token", 1, 3),
+    "nll_per_caption": ("NLL of references, nats a caption", 1, 2),
+}
+"""Metric -> what the table calls it, the factor it is printed with, and decimals."""
+
+
+def comparison(systems: Mapping[str, Mapping[str, float]]) -> str:
+    """Return a Markdown table: a row a metric, a column a system, and the difference where there are two.
+
+    Args:
+        systems: name -> metrics, the baseline first.
+    """
+    names = list(systems)
+    heads = ["", *names, *(["difference"] if len(names) == 2 else [])]
+    rows = []
+    for metric, (label, factor, decimals) in ROWS.items():
+        values = [systems[name].get(metric) for name in names]
+        if all(value is None for value in values):
+            continue
+        cells = ["-" if value is None else f"{value * factor:.{decimals}f}" for value in values]
+        first, last = values[0], values[-1]
+        if len(names) == 2:
+            known = first is not None and last is not None
+            cells.append(f"{(last - first) * factor:+.{decimals}f}" if known else "-")  # type: ignore[operator]
+        rows.append([label, *cells])
+    widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(len(heads))]
+    lines = [heads, ["-" * width for width in widths], *rows]
+    return "\n".join(
+        "| "
+        + " | ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths)))
+        + " |"
+        for line in lines
+    )

@@ -1,0 +1,160 @@
+"""Decode a split and measure the captions: the one function behind validation, the final table and `evaluate`.
+
+Shapes: B images a batch, K samples an image, T steps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+import torch
+
+from gan_caption.data.captions import captions_from_ids
+from gan_caption.data.features import FeatureSource, ImageFeatures
+from gan_caption.data.vocabulary import Vocabulary
+from gan_caption.decoding.decoders import Decoder, Sampling
+from gan_caption.metrics import (
+    bleu,
+    cider_d,
+    div_n,
+    mbleu,
+    ptb_tokenize,
+    rouge_l,
+    unique_share,
+    verbatim_share,
+    vocabulary_size,
+)
+from gan_caption.training.networks import Captioner, evaluating
+from gan_caption.training.seeding import random_generator
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a captioner wrote, and what it is worth."""
+
+    metrics: dict[str, float]
+    """By their documented names; scale 0 to 1, CIDEr-D 0 to 10, NLL in nats."""
+    captions: list[str]
+    """One decoded caption an image."""
+    samples: list[list[str]]
+    """K sampled captions an image."""
+
+
+class Evaluator:
+    """Measures captioners on one split, always in the same way.
+
+    Its random numbers are its own: evaluating more or less often changes nothing in the training.
+    """
+
+    def __init__(
+        self,
+        source: FeatureSource,
+        vocabulary: Vocabulary,
+        *,
+        decoder: Decoder,
+        training_captions: Collection[str],
+        max_length: int,
+        samples_per_image: int = 5,
+        batch_images: int = 100,
+        device: torch.device,
+    ) -> None:
+        """Tokenize the references once.
+
+        Args:
+            source: features of the split.
+            vocabulary: of the captioner.
+            decoder: for the one caption an image.
+            training_captions: tokenized; to tell which captions were learned by heart.
+            max_length: in tokens, `<eos>` counted.
+            samples_per_image: K, drawn at temperature 1 for the diversity metrics; at least 2.
+            batch_images: B.
+            device: where the captioner lives.
+        """
+        self.source = source
+        self.vocabulary = vocabulary
+        self.decoder = decoder
+        self.training_captions = training_captions
+        self.max_length = max_length
+        self.samples_per_image = samples_per_image
+        self.batch_images = batch_images
+        self.device = device
+        self.references = [ptb_tokenize(list(item.captions)) for item in source.split.items]
+
+    def evaluate(self, captioner: Captioner, *, progress: Callable[[int, int], None] | None = None) -> Evaluation:
+        """Decode, sample and score the whole split.
+
+        Args:
+            captioner: on the evaluator's device; its mode and gradients are left as they were.
+            progress: told (images done, images in all).
+        """
+        generator = captioner.generator
+        rng = random_generator(0)
+        sampling = Sampling()
+        captions: list[str] = []
+        samples: list[list[str]] = []
+        nll = tokens = references = 0.0
+        total = len(self.source.split)
+        with evaluating(captioner):
+            for start in range(0, total, self.batch_images):
+                rows = range(start, min(start + self.batch_images, total))
+                features = self.source.features(rows, grid=generator.uses_grid, device=self.device)
+                captions += self._words(self.decoder(generator, features, max_length=self.max_length, rng=rng).tokens)
+                drawn = [
+                    self._words(sampling(generator, features, max_length=self.max_length, rng=rng).tokens)
+                    for _ in range(self.samples_per_image)
+                ]
+                samples += [list(own) for own in zip(*drawn, strict=True)]
+                batch_nll, batch_tokens, batch_references = self._reference_nll(captioner, features, rows)
+                nll, tokens, references = nll + batch_nll, tokens + batch_tokens, references + batch_references
+                if progress is not None:
+                    progress(rows.stop, total)
+        metrics = self.measure(captions, samples)
+        metrics["nll_per_token"] = nll / tokens
+        metrics["nll_per_caption"] = nll / references
+        return Evaluation(metrics, captions, samples)
+
+    def measure(self, captions: list[str], samples: list[list[str]]) -> dict[str, float]:
+        """Score decoded captions (one an image) and samples (K an image) against the split's references."""
+        b = bleu(captions, self.references).corpus
+        drawn = [caption for own in samples for caption in own]
+        metrics = {
+            **{f"bleu_{n}": b[n - 1] for n in (1, 2, 3, 4)},
+            "rouge_l": rouge_l(captions, self.references).corpus,
+            "cider_d": cider_d(captions, self.references).corpus,
+            "length": sum(len(caption.split()) for caption in captions) / len(captions),
+            **self._variety(captions),
+            "div_1": div_n(samples, 1),
+            "div_2": div_n(samples, 2),
+            "mbleu_4": mbleu(samples),
+            **{f"sample_{name}": value for name, value in self._variety(drawn).items()},
+        }
+        split = self.source.split
+        metrics |= {f"oracle_{name}": value for name, value in split.oracle([[c] for c in captions]).items()}
+        metrics |= {f"sample_oracle_{name}": value for name, value in split.oracle(samples).items()}
+        return metrics
+
+    def _variety(self, captions: list[str]) -> dict[str, float]:
+        return {
+            "vocabulary": float(vocabulary_size(captions)),
+            "unique": unique_share(captions),
+            "verbatim": verbatim_share(captions, self.training_captions),
+        }
+
+    def _words(self, tokens: torch.Tensor) -> list[str]:
+        return [self.vocabulary.decode(row) for row in tokens.tolist()]
+
+    def _reference_nll(self, captioner: Captioner, features: ImageFeatures, rows: range) -> tuple[float, float, float]:
+        """Return the nats, the tokens and the number of the batch's references; unknown words are not scored."""
+        texts = [(image, text) for image, row in enumerate(rows) for text in self.references[row]]
+        encoded = [self.vocabulary.encode(text, max_length=self.max_length) for _, text in texts]
+        captions = captions_from_ids(encoded, [image for image, _ in texts]).to(self.device)
+        log_probs = captioner.generator.score(features, captions)
+        scored = captions.mask & (captions.tokens >= captioner.generator.first_word)
+        return -log_probs[scored].sum().item(), scored.sum().item(), float(len(texts))
+
+
+def is_finite(metrics: dict[str, float]) -> bool:
+    """Tell whether every metric is a number; `oracle_nll` may be infinite or missing where nothing is in its support."""
+    return all(math.isfinite(value) for name, value in metrics.items() if "oracle" not in name)

@@ -1,0 +1,85 @@
+"""Saving files so that a crash, a kill or a full disk never costs what was saved before."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from gan_caption.errors import UserError
+
+_ADVICE = {
+    errno.ENOSPC: "Free some space on that disk and start again",
+    errno.EDQUOT: "Your quota on that disk is used up: delete files there and start again",
+    errno.EFBIG: "Raise the limit on the size of a file (`ulimit -f`) and start again",
+    errno.EROFS: "That disk is read-only: choose another folder",
+    errno.EACCES: "Choose a folder that you may write to",
+    errno.EPERM: "Choose a folder that you may write to",
+    errno.ENOTDIR: "Choose another folder: a part of this path is a file",
+    errno.EEXIST: "Choose another folder: a part of this path is a file",
+    errno.EISDIR: "Choose another name: a folder has this one",
+    errno.ENAMETOOLONG: "Choose a shorter name",
+    errno.EIO: "Check the disk",
+}
+
+
+def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file as a whole or not at all.
+
+    The bytes go to a temporary file beside it, which takes the file's name once it has reached the disk. A process
+    killed meanwhile leaves at most the temporary file (`.name.pid.tmp`) behind.
+
+    Args:
+        path: where the file shall be; its folder is made where it is missing.
+        write: writes the content to the open binary file, e.g. `lambda file: torch.save(state, file)`.
+
+    Raises:
+        UserError: the disk is full, the quota used up, the folder read-only and the like. The previous version, if
+            there was one, is untouched. Other exceptions of `write` come through as they are; no file is left then.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except UserError:
+        raise
+    except Exception as error:
+        cause = _disk_error(error)
+        if cause is None:
+            raise
+        raise UserError(
+            f"cannot save {path}: {cause.strerror}. "
+            + ("The version saved before is intact. " if path.is_file() else "Nothing half-written is left. ")
+            + f"{_ADVICE[cause.errno or 0]}."
+        ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def _disk_error(error: BaseException | None) -> OSError | None:
+    """Find the disk's complaint behind an exception: writers such as torch.save may raise their own on top of it."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _ADVICE:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring the new name to the disk as well, where the system can (POSIX)."""
+    if hasattr(os, "O_DIRECTORY"):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            with suppress(OSError):  # some network file systems cannot sync a folder
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

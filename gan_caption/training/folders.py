@@ -1,0 +1,91 @@
+"""Run folders: where a run writes, found again by its configuration.
+
+A folder is named `<experiment>-<data>-seed<seed>-<hash>`; the hash covers every setting that changes the result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gan_caption.errors import UserError
+from gan_caption.training.files import write_atomically
+
+WITHOUT_EFFECT = ("outputs", "resume", "tracker", "device", "threads", "cache", "log_every", "save_every")
+"""Settings that do not change what is learned."""
+
+
+def configuration_hash(config: Mapping[str, Any]) -> str:
+    """Return six hexadecimal digits that two runs share exactly when they train the same thing."""
+    kept = {key: value for key, value in config.items() if key not in WITHOUT_EFFECT}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:6]
+
+
+def choose_folder(config: Mapping[str, Any], *, data: str) -> tuple[Path, bool]:
+    """Return the folder of a run, made if new, and whether the run in it is to be taken up.
+
+    `resume=null` starts afresh in a new folder; `resume=auto` takes up the run of the same configuration that has not
+    finished, or starts one; `resume=<folder>` takes up that one.
+
+    Raises:
+        UserError: the folder to resume holds no run of this configuration.
+    """
+    resume = config["resume"]
+    digest = configuration_hash(config)
+    if resume not in (None, "auto"):
+        folder = Path(resume)
+        settings = folder / "config.json"
+        if not settings.exists():
+            raise UserError(f"resume={resume}: no run there (no config.json); give a run folder, or resume=auto")
+        found = configuration_hash(json.loads(settings.read_text(encoding="utf-8")))
+        if found != digest:
+            raise UserError(
+                f"resume={resume}: that run has another configuration ({found}, this command gives {digest}); "
+                "repeat the command that started it, with resume=... added"
+            )
+        return folder, (folder / "checkpoints" / "last.pt").exists()
+    stem = Path(config["outputs"]) / f"{config['name']}-{data}-seed{config['seed']}-{digest}"
+    number = 1
+    while True:
+        folder = stem if number == 1 else stem.with_name(f"{stem.name}-{number}")
+        try:
+            (folder / "checkpoints").mkdir(parents=True)
+        except FileExistsError:
+            if resume == "auto" and not (folder / "results.json").exists():
+                return folder, (folder / "checkpoints" / "last.pt").exists()
+            number += 1
+            continue
+        except OSError as error:
+            raise UserError(f"outputs={config['outputs']}: no folder can be made there ({error})") from error
+        write_json(folder / "config.json", dict(config))
+        write_json(folder / "id.json", uuid.uuid4().hex[:8])
+        return folder, False
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON aside and rename it."""
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False, default=str))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text aside and rename it."""
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return the configuration that a run was started with.
+
+    Raises:
+        UserError: the folder holds no run.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"run={folder}: no run folder ({error}); `train` prints the folder that it wrote") from error
+    if not isinstance(config, dict):
+        raise UserError(f"run={folder}: config.json is not a configuration")
+    return config

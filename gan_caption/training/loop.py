@@ -1,0 +1,191 @@
+"""The training loop, top to bottom: phases, steps, logging, validation, checkpoints, resuming."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+
+from gan_caption.errors import UserError
+from gan_caption.training import world
+from gan_caption.training.checkpoint import TrainState, load_state, load_weights, save_state, save_weights
+from gan_caption.training.evaluation import Evaluation, Evaluator
+from gan_caption.training.phases.base import Diverged, Phase
+from gan_caption.training.progress import Progress
+from gan_caption.training.run import Run
+from gan_caption.training.seeding import random_states, restore_random_states
+from gan_caption.training.tracking import Sample, Tracker, finishing
+
+
+class Loop:
+    """Runs the phases of a schedule, one after the other, and can take up where it was stopped."""
+
+    def __init__(
+        self,
+        run: Run,
+        phases: Mapping[str, Phase],
+        *,
+        track: Callable[[str], Tracker],
+        rewind: Callable[[int], None],
+        log_every: int,
+        save_every: int,
+        report: Callable[[str], None],
+    ) -> None:
+        """Hold what the loop needs.
+
+        Args:
+            run: data and networks.
+            phases: by name, in order.
+            track: makes the tracker of a phase, by its name.
+            rewind: forgets the records after a step, when a run is taken up at it.
+            log_every: steps between records.
+            save_every: steps between checkpoints; a validation is always followed by one.
+            report: takes plain lines for the person who watches.
+        """
+        self.run = run
+        self.phases = dict(phases)
+        self.track = track
+        self.rewind = rewind
+        self.log_every = log_every
+        self.save_every = save_every
+        self.report = report
+        self.step = 0
+        self.best: dict[str, float] = {}
+        self.since_best = 0
+
+    def train(self, *, resume: bool) -> None:
+        """Run all phases.
+
+        Args:
+            resume: take up `checkpoints/last.pt`; the result is bitwise that of a run that never stopped.
+
+        Raises:
+            UserError: a loss is not a number, the checkpoint does not fit, or the disk is full. The last good
+                checkpoint is kept.
+        """
+        state = self._load() if resume else None
+        if state is not None and state.finished:
+            return
+        names = list(self.phases)
+        for name in names[names.index(state.phase) if state else 0 :]:
+            with finishing(self.track(name)) as tracker:
+                self._run_phase(name, state, tracker)
+            state = None
+        self._save(names[-1], self.phases[names[-1]].total, finished=True)
+
+    def _run_phase(self, name: str, state: TrainState | None, tracker: Tracker) -> None:
+        phase, run = self.phases[name], self.run
+        phase.begin(run)
+        first, self.best, self.since_best = 0, {}, 0
+        if state is not None:
+            first = state.phase_step
+            self._restore(phase, state)
+        with Progress(phase=name, total=phase.total, start=first) as progress:
+            for index in range(first, phase.total):
+                if phase.is_done() or (phase.patience and self.since_best >= phase.patience):
+                    break
+                values = self._advance(phase, name, index)
+                done = index + 1
+                progress.update(done, {key: values[key] for key in list(values)[:3]})
+                if done % self.log_every == 0 or done == phase.total:
+                    tracker.log(world.mean(values), step=self.step)
+                validates = bool(phase.validate_every) and (done % phase.validate_every == 0 or done == phase.total)
+                if validates:
+                    self._validate(phase, name, tracker)
+                if validates or done % self.save_every == 0:
+                    self._save(name, done)
+        self._end_phase(phase, name)
+
+    def _advance(self, phase: Phase, name: str, index: int) -> dict[str, float]:
+        try:
+            values = phase.step(index)
+        except Diverged as error:
+            kept = self.run.checkpoints / "last.pt"
+            raise UserError(
+                f"phase {name}, step {index}: {error}. The update was not made; the last good checkpoint is {kept}. "
+                f"Lower the phase's learning_rate or clip and start again"
+            ) from error
+        self.step += 1
+        return values
+
+    def _validate(self, phase: Phase, name: str, tracker: Tracker) -> None:
+        run = self.run
+        with phase.weights():
+            evaluation = run.evaluator.evaluate(run.captioner)
+            if phase.is_better(evaluation.metrics, self.best):
+                self.best, self.since_best = evaluation.metrics, 0
+                if world.is_main():
+                    path = run.best_weights(name)
+                    save_weights(run.captioner, path, vocabulary=run.vocabulary.fingerprint)
+            else:
+                self.since_best += 1
+        tracker.log({f"val/{key}": value for key, value in evaluation.metrics.items()}, step=self.step)
+        tracker.samples(sample_rows(run.evaluator, evaluation), step=self.step)
+
+    def _end_phase(self, phase: Phase, name: str) -> None:
+        run = self.run
+        if not phase.validate_every:
+            return
+        if self.best:
+            load_weights(run.captioner, run.best_weights(name), vocabulary=run.vocabulary.fingerprint)
+            run.selected[name] = self.best
+        else:
+            self.report(f"phase {name} left no healthy weights: those from before it are kept")
+            if run.selected:
+                path = run.best_weights(list(run.selected)[-1])
+                load_weights(run.captioner, path, vocabulary=run.vocabulary.fingerprint)
+
+    def _save(self, name: str, done: int, *, finished: bool = False) -> None:
+        if not world.is_main():
+            return
+        run = self.run
+        state = TrainState(
+            phase=name, phase_step=done, step=self.step, networks=run.networks.state_dict(),
+            phase_state=self.phases[name].state_dict(), random=random_states(run.rng),
+            vocabulary=run.vocabulary.fingerprint, best=self.best, validations_since_best=self.since_best,
+            selected=run.selected, finished=finished,
+        )  # fmt: skip
+        save_state(state, run.checkpoints / "last.pt")
+
+    def _load(self) -> TrainState:
+        state = load_state(self.run.checkpoints / "last.pt", vocabulary=self.run.vocabulary.fingerprint)
+        if state.phase not in self.phases:
+            raise UserError(f"the checkpoint stopped in phase {state.phase}, this schedule has {list(self.phases)}")
+        self.step = state.step
+        self.rewind(state.step)
+        self.run.selected = state.selected
+        return state
+
+    def _restore(self, phase: Phase, state: TrainState) -> None:
+        self.run.networks.load_state_dict(state.networks)
+        phase.load_state_dict(state.phase_state)
+        restore_random_states(state.random, self.run.rng)
+        self.best, self.since_best = state.best, state.validations_since_best
+
+
+def sample_rows(evaluator: Evaluator, evaluation: Evaluation, *, rows: int = 8) -> list[Sample]:
+    """Return the first images of a split with what was said of them."""
+    split = evaluator.source.split
+    return [
+        Sample(
+            image=split.image(row),
+            image_id=split.items[row].image_id,
+            captions={"decoded": evaluation.captions[row], "sampled": evaluation.samples[row][0]},
+            references=tuple(evaluator.references[row]),
+        )
+        for row in range(min(rows, len(split)))
+    ]
+
+
+def preflight(run: Run, evaluator: Evaluator) -> None:
+    """Go once through everything that a validation and a discriminator step will need, on a few images.
+
+    A missing package, an unreadable photograph or a full disk shows now and not hours later.
+    """
+    evaluation = evaluator.evaluate(run.captioner)
+    sample_rows(evaluator, evaluation, rows=2)
+    if run.networks.discriminator is not None:
+        batch = run.batches(run.encoded, images=2, per_image=1, stream=0).at(0)
+        with torch.no_grad():
+            features = run.features(batch.rows, grid=True)
+            run.networks.discriminator(features, batch.captions.to(run.device))

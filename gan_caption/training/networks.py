@@ -1,0 +1,59 @@
+"""The networks of a run, held together for checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+from gan_caption.discriminators.base import Discriminator
+from gan_caption.generators.base import Generator
+
+
+class Captioner(nn.Module):
+    """What writes captions: the generator, and the encoder where it learns with it.
+
+    A frozen encoder is a published network; it stays outside, named by the run's configuration.
+    """
+
+    def __init__(self, generator: Generator, encoder: nn.Module | None) -> None:
+        """Hold the parts; `encoder` is None where features come from a frozen one."""
+        super().__init__()
+        self.generator = generator
+        self.encoder = encoder
+
+
+class Networks(nn.Module):
+    """The captioner and the discriminator that judges it (None in a run without one)."""
+
+    def __init__(self, captioner: Captioner, discriminator: Discriminator | None) -> None:
+        """Hold the parts."""
+        super().__init__()
+        self.captioner = captioner
+        self.discriminator = discriminator
+
+
+@contextmanager
+def weights_of(module: nn.Module, other: nn.Module) -> Iterator[None]:
+    """Lend `module` the weights of `other` (an average, say), and give it back its own."""
+    own = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    module.load_state_dict(other.state_dict())
+    try:
+        yield
+    finally:
+        module.load_state_dict(own)
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a module into eval mode without gradients, and give every part of it back the mode it had."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for part, training in modes.items():
+            part.training = training

@@ -1,0 +1,1 @@
+"""The phases of a schedule: what one step of each does."""

@@ -1,0 +1,179 @@
+"""Adversarial training: the generator by policy gradient, the discriminator in turn."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+
+from gan_caption.generators.base import Generator
+from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
+from gan_caption.objectives.policy_gradient import PolicyGradient
+from gan_caption.training.checkpoint import load_weights
+from gan_caption.training.networks import Captioner
+from gan_caption.training.phases.base import Phase, adamw, descend
+from gan_caption.training.phases.discriminator import DiscriminatorTrainer
+from gan_caption.training.run import Run
+
+
+class AdversarialPhase(Phase):
+    """One step: a generator update, then the discriminator's updates behind an accuracy gate.
+
+    The encoder is frozen here, and the generator runs without dropout: the scored distribution is the sampled one.
+    """
+
+    def __init__(
+        self,
+        *,
+        objective: PolicyGradient,
+        trainer: DiscriminatorTrainer | None = None,
+        pretraining: str = "mle",
+        steps: int = 300,
+        images_per_batch: int = 64,
+        learning_rate: float = 5e-5,
+        weight_decay: float = 0.0,
+        clip: float = 5.0,
+        likelihood: MaximumLikelihood | None = None,
+        likelihood_weight: float = 0.1,
+        discriminator_steps: int = 1,
+        accuracy_ceiling: float = 0.9,
+        validate_every: int = 100,
+        quality_floor: float = 0.9,
+        entropy_floor: float = 0.3,
+        patience: int = 2,
+    ) -> None:
+        """Set the phase.
+
+        Args:
+            objective: the policy gradient.
+            trainer: one step of D; None where the reward has nothing to learn.
+            pretraining: the phase whose best weights are the reference of `policy/kl`, and whose validation is the
+                reference of the floors.
+            steps: generator updates.
+            images_per_batch: B.
+            learning_rate: the generator's, of AdamW.
+            weight_decay: of AdamW.
+            clip: largest gradient norm.
+            likelihood: the interleaved maximum-likelihood term; None for none.
+            likelihood_weight: of this term.
+            discriminator_steps: D updates after each generator update.
+            accuracy_ceiling: while D's moving accuracy is above this, D is looked at and not updated.
+            validate_every: steps between validations.
+            quality_floor: a validation is healthy while CIDEr-D stays above this share of the pretrained one ...
+            entropy_floor: ... and the policy's entropy above this share of its first value. The last
+                healthy weights are what the phase leaves.
+            patience: unhealthy validations in a row before the phase stops.
+        """
+        if min(steps, images_per_batch, validate_every) < 1 or discriminator_steps < 0:
+            raise ValueError("steps, images_per_batch, validate_every: at least 1; discriminator_steps: at least 0")
+        self.objective = objective
+        self.trainer = trainer
+        self.pretraining = pretraining
+        self.steps = steps
+        self.images_per_batch = images_per_batch
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.clip = clip
+        self.likelihood = likelihood
+        self.likelihood_weight = likelihood_weight
+        self.discriminator_steps = discriminator_steps
+        self.accuracy_ceiling = accuracy_ceiling
+        self.validate_every = validate_every
+        self.quality_floor = quality_floor
+        self.entropy_floor = entropy_floor
+        self.patience = patience
+        self.first_entropy: float | None = None
+        self.entropy = 0.0
+
+    def begin(self, run: Run) -> None:
+        """Make the optimizers, the batches and the frozen copy of the pretrained policy."""
+        self.run = run
+        self.batches = run.batches(run.encoded, images=self.images_per_batch, per_image=1, stream=2)
+        self.optimizer = adamw(
+            run.generator.parameters(), learning_rate=self.learning_rate, weight_decay=self.weight_decay
+        )
+        if self.trainer is not None:
+            self.trainer.begin(run, stream=3)
+        self.reference: Generator | None = None
+        path = run.best_weights(self.pretraining)
+        if path.exists():
+            reference: Captioner = copy.deepcopy(run.captioner)
+            load_weights(reference, path, vocabulary=run.vocabulary.fingerprint)
+            self.reference = reference.generator.eval().requires_grad_(False)
+
+    @property
+    def total(self) -> int:
+        """Generator updates."""
+        return self.steps
+
+    def step(self, index: int) -> dict[str, float]:
+        """Do one generator update and the discriminator updates that follow it."""
+        run = self.run
+        run.captioner.eval()
+        batch = self.batches.at(index)
+        grid = run.generator.uses_grid or (run.networks.discriminator is not None and run.discriminator.uses_grid)
+        with torch.no_grad():
+            features = run.features(batch.rows, grid=grid)
+        rollout, returns, advantages = self.objective.collect(
+            run.generator, features, max_length=run.max_length, rng=run.rng
+        )
+        policy = self.objective.loss(run.generator, rollout, returns, advantages)
+        loss, metrics = policy.loss, policy.metrics
+        if self.reference is not None:
+            with torch.no_grad():
+                reference = self.reference.score(rollout.features, rollout.captions)
+            # E[log p - log p_ref] over the policy's own samples: nats per caption.
+            metrics["policy/kl"] = (policy.log_probs - reference).sum(1).mean().item()
+        if self.likelihood is not None:
+            likelihood = self.likelihood.loss(run.generator, features, batch.captions.to(run.device), run.rng)
+            loss = loss + self.likelihood_weight * likelihood
+            metrics["policy/mle_loss"] = likelihood.item()
+        metrics["policy/loss"] = loss.item()
+        metrics["policy/gradient_norm"] = descend(self.optimizer, loss, run.generator, clip=self.clip)
+        self._follow_entropy(metrics["policy/entropy"])
+        metrics |= self._train_discriminator()
+        return metrics
+
+    def is_better(self, metrics: dict[str, float], best: dict[str, float]) -> bool:
+        """Tell whether the policy is healthy: the latest healthy one is kept, not the one that scores highest."""
+        del best
+        floor = self.quality_floor * self.run.selected.get(self.pretraining, {}).get("cider_d", 0.0)
+        entropic = self.first_entropy is None or self.entropy >= self.entropy_floor * self.first_entropy
+        return metrics["cider_d"] >= floor and entropic
+
+    def _train_discriminator(self) -> dict[str, float]:
+        metrics: dict[str, float] = {}
+        if self.trainer is None:
+            return metrics
+        updates = 0
+        for _ in range(self.discriminator_steps):
+            if self.trainer.accuracy > self.accuracy_ceiling:
+                metrics |= self.trainer.observe()
+            else:
+                metrics |= self.trainer.step()
+                updates += 1
+        return {**metrics, "discriminator/updates": float(updates)}
+
+    def _follow_entropy(self, entropy: float) -> None:
+        if self.first_entropy is None:
+            self.first_entropy = self.entropy = entropy
+        self.entropy = 0.9 * self.entropy + 0.1 * entropy
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return optimizers, baseline, discriminator trainer and the entropy's course."""
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "baseline": self.objective.baseline.state_dict(),
+            "trainer": None if self.trainer is None else self.trainer.state_dict(),
+            "entropy": self.entropy,
+            "first_entropy": self.first_entropy,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.objective.baseline.load_state_dict(state["baseline"])
+        if self.trainer is not None:
+            self.trainer.load_state_dict(state["trainer"])
+        self.entropy, self.first_entropy = state["entropy"], state["first_entropy"]

@@ -1,0 +1,99 @@
+"""The contract of a phase, and how a gradient step is made."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gan_caption.training.run import Run
+
+
+class Diverged(Exception):
+    """A loss or a gradient is not a number."""
+
+
+class Phase(ABC):
+    """One part of a schedule, counted in steps.
+
+    `begin` must not draw random numbers nor read the networks' weights: a resumed run calls it before those are restored.
+    """
+
+    validate_every: int = 0
+    """Steps between validations; 0 for none."""
+    patience: int = 0
+    """Validations without a better one before the phase stops; 0 never stops."""
+
+    @abstractmethod
+    def begin(self, run: Run) -> None:
+        """Make optimizers and batches; called once, before the first step or a resumed one."""
+
+    @property
+    @abstractmethod
+    def total(self) -> int:
+        """Steps in the phase; known after `begin`."""
+
+    @abstractmethod
+    def step(self, index: int) -> dict[str, float]:
+        """Do step `index`, from 0.
+
+        Returns:
+            numbers to log, by their documented names.
+
+        Raises:
+            Diverged: a loss or a gradient is not a number; nothing was changed by it.
+        """
+
+    def is_done(self) -> bool:
+        """Tell whether the phase has reached its aim before its last step."""
+        return False
+
+    def weights(self) -> AbstractContextManager[None]:
+        """Lend the captioner the weights that validation looks at and that are kept."""
+        return nullcontext()
+
+    def is_better(self, metrics: dict[str, float], best: dict[str, float]) -> bool:
+        """Tell whether a validation beats the best so far ({} at first)."""
+        return metrics["cider_d"] > best.get("cider_d", -math.inf)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run needs: optimizers, averages, counters."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+        del state
+
+
+def adamw(parameters: Iterable[Any], *, learning_rate: float, weight_decay: float = 0.0) -> torch.optim.Optimizer:
+    """Return AdamW with one fused update for all tensors."""
+    return torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
+
+
+def descend(optimizer: torch.optim.Optimizer, loss: Tensor, module: nn.Module, *, clip: float) -> float:
+    """Do one gradient step on the parameters of `module`.
+
+    Args:
+        optimizer: of these parameters.
+        loss: scalar.
+        module: whose gradients count.
+        clip: the largest norm of the gradient.
+
+    Returns:
+        the norm before clipping.
+
+    Raises:
+        Diverged: the loss or the gradient is not finite; the parameters are as they were.
+    """
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    norm = nn.utils.clip_grad_norm_((p for p in module.parameters() if p.grad is not None), clip)
+    if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
+        raise Diverged(f"loss {loss.item()}, gradient norm {norm.item()}")
+    optimizer.step()
+    return norm.item()

@@ -1,0 +1,84 @@
+"""What the phases of a run share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+
+from gan_caption.data.batches import CaptionBatches
+from gan_caption.data.features import FeatureSource, ImageFeatures
+from gan_caption.data.vocabulary import Vocabulary
+from gan_caption.discriminators.base import Discriminator
+from gan_caption.errors import UserError
+from gan_caption.generators.base import Generator
+from gan_caption.training.evaluation import Evaluator
+from gan_caption.training.networks import Captioner, Networks
+
+
+@dataclass
+class Run:
+    """One training run: its data, its networks, and where it writes."""
+
+    folder: Path
+    """The run folder; everything the run leaves lies in it."""
+    seed: int
+    """Of weights, data order, dropout and sampling."""
+    device: torch.device
+    """Where the networks live."""
+    vocabulary: Vocabulary
+    """Of the training captions."""
+    max_length: int
+    """The longest caption, in tokens, `<eos>` counted."""
+    networks: Networks
+    """Captioner and discriminator."""
+    source: FeatureSource
+    """Features of the training split."""
+    encoded: list[list[list[int]]]
+    """For every training image its captions as token ids."""
+    evaluator: Evaluator
+    """Of the validation split."""
+    rng: torch.Generator
+    """CPU generator of everything that training samples."""
+    selected: dict[str, dict[str, float]] = field(default_factory=dict)
+    """By phase, the validation of the weights that it left."""
+
+    @property
+    def captioner(self) -> Captioner:
+        """The captioner."""
+        return self.networks.captioner
+
+    @property
+    def generator(self) -> Generator:
+        """The policy."""
+        return self.networks.captioner.generator
+
+    @property
+    def discriminator(self) -> Discriminator:
+        """The discriminator.
+
+        Raises:
+            UserError: this run has none.
+        """
+        if self.networks.discriminator is None:
+            raise UserError("this phase needs a discriminator, and the run has none: add discriminator=lstm, say")
+        return self.networks.discriminator
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints and weights."""
+        return self.folder / "checkpoints"
+
+    def best_weights(self, phase: str) -> Path:
+        """Where a phase's best captioner is kept."""
+        return self.checkpoints / f"best_{phase}.safetensors"
+
+    def batches(self, captions: list[list[list[int]]], *, images: int, per_image: int, stream: int) -> CaptionBatches:
+        """Return batches of training images whose order differs from stream to stream."""
+        return CaptionBatches(captions, images=images, captions_per_image=per_image, seed=self.seed * 1000 + stream)
+
+    def features(self, rows: list[int], *, grid: bool) -> ImageFeatures:
+        """Return the features of training images, and whose they are."""
+        features = self.source.features(rows, grid=grid, device=self.device)
+        return replace(features, rows=torch.tensor(rows, device=self.device))

@@ -1,0 +1,163 @@
+"""From configuration to a run: data, features, vocabulary, networks, phases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from gan_caption.configuration import build
+from gan_caption.data.corpus import Corpus, Split
+from gan_caption.data.features import FeatureSource, FirstImages
+from gan_caption.data.vocabulary import Vocabulary
+from gan_caption.decoding.decoders import Decoder
+from gan_caption.encoders.base import Encoder
+from gan_caption.errors import UserError
+from gan_caption.metrics import ptb_tokenize
+from gan_caption.training.evaluation import Evaluator
+from gan_caption.training.networks import Captioner, Networks
+from gan_caption.training.phases.base import Phase
+from gan_caption.training.progress import Progress
+from gan_caption.training.run import Run
+from gan_caption.training.seeding import random_generator, seed_everything
+
+Config = Mapping[str, Any]
+Report = Callable[[str], None]
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device by name; "auto" takes a GPU where there is one.
+
+    Raises:
+        UserError: the device is unknown or not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"device={name} cannot be used ({reason}): allowed are auto, cpu, cuda, cuda:0 ...") from error
+    return device
+
+
+def load_split(corpus: Corpus, name: str, report: Report) -> Split:
+    """Return a split of a corpus, and say what of it stays unused."""
+    split = corpus.split(name)
+    for note in split.notes:
+        report(f"{name}: {note}")
+    return split
+
+
+def open_features(config: Config, encoder: Encoder, split: Split, *, device: torch.device) -> FeatureSource:
+    """Return the features of a split's images, extracting what the cache lacks."""
+    progress: Progress | None = None
+
+    def tell(done: int, total: int) -> None:
+        nonlocal progress
+        if progress is None:
+            progress = Progress(phase=f"features of {split.name}", total=total, start=done)
+            progress.__enter__()
+        progress.update(done)
+
+    try:
+        return encoder.source(
+            split,
+            cache=Path(config["cache"]),
+            skip_unreadable=config["skip_unreadable"],
+            device=device,
+            progress=tell,
+        )
+    finally:
+        if progress is not None:
+            progress.__exit__(None, None, None)
+
+
+def build_encoder(config: Config, *, device: torch.device) -> Encoder:
+    """Build the encoder from its seed."""
+    torch.manual_seed(config["seed"])
+    encoder: Encoder = build(config["encoder"], path="encoder")
+    return encoder.to(device)
+
+
+def build_captioner(config: Config, encoder: Encoder, vocabulary: Vocabulary, *, device: torch.device) -> Captioner:
+    """Build the generator from its seed, and join it to the encoder where that learns."""
+    torch.manual_seed(config["seed"] + 1)
+    sizes = {"pooled_size": encoder.pooled_size, "grid_size": encoder.grid_size}
+    generator = build(config["generator"], path="generator", vocabulary_size=len(vocabulary), **sizes)
+    return Captioner(generator, encoder if encoder.finetune else None).to(device)
+
+
+def build_discriminator(
+    config: Config, encoder: Encoder, vocabulary: Vocabulary, *, device: torch.device
+) -> nn.Module | None:
+    """Build the discriminator from its seed, where the configuration names one."""
+    if not config.get("discriminator"):
+        return None
+    torch.manual_seed(config["seed"] + 2)
+    sizes = {"pooled_size": encoder.pooled_size, "grid_size": encoder.grid_size}
+    network: nn.Module = build(config["discriminator"], path="discriminator", vocabulary_size=len(vocabulary), **sizes)
+    return network.to(device)
+
+
+def build_phases(config: Config, run: Run | None) -> dict[str, Phase]:
+    """Build the schedule; parts that need the discriminator are given the run's."""
+    discriminator = None if run is None else run.networks.discriminator
+    offered = {} if discriminator is None else {"discriminator": discriminator}
+    phases: dict[str, Phase] = {}
+    for name, node in config["phases"].items():
+        if node is not None:
+            phases[name] = build(node, path=f"phases.{name}", **offered)
+    if not phases:
+        raise UserError("phases is empty: a run needs at least one, such as those of +experiment=mle")
+    return phases
+
+
+def training_captions(split: Split) -> list[list[str]]:
+    """Return every image's captions, tokenized."""
+    return [ptb_tokenize(list(item.captions)) for item in split.items]
+
+
+def set_up(config: Config, folder: Path, *, report: Report) -> tuple[Run, dict[str, Phase], Corpus, Encoder]:
+    """Build everything that a training run needs, and keep its vocabulary in its folder."""
+    device = choose_device(config["device"])
+    seed_everything(config["seed"], deterministic=config["deterministic"])
+    corpus: Corpus = build(config["data"], path="data")
+    train, val = load_split(corpus, "train", report), load_split(corpus, "val", report)
+
+    encoder = build_encoder(config, device=device)
+    source = open_features(config, encoder, train, device=device)
+    val_source = open_features(config, encoder, val, device=device)
+    if config["validation"]["images"]:
+        val_source = FirstImages(val_source, config["validation"]["images"])
+    tokenized = training_captions(source.split)
+    words = [caption for own in tokenized for caption in own]
+    vocabulary = Vocabulary.build(words, min_count=config["vocabulary"]["min_count"])
+    vocabulary.save(folder / "vocabulary.json")
+
+    captioner = build_captioner(config, encoder, vocabulary, device=device)
+    networks = Networks(captioner, build_discriminator(config, encoder, vocabulary, device=device))  # type: ignore[arg-type]
+    max_length = config["max_length"]
+    evaluator = build_evaluator(config, val_source, vocabulary, set(words), device=device)
+    run = Run(
+        folder=folder, seed=config["seed"], device=device, vocabulary=vocabulary, max_length=max_length,
+        networks=networks, source=source, evaluator=evaluator, rng=random_generator(config["seed"]),
+        encoded=[[vocabulary.encode(caption, max_length=max_length) for caption in own] for own in tokenized],
+    )  # fmt: skip
+    return run, build_phases(config, run), corpus, encoder
+
+
+def build_evaluator(
+    config: Config, source: FeatureSource, vocabulary: Vocabulary, training: Collection[str], *, device: torch.device
+) -> Evaluator:
+    """Build the measure of a split."""
+    decoder: Decoder = build(config["decoding"], path="decoding")
+    return Evaluator(
+        source, vocabulary, decoder=decoder, training_captions=training, max_length=config["max_length"],
+        samples_per_image=config["validation"]["samples_per_image"],
+        batch_images=config["validation"]["batch_images"], device=device,
+    )  # fmt: skip

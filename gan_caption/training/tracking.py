@@ -1,0 +1,367 @@
+"""Where numbers and sample captions go while training: local files always, Weights & Biases if it is asked for.
+
+Only the main process tracks; the caller sees to that. Every record carries its own `step`, the number of updates since
+the run began, counted through all phases, so that a resumed run can drop what it is about to do again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from gan_caption.errors import UserError
+from gan_caption.training.files import write_atomically
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+METRICS = "metrics.jsonl"
+SAMPLES = "samples.jsonl"
+LONGEST_SIDE = 256
+"""Sample images are kept no larger than this, in pixels."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the models say of one image."""
+
+    image_id: str
+    captions: Mapping[str, str]
+    """The name of a model or a decoder -> its caption."""
+    references: Sequence[str] = ()
+    image: Image.Image | None = None
+
+
+class Tracker(Protocol):
+    """Takes notes of a run."""
+
+    def log(self, values: Mapping[str, float], *, step: int, phase: str | None = None) -> None:
+        """Note some values, by their documented names.
+
+        Args:
+            values: numbers, or tensors of one element.
+            step: updates since the run began.
+            phase: the phase, where it is not the job type that the tracker was made for.
+        """
+        ...
+
+    def samples(self, rows: Sequence[Sample], *, step: int, phase: str | None = None) -> None:
+        """Note sample captions."""
+        ...
+
+    def finish(self, status: str) -> None:
+        """End the notes; "finished", or why the run ended ("failed", "interrupted"). A second call does nothing."""
+        ...
+
+
+@contextmanager
+def finishing(tracker: Tracker) -> Iterator[Tracker]:
+    """Finish the tracker however the block ends, so that the runs of a sweep stay apart."""
+    try:
+        yield tracker
+    except KeyboardInterrupt:
+        tracker.finish("interrupted")
+        raise
+    except BaseException:
+        tracker.finish("failed")
+        raise
+    tracker.finish("finished")
+
+
+class Trackers:
+    """Several trackers as one; with none, nothing is noted."""
+
+    def __init__(self, *, trackers: Sequence[Tracker] = ()) -> None:
+        """Keep the trackers; each is told everything, in this order."""
+        self.trackers = tuple(trackers)
+
+    def log(self, values: Mapping[str, float], *, step: int, phase: str | None = None) -> None:
+        """See `Tracker.log`."""
+        for tracker in self.trackers:
+            tracker.log(values, step=step, phase=phase)
+
+    def samples(self, rows: Sequence[Sample], *, step: int, phase: str | None = None) -> None:
+        """See `Tracker.samples`."""
+        for tracker in self.trackers:
+            tracker.samples(rows, step=step, phase=phase)
+
+    def finish(self, status: str) -> None:
+        """Finish all of them, even where one fails."""
+        with ExitStack() as stack:
+            for tracker in reversed(self.trackers):
+                stack.callback(tracker.finish, status)
+
+
+class LocalTracker:
+    """JSON lines in the run's folder: `metrics.jsonl`, and `samples.jsonl` with small images under `samples/`.
+
+    Each record is one line with `step`, `phase` and `time` (seconds since 1970) and is handed to the system at once.
+    A line that a crash cut short is dropped when the run is taken up again.
+    """
+
+    def __init__(self, *, folder: Path, job_type: str = "train") -> None:
+        """Open the files, or those of the run that is being resumed.
+
+        Args:
+            folder: the run's folder.
+            job_type: what the records say as their phase, unless they name another.
+
+        Raises:
+            UserError: the folder cannot be written, or a file in it is damaged (the line is named).
+        """
+        self.folder = folder
+        self.job_type = job_type
+        self._keep(lambda record: True)
+
+    def log(self, values: Mapping[str, float], *, step: int, phase: str | None = None) -> None:
+        """Append one line to `metrics.jsonl`; NaN and infinity become null.
+
+        Raises:
+            UserError: the disk is full.
+        """
+        self._append(METRICS, step, phase, {name: _number(value) for name, value in values.items()})
+
+    def samples(self, rows: Sequence[Sample], *, step: int, phase: str | None = None) -> None:
+        """Append one line an image to `samples.jsonl`: image_id, captions, references, image (a file's name or null).
+
+        Raises:
+            UserError: the disk is full.
+        """
+        for row in rows:
+            self._append(
+                SAMPLES,
+                step,
+                phase,
+                {
+                    "image_id": row.image_id,
+                    "captions": dict(row.captions),
+                    "references": list(row.references),
+                    "image": row.image and self._save_image(row.image_id, row.image),
+                },
+            )
+
+    def finish(self, status: str) -> None:
+        """Do nothing: every line is already written."""
+
+    def rewind(self, step: int) -> None:
+        """Drop the records after this step, because the run goes on from there.
+
+        Args:
+            step: the checkpoint's.
+        """
+        self._keep(lambda record: record["step"] <= step)
+
+    def _append(self, name: str, step: int, phase: str | None, content: dict[str, Any]) -> None:
+        record = {"step": step, "phase": phase or self.job_type, "time": round(time.time(), 3)}
+        if record.keys() & content.keys():
+            raise ValueError(f"values named {sorted(record.keys() & content.keys())}: every record has these already")
+        path = self.folder / name
+        try:
+            with path.open("ab") as file:
+                file.write(json.dumps(record | content, ensure_ascii=False).encode() + b"\n")
+        except OSError as error:
+            raise UserError(
+                f"cannot write to {path}: {error.strerror}. Free some space, or choose another folder, and start again"
+            ) from error
+
+    def _save_image(self, image_id: str, image: Image.Image) -> str:
+        """Write the image where it is not yet, and return its name relative to the folder."""
+        stem = re.sub(r"[^A-Za-z0-9._-]", "_", image_id)[:80]
+        if stem != image_id:  # two ids must not meet in one name
+            stem += f"_{hashlib.sha256(image_id.encode()).hexdigest()[:8]}"
+        path = self.folder / "samples" / f"{stem}.png"
+        if not path.exists():
+            small = _small(image)
+            write_atomically(path, lambda file: small.save(file, format="PNG"))
+        return path.relative_to(self.folder).as_posix()
+
+    def _keep(self, wanted: Callable[[dict[str, Any]], bool]) -> None:
+        """Keep the complete lines that are wanted, verbatim; rewrite a file only if that changes it."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot make {self.folder}: {error.strerror}. Choose another folder") from error
+        for path in (self.folder / METRICS, self.folder / SAMPLES):
+            if not path.exists():
+                continue
+            before = path.read_bytes()
+            after = b"".join(line + b"\n" for line, record in _complete_lines(path, before) if wanted(record))
+            if after != before:
+                write_atomically(path, lambda file, content=after: file.write(content))  # type: ignore[misc]
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """Read `metrics.jsonl` or `samples.jsonl`, without a last line that is half-written.
+
+    Raises:
+        UserError: there is no such file, or a line before the last is damaged (it is named).
+    """
+    try:
+        return [record for _, record in _complete_lines(path, path.read_bytes())]
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _complete_lines(path: Path, content: bytes) -> list[tuple[bytes, dict[str, Any]]]:
+    lines = content.splitlines()
+    complete = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            complete.append((line, json.loads(line)))
+        except ValueError as error:
+            if number < len(lines):
+                raise UserError(f"{path}, line {number} is damaged: remove the line, or the file") from error
+    return complete
+
+
+class WandbTracker:
+    """Weights & Biases: online where somebody is logged in, else offline, as W&B's own WANDB_MODE has it if it is set.
+
+    Nothing that W&B does stops the training: after the first failure one warning is given, and W&B is left alone.
+    """
+
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        group: str,
+        name: str,
+        job_type: str,
+        configuration: Mapping[str, Any],
+        run_id: str | None = None,
+        project: str = "gan_caption",
+        entity: str | None = None,
+    ) -> None:
+        """Begin a run, or continue it.
+
+        Args:
+            folder: W&B's files go to `wandb/` in it.
+            group: runs that belong together, e.g. the experiment.
+            name: the run's, e.g. with its seed.
+            job_type: the phase.
+            configuration: what the run was started with.
+            run_id: the id of the run to continue. Only online: offline, W&B begins another part with the same id, and
+                `wandb sync` joins them, each record at the step that it names.
+            project: W&B's project.
+            entity: W&B's user or team; None stands for the user's own.
+        """
+        self.run_id = run_id
+        self.job_type = job_type
+        self._run: Any = None
+        self._tables: dict[tuple[str, ...], Any] = {}
+        with self._never_stopping("start"):
+            import wandb
+
+            choose = "WANDB_MODE" in os.environ or _logged_in()
+            folder.mkdir(parents=True, exist_ok=True)
+            self._run = wandb.init(
+                project=project,
+                entity=entity,
+                group=group,
+                name=name,
+                job_type=job_type,
+                config=dict(configuration),
+                dir=folder,
+                id=run_id,
+                resume="allow" if run_id and choose else None,
+                mode=None if choose else "offline",
+                reinit="create_new",  # the runs of a sweep share a process, and must not become one run
+                settings=wandb.Settings(console="off", finish_timeout=300, init_timeout=60),
+            )
+            self.run_id = self._run.id
+            # Our own step, because W&B's may only grow: after a resume, records of earlier steps would be thrown away.
+            self._run.define_metric("step")
+            self._run.define_metric("*", step_metric="step")
+
+    def log(self, values: Mapping[str, float], *, step: int, phase: str | None = None) -> None:
+        """See `Tracker.log`."""
+        if self._run is not None:
+            with self._never_stopping("log"):
+                numbers = {name: float(value) for name, value in values.items()}
+                self._run.log({**numbers, "step": step, "phase": phase or self.job_type})
+
+    def samples(self, rows: Sequence[Sample], *, step: int, phase: str | None = None) -> None:
+        """Add the rows to a table, of which each call sends only what is new.
+
+        A table's columns are fixed, so captions under other names begin another table.
+        """
+        if self._run is None or not rows:
+            return
+        with self._never_stopping("log samples"):
+            import wandb
+
+            names = tuple(dict.fromkeys(name for row in rows for name in row.captions))
+            if names not in self._tables:
+                columns: list[str | int] = ["step", "phase", "image_id", "image", *names, "references"]
+                self._tables[names] = wandb.Table(columns=columns, log_mode="INCREMENTAL")
+            table = self._tables[names]
+            for row in rows:
+                image = row.image and wandb.Image(_small(row.image))
+                captions = [row.captions.get(name) for name in names]
+                table.add_data(step, phase or self.job_type, row.image_id, image, *captions, "\n".join(row.references))
+            number = list(self._tables).index(names) + 1
+            self._run.log({"samples" if number == 1 else f"samples_{number}": table, "step": step})
+
+    def finish(self, status: str) -> None:
+        """End the run; any status but "finished" marks it as failed."""
+        run, self._run = self._run, None
+        if run is not None:
+            with self._never_stopping("finish"):
+                run.summary["status"] = status
+                run.finish(exit_code=0 if status == "finished" else 1)
+
+    @contextmanager
+    def _never_stopping(self, verb: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self._run = None
+            text = " ".join(str(error).split()) or type(error).__name__
+            logging.getLogger(__name__).warning(
+                "Weights & Biases could not %s (%s); from here on only the local files are written", verb, text
+            )
+
+
+def _logged_in() -> bool:
+    """Whether W&B has credentials, as far as can be seen without the network or a question to the user."""
+    import netrc
+    from urllib.parse import urlsplit
+
+    import wandb
+
+    settings = wandb.setup().settings
+    if settings.api_key or settings.identity_token_file:
+        return True
+    host = urlsplit(settings.base_url).hostname or ""
+    for place in (os.environ.get("NETRC", "~/.netrc"), "~/_netrc"):
+        path = Path(place).expanduser()
+        if path.is_file():
+            try:
+                return netrc.netrc(path).authenticators(host) is not None
+            except netrc.NetrcParseError:
+                return False
+    return False
+
+
+def _number(value: Any) -> float | int | None:
+    """Turn a number or a tensor of one element into what JSON can hold."""
+    if isinstance(value, int):
+        return value
+    value = float(value)
+    return value if math.isfinite(value) else None
+
+
+def _small(image: Image.Image) -> Image.Image:
+    small = image.convert("RGB")
+    small.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    return small

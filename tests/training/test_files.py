@@ -1,0 +1,135 @@
+"""Atomic writing, on disks that really fail."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gan_caption.errors import UserError
+from gan_caption.training.files import write_atomically
+
+ROOT = Path(__file__).parents[2]
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_writes_and_replaces_and_makes_the_folder(tmp_path):
+    path = tmp_path / "new" / "state.bin"
+    write_atomically(path, lambda file: file.write(b"one"))
+    write_atomically(path, lambda file: file.write(b"two"))
+    assert path.read_bytes() == b"two"
+    assert names(path.parent) == ["state.bin"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), KeyboardInterrupt()])
+def test_an_exception_leaves_the_old_file_and_nothing_else(tmp_path, error):
+    path = tmp_path / "state.bin"
+    path.write_bytes(b"old")
+
+    def write(file):
+        file.write(b"half")
+        raise error
+
+    with pytest.raises(type(error)):
+        write_atomically(path, write)
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["state.bin"]
+
+
+def test_users_errors_come_through(tmp_path):
+    def write(file):
+        try:
+            Path(tmp_path / "absent" / "x").read_bytes()
+        except OSError as error:
+            raise UserError("mine") from error
+
+    with pytest.raises(UserError, match=r"^mine$"):
+        write_atomically(tmp_path / "state.bin", write)
+
+
+def test_the_file_is_not_seen_before_it_is_complete(tmp_path):
+    path = tmp_path / "state.bin"
+    path.write_bytes(b"old")
+
+    def write(file):
+        file.write(b"new")
+        file.flush()
+        assert path.read_bytes() == b"old"
+
+    write_atomically(path, write)
+    assert path.read_bytes() == b"new"
+
+
+def test_a_folder_that_is_a_file(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(
+        UserError, match=r"^cannot save .*/file/state\.bin: .*Choose another folder: a part of this path"
+    ):
+        write_atomically(tmp_path / "file" / "state.bin", lambda file: file.write(b"x"))
+
+
+LIMITED = """
+import resource, signal, sys
+from pathlib import Path
+from gan_caption.errors import UserError
+from gan_caption.training.files import write_atomically
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+path = Path(sys.argv[1])
+if sys.argv[2] == "torch":
+    import torch
+    write = lambda file: torch.save({"weights": torch.zeros(5000)}, file)
+else:
+    write = lambda file: file.write(bytes(20000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+try:
+    write_atomically(path, write)
+except UserError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("what", ["bytes", "torch"])
+def test_file_too_large(tmp_path, what):
+    """The limit on file sizes makes any disk fail in the middle of a write."""
+    path = tmp_path / "last.pt"
+    path.write_bytes(b"old")
+    command = [sys.executable, "-c", LIMITED, str(path), what]
+    result = subprocess.run(command, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True)
+    assert result.stdout == (
+        f"cannot save {path}: File too large. The version saved before is intact. "
+        "Raise the limit on the size of a file (`ulimit -f`) and start again.\n"
+    )
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["last.pt"]
+
+
+@pytest.fixture
+def full_disk(tmp_path):
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    try:
+        mounted = subprocess.run(mount, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        mounted = False
+    if not mounted:
+        pytest.skip("no right to mount a small disk; the limit on file sizes stands in for it above")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_full_disk(full_disk):
+    path = full_disk / "last.pt"
+    with pytest.raises(UserError, match=r"No space left on device\. Nothing half-written is left\. Free some space"):
+        write_atomically(path, lambda file: file.write(os.urandom(100_000)))
+    assert names(full_disk) == []
+    write_atomically(path, lambda file: file.write(b"old" * 10_000))
+    with pytest.raises(UserError, match=r"No space left on device\. The version saved before is intact\. Free some"):
+        write_atomically(path, lambda file: file.write(os.urandom(60_000)))
+    assert path.read_bytes() == b"old" * 10_000
+    assert names(full_disk) == ["last.pt"]
