@@ -197,8 +197,7 @@ def _plan(node: Any, hint: Any, path: str, door: _Door) -> _Plan:
     if not isinstance(node, Mapping) or TARGET not in node:
         raise UserError(f"{path}: {_short(node)} names nothing to build: it needs {TARGET}, the dotted name of a class")
     target = _find(node[TARGET], f"{path}.{TARGET}", door.allowed)
-    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    parameters = {name: one for name, one in inspect.signature(target).parameters.items() if one.kind in kinds}
+    parameters = _parameters(target)
     hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
     given = door.offered & parameters.keys()
     arguments = {}
@@ -210,8 +209,8 @@ def _plan(node: Any, hint: Any, path: str, door: _Door) -> _Plan:
         if key not in parameters:
             known = sorted(parameters.keys() - given)
             raise UserError(
-                f"{path}.{key} is not known{_suggest(key, known, f'{path}.')}. "
-                + (f"{_dotted(target)} knows: {', '.join(known)}" if known else f"{_dotted(target)} knows no keys")
+                f"{path}.{key} is not known.{_suggest(key, known, f'{path}.')} "
+                f"{_dotted(target)} knows {', '.join(known) or 'no keys'}"
             )
         if key not in hints:
             raise TypeError(f"{_dotted(target)}: parameter {key} has no type hint")
@@ -224,6 +223,15 @@ def _plan(node: Any, hint: Any, path: str, door: _Door) -> _Plan:
             kind = f", {_in_words(hints[name])}" if name in hints else ""
             raise UserError(f"{path}.{name} is missing: {_dotted(target)} needs it{kind}")
     return _Plan(path, target, arguments, given, hint)
+
+
+def _parameters(target: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """Return the parameters that can be given by name."""
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    try:
+        return {name: one for name, one in inspect.signature(target).parameters.items() if one.kind in kinds}
+    except ValueError:  # an exception class, say, whose constructor is not written in Python
+        return {}
 
 
 def _plain(node: Any, path: str) -> Any:
@@ -259,10 +267,10 @@ def _find(name: Any, path: str, allowed: tuple[str, ...]) -> Callable[..., Any]:
     found = getattr(module, attribute, None)
     if not is_ours(found):
         here = [key for key, one in vars(module).items() if is_ours(one) and one.__module__ == module_name]
-        known = sorted(key for key in here if not key.startswith("_"))
+        known = sorted(key for key in here if not key.startswith("_")) or _modules_in(module)
         raise UserError(
-            f"{path}: {module_name} defines no class or function {attribute}"
-            f"{_suggest(attribute, known, module_name + '.')}. It defines: {', '.join(known) or 'none'}"
+            f"{path}: {module_name} defines no class or function {attribute}."
+            f"{_suggest(attribute, known, module_name + '.')} It defines {', '.join(known) or 'none'}"
         )
     assert callable(found)
     if inspect.isabstract(found) or getattr(found, "_is_protocol", False):
@@ -272,20 +280,23 @@ def _find(name: Any, path: str, allowed: tuple[str, ...]) -> Callable[..., Any]:
 
 def _import(module_name: str, path: str, target: str) -> types.ModuleType:
     """Import a module; where it does not exist, name the nearest that does."""
-    import pkgutil
-
     try:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise  # the module is there, and something that it imports is not
         package_name, _, missing = error.name.rpartition(".")
-    package = importlib.import_module(package_name) if package_name else None
-    known = sorted(one.name for one in pkgutil.iter_modules(getattr(package, "__path__", [])) if one.name[0] != "_")
+    known = _modules_in(importlib.import_module(package_name)) if package_name else []
     raise UserError(
-        f"{path}: {target}: there is no module {missing} in {package_name or 'the environment'}"
-        f"{_suggest(missing, known, package_name + '.')}. It has: {', '.join(known) or 'none'}"
+        f"{path}: {target}: there is no module {missing} in {package_name or 'this environment'}."
+        f"{_suggest(missing, known, package_name + '.')} It has {', '.join(known) or 'none'}"
     )
+
+
+def _modules_in(package: types.ModuleType) -> list[str]:
+    import pkgutil
+
+    return sorted(one.name for one in pkgutil.iter_modules(getattr(package, "__path__", [])) if one.name[0] != "_")
 
 
 def _fit(value: Any, hint: Any, path: str, door: _Door) -> Any:
@@ -359,7 +370,7 @@ def _misfit(value: Any, hint: Any, path: str) -> _Misfit:
     if str in (hint, *get_args(hint)) and isinstance(value, int | float):
         more = f" (text needs quotes: {path}='\"{value}\"')"
     if get_origin(hint) is Literal and isinstance(value, str):
-        more = _suggest(value, [str(choice) for choice in get_args(hint)], "")
+        more = f".{_suggest(value, [str(choice) for choice in get_args(hint)], '')}"
     return _Misfit(f"{path}: {_short(value)} is not {_in_words(hint)}{more}")
 
 
@@ -367,7 +378,7 @@ def _suggest(wrong: object, known: Sequence[str], prefix: str) -> str:
     import difflib
 
     nearest = difflib.get_close_matches(str(wrong), known, n=1)
-    return f"; did you mean {prefix}{nearest[0]}?" if nearest else ""
+    return f" Did you mean {prefix}{nearest[0]}?" if nearest else ""
 
 
 def _in_words(hint: Any) -> str:

@@ -74,5 +74,5 @@ def captions_from_tokens(tokens: Tensor, images: Tensor) -> Captions:
     """Give sampled tokens (N, T) their lengths: up to the first `<eos>`, or T; what follows becomes `<pad>`."""
     ended = (tokens == EOS).long().cumsum(1) - (tokens == EOS).long() > 0
     lengths = (~ended).sum(1)
-    longest = int(lengths.max())
+    longest = int(lengths.max()) if len(lengths) else tokens.shape[1]
     return Captions(tokens.masked_fill(ended, PAD)[:, :longest], lengths, images)

@@ -58,6 +58,6 @@ class MonteCarlo:
         pay = reward(rollout.features, completions.captions)
         returns = final[:, None].repeat(1, captions.tokens.shape[1])
         # The n completions of a prefix are neighbours, in the order of (caption, prefix).
-        means = pay.unflatten(0, (-1, self.rollouts)).mean(1)
+        means = pay.reshape(len(pay) // self.rollouts, self.rollouts).mean(1)
         returns[completions.rows[:: self.rollouts], completions.steps[:: self.rollouts]] = means
         return returns

@@ -61,7 +61,7 @@ def comparison(systems: Mapping[str, Mapping[str, float]]) -> str:
     lines = [heads, ["-" * width for width in widths], *rows]
     return "\n".join(
         "| "
-        + " | ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths)))
+        + " | ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True)))
         + " |"
         for line in lines
     )

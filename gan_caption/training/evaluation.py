@@ -5,7 +5,6 @@ Shapes: B images a batch, K samples an image, T steps.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
@@ -154,7 +153,3 @@ class Evaluator:
         scored = captions.mask & (captions.tokens >= captioner.generator.first_word)
         return -log_probs[scored].sum().item(), scored.sum().item(), float(len(texts))
 
-
-def is_finite(metrics: dict[str, float]) -> bool:
-    """Tell whether every metric is a number; `oracle_nll` may be infinite or missing where nothing is in its support."""
-    return all(math.isfinite(value) for name, value in metrics.items() if "oracle" not in name)

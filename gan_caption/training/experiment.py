@@ -62,7 +62,7 @@ def run_experiment(config: Mapping[str, Any], *, data: str) -> dict[str, dict[st
     run, phases, corpus, encoder = set_up(config, folder, report=say)
     say(
         f"{len(run.source.split)} training images, {len(run.evaluator.source.split)} validation images, "
-        f"{len(run.vocabulary)} words, {sum(p.numel() for p in run.generator.parameters()):,} parameters in the generator"
+        f"{len(run.vocabulary)} words, generator of {sum(p.numel() for p in run.generator.parameters()):,} parameters"
     )
     few = FirstImages(run.evaluator.source, 4)
     preflight(run, build_evaluator(config, few, run.vocabulary, run.evaluator.training_captions, device=run.device))
@@ -84,7 +84,7 @@ def run_experiment(config: Mapping[str, Any], *, data: str) -> dict[str, dict[st
                     job_type=phase,
                     configuration=config,
                     run_id=f"{identity}-{phase}",
-                )  # fmt: skip
+                )
             )
         return Trackers(trackers=trackers)
 
@@ -98,7 +98,7 @@ def run_experiment(config: Mapping[str, Any], *, data: str) -> dict[str, dict[st
 
 
 def finish(config: Mapping[str, Any], run: Run, corpus: Corpus, encoder: Encoder) -> dict[str, dict[str, float]]:
-    """Evaluate the weights that each phase left, on images that selected nothing where there are any; write and print."""
+    """Evaluate what each phase left, on images that selected nothing where there are any; write and print."""
     try:
         split = load_split(corpus, "test", say)
     except UserError as error:

@@ -262,7 +262,8 @@ class WandbTracker:
         with self._never_stopping("start"):
             import wandb
 
-            choose = "WANDB_MODE" in os.environ or _logged_in()
+            # Where the user chose nothing, and has no key either, W&B would stop and ask.
+            choose = "WANDB_MODE" in os.environ or wandb.login(prompt=False, verify=False)
             folder.mkdir(parents=True, exist_ok=True)
             self._run = wandb.init(
                 project=project,
@@ -276,7 +277,7 @@ class WandbTracker:
                 resume="allow" if run_id and choose else None,
                 mode=None if choose else "offline",
                 reinit="create_new",  # the runs of a sweep share a process, and must not become one run
-                settings=wandb.Settings(console="off", finish_timeout=300, init_timeout=60),
+                settings=wandb.Settings(console="off", finish_timeout=300, init_timeout=30),
             )
             self.run_id = self._run.id
             # Our own step, because W&B's may only grow: after a resume, records of earlier steps would be thrown away.
@@ -330,27 +331,6 @@ class WandbTracker:
             logging.getLogger(__name__).warning(
                 "Weights & Biases could not %s (%s); from here on only the local files are written", verb, text
             )
-
-
-def _logged_in() -> bool:
-    """Whether W&B has credentials, as far as can be seen without the network or a question to the user."""
-    import netrc
-    from urllib.parse import urlsplit
-
-    import wandb
-
-    settings = wandb.setup().settings
-    if settings.api_key or settings.identity_token_file:
-        return True
-    host = urlsplit(settings.base_url).hostname or ""
-    for place in (os.environ.get("NETRC", "~/.netrc"), "~/_netrc"):
-        path = Path(place).expanduser()
-        if path.is_file():
-            try:
-                return netrc.netrc(path).authenticators(host) is not None
-            except netrc.NetrcParseError:
-                return False
-    return False
 
 
 def _number(value: Any) -> float | int | None:

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -156,26 +157,24 @@ def test_trackers_tell_all_and_finish_all(tmp_path):
 )
 def test_finishing_always_finishes(error, status):
     tracker = Listener()
-    try:
-        with finishing(tracker):
-            if error:
-                raise error
-    except (ValueError, KeyboardInterrupt) as seen:
-        assert seen is error
+    with pytest.raises(type(error)) if error else nullcontext(), finishing(tracker):
+        if error:
+            raise error
     assert tracker.heard == [("finish", status)]
 
 
 # --- Weights & Biases: each scenario in a process of its own, with real offline runs ---
 
 TWO_RUNS = """
-import logging, os, sys
+import logging, sys
 from pathlib import Path
 from PIL import Image
-from gan_caption.training.tracking import Sample, WandbTracker, finishing, _logged_in
+from gan_caption.training.tracking import Sample, WandbTracker, finishing
 
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
 folder = Path(sys.argv[1])
 image = Image.new("RGB", (500, 250), (1, 2, 3))
+left_open = WandbTracker(folder=folder / "open", group="g", name="n", job_type="mle", configuration={})
 for seed in (0, 1):
     tracker = WandbTracker(folder=folder / str(seed), group="seqgan", name=f"seqgan-{seed}", job_type="mle",
                            configuration={"seed": seed, "generator": {"hidden": 8}}, run_id=f"id{seed}")
@@ -196,9 +195,7 @@ bad = WandbTracker(folder=folder / "bad", group="g", name="n", job_type="mle", c
 bad.log({"loss": 1.0}, step=1)
 bad.samples([Sample("a", {"greedy": "b"})], step=1)
 bad.finish("finished")
-assert not _logged_in()
-Path(os.environ["NETRC"]).write_text("machine api.wandb.ai login user password " + "k" * 40)
-assert _logged_in()
+left_open.finish("finished")
 """
 
 KILLED = """
@@ -303,13 +300,13 @@ def test_every_record_carries_its_step_and_metrics_are_drawn_over_it(two_runs):
 
 def test_sample_tables_send_only_what_is_new(two_runs):
     folder, _ = two_runs
-    tables = folder.glob("0/wandb/offline-run-*/files/media/table/*.json")
-    found = {path.name.rsplit("_", 1)[0]: json.loads(path.read_text()) for path in tables}
-    columns = ["step", "phase", "image_id", "image", "greedy", "references"]
-    assert found["samples_1"]["columns"] == columns
-    assert found["samples_1"]["data"] == [[30, "mle", "a", "Image", "step 30", "r1\nr2"]]
-    assert found["samples_2"]["data"] == [[40, "mle", "a", "Image", "step 40", "r1\nr2"]]
-    (other,) = [table for table in found.values() if "beam" in table["columns"]]
+    paths = folder.glob("0/wandb/offline-run-*/files/media/table/*.json")
+    tables = [json.loads(path.read_text()) for path in paths]
+    other, first, second = sorted(tables, key=lambda table: (table["columns"], table["data"]))
+    assert first["columns"] == ["step", "phase", "image_id", "image", "greedy", "references"]
+    assert first["data"] == [[30, "mle", "a", "Image", "step 30", "r1\nr2"]]
+    assert second["data"] == [[40, "mle", "a", "Image", "step 40", "r1\nr2"]]
+    assert other["columns"] == ["step", "phase", "image_id", "image", "beam", "references"]
     assert other["data"] == [[40, "mle", "a", None, "b", ""]]
     staged = [path.read_bytes() for path in (folder / "home").rglob("staging/*")]
     assert any(content.startswith(b"\x89PNG") for content in staged)
@@ -328,7 +325,7 @@ def test_losing_wandb_in_the_middle_is_one_warning_and_the_local_files_go_on(tmp
     assert len(said.splitlines()) == 1
     assert [record["step"] for record in read_records(tmp_path / "metrics.jsonl")] == [0, 1, 2, 3]
     assert len(read_records(tmp_path / "samples.jsonl")) == 3
-    assert wandb_records(tmp_path)
+    assert list(tmp_path.glob("wandb/offline-run-*"))
 
 
 # --- Progress ---

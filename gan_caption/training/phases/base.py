@@ -21,7 +21,7 @@ class Diverged(Exception):
 class Phase(ABC):
     """One part of a schedule, counted in steps.
 
-    `begin` must not draw random numbers nor read the networks' weights: a resumed run calls it before those are restored.
+    `begin` must not draw random numbers nor read the networks' weights: a resumed run calls it before it restores them.
     """
 
     validate_every: int = 0

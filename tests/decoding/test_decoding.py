@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from gan_caption.data.captions import EOS, captions_from_ids, captions_from_tokens
+from gan_caption.data.features import ImageFeatures
+from gan_caption.decoding.beam import beam_search
+from gan_caption.decoding.decoders import Beam, Sampling
+from gan_caption.decoding.greedy import greedy
+from gan_caption.decoding.sampling import attach_noise, pick, sample, shape_distribution
+from gan_caption.generators.lstm import LSTMGenerator
+from tests import tiny
+
+
+def rows_of(captions):
+    return [row[:length].tolist() for row, length in zip(captions.tokens, captions.lengths, strict=True)]
+
+
+def test_real_and_sampled_captions_have_one_form():
+    texts = tiny.all_captions()
+    real = captions_from_ids(texts, [0] * len(texts))
+    raw = torch.tensor([[*text, 5, 4, 5, 4][:5] for text in texts])  # what a sampler might leave after <eos>
+    cut = torch.tensor([len(text) for text in texts])
+    ended = captions_from_tokens(raw[cut < 3], torch.zeros(int((cut < 3).sum()), dtype=torch.long))
+    assert rows_of(ended) == [text for text in texts if len(text) < 3]
+    assert torch.equal(real.lengths, cut)
+
+
+class TestPick:
+    def test_law(self):
+        probabilities = torch.tensor([0.0, 0.5, 0.0, 0.2, 0.3, 0.0])
+        uniforms = (torch.arange(10000) + 0.5) / 10000  # a grid over [0, 1): the shares must come out exactly
+        counts = pick(probabilities.expand(10000, -1), uniforms).bincount(minlength=6)
+        assert (counts - probabilities * 10000).abs().max() <= 1
+
+    def test_never_draws_a_word_of_probability_zero(self):
+        probabilities = torch.tensor([[0.0, 0.7, 0.3, 0.0], [0.0, 0.0, 1.0, 0.0]])
+        for uniform in (0.0, 1 - 2**-24):
+            tokens = pick(probabilities, torch.full((2,), uniform))
+            assert (probabilities.gather(1, tokens[:, None]) > 0).all()
+
+
+class TestShapeDistribution:
+    logits = torch.tensor([[0.5, 0.25, 0.15, 0.1]]).log()
+
+    def test_temperature(self):
+        half = shape_distribution(self.logits, temperature=0.5)
+        squares = torch.tensor([[0.25, 0.0625, 0.0225, 0.01]])
+        torch.testing.assert_close(half, squares / squares.sum())
+
+    def test_top_k(self):
+        torch.testing.assert_close(shape_distribution(self.logits, top_k=2), torch.tensor([[2 / 3, 1 / 3, 0.0, 0.0]]))
+
+    @pytest.mark.parametrize(("top_p", "kept"), [(0.4, 1), (0.6, 2), (0.8, 3), (0.99, 4)])
+    def test_nucleus_is_the_smallest_set_that_reaches_p(self, top_p, kept):
+        assert int((shape_distribution(self.logits, top_p=top_p) > 0).sum()) == kept
+
+
+@pytest.mark.parametrize("index", range(3))
+class TestSample:
+    def test_frequencies_are_the_exact_probabilities(self, index):
+        generator, images = tiny.generators()[index], tiny.features()
+        draws = 20000
+        captions = sample(generator, images, samples=draws, max_length=3, rng=torch.Generator().manual_seed(1))
+        texts = tiny.all_captions()
+        for image in (0, 1):
+            exact = generator.score(images, tiny.captions_of(image)).sum(1).exp().detach()
+            drawn = rows_of(captions.select(captions.images == image))
+            shares = torch.tensor([drawn.count(text) / draws for text in texts])
+            errors = (exact * (1 - exact) / draws).sqrt()
+            assert ((shares - exact).abs() < 4 * errors + 1e-6).all()
+
+    def test_a_caption_depends_on_its_own_numbers_alone(self, index):
+        """Finished rows leave the batch; those that stay must not take over their random numbers."""
+        generator, images = tiny.generators()[index], tiny.features()
+        together = sample(generator, images, samples=4, max_length=3, rng=torch.Generator().manual_seed(3))
+        uniforms = torch.rand(8, 3, generator=torch.Generator().manual_seed(3))
+        for row in range(8):
+            state = generator.start(images.select(together.images[row : row + 1]))
+            previous, text = torch.tensor([1]), []
+            for step in range(3):
+                logits, state = generator.step(previous, state)
+                previous = pick(logits.softmax(1), uniforms[row : row + 1, step])
+                text.append(previous.item())
+                if text[-1] == EOS:
+                    break
+            assert rows_of(together)[row] == text
+
+    def test_samples_of_an_image_are_neighbours(self, index):
+        captions = sample(
+            tiny.generators()[index], tiny.features(), samples=3, max_length=3, rng=torch.Generator().manual_seed(0)
+        )
+        assert captions.images.tolist() == [0, 0, 0, 1, 1, 1]
+
+
+def test_every_sample_has_its_own_noise():
+    generator = LSTMGenerator(vocabulary_size=6, pooled_size=5, noise_size=2)
+    images, per_row = attach_noise(generator, tiny.features(), samples=3, rng=torch.Generator().manual_seed(0))
+    assert (len(images), per_row) == (6, 1)
+    assert images.noise is not None
+    assert len(images.noise.unique(dim=0)) == 6
+    torch.testing.assert_close(images.pooled, tiny.features().pooled.repeat_interleave(3, 0))
+
+
+def exact_best(generator, images, image, penalty):
+    texts = tiny.all_captions()
+    log_probs = generator.score(images, tiny.captions_of(image)).sum(1)
+    lengths = torch.tensor([len(text) for text in texts])
+    return texts[int((log_probs / lengths**penalty).argmax())]
+
+
+@pytest.mark.parametrize("index", range(3))
+@pytest.mark.parametrize("seed", range(4))
+class TestBeam:
+    def test_one_beam_is_greedy(self, index, seed):
+        generator, images = tiny.generators(seed=seed)[index], tiny.features(5, seed=seed)
+        for length in (2, 3, 6):
+            assert rows_of(beam_search(generator, images, beam_size=1, max_length=length)) == rows_of(
+                greedy(generator, images, max_length=length)
+            )
+
+    @pytest.mark.parametrize("penalty", [0.0, 1.0])
+    def test_a_beam_that_holds_everything_finds_the_best_caption(self, index, seed, penalty):
+        generator, images = tiny.generators(seed=seed)[index], tiny.features(seed=seed)
+        found = beam_search(generator, images, beam_size=16, max_length=3, length_penalty=penalty)
+        assert rows_of(found) == [exact_best(generator, images, image, penalty) for image in (0, 1)]
+
+    def test_the_batch_never_changes_a_row(self, index, seed):
+        generator, images = tiny.generators(seed=seed)[index], tiny.features(6, seed=seed)
+        together = rows_of(beam_search(generator, images, beam_size=2, max_length=5, no_repeated_trigram=True))
+        for row in range(6):
+            alone = beam_search(
+                generator, images.select(torch.tensor([row])), beam_size=2, max_length=5, no_repeated_trigram=True
+            )
+            assert rows_of(alone) == [together[row]]
+
+    def test_no_trigram_comes_twice(self, index, seed):
+        generator, images = tiny.generators(seed=seed)[index], tiny.features(4, seed=seed)
+        with torch.no_grad():
+            generator.output.bias[0] -= 99  # never <eos>: captions long enough to repeat themselves
+        for row in rows_of(beam_search(generator, images, beam_size=2, max_length=10, no_repeated_trigram=True)):
+            trigrams = [tuple(row[i : i + 3]) for i in range(len(row) - 2)]
+            assert len(trigrams) == len(set(trigrams)) >= 3
+
+
+def test_greedy_takes_the_most_probable_word():
+    generator, images = tiny.generators()[0], tiny.features()
+    for image, text in enumerate(rows_of(greedy(generator, images, max_length=3))):
+        state, previous = generator.start(images.select(torch.tensor([image]))), 1
+        for token in text:
+            logits, state = generator.step(torch.tensor([previous]), state)
+            assert token == logits.argmax()
+            previous = token
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Beam(beam_size=0), "beam_size=0"),
+        (lambda: Sampling(temperature=0.0), "greedy"),
+        (lambda: Sampling(top_p=0.0), "top_p"),
+        (lambda: Sampling(top_k=-1), "top_k"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_features_select_keeps_what_is_missing():
+    chosen = ImageFeatures(torch.arange(6.0).reshape(3, 2)).select(torch.tensor([2, 0]))
+    assert chosen.pooled.tolist() == [[4, 5], [0, 1]]
+    assert chosen.grid is None

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from gan_caption.data.captions import EOS, captions_from_ids
+from gan_caption.decoding.rollouts import complete_prefixes
+from gan_caption.objectives.credit import MonteCarlo
+from gan_caption.objectives.rollout import Rollout
+from tests import tiny
+
+
+def always_five(index):
+    generator = tiny.generators()[index]
+    with torch.no_grad():
+        generator.output.weight.zero_()
+        generator.output.bias.copy_(torch.tensor([-50.0, -50.0, 50.0]))
+    return generator
+
+
+@pytest.mark.parametrize("index", range(3))
+def test_pay_comes_back_to_its_own_image_and_step(index):
+    """Image i is paid 100 i + t for the prefix of t words: nothing may be mixed up, summed or lost on the way."""
+    captions = captions_from_ids([[4, 4, 4, 4], [4, 4, EOS], [4, 4, 4, EOS], [4, 4, 4, 4]], [0, 0, 1, 2])
+    images = tiny.features(3)
+
+    def pay(_, completed):
+        return 100.0 * completed.images + (completed.tokens == 4).sum(1)
+
+    rollout = Rollout(images, captions, max_length=4)
+    rng = torch.Generator().manual_seed(0)
+    returns = MonteCarlo(rollouts=3)(always_five(index), rollout, pay, rng)
+    expected = torch.tensor([[1.0, 2, 3, 4], [1, 2, 2, 2], [101, 102, 103, 103], [201, 202, 203, 204]])
+    torch.testing.assert_close(returns, expected)
+
+
+@pytest.mark.parametrize("index", range(3))
+def test_completions_keep_their_prefix_and_their_order(index):
+    captions = captions_from_ids([[4, 5, 4, 4, 5], [5, 4, EOS], [EOS]], [0, 1, 1])
+    done = complete_prefixes(
+        tiny.generators()[index], tiny.features(), captions,
+        rollouts=2, max_length=5, rng=torch.Generator().manual_seed(0),
+    )  # fmt: skip
+    assert done.rows.tolist() == [0] * 8 + [1] * 4  # four unfinished prefixes of the first, two of the second, no third
+    assert done.steps.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 0, 0, 1, 1]
+    assert done.captions.images.tolist() == [0] * 8 + [1] * 4
+    for row in range(12):
+        prefix = captions.tokens[done.rows[row], : done.steps[row] + 1]
+        assert torch.equal(done.captions.tokens[row, : len(prefix)], prefix)
+        assert len(prefix) < done.captions.lengths[row] <= 5
+        ends = (done.captions.tokens[row] == EOS).nonzero()[:, 0].tolist()
+        assert ends == [int(done.captions.lengths[row]) - 1] or (not ends and done.captions.lengths[row] == 5)
+
+
+@pytest.mark.parametrize("index", range(3))
+def test_chunks_do_not_change_the_result(index):
+    captions = captions_from_ids([[4, 5, 4, 4], [5, 4, EOS]], [0, 1])
+    whole, parts = (
+        complete_prefixes(
+            tiny.generators()[index], tiny.features(), captions,
+            rollouts=4, max_length=4, rng=torch.Generator().manual_seed(0), chunk_rows=rows,
+        )
+        for rows in (10**6, 3)
+    )  # fmt: skip
+    assert torch.equal(whole.captions.tokens, parts.captions.tokens)
+
+
+@pytest.mark.parametrize("index", range(3))
+def test_returns_are_the_exact_state_action_values(index):
+    """Q(prefix, word) by enumeration of every completion, against the mean of many rollouts."""
+    generator, images = tiny.generators()[index], tiny.features()
+    texts = [[4, 5, EOS], [5, 5, 4], [4, EOS]]
+    captions = captions_from_ids(texts, [0, 1, 1])
+    rollouts = 4000
+
+    def pay(_, completed):
+        return tiny.pay_of(completed)
+
+    rollout = Rollout(images, captions, max_length=3)
+    returns = MonteCarlo(rollouts=rollouts)(generator, rollout, pay, torch.Generator().manual_seed(0))
+    for row, (text, image) in enumerate(zip(texts, (0, 1, 1), strict=True)):
+        everything = tiny.captions_of(image)
+        log_probs = generator.score(images, everything).detach()
+        pays = tiny.pay_of(everything)
+        for step in range(len(text)):
+            matches = torch.tensor([other[: step + 1] == text[: step + 1] for other in tiny.all_captions()])
+            weights = log_probs.sum(1).exp() * matches
+            weights = weights / weights.sum()
+            value = (weights * pays).sum()
+            error = ((weights * (pays - value) ** 2).sum() / rollouts).sqrt()
+            assert abs(returns[row, step] - value) < 4 * error + 1e-4
+
+
+def test_forked_rollouts_follow_the_law_of_rerun_prefixes():
+    """Completions of a prefix have the probabilities that running the prefix again would give."""
+    generator, images = tiny.generators()[2], tiny.features()
+    captions = captions_from_ids([[5, 4, 4]], [0])
+    draws = 8000
+    done = complete_prefixes(
+        generator, images, captions, rollouts=draws, max_length=3, rng=torch.Generator().manual_seed(0)
+    )
+    tails = done.captions.tokens[done.steps == 1, 2]
+    logits = generator.logits(images, captions)[0, 2].softmax(0)
+    shares = tails.bincount(minlength=6) / draws
+    assert ((shares - logits).abs() < 4 * (logits * (1 - logits) / draws).sqrt() + 1e-6).all()
+
+
+def test_captions_that_have_all_ended_at_once_have_nothing_to_complete():
+    captions = captions_from_ids([[EOS], [EOS]], [0, 1])
+    rollout = Rollout(tiny.features(), captions, max_length=3)
+    returns = MonteCarlo(rollouts=2)(tiny.generators()[0], rollout, lambda _, c: 7.0 + c.images, torch.Generator())
+    assert returns.tolist() == [[7.0], [8.0]]

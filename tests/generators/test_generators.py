@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from gan_caption.data.captions import PAD, UNK, Captions
+from gan_caption.data.features import ImageFeatures
+from gan_caption.generators.attention_lstm import AttentionLSTMGenerator
+from gan_caption.generators.lstm import LSTMGenerator
+from tests import tiny
+
+
+@pytest.mark.parametrize("index", range(3))
+class TestEveryGenerator:
+    def test_probabilities_of_all_captions_sum_to_one(self, index):
+        generator = tiny.generators()[index]
+        for image in (0, 1):
+            captions = tiny.captions_of(image)
+            log_probs = generator.score(tiny.features(), captions).sum(1)
+            assert log_probs.exp().sum().item() == pytest.approx(1, abs=1e-5)
+
+    def test_score_equals_step_by_step(self, index):
+        generator, images = tiny.generators()[index], tiny.features()
+        texts = tiny.all_captions()
+        scores = generator.score(images, tiny.captions_of(1))
+        for row, text in enumerate(texts):
+            slow = tiny.stepwise_log_probs(generator, images, text, 1)
+            torch.testing.assert_close(scores[row, : len(text)], slow)
+            assert (scores[row, len(text) :] == 0).all()
+
+    def test_padding_and_batch_never_change_a_row(self, index):
+        generator, images = tiny.generators()[index], tiny.features(4)
+        both = Captions(
+            torch.tensor([[4, 3, 0], [5, 4, 5], [4, 4, 3]]), torch.tensor([2, 3, 3]), torch.tensor([1, 1, 3])
+        )
+        alone = Captions(torch.tensor([[4, 3]]), torch.tensor([2]), torch.tensor([0]))
+        wide = Captions(torch.tensor([[4, 3, 0, 0, 0]]), torch.tensor([2]), torch.tensor([0]))
+        expected = generator.score(images, both)[0, :2]
+        one = images.select(torch.tensor([1]))
+        torch.testing.assert_close(generator.score(one, alone)[0], expected)
+        torch.testing.assert_close(generator.score(one, wide)[0, :2], expected)
+
+    def test_special_tokens_are_never_written(self, index):
+        generator = tiny.generators()[index]
+        logits, _ = generator.step(torch.tensor([1, 1]), generator.start(tiny.features()))
+        assert torch.isinf(logits[:, : UNK + 1]).all()
+        assert torch.isfinite(logits[:, UNK + 1 :]).all()
+        assert (logits.softmax(1)[:, PAD] == 0).all()
+
+    def test_the_image_is_looked_at(self, index):
+        generator = tiny.generators()[index]
+        first, second = (
+            generator.score(tiny.features(), tiny.captions_of(0)),
+            generator.score(tiny.features(), tiny.captions_of(1)),
+        )
+        assert (first - second).abs().max() > 0.05
+
+    def test_state_of_repeated_and_chosen_rows(self, index):
+        generator = tiny.generators()[index]
+        state = generator.start(tiny.features(3))
+        logits, _ = generator.step(torch.full((3,), 1), state)
+        forked, _ = generator.step(torch.full((6,), 1), state.repeat(2))
+        torch.testing.assert_close(forked, logits.repeat_interleave(2, 0))
+        chosen, _ = generator.step(torch.full((3,), 1), state.select(torch.tensor([0, 2, 2])))
+        torch.testing.assert_close(chosen, logits[[0, 2, 2]])
+
+
+def test_unknown_is_written_only_when_asked_for():
+    asked = LSTMGenerator(vocabulary_size=6, pooled_size=5, hidden=4, embedding=4, generate_unknown=True)
+    logits, _ = asked.step(torch.tensor([1]), asked.start(tiny.features(1)))
+    assert torch.isfinite(logits[0, UNK])
+    assert torch.isinf(logits[0, :UNK]).all()
+
+
+def test_noise_changes_the_policy_and_its_absence_means_zero():
+    torch.manual_seed(0)
+    generator = LSTMGenerator(vocabulary_size=6, pooled_size=5, hidden=4, embedding=4, noise_size=3).eval()
+    plain = tiny.features(1)
+    zero = ImageFeatures(plain.pooled, noise=torch.zeros(1, 3))
+    other = ImageFeatures(plain.pooled, noise=torch.ones(1, 3))
+    captions = tiny.captions_of(0)
+    torch.testing.assert_close(generator.score(plain, captions), generator.score(zero, captions))
+    assert (generator.score(other, captions) - generator.score(zero, captions)).abs().max() > 1e-3
+
+
+def test_regions_that_are_not_there_are_not_attended():
+    torch.manual_seed(0)
+    generator = AttentionLSTMGenerator(
+        vocabulary_size=6, pooled_size=5, grid_size=7, hidden=4, embedding=4, heads=2
+    ).eval()
+    images = tiny.features(1)
+    assert images.grid is not None
+    garbage = images.grid.clone()
+    garbage[:, 2:] = 100
+    count = torch.tensor([2])
+    captions = tiny.captions_of(0)
+    torch.testing.assert_close(
+        generator.score(ImageFeatures(images.pooled, images.grid, count), captions),
+        generator.score(ImageFeatures(images.pooled, garbage, count), captions),
+    )
+
+
+def test_attention_weights_average_the_values():
+    """The map that people see is the one that the contexts are made with."""
+    torch.manual_seed(0)
+    attention = AttentionLSTMGenerator(
+        vocabulary_size=6, pooled_size=5, grid_size=7, hidden=4, embedding=4, heads=1
+    ).attention
+    images = torch.tensor([0, 1, 1])
+    memory = attention.memory(tiny.features(2))
+    queries = torch.randn(3, 2, 4)
+    weights = attention.weights(queries, memory, images)
+    torch.testing.assert_close(weights.sum(2), torch.ones(3, 2))
+    expected = weights @ memory[1][images][:, 0]
+    torch.testing.assert_close(attention(queries, memory, images), expected)
+
+
+def test_a_vocabulary_without_words_is_refused():
+    with pytest.raises(ValueError, match="special tokens"):
+        LSTMGenerator(vocabulary_size=3, pooled_size=5)
