@@ -324,7 +324,7 @@ def test_imports_stay_light():
     code = """
 import sys
 import gan_caption.configuration
-import gan_caption.training.files, gan_caption.training.tracking, gan_caption.training.progress
+import gan_caption.files, gan_caption.training.tracking, gan_caption.training.progress
 print(sorted({"torch", "numpy", "hydra", "omegaconf", "beartype", "wandb", "rich", "PIL"} & sys.modules.keys()))
 """
     say = [sys.executable, "-c", code]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gan_caption.data.captions import EOS, UNK
 from gan_caption.errors import UserError
-from gan_caption.training.files import write_atomically
+from gan_caption.files import write_atomically
 
 SPECIAL = ("<pad>", "<bos>", "<unk>", "<eos>")
 """In the order of their ids (`captions.PAD`, `BOS`, `UNK`, `EOS`)."""

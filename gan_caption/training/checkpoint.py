@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from gan_caption.errors import UserError
-from gan_caption.training.files import write_atomically
+from gan_caption.files import write_atomically
 
 VERSION = 1
 

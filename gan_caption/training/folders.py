@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_caption.errors import UserError
-from gan_caption.training.files import write_atomically
+from gan_caption.files import write_atomically
 
 WITHOUT_EFFECT = ("outputs", "resume", "tracker", "device", "threads", "cache", "log_every", "save_every")
 """Settings that do not change what is learned."""

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from gan_caption.errors import UserError
-from gan_caption.training.files import write_atomically
+from gan_caption.files import write_atomically
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gan_caption.errors import UserError
-from gan_caption.training.files import write_atomically
+from gan_caption.files import write_atomically
 
 ROOT = Path(__file__).parents[2]
 
@@ -60,8 +60,10 @@ def test_the_file_is_not_seen_before_it_is_complete(tmp_path):
         file.flush()
         assert path.read_bytes() == b"old"
 
+    os.link(path, tmp_path / "link")  # another name of the old file, which must be replaced and not written over
     write_atomically(path, write)
     assert path.read_bytes() == b"new"
+    assert (tmp_path / "link").read_bytes() == b"old"
 
 
 def test_a_folder_that_is_a_file(tmp_path):
@@ -76,7 +78,7 @@ LIMITED = """
 import resource, signal, sys
 from pathlib import Path
 from gan_caption.errors import UserError
-from gan_caption.training.files import write_atomically
+from gan_caption.files import write_atomically
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 path = Path(sys.argv[1])
