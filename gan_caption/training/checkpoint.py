@@ -77,7 +77,7 @@ def load_state(path: Path, *, vocabulary: str | None = None) -> TrainState:
         raise UserError(f"{path} does not exist: give a run folder that holds checkpoints/last.pt") from error
     except (OSError, RuntimeError, TypeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         raise UserError(
-            f"{path} is not a checkpoint of gan_caption ({str(error).splitlines()[0]}): "
+            f"{path} is not a checkpoint of gan_caption ({type(error).__name__} {str(error).partition(chr(10))[0]}): "
             "it is damaged or comes from elsewhere; nothing in it was executed"
         ) from error
     if state.version > VERSION:
