@@ -1,0 +1,1 @@
+"""The embedded data set: drawings of simple objects, described by a grammar whose probabilities are known."""
