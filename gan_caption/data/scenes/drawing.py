@@ -12,8 +12,8 @@ SIZE = 64
 """Pixels a side."""
 _SCALE = 4
 _CELL = SIZE * _SCALE / CELLS
-_RADIUS = {"small": 6.5 * _SCALE, "large": 9.3 * _SCALE}
-_SLACK = 1.0 * _SCALE
+_RADIUS = {"small": 6.5 * _SCALE, "large": 8.6 * _SCALE}
+_SLACK = 0.7 * _SCALE
 """How far an object may lie from the middle of its cell."""
 _EDGE = 7
 """Twice the width of the edge around a pattern, plus one, in drawn pixels."""
