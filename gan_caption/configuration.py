@@ -33,7 +33,7 @@ def build(node: Mapping[str, Any] | DictConfig, *, path: str, allowed: Sequence[
     Args:
         node: a mapping with `_target_`. Values that are such mappings themselves, also in lists and dicts, are built
             first and handed over as objects.
-        path: the node's full key, e.g. "generator"; messages start with it.
+        path: the node's full key, e.g. "generator"; messages start with it. "" is the whole configuration.
         allowed: prefixes of the modules whose classes and functions may be named, each ending in a dot.
         offered: what only the program knows (a vocabulary's size, other modules). Every constructor in the node is
             given those that it has parameters for; configuration cannot set them.
@@ -173,8 +173,8 @@ class _Plan:
         except ValueError as error:
             # A message that begins with the argument, "hidden=-1: ...", continues the key: "generator.hidden=-1: ...".
             named = re.match(r"(\w+)\b", str(error))
-            joint = "." if named and named[1] in self.arguments else ": "
-            raise UserError(f"{self.path}{joint}{error}") from error
+            key = _key(self.path, "") if named and named[1] in self.arguments else f"{self.path}: "
+            raise UserError(f"{key}{error}") from error
         if not _is_a(made, self.hint):
             raise UserError(f"{self.path}: {_dotted(self.target)} is not {_in_words(self.hint)}")
         return made
@@ -205,23 +205,23 @@ def _plan(node: Any, hint: Any, path: str, door: _Door) -> _Plan:
         if key == TARGET:
             continue
         if key in given:
-            raise UserError(f"{path}.{key} is set by the program: remove it from the configuration")
+            raise UserError(f"{_key(path, key)} is set by the program: remove it from the configuration")
         if key not in parameters:
             known = sorted(parameters.keys() - given)
             raise UserError(
-                f"{path}.{key} is not known.{_suggest(key, known, f'{path}.')} "
+                f"{_key(path, key)} is not known.{_suggest(key, known, _key(path, ''))} "
                 f"{_dotted(target)} knows {', '.join(known) or 'no keys'}"
             )
         if key not in hints:
             raise TypeError(f"{_dotted(target)}: parameter {key} has no type hint")
         try:
-            arguments[key] = _fit(value, hints[key], f"{path}.{key}", door)
+            arguments[key] = _fit(value, hints[key], _key(path, key), door)
         except _Misfit as error:
             raise UserError(str(error)) from None
     for name, parameter in parameters.items():
         if parameter.default is parameter.empty and name not in arguments and name not in given:
             kind = f", {_in_words(hints[name])}" if name in hints else ""
-            raise UserError(f"{path}.{name} is missing: {_dotted(target)} needs it{kind}")
+            raise UserError(f"{_key(path, name)} is missing: {_dotted(target)} needs it{kind}")
     return _Plan(path, target, arguments, given, hint)
 
 
@@ -391,6 +391,10 @@ def _in_words(hint: Any) -> str:
         return f"one of {', '.join(map(repr, get_args(hint)))}"
     name = hint.__name__ if inspect.isclass(hint) and not get_args(hint) else re.sub(r"\b[a-z_]\w*\.", "", str(hint))
     return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+
+
+def _key(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
 
 
 def _short(value: object) -> str:

@@ -1,4 +1,4 @@
-"""The one exception that is meant for the person at the keyboard."""
+"""The one exception that is meant for the person at the keyboard, and the checks of arguments behind most of it."""
 
 
 class UserError(Exception):
@@ -7,3 +7,25 @@ class UserError(Exception):
     The message says what was given, what is allowed, and what to do next. Entry points print it
     without a traceback and exit with status 2; every other exception is a bug and keeps its traceback.
     """
+
+
+def at_least(bound: float, **values: float | None) -> None:
+    """Refuse arguments below a bound; None is none.
+
+    Raises:
+        ValueError: "name=value: at least bound"; the door of configuration puts the rest of the key before it.
+    """
+    for name, value in values.items():
+        if value is not None and value < bound:
+            raise ValueError(f"{name}={value}: at least {bound}")
+
+
+def share(**values: float) -> None:
+    """Refuse arguments outside [0, 1).
+
+    Raises:
+        ValueError: as `at_least`.
+    """
+    for name, value in values.items():
+        if not 0 <= value < 1:
+            raise ValueError(f"{name}={value}: at least 0, below 1")

@@ -40,7 +40,7 @@ class GridAttention(nn.Module):
         """Attend from queries (N, T, query) over grids (B, R, grid) to contexts (N, T, hidden)."""
         super().__init__()
         if hidden % heads:
-            raise ValueError(f"hidden={hidden} must be a multiple of heads={heads}")
+            raise ValueError(f"heads={heads}: hidden={hidden} must be a multiple of it")
         self.heads = heads
         self.normalise = nn.LayerNorm(grid)
         self.keys = nn.Linear(grid, hidden, bias=False)

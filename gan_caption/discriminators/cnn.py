@@ -12,6 +12,7 @@ from torch.nn import functional
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
+from gan_caption.errors import at_least, share
 from gan_caption.layers import ImageVector
 
 
@@ -39,6 +40,8 @@ class CNNDiscriminator(Discriminator):
             dropout: probability in [0, 1), on the word vectors and the sentence vector.
         """
         super().__init__()
+        at_least(1, embedding=embedding, filters=filters)
+        share(dropout=dropout)
         widths = widths or [1, 2, 3, 4, 5]
         if min(widths) < 1:
             raise ValueError(f"widths={widths}: a filter covers at least one word")

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
+from gan_caption.errors import at_least, share
 from gan_caption.layers import ImageVector
 
 
@@ -30,6 +31,8 @@ class LSTMDiscriminator(Discriminator):
             dropout: probability in [0, 1), on the word vectors and both vectors; never while D pays rewards.
         """
         super().__init__()
+        at_least(1, hidden=hidden, embedding=embedding)
+        share(dropout=dropout)
         self.words = nn.Embedding(vocabulary_size, embedding)
         self.lstm = nn.LSTM(embedding, hidden, batch_first=True)
         self.image = ImageVector(inputs=pooled_size, noise=0, outputs=hidden)

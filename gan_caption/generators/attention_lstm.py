@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
+from gan_caption.errors import at_least, share
 from gan_caption.generators.base import DecoderState, Generator
 from gan_caption.layers import GridAttention, ImageVector
 
@@ -51,6 +52,8 @@ class AttentionLSTMGenerator(Generator):
             generate_unknown: whether `<unk>` may be written.
         """
         super().__init__(vocabulary_size=vocabulary_size, noise_size=noise_size, generate_unknown=generate_unknown)
+        at_least(1, hidden=hidden, embedding=embedding, heads=heads)
+        share(dropout=dropout)
         self.image = ImageVector(inputs=pooled_size, noise=noise_size, outputs=embedding)
         self.words = nn.Embedding(vocabulary_size, embedding)
         self.asking = nn.LSTM(embedding, hidden, batch_first=True)

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from gan_caption.data.captions import EOS, UNK, Captions
 from gan_caption.data.features import ImageFeatures
+from gan_caption.errors import at_least
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,7 @@ class Generator(nn.Module, ABC):
         super().__init__()
         if vocabulary_size <= EOS:
             raise ValueError(f"vocabulary_size={vocabulary_size}: it counts the {EOS + 1} special tokens")
-        if noise_size < 0:
-            raise ValueError(f"noise_size={noise_size}: 0 for none, or a length")
+        at_least(0, noise_size=noise_size)
         self.vocabulary_size = vocabulary_size
         self.noise_size = noise_size
         self.first_word = UNK if generate_unknown else EOS

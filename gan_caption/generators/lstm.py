@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
+from gan_caption.errors import at_least, share
 from gan_caption.generators.base import DecoderState, Generator
 from gan_caption.layers import ImageVector
 
@@ -44,6 +45,8 @@ class LSTMGenerator(Generator):
             generate_unknown: whether `<unk>` may be written.
         """
         super().__init__(vocabulary_size=vocabulary_size, noise_size=noise_size, generate_unknown=generate_unknown)
+        at_least(1, hidden=hidden, embedding=embedding)
+        share(dropout=dropout)
         first = image_as == "first_input"
         self.image = ImageVector(inputs=pooled_size, noise=noise_size, outputs=embedding if first else 2 * hidden)
         self.image_as = image_as

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 ROWS: dict[str, tuple[str, float, int]] = {
     "cider_d": ("CIDEr-D x 100", 100, 1),
@@ -59,9 +59,9 @@ def comparison(systems: Mapping[str, Mapping[str, float]]) -> str:
         rows.append([label, *cells])
     widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(len(heads))]
     lines = [heads, ["-" * width for width in widths], *rows]
-    return "\n".join(
-        "| "
-        + " | ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(line, widths, strict=True)))
-        + " |"
-        for line in lines
-    )
+    return "\n".join(f"| {' | '.join(_padded(line, widths))} |" for line in lines)
+
+
+def _padded(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """Fill the cells up to their widths: the first to the right, the numbers to the left."""
+    return [cells[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))]

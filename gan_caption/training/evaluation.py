@@ -152,4 +152,3 @@ class Evaluator:
         log_probs = captioner.generator.score(features, captions)
         scored = captions.mask & (captions.tokens >= captioner.generator.first_word)
         return -log_probs[scored].sum().item(), scored.sum().item(), float(len(texts))
-

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from gan_caption.configuration import build
+from gan_caption.configuration import TARGET, build, check
 from gan_caption.data.corpus import Corpus, Split
 from gan_caption.data.features import FeatureSource, FirstImages
 from gan_caption.data.vocabulary import Vocabulary
@@ -23,9 +23,36 @@ from gan_caption.training.phases.base import Phase
 from gan_caption.training.progress import Progress
 from gan_caption.training.run import Run
 from gan_caption.training.seeding import random_generator, seed_everything
+from gan_caption.training.settings import Settings, ValidationSettings, VocabularySettings
 
 Config = Mapping[str, Any]
 Report = Callable[[str], None]
+
+
+NETWORKS = {"pooled_size", "grid_size", "vocabulary_size"}
+"""What generators and discriminators are told by the program."""
+
+
+def check_configuration(config: Config) -> None:
+    """Check every key of a configuration, its type and, where that needs no data, its range; build nothing large.
+
+    Raises:
+        UserError: the first mistake, by its key.
+    """
+    parts = {"data": set(), "encoder": set(), "generator": NETWORKS, "discriminator": NETWORKS, "decoding": set(),
+             "tracker": {"folder", "group", "name", "job_type", "configuration", "run_id"}}  # fmt: skip
+    home = f"{Settings.__module__}."
+    settings = {key: value for key, value in config.items() if key not in (*parts, "phases", "discriminator_trainer")}
+    for key, kind in (("vocabulary", VocabularySettings), ("validation", ValidationSettings)):
+        if isinstance(settings.get(key), Mapping):
+            settings[key] = {TARGET: home + kind.__name__, **settings[key]}
+    build({TARGET: home + Settings.__name__, **settings}, path="")
+    for name, offered in parts.items():
+        if config.get(name):
+            check(config[name], path=name, offered=offered)
+    for name, node in config["phases"].items():
+        if node is not None:
+            check(node, path=f"phases.{name}", offered={"discriminator"})
 
 
 def choose_device(name: str) -> torch.device:

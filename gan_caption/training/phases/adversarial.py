@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from gan_caption.errors import at_least
 from gan_caption.generators.base import Generator
 from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
 from gan_caption.objectives.policy_gradient import PolicyGradient
@@ -65,8 +66,9 @@ class AdversarialPhase(Phase):
                 healthy weights are what the phase leaves.
             patience: unhealthy validations in a row before the phase stops.
         """
-        if min(steps, images_per_batch, validate_every) < 1 or discriminator_steps < 0:
-            raise ValueError("steps, images_per_batch, validate_every: at least 1; discriminator_steps: at least 0")
+        at_least(1, steps=steps, images_per_batch=images_per_batch, validate_every=validate_every)
+        at_least(0, learning_rate=learning_rate, weight_decay=weight_decay, clip=clip)
+        at_least(0, discriminator_steps=discriminator_steps, likelihood_weight=likelihood_weight, patience=patience)
         self.objective = objective
         self.trainer = trainer
         self.pretraining = pretraining

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from gan_caption.data.batches import without_unknown
+from gan_caption.errors import at_least
 from gan_caption.objectives.discriminator import BinaryCrossEntropy, Judged
 from gan_caption.objectives.rollout import collect
 from gan_caption.training.phases.base import Phase, adamw, descend
@@ -36,6 +37,7 @@ class DiscriminatorTrainer:
         """
         if images_per_batch < 2:
             raise ValueError(f"images_per_batch={images_per_batch}: at least 2, mismatched pairs need another image")
+        at_least(0, learning_rate=learning_rate, weight_decay=weight_decay, clip=clip)
         self.objective = objective
         self.images_per_batch = images_per_batch
         self.learning_rate = learning_rate
@@ -110,8 +112,9 @@ class DiscriminatorPhase(Phase):
             target_accuracy: stop once the moving accuracy over real and generated captions reaches it; a D
                 that is always right pays every sample the same.
         """
-        if steps < 1 or not 0.5 < target_accuracy <= 1:
-            raise ValueError(f"steps={steps}: at least 1; target_accuracy={target_accuracy}: above .5, at most 1")
+        at_least(1, steps=steps)
+        if not 0.5 < target_accuracy <= 1:
+            raise ValueError(f"target_accuracy={target_accuracy}: above .5, at most 1")
         self.trainer = trainer
         self.steps = steps
         self.target_accuracy = target_accuracy

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from gan_caption.errors import at_least, share
 from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
 from gan_caption.training.networks import Captioner, weights_of
 from gan_caption.training.phases.base import Phase, adamw, descend
@@ -52,10 +53,11 @@ class MaximumLikelihoodPhase(Phase):
             validations_per_epoch: how often to decode the validation images.
             patience: validations without a higher CIDEr-D before stopping; 0 runs all epochs.
         """
-        if min(epochs, images_per_batch, captions_per_image, validations_per_epoch) < 1:
-            raise ValueError("epochs, images_per_batch, captions_per_image, validations_per_epoch: at least 1")
-        if not 0 <= averaging < 1:
-            raise ValueError(f"averaging={averaging}: at least 0, below 1")
+        at_least(1, epochs=epochs, images_per_batch=images_per_batch, captions_per_image=captions_per_image)
+        at_least(1, validations_per_epoch=validations_per_epoch)
+        at_least(0, learning_rate=learning_rate, encoder_learning_rate=encoder_learning_rate, weight_decay=weight_decay)
+        at_least(0, warmup_steps=warmup_steps, patience=patience, clip=clip)
+        share(averaging=averaging)
         self.objective = objective
         self.epochs = epochs
         self.images_per_batch = images_per_batch

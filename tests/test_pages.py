@@ -1,0 +1,47 @@
+"""Every page of configuration composes, and describes things that can be built."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from gan_caption.configuration import conf_dir
+from gan_caption.training.setup import check_configuration
+
+GROUPS = ("data", "encoder", "generator", "discriminator", "decoding", "tracker")
+
+
+def choices(group: str) -> list[str]:
+    return sorted(path.stem for path in (Path(conf_dir()) / group).glob("*.yaml"))
+
+
+def composed(*overrides: str, config_name: str = "config") -> dict:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return OmegaConf.to_container(compose(config_name, overrides=list(overrides)), resolve=True)
+
+
+PAGES = list(itertools.chain.from_iterable(((group, choice) for choice in choices(group)) for group in GROUPS))
+
+
+@pytest.mark.parametrize(("group", "choice"), PAGES)
+def test_every_choice_composes_and_checks(group, choice):
+    config = composed(f"{group}={choice}", "+experiment=seqgan")
+    for key in ("root", "model"):
+        if config.get(group, {}) and config[group].get(key) == "???":
+            config[group][key] = "somewhere"
+    check_configuration(config)
+
+
+@pytest.mark.parametrize("experiment", choices("experiment"))
+@pytest.mark.parametrize("generator", choices("generator"))
+@pytest.mark.parametrize("discriminator", choices("discriminator"))
+def test_every_experiment_composes_with_every_generator_and_discriminator(experiment, generator, discriminator):
+    overrides = [f"+experiment={experiment}", f"generator={generator}", f"discriminator={discriminator}"]
+    config = composed(*overrides)
+    check_configuration(config)
+    assert config["name"] == experiment
+    assert next(iter(config["phases"])) == "mle"  # the baseline is always there
