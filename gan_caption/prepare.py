@@ -17,10 +17,11 @@ def main(config: DictConfig) -> None:
     from gan_caption.configuration import build
     from gan_caption.errors import UserError
     from gan_caption.training.experiment import say
-    from gan_caption.training.setup import build_encoder, choose_device, load_split, open_features
+    from gan_caption.training.setup import build_encoder, check_configuration, choose_device, load_split, open_features
 
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert isinstance(plain, dict)
+    check_configuration(plain)
     device = choose_device(plain["device"])
     corpus = build(plain["data"], path="data")
     encoder = build_encoder(plain, device=device)

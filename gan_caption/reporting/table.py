@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 ROWS: dict[str, tuple[str, float, int]] = {
@@ -51,14 +52,18 @@ def comparison(systems: Mapping[str, Mapping[str, float]]) -> str:
         values = [systems[name].get(metric) for name in names]
         if all(value is None for value in values):
             continue
-        cells = ["-" if value is None else f"{value * factor:.{decimals}f}" for value in values]
-        first, last = values[0], values[-1]
-        if len(names) == 2:
-            known = first is not None and last is not None
-            cells.append(f"{(last - first) * factor:+.{decimals}f}" if known else "-")  # type: ignore[operator]
+        values = [math.nan if value is None else value * factor for value in values]
+        differences = [values[1] - values[0]] if len(names) == 2 else []
+        cells = [f"{value:.{decimals}f}" for value in values] + [f"{value:+.{decimals}f}" for value in differences]
+        cells = ["-" if "nan" in cell else cell for cell in cells]  # not measured, or nothing to measure
         rows.append([label, *cells])
-    widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(len(heads))]
-    lines = [heads, ["-" * width for width in widths], *rows]
+    return markdown([heads, *rows])
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """Lay out rows of cells, the heads first, as a Markdown table that reads well as plain text too."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [rows[0], ["-" * width for width in widths], *rows[1:]]
     return "\n".join(f"| {' | '.join(_padded(line, widths))} |" for line in lines)
 
 

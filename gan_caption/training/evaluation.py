@@ -122,7 +122,6 @@ class Evaluator:
             **{f"bleu_{n}": b[n - 1] for n in (1, 2, 3, 4)},
             "rouge_l": rouge_l(captions, self.references).corpus,
             "cider_d": cider_d(captions, self.references).corpus,
-            "length": sum(len(caption.split()) for caption in captions) / len(captions),
             **self._variety(captions),
             "div_1": div_n(samples, 1),
             "div_2": div_n(samples, 2),
@@ -136,6 +135,7 @@ class Evaluator:
 
     def _variety(self, captions: list[str]) -> dict[str, float]:
         return {
+            "length": sum(len(caption.split()) for caption in captions) / len(captions),
             "vocabulary": float(vocabulary_size(captions)),
             "unique": unique_share(captions),
             "verbatim": verbatim_share(captions, self.training_captions),

@@ -30,6 +30,7 @@ from gan_caption.training.setup import (
     build_captioner,
     build_encoder,
     build_evaluator,
+    check_configuration,
     choose_device,
     load_split,
     open_features,
@@ -55,6 +56,7 @@ def run_experiment(config: Mapping[str, Any], *, data: str) -> dict[str, dict[st
     Returns:
         metrics by system.
     """
+    check_configuration(config)
     if config["threads"]:
         torch.set_num_threads(config["threads"])
     folder, resumes = choose_folder(config, data=data)

@@ -1,0 +1,63 @@
+"""Runs that differ only in their seed, summed up: means with intervals, and paired differences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from gan_caption.errors import UserError
+from gan_caption.reporting.table import ROWS, markdown
+
+
+def interval(values: Sequence[float], *, level: float = 0.95) -> tuple[float, float]:
+    """Return the mean of independent runs and the half-width of its Student t interval.
+
+    Args:
+        values: one number a run.
+        level: of confidence.
+
+    Returns:
+        mean and half-width; the half-width of a single run is NaN.
+
+    Raises:
+        UserError: scipy is missing.
+    """
+    try:
+        from scipy.stats import t
+    except ImportError as error:
+        raise UserError("intervals need scipy: pip install 'gan_caption[report]'") from error
+    count = len(values)
+    mean = sum(values) / count
+    if count < 2:
+        return mean, math.nan
+    deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / (count - 1))
+    return mean, float(t.ppf((1 + level) / 2, count - 1)) * deviation / math.sqrt(count)
+
+
+def across_seeds(runs: Sequence[Mapping[str, Mapping[str, float]]]) -> str:
+    """Return a Markdown table: a row a metric, a column a system, and with two systems their paired difference.
+
+    Args:
+        runs: for every seed, the metrics by system, the baseline first, as `results.json` has them.
+    """
+    names = list(runs[0])
+    paired = len(names) == 2
+    heads = ["", *names, *([f"{names[1]} - {names[0]}, paired"] if paired else [])]
+    rows = []
+    for metric, (label, factor, decimals) in ROWS.items():
+        columns = [[run[name].get(metric) for run in runs] for name in names]
+        if any(value is None or math.isnan(value) for column in columns for value in column):
+            if any(value is not None for column in columns for value in column):
+                rows.append([label, *["-"] * (len(heads) - 1)])
+            continue
+        known = [[float(value) * factor for value in column if value is not None] for column in columns]
+        cells = [_cell(values, decimals) for values in known]
+        if paired:
+            cells.append(_cell([b - a for a, b in zip(*known, strict=True)], decimals, sign="+"))
+        rows.append([label, *cells])
+    return markdown([heads, *rows])
+
+
+def _cell(values: Sequence[float], decimals: int, *, sign: str = "") -> str:
+    mean, half = interval(values)
+    return f"{mean:{sign}.{decimals}f}" + ("" if math.isnan(half) else f" ± {half:.{decimals}f}")

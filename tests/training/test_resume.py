@@ -1,0 +1,100 @@
+"""A real process is killed in every phase, and taken up again: the result is that of a run that was never stopped."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+SMALL = [
+    "+experiment=seqgan", "tracker=local", "resume=auto", "threads=1", "log_every=1", "save_every=2",
+    "data.train=40", "data.val=8", "data.test=8", "max_length=10", "encoder.width=8",
+    "generator.hidden=16", "generator.embedding=16", "generator.noise_size=2",
+    "discriminator.embedding=8", "discriminator.filters=4",
+    "phases.mle.epochs=3", "phases.mle.images_per_batch=8", "phases.mle.warmup_steps=2",
+    "phases.mle.objective.label_smoothing=0.1", "phases.mle.objective.scheduled_sampling=0.2",
+    "phases.discriminator.steps=8", "phases.adversarial.steps=10", "phases.adversarial.validate_every=4",
+    "phases.adversarial.quality_floor=0", "phases.adversarial.images_per_batch=8",
+    "phases.adversarial.objective.credit.rollouts=2", "discriminator_trainer.images_per_batch=8",
+    # A state of its own is a thing to forget in a checkpoint.
+    "phases.adversarial.objective.baseline._target_=gan_caption.objectives.baselines.MovingAverage",
+]  # fmt: skip
+KILLS = [("mle", 4), ("mle", 13), ("discriminator", 18), ("adversarial", 26), ("adversarial", 31)]
+"""The phase, and the step in all, after which the process is killed."""
+
+
+def start(outputs: Path) -> subprocess.Popen:
+    command = [sys.executable, "-m", "gan_caption.train", *SMALL, f"outputs={outputs}", f"cache={outputs / 'cache'}"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def records(outputs: Path) -> list[dict]:
+    found = []
+    for path in outputs.glob("*/metrics.jsonl"):
+        for line in path.read_text().splitlines():
+            try:
+                found.append(json.loads(line))
+            except ValueError:  # the line is being written
+                continue
+    return found
+
+
+def kill_at(outputs: Path, phase: str, step: int, delay: float) -> None:
+    process = start(outputs)
+    while process.poll() is None:
+        if any(record["phase"] == phase and record["step"] >= step for record in records(outputs)):
+            time.sleep(delay)
+            process.send_signal(signal.SIGKILL)
+            break
+        time.sleep(0.01)
+    process.wait()
+    assert process.returncode == -signal.SIGKILL, f"ended before its kill: {process.stderr.read()}"
+    process.stdout.close()
+    process.stderr.close()
+
+
+def finish(outputs: Path) -> Path:
+    process = start(outputs)
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    (folder,) = [path for path in outputs.iterdir() if path.name != "cache"]
+    return folder
+
+
+def assert_equal(one, other, where: str) -> None:
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), where
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        for key in one:
+            assert_equal(one[key], other[key], f"{where}.{key}")
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other), where
+        for index, pair in enumerate(zip(one, other, strict=True)):
+            assert_equal(*pair, f"{where}[{index}]")
+    else:
+        assert repr(one) == repr(other), where  # NaN is not equal to itself
+
+
+def test_a_run_killed_five_times_ends_bitwise_like_one_that_was_not(tmp_path):
+    whole = finish(tmp_path / "whole")
+    moments = random.Random(0)
+    for phase, step in KILLS:
+        kill_at(tmp_path / "killed", phase, step, delay=moments.uniform(0, 0.15))
+    killed = finish(tmp_path / "killed")
+
+    last = [torch.load(folder / "checkpoints" / "last.pt", weights_only=True) for folder in (whole, killed)]
+    assert last[0]["finished"]
+    assert_equal(*last, "last.pt")  # weights, optimizers, averages, random states
+    for name in ("checkpoints/best_mle.safetensors", "checkpoints/best_adversarial.safetensors", "vocabulary.json",
+                 "results.json", "captions_mle.json", "captions_adversarial.json"):  # fmt: skip
+        assert (whole / name).read_bytes() == (killed / name).read_bytes(), name
+    logs = [[{**record, "time": 0} for record in records(folder.parent)] for folder in (whole, killed)]
+    assert logs[0] == logs[1]
+    assert {record["phase"] for record in logs[0]} == {"mle", "discriminator", "adversarial"}
