@@ -101,8 +101,9 @@ class Loop:
             values = phase.step(index)
         except Diverged as error:
             kept = self.run.checkpoints / "last.pt"
+            where = f"the last good checkpoint is {kept}" if kept.exists() else "there is no checkpoint yet"
             raise UserError(
-                f"phase {name}, step {index}: {error}. The update was not made; the last good checkpoint is {kept}. "
+                f"phase {name}, step {index}: {error}. The update was not made; {where}. "
                 f"Lower the phase's learning_rate or clip and start again"
             ) from error
         self.step += 1

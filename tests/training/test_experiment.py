@@ -1,0 +1,253 @@
+"""Whole runs on a tiny data set, and the faults that published implementations have."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from gan_caption.data.scenes.corpus import Scenes
+from gan_caption.errors import UserError
+from gan_caption.training.checkpoint import load_state
+from gan_caption.training.evaluation import Evaluator
+from gan_caption.training.experiment import evaluate_run, run_experiment
+from gan_caption.training.phases.adversarial import AdversarialPhase
+from gan_caption.training.phases.base import Diverged, adamw, descend
+from gan_caption.training.phases.maximum_likelihood import MaximumLikelihoodPhase
+from gan_caption.training.setup import set_up
+from tests.training.conftest import TINY
+
+
+@pytest.fixture
+def ready(configured, tmp_path):
+    """A run whose networks are built and whose phases have begun."""
+
+    def make(*overrides: str):
+        run, phases, _, _ = set_up(configured(*overrides), tmp_path, report=lambda line: None)
+        for phase in phases.values():
+            phase.begin(run)
+        return run, phases
+
+    return make
+
+
+def weights(module) -> dict:
+    return {name: tensor.clone() for name, tensor in module.state_dict().items()}
+
+
+def same(one: dict, other: dict) -> bool:
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def run_folder(tmp_path: Path) -> Path:
+    (folder,) = (tmp_path / "outputs").iterdir()
+    return folder
+
+
+def test_a_run_leaves_baseline_and_adversarial_model_and_compares_them(configured, tmp_path, capsys):
+    systems = run_experiment(configured(), data="scenes")
+    folder = run_folder(tmp_path)
+    assert list(systems) == ["mle", "adversarial"]
+    assert not same(*(load_file(folder / "checkpoints" / f"best_{name}.safetensors") for name in systems))
+    printed = capsys.readouterr().out
+    assert "CIDEr-D" in printed
+    assert str(folder) in printed
+    assert json.loads((folder / "results.json").read_text())["systems"].keys() == systems.keys()
+    for name in systems:
+        captions = json.loads((folder / f"captions_{name}.json").read_text())
+        assert [row["image_id"] for row in captions] == [item.image_id for item in Scenes(test=8).split("test").items]
+        assert all(len(row["samples"]) == 5 for row in captions)
+
+
+def test_the_generators_step_gives_the_discriminator_nothing_to_learn_from(ready):
+    run, phases = ready("phases.adversarial.discriminator_steps=0", "phases.mle.epochs=1")
+    run.selected["mle"] = {"cider_d": 0.0}
+    before, generator, encoder = (weights(m) for m in (run.discriminator, run.generator, run.captioner.encoder))
+    phases["adversarial"].step(0)
+    assert same(before, weights(run.discriminator))
+    assert all(parameter.grad is None for parameter in run.discriminator.parameters())
+    assert not same(generator, weights(run.generator))
+    assert same(encoder, weights(run.captioner.encoder))
+
+
+def test_the_discriminators_step_leaves_the_generator_alone(ready):
+    run, phases = ready()
+    before, generator = weights(run.discriminator), weights(run.captioner)
+    phases["discriminator"].step(0)
+    assert same(generator, weights(run.captioner))
+    assert not same(before, weights(run.discriminator))
+    assert all(parameter.grad is None for parameter in run.generator.parameters())
+
+
+def test_the_discriminators_gradient_starts_from_zero_at_each_step(ready):
+    run, phases = ready("discriminator_trainer.learning_rate=0", "discriminator.dropout=0")
+    phase = phases["discriminator"]
+    rng = run.rng.get_state()
+
+    def gradients() -> list[torch.Tensor]:
+        run.rng.set_state(rng)
+        phase.trainer.steps = 0
+        phase.step(0)
+        return [parameter.grad.clone() for parameter in run.discriminator.parameters() if parameter.grad is not None]
+
+    assert all(torch.equal(first, second) for first, second in zip(gradients(), gradients(), strict=True))
+
+
+def test_the_discriminator_pays_without_dropout_noise(ready):
+    run, phases = ready("discriminator.dropout=0.9")
+    objective = phases["adversarial"].objective
+    batch = run.batches(run.encoded, images=4, per_image=1, stream=2).at(0)
+    with torch.no_grad():
+        features = run.features(batch.rows, grid=True)
+    run.discriminator.train()
+    pays = [objective.reward(features, batch.captions) for _ in range(2)]
+    assert torch.equal(*pays)
+    assert run.discriminator.training
+
+
+def test_a_resting_discriminator_looks_and_does_not_learn(ready):
+    run, phases = ready()
+    before = weights(run.discriminator)
+    metrics = phases["discriminator"].trainer.observe()
+    assert same(before, weights(run.discriminator))
+    assert {f"discriminator/accuracy_{kind}" for kind in ("real", "generated", "mismatched")} <= metrics.keys()
+
+
+def test_every_image_is_encoded_and_projected_once_for_all_its_captions(ready):
+    run, phases = ready()
+    encoded, projected = [], []
+    run.captioner.encoder.register_forward_hook(lambda module, inputs, output: encoded.append(len(inputs[0])))
+    run.generator.image.register_forward_hook(lambda module, inputs, output: projected.append(len(inputs[0])))
+    phases["mle"].step(0)
+    assert encoded == [8]
+    assert projected == [8]
+
+
+def test_the_test_split_is_opened_after_the_last_step_of_training(configured, monkeypatch):
+    events = []
+    split, mle, adversarial = Scenes.split, MaximumLikelihoodPhase.step, AdversarialPhase.step
+    monkeypatch.setattr(Scenes, "split", lambda self, name: (events.append(name), split(self, name))[1])
+    monkeypatch.setattr(MaximumLikelihoodPhase, "step", lambda s, i: (events.append("step"), mle(s, i))[1])
+    monkeypatch.setattr(AdversarialPhase, "step", lambda s, i: (events.append("step"), adversarial(s, i))[1])
+    run_experiment(configured(), data="scenes")
+    assert events.index("test") > max(index for index, event in enumerate(events) if event == "step")
+
+
+def test_a_broken_metric_shows_before_the_first_step(configured, monkeypatch, tmp_path):
+    def broken(*_: object) -> float:
+        raise ModuleNotFoundError("no metric today")
+
+    monkeypatch.setattr(Evaluator, "measure", broken)
+    with pytest.raises(ModuleNotFoundError):
+        run_experiment(configured(), data="scenes")
+    metrics = run_folder(tmp_path) / "metrics.jsonl"
+    assert not metrics.exists() or not metrics.read_text()
+
+
+def test_nan_stops_the_run_and_the_last_good_checkpoint_is_kept(configured, monkeypatch, tmp_path):
+    step = MaximumLikelihoodPhase.step
+
+    def poisoned(self: MaximumLikelihoodPhase, index: int) -> dict[str, float]:
+        if index == 3:  # after the checkpoint of step 2
+            next(self.run.generator.parameters()).data.fill_(math.nan)
+        return step(self, index)
+
+    monkeypatch.setattr(MaximumLikelihoodPhase, "step", poisoned)
+    with pytest.raises(UserError, match="phase mle, step 3: loss nan.*last good checkpoint is .*last.pt"):
+        run_experiment(configured(base=TINY), data="scenes")
+    state = load_state(run_folder(tmp_path) / "checkpoints" / "last.pt")
+    assert state.phase_step == 2
+    assert all(tensor.isfinite().all() for tensor in state.networks.values())
+
+
+def test_a_gradient_that_is_no_number_leaves_the_weights_as_they_were():
+    layer = torch.nn.Linear(1, 1)
+    before = weights(layer)
+    with pytest.raises(Diverged):
+        descend(adamw(layer.parameters(), learning_rate=1.0), (layer.weight * math.inf).sum() * 0, layer, clip=1.0)
+    assert same(before, weights(layer))
+
+
+def test_an_adversarial_phase_that_ruins_the_captions_stops_and_leaves_the_baseline(configured, tmp_path, capsys):
+    config = configured(
+        "phases.adversarial.learning_rate=1", "phases.adversarial.quality_floor=0.9", "phases.adversarial.patience=1",
+        "phases.adversarial.steps=50", "phases.mle.epochs=6", "phases.mle.learning_rate=1e-2",
+    )  # fmt: skip
+    run_experiment(config, data="scenes")
+    folder = run_folder(tmp_path)
+    state = load_state(folder / "checkpoints" / "last.pt")
+    assert "left no healthy weights" in capsys.readouterr().err
+    baseline = load_file(folder / "checkpoints" / "best_mle.safetensors")
+    left = {name.removeprefix("captioner."): t for name, t in state.networks.items() if name.startswith("captioner.")}
+    assert same(baseline, left)
+    assert state.step < 30 + 3 + 50
+
+
+def test_seeds_differ_and_a_seed_repeats_itself(configured, tmp_path):
+    runs = [run_experiment(configured(f"seed={seed}", base=TINY), data="scenes") for seed in (0, 0, 1)]
+    assert repr(runs[0]) == repr(runs[1])
+    assert repr(runs[0]) != repr(runs[2])
+    assert len(list((tmp_path / "outputs").iterdir())) == 3  # none overwrote another
+
+
+def test_a_run_is_evaluated_on_its_own_data_and_on_other_data(configured, tmp_path):
+    systems = run_experiment(configured(base=TINY), data="scenes")
+    folder = run_folder(tmp_path)
+    settings = {
+        "run": str(folder), "split": "test", "weights": None, "device": "cpu", "cache": str(tmp_path), "data": None,
+        "skip_unreadable": False, "validation": configured(base=TINY)["validation"],
+        "decoding": {"_target_": "gan_caption.decoding.decoders.Greedy"},
+    }  # fmt: skip
+    again = evaluate_run(settings)
+    assert repr(again) == repr(systems)
+    other = {**settings, "data": {"_target_": "gan_caption.data.scenes.corpus.Scenes", "seed": 7, "test": 8}}
+    assert repr(evaluate_run(other)) != repr(systems)
+    with pytest.raises(UserError, match="weights=adversarial: this run has \\['mle'\\]"):
+        evaluate_run({**settings, "weights": "adversarial"})
+
+
+def test_resuming_with_another_configuration_is_refused(configured, tmp_path):
+    run_experiment(configured(base=TINY), data="scenes")
+    other = configured("seed=5", f"resume={run_folder(tmp_path)}", base=TINY)
+    with pytest.raises(UserError, match="another configuration"):
+        run_experiment(other, data="scenes")
+
+
+def test_a_checkpoint_of_another_vocabulary_is_refused(configured, tmp_path):
+    run_experiment(configured(base=TINY), data="scenes")
+    last = run_folder(tmp_path) / "checkpoints" / "last.pt"
+    state = load_state(last)
+    torch.save(vars(replace(state, vocabulary="0" * 16, finished=False)), last)
+    with pytest.raises(UserError, match="another vocabulary"):
+        run_experiment(configured(f"resume={run_folder(tmp_path)}", base=TINY), data="scenes")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("seed=abc", "seed: 'abc' is not an int"),
+        ("seed=-1", "seed=-1: at least 0"),
+        ("max_length=1", "max_length=1: at least 2"),
+        ("vocabulary.min_count=0", "vocabulary.min_count=0: at least 1"),
+        ("validation.images=one", "validation.images: 'one' is not an int or None"),
+        ("log_every=2.5", "log_every: 2.5 is not an int"),
+        ("generator.hidden=abc", "generator.hidden: 'abc' is not an int"),
+        ("generator.hidden=-1", "generator.hidden=-1: at least 1"),
+        ("generator.image_as=last_input", "generator.image_as: 'last_input' is not one of"),
+        ("+generator.hiden=3", "generator.hiden is not known. Did you mean generator.hidden"),
+        ("phases.mle.learning_rate=fast", "phases.mle.learning_rate: 'fast' is not a float"),
+        ("phases.adversarial.objective.credit.rollouts=0", "rollouts=0: at least 1"),
+        ("generator._target_=os.system", "generator._target_: os.system is not allowed"),
+        ("device=abacus", "device=abacus cannot be used"),
+        ("+colour=red", "colour is not known"),
+    ],
+)
+def test_wrong_settings_are_named_before_anything_is_made(configured, override, message):
+    with pytest.raises(UserError) as error:
+        run_experiment(configured(override), data="scenes")
+    assert message in str(error.value)
