@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gan_caption.configuration import launch
 
@@ -19,8 +19,7 @@ def main(config: DictConfig) -> None:
     from gan_caption.training.experiment import say
     from gan_caption.training.setup import build_encoder, check_configuration, choose_device, load_split, open_features
 
-    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    assert isinstance(plain, dict)
+    plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     check_configuration(plain)
     device = choose_device(plain["device"])
     corpus = build(plain["data"], path="data")

@@ -71,7 +71,7 @@ class CaptionBatches:
         self._epoch = epoch
 
 
-def without_unknown(captions: Sequence[Sequence[Sequence[int]]]) -> list[list[Sequence[int]]]:
+def without_unknown(captions: Sequence[Sequence[list[int]]]) -> list[list[list[int]]]:
     """Keep the captions that hold no `<unk>`.
 
     Generators never write `<unk>`; a discriminator that met it in real captions alone would learn the marker.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -40,7 +40,8 @@ class ImageFeatures:
 
     def _map(self, change: Callable[[Tensor], Tensor]) -> ImageFeatures:
         values = ((field.name, getattr(self, field.name)) for field in fields(self))
-        return ImageFeatures(**{name: None if value is None else change(value) for name, value in values})
+        changed: dict[str, Any] = {name: None if value is None else change(value) for name, value in values}
+        return ImageFeatures(**changed)
 
 
 class FeatureSource(Protocol):

@@ -52,9 +52,9 @@ def comparison(systems: Mapping[str, Mapping[str, float]]) -> str:
         values = [systems[name].get(metric) for name in names]
         if all(value is None for value in values):
             continue
-        values = [math.nan if value is None else value * factor for value in values]
-        differences = [values[1] - values[0]] if len(names) == 2 else []
-        cells = [f"{value:.{decimals}f}" for value in values] + [f"{value:+.{decimals}f}" for value in differences]
+        shown = [math.nan if value is None else value * factor for value in values]
+        differences = [shown[1] - shown[0]] if len(names) == 2 else []
+        cells = [f"{value:.{decimals}f}" for value in shown] + [f"{value:+.{decimals}f}" for value in differences]
         cells = ["-" if "nan" in cell else cell for cell in cells]  # not measured, or nothing to measure
         rows.append([label, *cells])
     return markdown([heads, *rows])

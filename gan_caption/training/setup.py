@@ -114,7 +114,7 @@ def build_encoder(config: Config, *, device: torch.device) -> Encoder:
 def build_captioner(config: Config, encoder: Encoder, vocabulary: Vocabulary, *, device: torch.device) -> Captioner:
     """Build the generator from its seed, and join it to the encoder where that learns."""
     torch.manual_seed(config["seed"] + 1)
-    sizes = {"pooled_size": encoder.pooled_size, "grid_size": encoder.grid_size}
+    sizes: dict[str, Any] = {"pooled_size": encoder.pooled_size, "grid_size": encoder.grid_size}
     generator = build(config["generator"], path="generator", vocabulary_size=len(vocabulary), **sizes)
     return Captioner(generator, encoder if encoder.finetune else None).to(device)
 
@@ -126,7 +126,7 @@ def build_discriminator(
     if not config.get("discriminator"):
         return None
     torch.manual_seed(config["seed"] + 2)
-    sizes = {"pooled_size": encoder.pooled_size, "grid_size": encoder.grid_size}
+    sizes: dict[str, Any] = {"pooled_size": encoder.pooled_size, "grid_size": encoder.grid_size}
     network: nn.Module = build(config["discriminator"], path="discriminator", vocabulary_size=len(vocabulary), **sizes)
     return network.to(device)
 
@@ -134,7 +134,7 @@ def build_discriminator(
 def build_phases(config: Config, run: Run | None) -> dict[str, Phase]:
     """Build the schedule; parts that need the discriminator are given the run's."""
     discriminator = None if run is None else run.networks.discriminator
-    offered = {} if discriminator is None else {"discriminator": discriminator}
+    offered: dict[str, Any] = {} if discriminator is None else {"discriminator": discriminator}
     phases: dict[str, Phase] = {}
     for name, node in config["phases"].items():
         if node is not None:

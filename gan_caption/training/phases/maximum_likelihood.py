@@ -6,7 +6,9 @@ import math
 from contextlib import AbstractContextManager
 from typing import Any
 
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from gan_caption.errors import at_least, share
 from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
@@ -85,8 +87,7 @@ class MaximumLikelihoodPhase(Phase):
             parameters = [p for p in self.captioner.encoder.parameters() if p.requires_grad]
             groups.append({"params": parameters, "peak": self.encoder_learning_rate})
         self.optimizer = adamw(groups, learning_rate=self.learning_rate, weight_decay=self.weight_decay)
-        average = get_ema_multi_avg_fn(self.averaging)
-        self.average = AveragedModel(self.captioner, multi_avg_fn=average, use_buffers=True)
+        self.average = AveragedModel(self.captioner, avg_fn=self._average, use_buffers=True)
 
     @property
     def total(self) -> int:
@@ -123,6 +124,11 @@ class MaximumLikelihoodPhase(Phase):
         """Take back what `state_dict` gave."""
         self.optimizer.load_state_dict(state["optimizer"])
         self.average.load_state_dict(state["average"])
+
+    def _average(self, average: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
+        """Move the average; at first it forgets faster, so that the first weights do not linger in it."""
+        updates = int(updates)
+        return torch.lerp(average, current, 1 - min(self.averaging, (1 + updates) / (10 + updates)))
 
     def _rate(self, index: int) -> float:
         """Return the share of the peak learning rate at a step: linear warm-up, then a cosine."""

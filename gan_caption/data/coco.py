@@ -1,0 +1,202 @@
+"""COCO captions (Chen et al. 2015, arXiv 1504.00325): the official annotation files, or Karpathy's splits."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+from gan_caption.data.corpus import Split
+from gan_caption.data.karpathy import read_karpathy
+from gan_caption.data.layout import (
+    SPLITS,
+    Listing,
+    assemble,
+    check_name,
+    existing_file,
+    existing_folder,
+    given_file,
+    images_in,
+)
+from gan_caption.data.text import Captions, empty_caption, read_json, relative_name
+from gan_caption.errors import UserError
+
+_FOLDERS = ("train2014", "val2014", "train2017", "val2017")
+_YEARS = (2014, 2017)
+_KARPATHY = "dataset_coco.json"
+_LAYOUT = (
+    f"data.root is the folder that holds images in any of {', '.join(f'{one}/' for one in _FOLDERS)} and either "
+    f"annotations/captions_{{train,val}}{{2014,2017}}.json (official) or {_KARPATHY} (Karpathy's captions and splits)"
+)
+
+
+class Coco:
+    """123,287 photographs with five captions each.
+
+    The image files of 2014 and 2017 are the same photographs under other names; so annotations of either year, and
+    Karpathy's, go with the folders of either. An image's id is its official number, e.g. "391895".
+    """
+
+    def __init__(
+        self, *, root: str, year: int | None = None, karpathy: str | None = None, restval: bool = True
+    ) -> None:
+        """Say where the data lies and which splits are wanted.
+
+        Args:
+            root: the folder with the image folders, and with `annotations/` or `dataset_coco.json`.
+            year: take the official annotations of 2014 or 2017. They have no captioned test split.
+            karpathy: take the splits of this file, Karpathy's `dataset_coco.json`. With neither year nor karpathy, what
+                `root` holds decides, where that is one thing.
+            restval: whether Karpathy's "restval" images (30,504) belong to train, as is usual.
+        """
+        if year is not None and year not in _YEARS:
+            raise ValueError(f"year={year}: allowed are {', '.join(map(str, _YEARS))} and null")
+        if year is not None and karpathy is not None:
+            raise ValueError(f"year={year} and karpathy={karpathy}: give one of them, the other null")
+        self.root = Path(root).expanduser()
+        self.year = year
+        self.karpathy = karpathy
+        self.restval = restval
+
+    def split(self, name: str) -> Split:
+        """Read a split.
+
+        Raises:
+            UserError: the name is another one; the split's files are missing or faulty; `root` holds several
+                annotations and no word on which to take; test is asked of the official annotations.
+        """
+        check_name(name)
+        existing_folder(self.root, (), _LAYOUT)
+        lists, captions, sources = self._annotations
+        if name not in lists:
+            if name == "test":
+                raise UserError(
+                    "split=test: the captions of COCO's official test images are not public. Use Karpathy's splits, "
+                    f"which hold out 5,000 images for test: put {_KARPATHY} anywhere and give data.karpathy=..."
+                )
+            year = self._choose()
+            assert isinstance(year, int), "Karpathy's files give all three splits"
+            existing_file(self._official(name, year), _LAYOUT)
+        files, folders = _find_images(self.root)
+        return assemble(
+            name,
+            lists=lists,
+            captions=captions,
+            files=files,
+            caption_source=sources,
+            image_source=folders,
+        )
+
+    @functools.cached_property
+    def _annotations(self) -> tuple[dict[str, Listing], Captions, str]:
+        """Return the splits, the captions, and the files that they are from; read once, for the files are large."""
+        chosen = self._choose()
+        if isinstance(chosen, Path):
+            return self._read_karpathy(chosen)
+        paths = {split: self._official(split, chosen) for split in ("train", "val")}
+        paths = {split: path for split, path in paths.items() if path.is_file()}
+        lists: dict[str, Listing] = {}
+        captions: dict[str, tuple[str, ...]] = {}
+        for split, path in paths.items():
+            own, names = _read_official(path)
+            lists[split] = Listing(path.name, names)
+            captions.update(own)
+        return lists, captions, " and ".join(path.name for path in paths.values())
+
+    def _read_karpathy(self, path: Path) -> tuple[dict[str, Listing], Captions, str]:
+        images = [(_image_id(image.name), image) for image in read_karpathy(path)]
+        home = {"restval": "train" if self.restval else "restval"}
+        lists = {
+            split: Listing(
+                f"{path.name} ({split})", [key for key, image in images if home.get(image.split, image.split) == split]
+            )
+            for split in SPLITS
+        }
+        return lists, {key: image.captions for key, image in images}, path.name
+
+    def _choose(self) -> Path | int:
+        """Return Karpathy's file, or the year of the official annotations."""
+        if self.karpathy is not None:
+            return given_file(self.karpathy, self.root, "data.karpathy")
+        if self.year is not None:
+            return self.year
+        found: dict[str, Path | int] = {
+            f"data.year={year}": year
+            for year in _YEARS
+            if any(self._official(split, year).is_file() for split in ("train", "val"))
+        }
+        if (self.root / _KARPATHY).is_file():
+            found[f"data.karpathy={_KARPATHY}"] = self.root / _KARPATHY
+        if not found:
+            existing_file(self._official("train", 2017), _LAYOUT)
+        if len(found) > 1:
+            raise UserError(f"{self.root} holds several annotations, whose splits differ: choose {' or '.join(found)}")
+        return next(iter(found.values()))
+
+    def _official(self, split: str, year: int) -> Path:
+        return self.root / "annotations" / f"captions_{split}{year}.json"
+
+
+def _image_id(file_name: str) -> str:
+    """Return an image's official number, or the file's name where that has not COCO's form."""
+    name = file_name.rsplit("/", 1)[-1]
+    found = re.fullmatch(r"(?:COCO_(?:train|val|test)\d{4}_)?(\d{12})\.jpg", name)
+    return str(int(found[1])) if found else name
+
+
+def _find_images(root: Path) -> tuple[dict[str, Path], str]:
+    """Return the images by id and the names of the folders they lie in."""
+    folders = [home / name for home in (root, root / "images") for name in _FOLDERS if (home / name).is_dir()]
+    if not folders:
+        existing_folder(root, _FOLDERS, _LAYOUT)
+    files: dict[str, Path] = {}
+    for folder in folders:
+        for name, path in images_in(folder).items():
+            files.setdefault(_image_id(name), path)
+    return files, " and ".join(f"{folder.relative_to(root).as_posix()}/" for folder in folders)
+
+
+def _read_official(path: Path) -> tuple[Captions, list[str]]:
+    """Return the captions by image id, and the ids of the images that the file lists."""
+    from pycocotools.coco import COCO
+
+    annotations = COCO()
+    annotations.dataset = _checked(read_json(path), path)  # read here, for COCO(path) tells not what is wrong with it
+    with contextlib.redirect_stdout(io.StringIO()):
+        annotations.createIndex()
+    names = {number: _image_id(image["file_name"]) for number, image in annotations.imgs.items()}
+    captions = {
+        names.get(number, str(number)): tuple(one["caption"].strip() for one in own)
+        for number, own in annotations.imgToAnns.items()
+    }
+    return captions, [names[image["id"]] for image in annotations.dataset["images"]]
+
+
+def _checked(content: Any, path: Path) -> dict[str, Any]:
+    """Return the content of an official annotation file, if it has the form of one."""
+    content = content if isinstance(content, dict) else {}
+    images, annotations = content.get("images"), content.get("annotations")
+    if not isinstance(images, list) or not isinstance(annotations, list):
+        raise UserError(f"{path} is not an official annotation file: no lists of images and annotations")
+    for index, image in enumerate(images):
+        where = f"{path}, images[{index}]"
+        if not _has(image, id=int, file_name=str):
+            raise UserError(f"{where}: wanted is an entry with id (a number) and file_name. Download the file again")
+        relative_name(image["file_name"], where)
+    for index, one in enumerate(annotations):
+        where = f"{path}, annotations[{index}]"
+        if not _has(one, id=int, image_id=int, caption=str):
+            raise UserError(
+                f"{where}: wanted is an entry with id, image_id and caption (the files named captions_*.json have "
+                "them). Download the file again"
+            )
+        if not one["caption"].strip():
+            raise empty_caption(f"{where}, id {one['id']}", f"image {one['image_id']}")
+    return content
+
+
+def _has(entry: Any, **fields: type) -> bool:
+    return isinstance(entry, dict) and all(isinstance(entry.get(key), kind) for key, kind in fields.items())

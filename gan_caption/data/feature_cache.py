@@ -1,0 +1,188 @@
+"""Extracted features on disk: memory-mapped, in half precision, never stale, continued where they were interrupted.
+
+A cache belongs to one encoder (its fingerprint covers architecture, weights and preprocessing) and one list of images.
+Beside every row of features stands a signature of the image file that it came from; a row counts only while that is the
+file's signature today, so an interrupted extraction continues and a changed photograph is read again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock
+from PIL import Image
+from torch import Tensor
+
+from gan_caption.data.corpus import Split
+from gan_caption.data.features import ImageFeatures
+from gan_caption.data.loading import load, readable
+from gan_caption.errors import UserError
+from gan_caption.files import write_atomically
+
+_BATCH = 32
+_HALF_LARGEST = float(np.finfo(np.float16).max)
+
+
+class CachedFeatures:
+    """Features of a split, read from disk as they are needed."""
+
+    def __init__(self, split: Split, places: np.ndarray, pooled: np.ndarray, grid: np.ndarray) -> None:
+        """Hold the maps.
+
+        Args:
+            split: the images that could be read.
+            places: (N,) the place of each in the maps.
+            pooled: (M, P) float16, memory-mapped.
+            grid: (M, R, D) float16, memory-mapped.
+        """
+        self.split = split
+        self._places = places
+        self._pooled = pooled
+        self._grid = grid
+
+    def features(self, rows: Sequence[int], *, grid: bool, device: torch.device) -> ImageFeatures:
+        """Return the features of these rows in single precision."""
+        places = self._places[list(rows)]
+        return ImageFeatures(
+            pooled=_read(self._pooled, places, device),
+            grid=_read(self._grid, places, device) if grid else None,
+            rows=torch.tensor(list(rows), device=device),
+        )
+
+
+def cached_features(
+    split: Split,
+    *,
+    cache: Path,
+    fingerprint: str,
+    description: str,
+    pooled_size: int,
+    grid_shape: tuple[int, int],
+    prepare: Callable[[Image.Image], Tensor],
+    encode: Callable[[Tensor], ImageFeatures],
+    skip_unreadable: bool,
+    progress: Callable[[int, int], None],
+) -> CachedFeatures:
+    """Return the features of a split, extracting those that the cache lacks.
+
+    Args:
+        split: the images.
+        cache: the folder of all caches.
+        fingerprint: of the encoder.
+        description: of the encoder, for people.
+        pooled_size: P.
+        grid_shape: (R, D).
+        prepare: turns an image into pixels (3, H, W) uint8.
+        encode: turns pixels (B, 3, H, W) into features, without gradients.
+        skip_unreadable: leave out images that cannot be read.
+        progress: told (images done, images in all) while extracting.
+
+    Raises:
+        UserError: images cannot be read (all are named), or the disk is full.
+    """
+    identity = hashlib.sha256("\n".join([fingerprint, *(item.image_id for item in split.items)]).encode())
+    folder = cache / f"{split.name}-{identity.hexdigest()[:16]}"
+    count = len(split)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / "lock"):  # a second run waits for the first one's features
+            pooled = _map(folder / "pooled.npy", np.float16, (count, pooled_size))
+            grid = _map(folder / "grid.npy", np.float16, (count, *grid_shape))
+            signatures = _map(folder / "signatures.npy", np.uint64, (count,))
+            about = {"encoder": description, "fingerprint": fingerprint, "split": split.name, "images": count}
+            write_atomically(folder / "about.json", lambda file: file.write(json.dumps(about, indent=1).encode()))
+            errors = _extract(split, prepare, encode, pooled, grid, signatures, progress)
+    except OSError as error:
+        raise UserError(
+            f"features cannot be kept in {folder} ({error.strerror}): give cache=... another place"
+        ) from error
+    kept = readable(split, errors, skip=skip_unreadable)
+    whole = len(kept) == count
+    return CachedFeatures(split if whole else split.select(kept), np.array(kept), pooled, grid)
+
+
+def _extract(
+    split: Split,
+    prepare: Callable[[Image.Image], Tensor],
+    encode: Callable[[Tensor], ImageFeatures],
+    pooled: np.memmap,
+    grid: np.memmap,
+    signatures: np.memmap,
+    progress: Callable[[int, int], None],
+) -> list[tuple[int, UserError]]:
+    """Fill the rows whose signature is not today's; return those that cannot be read."""
+    today = [_signature(split, row) for row in range(len(split))]
+    missing = [row for row, signature in enumerate(today) if signatures[row] != signature]
+    errors: list[tuple[int, UserError]] = []
+    batch: list[tuple[int, Tensor]] = []
+    done = len(split) - len(missing)
+
+    def finish() -> None:
+        if not batch:
+            return
+        rows = [row for row, _ in batch]
+        with torch.inference_mode():
+            features = encode(torch.stack([pixels for _, pixels in batch]))
+        pooled[rows] = _half(features.pooled)
+        assert features.grid is not None, "an encoder gives a grid"
+        grid[rows] = _half(features.grid)
+        pooled.flush()
+        grid.flush()
+        signatures[rows] = [today[row] for row in rows]  # only now that the features are written
+        signatures.flush()
+        batch.clear()
+
+    for row, loaded in load(split, missing, prepare):
+        done += 1
+        if isinstance(loaded, UserError):
+            errors.append((row, loaded))
+        else:
+            batch.append((row, loaded))
+        if len(batch) == _BATCH:
+            finish()
+            progress(done, len(split))
+    finish()
+    if missing:
+        progress(done, len(split))
+    return errors
+
+
+def _signature(split: Split, row: int) -> int:
+    """Return a number that changes with the image: of the file's size and time, or of a drawing's pixels. Never 0."""
+    item = split.items[row]
+    if item.path is None:
+        content = split.image(row).tobytes()
+    else:
+        try:
+            about = item.path.stat()
+        except OSError:
+            return 1  # reading it will say why
+        content = f"{about.st_size} {about.st_mtime_ns}".encode()
+    return int.from_bytes(hashlib.sha256(content).digest()[:8], "big") | 1
+
+
+def _map(path: Path, kind: type, shape: tuple[int, ...]) -> np.memmap:
+    """Open an array on disk, or make one of zeros."""
+    if path.exists():
+        try:
+            found = np.lib.format.open_memmap(path, mode="r+")
+            if found.shape == shape and found.dtype == kind:
+                return found
+        except (ValueError, EOFError):
+            pass  # cut short while it was made; nothing in it counts
+        path.unlink()
+        (path.parent / "signatures.npy").unlink(missing_ok=True)
+    return np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=shape)
+
+
+def _half(tensor: Tensor) -> np.ndarray:
+    return tensor.float().clamp(-_HALF_LARGEST, _HALF_LARGEST).cpu().numpy().astype(np.float16)
+
+
+def _read(array: np.ndarray, places: np.ndarray, device: torch.device) -> Tensor:
+    return torch.from_numpy(array[places]).to(device).float()

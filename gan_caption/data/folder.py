@@ -1,0 +1,269 @@
+"""One's own photographs: a folder of images, with captions in a CSV file, JSON lines, or a .txt beside each image."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from gan_caption.data.corpus import Split
+from gan_caption.data.layout import (
+    SPLITS,
+    Listing,
+    assemble,
+    check_name,
+    counted,
+    existing_folder,
+    given_file,
+    is_image,
+    some,
+)
+from gan_caption.data.text import (
+    bad_line,
+    beginning,
+    empty_caption,
+    numbered_lines,
+    read_text,
+    relative_name,
+)
+from gan_caption.errors import UserError, share
+
+_LAYOUT = (
+    "data.root is a folder of images, also in folders inside it; their captions are in captions.csv (columns image, "
+    'caption and, if you like, split), in captions.jsonl (lines {"image": "a.jpg", "captions": ["...", "..."]}), or '
+    "in a .txt file beside each image (a.txt beside a.jpg, one caption a line); or data.captions names their file"
+)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """What one line of a caption file says."""
+
+    where: str
+    """File and line."""
+    image: str
+    captions: tuple[str, ...]
+    split: str | None
+
+
+class Folder:
+    """A folder of one's own images."""
+
+    def __init__(
+        self,
+        *,
+        root: str,
+        captions: str | None = None,
+        val_share: float = 0.1,
+        test_share: float = 0.1,
+        seed: int = 0,
+    ) -> None:
+        """Say where the images and captions lie, and how to split them.
+
+        Where the caption file has no splits, an image's split follows from a hash of its name and the seed alone: it
+        stays where it is when other images come or go.
+
+        Args:
+            root: the folder of images, with folders inside or without; image names are relative to it.
+            captions: a `.csv` or `.jsonl` file. None: `captions.csv` or `captions.jsonl` in `root`, and where neither
+                is, `.txt` files beside the images.
+            val_share: expected share of the images in val, at least 0; not used where the file gives splits.
+            test_share: expected share of the images in test, as above; together less than 1.
+            seed: of the division.
+        """
+        share(val_share=val_share, test_share=test_share)
+        if val_share + test_share >= 1:
+            raise ValueError(f"val_share={val_share} and test_share={test_share}: together below 1, train is the rest")
+        self.root = Path(root).expanduser()
+        self.captions = captions
+        self.val_share = val_share
+        self.test_share = test_share
+        self.seed = seed
+
+    def split(self, name: str) -> Split:
+        """Read a split.
+
+        Raises:
+            UserError: the name is another one; images or captions are missing or faulty; no image is in the split.
+        """
+        check_name(name)
+        existing_folder(self.root, (), _LAYOUT)
+        names = _names_below(self.root)
+        files = {one: self.root / one for one in names if is_image(one)}
+        if not files:
+            raise UserError(f"data.root={self.root} holds no image. {_LAYOUT}")
+        path = self._choose()
+        rows = list(_read_beside(self.root, names) if path is None else _read_file(path))
+        source = "the .txt files" if path is None else path.name
+        if not rows:
+            raise UserError(f"{self.root if path is None else path} holds no captions. {_LAYOUT}")
+        captions: dict[str, tuple[str, ...]] = {}
+        for row in rows:
+            captions[row.image] = captions.get(row.image, ()) + row.captions
+        if not files.keys() & captions.keys():
+            raise UserError(
+                f"none of the images in {self.root} ({some(files, 2)}) has a caption in {source}, which names "
+                f"{some(captions, 2)}: images are named by their path from data.root"
+            )
+        lists = self._lists(rows, [image for image in files if image in captions], source)
+        return assemble(
+            name,
+            lists=lists,
+            captions=captions,
+            files=files,
+            caption_source=source,
+            image_source=f"{self.root.name or self.root}/",
+        )
+
+    def _choose(self) -> Path | None:
+        """Return the caption file, or None where captions lie beside the images."""
+        if self.captions is not None:
+            return given_file(self.captions, self.root, "data.captions")
+        found = [path for path in (self.root / "captions.csv", self.root / "captions.jsonl") if path.is_file()]
+        if len(found) > 1:
+            raise UserError(
+                f"{self.root} holds captions.csv and captions.jsonl: choose one, data.captions=captions.csv"
+            )
+        return found[0] if found else None
+
+    def _lists(self, rows: list[_Row], captioned: list[str], source: str) -> dict[str, Listing]:
+        """Return the splits that the caption file gives, or else divide the images that have captions."""
+        homes = _given_splits(rows)
+        shares = {"val": f"data.val_share={self.val_share:g}", "test": f"data.test_share={self.test_share:g}"}
+        sources = {split: f"{source} ({split})" for split in SPLITS}
+        if not homes:
+            homes = {image: self._hashed(image) for image in captioned}
+            images = counted(len(captioned), "captioned image")
+            sources = {split: f"{split} ({shares.get(split, 'the rest')} of {images})" for split in SPLITS}
+        return {
+            split: Listing(sources[split], [image for image, home in homes.items() if home == split])
+            for split in SPLITS
+        }
+
+    def _hashed(self, image: str) -> str:
+        digest = hashlib.sha256(f"{self.seed}/{image}".encode()).digest()
+        point = int.from_bytes(digest[:8], "big") / 2**64
+        if point < self.test_share:
+            return "test"
+        return "val" if point < self.test_share + self.val_share else "train"
+
+
+def _names_below(root: Path) -> list[str]:
+    """Return all files below a folder by their paths from it, sorted; none hidden, none behind links to folders."""
+    names = []
+    for home, folders, files in os.walk(root):
+        folders[:] = [folder for folder in folders if not folder.startswith(".")]
+        names += [Path(home, file).relative_to(root).as_posix() for file in files if not file.startswith(".")]
+    return sorted(names)
+
+
+def _given_splits(rows: list[_Row]) -> dict[str, str]:
+    """Return every image's split as the caption file has it; {} where it has none."""
+    homes: dict[str, str] = {}
+    first: dict[str, str] = {}
+    for row in rows:
+        if row.split is None:
+            if homes:
+                raise UserError(f"{row.where}: {row.image} has no split, others have: give every row one, or none")
+            continue
+        if row.split not in SPLITS:
+            raise UserError(f"{row.where}: split {row.split!r} is not known: allowed are {', '.join(SPLITS)}")
+        if not homes and row is not rows[0]:
+            raise UserError(f"{rows[0].where}: {rows[0].image} has no split, others have: give every row one, or none")
+        if homes.setdefault(row.image, row.split) != row.split:
+            raise UserError(
+                f"{row.where}: {row.image} is in {row.split}, and in {homes[row.image]} by {first[row.image]}: "
+                "an image belongs to one split"
+            )
+        first.setdefault(row.image, row.where)
+    return homes
+
+
+def _read_file(path: Path) -> Iterator[_Row]:
+    if path.suffix.lower() == ".csv":
+        return _read_csv(path)
+    if path.suffix.lower() in (".jsonl", ".ndjson"):
+        return _read_json_lines(path)
+    raise UserError(f"data.captions={path}: allowed are .csv and .jsonl (one JSON object a line)")
+
+
+def _read_csv(path: Path) -> Iterator[_Row]:
+    # Strict: else a quotation mark that is never closed swallows the rest of the file without a word.
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    header: list[str] = []
+    start = 1
+    try:
+        for fields in reader:
+            where, start = f"{path}, line {start}", reader.line_num + 1
+            if not any(field.strip() for field in fields):
+                continue
+            if not header:
+                header = [field.strip() for field in fields]
+                if not {"image", "caption"} <= set(header):
+                    raise UserError(
+                        f"{where}: the columns are {', '.join(header)}; wanted are image, caption and, if you like, "
+                        "split, separated by commas"
+                    )
+                continue
+            if len(fields) != len(header):
+                raise UserError(
+                    f"{where}: {len(fields)} fields, but {len(header)} columns ({', '.join(header)}); the line begins "
+                    f"{beginning(','.join(fields))}. A caption with a comma needs quotation marks around it"
+                )
+            row = dict(zip(header, fields, strict=True))
+            image = relative_name(row["image"].strip(), where)
+            if not row["caption"].strip():
+                raise empty_caption(where, image)
+            yield _Row(where, image, (row["caption"].strip(),), row.get("split", "").strip() or None)
+    except csv.Error as error:
+        raise UserError(
+            f"{path}, line {start}: no CSV ({error}); a quotation mark inside quotation marks is written twice"
+        ) from error
+
+
+def _read_json_lines(path: Path) -> Iterator[_Row]:
+    wanted = 'wanted is {"image": "a.jpg", "caption": "..."} or "captions": ["...", "..."], "split" if you like'
+    for number, line in numbered_lines(path):
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise bad_line(path, number, line, f"no JSON ({error.msg}); {wanted}") from error
+        if (
+            not isinstance(entry, dict)
+            or not isinstance(entry.get("image"), str)
+            or not isinstance(entry.get("split"), str | None)
+            or ("caption" in entry) == ("captions" in entry)
+        ):
+            raise bad_line(path, number, line, wanted)
+        captions = entry["captions"] if "captions" in entry else [entry["caption"]]
+        if not isinstance(captions, list) or not all(isinstance(caption, str) for caption in captions):
+            raise bad_line(path, number, line, wanted)
+        where = f"{path}, line {number}"
+        image = relative_name(entry["image"].strip(), where)
+        if not all(caption.strip() for caption in captions):
+            raise empty_caption(where, image)
+        yield _Row(where, image, tuple(caption.strip() for caption in captions), entry.get("split"))
+
+
+def _read_beside(root: Path, names: list[str]) -> Iterator[_Row]:
+    """Read the captions beside the images, and those beside none."""
+    texts = {name for name in names if name.endswith(".txt")}
+    owners: dict[str, str] = {}
+    for image in filter(is_image, names):
+        text = f"{image.rpartition('.')[0]}.txt"
+        if text in texts and text in owners:
+            raise UserError(f"{root / text} lies beside {owners[text]} and beside {image}: rename one of the images")
+        owners[text] = image
+    for text in sorted(texts):
+        lines = read_text(root / text).rstrip().split("\n")
+        if text in owners:
+            for number, line in enumerate(lines, 1):
+                if not line.strip():
+                    raise empty_caption(f"{root / text}, line {number}", owners[text])
+        captions = tuple(line.strip() for line in lines if line.strip())
+        yield _Row(str(root / text), owners.get(text, text), captions, None)

@@ -1,0 +1,73 @@
+"""From a file to pixels."""
+
+from __future__ import annotations
+
+import struct
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from gan_caption.errors import UserError
+
+MAX_PIXELS = 80_000_000
+"""No photograph of a captioning data set is nearly as large; a small file that claims more wants to fill the memory."""
+
+_ALPHA = ("RGBA", "RGBa", "LA", "La", "PA")
+
+
+def load_rgb(path: Path) -> Image.Image:
+    """Return an image as RGB, upright by its EXIF orientation, transparent parts over white, all pixels loaded.
+
+    Of an animation, the first frame. 16-bit greys are scaled to 8 bits.
+
+    Raises:
+        UserError: the file is missing, empty, truncated, too large (`MAX_PIXELS`) or no image that Pillow knows; the
+            message names it.
+    """
+    try:
+        if path.stat().st_size == 0:
+            raise UserError(_message(path, "the file is empty (0 bytes)"))
+        with Image.open(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                size = f"{image.width} x {image.height}"
+                raise UserError(_message(path, f"it has {size} pixels, more than the {MAX_PIXELS} allowed"))
+            image.load()  # opening reads the header alone; here a truncated file is noticed
+            return _to_rgb(_upright(image))
+    except UnidentifiedImageError as error:
+        raise UserError(_message(path, "it is no image, cut short, or of an unknown format")) from error
+    except Image.DecompressionBombError as error:
+        raise UserError(_message(path, f"it has far more than the {MAX_PIXELS} pixels allowed")) from error
+    except FileNotFoundError as error:
+        raise UserError(_message(path, "there is no such file")) from error
+    # What Pillow's readers raise on damaged content differs by format.
+    except (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, OverflowError, struct.error) as error:
+        raise UserError(_message(path, f"the file is truncated or damaged ({error})")) from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    with suppress(
+        OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, struct.error
+    ):  # damaged EXIF data turns nothing
+        return ImageOps.exif_transpose(image) or image
+    return image
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        grey = np.asarray(image)
+        if grey.min() < 0 or grey.max() > 65535:
+            raise ValueError(f"grey values from {grey.min()} to {grey.max()}, at most 16 bits are understood")
+        return Image.fromarray((grey / 257).round().astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        raise ValueError("grey values as floating-point numbers; save it with 8 bits")
+    if image.mode in _ALPHA or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image).convert("RGB")
+    return image.convert("RGB")
+
+
+def _message(path: Path, why: str) -> str:
+    return f"{path} cannot be read as an image: {why}. Replace the file, or leave such images out: skip_unreadable=true"

@@ -1,0 +1,194 @@
+"""What the readers of photographs share: from lists, captions and files to a checked split."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gan_caption.data.corpus import CaptionedImage, Split
+from gan_caption.errors import UserError
+
+SPLITS = ("train", "val", "test")
+IMAGE_SUFFIXES = frozenset({".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Which images a split has, and who says so."""
+
+    source: str
+    """For messages: the list file's name, say."""
+    names: Sequence[str]
+
+
+def check_name(split: str) -> None:
+    """Refuse the name of a split that no corpus has.
+
+    Raises:
+        UserError: it is none of train, val and test.
+    """
+    if split not in SPLITS:
+        raise UserError(f"split={split} is not known: allowed are {', '.join(SPLITS)}")
+
+
+def existing_folder(root: Path, names: Sequence[str], layout: str) -> Path:
+    """Return the first of these folders of `root` that is there; with no name, `root` itself.
+
+    Raises:
+        UserError: there is none; the message tells the layout that is wanted.
+    """
+    if not root.is_dir():
+        raise UserError(f"data.root={root}: there is no such folder. {layout}")
+    for name in names:
+        if (root / name).is_dir():
+            return root / name
+    if names:
+        raise UserError(f"{root / names[0]}: there is no such folder. {layout}")
+    return root
+
+
+def existing_file(path: Path, layout: str) -> Path:
+    """Return the path, if a file is there.
+
+    Raises:
+        UserError: there is none; the message tells the layout that is wanted.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such file. {layout}")
+    return path
+
+
+def given_file(given: str, root: Path, key: str) -> Path:
+    """Return the file that a setting names: from the working folder, or inside `root`.
+
+    Raises:
+        UserError: it is in neither.
+    """
+    for path in (Path(given).expanduser(), root / given):
+        if path.is_file():
+            return path
+    raise UserError(f"{key}={given}: there is no such file, neither {Path(given).absolute()} nor {root / given}")
+
+
+def images_in(folder: Path) -> dict[str, Path]:
+    """Return the image files of a folder by their names, sorted; what lies in folders inside is not looked at."""
+    names = sorted(path.name for path in folder.iterdir())
+    return {name: folder / name for name in names if is_image(name)}
+
+
+def is_image(name: str) -> bool:
+    """Whether a file is an image by its ending; hidden files are none."""
+    return Path(name).suffix.lower() in IMAGE_SUFFIXES and not Path(name).name.startswith(".")
+
+
+def assemble(
+    name: str,
+    *,
+    lists: Mapping[str, Listing],
+    captions: Mapping[str, Sequence[str]],
+    files: Mapping[str, Path],
+    caption_source: str,
+    image_source: str,
+) -> Split:
+    """Join images and captions to a split, in the order of its list.
+
+    Args:
+        name: of the split; a key of `lists`.
+        lists: every split that is known.
+        captions: by image.
+        files: the image files that are there, by image.
+        caption_source: for messages: where the captions come from.
+        image_source: for messages: where the image files lie.
+
+    Raises:
+        UserError: an image is listed twice, also in two splits; a listed image has no file; the split is empty.
+    """
+    _refuse_leaks(lists)
+    listing = lists[name]
+    if not listing.names:
+        raise UserError(f"{listing.source} lists no image: the split {name} would be empty")
+    missing = [image for image in listing.names if image not in files]
+    if missing:
+        raise UserError(
+            f"{counted(len(missing), 'image')} of {listing.source} {'is' if len(missing) == 1 else 'are'} not in "
+            f"{image_source}: {some(missing, 10)}. Unpack the images again, or take the names off the list"
+        )
+    items = tuple(
+        CaptionedImage(image, tuple(captions[image]), files[image]) for image in listing.names if captions.get(image)
+    )
+    if not items:
+        raise UserError(
+            f"no image of {listing.source} has a caption in {caption_source}: do these two belong together?"
+        )
+
+    return Split(name, items, tuple(_notes(listing, lists, captions, files, caption_source, image_source)))
+
+
+def _notes(
+    listing: Listing,
+    lists: Mapping[str, Listing],
+    captions: Mapping[str, Sequence[str]],
+    files: Mapping[str, Path],
+    caption_source: str,
+    image_source: str,
+) -> Iterator[str]:
+    """Say what there is and no split uses, and which listed images go unused."""
+    bare = [image for image in listing.names if not captions.get(image)]
+    if bare:
+        yield f"{counted(len(bare), 'image')} of {listing.source} without captions in {caption_source}: {some(bare)}"
+    listed = {image for one in lists.values() for image in one.names}
+    unlisted = [image for image in files if image not in listed]
+    spare = [image for image in unlisted if captions.get(image)]
+    if spare:
+        count = counted(sum(len(captions[image]) for image in spare), "caption")
+        yield (
+            f"{counted(len(spare), 'image')} in {image_source}, with {count} in {caption_source}, "
+            f"{_belong(spare)} to no split: {some(spare)}"
+        )
+    bare = [image for image in unlisted if not captions.get(image)]
+    if bare:
+        yield (
+            f"{counted(len(bare), 'image')} in {image_source} {_belong(bare)} to no split, without captions in "
+            f"{caption_source}: {some(bare)}"
+        )
+    strays = [image for image in captions if image not in listed and image not in files and captions[image]]
+    if strays:
+        count = counted(sum(len(captions[image]) for image in strays), "caption")
+        yield (
+            f"{count} in {caption_source} of {counted(len(strays), 'image')} not in {image_source}, in no split: "
+            f"{some(strays)}"
+        )
+
+
+def _belong(images: Sequence[str]) -> str:
+    return "belongs" if len(images) == 1 else "belong"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return "1 image" or "2 images"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def some(names: Collection[str], limit: int = 5) -> str:
+    """Return the first names, and a mark where there are more."""
+    first = [name for _, name in zip(range(limit), names, strict=False)]
+    return ", ".join(first) + (" ..." if len(names) > limit else "")
+
+
+def _refuse_leaks(lists: Mapping[str, Listing]) -> None:
+    home: dict[str, str] = {}
+    for split, listing in lists.items():
+        twice: dict[str, list[str]] = {}
+        for image in listing.names:
+            if image in home:
+                twice.setdefault(home[image], []).append(image)
+            home[image] = split
+        for other, images in twice.items():
+            if other == split:
+                raise UserError(f"{listing.source} lists {counted(len(images), 'image')} twice: {some(images, 10)}")
+            raise UserError(
+                f"{counted(len(images), 'image')} in both {lists[other].source} and {listing.source}: "
+                f"{some(images, 10)}. What is measured on a split is worth nothing if another holds its images: "
+                "remove them from one of the two"
+            )

@@ -1,0 +1,61 @@
+"""Images of a split, decoded ahead in threads; what cannot be read is collected, not fatal at once."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from PIL import Image
+
+from gan_caption.data.corpus import Split
+from gan_caption.errors import UserError
+
+T = TypeVar("T")
+_THREADS = 2
+_AHEAD = 96
+"""Images decoded before they are asked for, at most."""
+
+
+def load(split: Split, rows: Sequence[int], prepare: Callable[[Image.Image], T]) -> Iterator[tuple[int, T | UserError]]:
+    """Yield every row with its prepared image, or with the error that it cannot be read, in order."""
+
+    def one(row: int) -> T | UserError:
+        try:
+            return prepare(split.image(row))
+        except UserError as error:
+            return error
+
+    waiting: deque[tuple[int, Future[T | UserError]]] = deque()
+    with ThreadPoolExecutor(_THREADS) as pool:
+        try:
+            for row in rows:
+                waiting.append((row, pool.submit(one, row)))
+                if len(waiting) > _AHEAD:
+                    first, future = waiting.popleft()
+                    yield first, future.result()
+            for first, future in waiting:
+                yield first, future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def readable(split: Split, errors: Sequence[tuple[int, UserError]], *, skip: bool) -> list[int]:
+    """Return the rows that can be read.
+
+    Args:
+        split: the images.
+        errors: the rows that cannot, with the reasons.
+        skip: leave them out; otherwise they stop the run.
+
+    Raises:
+        UserError: some cannot and `skip` is off, or none can; the message names all of them.
+    """
+    lost = {row for row, _ in errors}
+    kept = [row for row in range(len(split)) if row not in lost]
+    if errors and not (skip and kept):
+        listed = "".join(f"\n  {error}" for _, error in errors)
+        remedy = "replace them, or leave them out with skip_unreadable=true" if kept else "check the folder"
+        raise UserError(f"{len(errors)} of {len(split)} {split.name} images cannot be read: {remedy}{listed}")
+    return kept

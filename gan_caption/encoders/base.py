@@ -1,0 +1,132 @@
+"""The contract of an encoder: image -> ImageFeatures. Shapes: B images, H x W pixels, R regions, D, P channels."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from gan_caption.data.corpus import Split
+from gan_caption.data.feature_cache import cached_features
+from gan_caption.data.features import FeatureSource, ImageFeatures
+from gan_caption.data.loading import load, readable
+from gan_caption.errors import UserError
+
+_IN_MEMORY = 2 * 1024**3
+"""Bytes of pixels that are kept decoded; more are decoded anew each time."""
+
+
+class Encoder(nn.Module, ABC):
+    """A network over images. Frozen, its features are extracted once and cached; otherwise it learns along.
+
+    The features of an image never depend on the other images of its batch.
+    """
+
+    pooled_size: int
+    """P."""
+    grid_size: int
+    """D."""
+    regions: int
+    """R, at most."""
+    finetune: bool
+    """Whether it learns, in the maximum-likelihood phase."""
+
+    @property
+    @abstractmethod
+    def description(self) -> str:
+        """Architecture, origin of the weights, preprocessing: what features depend on beside the weights themselves."""
+
+    @abstractmethod
+    def preprocess(self, image: Image.Image) -> Tensor:
+        """Turn an RGB image into pixels (3, H, W) uint8: its geometry only."""
+
+    @abstractmethod
+    def forward(self, pixels: Tensor) -> ImageFeatures:
+        """Encode pixels (B, 3, H, W) uint8."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash that changes with the architecture, the preprocessing and every weight."""
+        content = hashlib.sha256(self.description.encode())
+        for name, tensor in self.state_dict().items():
+            content.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+            content.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+        return content.hexdigest()
+
+    def source(
+        self,
+        split: Split,
+        *,
+        cache: Path,
+        skip_unreadable: bool,
+        device: torch.device,
+        progress: Callable[[int, int], None],
+    ) -> FeatureSource:
+        """Return the features of a split's images.
+
+        Args:
+            split: the images.
+            cache: where extracted features are kept.
+            skip_unreadable: leave out images that cannot be read, instead of stopping.
+            device: where this encoder is.
+            progress: told (images done, images in all).
+
+        Raises:
+            UserError: images cannot be read; all of them are named.
+        """
+        if self.finetune:
+            return LiveFeatures(self, split, skip_unreadable=skip_unreadable, progress=progress)
+        self.eval()
+        return cached_features(
+            split,
+            cache=cache,
+            fingerprint=self.fingerprint,
+            description=self.description,
+            pooled_size=self.pooled_size,
+            grid_shape=(self.regions, self.grid_size),
+            prepare=self.preprocess,
+            encode=lambda pixels: self(pixels.to(device)),
+            skip_unreadable=skip_unreadable,
+            progress=progress,
+        )
+
+
+class LiveFeatures:
+    """Features of a learning encoder, computed anew each time; gradients reach it where they are wanted."""
+
+    def __init__(
+        self, encoder: Encoder, split: Split, *, skip_unreadable: bool, progress: Callable[[int, int], None]
+    ) -> None:
+        """Decode every image once: to know that it can be read, and to keep its pixels where there is room."""
+        self._encoder = encoder
+        pixels: dict[int, Tensor] = {}
+        errors: list[tuple[int, UserError]] = []
+        size = 0
+        for row, loaded in load(split, range(len(split)), encoder.preprocess):
+            if isinstance(loaded, UserError):
+                errors.append((row, loaded))
+            elif size <= _IN_MEMORY:
+                pixels[row] = loaded
+                size += loaded.numel()
+            if row % 500 == 499:
+                progress(row + 1, len(split))
+        kept = readable(split, errors, skip=skip_unreadable)
+        self.split: Split = split if len(kept) == len(split) else split.select(kept)
+        self._pixels = torch.stack([pixels[row] for row in kept]) if len(pixels) == len(kept) else None
+
+    def features(self, rows: Sequence[int], *, grid: bool, device: torch.device) -> ImageFeatures:
+        """Encode these rows."""
+        del grid  # computed anyway
+        rows = list(rows)
+        if self._pixels is not None:
+            pixels = self._pixels[rows]
+        else:
+            loaded = [one for _, one in load(self.split, rows, self._encoder.preprocess)]
+            pixels = torch.stack([one for one in loaded if isinstance(one, Tensor)])
+        return replace(self._encoder(pixels.to(device)), rows=torch.tensor(rows, device=device))

@@ -1,0 +1,43 @@
+"""From images to pixels, and what encoders with published weights share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Resize the shorter side, crop the middle."""
+
+    size: int
+    """Pixels a side of the crop."""
+    share: float = 1.0
+    """The crop's side / the resized shorter side."""
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """Return pixels (3, size, size) uint8."""
+        if image.size != (self.size, self.size) or self.share != 1:
+            shorter = round(self.size / self.share)
+            scale = shorter / min(image.size)
+            width, height = (max(round(side * scale), self.size) for side in image.size)
+            image = image.resize((width, height), Image.Resampling.BICUBIC)
+            left, top = (width - self.size) // 2, (height - self.size) // 2
+            image = image.crop((left, top, left + self.size, top + self.size))
+        return to_pixels(image)
+
+
+def to_pixels(image: Image.Image) -> Tensor:
+    """Return an RGB image as pixels (3, H, W) uint8."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+
+
+def without_batch_statistics(module: nn.Module) -> None:
+    """Let batch normalisation use its stored statistics, in training too."""
+    for part in module.modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+            part.eval()

@@ -1,0 +1,143 @@
+"""Features that another program extracted: a folder with one .npy or .npz an image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from gan_caption.data.corpus import CaptionedImage, Split
+from gan_caption.data.features import FeatureSource, ImageFeatures
+from gan_caption.data.loading import readable
+from gan_caption.encoders.base import Encoder
+from gan_caption.errors import UserError, at_least
+
+
+class Precomputed(Encoder):
+    """Reads (R, D) arrays, e.g. bottom-up regions (Anderson et al. 2018); R may vary from image to image.
+
+    A file is named after the image: `<image_id>.npy`, or without the image's own ending. An .npy holds the grid; an
+    .npz holds `grid` (or `features`, or a single array) and may hold `pooled` (P,); otherwise the grid's mean is the
+    image vector.
+    """
+
+    def __init__(self, *, root: str, grid_size: int, regions: int, pooled_size: int | None = None) -> None:
+        """Say where the features lie, and their sizes.
+
+        Args:
+            root: the folder.
+            grid_size: D.
+            regions: the most regions an image has.
+            pooled_size: P; None for D, where the files hold no image vector.
+        """
+        super().__init__()
+        at_least(1, grid_size=grid_size, regions=regions, pooled_size=pooled_size)
+        self.root = Path(root).expanduser()
+        self.grid_size = grid_size
+        self.regions = regions
+        self.pooled_size = grid_size if pooled_size is None else pooled_size
+        self.finetune = False
+
+    @property
+    def description(self) -> str:
+        """Where they come from."""
+        return f"precomputed features in {self.root}"
+
+    def preprocess(self, image: Image.Image) -> Tensor:
+        """Refuse: there is no network here."""
+        raise UserError("encoder=precomputed has features of its own images only; it cannot encode another one")
+
+    def forward(self, pixels: Tensor) -> ImageFeatures:
+        """Refuse: there is no network here."""
+        raise UserError("encoder=precomputed has features of its own images only; it cannot encode another one")
+
+    def source(
+        self,
+        split: Split,
+        *,
+        cache: Path,
+        skip_unreadable: bool,
+        device: torch.device,
+        progress: Callable[[int, int], None],
+    ) -> FeatureSource:
+        """Find every image's file and check its form; see `Encoder.source`."""
+        del cache, device
+        if not self.root.is_dir():
+            raise UserError(f"encoder.root={self.root} is no folder: give the one that holds the .npy or .npz files")
+        paths: list[Path] = []
+        errors: list[tuple[int, UserError]] = []
+        for row, item in enumerate(split.items):
+            try:
+                path = self._find(item)
+                self.read(path)
+                paths.append(path)
+            except UserError as error:
+                errors.append((row, error))
+            if row % 500 == 499:
+                progress(row + 1, len(split))
+        kept = readable(split, errors, skip=skip_unreadable)
+        return _Files(self, split if len(kept) == len(split) else split.select(kept), paths)
+
+    def read(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
+        """Return one image's grid (R, D) and image vector (P,).
+
+        Raises:
+            UserError: the file cannot be read, or its sizes are others.
+        """
+        try:
+            content = np.load(path, allow_pickle=False)  # a pickle could carry code
+        except (OSError, ValueError, EOFError) as error:
+            raise UserError(f"{path} cannot be read as an array ({error})") from error
+        if isinstance(content, np.ndarray):
+            grid, pooled = content, None
+        else:
+            names = content.files
+            name = next((one for one in ("grid", "features") if one in names), names[0] if len(names) == 1 else None)
+            if name is None:
+                raise UserError(f"{path} holds {names}: call one of them grid")
+            grid, pooled = content[name], content["pooled"] if "pooled" in names else None
+        if grid.ndim != 2 or grid.shape[1] != self.grid_size or not 1 <= grid.shape[0] <= self.regions:
+            wanted = f"1 to {self.regions} rows (encoder.regions) of {self.grid_size} (encoder.grid_size)"
+            raise UserError(f"{path} has shape {grid.shape}: it must have {wanted}")
+        vector = grid.astype(np.float32).mean(0) if pooled is None else pooled.reshape(-1)
+        if len(vector) != self.pooled_size:
+            raise UserError(
+                f"{path}: the image vector has {len(vector)} numbers, encoder.pooled_size={self.pooled_size}"
+            )
+        return grid.astype(np.float32), vector.astype(np.float32)
+
+    def _find(self, item: CaptionedImage) -> Path:
+        stems = dict.fromkeys([item.image_id, Path(item.image_id).stem, *([item.path.stem] if item.path else [])])
+        tried = [self.root / f"{stem}{ending}" for stem in stems for ending in (".npy", ".npz")]
+        for path in tried:
+            if path.is_file():
+                return path
+        raise UserError(f"image {item.image_id} has no features: {' or '.join(path.name for path in tried)} is missing")
+
+
+class _Files:
+    """One file an image."""
+
+    def __init__(self, encoder: Precomputed, split: Split, paths: Sequence[Path]) -> None:
+        self.split = split
+        self._encoder = encoder
+        self._paths = paths
+
+    def features(self, rows: Sequence[int], *, grid: bool, device: torch.device) -> ImageFeatures:
+        """Return the features of these rows; grids are padded with zeros to the longest."""
+        del grid
+        read = [self._encoder.read(self._paths[row]) for row in rows]
+        counts = [len(one) for one, _ in read]
+        padded = np.zeros((len(read), max(counts), self._encoder.grid_size), dtype=np.float32)
+        for place, (one, _) in enumerate(read):
+            padded[place, : len(one)] = one
+        return ImageFeatures(
+            pooled=torch.from_numpy(np.stack([vector for _, vector in read])).to(device),
+            grid=torch.from_numpy(padded).to(device),
+            regions=torch.tensor(counts, device=device),
+            rows=torch.tensor(list(rows), device=device),
+        )

@@ -1,0 +1,106 @@
+"""Networks of the timm package, with their published weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from gan_caption.data.features import ImageFeatures
+from gan_caption.encoders.base import Encoder
+from gan_caption.encoders.pixels import Geometry, without_batch_statistics
+from gan_caption.encoders.torchvision_import import import_torchvision
+from gan_caption.errors import UserError
+
+
+def create(model: str, *, pretrained: bool) -> nn.Module:
+    """Return a timm network without its classifier.
+
+    Raises:
+        UserError: timm is missing, knows no such model, or cannot fetch its weights.
+    """
+    import_torchvision()  # timm imports it
+    try:
+        import timm
+    except ImportError as error:
+        raise UserError("encoder=timm needs the package timm: pip install 'gan_caption[timm]'") from error
+    if not timm.is_model(model):
+        import difflib
+
+        near = difflib.get_close_matches(model, timm.list_models(), n=3)
+        raise UserError(
+            f"encoder.model={model} is not a model of timm {timm.__version__}; near: {', '.join(near) or '-'}"
+        )
+    try:
+        network: nn.Module = timm.create_model(model, pretrained=pretrained, num_classes=0)
+    except Exception as error:
+        raise UserError(
+            f"encoder.model={model}: its weights could not be had ({type(error).__name__}: {error}). They are fetched "
+            "over the network at first use; check the connection, or give encoder.pretrained=false"
+        ) from error
+    return network
+
+
+class TimmCNN(Encoder):
+    """Any network of timm: its last feature map, or its patch tokens, as the grid; their mean as the image vector."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, *, model: str, pretrained: bool = True, finetune: bool = False) -> None:
+        """Build the network.
+
+        Args:
+            model: its name in timm.
+            pretrained: fetch the published weights; otherwise they are random.
+            finetune: learn along in the maximum-likelihood phase.
+        """
+        super().__init__()
+        self.model = model
+        self.pretrained = pretrained
+        self.finetune = finetune
+        self.network = create(model, pretrained=pretrained)
+        settings: dict[str, Any] = self.network.pretrained_cfg  # type: ignore[assignment]
+        self.geometry = Geometry(size=settings["input_size"][1], share=settings.get("crop_pct") or 0.875)
+        self._finish(mean=settings["mean"], std=settings["std"])
+
+    def _finish(self, *, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        """Set the normalisation (of pixels in 0 to 1), and measure the features once."""
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
+        self.network.requires_grad_(self.finetune)
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.eval()
+        with torch.no_grad():
+            grid = self(torch.zeros(1, 3, self.geometry.size, self.geometry.size, dtype=torch.uint8)).grid
+        _, self.regions, self.grid_size = grid.shape
+        self.pooled_size = self.grid_size
+
+    @property
+    def description(self) -> str:
+        """Model, weights and geometry."""
+        normal = f"mean {self.mean.flatten().tolist()}, std {self.std.flatten().tolist()}"
+        return f"timm {self.model}, pretrained {self.pretrained}, {self.geometry}, {normal}"
+
+    def preprocess(self, image: Image.Image) -> Tensor:
+        """Resize the shorter side and crop the middle, as the model was published."""
+        return self.geometry(image)
+
+    def train(self, mode: bool = True) -> TimmCNN:
+        """Train, but for the batch statistics: an image's features never depend on its batch."""
+        super().train(mode)
+        without_batch_statistics(self)
+        return self
+
+    def forward(self, pixels: Tensor) -> ImageFeatures:
+        """Return the grid (B, R, D) and its mean (B, D)."""
+        normal = (pixels.float() - self.mean) / self.std
+        features = self.network.forward_features(normal.to(memory_format=torch.channels_last))  # type: ignore[operator]
+        if features.dim() == 4:
+            grid = features.flatten(2).transpose(1, 2)
+        else:
+            grid = features[:, getattr(self.network, "num_prefix_tokens", 0) :]
+        grid = grid.contiguous()
+        return ImageFeatures(pooled=grid.mean(1), grid=grid)

@@ -1,0 +1,117 @@
+"""Classification networks of torchvision, with their published weights."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from gan_caption.data.features import ImageFeatures
+from gan_caption.encoders.base import Encoder
+from gan_caption.encoders.pixels import Geometry, without_batch_statistics
+from gan_caption.encoders.torchvision_import import import_torchvision
+from gan_caption.errors import UserError
+
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of ImageNet in 0 to 1, which all of torchvision's classification weights were published for."""
+
+
+class TorchvisionCNN(Encoder):
+    """A convolutional classifier of torchvision: its last feature map as the grid, the mean as the image vector."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, *, model: str, weights: str | None = "DEFAULT", finetune: bool = False) -> None:
+        """Build the network.
+
+        Args:
+            model: its name in `torchvision.models`, e.g. "resnet50".
+            weights: the name of published weights, "DEFAULT" for the best; None for random ones.
+            finetune: learn along in the maximum-likelihood phase.
+
+        Raises:
+            UserError: no such model or weights, they could not be fetched, or the network has no feature map.
+        """
+        super().__init__()
+        self.model = model
+        self.weights = weights
+        self.finetune = finetune
+        import_torchvision()
+        from torchvision import models
+
+        known = models.list_models(module=models)
+        if model not in known:
+            near = difflib.get_close_matches(model, known, n=3)
+            raise UserError(f"encoder.model={model} is not a classifier of torchvision; near: {', '.join(near) or '-'}")
+        published: Any = None
+        if weights is not None:
+            choices = models.get_model_weights(model)
+            names = [*choices.__members__, "DEFAULT"]
+            if weights not in names:
+                raise UserError(f"encoder.weights={weights}: {model} has {', '.join(names)}, or null for random ones")
+            published = choices[weights]
+        try:
+            network = models.get_model(model, weights=published)
+        except OSError as error:
+            raise UserError(
+                f"encoder.model={model}: its weights could not be fetched ({error}). They come over the network at "
+                "first use: check the connection, or put the file into torch's hub folder"
+            ) from error
+        preset = None if published is None else published.transforms()
+        crop, resize = (224, 256) if preset is None else (preset.crop_size[0], preset.resize_size[0])
+        self.geometry = Geometry(size=crop, share=crop / resize)
+        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1) * 255, persistent=False)
+        self.body = _body(network, model)
+        self.body.requires_grad_(finetune)
+        self.body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.eval()
+        with torch.no_grad():
+            grid = self(torch.zeros(1, 3, crop, crop, dtype=torch.uint8)).grid
+        _, self.regions, self.grid_size = grid.shape
+        self.pooled_size = self.grid_size
+
+    @property
+    def description(self) -> str:
+        """Model, weights and geometry."""
+        return f"torchvision {self.model}, weights {self.weights}, {self.geometry}"
+
+    def preprocess(self, image: Image.Image) -> Tensor:
+        """Resize the shorter side and crop the middle, as the weights were published."""
+        return self.geometry(image)
+
+    def train(self, mode: bool = True) -> TorchvisionCNN:
+        """Train, but for the batch statistics: an image's features never depend on its batch."""
+        super().train(mode)
+        without_batch_statistics(self)
+        return self
+
+    def forward(self, pixels: Tensor) -> ImageFeatures:
+        """Return the grid (B, R, D) and its mean (B, D)."""
+        normal = (pixels.float() - self.mean) / self.std
+        grid = self.body(normal.to(memory_format=torch.channels_last)).flatten(2).transpose(1, 2).contiguous()
+        return ImageFeatures(pooled=grid.mean(1), grid=grid)
+
+
+def _body(network: nn.Module, name: str) -> nn.Module:
+    """Return the layers before the pooling."""
+    body: nn.Module
+    if isinstance(getattr(network, "features", None), nn.Module):  # the larger part of torchvision's classifiers
+        body = network.get_submodule("features")
+    else:  # ResNets and their like: what comes before `avgpool`
+        layers = list(network.named_children())
+        names = [layer for layer, _ in layers]
+        if "avgpool" not in names:
+            raise UserError(
+                f"encoder.model={name} has no feature map before a pooling layer: take a CNN such as resnet50"
+            )
+        body = nn.Sequential(*(layer for _, layer in layers[: names.index("avgpool")]))
+    with torch.no_grad():
+        shape = body.eval()(torch.zeros(1, 3, 224, 224)).shape
+    if len(shape) != 4 or shape[2] != shape[3]:
+        raise UserError(f"encoder.model={name} gives features of shape {tuple(shape)}: take a CNN such as resnet50")
+    return body

@@ -1,0 +1,24 @@
+"""Metrics of captions: plain lists of tokenized strings in, numbers out. NumPy only; no torch, no Java, no process.
+
+Captions are tokenized by `ptb_tokenize`, words joined by single spaces. Values are on the scale 0 to 1, CIDEr-D 0-10.
+"""
+
+from gan_caption.metrics.bleu import bleu
+from gan_caption.metrics.cider import CiderD, DocumentFrequencies, cider_d
+from gan_caption.metrics.diversity import div_n, mbleu, unique_share, verbatim_share, vocabulary_size
+from gan_caption.metrics.rouge import rouge_l
+from gan_caption.metrics.tokenizer import ptb_tokenize
+
+__all__ = [
+    "CiderD",
+    "DocumentFrequencies",
+    "bleu",
+    "cider_d",
+    "div_n",
+    "mbleu",
+    "ptb_tokenize",
+    "rouge_l",
+    "unique_share",
+    "verbatim_share",
+    "vocabulary_size",
+]

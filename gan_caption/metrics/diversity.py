@@ -1,0 +1,80 @@
+"""How varied captions are: within the samples of an image, and over a corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from gan_caption.errors import UserError
+from gan_caption.metrics.bleu import bleu
+from gan_caption.metrics.ngrams import ngrams
+
+
+def div_n(samples: Sequence[Sequence[str]], n: int) -> float:
+    """Return Div-n: distinct n-grams among an image's samples / words in them, the mean over images.
+
+    Shetty et al. 2017 (arXiv 1703.10476), section 4.2: "ratio of number of unique n-grams in 5 captions to number of
+    words in 5 captions".
+
+    Args:
+        samples: of each image its K tokenized captions.
+        n: at least 1.
+
+    Raises:
+        UserError: an image has no samples.
+    """
+    _check(samples, at_least=1)
+    shares = []
+    for own in samples:
+        split = [caption.split() for caption in own]
+        words = sum(map(len, split))
+        distinct = {gram for caption in split for gram in ngrams(caption, n)}
+        shares.append(len(distinct) / words if words else 0.0)
+    return float(np.mean(shares))
+
+
+def mbleu(samples: Sequence[Sequence[str]]) -> float:
+    """Return mBLEU-4: BLEU-4 of each of K samples against the other K - 1 of its image, the mean over the K.
+
+    Shetty et al. 2017, section 4.2. Lower is more varied; a caption is never its own reference.
+
+    Args:
+        samples: of each image its K tokenized captions, K at least 2 and the same everywhere.
+
+    Raises:
+        UserError: K is below 2 or differs between images.
+    """
+    _check(samples, at_least=2)
+    count = len(samples[0])
+    if any(len(own) != count for own in samples):
+        raise UserError("mBLEU needs equally many samples of every image")
+    values = []
+    for position in range(count):
+        others = [[*own[:position], *own[position + 1 :]] for own in samples]
+        values.append(bleu([own[position] for own in samples], others).corpus[3])
+    return float(np.mean(values))
+
+
+def unique_share(captions: Sequence[str]) -> float:
+    """Return distinct captions / captions."""
+    _check([captions], at_least=1)
+    return len(set(captions)) / len(captions)
+
+
+def verbatim_share(captions: Sequence[str], training: Collection[str]) -> float:
+    """Return the share of captions that are training captions word for word; give those as a set."""
+    _check([captions], at_least=1)
+    return sum(caption in training for caption in captions) / len(captions)
+
+
+def vocabulary_size(captions: Sequence[str]) -> int:
+    """Return the number of distinct words in the captions."""
+    return len({word for caption in captions for word in caption.split()})
+
+
+def _check(samples: Sequence[Sequence[str]], *, at_least: int) -> None:
+    few = [index for index, own in enumerate(samples) if len(own) < at_least]
+    if not samples or few:
+        where = f"image {few[0]} has {len(samples[few[0]])}" if few else "there are no images"
+        raise UserError(f"at least {at_least} caption(s) an image are needed, and {where}")

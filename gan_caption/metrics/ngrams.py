@@ -1,0 +1,50 @@
+"""What the metrics share: counting n-grams, checking what is given, and the form of a result."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gan_caption.errors import UserError
+
+Ngram = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Score:
+    """A metric's value."""
+
+    corpus: float
+    """Over all images."""
+    per_image: np.ndarray
+    """(N,) float64."""
+
+
+def ngrams(words: Sequence[str], n: int) -> list[Ngram]:
+    """Return the n-grams of a caption in order."""
+    return list(zip(*(words[start:] for start in range(n)), strict=False))
+
+
+def count_ngrams(words: Sequence[str], longest: int) -> Counter[Ngram]:
+    """Count the n-grams of 1 to `longest` words."""
+    return Counter(gram for n in range(1, longest + 1) for gram in ngrams(words, n))
+
+
+def check_pairs(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> None:
+    """Refuse what cannot be scored.
+
+    Raises:
+        UserError: there is nothing, the numbers differ, or an image has no reference.
+    """
+    if len(candidates) != len(references):
+        raise UserError(
+            f"{len(candidates)} candidates and references of {len(references)} images: give one for each image"
+        )
+    if not candidates:
+        raise UserError("no captions to score: give at least one")
+    empty = [index for index, own in enumerate(references) if not own]
+    if empty:
+        raise UserError(f"image {empty[0]} has no references ({len(empty)} such images): leave them out")

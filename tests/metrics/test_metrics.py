@@ -1,0 +1,128 @@
+"""Values against pycocoevalcap, and against cases worked by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pycocoevalcap.bleu.bleu import Bleu
+from pycocoevalcap.cider.cider import Cider
+from pycocoevalcap.rouge.rouge import Rouge
+
+from gan_caption.errors import UserError
+from gan_caption.metrics import (
+    CiderD,
+    DocumentFrequencies,
+    bleu,
+    cider_d,
+    div_n,
+    mbleu,
+    rouge_l,
+    unique_share,
+    verbatim_share,
+    vocabulary_size,
+)
+
+captions = st.lists(st.sampled_from("abcd"), max_size=9).map(" ".join)
+worded = st.lists(st.sampled_from("abcd"), min_size=1, max_size=9).map(" ".join)
+corpora = st.lists(st.tuples(captions, st.lists(worded, min_size=1, max_size=5)), min_size=2, max_size=6)
+
+
+def as_dicts(candidates, references):
+    return dict(enumerate(references)), {index: [candidate] for index, candidate in enumerate(candidates)}
+
+
+@given(corpora)
+@settings(deadline=None, max_examples=200)
+def test_values_are_those_of_pycocoevalcap(corpus):
+    candidates, references = [pair[0] for pair in corpus], [pair[1] for pair in corpus]
+    told = as_dicts(candidates, references)
+
+    expected, per_image = Bleu(4).compute_score(*told, verbose=0)
+    assert bleu(candidates, references).corpus == pytest.approx(expected, abs=1e-6)
+    assert bleu(candidates, references).per_image == pytest.approx(np.array(per_image).T, abs=1e-6)
+    for ours, theirs in ((rouge_l, Rouge()), (cider_d, Cider())):
+        expected, per_image = theirs.compute_score(*told)
+        assert ours(candidates, references).corpus == pytest.approx(expected, abs=1e-6)
+        assert ours(candidates, references).per_image == pytest.approx(per_image, abs=1e-6)
+
+
+def test_cider_of_one_image_explains_itself():
+    with pytest.raises(UserError, match="1 image\\(s\\) tell nothing: give at least two"):
+        cider_d(["a"], [["a"]])
+
+
+def test_cider_by_hand():
+    # Two images; every word occurs with one image only: idf = log 2, and a caption like its reference scores 10 of 10
+    # for each n of which it has an n-gram: n = 1 and 2 of 4.
+    assert cider_d(["a b", "c d"], [["a b"], ["c d"]]).corpus == pytest.approx(5.0)
+
+
+def test_a_cider_scorer_pays_any_captions_of_any_image_by_a_larger_corpus():
+    references = [["a b c d e", "a b"], ["c d e f"], ["g h", "g"]]
+    frequencies = DocumentFrequencies.of(references)
+    few = CiderD(references[1:], frequencies=frequencies).score([1, 0, 0], ["g h", "c d", "a"])
+    whole = cider_d(["a", "c d", "g h"], references).per_image
+    assert few == pytest.approx([whole[2], whole[1], 0.0])
+
+
+def test_an_end_that_is_a_token_is_paid():
+    scorer = CiderD([["a man on a horse <eos>"], ["a dog <eos>"]])
+    ended, broken = scorer.score([0, 0], ["a man on a horse <eos>", "a man on a horse on a"])
+    assert ended > broken
+
+
+def test_div_by_hand():
+    # Image 1: 2 distinct words of 4, 1 distinct bigram; image 2: 4 of 4 words, 2 bigrams.
+    samples = [["a b", "a b"], ["a b", "c d"]]
+    assert div_n(samples, 1) == pytest.approx((2 / 4 + 4 / 4) / 2)
+    assert div_n(samples, 2) == pytest.approx((1 / 4 + 2 / 4) / 2)
+
+
+def test_mbleu_never_takes_a_caption_as_its_own_reference():
+    same, different = ["a b c d e"] * 3, ["a b c d e", "f g h i j", "k l m n o"]
+    assert mbleu([same]) == pytest.approx(1.0)
+    assert mbleu([different]) == pytest.approx(0.0, abs=1e-6)
+    # Each of the three against the other two, by the reference tool.
+    samples = ["a b c d e", "a b c d f", "a b c x y"]
+    one_by_one = []
+    for own in range(3):
+        others = [caption for index, caption in enumerate(samples) if index != own]
+        one_by_one.append(Bleu(4).compute_score({0: others}, {0: [samples[own]]}, verbose=0)[0][3])
+    assert mbleu([samples]) == pytest.approx(sum(one_by_one) / 3, abs=1e-9)
+
+
+def test_shares_and_sizes():
+    told = ["a b", "a b", "c", "d"]
+    assert unique_share(told) == 0.75
+    assert verbatim_share(told, {"a b", "e"}) == 0.5
+    assert vocabulary_size(told) == 4
+
+
+@pytest.mark.parametrize("metric", [bleu, rouge_l, cider_d])
+@pytest.mark.parametrize(
+    ("candidates", "references", "message"),
+    [
+        ([], [], "no captions"),
+        (["a"], [["a"], ["b"]], "1 candidates and references of 2"),
+        (["a", "b"], [["a"], []], "image 1 has no references"),
+    ],
+)
+def test_what_cannot_be_scored_is_explained(metric, candidates, references, message):
+    with pytest.raises(UserError, match=message):
+        metric(candidates, references)
+
+
+@pytest.mark.parametrize("samples", [[["a"]], [["a", "b"], ["a"]], []])
+def test_mbleu_needs_two_samples_and_equally_many(samples):
+    with pytest.raises(UserError):
+        mbleu(samples)
+
+
+def test_an_empty_caption_scores_nothing():
+    assert div_n([["", ""]], 1) == 0
+    assert not math.isnan(mbleu([["", ""]]))
+    assert cider_d(["", "a"], [["a"], ["b"]]).per_image[0] == 0
