@@ -36,6 +36,10 @@ class SceneCNN(Encoder):
             # No batch normalisation: an image's features must not depend on the other images of its batch.
             layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.ReLU()]
         self.body = nn.Sequential(*layers)
+        for layer in self.body:
+            if isinstance(layer, nn.Conv2d):  # torch's default would let the picture fade from layer to layer
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
         self.body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.requires_grad_(finetune)
         self.grid_size = 4 * width

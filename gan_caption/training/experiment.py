@@ -18,11 +18,12 @@ from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError
 from gan_caption.reporting.table import comparison
 from gan_caption.training import world
-from gan_caption.training.checkpoint import load_weights
+from gan_caption.training.checkpoint import load_state, load_weights, save_weights
 from gan_caption.training.evaluation import Evaluation, Evaluator
 from gan_caption.training.folders import choose_folder, read_config, write_json, write_text
 from gan_caption.training.loop import Loop, preflight
 from gan_caption.training.networks import Captioner
+from gan_caption.training.phases.base import Phase
 from gan_caption.training.progress import Progress
 from gan_caption.training.run import Run
 from gan_caption.training.seeding import seed_everything
@@ -90,6 +91,8 @@ def run_experiment(config: Mapping[str, Any], *, data: str) -> dict[str, dict[st
             )
         return Trackers(trackers=trackers)
 
+    if config["pretrained"]:
+        phases = adopt(run, phases, Path(config["pretrained"]))
     seed_everything(config["seed"], deterministic=config["deterministic"])
     loop = Loop(
         run, phases, track=track, rewind=local.rewind,
@@ -97,6 +100,24 @@ def run_experiment(config: Mapping[str, Any], *, data: str) -> dict[str, dict[st
     )  # fmt: skip
     loop.train(resume=resumes)
     return finish(config, run, corpus, encoder)
+
+
+def adopt(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Phase]:
+    """Take the first phase's result from another run, and return the phases that remain.
+
+    Raises:
+        UserError: that run has not finished the phase, its vocabulary is another, or its weights do not fit.
+    """
+    first = next(iter(phases))
+    state = load_state(pretrained / "checkpoints" / "last.pt", vocabulary=run.vocabulary.fingerprint)
+    if first not in state.selected:
+        raise UserError(f"pretrained={pretrained}: that run has not finished the phase {first}; resume it first")
+    if len(phases) == 1:
+        raise UserError(f"pretrained={pretrained}: nothing would be left to train, this schedule has only {first}")
+    load_weights(run.captioner, pretrained / "checkpoints" / f"best_{first}.safetensors", vocabulary=state.vocabulary)
+    save_weights(run.captioner, run.best_weights(first), vocabulary=state.vocabulary)
+    run.selected[first] = state.selected[first]
+    return {name: phase for name, phase in phases.items() if name != first}
 
 
 def finish(config: Mapping[str, Any], run: Run, corpus: Corpus, encoder: Encoder) -> dict[str, dict[str, float]]:

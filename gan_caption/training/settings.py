@@ -46,6 +46,7 @@ class Settings:
     outputs: str
     cache: str
     resume: str | None
+    pretrained: str | None
     skip_unreadable: bool
     max_length: int
     log_every: int

@@ -158,7 +158,7 @@ def test_nan_stops_the_run_and_the_last_good_checkpoint_is_kept(configured, monk
         return step(self, index)
 
     monkeypatch.setattr(MaximumLikelihoodPhase, "step", poisoned)
-    with pytest.raises(UserError, match="phase mle, step 3: loss nan.*last good checkpoint is .*last.pt"):
+    with pytest.raises(UserError, match=r"phase mle, step 3: loss nan.*last good checkpoint is .*last.pt"):
         run_experiment(configured(base=TINY), data="scenes")
     state = load_state(run_folder(tmp_path) / "checkpoints" / "last.pt")
     assert state.phase_step == 2
@@ -251,3 +251,17 @@ def test_wrong_settings_are_named_before_anything_is_made(configured, override, 
     with pytest.raises(UserError) as error:
         run_experiment(configured(override), data="scenes")
     assert message in str(error.value)
+
+
+def test_a_pretrained_baseline_is_taken_over_and_not_trained_again(configured, tmp_path):
+    run_experiment(configured(base=TINY), data="scenes")
+    baseline = run_folder(tmp_path)
+    systems = run_experiment(configured(f"pretrained={baseline}", f"outputs={tmp_path}/other"), data="scenes")
+    (folder,) = (tmp_path / "other").iterdir()
+    assert list(systems) == ["mle", "adversarial"]
+    weights_of = [load_file(one / "checkpoints" / "best_mle.safetensors") for one in (baseline, folder)]
+    assert same(*weights_of)
+    assert systems["mle"] == json.loads((baseline / "results.json").read_text())["systems"]["mle"]
+    assert '"phase": "mle"' not in (folder / "metrics.jsonl").read_text()
+    with pytest.raises(UserError, match="nothing would be left"):
+        run_experiment(configured(f"pretrained={baseline}", f"outputs={tmp_path}/more", base=TINY), data="scenes")

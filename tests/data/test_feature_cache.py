@@ -1,0 +1,171 @@
+"""The cache of features: never stale, continued where it was interrupted, and honest about unreadable images."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gan_caption.data.corpus import CaptionedImage, Split
+from gan_caption.encoders.scene_cnn import SceneCNN
+from gan_caption.errors import UserError
+
+CPU = torch.device("cpu")
+
+
+def photographs(folder: Path, count: int = 70) -> Split:
+    folder.mkdir(exist_ok=True)
+    rng = np.random.default_rng(0)
+    items = []
+    for index in range(count):
+        path = folder / f"{index}.png"
+        if not path.exists():
+            Image.fromarray(rng.integers(0, 255, (20, 30, 3), dtype=np.uint8)).save(path)
+        items.append(CaptionedImage(path.name, ("a photo",), path))
+    return Split("train", tuple(items))
+
+
+def encoder(seed: int = 0) -> SceneCNN:
+    torch.manual_seed(seed)
+    return SceneCNN(width=4, finetune=False)
+
+
+def features(network: SceneCNN, split: Split, cache: Path, *, skip: bool = False, progress=None):
+    told: list[int] = []
+    source = network.source(
+        split,
+        cache=cache,
+        skip_unreadable=skip,
+        device=CPU,
+        progress=progress or (lambda done, total: told.append(done)),
+    )
+    return source, told
+
+
+def test_cached_features_are_those_of_the_network_in_half_precision(tmp_path):
+    split, network = photographs(tmp_path / "photos"), encoder()
+    source, told = features(network, split, tmp_path / "cache")
+    assert told[-1] == 70
+    rows = [3, 69, 0]
+    cached = source.features(rows, grid=True, device=CPU)
+    with torch.no_grad():
+        direct = network(torch.stack([network.preprocess(split.image(row)) for row in rows]))
+    assert cached.pooled.dtype == torch.float32
+    torch.testing.assert_close(cached.pooled, direct.pooled, rtol=2e-3, atol=2e-3)
+    torch.testing.assert_close(cached.grid, direct.grid, rtol=2e-3, atol=2e-3)
+    assert source.features(rows, grid=False, device=CPU).grid is None
+
+
+def test_nothing_is_extracted_twice(tmp_path):
+    split = photographs(tmp_path / "photos")
+    features(encoder(), split, tmp_path / "cache")
+    _, told = features(encoder(), split, tmp_path / "cache")
+    assert told == []
+
+
+def test_other_weights_never_meet_an_old_cache(tmp_path):
+    split = photographs(tmp_path / "photos")
+    first, _ = features(encoder(0), split, tmp_path / "cache")
+    second, told = features(encoder(1), split, tmp_path / "cache")
+    assert told[-1] == 70
+    assert not torch.equal(*(one.features([0], grid=True, device=CPU).pooled for one in (first, second)))
+
+
+def test_a_changed_photograph_is_read_again_and_the_others_are_not(tmp_path):
+    split = photographs(tmp_path / "photos")
+    before, _ = features(encoder(), split, tmp_path / "cache")
+    old = before.features(range(70), grid=False, device=CPU).pooled.clone()
+    path = split.items[5].path
+    Image.new("RGB", (30, 20), "red").save(path)
+    os.utime(path, ns=(1, 1))
+    after, told = features(encoder(), split, tmp_path / "cache")
+    assert told == [70]  # one batch of one image, counted from 69
+    new = after.features(range(70), grid=False, device=CPU).pooled
+    changed = (old != new).any(1).nonzero().flatten().tolist()
+    assert changed == [5]
+
+
+def test_another_list_of_images_is_another_cache(tmp_path):
+    split = photographs(tmp_path / "photos")
+    features(encoder(), split, tmp_path / "cache")
+    _, told = features(encoder(), split.select(range(1, 70)), tmp_path / "cache")
+    assert told[-1] == 69
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_an_interrupted_extraction_continues(tmp_path):
+    split = photographs(tmp_path / "photos")
+
+    def stop(done: int, total: int) -> None:
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        features(encoder(), split, tmp_path / "cache", progress=stop)
+    source, told = features(encoder(), split, tmp_path / "cache")
+    assert told[0] == 64  # the first batch was kept
+    whole, _ = features(encoder(), split, tmp_path / "other")
+    every = [one.features(range(70), grid=True, device=CPU) for one in (source, whole)]
+    assert torch.equal(every[0].grid, every[1].grid)
+
+
+def test_a_killed_extraction_continues(tmp_path):
+    split = photographs(tmp_path / "photos")
+    script = f"""
+import time, torch
+from pathlib import Path
+from tests.data.test_feature_cache import encoder, features, photographs
+def slowly(done, total):
+    Path({str(tmp_path / "begun")!r}).touch()
+    time.sleep(60)
+features(encoder(), photographs(Path({str(tmp_path / "photos")!r})), Path({str(tmp_path / "cache")!r}), progress=slowly)
+"""
+    process = subprocess.Popen([sys.executable, "-c", script])
+    while not (tmp_path / "begun").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    source, told = features(encoder(), split, tmp_path / "cache")
+    assert told[0] == 64
+    whole, _ = features(encoder(), split, tmp_path / "other")
+    every = [one.features(range(70), grid=True, device=CPU) for one in (source, whole)]
+    assert torch.equal(every[0].grid, every[1].grid)
+
+
+@pytest.mark.parametrize("finetune", [False, True])
+def test_unreadable_images_are_all_named_and_left_out_on_request(tmp_path, finetune):
+    split = photographs(tmp_path / "photos", count=10)
+    split.items[2].path.write_bytes(b"")
+    whole = split.items[7].path.read_bytes()
+    split.items[7].path.write_bytes(whole[: len(whole) // 2])
+    network = encoder()
+    network.finetune = finetune
+    with pytest.raises(UserError) as error:
+        features(network, split, tmp_path / "cache")
+    assert "2 of 10 train images cannot be read" in str(error.value)
+    assert "2.png" in str(error.value)
+    assert "7.png" in str(error.value)
+    assert "skip_unreadable=true" in str(error.value)
+    source, _ = features(network, split, tmp_path / "cache", skip=True)
+    assert [item.image_id for item in source.split.items] == [f"{n}.png" for n in (0, 1, 3, 4, 5, 6, 8, 9)]
+    kept = source.features([2], grid=False, device=CPU).pooled
+    with torch.no_grad():
+        direct = network(network.preprocess(split.image(3))[None]).pooled
+    torch.testing.assert_close(kept, direct, rtol=2e-3, atol=2e-3)
+
+
+def test_a_file_where_the_cache_should_be(tmp_path):
+    (tmp_path / "cache").write_text("not a folder")
+    with pytest.raises(UserError, match="features cannot be kept in"):
+        features(encoder(), photographs(tmp_path / "photos", count=2), tmp_path / "cache")
