@@ -1,6 +1,26 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from gan_caption.configuration import conf_dir
+from tests.tiny_runs import TINY_SEQGAN
 
 # Tests are tiny: a second thread costs more than it computes, and sums in one order are the same everywhere.
 torch.set_num_threads(1)
+
+
+@pytest.fixture
+def configured(tmp_path: Path):
+    """Compose a tiny configuration, as the command line does, that writes into the test's folder."""
+
+    def make(*overrides: str, base: list[str] = TINY_SEQGAN) -> dict:
+        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            config = compose("config", [*base, f"outputs={tmp_path}/outputs", f"cache={tmp_path}/cache", *overrides])
+        return OmegaConf.to_container(config, resolve=True)
+
+    return make

@@ -44,4 +44,14 @@ def test_every_experiment_composes_with_every_generator_and_discriminator(experi
     config = composed(*overrides)
     check_configuration(config)
     assert config["name"] == experiment
-    assert next(iter(config["phases"])) == "mle"  # the baseline is always there
+    assert [name for name, node in config["phases"].items() if node][:2] == [
+        "words",
+        "mle",
+    ]  # the baseline is always there
+
+
+@pytest.mark.parametrize("data", choices("data"))
+def test_an_evaluation_takes_any_data_and_keeps_its_own_settings(data):
+    config = composed(f"data={data}", "run=somewhere", config_name="evaluate")
+    assert config["data"]["_target_"].startswith("gan_caption.data.")
+    assert config["validation"] == composed("run=somewhere", config_name="evaluate")["validation"]

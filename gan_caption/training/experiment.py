@@ -40,6 +40,9 @@ from gan_caption.training.setup import (
 )
 from gan_caption.training.tracking import LocalTracker, Tracker, Trackers
 
+BASELINE = "mle"
+"""The phase that leaves the baseline."""
+
 
 def say(line: str) -> None:
     """Tell the person who watches, on stderr; stdout is for results."""
@@ -103,21 +106,25 @@ def run_experiment(config: Mapping[str, Any], *, data: str) -> dict[str, dict[st
 
 
 def adopt(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Phase]:
-    """Take the first phase's result from another run, and return the phases that remain.
+    """Take the baseline from another run, and return the phases that come after it.
 
     Raises:
-        UserError: that run has not finished the phase, its vocabulary is another, or its weights do not fit.
+        UserError: that run has not finished its maximum-likelihood phase, its vocabulary is another, its weights do not
+            fit, or this run would have nothing left to train.
     """
-    first = next(iter(phases))
+    names = list(phases)
+    left = names[names.index(BASELINE) + 1 :] if BASELINE in names else []
+    if not left:
+        raise UserError(f"pretrained={pretrained}: nothing would be left to train after {BASELINE}, phases are {names}")
     state = load_state(pretrained / "checkpoints" / "last.pt", vocabulary=run.vocabulary.fingerprint)
-    if first not in state.selected:
-        raise UserError(f"pretrained={pretrained}: that run has not finished the phase {first}; resume it first")
-    if len(phases) == 1:
-        raise UserError(f"pretrained={pretrained}: nothing would be left to train, this schedule has only {first}")
-    load_weights(run.captioner, pretrained / "checkpoints" / f"best_{first}.safetensors", vocabulary=state.vocabulary)
-    save_weights(run.captioner, run.best_weights(first), vocabulary=state.vocabulary)
-    run.selected[first] = state.selected[first]
-    return {name: phase for name, phase in phases.items() if name != first}
+    if BASELINE not in state.selected:
+        raise UserError(f"pretrained={pretrained}: that run has not finished the phase {BASELINE}; resume it first")
+    load_weights(
+        run.captioner, pretrained / "checkpoints" / f"best_{BASELINE}.safetensors", vocabulary=state.vocabulary
+    )
+    save_weights(run.captioner, run.best_weights(BASELINE), vocabulary=state.vocabulary)
+    run.selected[BASELINE] = state.selected[BASELINE]
+    return {name: phases[name] for name in left}
 
 
 def finish(config: Mapping[str, Any], run: Run, corpus: Corpus, encoder: Encoder) -> dict[str, dict[str, float]]:

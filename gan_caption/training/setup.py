@@ -33,6 +33,10 @@ NETWORKS = {"pooled_size", "grid_size", "vocabulary_size"}
 """What generators and discriminators are told by the program."""
 
 
+SHARED = ("size", "discriminator_trainer")
+"""Keys that exist for others to refer to; they are checked where they are used."""
+
+
 def check_configuration(config: Config) -> None:
     """Check every key of a configuration, its type and, where that needs no data, its range; build nothing large.
 
@@ -42,7 +46,7 @@ def check_configuration(config: Config) -> None:
     parts = {"data": set(), "encoder": set(), "generator": NETWORKS, "discriminator": NETWORKS, "decoding": set(),
              "tracker": {"folder", "group", "name", "job_type", "configuration", "run_id"}}  # fmt: skip
     home = f"{Settings.__module__}."
-    settings = {key: value for key, value in config.items() if key not in (*parts, "phases", "discriminator_trainer")}
+    settings = {key: value for key, value in config.items() if key not in (*parts, "phases", *SHARED)}
     for key, kind in (("vocabulary", VocabularySettings), ("validation", ValidationSettings)):
         if isinstance(settings.get(key), Mapping):
             settings[key] = {TARGET: home + kind.__name__, **settings[key]}

@@ -20,7 +20,7 @@ from gan_caption.training.phases.adversarial import AdversarialPhase
 from gan_caption.training.phases.base import Diverged, adamw, descend
 from gan_caption.training.phases.maximum_likelihood import MaximumLikelihoodPhase
 from gan_caption.training.setup import set_up
-from tests.training.conftest import TINY
+from tests.tiny_runs import TINY
 
 
 @pytest.fixture

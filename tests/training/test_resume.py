@@ -17,6 +17,7 @@ SMALL = [
     "data.train=40", "data.val=8", "data.test=8", "max_length=10", "encoder.width=8",
     "generator.hidden=16", "generator.embedding=16", "generator.noise_size=2",
     "discriminator.embedding=8", "discriminator.filters=4",
+    "phases.words.steps=4", "phases.words.images_per_batch=8",
     "phases.mle.epochs=3", "phases.mle.images_per_batch=8", "phases.mle.warmup_steps=2",
     "phases.mle.objective.label_smoothing=0.1", "phases.mle.objective.scheduled_sampling=0.2",
     "phases.discriminator.steps=8", "phases.adversarial.steps=10", "phases.adversarial.validate_every=4",
@@ -25,7 +26,7 @@ SMALL = [
     # A state of its own is a thing to forget in a checkpoint.
     "phases.adversarial.objective.baseline._target_=gan_caption.objectives.baselines.MovingAverage",
 ]  # fmt: skip
-KILLS = [("mle", 4), ("mle", 13), ("discriminator", 18), ("adversarial", 26), ("adversarial", 31)]
+KILLS = [("words", 2), ("mle", 9), ("mle", 17), ("discriminator", 22), ("adversarial", 30), ("adversarial", 35)]
 """The phase, and the step in all, after which the process is killed."""
 
 
@@ -82,7 +83,7 @@ def assert_equal(one, other, where: str) -> None:
         assert repr(one) == repr(other), where  # NaN is not equal to itself
 
 
-def test_a_run_killed_five_times_ends_bitwise_like_one_that_was_not(tmp_path):
+def test_a_run_killed_six_times_ends_bitwise_like_one_that_was_not(tmp_path):
     whole = finish(tmp_path / "whole")
     moments = random.Random(0)
     for phase, step in KILLS:
@@ -97,4 +98,4 @@ def test_a_run_killed_five_times_ends_bitwise_like_one_that_was_not(tmp_path):
         assert (whole / name).read_bytes() == (killed / name).read_bytes(), name
     logs = [[{**record, "time": 0} for record in records(folder.parent)] for folder in (whole, killed)]
     assert logs[0] == logs[1]
-    assert {record["phase"] for record in logs[0]} == {"mle", "discriminator", "adversarial"}
+    assert {record["phase"] for record in logs[0]} == {"words", "mle", "discriminator", "adversarial"}
