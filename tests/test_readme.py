@@ -42,8 +42,9 @@ def test_ones_own_generator_reward_method_and_data_train(own_files, tmp_path):
     ]  # fmt: skip
     overrides = [
         "+experiment=length", "generator=gru", "data=colours", "tracker=local", "threads=1", "generator.hidden=32",
-        f"outputs={tmp_path}/outputs", "encoder.width=4", "phases.mle.epochs=30", "phases.adversarial.steps=15",
-        "phases.mle.images_per_batch=10",
+        f"outputs={tmp_path}/outputs", "encoder.width=4", "phases.words.steps=20", "phases.mle.epochs=40",
+        "phases.mle.images_per_batch=10", "phases.mle.learning_rate=1e-2", "phases.mle.warmup_steps=5",
+        "phases.adversarial.steps=15",
     ]  # fmt: skip
     with initialize_config_dir(str(tmp_path / "conf"), version_base="1.3"):
         config = OmegaConf.to_container(compose("config", overrides), resolve=True)

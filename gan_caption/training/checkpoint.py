@@ -93,7 +93,7 @@ def load_state(path: Path, *, vocabulary: str | None = None) -> TrainState:
 def save_weights(module: nn.Module, path: Path, *, vocabulary: str) -> None:
     """Write a module's weights as safetensors, with the vocabulary's fingerprint."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
-    content = save(tensors, metadata={"vocabulary": vocabulary, "version": str(VERSION)})
+    content = save(tensors, metadata={"vocabulary": vocabulary})
     write_atomically(path, lambda file: file.write(content))
 
 
