@@ -7,6 +7,7 @@ Classification needs none of them, so their names are declared, and the import g
 
 from __future__ import annotations
 
+import functools
 import sys
 from types import ModuleType
 
@@ -22,13 +23,14 @@ def import_torchvision() -> ModuleType:
             raise
         for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
             del sys.modules[name]  # half imported
-        library = torch.library.Library("torchvision", "FRAGMENT")
-        for operator in ("nms", "qnms"):
-            library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        _keep.append(library)
+        _declare_operators()
         import torchvision
     return torchvision
 
 
-_keep: list[object] = []
-"""A library's declarations live as long as the library."""
+@functools.cache  # a library's declarations live as long as the library
+def _declare_operators() -> torch.library.Library:
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for operator in ("nms", "qnms"):
+        library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    return library

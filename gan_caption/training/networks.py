@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from gan_caption.discriminators.base import Discriminator
+from gan_caption.encoders.base import Encoder
 from gan_caption.generators.base import Generator
 
 
@@ -18,7 +19,7 @@ class Captioner(nn.Module):
     A frozen encoder is a published network; it stays outside, named by the run's configuration.
     """
 
-    def __init__(self, generator: Generator, encoder: nn.Module | None) -> None:
+    def __init__(self, generator: Generator, encoder: Encoder | None) -> None:
         """Hold the parts; `encoder` is None where features come from a frozen one."""
         super().__init__()
         self.generator = generator

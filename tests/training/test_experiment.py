@@ -266,3 +266,9 @@ def test_a_pretrained_baseline_is_taken_over_and_not_trained_again(configured, t
     assert '"phase": "mle"' not in (folder / "metrics.jsonl").read_text()
     with pytest.raises(UserError, match="nothing would be left"):
         run_experiment(configured(f"pretrained={baseline}", f"outputs={tmp_path}/more", base=TINY), data="scenes")
+
+
+def test_an_encoder_with_fixed_weights_has_no_words_to_learn(configured, tmp_path):
+    run_experiment(configured("encoder.finetune=false", base=TINY), data="scenes")
+    assert '"phase": "words"' not in (run_folder(tmp_path) / "metrics.jsonl").read_text()
+    assert not any(name.startswith("encoder") for name in load_file(next(tmp_path.rglob("best_mle.safetensors"))))

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gan_caption.data.captions import EOS
-from gan_caption.encoders.base import Encoder
-from gan_caption.errors import UserError, at_least
+from gan_caption.errors import at_least
 from gan_caption.training.phases.base import Phase, adamw, descend
 from gan_caption.training.run import Run
 
@@ -37,27 +36,22 @@ class WordsPhase(Phase):
         self.learning_rate = learning_rate
 
     def begin(self, run: Run) -> None:
-        """Make the detector, the optimizer and the batches.
-
-        Raises:
-            UserError: the encoder is frozen.
-        """
-        if not isinstance(run.captioner.encoder, Encoder):
-            raise UserError("phases.words trains the encoder, and this one is frozen: set phases.words=null")
+        """Make the detector, the optimizer and the batches."""
         self.run = run
         self.encoder = run.captioner.encoder
-        size, words = self.encoder.pooled_size, len(run.vocabulary)
+        size = 1 if self.encoder is None else self.encoder.pooled_size
+        words = len(run.vocabulary)
         with torch.random.fork_rng(devices=[]):  # drawing its weights must not shift the run's random numbers
             torch.manual_seed(run.seed)
             self.detector = nn.Sequential(nn.LayerNorm(size), nn.Linear(size, words)).to(run.device)
-        self.both = nn.ModuleList([self.encoder, self.detector])
+        self.both = nn.ModuleList([self.detector] if self.encoder is None else [self.encoder, self.detector])
         self.optimizer = adamw(self.both.parameters(), learning_rate=self.learning_rate)
         self.batches = run.batches(run.encoded, images=self.images_per_batch, per_image=1, stream=4)
 
     @property
     def total(self) -> int:
-        """Gradient steps."""
-        return self.steps
+        """Gradient steps; none where the encoder is frozen, since there is nothing to learn."""
+        return 0 if self.encoder is None else self.steps
 
     def step(self, index: int) -> dict[str, float]:
         """Do one gradient step on a batch of images."""
