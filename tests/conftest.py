@@ -18,9 +18,10 @@ torch.set_num_threads(1)
 def configured(tmp_path: Path):
     """Compose a tiny configuration, as the command line does, that writes into the test's folder."""
 
-    def make(*overrides: str, base: list[str] = TINY_SEQGAN) -> dict:
+    def make(*overrides: str, base: list[str] = TINY_SEQGAN, config_name: str = "config") -> dict:
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            config = compose("config", [*base, f"outputs={tmp_path}/outputs", f"cache={tmp_path}/cache", *overrides])
+            places = [f"outputs={tmp_path}/outputs"] if config_name == "config" else []
+            config = compose(config_name, [*base, *places, f"cache={tmp_path}/cache", *overrides])
         return OmegaConf.to_container(config, resolve=True)
 
     return make

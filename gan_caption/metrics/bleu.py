@@ -16,7 +16,7 @@ _TINY, _SMALL = 1e-15, 1e-9
 
 
 @dataclass(frozen=True)
-class BleuScore:
+class BleuResult:
     """BLEU-1, BLEU-2, BLEU-3, BLEU-4."""
 
     corpus: tuple[float, float, float, float]
@@ -25,7 +25,7 @@ class BleuScore:
     """(N, 4) float64."""
 
 
-def bleu(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> BleuScore:
+def bleu(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> BleuResult:
     """Return BLEU of one candidate an image.
 
     Args:
@@ -39,7 +39,7 @@ def bleu(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Bleu
     counted = [_count(candidate, own) for candidate, own in zip(candidates, references, strict=True)]
     per_image = np.array([_bleu(*one) for one in counted])
     matches, grams, lengths, closest = zip(*counted, strict=True)
-    return BleuScore(_bleu(np.sum(matches, axis=0), np.sum(grams, axis=0), sum(lengths), sum(closest)), per_image)
+    return BleuResult(_bleu(np.sum(matches, axis=0), np.sum(grams, axis=0), sum(lengths), sum(closest)), per_image)
 
 
 def _count(candidate: str, references: Sequence[str]) -> tuple[np.ndarray, np.ndarray, int, int]:

@@ -1,6 +1,6 @@
 """CIDEr-D (Vedantam et al. 2015, arXiv 1411.5726, eq. 4): what coco-caption calls "CIDEr".
 
-Scale 0 to 10 for one caption; papers print the corpus value as it is (0.6) or times 100 (60).
+Scale 0 to 10, here and in coco-caption; papers call both 0.6 and 60 (times 100) "CIDEr".
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gan_caption.errors import UserError
-from gan_caption.metrics.ngrams import Ngram, Score, check_pairs, count_ngrams
+from gan_caption.metrics.ngrams import Ngram, Score, check_pairs, check_references, count_ngrams
 
 _LONGEST = 4
 _SIGMA = 6.0
@@ -59,7 +59,7 @@ class _Vector:
 class CiderD:
     """Scores captions against references whose vectors are made once: fit for a reward."""
 
-    def __init__(self, references: Sequence[Sequence[str]], *, frequencies: DocumentFrequencies | None = None) -> None:
+    def __init__(self, references: Sequence[Sequence[str]], frequencies: DocumentFrequencies | None = None) -> None:
         """Hold the references.
 
         Args:
@@ -68,8 +68,9 @@ class CiderD:
             frequencies: None counts them over these references, as coco-caption does.
 
         Raises:
-            UserError: only one image and no frequencies.
+            UserError: no images, an image without references, or only one image and no frequencies.
         """
+        check_references(references)
         self.frequencies = frequencies or DocumentFrequencies.of(references)
         self._references = references
         self._log_images = math.log(self.frequencies.images)
@@ -81,7 +82,14 @@ class CiderD:
         Args:
             rows: for each candidate the image whose references it is compared with.
             candidates: tokenized captions, any number an image.
+
+        Raises:
+            UserError: the numbers differ.
         """
+        if len(rows) != len(candidates):
+            raise UserError(
+                f"{len(rows)} rows and {len(candidates)} candidates: give the image's row for each candidate"
+            )
         return np.array([self._score(row, candidate) for row, candidate in zip(rows, candidates, strict=True)])
 
     def _score(self, row: int, candidate: str) -> float:

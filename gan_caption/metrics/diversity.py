@@ -15,15 +15,17 @@ def div_n(samples: Sequence[Sequence[str]], n: int) -> float:
     """Return Div-n: distinct n-grams among an image's samples / words in them, the mean over images.
 
     Shetty et al. 2017 (arXiv 1703.10476), section 4.2: "ratio of number of unique n-grams in 5 captions to number of
-    words in 5 captions".
+    words in 5 captions"; so do Deshpande et al. 2019.
 
     Args:
         samples: of each image its K tokenized captions.
         n: at least 1.
 
     Raises:
-        UserError: an image has no samples.
+        UserError: there are no images, an image has no samples, or n is below 1.
     """
+    if n < 1:
+        raise UserError(f"Div-n counts n-grams of at least 1 word, and n is {n}")
     _check(samples, at_least=1)
     shares = []
     for own in samples:
@@ -57,19 +59,33 @@ def mbleu(samples: Sequence[Sequence[str]]) -> float:
 
 
 def unique_share(captions: Sequence[str]) -> float:
-    """Return distinct captions / captions."""
+    """Return distinct captions / captions.
+
+    Raises:
+        UserError: there are no captions.
+    """
     _check([captions], at_least=1)
     return len(set(captions)) / len(captions)
 
 
 def verbatim_share(captions: Sequence[str], training: Collection[str]) -> float:
-    """Return the share of captions that are training captions word for word; give those as a set."""
+    """Return the share of captions that are training captions word for word.
+
+    Raises:
+        UserError: there are no captions.
+    """
     _check([captions], at_least=1)
-    return sum(caption in training for caption in captions) / len(captions)
+    known = frozenset(training)
+    return sum(caption in known for caption in captions) / len(captions)
 
 
 def vocabulary_size(captions: Sequence[str]) -> int:
-    """Return the number of distinct words in the captions."""
+    """Return the number of distinct words in the captions.
+
+    Raises:
+        UserError: there are no captions.
+    """
+    _check([captions], at_least=1)
     return len({word for caption in captions for word in caption.split()})
 
 

@@ -43,7 +43,16 @@ def check_pairs(candidates: Sequence[str], references: Sequence[Sequence[str]]) 
         raise UserError(
             f"{len(candidates)} candidates and references of {len(references)} images: give one for each image"
         )
-    if not candidates:
+    check_references(references)
+
+
+def check_references(references: Sequence[Sequence[str]]) -> None:
+    """Refuse references that nothing can be scored against.
+
+    Raises:
+        UserError: there are none, or an image has none.
+    """
+    if not references:
         raise UserError("no captions to score: give at least one")
     empty = [index for index, own in enumerate(references) if not own]
     if empty:

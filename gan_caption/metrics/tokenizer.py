@@ -2,7 +2,7 @@
 
 Penn Treebank conventions: "don't" is "do n't", "dog's" is "dog 's", "cannot" is "can not"; hyphens, slashes and inner
 points stay inside words; brackets become -lrb-, -rrb- ... and, as in coco-caption, stay (its list has them in upper
-case, its tokens are in lower case).
+case, its tokens are in lower case). The rules were found by asking the Java tool.
 """
 
 from __future__ import annotations
@@ -10,47 +10,71 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_PUNCTUATION = frozenset(["''", "'", "``", "`", ".", "?", "!", ",", ":", "-", "--", "...", ";"])
-
+# Words that keep their point everywhere; written with a capital; before a number.
 _ABBREVIATIONS = (
-    "mr|mrs|ms|dr|prof|gen|rep|sen|gov|lt|col|capt|sgt|rev|hon|st|ave|blvd|rd|jr|sr|bros|corp|inc|ltd|co|dept|est|ft|mt"
-    "|vs|etc|al|jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec|mon|tues?|wed|thurs?|fri|ph|d\\.c"
+    "adj|adm|adv|al|apr|ariz|assn|assoc|atty|aug|ave|bhd|bldg|blvd|brig|bros|calif|capt|cf|cie|cmdr|co|col|colo"
+    "|comdr|conn|corp|cos|cpl|ct|dak|dec|dept|det|dr|drs|elec|ens|esq|est|etc|ext|feb|fla|fri|ft|ga|gen|gov|hon|inc|ind"
+    "|intl|jan|jos|jr|jul|jun|kans?|ky|lieut|lt|ltd|maj|mar|md|messrs|mfg|mich|minn|mme|mo|mon|mont|mr|mrs|ms|mt|mtg"
+    "|natl|neb|nev|nov|oct|okla|penn|pfc|ph|plc|pres|prof|pte|pty|pvt|rd|rep|rev|rt|sen|sens|sept?|seq|sfc|sgt|spc|sq"
+    "|sr|st|ste|supt|sys|tel|tenn|thu|thurs|tues?|univ|va|vs|vt|wed|wisc?|wm|wyo"
 )
-_TOKEN = re.compile(
-    "|".join(
-        [
-            r"https?://[^\s\"<>]+|www\.[^\s\"<>]+",
-            r"[^\s@\"'<>(),;:]+@[^\s@\"'<>(),;:]+\.[a-z]{2,}",
-            r"</?[a-z][^<>]*>",
-            r"-[lr][rsc]b-|n't(?!\w)|y'(?= all\b)",
-            r"(?:[a-z]\.){2,}(?!\w)",  # u.s., e.g.
-            rf"\b(?:{_ABBREVIATIONS})\.(?!\w)",
-            r"\bno\.(?=\s*\d)",
-            r"(?<!\w)[a-z]\.(?=\s+\w)",  # an initial
-            r"(?<!\w)'n'(?!\w)",
-            r"(?<!\w)'\d\ds?\b",
-            r"(?<!\w)(?:'t(?= is\b| was\b)|d'ye\b)",
-            r"[-+]?\.\d+|\d+(?:[.,:/]\d+)+(?!\w)",
-            r"#[^\W_]\w*[a-z]\w*|@\w+",
-            # Words: hyphens, slashes, points and underscores may stand inside, apostrophes between letters.
-            r"\w+(?:[-/._]\w+|(?<=[^\W\d])'(?!(?:s|m|d|re|ve|ll|n|t)\b)[^\W\d]\w*)*",
-            r"'(?:s|m|d|re|ve|ll|n|em)\b",
-            r"\.{2,}",
-            r"-{2,}",
-            r"[!?]+",
-            r"\S",
-        ]
-    )
+_CAPITAL_ABBREVIATIONS = "Ark|Az|Del|Ill|La|Mass|Miss|Ore|Pa|Tex|Wash"
+_NUMBERED = "art|ca|figs?|nos?|op|pp|prop"
+# After a single letter and a point these begin a sentence; before anything else the letter is an initial.
+_OPENERS = (
+    "A|About|According|After|An|As|At|But|He|Her|Here|However|If|In|It|Last|Many|More|Now|Once|One|Other|Our|She|Since"
+    r"|So|Some|Such|That|The|Their|Then|There|These|They|This|We|What|When|While|Yet|You|Mr\.|Ms\."
 )
-_SPLIT_IN_TWO = {
+_LETTER, _CHARACTER = r"[^\W\d_\u00b2\u00b3\u00b9]", r"[^\W_\u00b2\u00b3\u00b9]"  # superscripts stand apart
+_WORD = rf"{_LETTER}(?:{_CHARACTER}|[\u0300-\u036f])*"
+# The first that fits wins.
+_RULES = [
+    r"[A-Za-z]+(?!\S)",  # most of any caption
+    r"https?://[^\s\"<>()]+[^\s\"<>().,;:!?]|www\.[^\s\"<>()]+[^\s\"<>().,;:!?]",
+    r"[^\s@\"'<>(),;:]+@[^\s@\"'<>(),;:]+\.[A-Za-z]{2,}",
+    r"</?[A-Za-z][^<>]*>",
+    r"-[lr][rsc]b-|[nN]'[tT](?!\w)|[yY]'(?= all\b)",
+    r"\d{1,4}-\d{1,4}/\d{1,4}(?![/\w-])",
+    r"[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}(?:/[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}){1,2}",  # black/white
+    # t-shirt, 10,000-foot, non-U.S.
+    rf"{_CHARACTER}(?:{_CHARACTER}|[.,])*(?:[-_](?:(?:[A-Za-z]\.){{2,}}(?![A-Za-z])|{_CHARACTER}+))+",
+    r"[A-Z]+(?:[+&][A-Z]+)+",  # B&W
+    r"[A-Za-z](?:\.[A-Za-z])+\.(?![A-Za-z])",  # u.s., e.g.
+    rf"[A-Za-z]\.(?![A-Za-z]|\s+(?:{_OPENERS})(?!\S))",
+    rf"(?:(?i:{_ABBREVIATIONS})|{_CAPITAL_ABBREVIATIONS})\.(?![A-Za-z])",
+    rf"(?i:{_NUMBERED})\.(?=\s*\d)",
+    rf"{_LETTER}{_CHARACTER}*\.(?=[,;:])",
+    r"(?<!\w)'[nN]'(?!\w)",
+    r"'\d\d(?:s\b|(?!\S| 's))",
+    r"'(?i:em|till?|cause)",
+    r"'[tT](?= ?(?i:is|was))|(?<!\w)[dD]'(?i:ye)\b",
+    r"[-+]?\d*(?:[.,:]\d+)+|[-+]\d+",  # 1,000 7:30 .5 -1
+    r"(?i:ma'am|c'mon|ne'er|e'er|cap'n)\b",
+    rf"(?:[djlnoy]|(?!I)[A-Z])'{_LETTER}{_CHARACTER}+",  # o'clock
+    rf"{_LETTER}+[aeiouyAEIOUY]'[aeiouA-Z]{_CHARACTER}*",  # hawai'i
+    r"US\$|[cC](?:\+\+|#)",
+    rf"{_WORD}(?:[.!?]{_WORD})*|{_CHARACTER}+",
+    r"'(?i:s|m|d|re|ve|ll|n)\b",
+    r"[:;=]-?[()]|:[DP]\b",
+    r"#[A-Za-z]+|@\w+",
+    r"\.{2,}|-{2,}",  # so that no number begins with their last point or dash
+    r"[!?]{2,}|\*+|_+|#+|@+",
+    # Other signs; single punctuation marks match nothing, and so are left out.
+    r"[\u00b2\u00b3\u00b9]|[^\w\s.,:;?!'\"\-\u200b\ufeff\ufffd\U00010000-\U0010ffff]",
+]
+# The space is taken along: trying every rule on it in vain would double the time.
+_TOKEN = re.compile(f" ?({'|'.join(_RULES)})")
+_PRINTED_AS = {
+    "(": ("-lrb-",), ")": ("-rrb-",), "[": ("-lsb-",), "]": ("-rsb-",), "{": ("-lcb-",), "}": ("-rcb-",),
+    ":)": (":-rrb-",), ":(": (":-lrb-",), ":-)": (":--rrb-",), ":-(": (":--lrb-",), ";)": (";-rrb-",),
+    ";-)": (";--rrb-",), "=)": ("=-rrb-",), "=(": ("=-lrb-",),
     "cannot": ("can", "not"), "gonna": ("gon", "na"), "gotta": ("got", "ta"), "wanna": ("wan", "na"),
     "gimme": ("gim", "me"), "lemme": ("lem", "me"),
 }  # fmt: skip
 _SIGNS = str.maketrans(
     {
-        "(": " -lrb- ", ")": " -rrb- ", "[": " -lsb- ", "]": " -rsb- ", "{": " -lcb- ", "}": " -rcb- ",
         "\u2018": "'", "\u2019": "'", "\u201a": "'", "\u201b": "'", "\u201c": '"', "\u201d": '"', "\u201e": '"',
-        "\u00ab": '"', "\u00bb": '"', "`": "'", "\u2013": " -- ", "\u2014": " -- ", "\u2026": " ... ",
+        "\u00ab": '"', "\u00bb": '"', "\u2013": " -- ", "\u2014": " -- ", "\u2026": " ... ",
         "\u00bd": "1/2", "\u00bc": "1/4", "\u00be": "3/4", "\u00a2": " cents ", "\u00a3": " # ", "\u20ac": " $ ",
         "\u00a0": " ", "\u00ad": "",
     }
@@ -64,25 +88,30 @@ def ptb_tokenize(captions: Sequence[str]) -> list[str]:
         captions: raw text; line separators inside a caption are spaces, so one caption in is one caption out.
 
     Returns:
-        tokens in lower case, joined by single spaces, punctuation left out; "" where nothing is left.
+        tokens in lower case, joined by single spaces, punctuation left out; "" where nothing is left. Where the Java
+        tool joins "1 1/2" by a no-break space, this is a plain one; and a caption never looks at the next one, while
+        the Java tool reads over the end of the line to tell whether a point belongs to a last single letter.
     """
     return [" ".join(_tokens(caption)) for caption in captions]
 
 
 def _tokens(caption: str) -> list[str]:
+    text = caption if caption.isascii() else caption.translate(_SIGNS)
+    text = text.replace("`", "'").replace("&amp;", "&").replace("&quot;", '"')
     found: list[str] = []
-    text = caption.lower().translate(_SIGNS)
-    for token in _TOKEN.findall(_apart(text)):
-        if token in _PUNCTUATION or token == '"' or token.strip(".") == "" or token.strip("-") == "":
-            continue
-        found += _SPLIT_IN_TWO.get(token, (token,))
+    for token in _TOKEN.findall(_apart(" ".join(text.split()))):
+        token = token.lower()
+        if token.strip(".-"):
+            found += _PRINTED_AS.get(token, (token,))
     return found
 
 
 def _apart(text: str) -> str:
     """Set contractions apart: "don't" -> "do n't", "dog's" -> "dog 's", "y'all" -> "y' all"."""
-    text = re.sub(r"\by'all\b", "y' all", text)
-    text = re.sub(r"(?<=\w)'n'(?=\w)", " 'n' ", text)
-    text = re.sub(r"(?<=\w)(n't)(?!\w)", r" \1", text)
-    text = re.sub(r"(?<=\w)('(?:s|m|d|re|ve|ll|n))(?![\w'])", r" \1", text)
-    return re.sub(r"(?<!\w)'t(is|was)\b", r"'t \1", text)
+    if "'" not in text:
+        return text
+    text = re.sub(r"\b([yY])'all\b", r"\1' all", text)
+    text = re.sub(r"(?<=\w)('[nN]')(?=\w)", r" \1 ", text)
+    text = re.sub(r"(?<=\w)([nN]'[tT])(?!\w)", r" \1", text)
+    text = re.sub(r"(?i)(?<=\w)('(?:s|m|d|re|ve|ll|n))(?![\w'])(?<!cap'n)", r" \1", text)
+    return re.sub(r"(?i)(?<!\w)('t)(is|was)", r"\1 \2", text)

@@ -20,7 +20,7 @@ from gan_caption.reporting.table import comparison
 from gan_caption.training import world
 from gan_caption.training.checkpoint import load_state, load_weights, save_weights
 from gan_caption.training.evaluation import Evaluation, Evaluator
-from gan_caption.training.folders import choose_folder, read_config, write_json, write_text
+from gan_caption.training.folders import choose_folder, configuration_hash, read_config, write_json, write_text
 from gan_caption.training.loop import Loop, preflight
 from gan_caption.training.networks import Captioner
 from gan_caption.training.phases.base import Phase
@@ -154,7 +154,7 @@ def evaluate_run(settings: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     """
     folder = Path(settings["run"])
     config = read_config(folder)
-    own_data = settings["data"] is None
+    own_data = settings.get("data") is None
     config |= {key: settings[key] for key in ("decoding", "device", "cache", "skip_unreadable")}
     config["validation"] = settings["validation"]
     device = choose_device(config["device"])
@@ -178,8 +178,9 @@ def evaluate_run(settings: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     evaluator = build_evaluator(config, source, vocabulary, known, device=device)
     title = f"{folder.name}: {len(source.split)} {split.name} images, {decoder_name(config)}"
     order = [phase for phase in config["phases"] if phase in weights]
-    target = folder / f"evaluation_{split.name}"
+    target = folder / f"evaluation-{split.name}-{configuration_hash(settings)}"
     target.mkdir(exist_ok=True)
+    write_json(target / "config.json", dict(settings))
     return compare_weights(captioner, {phase: weights[phase] for phase in order}, evaluator, folder=target, title=title)
 
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
@@ -27,8 +27,7 @@ from gan_caption.metrics import (
 )
 
 captions = st.lists(st.sampled_from("abcd"), max_size=9).map(" ".join)
-worded = st.lists(st.sampled_from("abcd"), min_size=1, max_size=9).map(" ".join)
-corpora = st.lists(st.tuples(captions, st.lists(worded, min_size=1, max_size=5)), min_size=2, max_size=6)
+corpora = st.lists(st.tuples(captions, st.lists(captions, min_size=1, max_size=5)), min_size=2, max_size=6)
 
 
 def as_dicts(candidates, references):
@@ -39,6 +38,7 @@ def as_dicts(candidates, references):
 @settings(deadline=None, max_examples=200)
 def test_values_are_those_of_pycocoevalcap(corpus):
     candidates, references = [pair[0] for pair in corpus], [pair[1] for pair in corpus]
+    assume(any(caption for own in references for caption in own))  # pycocoevalcap's CIDEr has no value without words
     told = as_dicts(candidates, references)
 
     expected, per_image = Bleu(4).compute_score(*told, verbose=0)
@@ -67,6 +67,20 @@ def test_a_cider_scorer_pays_any_captions_of_any_image_by_a_larger_corpus():
     few = CiderD(references[1:], frequencies=frequencies).score([1, 0, 0], ["g h", "c d", "a"])
     whole = cider_d(["a", "c d", "g h"], references).per_image
     assert few == pytest.approx([whole[2], whole[1], 0.0])
+
+
+def test_a_scorer_explains_what_it_cannot_score():
+    with pytest.raises(UserError, match="image 1 has no references"):
+        CiderD([["a"], []])
+    with pytest.raises(UserError, match="1 rows and 2 candidates"):
+        CiderD([["a"], ["b"]]).score([0], ["a", "b"])
+    with pytest.raises(UserError, match="1 image\\(s\\) tell nothing"):
+        CiderD([["a"]])
+
+
+def test_one_image_is_scored_by_the_frequencies_of_more():
+    frequencies = DocumentFrequencies.of([["a b"], ["c d"]])
+    assert CiderD([["a b"]], frequencies).score([0, 0], ["a b", "c d"]) == pytest.approx([5.0, 0.0])
 
 
 def test_an_end_that_is_a_token_is_paid():
@@ -99,7 +113,24 @@ def test_shares_and_sizes():
     told = ["a b", "a b", "c", "d"]
     assert unique_share(told) == 0.75
     assert verbatim_share(told, {"a b", "e"}) == 0.5
+    assert verbatim_share(told, ["c", "d"]) == 0.5
     assert vocabulary_size(told) == 4
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: unique_share([]),
+        lambda: verbatim_share([], {"a"}),
+        lambda: vocabulary_size([]),
+        lambda: div_n([], 1),
+        lambda: div_n([["a"], []], 1),
+        lambda: div_n([["a"]], 0),
+    ],
+)
+def test_nothing_to_measure_is_explained(call):
+    with pytest.raises(UserError, match="at least 1"):
+        call()
 
 
 @pytest.mark.parametrize("metric", [bleu, rouge_l, cider_d])

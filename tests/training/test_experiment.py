@@ -198,17 +198,17 @@ def test_seeds_differ_and_a_seed_repeats_itself(configured, tmp_path):
 def test_a_run_is_evaluated_on_its_own_data_and_on_other_data(configured, tmp_path):
     systems = run_experiment(configured(base=TINY), data="scenes")
     folder = run_folder(tmp_path)
-    settings = {
-        "run": str(folder), "split": "test", "weights": None, "device": "cpu", "cache": str(tmp_path), "data": None,
-        "skip_unreadable": False, "validation": configured(base=TINY)["validation"],
-        "decoding": {"_target_": "gan_caption.decoding.decoders.Greedy"},
-    }  # fmt: skip
-    again = evaluate_run(settings)
-    assert repr(again) == repr(systems)
-    other = {**settings, "data": {"_target_": "gan_caption.data.scenes.corpus.Scenes", "seed": 7, "test": 8}}
-    assert repr(evaluate_run(other)) != repr(systems)
+
+    def settings(*overrides: str) -> dict:
+        given = [f"run={folder}", "split=test", *overrides]
+        return configured(*given, base=[], config_name="evaluate")
+
+    assert repr(evaluate_run(settings())) == repr(systems)
+    other = evaluate_run(settings("data=scenes", "data.seed=7", "data.test=8"))
+    assert repr(other) != repr(systems)
+    assert len(list(folder.glob("evaluation-test-*/table.md"))) == 2  # neither overwrote the other
     with pytest.raises(UserError, match="weights=adversarial: this run has \\['mle'\\]"):
-        evaluate_run({**settings, "weights": "adversarial"})
+        evaluate_run(settings("weights=adversarial"))
 
 
 def test_resuming_with_another_configuration_is_refused(configured, tmp_path):
