@@ -16,9 +16,9 @@ OUTPUTS = HERE / "outputs"
 
 def main(root: str, *overrides: str) -> None:
     data = ("data=flickr8k", f"data.root={root}", "encoder=efficientnet_lite0", "decoding=beam", *overrides)
-    plain = train("+experiment=mle", "generator=lstm", *data, outputs=OUTPUTS)
     attention = train("+experiment=mle", "generator=attention_lstm", *data, outputs=OUTPUTS)
     seqgan = train("+experiment=seqgan", "generator=attention_lstm", f"pretrained={attention}", *data, outputs=OUTPUTS)
+    plain = train("+experiment=mle", "generator=lstm", *data, outputs=OUTPUTS)
     table = comparison(
         {
             "mle, lstm": systems(plain)["mle"],

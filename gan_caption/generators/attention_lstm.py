@@ -74,12 +74,12 @@ class AttentionLSTMGenerator(Generator):
     def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """Read one token a row; see `Generator.step`."""
         outputs, state = self._run(tokens[:, None], state)
-        return self._words_only(outputs[:, 0]), state
+        return self._words_only(self.output(outputs[:, 0])), state
 
     def logits(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Score all tokens in two LSTM calls and one attention; see `Generator.logits`."""
         outputs, _ = self._run(captions.inputs, self.start(features).select(captions.images))
-        return self._words_only(outputs)
+        return self._words_at(self.output, outputs, captions.mask)
 
     def _run(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         words = self.dropout(self.words(tokens))  # (N, T, E)
@@ -89,4 +89,4 @@ class AttentionLSTMGenerator(Generator):
         inputs = self.dropout(torch.cat([queries, contexts], dim=2))
         outputs, (hidden2, cell2) = self.writing(inputs, (hidden2[None], cell2[None]))
         recurrent = (hidden[0], cell[0], hidden2[0], cell2[0])
-        return self.output(self.dropout(outputs)), DecoderState(recurrent, state.memory, state.images)
+        return self.dropout(outputs), DecoderState(recurrent, state.memory, state.images)

@@ -105,6 +105,14 @@ class Generator(nn.Module, ABC):
         """Put -inf before the logits of the tokens that may be written: (..., V - first_word) to (..., V)."""
         return functional.pad(logits, (self.first_word, 0), value=float("-inf"))
 
+    def _words_at(self, output: nn.Module, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Project hidden states (N, T, H) to logits (N, T, V) where the mask (N, T) is true; zeros elsewhere.
+
+        Half of a batch of captions is padding, and the projection is the widest layer.
+        """
+        logits = self._words_only(output(hidden[mask]))
+        return logits.new_zeros(*mask.shape, self.vocabulary_size).index_put((mask,), logits)
+
 
 def token_log_probs(logits: Tensor, captions: Captions) -> Tensor:
     """Pick the captions' own log-probabilities out of logits (N, T, V): (N, T), 0 on padding."""

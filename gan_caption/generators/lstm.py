@@ -69,16 +69,16 @@ class LSTMGenerator(Generator):
     def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """Read one token a row; see `Generator.step`."""
         outputs, recurrent = self._run(tokens[:, None], state.recurrent)
-        return self._words_only(outputs[:, 0]), DecoderState(recurrent, state.memory, state.images)
+        return self._words_only(self.output(outputs[:, 0])), DecoderState(recurrent, state.memory, state.images)
 
     def logits(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Score all tokens in one LSTM call; see `Generator.logits`."""
         state = self.start(features).select(captions.images)
         outputs, _ = self._run(captions.inputs, state.recurrent)
-        return self._words_only(outputs)
+        return self._words_at(self.output, outputs, captions.mask)
 
     def _run(self, tokens: Tensor, recurrent: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         words = self.dropout(self.words(tokens))  # (N, T, E)
         hidden, cell = recurrent
         outputs, (hidden, cell) = self.lstm(words, (hidden[None], cell[None]))  # (N, T, H)
-        return self.output(self.dropout(outputs)), (hidden[0], cell[0])
+        return self.dropout(outputs), (hidden[0], cell[0])
