@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -170,14 +171,23 @@ def _map(path: Path, kind: type, shape: tuple[int, ...]) -> np.memmap:
     """Open an array on disk, or make one of zeros."""
     if path.exists():
         try:
-            found = np.lib.format.open_memmap(path, mode="r+")
-            if found.shape == shape and found.dtype == kind:
+            size = path.stat().st_size
+            found = np.lib.format.open_memmap(path, mode="r+")  # which lengthens a file that was cut short
+            if found.shape == shape and found.dtype == kind and found.offset + found.nbytes == size:
                 return found
         except (ValueError, EOFError):
-            pass  # cut short while it was made; nothing in it counts
+            pass  # cut short while it was made
         path.unlink()
-        (path.parent / "signatures.npy").unlink(missing_ok=True)
-    return np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=shape)
+    (path.parent / "signatures.npy").unlink(missing_ok=True)  # what they vouched for is gone
+    made = np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=shape)
+    if hasattr(os, "posix_fallocate"):  # a full disk is an error now; later it would kill the process
+        try:
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        except OSError:
+            path.unlink()
+            raise
+    return made
 
 
 def _half(tensor: Tensor) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -90,16 +92,15 @@ class Precomputed(Encoder):
         """
         try:
             content = np.load(path, allow_pickle=False)  # a pickle could carry code
-        except (OSError, ValueError, EOFError) as error:
+            arrays = {"grid": content} if isinstance(content, np.ndarray) else dict(content)
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise UserError(f"{path} cannot be read as an array ({error})") from error
-        if isinstance(content, np.ndarray):
-            grid, pooled = content, None
-        else:
-            names = content.files
-            name = next((one for one in ("grid", "features") if one in names), names[0] if len(names) == 1 else None)
-            if name is None:
-                raise UserError(f"{path} holds {names}: call one of them grid")
-            grid, pooled = content[name], content["pooled"] if "pooled" in names else None
+        name = next((one for one in ("grid", "features") if one in arrays), None)
+        if name is None and len(arrays) == 1:
+            (name,) = arrays
+        if name is None:
+            raise UserError(f"{path} holds {list(arrays)}: call one of them grid")
+        grid, pooled = arrays[name], arrays.get("pooled")
         if grid.ndim != 2 or grid.shape[1] != self.grid_size or not 1 <= grid.shape[0] <= self.regions:
             wanted = f"1 to {self.regions} rows (encoder.regions) of {self.grid_size} (encoder.grid_size)"
             raise UserError(f"{path} has shape {grid.shape}: it must have {wanted}")

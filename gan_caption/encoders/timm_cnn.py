@@ -98,7 +98,9 @@ class TimmCNN(Encoder):
         """Return the grid (B, R, D) and its mean (B, D)."""
         normal = (pixels.float() - self.mean) / self.std
         features = self.network.forward_features(normal.to(memory_format=torch.channels_last))  # type: ignore[operator]
-        if features.dim() == 4:
+        if features.dim() == 4 and getattr(self.network, "output_fmt", "NCHW") == "NHWC":  # Swin and its like
+            grid = features.flatten(1, 2)
+        elif features.dim() == 4:
             grid = features.flatten(2).transpose(1, 2)
         else:
             grid = features[:, getattr(self.network, "num_prefix_tokens", 0) :]

@@ -110,8 +110,11 @@ def _body(network: nn.Module, name: str) -> nn.Module:
                 f"encoder.model={name} has no feature map before a pooling layer: take a CNN such as resnet50"
             )
         body = nn.Sequential(*(layer for _, layer in layers[: names.index("avgpool")]))
-    with torch.no_grad():
-        shape = body.eval()(torch.zeros(1, 3, 224, 224)).shape
+    try:
+        with torch.no_grad():
+            shape = body.eval()(torch.zeros(1, 3, 224, 224)).shape
+    except RuntimeError as error:  # its layers are more than a sequence: Inception's auxiliary classifiers
+        raise UserError(f"encoder.model={name} has no plain stack of layers: take a CNN such as resnet50") from error
     if len(shape) != 4 or shape[2] != shape[3]:
         raise UserError(f"encoder.model={name} gives features of shape {tuple(shape)}: take a CNN such as resnet50")
     return body

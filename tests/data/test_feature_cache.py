@@ -100,6 +100,48 @@ def test_another_list_of_images_is_another_cache(tmp_path):
     assert told[-1] == 69
 
 
+@pytest.mark.parametrize("name", ["grid.npy", "pooled.npy", "signatures.npy"])
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_lost_or_cut_file_is_extracted_again(tmp_path, name, cut):
+    split = photographs(tmp_path / "photos")
+    source, _ = features(encoder(), split, tmp_path / "cache")
+    whole = source.features(range(70), grid=True, device=CPU)
+    del source
+    (path,) = (tmp_path / "cache").glob(f"*/{name}")
+    if cut:
+        os.truncate(path, path.stat().st_size // 2)
+    else:
+        path.unlink()
+    again, told = features(encoder(), split, tmp_path / "cache")
+    found = again.features(range(70), grid=True, device=CPU)
+    assert told[-1] == 70
+    assert torch.equal(found.grid, whole.grid)
+    assert torch.equal(found.pooled, whole.pooled)
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system cannot reserve space for a file")
+def test_a_full_disk_stops_the_extraction_with_a_message(tmp_path):
+    split = photographs(tmp_path / "photos")
+    script = f"""
+import resource, signal, sys, torch
+from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from gan_caption.errors import UserError
+from tests.data.test_feature_cache import encoder, features, photographs
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    features(encoder(), photographs(Path({str(tmp_path / "photos")!r})), Path({str(tmp_path / "cache")!r}))
+except UserError as error:
+    print(error)
+"""
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert "features cannot be kept in" in told.stdout, told.stderr
+    assert "cache=..." in told.stdout
+    _, again = features(encoder(), split, tmp_path / "cache")
+    assert again[-1] == 70
+
+
 class Stopped(Exception):
     pass
 

@@ -27,6 +27,7 @@ ENCODERS = {
     "torchvision, features": lambda: TorchvisionCNN(model="squeezenet1_1", weights=None, finetune=True),
     "torchvision, resnet": lambda: TorchvisionCNN(model="resnet18", weights=None),
     "timm, cnn": lambda: TimmCNN(model="tf_efficientnet_lite0", pretrained=False, finetune=True),
+    "timm, channels last": lambda: TimmCNN(model="mambaout_femto", pretrained=False),
     "timm, tokens": lambda: TimmCNN(model="vit_tiny_patch16_224", pretrained=False),
 }
 
@@ -46,6 +47,8 @@ def test_features_have_the_promised_sizes_and_do_not_depend_on_the_batch(name):
     torch.testing.assert_close(together.grid[1:2], alone.grid, rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(together.pooled[1:2], alone.pooled, rtol=1e-3, atol=1e-4)
     assert not torch.allclose(together.pooled[0], together.pooled[1])
+    if isinstance(encoder, TimmCNN):  # the channels are the network's own, however it lays them out
+        assert encoder.grid_size == encoder.network.num_features
     learns = any(parameter.requires_grad for parameter in encoder.parameters())
     assert learns == encoder.finetune
 
@@ -133,6 +136,15 @@ def test_precomputed_features_that_are_missing_or_unfit_are_all_named(tmp_path):
     assert [item.image_id for item in source_of(encoder, split, skip=True).split.items] == ["a.jpg"]
 
 
+@pytest.mark.parametrize("ending", ["npy", "npz"])
+def test_a_damaged_array_is_named(tmp_path, ending):
+    split = precomputed(tmp_path, {"a": 2}, b={"grid": np.ones((50, 3))})
+    path = tmp_path / ("a.npy" if ending == "npy" else "b.npz")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(UserError, match=rf"{path.name} cannot be read as an array"):
+        source_of(Precomputed(root=str(tmp_path), grid_size=3, regions=50), split)
+
+
 def test_a_pickle_among_the_features_is_not_executed(tmp_path):
     np.save(tmp_path / "a.npy", np.array([{"code": 1}], dtype=object), allow_pickle=True)
     split = Split("train", (CaptionedImage("a.jpg", ("x",)),))
@@ -146,6 +158,7 @@ def test_a_pickle_among_the_features_is_not_executed(tmp_path):
         (lambda: TorchvisionCNN(model="resnet5o"), "near: resnet50"),
         (lambda: TorchvisionCNN(model="resnet18", weights="V9"), "has IMAGENET1K_V1, DEFAULT"),
         (lambda: TorchvisionCNN(model="vit_b_16", weights=None), "take a CNN such as resnet50"),
+        (lambda: TorchvisionCNN(model="googlenet", weights=None), "take a CNN such as resnet50"),
         (lambda: TimmCNN(model="tf_efficientnet_lite00"), "near: tf_efficientnet_lite0"),
         (lambda: SceneCNN(width=0), "width=0: at least 1"),
     ],
