@@ -33,7 +33,7 @@ NETWORKS = {"pooled_size", "grid_size", "vocabulary_size"}
 """What generators and discriminators are told by the program."""
 
 
-SHARED = ("size", "discriminator_trainer")
+SHARED = ("size", "critic", "discriminator_trainer")
 """Keys that exist for others to refer to; they are checked where they are used."""
 
 
