@@ -33,7 +33,7 @@ def main(root: str, *overrides: str) -> None:
     told = {system: captions(seqgan, system) for system in ("mle", "adversarial")}
     rows = range(8)
     shown = [{system: told[system][split.items[row].image_id] for system in told} for row in rows]
-    gallery(HERE / "figure.png", [split.image(row) for row in rows], shown)
+    gallery(OUTPUTS / "figure.png", [split.image(row) for row in rows], shown)
 
 
 if __name__ == "__main__":
