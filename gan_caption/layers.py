@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from gan_caption.data.features import ImageFeatures
+
+
+def word_vectors(table: nn.Embedding, tokens: Tensor) -> Tensor:
+    """Return the vectors (..., E) of word ids (...), or of weights (..., V) over the words, which pass gradients."""
+    vectors: Tensor = tokens @ table.weight if tokens.is_floating_point() else table(tokens)
+    return vectors
 
 
 class ImageVector(nn.Module):
@@ -26,6 +34,13 @@ class ImageVector(nn.Module):
             noise = features.noise if features.noise is not None else pooled.new_zeros(len(pooled), self.noise)
             pooled = torch.cat([pooled, noise], dim=1)
         return self.project(pooled)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        """Let weights that know no noise fit a layer that takes some: it then begins unheard."""
+        weight = state_dict.get(f"{prefix}project.weight")
+        if weight is not None and self.project.in_features - weight.shape[1] == self.noise:
+            state_dict[f"{prefix}project.weight"] = functional.pad(weight, (0, self.noise))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
 class GridAttention(nn.Module):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 PAD, BOS, UNK, EOS = 0, 1, 2, 3
 """Ids of the four special tokens; the words of a vocabulary follow."""
@@ -42,6 +42,11 @@ class Captions:
         """(N, T) long: `<bos>` and the tokens but the last, what a teacher-forced generator reads."""
         return torch.nn.functional.pad(self.tokens[:, :-1], (1, 0), value=BOS)
 
+    def vectors(self, table: nn.Embedding) -> Tensor:
+        """Return the tokens' vectors (N, T, E) in a table of V."""
+        vectors: Tensor = table(self.tokens)
+        return vectors
+
     def select(self, rows: Tensor) -> Captions:
         """Return the captions of these rows (indices or a mask), still belonging to the same images."""
         return Captions(self.tokens[rows], self.lengths[rows], self.images[rows])
@@ -54,6 +59,18 @@ class Captions:
     def to(self, device: torch.device) -> Captions:
         """Return the captions on another device."""
         return Captions(self.tokens.to(device), self.lengths.to(device), self.images.to(device))
+
+
+@dataclass(frozen=True)
+class SoftCaptions(Captions):
+    """Captions whose every token is a point among the words, so that gradients pass through it."""
+
+    weights: Tensor
+    """(N, T, V): not negative, each row's sum 1; 0 on padding. `tokens` are the words nearest to them."""
+
+    def vectors(self, table: nn.Embedding) -> Tensor:
+        """Return the weighted vectors (N, T, E)."""
+        return self.weights @ table.weight
 
 
 def captions_from_ids(ids: Sequence[Sequence[int]], images: Sequence[int]) -> Captions:

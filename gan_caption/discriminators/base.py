@@ -1,13 +1,15 @@
-"""The contract of a discriminator. Shapes: B images, N captions, T steps."""
+"""The contract of a discriminator. Shapes: B images, N captions, T steps, V vocabulary, E embedding."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor, nn
 
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
+from gan_caption.errors import at_least
 
 
 class Discriminator(nn.Module, ABC):
@@ -19,11 +21,40 @@ class Discriminator(nn.Module, ABC):
     uses_grid: bool = False
     """Whether `ImageFeatures.grid` is read."""
 
+    def __init__(self, *, vocabulary_size: int, embedding: int, instance_noise: float = 0.0) -> None:
+        """Make the word vectors.
+
+        Args:
+            vocabulary_size: V.
+            embedding: E.
+            instance_noise: standard deviation of noise on the word vectors in train mode, real and generated alike
+                (Arjovsky & Bottou 2017, arXiv 1701.04862): it lets the two kinds overlap.
+        """
+        super().__init__()
+        at_least(1, embedding=embedding)
+        at_least(0, instance_noise=instance_noise)
+        self.words = nn.Embedding(vocabulary_size, embedding)
+        self.instance_noise = instance_noise
+
+    def embed(self, captions: Captions) -> Tensor:
+        """Return the captions' word vectors (N, T, E)."""
+        words = captions.vectors(self.words)
+        if self.training and self.instance_noise:
+            words = words + self.instance_noise * torch.randn_like(words)
+        return words
+
     @abstractmethod
-    def forward(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        """Return one logit a caption, (N,): above 0 means "a person wrote it for this image".
+    def judge(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
+        """Return one logit a caption (N,), or one a token (N, T) in a dense critic.
+
+        Above 0 means "a person wrote it for this image".
 
         Args:
             features: of B images; each is projected once, however many captions it has.
-            captions: N captions of them.
+            words: (N, T, E) word vectors; what stands on padding must not matter.
+            captions: N captions, for their lengths and images; their tokens are in `words` already.
         """
+
+    def forward(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Judge captions (N,), or their tokens (N, T); see `judge`."""
+        return self.judge(features, self.embed(captions), captions)

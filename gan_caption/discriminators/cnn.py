@@ -16,37 +16,18 @@ from gan_caption.errors import at_least, share
 from gan_caption.layers import ImageVector
 
 
-class CNNDiscriminator(Discriminator):
+class TextCNN(nn.Module):
     """Convolutions of several widths, the maximum over time, a highway layer, compared with the image."""
 
-    def __init__(
-        self,
-        *,
-        vocabulary_size: int,
-        pooled_size: int,
-        embedding: int = 256,
-        filters: int = 128,
-        widths: list[int] | None = None,
-        dropout: float = 0.3,
-    ) -> None:
-        """Build the layers.
-
-        Args:
-            vocabulary_size: V.
-            pooled_size: P.
-            embedding: E.
-            filters: F, filters of each width.
-            widths: words under each kind of filter; 1 to 5 where nothing is given.
-            dropout: probability in [0, 1), on the word vectors and the sentence vector.
-        """
+    def __init__(self, *, pooled_size: int, embedding: int, filters: int, widths: list[int] | None, dropout: float):
+        """Build the layers; see `CNNDiscriminator`."""
         super().__init__()
-        at_least(1, embedding=embedding, filters=filters)
+        at_least(1, filters=filters)
         share(dropout=dropout)
         widths = widths or [1, 2, 3, 4, 5]
         if min(widths) < 1:
             raise ValueError(f"widths={widths}: a filter covers at least one word")
         size = filters * len(widths)
-        self.words = nn.Embedding(vocabulary_size, embedding)
         self.convolutions = nn.ModuleList(nn.Conv1d(embedding, filters, width) for width in widths)
         self.carry = nn.Linear(size, size)
         self.transform = nn.Linear(size, size)
@@ -55,9 +36,9 @@ class CNNDiscriminator(Discriminator):
         self.dropout = nn.Dropout(dropout)
         self.widest = max(widths)
 
-    def forward(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        """Return logits (N,)."""
-        words = self.dropout(self.words(captions.tokens)) * captions.mask[..., None]  # (N, T, E), zeros past the end
+    def forward(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
+        """Return logits (N,) of word vectors (N, T, E)."""
+        words = self.dropout(words) * captions.mask[..., None]  # (N, T, E), zeros past the end
         # Zeros as many as the widest filter needs, so that a caption has the same windows however it was padded.
         words = functional.pad(words.transpose(1, 2), (0, self.widest - 1))  # (N, E, T + widest - 1)
         starts = captions.mask[:, None]  # a window counts when it starts on a word
@@ -71,3 +52,39 @@ class CNNDiscriminator(Discriminator):
         sentence = self.dropout(carry * functional.relu(self.transform(sentence)) + (1 - carry) * sentence)
         image = torch.tanh(self.image(features))[captions.images]
         return (sentence * image).sum(1) / sentence.shape[1] ** 0.5 + self.fluency(sentence)[:, 0]
+
+
+class CNNDiscriminator(Discriminator):
+    """One text CNN over one kind of word vectors."""
+
+    def __init__(
+        self,
+        *,
+        vocabulary_size: int,
+        pooled_size: int,
+        embedding: int = 256,
+        filters: int = 128,
+        widths: list[int] | None = None,
+        dropout: float = 0.3,
+        instance_noise: float = 0.0,
+    ) -> None:
+        """Build the layers.
+
+        Args:
+            vocabulary_size: V.
+            pooled_size: P.
+            embedding: E.
+            filters: F, filters of each width.
+            widths: words under each kind of filter; 1 to 5 where nothing is given.
+            dropout: probability in [0, 1), on the word vectors and the sentence vector.
+            instance_noise: see `Discriminator`.
+        """
+        super().__init__(vocabulary_size=vocabulary_size, embedding=embedding, instance_noise=instance_noise)
+        self.critic = TextCNN(
+            pooled_size=pooled_size, embedding=embedding, filters=filters, widths=widths, dropout=dropout
+        )
+
+    def judge(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
+        """Return logits (N,); see `Discriminator.judge`."""
+        logits: Tensor = self.critic(features, words, captions)
+        return logits

@@ -19,7 +19,14 @@ class LSTMDiscriminator(Discriminator):
     """An LSTM reads the caption; its last state is compared with the image by a dot product."""
 
     def __init__(
-        self, *, vocabulary_size: int, pooled_size: int, hidden: int = 512, embedding: int = 256, dropout: float = 0.3
+        self,
+        *,
+        vocabulary_size: int,
+        pooled_size: int,
+        hidden: int = 512,
+        embedding: int = 256,
+        dropout: float = 0.3,
+        instance_noise: float = 0.0,
     ) -> None:
         """Build the layers.
 
@@ -29,19 +36,19 @@ class LSTMDiscriminator(Discriminator):
             hidden: H, of the LSTM and of both vectors.
             embedding: E.
             dropout: probability in [0, 1), on the word vectors and both vectors; never while D pays rewards.
+            instance_noise: see `Discriminator`.
         """
-        super().__init__()
-        at_least(1, hidden=hidden, embedding=embedding)
+        super().__init__(vocabulary_size=vocabulary_size, embedding=embedding, instance_noise=instance_noise)
+        at_least(1, hidden=hidden)
         share(dropout=dropout)
-        self.words = nn.Embedding(vocabulary_size, embedding)
         self.lstm = nn.LSTM(embedding, hidden, batch_first=True)
         self.image = ImageVector(inputs=pooled_size, noise=0, outputs=hidden)
         self.fluency = nn.Linear(hidden, 1)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        """Return logits (N,): the scaled dot product, plus a term in the sentence alone."""
-        outputs, _ = self.lstm(self.dropout(self.words(captions.tokens)))  # (N, T, H)
+    def judge(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
+        """Return logits (N,): the dot product, plus a term in the sentence alone; see `Discriminator.judge`."""
+        outputs, _ = self.lstm(self.dropout(words))  # (N, T, H)
         last = (captions.lengths - 1)[:, None, None].expand(-1, 1, outputs.shape[2])
         sentence = self.dropout(outputs.gather(1, last)[:, 0])  # (N, H): causal, so padding was not read
         image = self.dropout(torch.tanh(self.image(features)))[captions.images]  # (N, H)

@@ -17,7 +17,7 @@ from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.errors import at_least, share
 from gan_caption.generators.base import DecoderState, Generator
-from gan_caption.layers import GridAttention, ImageVector
+from gan_caption.layers import GridAttention, ImageVector, word_vectors
 
 
 class AttentionLSTMGenerator(Generator):
@@ -82,7 +82,7 @@ class AttentionLSTMGenerator(Generator):
         return self._words_at(self.output, outputs, captions.mask)
 
     def _run(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        words = self.dropout(self.words(tokens))  # (N, T, E)
+        words = self.dropout(word_vectors(self.words, tokens))  # (N, T, E)
         hidden, cell, hidden2, cell2 = state.recurrent
         queries, (hidden, cell) = self.asking(words, (hidden[None], cell[None]))  # (N, T, H)
         contexts = self.attention(queries, state.memory, state.images)  # (N, T, H)

@@ -78,7 +78,8 @@ class Generator(nn.Module, ABC):
         """Read one token a row and predict the next.
 
         Args:
-            tokens: (N,) long, the previous tokens; `BOS` at the start.
+            tokens: (N,) long, the previous tokens, `BOS` at the start; or weights (N, V) over the words, which pass
+                gradients back to what chose them (only the Gumbel objective asks for that).
             state: of N rows.
 
         Returns:

@@ -14,7 +14,7 @@ from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.errors import at_least, share
 from gan_caption.generators.base import DecoderState, Generator
-from gan_caption.layers import ImageVector
+from gan_caption.layers import ImageVector, word_vectors
 
 
 class LSTMGenerator(Generator):
@@ -78,7 +78,7 @@ class LSTMGenerator(Generator):
         return self._words_at(self.output, outputs, captions.mask)
 
     def _run(self, tokens: Tensor, recurrent: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        words = self.dropout(self.words(tokens))  # (N, T, E)
+        words = self.dropout(word_vectors(self.words, tokens))  # (N, T, E)
         hidden, cell = recurrent
         outputs, (hidden, cell) = self.lstm(words, (hidden[None], cell[None]))  # (N, T, H)
         return self.dropout(outputs), (hidden[0], cell[0])

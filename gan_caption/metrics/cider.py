@@ -17,6 +17,8 @@ from gan_caption.metrics.ngrams import Ngram, Score, check_pairs, check_referenc
 
 _LONGEST = 4
 _SIGMA = 6.0
+_KEPT_IMAGES = 10_000
+"""Reference vectors are kept for so many images, some 50 kB each."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ class CiderD:
 
     def _score(self, row: int, candidate: str) -> float:
         if row not in self._vectors:
+            if len(self._vectors) >= _KEPT_IMAGES:
+                self._vectors.clear()
             self._vectors[row] = [self._vector(text) for text in self._references[row]]
         vector = self._vector(candidate)
         total = sum(_similarity(vector, reference) for reference in self._vectors[row])

@@ -1,23 +1,40 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from gan_caption.data.captions import EOS, Captions, captions_from_ids
 from gan_caption.data.features import ImageFeatures
+from gan_caption.discriminators.base import Discriminator
 from gan_caption.discriminators.cnn import CNNDiscriminator
+from gan_caption.discriminators.coattention import CoAttentionDiscriminator
+from gan_caption.discriminators.dense import DenseDiscriminator
 from gan_caption.discriminators.lstm import LSTMDiscriminator
-from gan_caption.objectives.discriminator import BinaryCrossEntropy, mismatch
+from gan_caption.discriminators.multi import MultiDiscriminator
+from gan_caption.discriminators.set import SetDiscriminator
+from gan_caption.discriminators.spectral import spectrally_normalised
+from gan_caption.discriminators.warm_start import take_from_generator
+from gan_caption.objectives.discriminator import (
+    BinaryCrossEntropy,
+    Hinge,
+    Ranking,
+    Relativistic,
+    Wasserstein,
+    mismatch,
+    spoken,
+)
 from tests import tiny
 
-KINDS = [LSTMDiscriminator, CNNDiscriminator]
+KINDS = [LSTMDiscriminator, CNNDiscriminator, CoAttentionDiscriminator, DenseDiscriminator, MultiDiscriminator]
 
 
 def make(kind, **settings):
     torch.manual_seed(0)
-    return kind(vocabulary_size=6, pooled_size=5, embedding=8, **settings)
+    sizes = {"grid_size": 7} if kind is CoAttentionDiscriminator else {"pooled_size": 5}
+    return kind(vocabulary_size=6, embedding=8, **sizes, **settings)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -29,21 +46,23 @@ class TestEveryDiscriminator:
         for row, text in enumerate(texts):
             tokens = torch.tensor([[*text, 0, 0, 0, 0]])
             padded = Captions(tokens, torch.tensor([len(text)]), torch.tensor([1]))
-            torch.testing.assert_close(discriminator(images, padded)[0], together[row])
+            length = () if together.dim() == 1 else slice(len(text))
+            torch.testing.assert_close(discriminator(images, padded)[0][length], together[row][length])
             one = Captions(torch.tensor([text]), torch.tensor([len(text)]), torch.tensor([0]))
             alone = discriminator(images.select(torch.tensor([1])), one)[0]
-            torch.testing.assert_close(alone, together[row])
+            torch.testing.assert_close(alone[length], together[row][length])
 
     def test_what_stands_on_padding_is_not_read(self, kind):
         discriminator, images = make(kind).eval(), tiny.features(1)
         clean = Captions(torch.tensor([[4, EOS, 0, 0]]), torch.tensor([2]), torch.tensor([0]))
         dirty = Captions(torch.tensor([[4, EOS, 5, 4]]), torch.tensor([2]), torch.tensor([0]))
-        torch.testing.assert_close(discriminator(images, clean), discriminator(images, dirty))
+        answers = [spoken(discriminator(images, captions), captions) for captions in (clean, dirty)]
+        torch.testing.assert_close(*answers)
 
     def test_it_answers_logits_that_can_be_of_both_signs(self, kind):
         answers = make(kind).eval()(tiny.features(8, seed=3), Captions(
             torch.tensor([[4, 5, EOS]]).repeat(8, 1), torch.full((8,), 3), torch.arange(8)))  # fmt: skip
-        assert answers.shape == (8,)
+        assert answers.shape == ((8, 3) if kind is DenseDiscriminator else (8,))
         assert answers.min() < 0 or answers.max() > 1
 
     def test_it_learns_to_look_at_the_image(self, kind):
@@ -52,6 +71,8 @@ class TestEveryDiscriminator:
         images = tiny.features(2)
         captions = captions_from_ids([[4, EOS], [5, EOS], [4, EOS], [5, EOS]], [0, 0, 1, 1])
         wanted = torch.tensor([1.0, 0.0, 0.0, 1.0])
+        if kind is DenseDiscriminator:
+            wanted = wanted[:, None].expand(4, 2)
         optimizer = torch.optim.Adam(discriminator.parameters(), lr=0.01)
         for _ in range(200):
             loss = torch.nn.functional.binary_cross_entropy_with_logits(discriminator(images, captions), wanted)
@@ -59,6 +80,65 @@ class TestEveryDiscriminator:
             loss.backward()
             optimizer.step()
         assert ((discriminator(images, captions) > 0) == wanted.bool()).all()
+
+    def test_noise_on_the_words_while_it_learns_and_never_while_it_pays(self, kind):
+        discriminator, images = make(kind, dropout=0.0, instance_noise=0.5), tiny.features(1)
+        captions = tiny.captions_of(0)
+        noisy = [discriminator.train()(images, captions) for _ in range(2)]
+        assert not torch.allclose(*noisy)
+        quiet = [discriminator.eval()(images, captions) for _ in range(2)]
+        assert torch.equal(*quiet)
+        torch.manual_seed(0)
+        spread = (discriminator.train().embed(captions) - discriminator.words(captions.tokens)).std()
+        assert abs(spread.item() - 0.5) < 0.05
+
+
+def test_coattention_does_not_read_regions_that_are_not_there():
+    discriminator, images = make(CoAttentionDiscriminator).eval(), tiny.features()
+    captions = captions_from_ids([[4, EOS], [5, 5, EOS]], [0, 1])
+    some = replace(images, regions=torch.tensor([4, 2]))
+    changed = images.grid.clone()
+    changed[1, 2:] = 77.0
+    answers = discriminator(some, captions)
+    torch.testing.assert_close(discriminator(replace(some, grid=changed), captions), answers)
+    assert not torch.allclose(discriminator(images, captions)[1], answers[1])
+
+
+class TestSet:
+    def test_padding_order_and_other_images_never_change_an_answer(self):
+        discriminator, images = make(SetDiscriminator).eval(), tiny.features(3)
+        texts = [[4, 5, EOS], [5, EOS], [4, 4, 5], [5, 5, EOS], [EOS]]
+        together = discriminator(images, captions_from_ids(texts, [0, 0, 1, 1, 1]))
+        assert torch.equal(together[:2], together[:1].expand(2))
+        alone = discriminator(images.select(torch.tensor([1])), captions_from_ids(texts[:1:-1], [0, 0, 0]))
+        torch.testing.assert_close(alone, together[2:])
+        dirty = Captions(torch.tensor([[4, 5, EOS, 5], [5, EOS, 4, 4]]), torch.tensor([3, 2]), torch.tensor([0, 0]))
+        torch.testing.assert_close(discriminator(images, dirty), together[:2])
+
+    def test_it_learns_that_five_times_the_same_is_no_persons_work(self):
+        discriminator = make(SetDiscriminator, dropout=0.0, hidden=16).train()
+        varied, same = ([[4, EOS], [5, EOS], [4, 5, EOS]], [[4, EOS]] * 3), ([[5, EOS]] * 3, [[4, EOS]] * 3)
+        images = tiny.features()
+        optimizer = torch.optim.Adam(discriminator.parameters(), lr=0.01)
+        sets = [captions_from_ids([*a, *b], [0] * 3 + [1] * 3) for a, b in (varied, same)]
+        wanted = [torch.tensor([1.0] * 3 + [0.0] * 3), torch.zeros(6)]
+        for _ in range(150):
+            losses = [
+                torch.nn.functional.binary_cross_entropy_with_logits(discriminator(images, captions), target)
+                for captions, target in zip(sets, wanted, strict=True)
+            ]
+            optimizer.zero_grad()
+            sum(losses).backward()
+            optimizer.step()
+        for captions, target in zip(sets, wanted, strict=True):
+            assert ((discriminator(images, captions) > 0) == target.bool()).all()
+
+
+def test_dense_answers_depend_on_the_past_alone():
+    discriminator, images = make(DenseDiscriminator).eval(), tiny.features(1)
+    first, second = (discriminator(images, captions_from_ids([text], [0])) for text in ([4, 5, EOS], [4, 5, 5]))
+    torch.testing.assert_close(first[:, :2], second[:, :2])
+    assert not torch.allclose(first[:, 2], second[:, 2])
 
 
 class Fixed(torch.nn.Module):
@@ -78,9 +158,87 @@ def test_binary_cross_entropy_by_hand():
     def softplus(x):
         return math.log1p(math.exp(x))
 
-    expected = softplus(-2) + 0.5 * (softplus(2) + softplus(-1)) / 2 + 0.25 * softplus(-1)
+    expected = 0.75 * softplus(-2) + 0.5 * (softplus(2) + softplus(-1)) / 2 + 0.25 * softplus(-1)
     assert judged.loss.item() == pytest.approx(expected, rel=1e-6)
     assert judged.accuracy == {"real": 1.0, "generated": 0.5, "mismatched": 1.0}
+
+
+REAL, FAKE = torch.tensor([2.0, -0.5]), torch.tensor([1.0, -3.0])
+
+
+@pytest.mark.parametrize(
+    ("loss", "expected"),
+    [
+        (BinaryCrossEntropy(label_smoothing=0.1), None),
+        (Hinge(), (0 + 1.5) / 2 + (2 + 0) / 2),
+        (Relativistic(), (math.log1p(math.exp(-1)) + math.log1p(math.exp(-2.5))) / 2),
+        (Wasserstein(), -1.0 - 0.75),
+        (Ranking(), sum(math.log1p((math.e + math.exp(-3)) / math.exp(x)) for x in (2.0, -0.5)) / 2),
+    ],
+)
+def test_losses_by_hand(loss, expected):
+    if expected is None:  # one-sided smoothing: .9 log D + .1 log(1 - D) on real pairs only
+        log_d = [-math.log1p(math.exp(-x)) for x in (2.0, -0.5)]
+        log_not = [-math.log1p(math.exp(x)) for x in (2.0, -0.5)]
+        real = -sum(0.9 * d + 0.1 * n for d, n in zip(log_d, log_not, strict=True)) / 2
+        expected = real + (math.log1p(math.exp(1)) + math.log1p(math.exp(-3))) / 2
+    assert loss.compare(REAL, FAKE).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_relativistic_loss_cares_for_differences_alone():
+    torch.testing.assert_close(Relativistic().compare(REAL + 7, FAKE + 7), Relativistic().compare(REAL, FAKE))
+    assert Relativistic().accuracy(REAL, FAKE) == (1.0, 1.0)
+    with pytest.raises(ValueError, match="a dense discriminator cannot be used"):
+        Relativistic().compare(REAL, torch.zeros(3))
+
+
+class Linear(Discriminator):
+    """The sum over the words' vectors of a fixed product: its slope is known."""
+
+    def __init__(self, slope: float) -> None:
+        super().__init__(vocabulary_size=6, embedding=4)
+        self.slope = slope
+
+    def judge(self, features, words, captions):
+        return (words * captions.mask[..., None]).sum((1, 2)) * self.slope
+
+
+def test_the_gradient_penalty_by_hand():
+    """A slope s on every one of the n x 4 numbers of a caption of n words has the norm s x sqrt(4 n)."""
+    real = captions_from_ids([[4, 5, EOS], [4, EOS]], [0, 1])
+    generated = captions_from_ids([[5, EOS], [5, EOS]], [0, 1])
+    found = Wasserstein(gradient_penalty=10.0).penalty(Linear(0.5), tiny.features(), real=real, generated=generated)
+    norms = [0.5 * 12**0.5, 0.5 * 8**0.5]
+    assert found.item() == pytest.approx(10 * sum((norm - 1) ** 2 for norm in norms) / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_gradient_penalty_teaches_every_discriminator(kind):
+    discriminator = make(kind, dropout=0.0).train()
+    real, generated = (captions_from_ids(texts, [0, 1]) for texts in ([[4, 5, EOS], [4, EOS]], [[5, EOS], [5, EOS]]))
+    optimizer = torch.optim.Adam(discriminator.parameters(), lr=0.01)
+    losses = []
+    for _ in range(150):
+        torch.manual_seed(0)
+        loss = Wasserstein().penalty(discriminator, tiny.features(), real=real, generated=generated)
+        losses.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert losses[-1] < 0.1 * losses[0]
+
+
+def test_a_dense_critic_is_judged_word_by_word():
+    discriminator = make(DenseDiscriminator, dropout=0.0).train()
+    real, generated = (captions_from_ids(texts, [0, 1]) for texts in ([[4, 5, EOS], [4, EOS]], [[5, EOS], [5, EOS]]))
+    judged = BinaryCrossEntropy(generated=1.0, mismatched=0.0)(
+        discriminator, tiny.features(), real=real, generated=generated
+    )
+    words = torch.nn.functional.softplus
+    answers = [discriminator(tiny.features(), captions)[captions.mask] for captions in (real, generated)]
+    torch.testing.assert_close(judged.loss, words(-answers[0]).mean() + words(answers[1]).mean())
+    assert len(answers[0]) == 5
+    assert set(judged.accuracy) == {"real", "generated"}
 
 
 def test_mismatched_pairs_never_keep_their_image():
@@ -98,3 +256,26 @@ def test_mismatched_pairs_never_keep_their_image():
 def test_weights_that_make_no_sense():
     with pytest.raises(ValueError, match="not both 0"):
         BinaryCrossEntropy(generated=0, mismatched=0)
+
+
+def test_spectral_normalisation_bounds_every_layer():
+    discriminator = spectrally_normalised(discriminator=make(CNNDiscriminator)).train()
+    for _ in range(50):  # power iterations
+        discriminator(tiny.features(2), tiny.captions_of(1))
+    layers = [m for m in discriminator.modules() if isinstance(m, torch.nn.Linear | torch.nn.Conv1d)]
+    assert len(layers) >= 4
+    for layer in layers:
+        largest = torch.linalg.matrix_norm(layer.weight.flatten(1), ord=2)
+        assert largest.item() == pytest.approx(1, abs=0.02)
+
+
+def test_a_discriminator_begins_with_the_generators_weights():
+    generator = tiny.generators()[0]
+    discriminator = LSTMDiscriminator(vocabulary_size=6, pooled_size=5, embedding=4, hidden=4)
+    take_from_generator(discriminator, generator)
+    assert torch.equal(discriminator.words.weight, generator.words.weight)
+    assert torch.equal(discriminator.lstm.weight_hh_l0, generator.lstm.weight_hh_l0)
+    with pytest.raises(ValueError, match="LSTMDiscriminator and LSTMGenerator have no weight in common"):
+        take_from_generator(
+            LSTMDiscriminator(vocabulary_size=6, pooled_size=5, embedding=3, hidden=3), tiny.generators()[0]
+        )

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -118,3 +120,19 @@ def test_attention_weights_average_the_values():
 def test_a_vocabulary_without_words_is_refused():
     with pytest.raises(ValueError, match="special tokens"):
         LSTMGenerator(vocabulary_size=3, pooled_size=5)
+
+
+def test_weights_without_noise_fit_a_generator_with_noise_and_mean_the_same():
+    plain = LSTMGenerator(vocabulary_size=tiny.VOCABULARY, pooled_size=5, hidden=4, embedding=4)
+    noisy = LSTMGenerator(vocabulary_size=tiny.VOCABULARY, pooled_size=5, hidden=4, embedding=4, noise_size=3)
+    noisy.load_state_dict(plain.state_dict())
+    plain.eval(), noisy.eval()
+    heard = replace(tiny.features(), noise=torch.randn(2, 3))
+    torch.testing.assert_close(
+        noisy.score(heard, tiny.captions_of(1)), plain.score(tiny.features(), tiny.captions_of(1))
+    )
+    noisy.load_state_dict(noisy.state_dict())
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        LSTMGenerator(
+            vocabulary_size=tiny.VOCABULARY, pooled_size=6, hidden=4, embedding=4, noise_size=3
+        ).load_state_dict(plain.state_dict())

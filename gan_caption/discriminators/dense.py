@@ -1,0 +1,58 @@
+"""A critic of every word: did a person choose this one here, given the image and the words before it?
+
+ScratchGAN's discriminator (de Masson d'Autume et al. 2019, arXiv 1905.09922, section 3.1), with the image. It pays
+every token, so that no rollouts are needed. Shapes: B images, N captions, T steps, V vocabulary, P pooled, E embedding,
+H hidden.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from gan_caption.data.captions import Captions
+from gan_caption.data.features import ImageFeatures
+from gan_caption.discriminators.base import Discriminator
+from gan_caption.errors import at_least, share
+from gan_caption.layers import ImageVector
+
+
+class DenseDiscriminator(Discriminator):
+    """An LSTM that starts from the image and answers after every word."""
+
+    def __init__(
+        self,
+        *,
+        vocabulary_size: int,
+        pooled_size: int,
+        hidden: int = 512,
+        embedding: int = 256,
+        dropout: float = 0.1,
+        instance_noise: float = 0.0,
+    ) -> None:
+        """Build the layers.
+
+        Args:
+            vocabulary_size: V.
+            pooled_size: P.
+            hidden: H.
+            embedding: E.
+            dropout: probability in [0, 1), on the word vectors and the states.
+            instance_noise: see `Discriminator`.
+        """
+        super().__init__(vocabulary_size=vocabulary_size, embedding=embedding, instance_noise=instance_noise)
+        at_least(1, hidden=hidden)
+        share(dropout=dropout)
+        self.image = ImageVector(inputs=pooled_size, noise=0, outputs=2 * hidden)
+        self.lstm = nn.LSTM(embedding, hidden, batch_first=True)
+        self.normalise = nn.LayerNorm(hidden)
+        self.answer = nn.Linear(hidden, 1)
+        self.dropout = nn.Dropout(dropout)
+
+    def judge(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
+        """Return logits (N, T), one after each word; see `Discriminator.judge`."""
+        hidden, cell = self.image(features)[captions.images].chunk(2, dim=1)
+        start = (torch.tanh(hidden)[None].contiguous(), cell[None].contiguous())
+        outputs, _ = self.lstm(self.dropout(words), start)  # (N, T, H): causal, so padding is read by padding alone
+        logits: Tensor = self.answer(self.dropout(self.normalise(outputs)))[..., 0]
+        return logits.masked_fill(~captions.mask, 0)

@@ -1,0 +1,80 @@
+"""A critic of all captions of one image together: Shetty et al. 2017, arXiv 1703.10476, section 3.2.
+
+A single caption can be fluent, true and always the same; a set of five shows how varied its author is. Every caption of
+an image gets the set's answer. Shapes: B images, N captions of them, T steps, V vocabulary, P pooled, E embedding,
+H hidden, C kernels, D numbers a kernel.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from gan_caption.data.captions import Captions
+from gan_caption.data.features import ImageFeatures
+from gan_caption.discriminators.base import Discriminator
+from gan_caption.errors import at_least, share
+from gan_caption.layers import ImageVector
+
+
+class SetDiscriminator(Discriminator):
+    """How the captions fit the image, and how far they are from each other.
+
+    The distances are those of minibatch discrimination (Salimans et al. 2016, arXiv 1606.03498, section 3.2), within
+    the captions of one image.
+    """
+
+    def __init__(
+        self,
+        *,
+        vocabulary_size: int,
+        pooled_size: int,
+        hidden: int = 512,
+        embedding: int = 256,
+        kernels: int = 32,
+        kernel_size: int = 8,
+        dropout: float = 0.3,
+        instance_noise: float = 0.0,
+    ) -> None:
+        """Build the layers.
+
+        Args:
+            vocabulary_size: V.
+            pooled_size: P.
+            hidden: H.
+            embedding: E.
+            kernels: C.
+            kernel_size: D.
+            dropout: probability in [0, 1), on the word vectors and the sentence vectors.
+            instance_noise: see `Discriminator`.
+        """
+        super().__init__(vocabulary_size=vocabulary_size, embedding=embedding, instance_noise=instance_noise)
+        at_least(1, hidden=hidden, kernels=kernels, kernel_size=kernel_size)
+        share(dropout=dropout)
+        self.lstm = nn.LSTM(embedding, hidden, batch_first=True)
+        self.image = ImageVector(inputs=pooled_size, noise=0, outputs=hidden)
+        self.kernels = nn.Linear(hidden, kernels * kernel_size, bias=False)
+        self.answer = nn.Sequential(nn.Linear(2 * hidden + kernels, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, 1))
+        self.dropout = nn.Dropout(dropout)
+        self.kernel_size = kernel_size
+
+    def represent(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
+        """Return what is known of each image's set of captions, (B, 2 H + C)."""
+        outputs, _ = self.lstm(self.dropout(words))  # (N, T, H)
+        last = (captions.lengths - 1)[:, None, None].expand(-1, 1, outputs.shape[2])
+        sentence = self.dropout(outputs.gather(1, last)[:, 0])  # (N, H)
+        image = torch.tanh(self.image(features))[captions.images]
+        projected = self.kernels(sentence).unflatten(1, (-1, self.kernel_size))  # (N, C, D)
+        distance = (projected[:, None] - projected[None]).abs().sum(3)  # (N, N, C)
+        others = captions.images[:, None] == captions.images[None]
+        others = others & ~torch.eye(len(captions), dtype=torch.bool, device=others.device)
+        closeness = (torch.exp(-distance) * others[..., None]).sum(1) / others.sum(1, keepdim=True).clamp(min=1)
+        own = torch.cat([image * sentence, sentence, closeness], dim=1)  # (N, 2 H + C)
+        counts = torch.bincount(captions.images, minlength=len(features)).clamp(min=1)
+        sums = own.new_zeros(len(features), own.shape[1]).index_add(0, captions.images, own)
+        return sums / counts[:, None]
+
+    def judge(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
+        """Return logits (N,), the same for all captions of an image; see `Discriminator.judge`."""
+        logits: Tensor = self.answer(self.represent(features, words, captions))[:, 0]
+        return logits[captions.images]
