@@ -1,0 +1,29 @@
+"""BLEU-4 as pay. Shapes: B images, N captions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gan_caption.data.captions import Captions
+from gan_caption.data.features import ImageFeatures
+from gan_caption.metrics.bleu import bleu
+from gan_caption.rewards.references import References
+
+
+class BleuReward:
+    """BLEU-4 of each caption by itself against its image's references, 0 to 1 (Rennie et al. 2017, table 1).
+
+    `<eos>` counts as a word. A caption without any matching 4-gram is paid next to nothing.
+    """
+
+    def __init__(self, *, references: References) -> None:
+        """Hold the references."""
+        self.references = references
+
+    def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Return (N,) BLEU-4."""
+        candidates = self.references.candidates(captions)
+        told = [self.references.texts[row] for row in self.references.rows(features, captions)]
+        scores = bleu(candidates, told).per_image[:, 3].tolist() if candidates else []
+        return torch.tensor(scores, dtype=torch.float32, device=captions.tokens.device)

@@ -1,0 +1,56 @@
+"""Rewards that carry no information about the caption: what a method gains with these, it owes to something else.
+
+A policy gradient with a constant reward and no baseline "improves" several published numbers, by entropy collapse
+alone. A method is worth something when it beats these. Shapes: B images, N captions.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gan_caption.data.captions import Captions
+from gan_caption.data.features import ImageFeatures
+from gan_caption.rewards.base import Reward
+
+
+class ConstantReward:
+    """The same for every caption."""
+
+    def __init__(self, *, value: float = 1.0) -> None:
+        """Set the value."""
+        self.value = value
+
+    def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Return (N,)."""
+        return features.pooled.new_full((len(captions),), self.value)
+
+
+class RandomReward:
+    """Uniform in [0, 1), whatever the caption says."""
+
+    def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Return (N,)."""
+        # torch's own CPU generator, whose state travels with the checkpoint.
+        return torch.rand(len(captions)).to(features.pooled)
+
+
+class OtherImageReward:
+    """Another reward, which is shown another image of the batch in place of the caption's own."""
+
+    def __init__(self, *, reward: Reward) -> None:
+        """Hold the reward."""
+        self.reward = reward
+
+    def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Return (N,).
+
+        Raises:
+            ValueError: there is one image only, and no other to show.
+        """
+        images = len(features)
+        if images < 2:
+            raise ValueError("images_per_batch=1: OtherImageReward needs another image, give at least 2")
+        # Half a batch away: with a noise vector a sample, the rows of one image are neighbours.
+        others = (torch.arange(images, device=features.pooled.device) + images // 2) % images
+        return self.reward(features.select(others), captions)

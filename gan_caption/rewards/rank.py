@@ -1,0 +1,46 @@
+"""Rank against human captions as pay: RankGAN (Lin et al. 2017, arXiv 1705.11001). Shapes: B images, N captions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gan_caption.data.captions import Captions
+from gan_caption.data.features import ImageFeatures
+from gan_caption.discriminators.base import Discriminator
+from gan_caption.errors import at_least
+from gan_caption.modes import evaluating
+from gan_caption.rewards.references import References
+
+
+class RankReward:
+    """A caption's share of a softmax beside what people said of the same image, times their number plus one.
+
+    1 is the rank of a caption that the discriminator likes as well as theirs. The ranker's relevance is the
+    discriminator's logit of (image, caption), where the paper compares with reference sentences.
+    """
+
+    def __init__(self, *, discriminator: Discriminator, references: References, sharpness: float = 1.0) -> None:
+        """Hold the ranker.
+
+        Args:
+            discriminator: D; it goes on learning elsewhere.
+            references: the comparison sets.
+            sharpness: the paper's gamma, at least 0: logits are multiplied by it.
+        """
+        at_least(0, sharpness=sharpness)
+        self.discriminator = discriminator
+        self.references = references
+        self.sharpness = sharpness
+
+    def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Return (N,)."""
+        human = self.references.captions(features)
+        with evaluating(self.discriminator):
+            theirs = self.sharpness * self.discriminator(features, human)
+            own = self.sharpness * self.discriminator(features, captions)
+        highest = torch.cat([theirs, own]).max()
+        mass = own.new_zeros(len(features)).index_add(0, human.images, (theirs - highest).exp())
+        counts = torch.bincount(human.images, minlength=len(features)) + 1
+        likeness = (own - highest).exp()
+        return counts[captions.images] * likeness / (likeness + mass[captions.images])

@@ -1,0 +1,70 @@
+"""What people said of the training images, as metric rewards read it. Shapes: B images, N captions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from gan_caption.data.captions import EOS, UNK, Captions, captions_from_ids
+from gan_caption.data.features import ImageFeatures
+from gan_caption.data.vocabulary import Vocabulary
+
+END = "<eos>"
+"""Counted as a word, in references and candidates alike: without it a caption that breaks off ("a man on a") is paid as
+much as one that ends, and about a third come to break off."""
+
+
+class References:
+    """The tokenized references of every training image, each closed by `<eos>`."""
+
+    def __init__(self, texts: Sequence[Sequence[str]], vocabulary: Vocabulary, *, max_length: int) -> None:
+        """Hold the references.
+
+        Args:
+            texts: of each training image its tokenized captions.
+            vocabulary: turns a candidate's ids into words.
+            max_length: of `captions`, in tokens.
+        """
+        self.texts = [[f"{text} {END}" for text in own] for own in texts]
+        self.vocabulary = vocabulary
+        self.max_length = max_length
+
+    def rows(self, features: ImageFeatures, captions: Captions) -> list[int]:
+        """Return, for each caption, the row of its image among the training images, N in all.
+
+        Raises:
+            ValueError: the features do not say whose they are.
+        """
+        rows: list[int] = self._rows(features)[captions.images].tolist()
+        return rows
+
+    def captions(self, features: ImageFeatures) -> Captions:
+        """Return the references of B images as captions, but for those with unknown words.
+
+        Raises:
+            ValueError: the features do not say whose they are, or no image has a reference without unknown words.
+        """
+        ids, images = [], []
+        for image, row in enumerate(self._rows(features).tolist()):
+            for text in self.texts[row]:
+                encoded = self.vocabulary.encode(text.removesuffix(f" {END}"), max_length=self.max_length)
+                if UNK not in encoded:
+                    ids.append(encoded)
+                    images.append(image)
+        if not ids:
+            raise ValueError("no image of the batch has a reference without <unk>: lower vocabulary.min_count")
+        return captions_from_ids(ids, images).to(features.pooled.device)
+
+    def _rows(self, features: ImageFeatures) -> Tensor:
+        if features.rows is None:
+            raise ValueError("a reward that reads references needs features of training images, with their rows")
+        return features.rows
+
+    def candidates(self, captions: Captions) -> list[str]:
+        """Return the captions in words; `<eos>` closes those that ended, and not those that were cut."""
+        texts = []
+        for tokens, length in zip(captions.tokens.tolist(), captions.lengths.tolist(), strict=True):
+            words = self.vocabulary.decode(tokens[:length])
+            texts.append(f"{words} {END}".lstrip() if tokens[length - 1] == EOS else words)
+        return texts

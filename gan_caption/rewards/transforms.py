@@ -1,0 +1,58 @@
+"""How a discriminator's logit becomes pay. D = sigmoid(logit) is the probability that a person wrote the caption.
+
+Shapes: N captions; a dense discriminator's logits are (N, T), and every transform but `Odds` takes them as well.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+from torch.nn import functional
+
+
+class Transform(Protocol):
+    """Turns logits into pay of the same shape, without gradients."""
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        """Return the pay."""
+        ...
+
+
+class Probability:
+    """D, in (0, 1): SeqGAN (Yu et al. 2017, arXiv 1609.05473, eq. 4)."""
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        """Return the pay."""
+        return logits.sigmoid()
+
+
+class LogProbability:
+    """log D, at most 0: punishes what D is sure about; the non-saturating loss of Goodfellow et al. 2014."""
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        """Return the pay."""
+        return functional.logsigmoid(logits)
+
+
+class Signed:
+    """2 D - 1, in (-1, 1): 0 where D cannot tell (ScratchGAN, de Masson d'Autume et al. 2019, arXiv 1905.09922)."""
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        """Return the pay."""
+        return 2 * logits.sigmoid() - 1
+
+
+class Odds:
+    """D / (1 - D), divided by its mean over the batch: MaliGAN (Che et al. 2017, arXiv 1702.07983).
+
+    For the best D the odds are p_data / p_policy: the importance weights that turn samples of the policy into samples
+    of the data, so that the policy gradient becomes that of maximum likelihood. The paper normalises them to sum to one
+    and this to a mean of one, since the policy gradient here is a mean over captions. Normalising over the batch makes
+    the estimate consistent in the batch's size, and biased at any finite one. It is meant for whole captions: among
+    Monte Carlo completions the mean would be another.
+    """
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        """Return the pay, 0 to N, with mean 1."""
+        return logits.softmax(0) * len(logits)  # exp(logit) = D / (1 - D), and no overflow

@@ -1,0 +1,160 @@
+"""Rewards: metric rewards against the reference tool, mixtures and controls by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from pycocoevalcap.bleu.bleu import Bleu
+from pycocoevalcap.cider.cider import Cider
+
+from gan_caption.data.captions import captions_from_ids
+from gan_caption.data.features import ImageFeatures
+from gan_caption.data.vocabulary import Vocabulary
+from gan_caption.rewards.bleu import BleuReward
+from gan_caption.rewards.cider import CiderDReward
+from gan_caption.rewards.controls import ConstantReward, OtherImageReward, RandomReward
+from gan_caption.rewards.mixture import Mixture
+from gan_caption.rewards.rank import RankReward
+from gan_caption.rewards.references import References
+from gan_caption.rewards.transforms import LogProbability, Odds, Probability, Signed
+from tests import tiny
+
+TEXTS = [
+    ["a dog runs on the grass", "the brown dog runs", "a dog on grass"],
+    ["a man rides a red bike", "man on a bike in the street"],
+    ["two girls play in the water", "girls splash in the water"],
+    ["a man on a horse", "the horse runs in the street with a man"],
+]
+VOCABULARY = Vocabulary.build([text for own in TEXTS for text in own], min_count=1)
+REFERENCES = References(TEXTS, VOCABULARY, max_length=20)
+
+
+def features(rows: list[int]) -> ImageFeatures:
+    return ImageFeatures(torch.zeros(len(rows), 2), rows=torch.tensor(rows))
+
+
+def said(texts: list[str], images: list[int], *, max_length: int = 20):
+    return captions_from_ids([VOCABULARY.encode(text, max_length=max_length) for text in texts], images)
+
+
+CANDIDATES = ["a man on a bike", "a man rides a red bike", "the dog runs in the street", "a dog on the grass"]
+IMAGES = [0, 0, 1, 1]  # of features(rows=[1, 0]): the first two belong to training image 1, the others to image 0
+
+
+@pytest.mark.parametrize(("reward", "scorer"), [(CiderDReward, Cider()), (BleuReward, Bleu(4))])
+def test_pay_is_the_reference_tools_value_with_eos_as_a_word(reward, scorer, capsys):
+    found = reward(references=REFERENCES)(features([1, 0]), said(CANDIDATES, IMAGES))
+    closed = {row: [f"{text} <eos>" for text in own] for row, own in enumerate(TEXTS)}
+    for place, (text, image) in enumerate(zip(CANDIDATES, IMAGES, strict=True)):
+        row = [1, 0][image]
+        # The tool takes one candidate an image, and its document frequencies from all the images that it is given.
+        results = {other: [f"{text} <eos>"] if other == row else ["x"] for other in closed}
+        _, scores = scorer.compute_score(closed, results)
+        scores = scores[3] if isinstance(scores[0], list) else scores
+        assert found[place].item() == pytest.approx(scores[row], rel=1e-5, abs=1e-8)
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("reward", [CiderDReward, BleuReward])
+def test_a_caption_that_breaks_off_is_paid_less_than_one_that_ends(reward):
+    whole = said(["a man rides a red bike"], [0])
+    cut = said(["a man rides a red bike"], [0], max_length=6)  # the same words, without <eos>
+    pay = reward(references=REFERENCES)
+    assert pay(features([1]), whole).item() > pay(features([1]), cut).item() > 0
+
+
+def test_an_empty_caption_is_paid_nothing_and_no_captions_no_error():
+    pay = CiderDReward(references=REFERENCES)
+    assert pay(features([1]), said([""], [0])).item() == pytest.approx(0, abs=0.5)  # <eos> alone is a shared word
+    assert BleuReward(references=REFERENCES)(features([1]), said([""], [0])).item() < 1e-6
+
+
+def test_features_that_belong_to_no_training_image_are_refused():
+    with pytest.raises(ValueError, match="needs features of training images"):
+        CiderDReward(references=REFERENCES)(replace(features([1]), rows=None), said(["a man"], [0]))
+
+
+def test_mixture_by_hand():
+    parts = {"a": ConstantReward(value=2.0), "b": ConstantReward(value=10.0)}
+    mixture = Mixture(parts=parts, weights={"a": 0.25, "b": 0.75})
+    assert mixture(features([0, 1]), said(["a man", "a dog"], [0, 1])).tolist() == [8.0, 8.0]
+    with pytest.raises(ValueError, match="one number for each of the parts a, b"):
+        Mixture(parts=parts, weights={"a": 1.0})
+
+
+def test_random_pay_knows_nothing_and_follows_torchs_state():
+    captions = said(CANDIDATES, IMAGES)
+    torch.manual_seed(3)
+    first, second = (RandomReward()(features([1, 0]), captions) for _ in range(2))
+    assert not torch.equal(first, second)
+    torch.manual_seed(3)
+    assert torch.equal(RandomReward()(features([1, 0]), captions), first)
+    many = torch.cat([RandomReward()(features([1, 0]), captions) for _ in range(500)])
+    assert many.min() >= 0
+    assert many.max() < 1
+    assert abs(many.mean().item() - 0.5) < 4 * (1 / 12 / len(many)) ** 0.5
+
+
+@pytest.mark.parametrize("images", [2, 3, 6])
+@pytest.mark.parametrize("samples", [1, 2])
+def test_the_other_image_is_never_the_captions_own(images, samples):
+    """Also where a noise vector makes the features of one image several neighbouring rows."""
+    rows = [image for image in range(images) for _ in range(samples)]
+    shown = []
+
+    def record(seen: ImageFeatures, captions) -> torch.Tensor:
+        shown.extend(seen.rows[captions.images].tolist())
+        return torch.zeros(len(captions))
+
+    OtherImageReward(reward=record)(features(rows), said(["a man"] * len(rows), list(range(len(rows)))))
+    assert all(own != other for own, other in zip(rows, shown, strict=True))
+    with pytest.raises(ValueError, match="images_per_batch=1"):
+        OtherImageReward(reward=record)(features([0]), said(["a man"], [0]))
+
+
+LOGITS = torch.tensor([-2.0, 0.0, 3.0])
+
+
+def test_transforms_by_hand():
+    d = 1 / (1 + torch.exp(-LOGITS))
+    torch.testing.assert_close(Probability()(LOGITS), d)
+    torch.testing.assert_close(LogProbability()(LOGITS), d.log())
+    torch.testing.assert_close(Signed()(LOGITS), 2 * d - 1)
+    odds = d / (1 - d)
+    torch.testing.assert_close(Odds()(LOGITS), odds / odds.mean())
+    assert torch.isfinite(Odds()(torch.tensor([500.0, -500.0, 499.0]))).all()
+
+
+def test_odds_of_the_best_discriminator_turn_the_policy_gradient_into_that_of_likelihood():
+    """With D = p_data / (p_data + p) every caption's mean weight is p_data / p; enumerated over all captions."""
+    generator, images = tiny.generators()[0], tiny.features(1)
+    captions = tiny.captions_of(0)
+    log_p = generator.score(images, captions).sum(1)
+    data = torch.randn(len(captions), generator=torch.Generator().manual_seed(2)).softmax(0)
+    truth = torch.autograd.grad((data * log_p).sum(), list(generator.parameters()), retain_graph=True)
+    # A batch that holds every caption in proportion to the policy: 100,000 draws.
+    counts = torch.multinomial(log_p.exp(), 100_000, replacement=True, generator=torch.Generator().manual_seed(0))
+    weights = Odds()((data.log() - log_p.detach())[counts])
+    found = torch.autograd.grad((weights * log_p[counts]).mean(), list(generator.parameters()))
+    flat, true = (torch.cat([part.flatten() for part in parts]) for parts in (found, truth))
+    assert (flat - true).norm() < 0.05 * true.norm()
+
+
+class Likes(torch.nn.Module):
+    """Answers with the number of words."""
+
+    def forward(self, features, captions):
+        return captions.lengths.float() - 1
+
+
+def test_rank_by_hand():
+    """Image 1 has references of 6 and 7 words, image 0 of 6, 4 and 4; logits are these numbers."""
+    reward = RankReward(discriminator=Likes(), references=REFERENCES, sharpness=0.5)
+    pay = reward(features([1, 0]), said(["a man on a bike", "the dog runs"], [0, 1]))
+    e = [torch.tensor(0.5 * n).exp().item() for n in range(8)]
+    assert pay[0].item() == pytest.approx(3 * e[5] / (e[5] + e[6] + e[7]), rel=1e-5)
+    assert pay[1].item() == pytest.approx(4 * e[3] / (e[3] + e[6] + e[4] + e[4]), rel=1e-5)
+    alike = RankReward(discriminator=Likes(), references=REFERENCES, sharpness=0.0)
+    assert alike(features([1, 0]), said(["a man on a bike", "the dog runs"], [0, 1])).tolist() == [1.0, 1.0]
