@@ -6,66 +6,110 @@ of these is therefore unbiased.
 
 from __future__ import annotations
 
-from typing import Protocol
+from abc import ABC, abstractmethod
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from gan_caption.decoding.greedy import greedy
+from gan_caption.generators.base import Generator
+from gan_caption.modes import evaluating
 from gan_caption.objectives.rollout import Rollout
+from gan_caption.rewards.base import Reward
 
 
-class Baseline(Protocol):
-    """Predicts returns; its state travels with the checkpoint."""
+class Baseline(ABC):
+    """Predicts returns; its state, where it has one, travels with the checkpoint."""
 
-    def __call__(self, returns: Tensor, rollout: Rollout) -> Tensor:
-        """Return (N, T) or what broadcasts to it."""
-        ...
+    fewest_samples: int = 1
+    """Samples of an image that it needs."""
 
-    def state_dict(self) -> dict[str, Tensor]:
+    @abstractmethod
+    def __call__(self, returns: Tensor, rollout: Rollout, *, generator: Generator, reward: Reward) -> Tensor:
+        """Return (N, T) or what broadcasts to it.
+
+        Args:
+            returns: (N, T), as the credit gave them.
+            rollout: the samples.
+            generator: the policy.
+            reward: what pays the samples, for baselines that have other captions paid.
+        """
+
+    def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs."""
-        ...
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take back what `state_dict` gave."""
-        ...
-
-
-class Stateless:
-    """A baseline that remembers nothing."""
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return {}."""
         return {}
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Accept {}."""
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
         del state
 
 
-class NoBaseline(Stateless):
+class NoBaseline(Baseline):
     """Zero."""
 
-    def __call__(self, returns: Tensor, rollout: Rollout) -> Tensor:
+    def __call__(self, returns: Tensor, rollout: Rollout, *, generator: Generator, reward: Reward) -> Tensor:
         """Return zeros (N, T)."""
-        del rollout
+        del rollout, generator, reward
         return torch.zeros_like(returns)
 
 
-class BatchMean(Stateless):
+class Fixed(Baseline):
+    """A number that is known beforehand, e.g. the mean of pay that is normalised."""
+
+    def __init__(self, *, value: float) -> None:
+        """Set the number."""
+        self.value = value
+
+    def __call__(self, returns: Tensor, rollout: Rollout, *, generator: Generator, reward: Reward) -> Tensor:
+        """Return (N, T)."""
+        del rollout, generator, reward
+        return torch.full_like(returns, self.value)
+
+
+class BatchMean(Baseline):
     """At each step, the mean return of the batch's other captions that reach this step; 0 where there is none.
 
     The row itself is left out: a mean that holds the row's own return would shrink the gradient by (1 - 1/N).
     """
 
-    def __call__(self, returns: Tensor, rollout: Rollout) -> Tensor:
+    def __call__(self, returns: Tensor, rollout: Rollout, *, generator: Generator, reward: Reward) -> Tensor:
         """Return (N, T)."""
+        del generator, reward
         mask = rollout.captions.mask
         kept = returns.masked_fill(~mask, 0)
         others = mask.sum(0) - mask.long()
         return (kept.sum(0) - kept) / others.clamp(min=1) * (others > 0)
 
 
-class MovingAverage:
+class LeaveOneOut(Baseline):
+    """The mean return of the image's other samples (Luo 2020, arXiv 2003.09971; Kool et al. 2019: RLOO).
+
+    At a step that another sample did not reach, that sample counts with what its credit puts there: the pay it ended
+    with.
+    """
+
+    fewest_samples = 2
+
+    def __call__(self, returns: Tensor, rollout: Rollout, *, generator: Generator, reward: Reward) -> Tensor:
+        """Return (N, T)."""
+        del generator, reward
+        samples = rollout.samples_per_image
+        own = returns.unflatten(0, (-1, samples))  # (B, K, T)
+        return ((own.sum(1, keepdim=True) - own) / (samples - 1)).flatten(0, 1)
+
+
+class Greedy(Baseline):
+    """What the image's greedy caption is paid: self-critical training (Rennie et al. 2017, arXiv 1612.00563)."""
+
+    def __call__(self, returns: Tensor, rollout: Rollout, *, generator: Generator, reward: Reward) -> Tensor:
+        """Return (N, 1)."""
+        with evaluating(generator):
+            captions = greedy(generator, rollout.features, max_length=rollout.max_length)
+        return reward(rollout.features, captions)[rollout.captions.images, None].to(returns)
+
+
+class MovingAverage(Baseline):
     """An exponentially weighted mean of the returns of earlier batches."""
 
     def __init__(self, *, decay: float = 0.9) -> None:
@@ -76,8 +120,9 @@ class MovingAverage:
         self.mean = torch.zeros(())
         self.batches = torch.zeros(())
 
-    def __call__(self, returns: Tensor, rollout: Rollout) -> Tensor:
+    def __call__(self, returns: Tensor, rollout: Rollout, *, generator: Generator, reward: Reward) -> Tensor:
         """Return the mean so far (a scalar, 0 at first), then take in this batch."""
+        del generator, reward
         # Divided by the total weight, as Adam does: the early means are not drawn towards 0.
         weight = 1 - self.decay**self.batches
         baseline = self.mean / weight if self.batches > 0 else self.mean
@@ -85,10 +130,10 @@ class MovingAverage:
         self.batches = self.batches + 1
         return baseline.to(returns.device)
 
-    def state_dict(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Any]:
         """Return the mean and the number of batches in it."""
         return {"mean": self.mean, "batches": self.batches}
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` gave."""
         self.mean, self.batches = state["mean"], state["batches"]

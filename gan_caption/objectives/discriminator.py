@@ -1,7 +1,11 @@
-"""The discriminator's loss. Shapes: B images, N captions of one kind, T steps."""
+"""The discriminator's losses. Shapes: B images, N captions of one kind, T steps, E embedding, M logits of one kind.
+
+M is N, or the number of real tokens where the discriminator is dense.
+"""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +15,7 @@ from torch.nn import functional
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
+from gan_caption.errors import at_least, share
 
 
 @dataclass(frozen=True)
@@ -23,19 +28,19 @@ class Judged:
     """By kind: "real", "generated", "mismatched"; in [0, 1]."""
 
 
-class BinaryCrossEntropy:
+class DiscriminatorLoss(ABC):
     """Real pairs against generated captions and against real captions of other images (Dai et al. 2017, eq. 6)."""
 
     def __init__(self, *, generated: float = 0.5, mismatched: float = 0.5) -> None:
-        """Set the weights of the two kinds of negatives; real pairs weigh 1.
+        """Set the weights of the two comparisons.
 
         Args:
-            generated: of captions that the generator sampled for the image; at least 0.
-            mismatched: of real captions of other images; at least 0. With 0 nothing makes D look at the image.
+            generated: with captions that the generator sampled for the image; at least 0.
+            mismatched: with real captions of other images; at least 0. With 0 nothing makes D look at the image.
         """
         if min(generated, mismatched) < 0 or generated + mismatched == 0:
             raise ValueError(f"generated={generated}, mismatched={mismatched}: not negative, and not both 0")
-        self.weights = {"real": 1.0, "generated": generated, "mismatched": mismatched}
+        self.weights = {"generated": generated, "mismatched": mismatched}
 
     def __call__(
         self, discriminator: Discriminator, features: ImageFeatures, *, real: Captions, generated: Captions
@@ -48,17 +53,149 @@ class BinaryCrossEntropy:
             real: captions that people wrote for these images.
             generated: captions that the generator sampled for these images, cut off from its graph.
         """
-        kinds = {"real": (features, real), "generated": (features, generated)}
+        negatives = {"generated": generated}
         if self.weights["mismatched"] and len(features) > 1:
-            kinds["mismatched"] = (features, mismatch(real, images=len(features)))
-        total = features.pooled.new_zeros(())
-        accuracy = {}
-        for kind, (images, captions) in kinds.items():
-            logits = discriminator(images, captions)
-            target = torch.full_like(logits, float(kind == "real"))
-            total = total + self.weights[kind] * functional.binary_cross_entropy_with_logits(logits, target)
-            accuracy[kind] = ((logits > 0) == target.bool()).float().mean().item()
-        return Judged(total, accuracy)
+            negatives["mismatched"] = mismatch(real, images=len(features))
+        truth = spoken(discriminator(features, real), real)
+        loss = self.penalty(discriminator, features, real=real, generated=generated)
+        accuracy: dict[str, float] = {}
+        for kind, captions in negatives.items():
+            logits = spoken(discriminator(features, captions), captions)
+            loss = loss + self.weights[kind] * self.compare(truth, logits)
+            of_real, accuracy[kind] = self.accuracy(truth.detach(), logits.detach())
+            accuracy.setdefault("real", of_real)
+        return Judged(loss, accuracy)
+
+    @abstractmethod
+    def compare(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Return the loss (scalar) of real pairs' logits (M,) beside those of one kind of negatives (M',)."""
+
+    def accuracy(self, real: Tensor, fake: Tensor) -> tuple[float, float]:
+        """Return the shares of real pairs and of negatives that are taken for what they are."""
+        return (real > 0).float().mean().item(), (fake <= 0).float().mean().item()
+
+    def penalty(
+        self, discriminator: Discriminator, features: ImageFeatures, *, real: Captions, generated: Captions
+    ) -> Tensor:
+        """Return what the loss asks of D beside the comparisons; 0 here."""
+        del discriminator, real, generated
+        return features.pooled.new_zeros(())
+
+
+class BinaryCrossEntropy(DiscriminatorLoss):
+    """-log D(real) - log(1 - D(fake)) (Goodfellow et al. 2014, arXiv 1406.2661, eq. 1)."""
+
+    def __init__(self, *, generated: float = 0.5, mismatched: float = 0.5, label_smoothing: float = 0.0) -> None:
+        """Set the loss.
+
+        Args:
+            generated: see `DiscriminatorLoss`.
+            mismatched: see `DiscriminatorLoss`.
+            label_smoothing: in [0, 1): real pairs have the target 1 less this; negatives keep 0 (Salimans et al. 2016,
+                arXiv 1606.03498, section 3.4).
+        """
+        super().__init__(generated=generated, mismatched=mismatched)
+        share(label_smoothing=label_smoothing)
+        self.target = 1 - label_smoothing
+
+    def compare(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Return the loss; see `DiscriminatorLoss.compare`."""
+        loss = functional.binary_cross_entropy_with_logits
+        return loss(real, torch.full_like(real, self.target)) + loss(fake, torch.zeros_like(fake))
+
+
+class Hinge(DiscriminatorLoss):
+    """max(0, 1 - logit of real) + max(0, 1 + logit of fake) (Lim & Ye 2017, arXiv 1705.02894)."""
+
+    def compare(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Return the loss; see `DiscriminatorLoss.compare`."""
+        return functional.relu(1 - real).mean() + functional.relu(1 + fake).mean()
+
+
+class Relativistic(DiscriminatorLoss):
+    """-log sigmoid(logit of real - logit of fake), pair by pair (Jolicoeur-Martineau 2018, arXiv 1807.00734: RSGAN).
+
+    RelGAN's loss. Only differences of logits mean something: an accuracy is the share of pairs in the right order.
+    """
+
+    def compare(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Return the loss; see `DiscriminatorLoss.compare`."""
+        if len(real) != len(fake):
+            raise ValueError("a relativistic loss compares caption with caption: a dense discriminator cannot be used")
+        return functional.softplus(fake - real).mean()
+
+    def accuracy(self, real: Tensor, fake: Tensor) -> tuple[float, float]:
+        """Return the share of pairs in the right order, twice."""
+        right = (real > fake).float().mean().item()
+        return right, right
+
+
+class Ranking(DiscriminatorLoss):
+    """-log of the share of a softmax that a real pair gets among all negatives (RankGAN, Lin et al. 2017)."""
+
+    def compare(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Return the loss; see `DiscriminatorLoss.compare`."""
+        return (torch.logaddexp(real, fake.logsumexp(0)) - real).mean()
+
+    def accuracy(self, real: Tensor, fake: Tensor) -> tuple[float, float]:
+        """Return the share of real pairs above the mean negative, and of negatives below the mean real pair."""
+        return (real > fake.mean()).float().mean().item(), (fake <= real.mean()).float().mean().item()
+
+
+class Wasserstein(DiscriminatorLoss):
+    """Mean logit of fake less mean logit of real, with a gradient penalty (Gulrajani et al. 2017, arXiv 1704.00028).
+
+    The penalty holds on random mixtures of the word vectors of a real and a generated caption of the same image.
+    """
+
+    def __init__(self, *, generated: float = 0.5, mismatched: float = 0.5, gradient_penalty: float = 10.0) -> None:
+        """Set the loss.
+
+        Args:
+            generated: see `DiscriminatorLoss`.
+            mismatched: see `DiscriminatorLoss`.
+            gradient_penalty: lambda, at least 0.
+        """
+        super().__init__(generated=generated, mismatched=mismatched)
+        at_least(0, gradient_penalty=gradient_penalty)
+        self.gradient_penalty = gradient_penalty
+
+    def compare(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Return the loss; see `DiscriminatorLoss.compare`."""
+        return fake.mean() - real.mean()
+
+    def accuracy(self, real: Tensor, fake: Tensor) -> tuple[float, float]:
+        """Return the shares on the right side of the middle between the two means: the logits have no zero."""
+        middle = (real.mean() + fake.mean()) / 2
+        return (real > middle).float().mean().item(), (fake <= middle).float().mean().item()
+
+    def penalty(
+        self, discriminator: Discriminator, features: ImageFeatures, *, real: Captions, generated: Captions
+    ) -> Tensor:
+        """Return lambda x the mean of (gradient norm - 1)^2."""
+        if not self.gradient_penalty or not torch.is_grad_enabled():
+            return features.pooled.new_zeros(())
+        length = max(real.tokens.shape[1], generated.tokens.shape[1])
+        vectors = []
+        for captions in (real, generated):
+            words = discriminator.embed(captions).detach() * captions.mask[..., None]
+            vectors.append(functional.pad(words, (0, 0, 0, length - words.shape[1])))
+        shares = torch.rand(len(real), 1, 1).to(vectors[0])
+        mixed = torch.lerp(vectors[0], vectors[1], shares).requires_grad_()
+        longer = real.lengths >= generated.lengths
+        tokens = functional.pad(real.tokens, (0, length - real.tokens.shape[1]))
+        form = Captions(tokens, torch.where(longer, real.lengths, generated.lengths), real.images)
+        # The fused LSTM kernels have no second derivative.
+        with torch.backends.mkldnn.flags(enabled=False), torch.backends.cudnn.flags(enabled=False):
+            logits = discriminator.judge(features, mixed, form)
+            (slope,) = torch.autograd.grad(logits.sum(), mixed, create_graph=True)
+        norms = slope.flatten(1).norm(dim=1)
+        return self.gradient_penalty * (norms - 1).square().mean()
+
+
+def spoken(logits: Tensor, captions: Captions) -> Tensor:
+    """Return logits (N,) as they are, and of dense ones (N, T) those of real tokens (M,)."""
+    return logits if logits.dim() == 1 else logits[captions.mask]
 
 
 def mismatch(captions: Captions, *, images: int) -> Captions:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.sampling import attach_noise, sample
 from gan_caption.generators.base import Generator
+from gan_caption.modes import evaluating
 
 
 @dataclass(frozen=True)
@@ -22,15 +24,20 @@ class Rollout:
     """N samples, those of one image neighbours; `captions.images` says whose each is."""
     max_length: int
     """The longest caption that the policy could have written, in tokens."""
+    samples_per_image: int = 1
+    """K; N is a multiple of it."""
+
+    @property
+    def samples_of(self) -> Tensor:
+        """(N,) long, 0 to B-1: the image of each caption, also where each has features of its own (noise)."""
+        return torch.arange(len(self.captions), device=self.captions.images.device) // self.samples_per_image
 
 
 def collect(
     generator: Generator, features: ImageFeatures, *, samples: int, max_length: int, rng: torch.Generator
 ) -> Rollout:
     """Sample K captions an image from the policy itself: eval mode, temperature 1, no gradients."""
-    training = generator.training
-    generator.eval()
-    features, per_row = attach_noise(generator, features, samples=samples, rng=rng)
-    captions = sample(generator, features, samples=per_row, max_length=max_length, rng=rng)
-    generator.train(training)
-    return Rollout(features, captions, max_length)
+    with evaluating(generator):
+        features, per_row = attach_noise(generator, features, samples=samples, rng=rng)
+        captions = sample(generator, features, samples=per_row, max_length=max_length, rng=rng)
+    return Rollout(features, captions, max_length, samples)

@@ -29,7 +29,7 @@ def test_pay_comes_back_to_its_own_image_and_step(index):
 
     rollout = Rollout(images, captions, max_length=4)
     rng = torch.Generator().manual_seed(0)
-    returns = MonteCarlo(rollouts=3)(always_five(index), rollout, pay, rng)
+    returns = MonteCarlo(rollouts=3)(always_five(index), rollout, pay(images, captions), reward=pay, rng=rng)
     expected = torch.tensor([[1.0, 2, 3, 4], [1, 2, 2, 2], [101, 102, 103, 103], [201, 202, 203, 204]])
     torch.testing.assert_close(returns, expected)
 
@@ -77,7 +77,8 @@ def test_returns_are_the_exact_state_action_values(index):
         return tiny.pay_of(completed)
 
     rollout = Rollout(images, captions, max_length=3)
-    returns = MonteCarlo(rollouts=rollouts)(generator, rollout, pay, torch.Generator().manual_seed(0))
+    rng = torch.Generator().manual_seed(0)
+    returns = MonteCarlo(rollouts=rollouts)(generator, rollout, pay(images, captions), reward=pay, rng=rng)
     for row, (text, image) in enumerate(zip(texts, (0, 1, 1), strict=True)):
         everything = tiny.captions_of(image)
         log_probs = generator.score(images, everything).detach()
@@ -108,5 +109,7 @@ def test_forked_rollouts_follow_the_law_of_rerun_prefixes():
 def test_captions_that_have_all_ended_at_once_have_nothing_to_complete():
     captions = captions_from_ids([[EOS], [EOS]], [0, 1])
     rollout = Rollout(tiny.features(), captions, max_length=3)
-    returns = MonteCarlo(rollouts=2)(tiny.generators()[0], rollout, lambda _, c: 7.0 + c.images, torch.Generator())
+    credit, generator = MonteCarlo(rollouts=2), tiny.generators()[0]
+    pay = torch.tensor([7.0, 8.0])
+    returns = credit(generator, rollout, pay, reward=lambda _, c: 0.0 * c.images, rng=torch.Generator())
     assert returns.tolist() == [[7.0], [8.0]]

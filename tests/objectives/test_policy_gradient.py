@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from gan_caption.data.captions import EOS, captions_from_ids
 from gan_caption.discriminators.lstm import LSTMDiscriminator
-from gan_caption.objectives.baselines import BatchMean, MovingAverage, NoBaseline
-from gan_caption.objectives.credit import MonteCarlo, WholeSequence
-from gan_caption.objectives.policy_gradient import PolicyGradient, policy_gradient_loss, token_entropy
+from gan_caption.objectives.baselines import BatchMean, Fixed, Greedy, LeaveOneOut, MovingAverage, NoBaseline
+from gan_caption.objectives.credit import Discounted, MonteCarlo, WholeSequence
+from gan_caption.objectives.critic import LearnedCritic
+from gan_caption.objectives.policy_gradient import Experience, PolicyGradient, policy_gradient_loss, token_entropy
+from gan_caption.objectives.proximal import ProximalPolicy, clipped_surrogate_loss
 from gan_caption.objectives.rollout import Rollout
 from gan_caption.rewards.discriminator import DiscriminatorReward
 from tests import tiny
@@ -32,23 +36,23 @@ def exact_gradient(generator, images):
     return gradient(generator)
 
 
-@pytest.mark.parametrize("credit", [WholeSequence(), MonteCarlo(rollouts=2)], ids=["whole", "rollouts"])
-@pytest.mark.parametrize("baseline", [NoBaseline, BatchMean, MovingAverage], ids=["none", "batch", "moving"])
-@pytest.mark.parametrize("index", [0, 2], ids=["lstm", "attention"])
-def test_the_estimate_is_the_gradient_of_the_expected_pay(credit, baseline, index):
-    """Mean over many batches within 4 standard errors of the enumerated truth, in every direction tested."""
-    generator, images = tiny.generators()[index], tiny.features()
-    truth = exact_gradient(generator, images)
-    # With few samples a batch, a baseline that holds the row's own return would show: by a quarter of the gradient.
-    objective = PolicyGradient(reward=pay, credit=credit, baseline=baseline(), samples_per_image=2)
+def critic():
+    torch.manual_seed(0)
+    return LearnedCritic(
+        vocabulary_size=tiny.VOCABULARY, pooled_size=5, device=torch.device("cpu"), hidden=8, embedding=8
+    )
+
+
+def assert_unbiased(objective, generator, truth, *, batches=800, reference=None):
+    """The mean over many batches lies within 4 standard errors of the truth, in every direction tested."""
     rng = torch.Generator().manual_seed(0)
-    batches = []
-    for _ in range(800):
-        rollout, returns, advantages = objective.collect(generator, images, max_length=3, rng=rng)
+    estimates = []
+    for _ in range(batches):
+        experience = objective.collect(generator, tiny.features(), max_length=3, rng=rng, reference=reference)
         generator.zero_grad()
-        objective.loss(generator, rollout, returns, advantages).loss.backward()
-        batches.append(-gradient(generator))
-    estimates = torch.stack(batches)
+        objective.loss(generator, experience).loss.backward()
+        estimates.append(-gradient(generator))
+    estimates = torch.stack(estimates)
     # Few fixed directions instead of hundreds of coordinates: 4 standard errors then mean what they say.
     directions = torch.randn(len(truth), 6, generator=torch.Generator().manual_seed(1))
     directions = torch.cat([directions, truth[:, None]], dim=1)
@@ -56,6 +60,141 @@ def test_the_estimate_is_the_gradient_of_the_expected_pay(credit, baseline, inde
     error = along.std(0) / len(estimates) ** 0.5
     assert ((along.mean(0) - true_along).abs() < 4 * error).all()
     assert true_along[-1] > 8 * error[-1]  # and the gradient is large enough for the test to see a wrong one
+
+
+BASELINES = [NoBaseline, BatchMean, MovingAverage, LeaveOneOut, Greedy, critic, lambda: Fixed(value=0.7)]
+
+
+@pytest.mark.parametrize("credit", [WholeSequence, lambda: MonteCarlo(rollouts=2)], ids=["whole", "rollouts"])
+@pytest.mark.parametrize("baseline", BASELINES)
+def test_the_estimate_is_the_gradient_of_the_expected_pay(credit, baseline):
+    # With few samples a batch, a baseline that holds the row's own return would show: by a quarter of the gradient.
+    objective = PolicyGradient(reward=pay, credit=credit(), baseline=baseline(), samples_per_image=2)
+    generator = tiny.generators()[0]
+    assert_unbiased(objective, generator, exact_gradient(generator, tiny.features()))
+
+
+def test_the_estimate_is_right_for_the_attention_generator_as_well():
+    objective = PolicyGradient(reward=pay, credit=MonteCarlo(rollouts=2), baseline=BatchMean(), samples_per_image=2)
+    generator = tiny.generators()[2]
+    assert_unbiased(objective, generator, exact_gradient(generator, tiny.features()))
+
+
+def test_the_first_proximal_update_is_the_gradient_of_the_expected_pay():
+    objective = ProximalPolicy(reward=pay, credit=WholeSequence(), baseline=LeaveOneOut(), samples_per_image=2)
+    generator = tiny.generators()[0]
+    assert_unbiased(objective, generator, exact_gradient(generator, tiny.features()))
+
+
+def token_pay(_, captions):
+    """Pay of each token (N, T), with rubbish on the padding."""
+    places = torch.tensor([1.0, -1.7, 2.3])[: captions.tokens.shape[1]]
+    weights = torch.tensor([9.0, 0.0, 0.0, 0.3, 1.1, -0.7])
+    return weights[captions.tokens] * places + captions.images[:, None] * (captions.tokens == 4)
+
+
+@pytest.mark.parametrize("baseline", [NoBaseline, BatchMean, critic])
+def test_paid_tokens_give_the_gradient_of_their_expected_sum(baseline):
+    generator, images = tiny.generators()[0], tiny.features()
+    expected = 0
+    for image in range(2):
+        captions = tiny.captions_of(image)
+        sums = (token_pay(None, captions) * captions.mask).sum(1)
+        expected = expected + (generator.score(images, captions).sum(1).exp() * sums).sum() / 2
+    generator.zero_grad()
+    expected.backward()
+    objective = PolicyGradient(
+        reward=token_pay, credit=Discounted(discount=1.0), baseline=baseline(), samples_per_image=2
+    )
+    assert_unbiased(objective, generator, gradient(generator).clone())
+
+
+def test_the_penalty_has_the_gradient_of_the_divergence():
+    """Of E[pay] - weight KL(policy || reference), both enumerated."""
+    generator, images = tiny.generators()[0], tiny.features()
+    reference = tiny.generators(seed=5)[0]
+    expected = 0
+    for image in range(2):
+        captions = tiny.captions_of(image)
+        log_p = generator.score(images, captions).sum(1)
+        log_q = reference.score(images, captions).sum(1).detach()
+        expected = expected + (log_p.exp() * (tiny.pay_of(captions) - 1.5 * (log_p - log_q))).sum() / 2
+    generator.zero_grad()
+    expected.backward()
+    objective = PolicyGradient(
+        reward=pay, credit=WholeSequence(), baseline=LeaveOneOut(), samples_per_image=2, kl_weight=1.5
+    )
+    assert_unbiased(objective, generator, gradient(generator).clone(), reference=reference)
+    with pytest.raises(ValueError, match=r"kl_weight=1\.5: there is no pretrained policy"):
+        objective.collect(generator, images, max_length=3, rng=torch.Generator())
+
+
+def test_discounted_returns_by_hand():
+    rollout = rollout_of([[4, 5, EOS], [4, EOS]], [0, 1])
+    paid = torch.tensor([[1.0, 2.0, 4.0], [8.0, 2.0, 0.0]])
+    found = Discounted(discount=0.5)(None, rollout, paid, reward=None, rng=None)
+    assert found.tolist() == [[3.0, 4.0, 4.0], [9.0, 2.0, 0.0]]
+
+
+@pytest.mark.parametrize(("credit", "paid"), [(WholeSequence(), (2, 3)), (MonteCarlo(), (2, 3)), (Discounted(), (2,))])
+def test_pay_of_the_wrong_form_is_refused(credit, paid):
+    rollout = rollout_of([[4, 5, EOS], [4, EOS]], [0, 1])
+    with pytest.raises(ValueError, match=r"one pay a caption|pay for every token"):
+        credit(tiny.generators()[0], rollout, torch.zeros(paid), reward=pay, rng=torch.Generator())
+
+
+def test_the_rollout_policy_follows_at_its_own_rate_and_is_resumed():
+    generator = tiny.generators()[0]
+    rollout = rollout_of([[4, 5, EOS], [4, EOS]], [0, 1])
+
+    def use(credit):
+        rng = torch.Generator().manual_seed(0)
+        return credit(generator, rollout, torch.zeros(2), reward=pay, rng=rng)
+
+    credit = MonteCarlo(rollouts=4, update_rate=0.25)
+    use(credit)
+    first = generator.output.bias.detach().clone()
+    with torch.no_grad():
+        generator.output.bias += 1
+    resumed = MonteCarlo(rollouts=4, update_rate=0.25)
+    resumed.load_state_dict({name: value.clone() for name, value in credit.state_dict().items()})
+    once, again = use(credit), use(resumed)
+    torch.testing.assert_close(credit.policy.output.bias, first + 0.25)
+    assert torch.equal(resumed.policy.output.bias, credit.policy.output.bias)
+    assert torch.equal(once, again)
+    assert torch.equal(generator.output.bias, first + 1)
+
+
+def test_the_critic_learns_the_expected_return():
+    """Trained long enough it finds the enumerated value of every state that is often visited."""
+    generator, images = tiny.generators()[0], tiny.features()
+    objective = PolicyGradient(reward=pay, credit=WholeSequence(), baseline=critic(), samples_per_image=16)
+    objective.baseline.optimizer.param_groups[0]["lr"] = 0.02
+    rng = torch.Generator().manual_seed(0)
+    for _ in range(600):
+        objective.collect(generator, images, max_length=3, rng=rng)
+    for image in range(2):
+        captions = tiny.captions_of(image)
+        weights = generator.score(images, captions).sum(1).exp().detach()
+        values = objective.baseline.critic(images, captions).detach()
+        spread = (weights * (tiny.pay_of(captions) - (weights * tiny.pay_of(captions)).sum()) ** 2).sum().sqrt()
+        assert abs(values[0, 0] - (weights * tiny.pay_of(captions)).sum()) < 0.3 * spread
+        for word in (4, 5):
+            begins = captions.tokens[:, 0] == word
+            own = weights * begins
+            value = (own * tiny.pay_of(captions)).sum() / own.sum()
+            longer = begins & (captions.lengths > 1)
+            assert abs(values[longer][0, 1] - value) < 0.4 * spread
+
+
+def test_clipped_surrogate_by_hand():
+    ratio = torch.tensor([[1.5, 0.5], [1.5, 0.5], [1.1, 1.0]], requires_grad=True)
+    advantages = torch.tensor([[2.0, 2.0], [-2.0, -2.0], [1.0, 0.0]])
+    loss = clipped_surrogate_loss(ratio, advantages, ratio_clip=0.2)
+    # 1.2 x 2 + .5 x 2, then -(1.5 x 2 + .8 x 2), then 1.1
+    assert loss.item() == pytest.approx(-(3.4 - 4.6 + 1.1) / 3, abs=1e-6)
+    loss.backward()
+    torch.testing.assert_close(ratio.grad, torch.tensor([[0.0, -2.0], [2.0, 0.0], [-1.0, 0.0]]) / 3)
 
 
 def test_loss_by_hand():
@@ -77,25 +216,60 @@ def rollout_of(texts, images):
     return Rollout(tiny.features(max(images) + 1), captions_from_ids(texts, images), max_length=3)
 
 
+def subtract(baseline, returns, rollout, generator=None):
+    return baseline(returns, rollout, generator=generator or tiny.generators()[0], reward=pay)
+
+
 def test_batch_mean_leaves_the_row_out_and_counts_only_who_is_there():
     rollout = rollout_of([[4, EOS], [4, 5, 4], [5, 5, EOS]], [0, 0, 1])
     returns = torch.tensor([[1.0, 2.0, 99.0], [4.0, 6.0, 8.0], [7.0, 1.0, 3.0]])
     expected = torch.tensor([[5.5, 3.5, 5.5], [4.0, 1.5, 3.0], [2.5, 4.0, 8.0]])
-    found = BatchMean()(returns, rollout)
+    found = subtract(BatchMean(), returns, rollout)
     torch.testing.assert_close(found[rollout.captions.mask], expected[rollout.captions.mask])
     alone = rollout_of([[4, EOS]], [0])
-    assert (BatchMean()(torch.tensor([[3.0, 4.0]]), alone) == 0).all()
+    assert (subtract(BatchMean(), torch.tensor([[3.0, 4.0]]), alone) == 0).all()
+
+
+def test_leave_one_out_by_hand():
+    rollout = replace(rollout_of([[4, EOS], [4, 5, 4], [5, 5, EOS], [EOS]], [0, 0, 1, 1]), samples_per_image=2)
+    returns = torch.tensor([[1.0, 2.0, 2.0], [4.0, 6.0, 8.0], [7.0, 1.0, 3.0], [5.0, 5.0, 5.0]])
+    expected = torch.tensor([[4.0, 6.0, 8.0], [1.0, 2.0, 2.0], [5.0, 5.0, 5.0], [7.0, 1.0, 3.0]])
+    torch.testing.assert_close(subtract(LeaveOneOut(), returns, rollout), expected)
+    three = replace(rollout_of([[4], [4], [5]], [0, 0, 0]), samples_per_image=3)
+    found = subtract(LeaveOneOut(), torch.tensor([[1.0], [2.0], [6.0]]), three)
+    assert found.flatten().tolist() == [4.0, 3.5, 1.5]
+
+
+def test_leave_one_out_needs_two_samples():
+    with pytest.raises(ValueError, match="samples_per_image=1: the baseline LeaveOneOut needs at least 2"):
+        PolicyGradient(reward=pay, credit=WholeSequence(), baseline=LeaveOneOut())
+
+
+def test_greedy_pays_the_most_probable_caption_of_the_same_image():
+    generator, images = tiny.generators(dropout=0.5)[2].train(), tiny.features()
+    rollout = rollout_of([[4, EOS], [5, 5, 4], [EOS]], [0, 0, 1])
+    found = subtract(Greedy(), torch.zeros(3, 3), replace(rollout, features=images), generator=generator)
+    assert generator.training
+    for row, image in enumerate([0, 0, 1]):
+        state = generator.eval().start(images.select(torch.tensor([image])))
+        token, text = 1, []
+        while len(text) < 3 and token != EOS:
+            logits, state = generator.step(torch.tensor([token]), state)
+            token = int(logits.argmax())
+            text.append(token)
+        one = captions_from_ids([text], [image])
+        assert found[row].item() == pytest.approx(tiny.pay_of(one).item())
 
 
 def test_moving_average_by_hand_and_resumed():
     rollout = rollout_of([[4, EOS]], [0])
     baseline = MovingAverage(decay=0.5)
-    assert baseline(torch.tensor([[2.0, 4.0]]), rollout).item() == 0
-    assert baseline(torch.tensor([[7.0, 7.0]]), rollout).item() == pytest.approx(3)
+    assert subtract(baseline, torch.tensor([[2.0, 4.0]]), rollout).item() == 0
+    assert subtract(baseline, torch.tensor([[7.0, 7.0]]), rollout).item() == pytest.approx(3)
     resumed = MovingAverage(decay=0.5)
     resumed.load_state_dict(baseline.state_dict())
     # (0.25 * 3 + 0.5 * 7) / 0.75
-    assert resumed(torch.tensor([[0.0, 0.0]]), rollout).item() == pytest.approx(17 / 3)
+    assert subtract(resumed, torch.tensor([[0.0, 0.0]]), rollout).item() == pytest.approx(17 / 3)
 
 
 class TestDiscriminatorReward:
@@ -118,8 +292,8 @@ class TestDiscriminatorReward:
             reward=DiscriminatorReward(discriminator=discriminator), credit=MonteCarlo(rollouts=1), baseline=BatchMean()
         )
         rng = torch.Generator().manual_seed(0)
-        rollout, returns, advantages = objective.collect(generator, tiny.features(), max_length=3, rng=rng)
-        objective.loss(generator, rollout, returns, advantages).loss.backward()
+        experience = objective.collect(generator, tiny.features(), max_length=3, rng=rng)
+        objective.loss(generator, experience).loss.backward()
         assert all(parameter.grad is None for parameter in discriminator.parameters())
         assert gradient(generator).abs().sum() > 0
 
@@ -135,13 +309,15 @@ def test_what_is_scored_is_what_was_sampled():
     generator = tiny.generators(dropout=0.5)[0].train()
     objective = PolicyGradient(reward=pay, credit=WholeSequence(), baseline=NoBaseline(), samples_per_image=4)
     rng = torch.Generator().manual_seed(0)
-    rollout, returns, advantages = objective.collect(generator, tiny.features(), max_length=3, rng=rng)
+    experience = objective.collect(generator, tiny.features(), max_length=3, rng=rng)
     assert generator.training
-    loss = objective.loss(generator.eval(), rollout, returns, advantages)
-    rows = zip(rollout.captions.tokens, rollout.captions.lengths, rollout.captions.images, strict=True)
+    captions = experience.rollout.captions
+    generator.eval()
+    torch.testing.assert_close(generator.score(tiny.features(), captions), experience.log_probs)
+    rows = zip(captions.tokens, captions.lengths, captions.images, strict=True)
     for row, (tokens, length, image) in enumerate(rows):
         slow = tiny.stepwise_log_probs(generator, tiny.features(), tokens[:length].tolist(), int(image))
-        torch.testing.assert_close(loss.log_probs[row, :length], slow.detach())
+        torch.testing.assert_close(experience.log_probs[row, :length], slow.detach())
 
 
 def test_metrics_are_what_their_names_say():
@@ -150,7 +326,8 @@ def test_metrics_are_what_their_names_say():
     objective = PolicyGradient(reward=pay, credit=WholeSequence(), baseline=NoBaseline())
     returns = torch.tensor([[1.0, 1.0, 1.0], [3.0, 3.0, 3.0]])
     advantages = (returns - 1).masked_fill(~captions.mask, 0)
-    metrics = objective.loss(generator, Rollout(images, captions, 3), returns, advantages).metrics
+    experience = Experience(Rollout(images, captions, 3), returns[:, 0], torch.zeros(2, 3), returns, advantages)
+    metrics = objective.loss(generator, experience).metrics
     assert metrics["reward/mean"] == pytest.approx(2)
     assert metrics["reward/std"] == pytest.approx(1)
     assert metrics["advantage/mean"] == pytest.approx(6 / 5)

@@ -1,0 +1,64 @@
+"""The contract of what trains a generator adversarially. Shapes: B images."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gan_caption.data.captions import Captions
+from gan_caption.data.features import ImageFeatures
+from gan_caption.generators.base import Generator
+
+
+@dataclass(frozen=True)
+class PolicyLoss:
+    """A loss to minimise, and the numbers that tell how it went."""
+
+    loss: Tensor
+    """Scalar."""
+    metrics: dict[str, float]
+    """By their documented names; "policy/entropy" is always there."""
+
+
+class GeneratorObjective(ABC):
+    """Turns judgements of what the generator says into gradients; its state travels with the checkpoint."""
+
+    @abstractmethod
+    def losses(
+        self,
+        generator: Generator,
+        features: ImageFeatures,
+        *,
+        real: Captions,
+        max_length: int,
+        rng: torch.Generator,
+        reference: Generator | None,
+        progress: float,
+    ) -> Iterator[PolicyLoss]:
+        """Yield the losses of one step, one for each gradient update; the update is made before the next is asked for.
+
+        Args:
+            generator: in eval mode.
+            features: of B images.
+            real: a caption that people wrote for each.
+            max_length: of samples, in tokens.
+            rng: a CPU generator.
+            reference: the pretrained policy, where there is one.
+            progress: the share of the phase that is done, in [0, 1); for schedules.
+
+        Raises:
+            ValueError: the parts of the objective do not fit together.
+        """
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run needs."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+        del state

@@ -1,0 +1,96 @@
+"""A baseline that learns: the critic of actor-critic training.
+
+Shapes: B images, N captions, T steps, V vocabulary, P pooled, E embedding, H hidden.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gan_caption.data.captions import Captions
+from gan_caption.data.features import ImageFeatures
+from gan_caption.errors import at_least
+from gan_caption.generators.base import Generator
+from gan_caption.layers import ImageVector
+from gan_caption.objectives.baselines import Baseline
+from gan_caption.objectives.rollout import Rollout
+from gan_caption.rewards.base import Reward
+
+
+class Critic(nn.Module):
+    """V(image, words so far): the pay to be expected before the next word is chosen."""
+
+    def __init__(self, *, vocabulary_size: int, pooled_size: int, hidden: int, embedding: int) -> None:
+        """Build the layers."""
+        super().__init__()
+        self.image = ImageVector(inputs=pooled_size, noise=0, outputs=2 * hidden)
+        self.words = nn.Embedding(vocabulary_size, embedding)
+        self.lstm = nn.LSTM(embedding, hidden, batch_first=True)
+        self.value = nn.Linear(hidden, 1)
+
+    def forward(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Return (N, T): the value before each token, which has not been read."""
+        hidden, cell = self.image(features)[captions.images].chunk(2, dim=1)
+        start = (torch.tanh(hidden)[None].contiguous(), cell[None].contiguous())
+        outputs, _ = self.lstm(self.words(captions.inputs), start)
+        values: Tensor = self.value(outputs)[..., 0]
+        return values
+
+
+class LearnedCritic(Baseline):
+    """The critic's values, fitted to the returns by least squares (Bahdanau et al. 2017, arXiv 1607.07086).
+
+    It is asked before it learns from a batch: a value never knows the return that it is subtracted from.
+    """
+
+    def __init__(
+        self,
+        *,
+        vocabulary_size: int,
+        pooled_size: int,
+        device: torch.device,
+        hidden: int = 256,
+        embedding: int = 128,
+        learning_rate: float = 1e-3,
+    ) -> None:
+        """Build the critic and its optimizer.
+
+        Args:
+            vocabulary_size: V.
+            pooled_size: P.
+            device: where the captioner lives.
+            hidden: H.
+            embedding: E.
+            learning_rate: of Adam.
+        """
+        at_least(1, hidden=hidden, embedding=embedding)
+        at_least(0, learning_rate=learning_rate)
+        self.critic = Critic(
+            vocabulary_size=vocabulary_size, pooled_size=pooled_size, hidden=hidden, embedding=embedding
+        ).to(device)
+        self.optimizer = torch.optim.Adam(self.critic.parameters(), lr=learning_rate)
+
+    def __call__(self, returns: Tensor, rollout: Rollout, *, generator: Generator, reward: Reward) -> Tensor:
+        """Return the values (N, T), and do one gradient step towards the returns."""
+        del generator, reward
+        mask = rollout.captions.mask
+        with torch.enable_grad():
+            values = self.critic(rollout.features.detach(), rollout.captions)
+            loss = (values - returns.detach()).square()[mask].mean()
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+        nn.utils.clip_grad_norm_(self.critic.parameters(), 5.0)
+        self.optimizer.step()
+        return values.detach()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the critic and its optimizer."""
+        return {"critic": self.critic.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+        self.critic.load_state_dict(state["critic"])
+        self.optimizer.load_state_dict(state["optimizer"])

@@ -1,0 +1,101 @@
+"""What the generator wants of the discriminator, when gradients pass through the words.
+
+Shapes: N captions of one kind.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor
+from torch.nn import functional
+
+from gan_caption.data.captions import Captions
+from gan_caption.data.features import ImageFeatures
+from gan_caption.discriminators.base import Discriminator
+
+
+class GeneratorLoss(Protocol):
+    """A scalar to minimise, with gradients to the fake captions."""
+
+    def __call__(
+        self, discriminator: Discriminator, features: ImageFeatures, *, real: Captions, fake: Captions
+    ) -> Tensor:
+        """Return the loss.
+
+        Args:
+            discriminator: D, in eval mode; its parameters are not updated.
+            features: of B images.
+            real: what people said of them.
+            fake: what the generator said of them.
+        """
+        ...
+
+
+class NonSaturating:
+    """-log D(fake) (Goodfellow et al. 2014, arXiv 1406.2661, section 3)."""
+
+    def __call__(
+        self, discriminator: Discriminator, features: ImageFeatures, *, real: Captions, fake: Captions
+    ) -> Tensor:
+        """Return the loss."""
+        del real
+        return functional.softplus(-discriminator(features, fake)).mean()
+
+
+class RelativisticGenerator:
+    """-log sigmoid(logit of fake - logit of real), pair by pair (RelGAN, Nie et al. 2019; RSGAN)."""
+
+    def __call__(
+        self, discriminator: Discriminator, features: ImageFeatures, *, real: Captions, fake: Captions
+    ) -> Tensor:
+        """Return the loss.
+
+        Raises:
+            ValueError: the kinds differ in number.
+        """
+        if len(real) != len(fake):
+            raise ValueError(f"samples_per_image: {len(fake)} samples beside {len(real)} real captions, as many needed")
+        return functional.softplus(discriminator(features, real) - discriminator(features, fake)).mean()
+
+
+@runtime_checkable
+class Representing(Protocol):
+    """A discriminator that shows what it bases its answer on."""
+
+    def represent(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
+        """Return (M, F)."""
+        ...
+
+
+class FeatureMatching:
+    """Squared distance between D's mean representations of real and fake (Salimans et al. 2016, section 3.1).
+
+    Shetty et al. 2017 add it to the adversarial loss: it keeps the generator near the data where D is sure of itself.
+    """
+
+    def __init__(self, *, weight: float = 1.0, loss: GeneratorLoss | None = None) -> None:
+        """Set the loss.
+
+        Args:
+            weight: of the distance.
+            loss: what it is added to; None for `NonSaturating`.
+        """
+        self.weight = weight
+        self.loss = NonSaturating() if loss is None else loss
+
+    def __call__(
+        self, discriminator: Discriminator, features: ImageFeatures, *, real: Captions, fake: Captions
+    ) -> Tensor:
+        """Return the loss.
+
+        Raises:
+            ValueError: this discriminator shows no representation.
+        """
+        if not isinstance(discriminator, Representing):
+            kind = type(discriminator).__name__
+            raise ValueError(f"FeatureMatching needs a discriminator with `represent`, such as set; {kind} has none")
+        theirs = discriminator.represent(features, discriminator.embed(real), real).mean(0).detach()
+        own = discriminator.represent(features, discriminator.embed(fake), fake).mean(0)
+        distance = (own - theirs).square().sum()
+        return self.loss(discriminator, features, real=real, fake=fake) + self.weight * distance
