@@ -1,0 +1,144 @@
+"""Sequences drawn from a known LSTM: SeqGAN's synthetic task (Yu et al. 2017, arXiv 1609.05473, section 5.1).
+
+There is nothing to see: every item is a blank picture with one sequence, and `encoder=none` tells the networks nothing.
+What a model writes can be judged exactly, by its probability under the LSTM that wrote the data.
+
+Shapes: N sequences, T steps, W words, H hidden.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from gan_caption.data.corpus import CaptionedImage, Split
+from gan_caption.errors import UserError, at_least
+
+_CHUNK = 2000
+"""Sequences that are drawn or scored at once."""
+
+
+class OracleLSTM(nn.Module):
+    """An LSTM whose every weight, biases and embeddings included, is drawn from N(0, 1)."""
+
+    def __init__(self, *, words: int, hidden: int, seed: int) -> None:
+        """Draw the weights."""
+        super().__init__()
+        self.first = words  # the id of the start token
+        self.words = nn.Embedding(words + 1, hidden)
+        self.lstm = nn.LSTM(hidden, hidden, batch_first=True)
+        self.output = nn.Linear(hidden, words)
+        rng = torch.Generator().manual_seed(seed)
+        for parameter in self.parameters():
+            parameter.data.normal_(generator=rng)
+        # One bias a gate, as in the paper's LSTM; torch adds two, whose sum would have another variance.
+        self.lstm.all_weights[0][3].data.zero_()
+
+    @torch.no_grad()
+    def draw(self, count: int, length: int, rng: torch.Generator) -> Tensor:
+        """Draw sequences (N, T) of ids."""
+        token, state = torch.full((count, 1), self.first), None
+        tokens = []
+        for _ in range(length):
+            output, state = self.lstm(self.words(token), state)
+            cumulative = self.output(output[:, 0]).double().softmax(1).cumsum(1)
+            threshold = torch.rand(count, 1, dtype=torch.float64, generator=rng) * cumulative[:, -1:]
+            token = torch.searchsorted(cumulative, threshold, right=True).clamp(max=self.output.out_features - 1)
+            tokens.append(token)
+        return torch.cat(tokens, dim=1)
+
+    @torch.no_grad()
+    def log_probs(self, tokens: Tensor) -> Tensor:
+        """Return log p (N, T) of each token, given those before it."""
+        first = tokens.new_full((len(tokens), 1), self.first)
+        outputs, _ = self.lstm(self.words(torch.cat([first, tokens[:, :-1]], dim=1)))
+        log_probs: Tensor = self.output(outputs).log_softmax(-1).gather(2, tokens[..., None])[..., 0]
+        return log_probs
+
+
+@dataclass(frozen=True)
+class OracleSplit(Split):
+    """Sequences of the oracle, and the oracle."""
+
+    lstm: OracleLSTM | None = None
+    length: int = 20
+
+    def image(self, index: int) -> Image.Image:
+        """Return a blank picture."""
+        del index
+        return Image.new("RGB", (8, 8))
+
+    def select(self, rows: Sequence[int]) -> OracleSplit:
+        """Return the split that holds only these rows, in this order."""
+        return replace(self, items=tuple(self.items[row] for row in rows))
+
+    def oracle(self, captions: Sequence[Sequence[str]]) -> dict[str, float]:
+        """Score sequences by the LSTM that wrote the data.
+
+        Args:
+            captions: for every item, in order, its generated sequences.
+
+        Returns:
+            `nll_per_token`: NLL_oracle as published, the mean of -log p a token in nats, over the sequences that the
+            oracle can write (NaN if there is none); `outside`: the share of the others, which have another length.
+        """
+        assert self.lstm is not None, "made by Oracle"
+        split = [caption.split() for own in captions for caption in own]
+        inside = torch.tensor([[int(word[1:]) for word in words] for words in split if len(words) == self.length])
+        log_probs = [self.lstm.log_probs(chunk) for chunk in inside.split(_CHUNK)] if len(inside) else []
+        return {
+            "nll_per_token": -torch.cat(log_probs).mean().item() if log_probs else math.nan,
+            "outside": 1 - len(inside) / len(split),
+        }
+
+
+class Oracle:
+    """Sequences of a fixed length from an LSTM with random weights; words are called w0, w1, ..."""
+
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        words: int = 5000,
+        length: int = 20,
+        hidden: int = 32,
+        train: int = 10000,
+        val: int = 1000,
+        test: int = 10000,
+    ) -> None:
+        """Set the sizes; the defaults are the paper's.
+
+        Args:
+            seed: of the LSTM and of what it writes; not the seed of training.
+            words: W, at least 2.
+            length: T, at least 2; sequences have no end marker.
+            hidden: H, also the size of the embeddings.
+            train: sequences in this split, at least 1.
+            val: sequences in this split, at least 1.
+            test: sequences in this split, at least 1.
+        """
+        at_least(2, words=words, length=length)
+        at_least(1, hidden=hidden, train=train, val=val, test=test)
+        self.seed = seed
+        self.length = length
+        self.sizes = {"train": train, "val": val, "test": test}
+        self.lstm = OracleLSTM(words=words, hidden=hidden, seed=seed)
+
+    def split(self, name: str) -> OracleSplit:
+        """Draw a split; the three have streams of their own."""
+        if name not in self.sizes:
+            raise UserError(f"split={name} is not known: the oracle has {', '.join(self.sizes)}")
+        rng = torch.Generator().manual_seed(1000 * self.seed + 1 + list(self.sizes).index(name))
+        count = self.sizes[name]
+        sizes = [min(_CHUNK, count - start) for start in range(0, count, _CHUNK)]
+        drawn = [row for size in sizes for row in self.lstm.draw(size, self.length, rng).tolist()]
+        items = tuple(
+            CaptionedImage(f"{name}-{self.seed}-{index}", (" ".join(f"w{token}" for token in tokens),))
+            for index, tokens in enumerate(drawn)
+        )
+        return OracleSplit(name, items, lstm=self.lstm, length=self.length)
