@@ -103,6 +103,10 @@ def launch(task: Callable[[DictConfig], object], *, config_name: str = "config",
         sweep = HydraConfig.get().mode == RunMode.MULTIRUN
         runs.append(overrides)
         try:
+            # A page that came from elsewhere must not be able to run code that its user did not name.
+            said = [one.lstrip("+").partition("=")[0] for one in HydraConfig.get().overrides.task]
+            if config.get("allow") and "allow" not in said:
+                raise UserError(f"allow={config.allow} stands in a page: packages are allowed on the command line only")
             task(config)
             return
         except UserError as error:
@@ -256,7 +260,8 @@ def _find(name: Any, path: str, allowed: tuple[str, ...]) -> Callable[..., Any]:
     if not name.startswith(allowed) or any(part.startswith("_") for part in name.split(".")):
         raise UserError(
             f"{path}: {name} is not allowed; allowed are public names in {', '.join(one + '*' for one in allowed)}. "
-            f"Put a class of your own into a file there and name it as {allowed[0]}my_file.MyClass"
+            f"Put a class of your own into a file there and name it as {allowed[0]}my_file.MyClass, "
+            f"or add allow=[{name.split('.')[0]}] to the command line if you trust that package"
         )
     module_name, _, attribute = name.rpartition(".")
     module = _import(module_name, path, name)

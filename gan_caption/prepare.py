@@ -14,15 +14,21 @@ def main(config: DictConfig) -> None:
     """Read every split that is there, and extract the features of its images."""
     from omegaconf import OmegaConf
 
-    from gan_caption.configuration import build
     from gan_caption.errors import UserError
     from gan_caption.training.experiment import say
-    from gan_caption.training.setup import build_encoder, check_configuration, choose_device, load_split, open_features
+    from gan_caption.training.setup import (
+        build_encoder,
+        build_part,
+        check_configuration,
+        choose_device,
+        load_split,
+        open_features,
+    )
 
     plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     check_configuration(plain)
     device = choose_device(plain["device"])
-    corpus = build(plain["data"], path="data")
+    corpus = build_part(plain, "data")
     encoder = build_encoder(plain, device=device)
     for name in ("train", "val", "test"):
         try:

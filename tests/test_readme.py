@@ -2,60 +2,62 @@
 
 from __future__ import annotations
 
-import importlib
+import json
 import re
-import shutil
+import subprocess
+import sys
 from pathlib import Path
 
-import pytest
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
-
-from gan_caption.configuration import conf_dir
 from gan_caption.training.experiment import run_experiment
 
 README = Path(__file__).parents[1] / "README.md"
-CODE = re.compile(r"`((?:gan_caption|conf)/[\w/]+\.(?:py|yaml))`[^`]*?\n\n```(?:python|yaml)\n(.*?)```", re.S)
+CODE = re.compile(r"`(mine/[\w/]+\.(?:py|yaml))`[^`]*?\n\n```(?:python|yaml)\n(.*?)```", re.S)
 
 
-@pytest.fixture
-def own_files(tmp_path, monkeypatch):
-    """The README's files, beside the package instead of in it."""
+def test_ones_own_generator_reward_method_and_data_train(tmp_path):
+    """The README's files, in a folder outside the package, by the README's command."""
     text = README.read_text(encoding="utf-8")
-    text = re.sub(r", (?:run with|chosen by) `[^`]*`", "", text)
-    files = dict(CODE.findall(text))
-    shutil.copytree(conf_dir(), tmp_path / "conf")
+    files = dict(CODE.findall(re.sub(r", (?:run with|chosen by) `[^`]*`", "", text)))
+    assert sorted(files) == [
+        "mine/colours.py", "mine/conf/data/colours.yaml", "mine/conf/experiment/length.yaml",
+        "mine/conf/generator/gru.yaml", "mine/gru.py", "mine/length.py",
+    ]  # fmt: skip
     for name, code in files.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(code)
-        if path.suffix == ".py":
-            package = importlib.import_module(path.relative_to(tmp_path).parent.as_posix().replace("/", "."))
-            monkeypatch.setattr(package, "__path__", [*package.__path__, str(path.parent)])
-    return files
-
-
-def test_ones_own_generator_reward_method_and_data_train(own_files, tmp_path):
-    assert sorted(own_files) == [
-        "conf/data/colours.yaml", "conf/experiment/length.yaml", "conf/generator/gru.yaml",
-        "gan_caption/data/colours.py", "gan_caption/generators/gru.py", "gan_caption/rewards/length.py",
-    ]  # fmt: skip
+    command = re.search(r"^    python -m (gan_caption\.train --config-dir .*)$", text, re.M)[1].split()
     overrides = [
-        "+experiment=length", "generator=gru", "data=colours", "tracker=local", "threads=1", "generator.hidden=32",
-        f"outputs={tmp_path}/outputs", "encoder.width=4", "phases.words.steps=20", "phases.mle.epochs=40",
-        "phases.mle.images_per_batch=10", "phases.mle.learning_rate=1e-2", "phases.mle.warmup_steps=5",
-        "phases.adversarial.steps=15",
+        "generator=gru", "data=colours", "tracker=local", "threads=1", "generator.hidden=32", "encoder.width=4",
+        "phases.words.steps=20", "phases.mle.epochs=40", "phases.mle.images_per_batch=10",
+        "phases.mle.learning_rate=1e-2", "phases.mle.warmup_steps=5",
+        "phases.adversarial.steps=15", "phases.adversarial.images_per_batch=20",
     ]  # fmt: skip
-    with initialize_config_dir(str(tmp_path / "conf"), version_base="1.3"):
-        config = OmegaConf.to_container(compose("config", overrides), resolve=True)
-    systems = run_experiment(config, data="colours")
+    subprocess.run([sys.executable, "-m", *command, *overrides], cwd=tmp_path, check=True)
+    (results,) = tmp_path.glob("outputs/length-colours-*/results.json")
+    systems = json.loads(results.read_text())["systems"]
     assert systems["mle"]["bleu_1"] > 0.6  # "it is red": the page, the generator and the data work together
     assert systems["adversarial"]["sample_length"] > systems["mle"]["sample_length"]  # and the reward is obeyed
 
+    # Without its user's word, a page runs no code from outside.
+    plain = [word for word in command if not word.startswith("allow=")]
+    refused = subprocess.run([sys.executable, "-m", *plain], cwd=tmp_path, capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert "mine.length.LengthReward is not allowed" in refused.stderr
+    assert "add allow=[mine] to the command line if you trust that package" in refused.stderr
+
+
+def test_a_page_cannot_allow_packages(tmp_path):
+    page = tmp_path / "experiment" / "sly.yaml"
+    page.parent.mkdir()
+    page.write_text("# @package _global_\nallow: [os]\nname: sly\n")
+    command = [sys.executable, "-m", "gan_caption.train", "--config-dir", str(tmp_path), "+experiment=sly"]
+    refused = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert refused.returncode == 2
+    assert "packages are allowed on the command line only" in refused.stderr
+
 
 def test_every_documented_name_is_logged_and_every_logged_name_is_documented(tmp_path, configured):
-    import json
-
     config = configured("phases.adversarial.likelihood_weight=0.1")
     run_experiment(config, data="scenes")
     (folder,) = (tmp_path / "outputs").iterdir()
@@ -68,6 +70,9 @@ def test_every_documented_name_is_logged_and_every_logged_name_is_documented(tmp
     for name in logged:
         plain = name.removeprefix("val/").removeprefix("sample_")
         assert plain in documented, f"{name} is logged and not in the README"
-    for name in documented - {"_generated", "_mismatched", "val/", "sample_", "policy/mle_loss"}:
+    of_some_methods = {"policy/clipped", "policy/temperature", "policy/mle_loss"}
+    for name in documented - {"_generated", "_mismatched", "val/", "sample_"} - of_some_methods:
         names = {name, f"val/{name}"}
-        assert names & logged or name in {"results", "step"}, f"{name} is in the README and not logged"
+        assert names & logged or name in {"results", "step", "oracle_nll_per_token"}, (
+            f"{name} is in the README and not logged"
+        )

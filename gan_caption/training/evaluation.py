@@ -14,6 +14,7 @@ from gan_caption.data.captions import captions_from_ids
 from gan_caption.data.features import FeatureSource, ImageFeatures
 from gan_caption.data.vocabulary import Vocabulary
 from gan_caption.decoding.decoders import Decoder, Sampling
+from gan_caption.generators.base import token_log_probs
 from gan_caption.metrics import (
     bleu,
     cider_d,
@@ -25,7 +26,8 @@ from gan_caption.metrics import (
     verbatim_share,
     vocabulary_size,
 )
-from gan_caption.training.networks import Captioner, evaluating
+from gan_caption.modes import evaluating
+from gan_caption.training.networks import Captioner
 from gan_caption.training.seeding import random_generator
 
 
@@ -56,6 +58,7 @@ class Evaluator:
         training_captions: Collection[str],
         max_length: int,
         samples_per_image: int = 5,
+        temperature: float = 1.0,
         batch_images: int = 100,
         device: torch.device,
     ) -> None:
@@ -67,7 +70,8 @@ class Evaluator:
             decoder: for the one caption an image.
             training_captions: tokenized; to tell which captions were learned by heart.
             max_length: in tokens, `<eos>` counted.
-            samples_per_image: K, drawn at temperature 1 for the diversity metrics; at least 2.
+            samples_per_image: K, for the diversity metrics; at least 2.
+            temperature: of these samples, and of the distribution whose NLL is measured.
             batch_images: B.
             device: where the captioner lives.
         """
@@ -77,6 +81,7 @@ class Evaluator:
         self.training_captions = training_captions
         self.max_length = max_length
         self.samples_per_image = samples_per_image
+        self.sampling = Sampling(temperature=temperature)
         self.batch_images = batch_images
         self.device = device
         self.references = [ptb_tokenize(list(item.captions)) for item in source.split.items]
@@ -90,7 +95,6 @@ class Evaluator:
         """
         generator = captioner.generator
         rng = random_generator(0)
-        sampling = Sampling()
         captions: list[str] = []
         samples: list[list[str]] = []
         nll = tokens = references = 0.0
@@ -101,7 +105,7 @@ class Evaluator:
                 features = self.source.features(rows, grid=generator.uses_grid, device=self.device)
                 captions += self._words(self.decoder(generator, features, max_length=self.max_length, rng=rng).tokens)
                 drawn = [
-                    self._words(sampling(generator, features, max_length=self.max_length, rng=rng).tokens)
+                    self._words(self.sampling(generator, features, max_length=self.max_length, rng=rng).tokens)
                     for _ in range(self.samples_per_image)
                 ]
                 samples += [list(own) for own in zip(*drawn, strict=True)]
@@ -149,6 +153,7 @@ class Evaluator:
         texts = [(image, text) for image, row in enumerate(rows) for text in self.references[row]]
         encoded = [self.vocabulary.encode(text, max_length=self.max_length) for _, text in texts]
         captions = captions_from_ids(encoded, [image for image, _ in texts]).to(self.device)
-        log_probs = captioner.generator.score(features, captions)
+        logits = captioner.generator.logits(features, captions) / self.sampling.temperature
+        log_probs = token_log_probs(logits, captions)
         scored = captions.mask & (captions.tokens >= captioner.generator.first_word)
         return -log_probs[scored].sum().item(), scored.sum().item(), float(len(texts))

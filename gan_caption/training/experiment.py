@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from gan_caption.configuration import build
 from gan_caption.data.corpus import Corpus
 from gan_caption.data.features import FirstImages
 from gan_caption.data.vocabulary import Vocabulary
@@ -31,6 +30,7 @@ from gan_caption.training.setup import (
     build_captioner,
     build_encoder,
     build_evaluator,
+    build_part,
     check_configuration,
     choose_device,
     load_split,
@@ -71,7 +71,9 @@ def run_experiment(config: Mapping[str, Any], *, data: str) -> dict[str, dict[st
         f"{len(run.vocabulary)} words, generator of {sum(p.numel() for p in run.generator.parameters()):,} parameters"
     )
     few = FirstImages(run.evaluator.source, 4)
-    preflight(run, build_evaluator(config, few, run.vocabulary, run.evaluator.training_captions, device=run.device))
+    preflight(
+        run, phases, build_evaluator(config, few, run.vocabulary, run.evaluator.training_captions, device=run.device)
+    )
 
     local = LocalTracker(folder=folder)
 
@@ -81,9 +83,9 @@ def run_experiment(config: Mapping[str, Any], *, data: str) -> dict[str, dict[st
         if config["tracker"]:
             identity = json.loads((folder / "id.json").read_text(encoding="utf-8"))
             trackers.append(
-                build(
-                    config["tracker"],
-                    path="tracker",
+                build_part(
+                    config,
+                    "tracker",
                     folder=folder,
                     group=config["name"],
                     name=f"{config['name']}-{data}-seed{config['seed']}-{phase}",
@@ -155,7 +157,7 @@ def evaluate_run(settings: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     folder = Path(settings["run"])
     config = read_config(folder)
     own_data = settings.get("data") is None
-    config |= {key: settings[key] for key in ("decoding", "device", "cache", "skip_unreadable")}
+    config |= {key: settings[key] for key in ("decoding", "device", "cache", "skip_unreadable", "allow")}
     config["validation"] = settings["validation"]
     device = choose_device(config["device"])
     vocabulary = Vocabulary.load(folder / "vocabulary.json")
@@ -170,8 +172,8 @@ def evaluate_run(settings: Mapping[str, Any]) -> dict[str, dict[str, float]]:
         raise UserError(f"run={folder}: no phase has validated yet, there are no weights to evaluate")
 
     # What counts as learned by heart is what the run was trained on.
-    training = load_split(build(config["data"], path="data"), "train", say) if own_data else None
-    corpus: Corpus = build(config["data"] if own_data else settings["data"], path="data")
+    training = load_split(build_part(config, "data"), "train", say) if own_data else None
+    corpus: Corpus = build_part(config if own_data else settings, "data")
     known = set() if training is None else {text for own in training_captions(training) for text in own}
     split = load_split(corpus, settings["split"], say)
     source = open_features(config, encoder, split, device=device)

@@ -107,6 +107,8 @@ class Loop:
                 f"Lower the phase's learning_rate or clip and start again"
             ) from error
         self.step += 1
+        for line in phase.warnings():
+            self.report(f"warning: phase {name}, step {index + 1}: {line}")
         return values
 
     def _validate(self, phase: Phase, name: str, tracker: Tracker) -> None:
@@ -178,10 +180,13 @@ def sample_rows(evaluator: Evaluator, evaluation: Evaluation, *, rows: int = 8) 
     ]
 
 
-def preflight(run: Run, evaluator: Evaluator) -> None:
-    """Go once through everything that a validation and a discriminator step will need, on a few images.
+def preflight(run: Run, phases: Mapping[str, Phase], evaluator: Evaluator) -> None:
+    """Go once through everything that a validation and the phases will need, on a few images.
 
-    A missing package, an unreadable photograph or a full disk shows now and not hours later.
+    A missing package, an unreadable photograph, a full disk or parts that do not fit show now and not hours later.
+
+    Raises:
+        UserError: the parts of a phase do not fit together.
     """
     evaluation = evaluator.evaluate(run.captioner)
     sample_rows(evaluator, evaluation, rows=2)
@@ -190,3 +195,8 @@ def preflight(run: Run, evaluator: Evaluator) -> None:
         with torch.no_grad():
             features = run.features(batch.rows, grid=True)
             run.networks.discriminator(features, batch.captions.to(run.device))
+    for name, phase in phases.items():
+        try:
+            phase.rehearse(run)
+        except ValueError as error:
+            raise UserError(f"phases.{name}: {error}") from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
 from torch import nn
 
 from gan_caption.discriminators.base import Discriminator
@@ -45,16 +44,3 @@ def weights_of(module: nn.Module, other: nn.Module) -> Iterator[None]:
         yield
     finally:
         module.load_state_dict(own)
-
-
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put a module into eval mode without gradients, and give every part of it back the mode it had."""
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for part, training in modes.items():
-            part.training = training

@@ -13,6 +13,7 @@ from gan_caption.data.vocabulary import Vocabulary
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.errors import UserError
 from gan_caption.generators.base import Generator
+from gan_caption.rewards.references import References
 from gan_caption.training.evaluation import Evaluator
 from gan_caption.training.networks import Captioner, Networks
 
@@ -37,6 +38,8 @@ class Run:
     """Features of the training split."""
     encoded: list[list[list[int]]]
     """For every training image its captions as token ids."""
+    references: References
+    """Of the training images, for rewards."""
     evaluator: Evaluator
     """Of the validation split."""
     rng: torch.Generator

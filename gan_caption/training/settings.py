@@ -26,12 +26,16 @@ class ValidationSettings:
     """The first so many images, at least 2; None for all."""
     samples_per_image: int
     """At least 2: the diversity metrics compare samples of one image."""
+    temperature: float
+    """Of these samples, above 0."""
     batch_images: int
     """Images decoded at once, at least 1."""
 
     def __post_init__(self) -> None:
         at_least(2, images=self.images, samples_per_image=self.samples_per_image)
         at_least(1, batch_images=self.batch_images)
+        if self.temperature <= 0:
+            raise ValueError(f"temperature={self.temperature}: above 0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +46,7 @@ class Settings:
     seed: int
     device: str
     threads: int | None
+    allow: list[str]
     deterministic: bool
     outputs: str
     cache: str

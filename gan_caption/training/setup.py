@@ -17,6 +17,7 @@ from gan_caption.decoding.decoders import Decoder
 from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError
 from gan_caption.metrics import ptb_tokenize
+from gan_caption.rewards.references import References
 from gan_caption.training.evaluation import Evaluator
 from gan_caption.training.networks import Captioner, Networks
 from gan_caption.training.phases.base import Phase
@@ -33,8 +34,22 @@ NETWORKS = {"pooled_size", "grid_size", "vocabulary_size"}
 """What generators and discriminators are told by the program."""
 
 
-SHARED = ("size", "critic", "discriminator_trainer")
+PARTS = {"discriminator", "references", "device", *NETWORKS}
+"""What the parts of a phase are told by the program."""
+
+
+SHARED = ("size", "critic", "finetuning", "discriminator_trainer")
 """Keys that exist for others to refer to; they are checked where they are used."""
+
+
+def allowed(config: Config) -> tuple[str, ...]:
+    """Return the prefixes of the modules whose classes a configuration may name."""
+    return ("gan_caption.", *(f"{package}." for package in config["allow"]))
+
+
+def build_part(config: Config, key: str, /, **offered: Any) -> Any:
+    """Build the object that a key of the configuration describes; see `configuration.build`."""
+    return build(config[key], path=key, allowed=allowed(config), **offered)
 
 
 def check_configuration(config: Config) -> None:
@@ -53,10 +68,10 @@ def check_configuration(config: Config) -> None:
     build({TARGET: home + Settings.__name__, **settings}, path="")
     for name, offered in parts.items():
         if config.get(name):
-            check(config[name], path=name, offered=offered)
+            check(config[name], path=name, allowed=allowed(config), offered=offered)
     for name, node in config["phases"].items():
         if node is not None:
-            check(node, path=f"phases.{name}", offered={"discriminator"})
+            check(node, path=f"phases.{name}", allowed=allowed(config), offered=PARTS)
 
 
 def choose_device(name: str) -> torch.device:
@@ -111,7 +126,7 @@ def open_features(config: Config, encoder: Encoder, split: Split, *, device: tor
 def build_encoder(config: Config, *, device: torch.device) -> Encoder:
     """Build the encoder from its seed."""
     torch.manual_seed(config["seed"])
-    encoder: Encoder = build(config["encoder"], path="encoder")
+    encoder: Encoder = build_part(config, "encoder")
     return encoder.to(device)
 
 
@@ -119,7 +134,7 @@ def build_captioner(config: Config, encoder: Encoder, vocabulary: Vocabulary, *,
     """Build the generator from its seed, and join it to the encoder where that learns."""
     torch.manual_seed(config["seed"] + 1)
     sizes: dict[str, Any] = {"pooled_size": encoder.pooled_size, "grid_size": encoder.grid_size}
-    generator = build(config["generator"], path="generator", vocabulary_size=len(vocabulary), **sizes)
+    generator = build_part(config, "generator", vocabulary_size=len(vocabulary), **sizes)
     return Captioner(generator, encoder if encoder.finetune else None).to(device)
 
 
@@ -131,18 +146,22 @@ def build_discriminator(
         return None
     torch.manual_seed(config["seed"] + 2)
     sizes: dict[str, Any] = {"pooled_size": encoder.pooled_size, "grid_size": encoder.grid_size}
-    network: nn.Module = build(config["discriminator"], path="discriminator", vocabulary_size=len(vocabulary), **sizes)
+    network: nn.Module = build_part(config, "discriminator", vocabulary_size=len(vocabulary), **sizes)
     return network.to(device)
 
 
-def build_phases(config: Config, run: Run | None) -> dict[str, Phase]:
-    """Build the schedule; parts that need the discriminator are given the run's."""
-    discriminator = None if run is None else run.networks.discriminator
-    offered: dict[str, Any] = {} if discriminator is None else {"discriminator": discriminator}
+def build_phases(config: Config, run: Run, encoder: Encoder) -> dict[str, Phase]:
+    """Build the schedule; parts that need the discriminator or the references are given the run's."""
+    offered: dict[str, Any] = {
+        "references": run.references, "device": run.device, "vocabulary_size": len(run.vocabulary),
+        "pooled_size": encoder.pooled_size, "grid_size": encoder.grid_size,
+    }  # fmt: skip
+    if run.networks.discriminator is not None:
+        offered["discriminator"] = run.networks.discriminator
     phases: dict[str, Phase] = {}
     for name, node in config["phases"].items():
         if node is not None:
-            phases[name] = build(node, path=f"phases.{name}", **offered)
+            phases[name] = build(node, path=f"phases.{name}", allowed=allowed(config), **offered)
     if not phases:
         raise UserError("phases is empty: a run needs at least one, such as those of +experiment=mle")
     return phases
@@ -157,7 +176,7 @@ def set_up(config: Config, folder: Path, *, report: Report) -> tuple[Run, dict[s
     """Build everything that a training run needs, and keep its vocabulary in its folder."""
     device = choose_device(config["device"])
     seed_everything(config["seed"], deterministic=config["deterministic"])
-    corpus: Corpus = build(config["data"], path="data")
+    corpus: Corpus = build_part(config, "data")
     train, val = load_split(corpus, "train", report), load_split(corpus, "val", report)
 
     encoder = build_encoder(config, device=device)
@@ -177,18 +196,19 @@ def set_up(config: Config, folder: Path, *, report: Report) -> tuple[Run, dict[s
     run = Run(
         folder=folder, seed=config["seed"], device=device, vocabulary=vocabulary, max_length=max_length,
         networks=networks, source=source, evaluator=evaluator, rng=random_generator(config["seed"]),
+        references=References(tokenized, vocabulary, max_length=max_length),
         encoded=[[vocabulary.encode(caption, max_length=max_length) for caption in own] for own in tokenized],
     )  # fmt: skip
-    return run, build_phases(config, run), corpus, encoder
+    return run, build_phases(config, run, encoder), corpus, encoder
 
 
 def build_evaluator(
     config: Config, source: FeatureSource, vocabulary: Vocabulary, training: Collection[str], *, device: torch.device
 ) -> Evaluator:
     """Build the measure of a split."""
-    decoder: Decoder = build(config["decoding"], path="decoding")
+    decoder: Decoder = build_part(config, "decoding")
     return Evaluator(
         source, vocabulary, decoder=decoder, training_captions=training, max_length=config["max_length"],
-        samples_per_image=config["validation"]["samples_per_image"],
+        samples_per_image=config["validation"]["samples_per_image"], temperature=config["validation"]["temperature"],
         batch_images=config["validation"]["batch_images"], device=device,
     )  # fmt: skip

@@ -7,15 +7,20 @@ from typing import Any
 
 import torch
 
+from gan_caption.data.batches import Batch
+from gan_caption.data.features import ImageFeatures
 from gan_caption.errors import at_least
 from gan_caption.generators.base import Generator
+from gan_caption.modes import evaluating
+from gan_caption.objectives.base import GeneratorObjective, PolicyLoss
 from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
-from gan_caption.objectives.policy_gradient import PolicyGradient
 from gan_caption.training.checkpoint import load_weights
+from gan_caption.training.diagnostics import Diagnostics
 from gan_caption.training.networks import Captioner
 from gan_caption.training.phases.base import Phase, adamw, descend
 from gan_caption.training.phases.discriminator import DiscriminatorTrainer
 from gan_caption.training.run import Run
+from gan_caption.training.seeding import random_generator
 
 
 class AdversarialPhase(Phase):
@@ -27,11 +32,12 @@ class AdversarialPhase(Phase):
     def __init__(
         self,
         *,
-        objective: PolicyGradient,
+        objective: GeneratorObjective,
         trainer: DiscriminatorTrainer | None = None,
         pretraining: str = "mle",
         steps: int = 300,
         images_per_batch: int = 64,
+        captions_per_image: int = 1,
         learning_rate: float = 5e-5,
         weight_decay: float = 0.0,
         clip: float = 5.0,
@@ -47,12 +53,13 @@ class AdversarialPhase(Phase):
         """Set the phase.
 
         Args:
-            objective: the policy gradient.
+            objective: the policy gradient, say.
             trainer: one step of D; None where the reward has nothing to learn.
             pretraining: the phase whose best weights are the reference of `policy/kl`, and whose validation is the
                 reference of the floors.
             steps: generator updates.
             images_per_batch: B.
+            captions_per_image: real captions of each, for the interleaved term and for objectives that compare.
             learning_rate: the generator's, of AdamW.
             weight_decay: of AdamW.
             clip: largest gradient norm.
@@ -66,6 +73,7 @@ class AdversarialPhase(Phase):
                 healthy weights are what the phase leaves.
             patience: unhealthy validations in a row before the phase stops.
         """
+        at_least(1, captions_per_image=captions_per_image)
         at_least(1, steps=steps, images_per_batch=images_per_batch, validate_every=validate_every)
         at_least(0, learning_rate=learning_rate, weight_decay=weight_decay, clip=clip)
         at_least(0, discriminator_steps=discriminator_steps, likelihood_weight=likelihood_weight, patience=patience)
@@ -74,6 +82,7 @@ class AdversarialPhase(Phase):
         self.pretraining = pretraining
         self.steps = steps
         self.images_per_batch = images_per_batch
+        self.captions_per_image = captions_per_image
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.clip = clip
@@ -85,13 +94,15 @@ class AdversarialPhase(Phase):
         self.quality_floor = quality_floor
         self.entropy_floor = entropy_floor
         self.patience = patience
-        self.first_entropy: float | None = None
-        self.entropy = 0.0
+        self.diagnostics = Diagnostics()
+        self._warnings: list[str] = []
 
     def begin(self, run: Run) -> None:
         """Make the optimizers, the batches and the frozen copy of the pretrained policy."""
         self.run = run
-        self.batches = run.batches(run.encoded, images=self.images_per_batch, per_image=1, stream=2)
+        self.batches = run.batches(
+            run.encoded, images=self.images_per_batch, per_image=self.captions_per_image, stream=2
+        )
         self.optimizer = adamw(
             run.generator.parameters(), learning_rate=self.learning_rate, weight_decay=self.weight_decay
         )
@@ -103,6 +114,18 @@ class AdversarialPhase(Phase):
             reference: Captioner = copy.deepcopy(run.captioner)
             load_weights(reference, path, vocabulary=run.vocabulary.fingerprint)
             self.reference = reference.generator.eval().requires_grad_(False)
+
+    def rehearse(self, run: Run) -> None:
+        """Compute one loss of the generator; see `Phase.rehearse`."""
+        batch = run.batches(run.encoded, images=2, per_image=self.captions_per_image, stream=2).at(0)
+        memory = copy.deepcopy(self.objective.state_dict())
+        with torch.random.fork_rng(), evaluating(run.captioner):
+            losses = self.objective.losses(
+                run.generator, run.features(batch.rows, grid=True), real=batch.captions.to(run.device),
+                max_length=run.max_length, rng=random_generator(0), reference=run.generator, progress=0.0,
+            )  # fmt: skip
+            next(losses)
+        self.objective.load_state_dict(memory)
 
     @property
     def total(self) -> int:
@@ -117,32 +140,37 @@ class AdversarialPhase(Phase):
         grid = run.generator.uses_grid or (run.networks.discriminator is not None and run.discriminator.uses_grid)
         with torch.no_grad():
             features = run.features(batch.rows, grid=grid)
-        rollout, returns, advantages = self.objective.collect(
-            run.generator, features, max_length=run.max_length, rng=run.rng
-        )
-        policy = self.objective.loss(run.generator, rollout, returns, advantages)
+        metrics: dict[str, float] = {}
+        for policy in self.objective.losses(
+            run.generator, features, real=batch.captions.to(run.device), max_length=run.max_length, rng=run.rng,
+            reference=self.reference, progress=index / self.steps,
+        ):  # fmt: skip
+            metrics |= self._update(policy, features, batch)
+        metrics |= self._train_discriminator()
+        self._warnings = self.diagnostics.follow(metrics)
+        return metrics
+
+    def warnings(self) -> list[str]:
+        """Return the ailments that the last step showed first."""
+        return self._warnings
+
+    def is_better(self, metrics: dict[str, float], best: dict[str, float]) -> bool:
+        """Tell whether the policy is healthy: the latest healthy one is kept, not the one that scores highest."""
+        del best
+        floor = self.quality_floor * self.run.selected.get(self.pretraining, {}).get("cider_d", 0.0)
+        return metrics["cider_d"] >= floor and self.diagnostics.entropy_share() >= self.entropy_floor
+
+    def _update(self, policy: PolicyLoss, features: ImageFeatures, batch: Batch) -> dict[str, float]:
+        """Do one gradient step of the generator."""
+        run = self.run
         loss, metrics = policy.loss, policy.metrics
-        if self.reference is not None:
-            with torch.no_grad():
-                reference = self.reference.score(rollout.features, rollout.captions)
-            # E[log p - log p_ref] over the policy's own samples: nats per caption.
-            metrics["policy/kl"] = (policy.log_probs - reference).sum(1).mean().item()
         if self.likelihood is not None:
             likelihood = self.likelihood.loss(run.generator, features, batch.captions.to(run.device), run.rng)
             loss = loss + self.likelihood_weight * likelihood
             metrics["policy/mle_loss"] = likelihood.item()
         metrics["policy/loss"] = loss.item()
         metrics["policy/gradient_norm"] = descend(self.optimizer, loss, run.generator, clip=self.clip)
-        self._follow_entropy(metrics["policy/entropy"])
-        metrics |= self._train_discriminator()
         return metrics
-
-    def is_better(self, metrics: dict[str, float], best: dict[str, float]) -> bool:
-        """Tell whether the policy is healthy: the latest healthy one is kept, not the one that scores highest."""
-        del best
-        floor = self.quality_floor * self.run.selected.get(self.pretraining, {}).get("cider_d", 0.0)
-        entropic = self.first_entropy is None or self.entropy >= self.entropy_floor * self.first_entropy
-        return metrics["cider_d"] >= floor and entropic
 
     def _train_discriminator(self) -> dict[str, float]:
         metrics: dict[str, float] = {}
@@ -157,25 +185,19 @@ class AdversarialPhase(Phase):
                 updates += 1
         return {**metrics, "discriminator/updates": float(updates)}
 
-    def _follow_entropy(self, entropy: float) -> None:
-        if self.first_entropy is None:
-            self.first_entropy = self.entropy = entropy
-        self.entropy = 0.9 * self.entropy + 0.1 * entropy
-
     def state_dict(self) -> dict[str, Any]:
         """Return optimizers, baseline, discriminator trainer and the entropy's course."""
         return {
             "optimizer": self.optimizer.state_dict(),
-            "baseline": self.objective.baseline.state_dict(),
+            "objective": self.objective.state_dict(),
             "trainer": None if self.trainer is None else self.trainer.state_dict(),
-            "entropy": self.entropy,
-            "first_entropy": self.first_entropy,
+            "diagnostics": self.diagnostics.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` gave."""
         self.optimizer.load_state_dict(state["optimizer"])
-        self.objective.baseline.load_state_dict(state["baseline"])
+        self.objective.load_state_dict(state["objective"])
         if self.trainer is not None:
             self.trainer.load_state_dict(state["trainer"])
-        self.entropy, self.first_entropy = state["entropy"], state["first_entropy"]
+        self.diagnostics.load_state_dict(state["diagnostics"])

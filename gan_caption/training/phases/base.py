@@ -33,6 +33,14 @@ class Phase(ABC):
     def begin(self, run: Run) -> None:
         """Make optimizers and batches; called once, before the first step or a resumed one."""
 
+    def rehearse(self, run: Run) -> None:
+        """Try out on two images what could fail only in hours; called before anything is trained, and changes nothing.
+
+        Raises:
+            ValueError: parts do not fit together.
+        """
+        del run
+
     @property
     @abstractmethod
     def total(self) -> int:
@@ -48,6 +56,10 @@ class Phase(ABC):
         Raises:
             Diverged: a loss or a gradient is not a number; nothing was changed by it.
         """
+
+    def warnings(self) -> list[str]:
+        """Return what the last step gives reason to warn of, a plain line each."""
+        return []
 
     def is_done(self) -> bool:
         """Tell whether the phase has reached its aim before its last step."""

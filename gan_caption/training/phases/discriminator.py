@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 import torch
 
 from gan_caption.data.batches import without_unknown
+from gan_caption.discriminators.warm_start import shared_weights, take_from_generator
 from gan_caption.errors import at_least
-from gan_caption.objectives.discriminator import BinaryCrossEntropy, Judged
+from gan_caption.objectives.discriminator import DiscriminatorLoss, Judged
 from gan_caption.objectives.rollout import collect
 from gan_caption.training.phases.base import Phase, adamw, descend
 from gan_caption.training.run import Run
@@ -20,8 +22,9 @@ class DiscriminatorTrainer:
     def __init__(
         self,
         *,
-        objective: BinaryCrossEntropy,
+        objective: DiscriminatorLoss,
         images_per_batch: int = 64,
+        captions_per_image: int = 1,
         learning_rate: float = 1e-4,
         weight_decay: float = 0.0,
         clip: float = 5.0,
@@ -30,16 +33,19 @@ class DiscriminatorTrainer:
 
         Args:
             objective: the loss.
-            images_per_batch: B; each with one real caption and one sample.
+            images_per_batch: B.
+            captions_per_image: K real captions and as many samples of each; above 1 for critics of whole sets.
             learning_rate: of AdamW.
             weight_decay: of AdamW.
             clip: largest gradient norm.
         """
         if images_per_batch < 2:
             raise ValueError(f"images_per_batch={images_per_batch}: at least 2, mismatched pairs need another image")
+        at_least(1, captions_per_image=captions_per_image)
         at_least(0, learning_rate=learning_rate, weight_decay=weight_decay, clip=clip)
         self.objective = objective
         self.images_per_batch = images_per_batch
+        self.captions_per_image = captions_per_image
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.clip = clip
@@ -51,7 +57,7 @@ class DiscriminatorTrainer:
         """Make the optimizer and the batches; streams differ in their order."""
         self.run = run
         self.batches = run.batches(
-            without_unknown(run.encoded), images=self.images_per_batch, per_image=1, stream=stream
+            without_unknown(run.encoded), images=self.images_per_batch, per_image=self.captions_per_image, stream=stream
         )
         self.optimizer = adamw(
             run.discriminator.parameters(), learning_rate=self.learning_rate, weight_decay=self.weight_decay
@@ -77,7 +83,10 @@ class DiscriminatorTrainer:
         self.steps += 1
         with torch.no_grad():
             features = run.features(batch.rows, grid=run.generator.uses_grid or run.discriminator.uses_grid)
-        generated = collect(run.generator, features, samples=1, max_length=run.max_length, rng=run.rng).captions
+        rollout = collect(
+            run.generator, features, samples=self.captions_per_image, max_length=run.max_length, rng=run.rng
+        )
+        generated = replace(rollout.captions, images=rollout.samples_of)
         real = batch.captions.to(run.device)
         return self.objective(run.discriminator, features, real=real, generated=generated)
 
@@ -103,7 +112,14 @@ class DiscriminatorTrainer:
 class DiscriminatorPhase(Phase):
     """Train D until it is informative: right often, but not always."""
 
-    def __init__(self, *, trainer: DiscriminatorTrainer, steps: int = 200, target_accuracy: float = 0.85) -> None:
+    def __init__(
+        self,
+        *,
+        trainer: DiscriminatorTrainer,
+        steps: int = 200,
+        target_accuracy: float = 0.85,
+        initial_weights: Literal["random", "generator"] = "random",
+    ) -> None:
         """Set the phase.
 
         Args:
@@ -111,6 +127,8 @@ class DiscriminatorPhase(Phase):
             steps: at most.
             target_accuracy: stop once the moving accuracy over real and generated captions reaches it; a D
                 that is always right pays every sample the same.
+            initial_weights: "generator" begins with the word vectors, and where they fit the recurrent weights, of the
+                pretrained generator.
         """
         at_least(1, steps=steps)
         if not 0.5 < target_accuracy <= 1:
@@ -118,10 +136,17 @@ class DiscriminatorPhase(Phase):
         self.trainer = trainer
         self.steps = steps
         self.target_accuracy = target_accuracy
+        self.initial_weights = initial_weights
 
     def begin(self, run: Run) -> None:
         """Make the optimizer and the batches."""
+        self.run = run
         self.trainer.begin(run, stream=1)
+
+    def rehearse(self, run: Run) -> None:
+        """Look whether generator and discriminator share weights, where that is asked for."""
+        if self.initial_weights == "generator":
+            shared_weights(run.discriminator, run.generator)
 
     @property
     def total(self) -> int:
@@ -130,7 +155,8 @@ class DiscriminatorPhase(Phase):
 
     def step(self, index: int) -> dict[str, float]:
         """Do one gradient step of D."""
-        del index
+        if index == 0 and self.initial_weights == "generator":
+            take_from_generator(self.run.discriminator, self.run.generator)
         return self.trainer.step()
 
     def is_done(self) -> bool:

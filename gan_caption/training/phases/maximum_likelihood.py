@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -35,6 +35,7 @@ class MaximumLikelihoodPhase(Phase):
         averaging: float = 0.999,
         clip: float = 5.0,
         validations_per_epoch: int = 1,
+        selected_by: Literal["cider_d", "nll_per_token"] = "cider_d",
         patience: int = 0,
     ) -> None:
         """Set the phase.
@@ -53,7 +54,9 @@ class MaximumLikelihoodPhase(Phase):
                 looks at and what is kept; 0 keeps the last weights.
             clip: largest gradient norm.
             validations_per_epoch: how often to decode the validation images.
-            patience: validations without a higher CIDEr-D before stopping; 0 runs all epochs.
+            selected_by: the validation metric that chooses the weights: CIDEr-D of decoded captions, or the NLL of the
+                references where decoded captions mean little.
+            patience: validations without a better one before stopping; 0 runs all epochs.
         """
         at_least(1, epochs=epochs, images_per_batch=images_per_batch, captions_per_image=captions_per_image)
         at_least(1, validations_per_epoch=validations_per_epoch)
@@ -72,6 +75,7 @@ class MaximumLikelihoodPhase(Phase):
         self.averaging = averaging
         self.clip = clip
         self.validations_per_epoch = validations_per_epoch
+        self.selected_by = selected_by
         self.patience = patience
 
     def begin(self, run: Run) -> None:
@@ -111,6 +115,13 @@ class MaximumLikelihoodPhase(Phase):
             "mle/learning_rate": self.optimizer.param_groups[0]["lr"],
             "epoch": (index + 1) / len(self.batches),
         }
+
+    def is_better(self, metrics: dict[str, float], best: dict[str, float]) -> bool:
+        """Compare by the metric that was asked for."""
+        if not best:
+            return True
+        now, before = metrics[self.selected_by], best[self.selected_by]
+        return now > before if self.selected_by == "cider_d" else now < before
 
     def weights(self) -> AbstractContextManager[None]:
         """Lend the captioner its averaged weights."""

@@ -1,0 +1,94 @@
+"""Why an adversarial run fails: four known ways, recognised from the logged numbers and said in one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_WATCHED = ("policy/entropy", "policy/length", "reward/mean", "reward/std", "discriminator/accuracy")
+
+
+class Diagnostics:
+    """Follows the averages of a phase's numbers and warns when one leaves the healthy range, once each time it does."""
+
+    def __init__(
+        self,
+        *,
+        strongest: float = 0.95,
+        least_entropy: float = 0.5,
+        least_spread: float = 0.01,
+        shortest: float = 0.75,
+        decay: float = 0.9,
+    ) -> None:
+        """Set what is healthy.
+
+        Args:
+            strongest: the highest accuracy of D over real and generated captions.
+            least_entropy: the lowest entropy, as a share of its first value.
+            least_spread: the lowest standard deviation of the pay, as a share of its mean's size.
+            shortest: the lowest length of samples, as a share of its first value.
+            decay: of the moving averages, in [0, 1).
+        """
+        self.strongest = strongest
+        self.least_entropy = least_entropy
+        self.least_spread = least_spread
+        self.shortest = shortest
+        self.decay = decay
+        self.first: dict[str, float] = {}
+        self.averages: dict[str, float] = {}
+        self.raised: list[str] = []
+
+    def follow(self, metrics: Mapping[str, float]) -> list[str]:
+        """Take in the numbers of a step, and return the warnings that are new."""
+        for name in _WATCHED:
+            if name in metrics:
+                self.first.setdefault(name, metrics[name])
+                before = self.averages.get(name, metrics[name])
+                self.averages[name] = self.decay * before + (1 - self.decay) * metrics[name]
+        now = self._ailments()
+        new = [line for name, line in now.items() if name not in self.raised]
+        self.raised = list(now)
+        return new
+
+    def entropy_share(self) -> float:
+        """Return the policy's entropy as a share of its first value; 1 before there is one."""
+        first = self.first.get("policy/entropy", 0.0)
+        return self.averages["policy/entropy"] / first if first else 1.0
+
+    def _ailments(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        average, first = self.averages, self.first
+        accuracy = average.get("discriminator/accuracy", 0.0)
+        if accuracy > self.strongest:
+            found["strong"] = (
+                f"D is right about {accuracy:.0%} of the captions: its judgement hardly tells one sample from another. "
+                "Lower discriminator_trainer.learning_rate, phases.adversarial.accuracy_ceiling or discriminator_steps"
+            )
+        if self.entropy_share() < self.least_entropy:
+            nats = f"{first['policy/entropy']:.2f} to {average['policy/entropy']:.2f} nats a token"
+            found["entropy"] = (
+                f"the policy's entropy fell from {nats}: it says less and less. Raise likelihood_weight or "
+                "objective.entropy_weight of phases.adversarial, or lower its learning_rate"
+            )
+        if "reward/std" in average and average["reward/std"] <= self.least_spread * abs(average["reward/mean"]):
+            pay = f"{average['reward/mean']:.3g} with a spread of {average['reward/std']:.2g}"
+            found["spread"] = (
+                f"all samples are paid alike ({pay}): there is nothing to learn from. Weaken D, or take another reward "
+                "or transform"
+            )
+        if "policy/length" in average and average["policy/length"] < self.shortest * first["policy/length"]:
+            tokens = f"{first['policy/length']:.1f} to {average['policy/length']:.1f} tokens"
+            found["short"] = (
+                f"samples shrank from {tokens}: the reward may favour short captions. Mix in a reward that does not, "
+                "or raise likelihood_weight"
+            )
+        return found
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the averages."""
+        return {"first": dict(self.first), "averages": dict(self.averages), "raised": list(self.raised)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+        self.first, self.averages = dict(state["first"]), dict(state["averages"])
+        self.raised = list(state["raised"])
