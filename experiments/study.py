@@ -33,6 +33,21 @@ def train(*overrides: str, outputs: Path) -> Path:
     return made.parent
 
 
+def evaluate(*overrides: str) -> dict[str, dict[str, float]]:
+    """Evaluate a run as `gan_caption.evaluate` does, unless that was done before; return metrics by system."""
+    run = Path(next(one for one in overrides if one.startswith("run=")).removeprefix("run="))
+    marker = run / "evaluated.json"
+    done = json.loads(marker.read_text()) if marker.exists() else {}
+    key = " ".join(overrides)
+    if key not in done:
+        print(f"$ python -m gan_caption.evaluate {key}", flush=True)
+        subprocess.run([sys.executable, "-m", "gan_caption.evaluate", *overrides], check=True)
+        made = max(run.glob("evaluation-*/results.json"), key=lambda path: path.stat().st_mtime)
+        done[key] = made.parent.name
+        marker.write_text(json.dumps(done, indent=1))
+    return systems(run / done[key])
+
+
 def cost(outputs: Path) -> str:
     """Say how long the runs took and how much memory they needed."""
     finished = json.loads((outputs / "finished.json").read_text()).values()

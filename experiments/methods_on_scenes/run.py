@@ -1,0 +1,102 @@
+"""Every method and every control on the scenes, from one shared baseline a seed: see README.md."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from experiments.study import cost, evaluate, systems, train
+from gan_caption.reporting.seeds import interval
+from gan_caption.reporting.table import ROWS, markdown
+from gan_caption.reporting.trade_off import Axis, trade_off
+
+HERE = Path(__file__).parent
+OUTPUTS = HERE / "outputs"
+SEEDS = (0, 1, 2)
+PAGES = (
+    "scst", "nsc", "actor_critic", "ppo", "seqgan", "cgan", "chen", "dognin", "shetty", "relgan", "maligan", "rankgan",
+    "scratchgan", "control_constant", "control_random", "control_shuffled_image",
+)  # fmt: skip
+TEMPERATURES = (0.3, 0.5, 0.7, 0.85, 1.0, 1.15)
+"""Of the baseline's curve; `control_temperature` is its point at .7."""
+SHOWN = (
+    "cider_d", "bleu_4", "oracle_true", "div_2", "mbleu_4", "sample_oracle_true", "sample_oracle_nll",
+    "nll_per_caption",
+)  # fmt: skip
+
+Runs = Sequence[Mapping[str, float]]
+
+
+def main(overrides: list[str]) -> None:
+    baselines = [train("+experiment=mle", f"seed={seed}", *overrides, outputs=OUTPUTS) for seed in SEEDS]
+    methods: dict[str, Runs] = {}
+    for page in PAGES:
+        runs = []
+        for seed, baseline in zip(SEEDS, baselines, strict=True):
+            pretrained = baseline.relative_to(Path.cwd())
+            runs.append(
+                train(
+                    f"+experiment={page}",
+                    f"seed={seed}",
+                    f"pretrained={pretrained}",
+                    "finetuning.steps=100",
+                    "finetuning.quality_floor=0",
+                    "phases.adversarial.entropy_floor=0",
+                    "phases.adversarial.validate_every=50",
+                    *overrides,
+                    outputs=OUTPUTS,
+                )
+            )
+        methods[page] = [systems(run)["adversarial"] for run in runs]
+    curve = {
+        temperature: [
+            evaluate(f"run={run.relative_to(Path.cwd())}", "split=test", f"validation.temperature={temperature}")["mle"]
+            for run in baselines
+        ]
+        for temperature in TEMPERATURES
+    }
+    write(methods, curve)
+
+
+def write(methods: Mapping[str, Runs], curve: Mapping[float, Runs]) -> None:
+    """Write the table and the figures."""
+    table = method_table({"mle": curve[1.0], "control_temperature": curve[0.7], **methods}, baseline=curve[1.0])
+    note = (
+        f"Scenes, test images, seeds {SEEDS}: mean ± 95% t interval. Decoded greedily; samples at temperature 1 "
+        "(.7 for control_temperature).\nAn asterisk marks a paired difference from mle whose 95% interval leaves out 0."
+    )
+    (HERE / "table.md").write_text(f"{note}\n{cost(OUTPUTS)}\n\n{table}\n")
+    print(f"{note}\n\n{table}")
+    quality = Axis("sample_oracle_true", "samples that are true of their image, %  (up is better)", 100)
+    for metric, label, name in (
+        ("div_2", "Div-2 of samples  (right is more varied)", "figure.png"),
+        ("mbleu_4", "mBLEU-4 of samples  (left is more varied)", "figure_mbleu.png"),
+    ):
+        trade_off(
+            HERE / name,
+            across=Axis(metric, label),
+            up=quality,
+            methods=methods,
+            curve=curve,
+            curve_name="mle, by temperature",
+        )
+
+
+def method_table(methods: Mapping[str, Runs], *, baseline: Runs) -> str:
+    """Return a Markdown table: a row a method, a column a metric."""
+    rows = [["", *(ROWS[metric][0] for metric in SHOWN)]]
+    for name, runs in methods.items():
+        cells = []
+        for metric in SHOWN:
+            _, factor, decimals = ROWS[metric]
+            mean, half = interval([run[metric] * factor for run in runs])
+            change, unsure = interval([run[metric] - own[metric] for run, own in zip(runs, baseline, strict=True)])
+            mark = "*" if abs(change) > unsure else ""
+            cells.append(f"{mean:.{decimals}f} ± {half:.{decimals}f}{mark}")
+        rows.append([name, *cells])
+    return markdown(rows)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
