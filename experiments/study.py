@@ -2,59 +2,72 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import resource
+import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 
 def train(*overrides: str, outputs: Path) -> Path:
     """Train in a process of its own, unless it was finished before; return the run folder."""
-    before = set(outputs.glob("*/results.json"))
-    command = [sys.executable, "-m", "gan_caption.train", *overrides, f"outputs={outputs}", "resume=auto"]
-    marker = outputs / "finished.json"
-    finished = json.loads(marker.read_text()) if marker.exists() else {}
     key = " ".join(overrides)
-    if key in finished:
-        return outputs / finished[key]["folder"]
-    print(f"$ python -m gan_caption.train {key}", flush=True)
-    start = time.monotonic()
-    subprocess.run(command, check=True)
-    (made,) = set(outputs.glob("*/results.json")) - before
-    finished[key] = {
-        "folder": made.parent.name,
-        "minutes": round((time.monotonic() - start) / 60, 1),
-        # ru_maxrss is in KiB on Linux: the largest child so far.
-        "peak_gigabytes": round(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / 1e9, 2),
-    }
-    marker.write_text(json.dumps(finished, indent=1))
-    return made.parent
+    place = outputs / hashlib.sha256(key.encode()).hexdigest()[:10]
+    if not (place / "cost.json").exists():
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "command.txt").write_text(f"{key}\n")
+        command = [sys.executable, "-m", "gan_caption.train", *overrides, f"outputs={place}", "resume=auto"]
+        cost = _watch(command, log=place / "log.txt")
+        (place / "cost.json").write_text(json.dumps(cost))
+    return max(place.glob("*/results.json"), key=lambda path: path.stat().st_mtime).parent
 
 
-def evaluate(*overrides: str) -> dict[str, dict[str, float]]:
+def train_all(runs: Sequence[Sequence[str]], *, outputs: Path, workers: int) -> list[Path]:
+    """Train several configurations, `workers` at a time, each on one thread; return their run folders in order."""
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(lambda overrides: train(*overrides, "threads=1", outputs=outputs), runs))
+
+
+def evaluate(run: Path, *overrides: str) -> dict[str, dict[str, float]]:
     """Evaluate a run as `gan_caption.evaluate` does, unless that was done before; return metrics by system."""
-    run = Path(next(one for one in overrides if one.startswith("run=")).removeprefix("run="))
     marker = run / "evaluated.json"
     done = json.loads(marker.read_text()) if marker.exists() else {}
     key = " ".join(overrides)
     if key not in done:
-        print(f"$ python -m gan_caption.evaluate {key}", flush=True)
-        subprocess.run([sys.executable, "-m", "gan_caption.evaluate", *overrides], check=True)
+        command = [sys.executable, "-m", "gan_caption.evaluate", f"run={run}", *overrides]
+        _watch(command, log=run / "evaluate.txt")
         made = max(run.glob("evaluation-*/results.json"), key=lambda path: path.stat().st_mtime)
         done[key] = made.parent.name
         marker.write_text(json.dumps(done, indent=1))
     return systems(run / done[key])
 
 
+def _watch(command: Sequence[str], *, log: Path) -> dict[str, float]:
+    """Run a command to its end, what it prints going to a file; return minutes and peak gigabytes."""
+    print(f"$ python {' '.join(command[1:])}    (follow it in {log})", flush=True)
+    start = time.monotonic()
+    with log.open("ab") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        lines = log.read_text(errors="replace").splitlines()[-15:]
+        raise SystemExit("\n".join([*lines, f"exit status {process.returncode}: {log}; start again to go on"]))
+    # ru_maxrss is in KiB on Linux.
+    return {"minutes": (time.monotonic() - start) / 60, "gigabytes": usage.ru_maxrss * 1024 / 1e9}
+
+
 def cost(outputs: Path) -> str:
     """Say how long the runs took and how much memory they needed."""
-    finished = json.loads((outputs / "finished.json").read_text()).values()
-    minutes = [run["minutes"] for run in finished]
+    costs = [json.loads(path.read_text()) for path in outputs.glob("*/cost.json")]
+    minutes = [one["minutes"] for one in costs]
     return (
-        f"{len(minutes)} runs, {min(minutes)} to {max(minutes)} minutes each, "
-        f"peak memory {max(run['peak_gigabytes'] for run in finished)} GB"
+        f"{len(costs)} runs, {min(minutes):.1f} to {max(minutes):.1f} minutes each, {sum(minutes) / 60:.1f} hours in all, "
+        f"peak memory {max(one['gigabytes'] for one in costs):.1f} GB a run"
     )
 
 

@@ -44,9 +44,9 @@ def main(root: str, *overrides: str) -> None:
         **{page: systems(run)["adversarial"] for page, run in runs.items()},
     }
     cache = [one for one in overrides if one.startswith("cache=")]
-    greedy = {"mle": evaluate(f"run={attention}", "split=val", "weights=mle", *cache)["mle"]}
+    greedy = {"mle": evaluate(attention, "split=val", "weights=mle", *cache)["mle"]}
     for page, run in runs.items():
-        greedy[page] = evaluate(f"run={run}", "split=val", "weights=adversarial", *cache)["adversarial"]
+        greedy[page] = evaluate(run, "split=val", "weights=adversarial", *cache)["adversarial"]
     lines = [
         f"Flickr8k official dev; seed 0.\n{cost(OUTPUTS)}",
         f"Beam 5; samples at temperature 1:\n\n{comparison(beam)}",

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from experiments.study import cost, evaluate, systems, train
+from experiments.study import cost, evaluate, systems, train_all
 from gan_caption.reporting.seeds import interval
 from gan_caption.reporting.table import ROWS, markdown
 from gan_caption.reporting.trade_off import Axis, trade_off
@@ -29,31 +29,21 @@ Runs = Sequence[Mapping[str, float]]
 
 
 def main(overrides: list[str]) -> None:
-    baselines = [train("+experiment=mle", f"seed={seed}", *overrides, outputs=OUTPUTS) for seed in SEEDS]
-    methods: dict[str, Runs] = {}
-    for page in PAGES:
-        runs = []
-        for seed, baseline in zip(SEEDS, baselines, strict=True):
-            pretrained = baseline.relative_to(Path.cwd())
-            runs.append(
-                train(
-                    f"+experiment={page}",
-                    f"seed={seed}",
-                    f"pretrained={pretrained}",
-                    "finetuning.steps=100",
-                    "finetuning.quality_floor=0",
-                    "phases.adversarial.entropy_floor=0",
-                    "phases.adversarial.validate_every=50",
-                    *overrides,
-                    outputs=OUTPUTS,
-                )
-            )
-        methods[page] = [systems(run)["adversarial"] for run in runs]
+    shared = ("tracker=local", *overrides)
+    baselines = train_all([("+experiment=mle", f"seed={seed}", *shared) for seed in SEEDS], outputs=OUTPUTS, workers=2)
+    budget = (
+        "finetuning.steps=100", "finetuning.quality_floor=0", "phases.adversarial.entropy_floor=0",
+        "phases.adversarial.validate_every=50",
+    )  # fmt: skip
+    wanted = [
+        (f"+experiment={page}", f"seed={seed}", f"pretrained={baseline}", *budget, *shared)
+        for page in PAGES
+        for seed, baseline in zip(SEEDS, baselines, strict=True)
+    ]
+    runs = [systems(run)["adversarial"] for run in train_all(wanted, outputs=OUTPUTS, workers=2)]
+    methods = {page: runs[len(SEEDS) * i : len(SEEDS) * (i + 1)] for i, page in enumerate(PAGES)}
     curve = {
-        temperature: [
-            evaluate(f"run={run.relative_to(Path.cwd())}", "split=test", f"validation.temperature={temperature}")["mle"]
-            for run in baselines
-        ]
+        temperature: [evaluate(run, "split=test", f"validation.temperature={temperature}")["mle"] for run in baselines]
         for temperature in TEMPERATURES
     }
     write(methods, curve)

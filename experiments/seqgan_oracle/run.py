@@ -24,6 +24,7 @@ TASK = (
     "data=oracle",
     "encoder=none",
     "generator=lstm",
+    "validation.images=200",
     "validation.samples_per_image=2",
     "validation.batch_images=500",
 )
@@ -47,31 +48,31 @@ def main(size: str = "full", *overrides: str) -> None:
     outputs = HERE / "outputs" / size
     shared = (*TASK, *(QUICK if size == "quick" else ()), *overrides)
     baselines = [train("+experiment=mle", f"seed={seed}", *shared, outputs=outputs) for seed in (0, 1, 2)]
-    methods: dict[str, Runs] = {"mle": [systems(run)["mle"] for run in baselines]}
+    early = ("phases.mle.selected_by=nll_per_token", "phases.mle.epochs=10")
+    stopped = [train("+experiment=mle", f"seed={seed}", *shared, *early, outputs=outputs) for seed in (0, 1, 2)]
+    methods: dict[str, Runs] = {
+        "mle": [systems(run)["mle"] for run in baselines],
+        "mle, stopped by held-out NLL": [systems(run)["mle"] for run in stopped],
+    }
     for page, seeds in SEEDS.items():
-        runs = [
-            train(
-                f"+experiment={page}",
-                f"seed={seed}",
-                f"pretrained={baselines[seed].relative_to(Path.cwd())}",
-                *shared,
-                *ADVERSARIAL.get(page, ()),
-                "phases.adversarial.entropy_floor=0",
-                outputs=outputs,
-            )
+        methods[page] = [
+            systems(
+                train(
+                    f"+experiment={page}",
+                    f"seed={seed}",
+                    f"pretrained={baselines[seed]}",
+                    *shared,
+                    *ADVERSARIAL.get(page, ()),
+                    "phases.adversarial.entropy_floor=0",
+                    outputs=outputs,
+                )
+            )["adversarial"]
             for seed in seeds
         ]
-        methods[page] = [systems(run)["adversarial"] for run in runs]
+    samples = ("validation.samples_per_image=2", "validation.batch_images=500")
     curve = {
         temperature: [
-            evaluate(
-                f"run={run.relative_to(Path.cwd())}",
-                "split=test",
-                "validation.samples_per_image=2",
-                "validation.batch_images=500",
-                f"validation.temperature={temperature}",
-            )["mle"]
-            for run in baselines
+            evaluate(run, "split=test", *samples, f"validation.temperature={temperature}")["mle"] for run in baselines
         ]
         for temperature in TEMPERATURES
     }

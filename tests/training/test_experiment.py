@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from gan_caption.data.scenes.corpus import Scenes
 from gan_caption.errors import UserError
+from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
 from gan_caption.training.checkpoint import load_state
 from gan_caption.training.evaluation import Evaluator
 from gan_caption.training.experiment import evaluate_run, run_experiment
@@ -272,3 +273,20 @@ def test_an_encoder_with_fixed_weights_has_no_words_to_learn(configured, tmp_pat
     run_experiment(configured("encoder.finetune=false", base=TINY), data="scenes")
     assert '"phase": "words"' not in (run_folder(tmp_path) / "metrics.jsonl").read_text()
     assert not any(name.startswith("encoder") for name in load_file(next(tmp_path.rglob("best_mle.safetensors"))))
+
+
+@pytest.mark.parametrize(
+    ("selected_by", "kept"),
+    [("cider_d", [True, False, True]), ("nll_per_token", [True, True, False]), ("last", [True] * 3)],
+)
+def test_the_weights_are_chosen_by_the_metric_that_was_asked_for(selected_by, kept):
+    phase = MaximumLikelihoodPhase(objective=MaximumLikelihood(), selected_by=selected_by)
+    validations = [
+        {"cider_d": 0.5, "nll_per_token": 3.0}, {"cider_d": 0.4, "nll_per_token": 2.0},
+        {"cider_d": 0.6, "nll_per_token": 2.5},
+    ]  # fmt: skip
+    best, found = {}, []
+    for metrics in validations:
+        found.append(phase.is_better(metrics, best))
+        best = metrics if found[-1] else best
+    assert found == kept

@@ -35,7 +35,7 @@ class MaximumLikelihoodPhase(Phase):
         averaging: float = 0.999,
         clip: float = 5.0,
         validations_per_epoch: int = 1,
-        selected_by: Literal["cider_d", "nll_per_token"] = "cider_d",
+        selected_by: Literal["cider_d", "nll_per_token", "last"] = "cider_d",
         patience: int = 0,
     ) -> None:
         """Set the phase.
@@ -55,7 +55,7 @@ class MaximumLikelihoodPhase(Phase):
             clip: largest gradient norm.
             validations_per_epoch: how often to decode the validation images.
             selected_by: the validation metric that chooses the weights: CIDEr-D of decoded captions, or the NLL of the
-                references where decoded captions mean little.
+                references where decoded captions mean little; "last" keeps the last ones.
             patience: validations without a better one before stopping; 0 runs all epochs.
         """
         at_least(1, epochs=epochs, images_per_batch=images_per_batch, captions_per_image=captions_per_image)
@@ -118,10 +118,11 @@ class MaximumLikelihoodPhase(Phase):
 
     def is_better(self, metrics: dict[str, float], best: dict[str, float]) -> bool:
         """Compare by the metric that was asked for."""
-        if not best:
+        if self.selected_by == "last" or not best:
             return True
-        now, before = metrics[self.selected_by], best[self.selected_by]
-        return now > before if self.selected_by == "cider_d" else now < before
+        if self.selected_by == "nll_per_token":
+            return metrics["nll_per_token"] < best["nll_per_token"]
+        return metrics["cider_d"] > best["cider_d"]
 
     def weights(self) -> AbstractContextManager[None]:
         """Lend the captioner its averaged weights."""
