@@ -66,8 +66,8 @@ def cost(outputs: Path) -> str:
     costs = [json.loads(path.read_text()) for path in outputs.glob("*/cost.json")]
     minutes = [one["minutes"] for one in costs]
     return (
-        f"{len(costs)} runs, {min(minutes):.1f} to {max(minutes):.1f} minutes each, {sum(minutes) / 60:.1f} hours in all, "
-        f"peak memory {max(one['gigabytes'] for one in costs):.1f} GB a run"
+        f"{len(costs)} runs, {min(minutes):.1f} to {max(minutes):.1f} minutes each, "
+        f"{sum(minutes) / 60:.1f} hours in all, peak memory {max(one['gigabytes'] for one in costs):.1f} GB a run"
     )
 
 
