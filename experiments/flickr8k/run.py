@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from experiments.study import captions, cost, evaluate, systems, train
+from experiments.study import captions, cost, evaluate, systems, train, train_all
 from gan_caption.data.flickr8k import Flickr8k
 from gan_caption.reporting.gallery import gallery
 from gan_caption.reporting.table import comparison
@@ -24,17 +24,11 @@ METHODS = {"nsc": SELF_CRITICAL, "scst": SELF_CRITICAL, "chen": SELF_CRITICAL, "
 def main(root: str, *overrides: str) -> None:
     data = ("data=flickr8k", f"data.root={root}", "encoder=efficientnet_lite0", "decoding=beam", *overrides)
     attention = train("+experiment=mle", "generator=attention_lstm", *data, outputs=OUTPUTS)
-    runs = {
-        page: train(
-            f"+experiment={page}",
-            "generator=attention_lstm",
-            f"pretrained={attention}",
-            *data,
-            *settings,
-            outputs=OUTPUTS,
-        )
+    wanted = [
+        (f"+experiment={page}", "generator=attention_lstm", f"pretrained={attention}", *data, *settings)
         for page, settings in METHODS.items()
-    }
+    ]
+    runs = dict(zip(METHODS, train_all(wanted, outputs=OUTPUTS, workers=2), strict=True))
     plain = train("+experiment=mle", "generator=lstm", *data, outputs=OUTPUTS)
 
     start = systems(attention)["mle"]
