@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from experiments.study import cost, evaluate, systems, train
+from experiments.study import cost, evaluate, systems, train_all
 from gan_caption.reporting.seeds import interval
 from gan_caption.reporting.table import markdown
 from gan_caption.reporting.trade_off import Axis, trade_off
@@ -47,28 +47,28 @@ def main(size: str = "full", *overrides: str) -> None:
     where = HERE if size == "full" else HERE / "outputs" / "quick"
     outputs = HERE / "outputs" / size
     shared = (*TASK, *(QUICK if size == "quick" else ()), *overrides)
-    baselines = [train("+experiment=mle", f"seed={seed}", *shared, outputs=outputs) for seed in (0, 1, 2)]
     early = ("phases.mle.selected_by=nll_per_token", "phases.mle.epochs=10")
-    stopped = [train("+experiment=mle", f"seed={seed}", *shared, *early, outputs=outputs) for seed in (0, 1, 2)]
+    mle = [("+experiment=mle", f"seed={seed}", *shared, *schedule) for schedule in ((), early) for seed in (0, 1, 2)]
+    trained = train_all(mle, outputs=outputs, workers=2)
+    baselines, stopped = trained[:3], trained[3:]
+    wanted = {
+        (page, seed): (
+            f"+experiment={page}",
+            f"seed={seed}",
+            f"pretrained={baselines[seed]}",
+            *shared,
+            *ADVERSARIAL.get(page, ()),
+            "phases.adversarial.entropy_floor=0",
+        )
+        for page, seeds in SEEDS.items()
+        for seed in seeds
+    }
+    runs = dict(zip(wanted, train_all(list(wanted.values()), outputs=outputs, workers=2), strict=True))
     methods: dict[str, Runs] = {
         "mle": [systems(run)["mle"] for run in baselines],
         "mle, stopped by held-out NLL": [systems(run)["mle"] for run in stopped],
+        **{page: [systems(runs[page, seed])["adversarial"] for seed in seeds] for page, seeds in SEEDS.items()},
     }
-    for page, seeds in SEEDS.items():
-        methods[page] = [
-            systems(
-                train(
-                    f"+experiment={page}",
-                    f"seed={seed}",
-                    f"pretrained={baselines[seed]}",
-                    *shared,
-                    *ADVERSARIAL.get(page, ()),
-                    "phases.adversarial.entropy_floor=0",
-                    outputs=outputs,
-                )
-            )["adversarial"]
-            for seed in seeds
-        ]
     samples = ("validation.samples_per_image=2", "validation.batch_images=500")
     curve = {
         temperature: [
