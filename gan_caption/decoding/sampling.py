@@ -30,11 +30,12 @@ def pick(probabilities: Tensor, uniforms: Tensor) -> Tensor:
         (N,) long; a token of probability zero is never drawn.
     """
     cumulative = probabilities.cumsum(1)
-    threshold = uniforms[:, None] * cumulative[:, -1:]
+    total = cumulative[:, -1:].contiguous()
+    threshold = uniforms[:, None] * total
     # right=True: the first token whose cumulative mass exceeds the threshold, so its own mass is above zero.
     tokens = torch.searchsorted(cumulative, threshold, right=True)[:, 0]
-    # Rounding may put the threshold on the total itself; the last token that has mass is then the answer.
-    last = probabilities.shape[1] - 1 - (probabilities.flip(1) > 0).to(torch.uint8).argmax(1)
+    # Rounding may put the threshold on the total itself; the token that reaches it is then the answer.
+    last = torch.searchsorted(cumulative, total)[:, 0]
     return torch.minimum(tokens, last)
 
 
@@ -48,7 +49,7 @@ def shape_distribution(logits: Tensor, *, temperature: float = 1.0, top_k: int =
         top_p: then keep the smallest set whose mass reaches it, in (0, 1] (nucleus sampling, Holtzman et al. 2020,
             arXiv 1904.09751).
     """
-    probabilities = (logits / temperature).softmax(1)
+    probabilities = (logits if temperature == 1 else logits / temperature).softmax(1)
     if top_k and top_k < probabilities.shape[1]:
         kept = probabilities.topk(top_k, dim=1)
         probabilities = torch.zeros_like(probabilities).scatter(1, kept.indices, kept.values)

@@ -58,7 +58,7 @@ def test_chunks_do_not_change_the_result(index):
     whole, parts = (
         complete_prefixes(
             tiny.generators()[index], tiny.features(), captions,
-            rollouts=4, max_length=4, rng=torch.Generator().manual_seed(0), chunk_rows=rows,
+            rollouts=4, max_length=4, rng=torch.Generator().manual_seed(0), chunk_logits=rows * tiny.VOCABULARY,
         )
         for rows in (10**6, 3)
     )  # fmt: skip
