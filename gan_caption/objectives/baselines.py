@@ -106,7 +106,10 @@ class Greedy(Baseline):
         """Return (N, 1)."""
         with evaluating(generator):
             captions = greedy(generator, rollout.features, max_length=rollout.max_length)
-        return reward(rollout.features, captions)[rollout.captions.images, None].to(returns)
+        pay = reward(rollout.features, captions)
+        if pay.dim() != 1:
+            raise ValueError("baseline Greedy needs one pay a caption, not one a token: take BatchMean")
+        return pay[rollout.captions.images, None].to(returns)
 
 
 class MovingAverage(Baseline):

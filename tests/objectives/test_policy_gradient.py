@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
+from gan_caption.configuration import build, conf_dir
 from gan_caption.data.captions import EOS, captions_from_ids
 from gan_caption.discriminators.lstm import LSTMDiscriminator
 from gan_caption.objectives.baselines import BatchMean, Fixed, Greedy, LeaveOneOut, MovingAverage, NoBaseline
@@ -16,24 +20,7 @@ from gan_caption.objectives.rollout import Rollout
 from gan_caption.rewards.discriminator import DiscriminatorReward
 from tests import tiny
 
-
-def pay(_, captions):
-    return tiny.pay_of(captions)
-
-
-def gradient(generator):
-    return torch.cat([p.grad.flatten() for p in generator.parameters() if p.grad is not None])
-
-
-def exact_gradient(generator, images):
-    """Of the expected pay, mean over images: a sum over every caption there is."""
-    generator.zero_grad()
-    expected = 0
-    for image in range(len(images)):
-        captions = tiny.captions_of(image)
-        expected = expected + (generator.score(images, captions).sum(1).exp() * tiny.pay_of(captions)).sum()
-    (expected / len(images)).backward()
-    return gradient(generator)
+pay = tiny.Pay()
 
 
 def critic():
@@ -51,7 +38,7 @@ def assert_unbiased(objective, generator, truth, *, batches=800, reference=None)
         experience = objective.collect(generator, tiny.features(), max_length=3, rng=rng, reference=reference)
         generator.zero_grad()
         objective.loss(generator, experience).loss.backward()
-        estimates.append(-gradient(generator))
+        estimates.append(-tiny.gradient(generator))
     estimates = torch.stack(estimates)
     # Few fixed directions instead of hundreds of coordinates: 4 standard errors then mean what they say.
     directions = torch.randn(len(truth), 6, generator=torch.Generator().manual_seed(1))
@@ -71,42 +58,70 @@ def test_the_estimate_is_the_gradient_of_the_expected_pay(credit, baseline):
     # With few samples a batch, a baseline that holds the row's own return would show: by a quarter of the gradient.
     objective = PolicyGradient(reward=pay, credit=credit(), baseline=baseline(), samples_per_image=2)
     generator = tiny.generators()[0]
-    assert_unbiased(objective, generator, exact_gradient(generator, tiny.features()))
+    assert_unbiased(objective, generator, tiny.exact_gradient(generator, pay))
 
 
 def test_the_estimate_is_right_for_the_attention_generator_as_well():
     objective = PolicyGradient(reward=pay, credit=MonteCarlo(rollouts=2), baseline=BatchMean(), samples_per_image=2)
     generator = tiny.generators()[2]
-    assert_unbiased(objective, generator, exact_gradient(generator, tiny.features()))
+    assert_unbiased(objective, generator, tiny.exact_gradient(generator, pay))
 
 
 def test_the_first_proximal_update_is_the_gradient_of_the_expected_pay():
     objective = ProximalPolicy(reward=pay, credit=WholeSequence(), baseline=LeaveOneOut(), samples_per_image=2)
     generator = tiny.generators()[0]
-    assert_unbiased(objective, generator, exact_gradient(generator, tiny.features()))
+    assert_unbiased(objective, generator, tiny.exact_gradient(generator, pay))
 
 
-def token_pay(_, captions):
-    """Pay of each token (N, T), with rubbish on the padding."""
-    places = torch.tensor([1.0, -1.7, 2.3])[: captions.tokens.shape[1]]
-    weights = torch.tensor([9.0, 0.0, 0.0, 0.3, 1.1, -0.7])
-    return weights[captions.tokens] * places + captions.images[:, None] * (captions.tokens == 4)
-
-
-@pytest.mark.parametrize("baseline", [NoBaseline, BatchMean, critic])
+@pytest.mark.parametrize("baseline", [b for b in BASELINES if b is not Greedy])
 def test_paid_tokens_give_the_gradient_of_their_expected_sum(baseline):
-    generator, images = tiny.generators()[0], tiny.features()
-    expected = 0
-    for image in range(2):
-        captions = tiny.captions_of(image)
-        sums = (token_pay(None, captions) * captions.mask).sum(1)
-        expected = expected + (generator.score(images, captions).sum(1).exp() * sums).sum() / 2
-    generator.zero_grad()
-    expected.backward()
     objective = PolicyGradient(
-        reward=token_pay, credit=Discounted(discount=1.0), baseline=baseline(), samples_per_image=2
+        reward=tiny.TokenPay(), credit=Discounted(discount=1.0), baseline=baseline(), samples_per_image=2
     )
-    assert_unbiased(objective, generator, gradient(generator).clone())
+    generator = tiny.generators()[0]
+    assert_unbiased(objective, generator, tiny.exact_gradient(generator, tiny.TokenPay()))
+
+
+def objective_of(page):
+    """The page's estimator: its credit, baseline and samples, paid by the tiny world."""
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        config = OmegaConf.to_container(compose("config", overrides=[f"+experiment={page}"]), resolve=True)
+    objective = (config["phases"].get("adversarial") or {"objective": {}})["objective"]
+    if "credit" not in objective:
+        return None  # a page without a policy gradient
+    dense = objective["credit"]["_target_"].endswith("Discounted")
+    objective |= {"reward": {"_target_": f"tests.tiny.{'TokenPay' if dense else 'Pay'}"}}
+    objective |= {"entropy_weight": 0.0, "kl_weight": 0.0}  # terms of their own, tested by themselves
+    objective["samples_per_image"] = min(objective["samples_per_image"], 2)
+    if dense:
+        objective["credit"]["discount"] = 1.0  # a smaller one is a bias that is asked for
+    if "hidden" in objective["baseline"]:
+        objective["baseline"] |= {"hidden": 8, "embedding": 8}
+    torch.manual_seed(0)
+    return build(
+        objective, path=page, allowed=("gan_caption.", "tests."),
+        vocabulary_size=tiny.VOCABULARY, pooled_size=5, device=torch.device("cpu"),
+    )  # fmt: skip
+
+
+PAGES = [page for page in sorted(p.stem for p in Path(conf_dir(), "experiment").glob("*.yaml")) if objective_of(page)]
+
+
+def test_the_pages_with_a_policy_gradient_are_found():
+    assert set(PAGES) > {"scst", "nsc", "seqgan", "cgan", "chen", "dognin", "maligan", "rankgan", "scratchgan", "ppo"}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_estimator_of_every_page_is_the_gradient_of_the_expected_pay(page):
+    objective = objective_of(page)
+    generator = tiny.generators()[0]
+    assert_unbiased(objective, generator, tiny.exact_gradient(generator, objective.reward))
+
+
+def test_what_the_greedy_caption_is_paid_is_no_baseline_for_single_tokens():
+    objective = PolicyGradient(reward=tiny.TokenPay(), credit=Discounted(), baseline=Greedy())
+    with pytest.raises(ValueError, match="one pay a caption"):
+        objective.collect(tiny.generators()[0], tiny.features(), max_length=3, rng=torch.Generator())
 
 
 def test_the_penalty_has_the_gradient_of_the_divergence():
@@ -124,7 +139,7 @@ def test_the_penalty_has_the_gradient_of_the_divergence():
     objective = PolicyGradient(
         reward=pay, credit=WholeSequence(), baseline=LeaveOneOut(), samples_per_image=2, kl_weight=1.5
     )
-    assert_unbiased(objective, generator, gradient(generator).clone(), reference=reference)
+    assert_unbiased(objective, generator, tiny.gradient(generator).clone(), reference=reference)
     with pytest.raises(ValueError, match=r"kl_weight=1\.5: there is no pretrained policy"):
         objective.collect(generator, images, max_length=3, rng=torch.Generator())
 
@@ -295,7 +310,7 @@ class TestDiscriminatorReward:
         experience = objective.collect(generator, tiny.features(), max_length=3, rng=rng)
         objective.loss(generator, experience).loss.backward()
         assert all(parameter.grad is None for parameter in discriminator.parameters())
-        assert gradient(generator).abs().sum() > 0
+        assert tiny.gradient(generator).abs().sum() > 0
 
     def test_chunks_pay_the_same(self, discriminator):
         captions = tiny.captions_of(1)
