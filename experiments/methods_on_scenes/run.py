@@ -32,8 +32,8 @@ def main(overrides: list[str]) -> None:
     shared = ("tracker=local", *overrides)
     baselines = train_all([("+experiment=mle", f"seed={seed}", *shared) for seed in SEEDS], outputs=OUTPUTS, workers=2)
     budget = (
-        "finetuning.steps=100", "finetuning.quality_floor=0", "phases.adversarial.entropy_floor=0",
-        "phases.adversarial.validate_every=50",
+        "finetuning.steps=100", "finetuning.learning_rate=1e-4", "finetuning.quality_floor=0",
+        "phases.adversarial.entropy_floor=0", "phases.adversarial.validate_every=50", "critic.learning_rate=1e-3",
     )  # fmt: skip
     wanted = [
         (f"+experiment={page}", f"seed={seed}", f"pretrained={baseline}", *budget, *shared)
