@@ -4,20 +4,36 @@ Captions are tokenized by `ptb_tokenize`, words joined by single spaces. Values 
 """
 
 from gan_caption.metrics.bleu import bleu
-from gan_caption.metrics.cider import CiderD, DocumentFrequencies, cider_d
-from gan_caption.metrics.diversity import div_n, mbleu, unique_share, verbatim_share, vocabulary_size
+from gan_caption.metrics.cider import CiderD, DocumentFrequencies, cider, cider_d
+from gan_caption.metrics.diversity import (
+    distinct_n,
+    div_n,
+    length_distance,
+    mbleu,
+    unique_share,
+    verbatim_share,
+    vocabulary_size,
+)
 from gan_caption.metrics.rouge import rouge_l
+from gan_caption.metrics.self_bleu import SelfBleu, self_bleu
+from gan_caption.metrics.self_cider import self_cider
 from gan_caption.metrics.tokenizer import ptb_tokenize
 
 __all__ = [
     "CiderD",
     "DocumentFrequencies",
+    "SelfBleu",
     "bleu",
+    "cider",
     "cider_d",
+    "distinct_n",
     "div_n",
+    "length_distance",
     "mbleu",
     "ptb_tokenize",
     "rouge_l",
+    "self_bleu",
+    "self_cider",
     "unique_share",
     "verbatim_share",
     "vocabulary_size",

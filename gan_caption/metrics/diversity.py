@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 
 import numpy as np
@@ -26,7 +27,7 @@ def div_n(samples: Sequence[Sequence[str]], n: int) -> float:
     """
     if n < 1:
         raise UserError(f"Div-n counts n-grams of at least 1 word, and n is {n}")
-    _check(samples, at_least=1)
+    check_samples(samples, at_least=1)
     shares = []
     for own in samples:
         split = [caption.split() for caption in own]
@@ -47,7 +48,7 @@ def mbleu(samples: Sequence[Sequence[str]]) -> float:
     Raises:
         UserError: K is below 2 or differs between images.
     """
-    _check(samples, at_least=2)
+    check_samples(samples, at_least=2)
     count = len(samples[0])
     if any(len(own) != count for own in samples):
         raise UserError("mBLEU needs equally many samples of every image")
@@ -58,13 +59,40 @@ def mbleu(samples: Sequence[Sequence[str]]) -> float:
     return float(np.mean(values))
 
 
+def distinct_n(captions: Sequence[str], n: int) -> float:
+    """Return distinct-n over a corpus: distinct n-grams / words (Li et al. 2016, arXiv 1510.03055, section 4.2).
+
+    It falls as the corpus grows: compare equally many captions.
+
+    Raises:
+        UserError: there are no captions, or n is below 1.
+    """
+    return div_n([captions], n)
+
+
+def length_distance(captions: Sequence[str], references: Sequence[Sequence[str]]) -> float:
+    """Return the total variation between the captions' and the references' histograms of words a caption, 0 to 1.
+
+    Raises:
+        UserError: there are no captions or no references.
+    """
+    human = [text for own in references for text in own]
+    check_samples([captions, human], at_least=1)
+    shares = []
+    for texts in (captions, human):
+        lengths = Counter(len(text.split()) for text in texts)
+        shares.append({length: count / len(texts) for length, count in lengths.items()})
+    one, other = shares
+    return sum(abs(one.get(length, 0.0) - other.get(length, 0.0)) for length in one.keys() | other.keys()) / 2
+
+
 def unique_share(captions: Sequence[str]) -> float:
     """Return distinct captions / captions.
 
     Raises:
         UserError: there are no captions.
     """
-    _check([captions], at_least=1)
+    check_samples([captions], at_least=1)
     return len(set(captions)) / len(captions)
 
 
@@ -74,7 +102,7 @@ def verbatim_share(captions: Sequence[str], training: Collection[str]) -> float:
     Raises:
         UserError: there are no captions.
     """
-    _check([captions], at_least=1)
+    check_samples([captions], at_least=1)
     known = frozenset(training)
     return sum(caption in known for caption in captions) / len(captions)
 
@@ -85,11 +113,16 @@ def vocabulary_size(captions: Sequence[str]) -> int:
     Raises:
         UserError: there are no captions.
     """
-    _check([captions], at_least=1)
+    check_samples([captions], at_least=1)
     return len({word for caption in captions for word in caption.split()})
 
 
-def _check(samples: Sequence[Sequence[str]], *, at_least: int) -> None:
+def check_samples(samples: Sequence[Sequence[str]], *, at_least: int) -> None:
+    """Refuse samples that have no value.
+
+    Raises:
+        UserError: there are no images, or one has fewer captions than `at_least`.
+    """
     few = [index for index, own in enumerate(samples) if len(own) < at_least]
     if not samples or few:
         where = f"image {few[0]} has {len(samples[few[0]])}" if few else "there are no images"
