@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from gan_caption.metrics.ngrams import check_pairs, count_ngrams
+from gan_caption.metrics.ngrams import Ngram, Score, check_pairs, count_ngrams
 
 LONGEST = 4
 # coco-caption adds these so that a count of 0 is no error; its values depend on them.
 _TINY, _SMALL = 1e-15, 1e-9
+
+
+@dataclass(frozen=True)
+class PooledBleu(Score):
+    """BLEU-n of one n: no mean over images, the corpus's counts are pooled first."""
+
+    n: int
+    counts: np.ndarray
+    """(K, N, 10): of K captions an image the clipped matches for n = 1 to 4, the n-grams for n = 1 to 4, the words, and
+    the words of the closest reference. With K > 1 the value is the mean of K corpora."""
+
+    def resampled(self, weights: np.ndarray) -> np.ndarray:
+        """Return BLEU-n of other corpora made of the same images, (B,) float64; see `Score.resampled`."""
+        return bleu_of_counts(np.einsum("bi,kic->kbc", weights, self.counts))[..., self.n - 1].mean(0)
 
 
 @dataclass(frozen=True)
@@ -23,6 +36,12 @@ class BleuResult:
     """Over all images."""
     per_image: np.ndarray
     """(N, 4) float64."""
+    counts: np.ndarray
+    """(N, 10) float64; see `PooledBleu`."""
+
+    def order(self, n: int) -> PooledBleu:
+        """Return BLEU-n alone."""
+        return PooledBleu(self.corpus[n - 1], self.per_image[:, n - 1], n, self.counts[None])
 
 
 def bleu(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> BleuResult:
@@ -36,45 +55,41 @@ def bleu(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Bleu
         UserError: nothing to score, or the numbers differ.
     """
     check_pairs(candidates, references)
-    counted = [_count(candidate, own) for candidate, own in zip(candidates, references, strict=True)]
-    per_image = np.array([bleu_of_counts(*one) for one in counted])
-    matches, grams, lengths, closest = zip(*counted, strict=True)
-    return BleuResult(
-        bleu_of_counts(np.sum(matches, axis=0), np.sum(grams, axis=0), sum(lengths), sum(closest)), per_image
-    )
+    counts = np.array([_count(candidate, own) for candidate, own in zip(candidates, references, strict=True)])
+    one, two, three, four = bleu_of_counts(counts.sum(0)).tolist()
+    return BleuResult((one, two, three, four), bleu_of_counts(counts), counts)
 
 
-def _count(candidate: str, references: Sequence[str]) -> tuple[np.ndarray, np.ndarray, int, int]:
-    """Return for each n the clipped matches and the n-grams of the candidate, its and the closest length."""
+def _count(candidate: str, references: Sequence[str]) -> list[int]:
+    """Return the clipped matches and the n-grams for n = 1 to 4, the words, and those of the closest reference."""
     words = candidate.split()
-    most: dict[tuple[str, ...], int] = {}
+    most: dict[Ngram, int] = {}
     lengths = []
     for reference in references:
         told = reference.split()
         lengths.append(len(told))
         for gram, count in count_ngrams(told, LONGEST).items():
             most[gram] = max(most.get(gram, 0), count)
-    matches = np.zeros(LONGEST)
+    matches = [0] * LONGEST
     for gram, count in count_ngrams(words, LONGEST).items():
         matches[len(gram) - 1] += min(count, most.get(gram, 0))
-    grams = np.maximum(len(words) - np.arange(LONGEST), 0)
-    closest = min(lengths, key=lambda length: (abs(length - len(words)), length))
-    return matches, grams, len(words), closest
+    return [*matches, *ngrams_in(len(words)), len(words), closest_length(len(words), lengths)]
 
 
-def bleu_of_counts(
-    matches: np.ndarray, grams: np.ndarray, length: int, closest: int
-) -> tuple[float, float, float, float]:
-    """Return BLEU-1 to BLEU-4.
+def ngrams_in(words: int) -> list[int]:
+    """Return how many n-grams a caption of so many words has, for n = 1 to 4."""
+    return [max(words - n, 0) for n in range(LONGEST)]
 
-    Args:
-        matches: (4,) clipped matches of each n.
-        grams: (4,) n-grams of the candidate.
-        length: of the candidate, in words.
-        closest: length of the reference that is closest to it.
-    """
+
+def closest_length(length: int, references: Iterable[int]) -> int:
+    """Return the reference length closest to a candidate's; of two equally close the shorter."""
+    return min(references, key=lambda other: (abs(other - length), other))
+
+
+def bleu_of_counts(counts: np.ndarray) -> np.ndarray:
+    """Return BLEU-1 to BLEU-4, (..., 4) float64, of counts as `PooledBleu` lays them out, (..., 10)."""
+    matches, grams, length, closest = counts[..., :4], counts[..., 4:8], counts[..., 8:9], counts[..., 9:]
     precisions = (matches + _TINY) / (grams + _SMALL)
     ratio = (length + _TINY) / (closest + _SMALL)
-    brevity = math.exp(1 - 1 / ratio) if ratio < 1 else 1.0
-    one, two, three, four = (np.cumprod(precisions) ** (1 / np.arange(1, LONGEST + 1)) * brevity).tolist()
-    return one, two, three, four
+    brevity = np.exp(np.minimum(1 - 1 / ratio, 0.0))
+    return np.cumprod(precisions, axis=-1) ** (1 / np.arange(1, LONGEST + 1)) * brevity

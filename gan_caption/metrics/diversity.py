@@ -8,11 +8,11 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from gan_caption.errors import UserError
-from gan_caption.metrics.bleu import bleu
-from gan_caption.metrics.ngrams import ngrams
+from gan_caption.metrics.bleu import PooledBleu, bleu
+from gan_caption.metrics.ngrams import Score, ngrams
 
 
-def div_n(samples: Sequence[Sequence[str]], n: int) -> float:
+def div_n(samples: Sequence[Sequence[str]], n: int) -> Score:
     """Return Div-n: distinct n-grams among an image's samples / words in them, the mean over images.
 
     Shetty et al. 2017 (arXiv 1703.10476), section 4.2: "ratio of number of unique n-grams in 5 captions to number of
@@ -34,13 +34,14 @@ def div_n(samples: Sequence[Sequence[str]], n: int) -> float:
         words = sum(map(len, split))
         distinct = {gram for caption in split for gram in ngrams(caption, n)}
         shares.append(len(distinct) / words if words else 0.0)
-    return float(np.mean(shares))
+    return Score(float(np.mean(shares)), np.array(shares))
 
 
-def mbleu(samples: Sequence[Sequence[str]]) -> float:
+def mbleu(samples: Sequence[Sequence[str]]) -> PooledBleu:
     """Return mBLEU-4: BLEU-4 of each of K samples against the other K - 1 of its image, the mean over the K.
 
-    Shetty et al. 2017, section 4.2. Lower is more varied; a caption is never its own reference.
+    Shetty et al. 2017, section 4.2. Lower is more varied; a caption is never its own reference. The corpus value pools
+    the first captions of all images, the second ...; each image's own is the mean over its K.
 
     Args:
         samples: of each image its K tokenized captions, K at least 2 and the same everywhere.
@@ -52,11 +53,13 @@ def mbleu(samples: Sequence[Sequence[str]]) -> float:
     count = len(samples[0])
     if any(len(own) != count for own in samples):
         raise UserError("mBLEU needs equally many samples of every image")
-    values = []
+    results = []
     for position in range(count):
         others = [[*own[:position], *own[position + 1 :]] for own in samples]
-        values.append(bleu([own[position] for own in samples], others).corpus[3])
-    return float(np.mean(values))
+        results.append(bleu([own[position] for own in samples], others).order(4))
+    corpus = float(np.mean([result.corpus for result in results]))
+    per_image = np.mean([result.per_image for result in results], axis=0)
+    return PooledBleu(corpus, per_image, 4, np.concatenate([result.counts for result in results]))
 
 
 def distinct_n(captions: Sequence[str], n: int) -> float:
@@ -67,7 +70,7 @@ def distinct_n(captions: Sequence[str], n: int) -> float:
     Raises:
         UserError: there are no captions, or n is below 1.
     """
-    return div_n([captions], n)
+    return div_n([captions], n).corpus
 
 
 def length_distance(captions: Sequence[str], references: Sequence[Sequence[str]]) -> float:

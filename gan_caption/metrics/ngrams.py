@@ -22,6 +22,14 @@ class Score:
     per_image: np.ndarray
     """(N,) float64."""
 
+    def resampled(self, weights: np.ndarray) -> np.ndarray:
+        """Return the corpus value of other corpora made of the same images, (B,) float64.
+
+        Args:
+            weights: (B, N) how often each image is in each of B corpora; no row is all 0.
+        """
+        return weights @ self.per_image / weights.sum(1)
+
 
 def ngrams(words: Sequence[str], n: int) -> list[Ngram]:
     """Return the n-grams of a caption in order."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gan_caption.metrics.bleu import LONGEST, bleu_of_counts
+from gan_caption.metrics.bleu import LONGEST, bleu_of_counts, closest_length, ngrams_in
 from gan_caption.metrics.diversity import check_samples
 from gan_caption.metrics.ngrams import Ngram, count_ngrams
 
@@ -42,16 +42,16 @@ def self_bleu(captions: Sequence[str], *, count: int = 500, seed: int = 0) -> Se
     counted = [count_ngrams(caption.split(), LONGEST) for caption in chosen]
     lengths = Counter(len(caption.split()) for caption in chosen)
     most = _two_largest(counted)
-    values = []
+    rows = []
     for index, (caption, own) in enumerate(zip(chosen, counted, strict=True)):
-        matches = np.zeros(LONGEST)
+        matches = [0] * LONGEST
         for gram, times in own.items():
             owner, first, second = most[gram]
             matches[len(gram) - 1] += min(times, second if owner == index else first)
         length = len(caption.split())
-        grams = np.maximum(length - np.arange(LONGEST), 0)
-        values.append(bleu_of_counts(matches, grams, length, _closest(lengths, length))[3])
-    return SelfBleu(float(np.mean(values)), len(chosen) - 1)
+        others = (other for other, captions in lengths.items() if other != length or captions > 1)
+        rows.append([*matches, *ngrams_in(length), length, closest_length(length, others)])
+    return SelfBleu(float(bleu_of_counts(np.array(rows))[:, 3].mean()), len(chosen) - 1)
 
 
 def _two_largest(counted: Sequence[Counter[Ngram]]) -> dict[Ngram, tuple[int, int, int]]:
@@ -65,9 +65,3 @@ def _two_largest(counted: Sequence[Counter[Ngram]]) -> dict[Ngram, tuple[int, in
             elif times > second:
                 most[gram] = (owner, first, times)
     return most
-
-
-def _closest(lengths: Counter[int], length: int) -> int:
-    """Return the length of another caption that is closest to this one's, the shorter of two."""
-    others = [other for other, captions in lengths.items() if other != length or captions > 1]
-    return min(others, key=lambda other: (abs(other - length), other))

@@ -127,9 +127,9 @@ class Evaluator:
             "rouge_l": rouge_l(captions, self.references).corpus,
             "cider_d": cider_d(captions, self.references).corpus,
             **self._variety(captions),
-            "div_1": div_n(samples, 1),
-            "div_2": div_n(samples, 2),
-            "mbleu_4": mbleu(samples),
+            "div_1": div_n(samples, 1).corpus,
+            "div_2": div_n(samples, 2).corpus,
+            "mbleu_4": mbleu(samples).corpus,
             **{f"sample_{name}": value for name, value in self._variety(drawn).items()},
         }
         split = self.source.split

@@ -92,21 +92,21 @@ def test_an_end_that_is_a_token_is_paid():
 def test_div_by_hand():
     # Image 1: 2 distinct words of 4, 1 distinct bigram; image 2: 4 of 4 words, 2 bigrams.
     samples = [["a b", "a b"], ["a b", "c d"]]
-    assert div_n(samples, 1) == pytest.approx((2 / 4 + 4 / 4) / 2)
-    assert div_n(samples, 2) == pytest.approx((1 / 4 + 2 / 4) / 2)
+    assert div_n(samples, 1).corpus == pytest.approx((2 / 4 + 4 / 4) / 2)
+    assert div_n(samples, 2).corpus == pytest.approx((1 / 4 + 2 / 4) / 2)
 
 
 def test_mbleu_never_takes_a_caption_as_its_own_reference():
     same, different = ["a b c d e"] * 3, ["a b c d e", "f g h i j", "k l m n o"]
-    assert mbleu([same]) == pytest.approx(1.0)
-    assert mbleu([different]) == pytest.approx(0.0, abs=1e-6)
+    assert mbleu([same]).corpus == pytest.approx(1.0)
+    assert mbleu([different]).corpus == pytest.approx(0.0, abs=1e-6)
     # Each of the three against the other two, by the reference tool.
     samples = ["a b c d e", "a b c d f", "a b c x y"]
     one_by_one = []
     for own in range(3):
         others = [caption for index, caption in enumerate(samples) if index != own]
         one_by_one.append(Bleu(4).compute_score({0: others}, {0: [samples[own]]}, verbose=0)[0][3])
-    assert mbleu([samples]) == pytest.approx(sum(one_by_one) / 3, abs=1e-9)
+    assert mbleu([samples]).corpus == pytest.approx(sum(one_by_one) / 3, abs=1e-9)
 
 
 def test_shares_and_sizes():
@@ -154,6 +154,21 @@ def test_mbleu_needs_two_samples_and_equally_many(samples):
 
 
 def test_an_empty_caption_scores_nothing():
-    assert div_n([["", ""]], 1) == 0
-    assert not math.isnan(mbleu([["", ""]]))
+    assert div_n([["", ""]], 1).corpus == 0
+    assert not math.isnan(mbleu([["", ""]]).corpus)
     assert cider_d(["", "a"], [["a"], ["b"]]).per_image[0] == 0
+
+
+@given(corpora, st.lists(st.integers(0, 3), min_size=6, max_size=6))
+@settings(deadline=None)
+def test_values_of_resampled_corpora_are_those_of_corpora_that_hold_images_so_often(corpus, times):
+    times = [1, *times][: len(corpus)]
+    again = [pair for pair, count in zip(corpus, times, strict=True) for _ in range(count)]
+    weights = np.array([times, [1] * len(corpus)])
+    for measure in (
+        lambda pairs: bleu(*map(list, zip(*pairs, strict=True))).order(4),
+        lambda pairs: rouge_l(*map(list, zip(*pairs, strict=True))),
+        lambda pairs: mbleu([[candidate, own[0], "a b"] for candidate, own in pairs]),
+    ):
+        expected = [measure(again).corpus, measure(corpus).corpus]
+        assert measure(corpus).resampled(weights) == pytest.approx(expected, abs=1e-6)
