@@ -109,9 +109,7 @@ def test_distinct_n_and_length_distance_by_hand():
 @settings(deadline=None)
 def test_the_order_of_images_and_of_samples_never_matters(samples, draw):
     turned = draw.sample(samples, len(samples))
-    assert mbleu(turned).corpus == pytest.approx(
-        mbleu(samples).corpus, abs=1e-6
-    )  # firsts, seconds ...
+    assert mbleu(turned).corpus == pytest.approx(mbleu(samples).corpus, abs=1e-6)  # firsts, seconds ...
     turned = [draw.sample(own, len(own)) for own in turned]
     for measure in (
         lambda s: div_n(s, 1).corpus,

@@ -1,0 +1,75 @@
+"""What captions are worth: every metric with its interval over images, beside what humans score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gan_caption.errors import UserError
+from gan_caption.metrics import DocumentFrequencies
+from gan_caption.metrics.bootstrap import image_interval, image_weights
+from gan_caption.metrics.ngrams import Score
+from gan_caption.metrics.scoring import corpus_variety, human_quality, human_variety, quality, variety
+from gan_caption.reporting.table import ROWS, markdown
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Metrics by their documented names."""
+
+    measured: dict[str, Score]
+    """Means over images, and BLEU."""
+    of_corpus: dict[str, float]
+    """Properties of all captions together; no interval over images: they change with how many there are."""
+    intervals: dict[str, tuple[float, float]]
+    """95%, over images, of `measured`."""
+    humans: dict[str, float]
+    """The same of the references, leaving one out; missing where there are too few."""
+
+
+def score(
+    captions: Sequence[str],
+    references: Sequence[Sequence[str]],
+    samples: Sequence[Sequence[str]] | None,
+    frequencies: DocumentFrequencies,
+) -> Scores:
+    """Measure one caption an image, and samples where there are any.
+
+    Args:
+        captions: N tokenized captions.
+        references: of each image its tokenized references.
+        samples: of each image K tokenized captions; K is the same everywhere.
+        frequencies: for CIDEr-D and Self-CIDEr.
+
+    Raises:
+        UserError: something cannot be scored; the message says what.
+    """
+    measured = quality(captions, references, frequencies)
+    humans: dict[str, float] = {}
+    if sum(len(own) > 1 for own in references) > 1:
+        humans |= human_quality(references)
+    if samples is not None:
+        counts = {len(own) for own in samples}
+        if len(counts) > 1:
+            raise UserError(f"images have {min(counts)} to {max(counts)} samples: give equally many of every image")
+        measured |= variety(samples, frequencies)
+        if any(len(own) >= len(samples[0]) for own in references):
+            humans |= human_variety(references, frequencies, len(samples[0]))
+    humans |= corpus_variety([own[0] for own in references], references)
+    weights = image_weights(len(captions))
+    intervals = {name: image_interval(value, weights) for name, value in measured.items()}
+    return Scores(measured, corpus_variety(captions, references), intervals, humans)
+
+
+def scores_table(scores: Scores) -> str:
+    """Return a Markdown table: a row a metric, printed as `ROWS` says."""
+    rows = [["", "value", "95% over images", "humans"]]
+    values = {name: value.corpus for name, value in scores.measured.items()} | scores.of_corpus
+    for name, (label, factor, decimals) in ROWS.items():
+        if name not in values:
+            continue
+        low, high = scores.intervals.get(name, (None, None))
+        between = "-" if low is None or high is None else f"{low * factor:.{decimals}f} to {high * factor:.{decimals}f}"
+        human = f"{scores.humans[name] * factor:.{decimals}f}" if name in scores.humans else "-"
+        rows.append([label, f"{values[name] * factor:.{decimals}f}", between, human])
+    return markdown(rows)

@@ -1,0 +1,84 @@
+"""Score captions that any program wrote: `python -m gan_caption.score references.json results.json`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from gan_caption.data.caption_files import check_images, read_references, read_results
+from gan_caption.errors import UserError
+from gan_caption.files import write_atomically
+from gan_caption.metrics import DocumentFrequencies, ptb_tokenize
+from gan_caption.reporting.scores import Scores, score, scores_table
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Read the files, tokenize, score, print a table; write the values where asked."""
+    told = _parser().parse_args(arguments)
+    try:
+        _run(told)
+    except UserError as error:
+        sys.exit(str(error))
+
+
+def _run(told: argparse.Namespace) -> None:
+    references = read_references(told.references)
+    results = read_results(told.results)
+    images = check_images(references, results, only_given=told.only_given)
+    tokens = [ptb_tokenize(references[image]) for image in images]
+    captions = ptb_tokenize([results[image].caption for image in images])
+    samples = [ptb_tokenize(results[image].samples) for image in images]
+    frequencies = DocumentFrequencies.load(told.frequencies) if told.frequencies else DocumentFrequencies.of(tokens)
+    if told.save_frequencies:
+        frequencies.save(told.save_frequencies)
+    scores = score(captions, tokens, samples if any(samples) else None, frequencies)
+    print(f"{told.results.name}: {_description(images, references, captions, samples)}\n\n{scores_table(scores)}")
+    if told.out:
+        write_atomically(told.out, lambda file: file.write(_as_json(images, scores)))
+        print(f"\nValues of the corpus and of each image are in {told.out}")
+
+
+def _description(
+    images: list[str], references: dict[str, list[str]], captions: list[str], samples: list[list[str]]
+) -> str:
+    counts = [len(references[image]) for image in images]
+    fewest, most = min(counts), max(counts)
+    parts = [
+        f"{len(images)} images" + (f" of {len(references)}" if len(images) < len(references) else ""),
+        f"{fewest} reference{'s' * (fewest > 1)} each" if fewest == most else f"{fewest} to {most} references each",
+    ]
+    if any(samples):
+        parts.append(f"{len(samples[0])} samples each")
+    if empty := sum(not caption for caption in captions):
+        parts.append(f"{empty} without a word (they score 0)")
+    return ", ".join(parts)
+
+
+def _as_json(images: list[str], scores: Scores) -> bytes:
+    told = {
+        "corpus": {name: value.corpus for name, value in scores.measured.items()} | scores.of_corpus,
+        "intervals": scores.intervals,
+        "humans": scores.humans,
+        "per_image": {
+            image: {name: float(value.per_image[row]) for name, value in scores.measured.items()}
+            for row, image in enumerate(images)
+        },
+    }
+    return json.dumps(told, indent=1).encode()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m gan_caption.score", description=__doc__)
+    parser.add_argument("references", type=Path, help="COCO annotation file, or JSON lines of image_id and caption(s)")
+    parser.add_argument("results", type=Path, help="COCO result file, or JSON lines of image_id, caption and samples")
+    parser.add_argument("--only-given", action="store_true", help="score only the images that the results have")
+    parser.add_argument("--frequencies", type=Path, metavar="FILE", help="document frequencies of a larger corpus")
+    parser.add_argument("--save-frequencies", type=Path, metavar="FILE", help="keep those of these references")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write all values, per image too, as JSON")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

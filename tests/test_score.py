@@ -1,0 +1,192 @@
+"""Scoring captions that another program wrote: values, file forms, and every kind of bad input."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+from pycocoevalcap.bleu.bleu import Bleu
+from pycocoevalcap.cider.cider import Cider
+from pycocoevalcap.rouge.rouge import Rouge
+
+from gan_caption.score import main
+
+REFERENCES = {
+    1: ["A dog runs across the grass.", "The brown dog is running."],
+    2: ["Two girls swim in a pool.", "Girls are swimming!"],
+    3: ["A man rides a bike.", "A cyclist on a road.", "a man, a bike"],
+}
+RESULTS = {1: "a dog runs on grass", 2: "two girls in a pool", 3: "a man on a bike"}
+
+
+def coco_references(folder, references=REFERENCES):
+    rows = [
+        {"id": 7 * n, "image_id": image, "caption": c} for image, own in references.items() for n, c in enumerate(own)
+    ]
+    path = folder / "references.json"
+    path.write_text(json.dumps({"images": [{"id": image} for image in references], "annotations": rows}))
+    return path
+
+
+def written(folder, content, name="results.json"):
+    path = folder / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def coco_results(folder, results=RESULTS):
+    return written(folder, json.dumps([{"image_id": image, "caption": text} for image, text in results.items()]))
+
+
+def scores_of(folder, references, results, *options):
+    main([str(references), str(results), "--out", str(folder / "scores.json"), *options])
+    return json.loads((folder / "scores.json").read_text())
+
+
+def refusal(references, results, *options):
+    with pytest.raises(SystemExit) as refused:
+        main([str(references), str(results), *options])
+    return str(refused.value)
+
+
+def test_values_are_those_of_pycocoevalcap_and_need_no_torch(tmp_path):
+    command = [sys.executable, "-X", "importtime", "-m", "gan_caption.score", coco_references(tmp_path)]
+    told = subprocess.run(
+        [*command, coco_results(tmp_path), "--out", tmp_path / "scores.json"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert not {"torch", "hydra"} & {line.rsplit("|", 1)[-1].strip() for line in told.stderr.splitlines()}
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    # The tokens, by hand.
+    references = {
+        1: ["a dog runs across the grass", "the brown dog is running"],
+        2: ["two girls swim in a pool", "girls are swimming !"[:-2]],
+        3: ["a man rides a bike", "a cyclist on a road", "a man a bike"],
+    }
+    candidates = {image: [text] for image, text in RESULTS.items()}
+    expected = dict(
+        zip(
+            ["bleu_1", "bleu_2", "bleu_3", "bleu_4"],
+            Bleu(4).compute_score(references, candidates, verbose=0)[0],
+            strict=True,
+        )
+    )
+    for name, scorer in (("rouge_l", Rouge()), ("cider_d", Cider())):
+        expected[name], per_image = scorer.compute_score(references, candidates)
+        assert [scores["per_image"][str(image)][name] for image in RESULTS] == pytest.approx(list(per_image), abs=1e-6)
+    assert {name: scores["corpus"][name] for name in expected} == pytest.approx(expected, abs=1e-6)
+    for name in expected:
+        low, high = scores["intervals"][name]
+        assert low <= scores["corpus"][name] + 1e-9
+        assert scores["corpus"][name] <= high + 1e-9 or name.startswith("bleu")
+    assert "3 images, 2 to 3 references each" in told.stdout
+    assert "CIDEr-D x 100" in told.stdout
+
+
+def test_json_lines_ids_as_texts_and_any_order_are_the_same_to_it(tmp_path):
+    expected = scores_of(tmp_path, coco_references(tmp_path), coco_results(tmp_path))["corpus"]
+    expected = pytest.approx(expected)
+    lines = [json.dumps({"image_id": str(image), "captions": own}) for image, own in REFERENCES.items()]
+    references = written(tmp_path, "\n".join(reversed(lines)), "references.jsonl")
+    lines = [json.dumps({"image_id": str(image), "caption": text}) for image, text in RESULTS.items()]
+    for name in ("results.jsonl", "results.json"):
+        assert scores_of(tmp_path, references, written(tmp_path, "\n".join(lines), name))["corpus"] == pytest.approx(
+            expected
+        )
+
+
+def test_samples_are_measured_beside_as_many_humans(tmp_path, capsys):
+    entries = [{"image_id": i, "caption": text, "samples": [text, f"{text} here"]} for i, text in RESULTS.items()]
+    scores = scores_of(tmp_path, coco_references(tmp_path), written(tmp_path, json.dumps(entries)))
+    # "a dog runs on grass (here)": 6 distinct words of 11; "two girls in a pool (here)": 6 of 11; "a man on a bike": 5.
+    assert scores["corpus"]["div_1"] == pytest.approx((6 / 11 + 6 / 11 + 5 / 11) / 3)
+    assert scores["corpus"]["distinct_samples"] == 1
+    # Two humans each: {a dog runs across the grass brown is running} of 11, {two girls swim in a pool are swimming} of
+    # 9, {a man rides bike cyclist on road} of 10.
+    assert scores["humans"]["div_1"] == pytest.approx((9 / 11 + 8 / 9 + 7 / 10) / 3)
+    assert "2 samples each" in capsys.readouterr().out
+
+
+def test_a_perfect_caption_gets_the_maximum(tmp_path):
+    perfect = {image: own[0] for image, own in REFERENCES.items()} | {3: "a man rides a bike ."}
+    scores = scores_of(
+        tmp_path, coco_references(tmp_path, {i: [o[0]] for i, o in REFERENCES.items()}), coco_results(tmp_path, perfect)
+    )
+    for name in ("bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l"):
+        assert scores["corpus"][name] == pytest.approx(1, abs=1e-6)
+    assert scores["corpus"]["cider_d"] == pytest.approx(10)
+    assert "bleu_4" not in scores["humans"]  # nobody to compare them with
+
+
+def test_images_must_be_the_same(tmp_path):
+    references = coco_references(tmp_path)
+    assert "results of 1 image(s) without references, the first 9" in refusal(
+        references, coco_results(tmp_path, RESULTS | {9: "a"})
+    )
+    few = coco_results(tmp_path, {image: RESULTS[image] for image in (3, 1)})
+    assert "no result for 1 of 3 images, the first 2: add them, or score the others alone with --only-given" in refusal(
+        references, few
+    )
+    assert list(scores_of(tmp_path, references, few, "--only-given")["per_image"]) == ["1", "3"]
+
+
+def test_one_image_explains_itself_and_goes_with_frequencies_of_more(tmp_path):
+    references, one = coco_references(tmp_path), coco_results(tmp_path, {1: RESULTS[1]})
+    assert "1 image(s) tell nothing" in refusal(references, one, "--only-given")
+    whole = scores_of(tmp_path, references, coco_results(tmp_path), "--save-frequencies", str(tmp_path / "df.json"))
+    one = coco_results(tmp_path, {1: RESULTS[1]})
+    alone = scores_of(tmp_path, references, one, "--only-given", "--frequencies", str(tmp_path / "df.json"))
+    assert alone["corpus"]["cider_d"] == pytest.approx(whole["per_image"]["1"]["cider_d"])
+
+
+def test_empty_captions_and_endless_ones_have_a_value(tmp_path, capsys):
+    results = {1: "", 2: " . ", 3: "a bike " * 50_000}
+    scores = scores_of(tmp_path, coco_references(tmp_path), coco_results(tmp_path, results))
+    assert "2 without a word (they score 0)" in capsys.readouterr().out
+    assert scores["per_image"]["1"]["cider_d"] == scores["per_image"]["2"]["rouge_l"] == 0
+    assert all(math.isfinite(value) for value in scores["corpus"].values())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('[{"image_id": 1, "caption": "a"}, {"image_id": "1", "caption": "b"}]', "image 1 came already"),
+        ('[{"image_id": 1, "caption": NaN}]', "the caption of image 1 is nan, no text"),
+        ('[{"image_id": NaN, "caption": "a"}]', "image_id nan is no whole number and no text"),
+        ('[{"image_id": true, "caption": "a"}]', "image_id True is no whole number"),
+        ('[{"image_id": 1, "caption": null}]', "the caption of image 1 is None, no text"),
+        ('[{"image_id": 1, "captions": []}]', "image 1 has no caption"),
+        ('[{"image_id": 1, "captions": "a"}]', "captions of image 1 is '\"a\"', no list of texts"),
+        ('[{"image": 1, "text": "a"}]', "has no image_id and caption; wanted is a COCO annotation file"),
+        ('"a"', "wanted is a COCO annotation file"),
+        ("[]", "no results"),
+        ("", "incomplete"),
+        ('[{"image_id": 1, "capt', "incomplete"),
+        ('{"image_id": 1, "caption": "a"}\n{"image_id": 2 "caption": "b"}', "line 2: no JSON"),
+        ('[{"image_id": 1, "caption": "café"}]'.encode("latin1"), "not UTF-8"),
+        ('{"image_id": 1, "caption": "ok"}\n{"image_id": 2, "caption": "café"}'.encode("latin1"), "line 2: not UTF-8"),
+    ],
+)  # fmt: skip
+def test_each_bad_file_says_what_is_wrong_and_where(tmp_path, content, message):
+    results = written(tmp_path, content)
+    told = refusal(coco_references(tmp_path), results)
+    assert message in told
+    assert str(results) in told
+    assert "Traceback" not in told
+
+
+def test_faults_of_references_and_missing_files_say_so(tmp_path):
+    assert "a reference of image 1 is empty" in refusal(coco_references(tmp_path, {1: [" "]}), coco_results(tmp_path))
+    assert "no references" in refusal(coco_references(tmp_path, {}), coco_results(tmp_path))
+    assert "there is no such file" in refusal(tmp_path / "none.json", coco_results(tmp_path))
+
+
+def test_unequal_samples_are_refused(tmp_path):
+    entries = [{"image_id": i, "captions": [text] * i} for i, text in RESULTS.items()]
+    told = refusal(coco_references(tmp_path), written(tmp_path, json.dumps(entries)))
+    assert "images have 1 to 3 samples: give equally many of every image" in told
