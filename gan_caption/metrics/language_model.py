@@ -38,7 +38,11 @@ class NgramModel:
         self.order = order
         self._model = WittenBellInterpolated(order, vocabulary=Vocabulary([*known, "<s>", "<UNK>"], unk_cutoff=1))
         self._model.fit([[(word,)] for word in [*known, "<UNK>"]])
-        self._model.fit(everygrams(self._padded(caption), max_len=order) for caption in captions)
+        # The mark of the beginning is context only: it is never predicted.
+        self._model.fit(
+            [gram for gram in everygrams(self._padded(caption), max_len=order) if gram[-1] != "<s>"]
+            for caption in captions
+        )
         self._log_probability = cache(self._score)
 
     def nll_per_token(self, captions: Sequence[str]) -> float:
