@@ -1,9 +1,16 @@
-"""Uncertainty from resampling images (Efron 1979): how a corpus's value varies with the images it happens to hold."""
+"""Uncertainty from resampling images (Efron 1979), and seeds outside of them where a system was trained with several.
+
+Shapes: N images, S seeds, B bootstrap draws.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
+from gan_caption.errors import UserError
 from gan_caption.metrics.ngrams import Score
 
 
@@ -23,3 +30,50 @@ def image_interval(score: Score, weights: np.ndarray, *, level: float = 0.95) ->
     """
     low, high = np.quantile(score.resampled(weights), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much more a system has than another of a metric."""
+
+    value: float
+    interval: tuple[float, float]
+    """95%."""
+    p: float
+    """Two-sided, of the hypothesis that there is no difference; not corrected for how many are asked."""
+
+
+def paired_difference(
+    system: Sequence[Score], baseline: Sequence[Score], *, draws: int = 1000, seed: int = 0
+) -> Difference:
+    """Return the mean difference of a metric over seeds, with a percentile interval of the paired bootstrap.
+
+    Each draw takes S seeds and, with all of them, the same N images, with replacement, for both systems alike (Koehn
+    2004 for images). With few seeds the interval is too narrow rather than too wide: three say little of a fourth.
+
+    Args:
+        system: its score with each of S seeds, of the same N images in the same order.
+        baseline: the other's.
+        draws: B.
+        seed: of the bootstrap.
+
+    Raises:
+        UserError: seeds or images differ in number.
+    """
+    counts = {len(score.per_image) for score in (*system, *baseline)}
+    if len(system) != len(baseline) or len(counts) != 1:
+        raise UserError(
+            f"paired differences need the same seeds and images: {len(system)} and {len(baseline)} seeds, "
+            f"{sorted(counts)} images"
+        )
+    weights = image_weights(counts.pop(), draws=draws, seed=seed)
+    seeds = image_weights(len(system), draws=draws, seed=seed + 1).T / len(system)  # (S, B)
+    drawn = sum(
+        share * (own.resampled(weights) - other.resampled(weights))
+        for share, own, other in zip(seeds, system, baseline, strict=True)
+    )
+    value = float(np.mean([own.corpus - other.corpus for own, other in zip(system, baseline, strict=True)]))
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    # One is added so that no finite number of draws makes p 0 (Davison and Hinkley 1997, eq. 4.11).
+    fewest = min(int(np.sum(drawn <= 0)), int(np.sum(drawn >= 0)))
+    return Difference(value, (float(low), float(high)), min(1.0, 2 * (fewest + 1) / (draws + 1)))
