@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 # Words that keep their point everywhere; written with a capital; before a number.
 _ABBREVIATIONS = (
-    "adj|adm|adv|al|apr|ariz|assn|assoc|atty|aug|ave|bhd|bldg|blvd|brig|bros|calif|capt|cf|cie|cmdr|co|col|colo"
+    "adj|adm|adv|al|ala|apr|ariz|assn|assoc|atty|aug|ave|bhd|bldg|blvd|brig|bros|calif|capt|cf|cie|cmdr|co|col|colo"
     "|comdr|conn|corp|cos|cpl|ct|dak|dec|dept|det|dr|drs|elec|ens|esq|est|etc|ext|feb|fla|fri|ft|ga|gen|gov|hon|inc|ind"
-    "|intl|jan|jos|jr|jul|jun|kans?|ky|lieut|lt|ltd|maj|mar|md|messrs|mfg|mich|minn|mme|mo|mon|mont|mr|mrs|ms|mt|mtg"
+    "|intl|jan|jos|jr|jul|jun|kans?|ky|lieut|lt|ltd|maj|mar|md|messrs|mfg|mich|minn|mlle|mme|mo|mon|mont|mr|mrs|ms|msgr|mt|mtg"
     "|natl|neb|nev|nov|oct|okla|penn|pfc|ph|plc|pres|prof|pte|pty|pvt|rd|rep|rev|rt|sen|sens|sept?|seq|sfc|sgt|spc|sq"
     "|sr|st|ste|supt|sys|tel|tenn|thu|thurs|tues?|univ|va|vs|vt|wed|wisc?|wm|wyo"
 )
@@ -25,12 +25,16 @@ _OPENERS = (
     "A|About|According|After|An|As|At|But|He|Her|Here|However|If|In|It|Last|Many|More|Now|Once|One|Other|Our|She|Since"
     r"|So|Some|Such|That|The|Their|Then|There|These|They|This|We|What|When|While|Yet|You|Mr\.|Ms\."
 )
-_LETTER, _CHARACTER = r"[^\W\d_\u00b2\u00b3\u00b9]", r"[^\W_\u00b2\u00b3\u00b9]"  # superscripts stand apart
-_WORD = rf"{_LETTER}(?:{_CHARACTER}|[\u0300-\u036f])*"
+# Superscripts stand apart, Roman numerals of one sign are dropped.
+_LETTER, _CHARACTER = r"[^\W\d_\u00b2\u00b3\u00b9\u2160-\u2188]", r"[^\W_\u00b2\u00b3\u00b9\u2160-\u2188]"
+_ACCENT = r"&[aeiouAEIOU](?:acute|grave|uml);"
+_WORD = rf"(?:{_LETTER}|{_ACCENT})(?:{_CHARACTER}|[\u0300-\u036f]|{_ACCENT})*"
 # The first that fits wins.
 _RULES = [
     r"[A-Za-z]+(?!\S)",  # most of any caption
+    r"&[lg]t;",
     r"https?://[^\s\"<>()]+[^\s\"<>().,;:!?]|www\.[^\s\"<>()]+[^\s\"<>().,;:!?]",
+    r"(?:[^\s\"'|!(){}$,-_]+\.)+(?:com|net|org|edu)/[^\s\"<>|()]+[^\s\"<>|.!?(){},-]",
     r"[^\s@\"'<>(),;:]+@[^\s@\"'<>(),;:]+\.[A-Za-z]{2,}",
     r"</?[A-Za-z][^<>]*>",
     r"-[lr][rsc]b-|[nN]'[tT](?!\w)|[yY]'(?= all\b)",
@@ -40,6 +44,7 @@ _RULES = [
     rf"{_CHARACTER}(?:{_CHARACTER}|[.,])*(?:[-_](?:(?:[A-Za-z]\.){{2,}}(?![A-Za-z])|{_CHARACTER}+))+",
     r"[A-Z]+(?:[+&][A-Z]+)+",  # B&W
     r"[A-Za-z](?:\.[A-Za-z])+\.(?![A-Za-z])",  # u.s., e.g.
+    r"(?i:ph\.d)\.(?![A-Za-z])",
     rf"[A-Za-z]\.(?![A-Za-z]|\s+(?:{_OPENERS})(?!\S))",
     rf"(?:(?i:{_ABBREVIATIONS})|{_CAPITAL_ABBREVIATIONS})\.(?![A-Za-z])",
     rf"(?i:{_NUMBERED})\.(?=\s*\d)",
@@ -49,13 +54,13 @@ _RULES = [
     r"'(?i:em|till?|cause)",
     r"'[tT](?= ?(?i:is|was))|(?<!\w)[dD]'(?i:ye)\b",
     r"[-+]?\d*(?:[.,:]\d+)+|[-+]\d+",  # 1,000 7:30 .5 -1
-    r"(?i:ma'am|c'mon|ne'er|e'er|cap'n)\b",
+    r"(?i:ma'am|c'mon|c'est|ne'er|e'er|cap'n|nat'l|s'mores)\b",
     rf"(?:[djlnoy]|(?!I)[A-Z])'{_LETTER}{_CHARACTER}+",  # o'clock
     rf"{_LETTER}+[aeiouyAEIOUY]'[aeiouA-Z]{_CHARACTER}*",  # hawai'i
-    r"US\$|[cC](?:\+\+|#)",
+    r"[A-Z]+\$|[cC](?:\+\+|#)",
     rf"{_WORD}(?:[.!?]{_WORD})*|{_CHARACTER}+",
     r"'(?i:s|m|d|re|ve|ll|n)\b",
-    r"[:;=]-?[()]|:[DP]\b",
+    r"[<>]?[:;=][-o*']?[()DPdpO@|{\\\]\[](?![A-Za-z])|[-^=~<>]_[-^=~<>](?![A-Za-z])",  # :-) ^_^
     r"#[A-Za-z]+|@\w+",
     r"\.{2,}|-{2,}",  # so that no number begins with their last point or dash
     r"[!?]{2,}|\*+|_+|#+|@+",
@@ -66,16 +71,17 @@ _RULES = [
 _TOKEN = re.compile(f" ?({'|'.join(_RULES)})")
 _PRINTED_AS = {
     "(": ("-lrb-",), ")": ("-rrb-",), "[": ("-lsb-",), "]": ("-rsb-",), "{": ("-lcb-",), "}": ("-rcb-",),
-    ":)": (":-rrb-",), ":(": (":-lrb-",), ":-)": (":--rrb-",), ":-(": (":--lrb-",), ";)": (";-rrb-",),
-    ";-)": (";--rrb-",), "=)": ("=-rrb-",), "=(": ("=-lrb-",),
+    "&lt;": ("<",), "&gt;": (">",),
     "cannot": ("can", "not"), "gonna": ("gon", "na"), "gotta": ("got", "ta"), "wanna": ("wan", "na"),
     "gimme": ("gim", "me"), "lemme": ("lem", "me"),
 }  # fmt: skip
+_FACE = str.maketrans({"(": "-lrb-", ")": "-rrb-"})
 _SIGNS = str.maketrans(
     {
-        "\u2018": "'", "\u2019": "'", "\u201a": "'", "\u201b": "'", "\u201c": '"', "\u201d": '"', "\u201e": '"',
+        "\u2018": "'", "\u2019": "'", "\u201b": "'", "\u201c": '"', "\u201d": '"', "\u2039": "'", "\u203a": "'",
         "\u00ab": '"', "\u00bb": '"', "\u2013": " -- ", "\u2014": " -- ", "\u2026": " ... ",
-        "\u00bd": "1/2", "\u00bc": "1/4", "\u00be": "3/4", "\u00a2": " cents ", "\u00a3": " # ", "\u20ac": " $ ",
+        "\u00bd": " 1/2 ", "\u00bc": " 1/4 ", "\u00be": " 3/4 ",
+        "\u2153": " 1/3 ", "\u2154": " 2/3 ", "\u00a2": " cents ", "\u00a3": " # ", "\u20ac": " $ ",
         "\u00a0": " ", "\u00ad": "",
     }
 )  # fmt: skip
@@ -97,12 +103,13 @@ def ptb_tokenize(captions: Sequence[str]) -> list[str]:
 
 def _tokens(caption: str) -> list[str]:
     text = caption if caption.isascii() else caption.translate(_SIGNS)
-    text = text.replace("`", "'").replace("&amp;", "&").replace("&quot;", '"')
+    text = text.replace("`", "'").replace("&amp;", "&").replace("&quot;", '"').replace("&apos;", "'")
+    text = text.replace("&nbsp;", " ")
     found: list[str] = []
     for token in _TOKEN.findall(_apart(" ".join(text.split()))):
         token = token.lower()
         if token.strip(".-"):
-            found += _PRINTED_AS.get(token, (token,))
+            found += _PRINTED_AS.get(token) or (token.translate(_FACE),)
     return found
 
 

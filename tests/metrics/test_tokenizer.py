@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -84,6 +86,18 @@ def test_tokens_are_those_that_the_jar_prints(caption, expected):
     assert ptb_tokenize([caption]) == [expected]
 
 
+def hard_captions():
+    """Made by hand to be hard; with each what the jar printed."""
+    lines = (Path(__file__).parent / "hard_captions.jsonl").read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines if line]
+
+
+def test_hard_captions_have_the_tokens_that_the_jar_prints():
+    assert len(hard_captions()) > 500
+    wrong = [(raw, ours, jar) for raw, jar in hard_captions() if (ours := ptb_tokenize([raw])[0]) != jar]
+    assert wrong == []
+
+
 @pytest.mark.parametrize("separator", ["\n", "\r", "\x85", "\u2028", "\x0b", "\x1c"])
 def test_line_separators_inside_a_caption_do_not_shift_the_others(separator):
     assert ptb_tokenize([f"a dog{separator}runs", "a cat"]) == ["a dog runs", "a cat"]
@@ -128,7 +142,8 @@ def from_the_jar(captions):
 
 @needs_java
 def test_the_jar_says_so_today():
-    assert from_the_jar([raw for raw, _ in FROM_THE_JAR]) == [expected for _, expected in FROM_THE_JAR]
+    cases = [*FROM_THE_JAR, *hard_captions()]
+    assert from_the_jar([raw for raw, _ in cases]) == [expected for _, expected in cases]
 
 
 PIECES = """
