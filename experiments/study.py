@@ -17,7 +17,7 @@ def train(*overrides: str, outputs: Path) -> Path:
     """Train in a process of its own, unless it was finished before; return the run folder."""
     key = " ".join(overrides)
     place = outputs / hashlib.sha256(key.encode()).hexdigest()[:10]
-    if not (place / "cost.json").exists():
+    if not any(place.glob("*/results.json")):
         place.mkdir(parents=True, exist_ok=True)
         (place / "command.txt").write_text(f"{key}\n")
         command = [sys.executable, "-m", "gan_caption.train", *overrides, f"outputs={place}", "resume=auto"]
@@ -62,7 +62,7 @@ def _watch(command: Sequence[str], *, log: Path) -> dict[str, float]:
 
 
 def cost(outputs: Path) -> str:
-    """Say how long the runs took and how much memory they needed."""
+    """Say how long the runs took and how much memory they needed, of those that ran without a stop of the study."""
     costs = [json.loads(path.read_text()) for path in outputs.glob("*/cost.json")]
     minutes = [one["minutes"] for one in costs]
     return (
