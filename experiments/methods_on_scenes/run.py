@@ -56,9 +56,9 @@ def write(methods: Mapping[str, Runs], curve: Mapping[float, Runs]) -> None:
     table = method_table({"mle": curve[1.0], "control_temperature": curve[0.7], **methods}, curve)
     note = (
         f"Scenes, test images, seeds {SEEDS}: mean ± 95% t interval. Decoded greedily; samples at temperature 1 "
-        "(.7 for control_temperature).\nAn asterisk marks a paired difference from mle whose 95% interval leaves out 0; "
-        "in the last column, a difference from\nthe curve of the same seed's baseline over temperatures, read at the "
-        "method's Div-2."
+        "(.7 for control_temperature).\nAn asterisk marks a paired difference from mle whose 95% interval leaves out "
+        "0; in the last column, a difference from\nthe curve of the same seed's baseline over temperatures, read at "
+        "the method's Div-2."
     )
     (HERE / "table.md").write_text(f"{note}\n{cost(OUTPUTS)}\n\n{table}\n")
     print(f"{note}\n\n{table}")
@@ -93,7 +93,7 @@ def method_table(methods: Mapping[str, Runs], curve: Mapping[float, Runs]) -> st
 
 
 def above(runs: Runs, curve: Mapping[float, Runs]) -> str:
-    """Return how many more of a method's samples are true than of its baseline's at equal Div-2, the mean over seeds."""
+    """Return how many more of a method's samples are true than of its baseline's at equal Div-2, mean over seeds."""
     differences = []
     for seed, run in enumerate(runs):
         points = sorted((own[seed]["div_2"], own[seed]["sample_oracle_true"]) for own in curve.values())
