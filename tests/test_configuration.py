@@ -1,5 +1,7 @@
 """The door: what it builds, and the message for everything that it refuses."""
 
+import functools
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -365,7 +367,9 @@ def run(tmp_path_factory):
     def run(*arguments):
         command = [sys.executable, "entry.py", str(home), *arguments]
         environment = {"PYTHONPATH": str(ROOT), "PATH": ""}
-        return subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True)
+        # Whoever starts the tests in the background may have them ignore Ctrl-C, which processes inherit.
+        listen = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        return subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, preexec_fn=listen)
 
     return run
 
