@@ -58,7 +58,7 @@ def _description(
 
 def _as_json(images: list[str], scores: Scores) -> bytes:
     told = {
-        "corpus": {name: value.corpus for name, value in scores.measured.items()} | scores.of_corpus,
+        "corpus": scores.values,
         "intervals": scores.intervals,
         "humans": scores.humans,
         "per_image": {

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 from PIL import Image
 
 
@@ -62,6 +63,14 @@ class Split:
         """
         del captions
         return {}
+
+    def true_share(self, captions: Sequence[Sequence[str]]) -> np.ndarray | None:
+        """Return of each item the share of its captions that are known to be true of it, (N,) float64.
+
+        None where the corpus does not know; see `oracle`.
+        """
+        del captions
+        return None
 
 
 class Corpus(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,13 @@ from gan_caption.data.features import FirstImages
 from gan_caption.data.vocabulary import Vocabulary
 from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError
+from gan_caption.metrics.bootstrap import paired_difference
+from gan_caption.reporting.curve_files import curve_table, write_curve
+from gan_caption.reporting.scores import Scores
 from gan_caption.reporting.table import comparison
 from gan_caption.training import world
 from gan_caption.training.checkpoint import load_state, load_weights, save_weights
+from gan_caption.training.curve import grid, sample_curve
 from gan_caption.training.evaluation import Evaluation, Evaluator
 from gan_caption.training.folders import choose_folder, configuration_hash, read_config, write_json, write_text
 from gan_caption.training.loop import Loop, preflight
@@ -42,6 +46,8 @@ from gan_caption.training.tracking import LocalTracker, Tracker, Trackers
 
 BASELINE = "mle"
 """The phase that leaves the baseline."""
+COMMAND = "command.txt"
+"""In a run's folder: what started it."""
 
 
 def say(line: str) -> None:
@@ -50,12 +56,13 @@ def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
 
-def run_experiment(config: Mapping[str, Any], *, data: str) -> dict[str, dict[str, float]]:
+def run_experiment(config: Mapping[str, Any], *, data: str, command: str | None = None) -> dict[str, dict[str, float]]:
     """Train, evaluate what each phase left, and print the table.
 
     Args:
         config: resolved, as `conf/config.yaml` lays it out.
         data: the name of the data set, for the folder's name.
+        command: what the user typed; the folder keeps it for whoever wants to do the same.
 
     Returns:
         metrics by system.
@@ -64,6 +71,8 @@ def run_experiment(config: Mapping[str, Any], *, data: str) -> dict[str, dict[st
     if config["threads"]:
         torch.set_num_threads(config["threads"])
     folder, resumes = choose_folder(config, data=data)
+    if command and not (folder / COMMAND).exists():
+        write_text(folder / COMMAND, f"{command}\n")
     say(f"run folder: {folder}" + (" (taken up again)" if resumes else ""))
     run, phases, corpus, encoder = set_up(config, folder, report=say)
     say(
@@ -156,6 +165,7 @@ def evaluate_run(settings: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     """
     folder = Path(settings["run"])
     config = read_config(folder)
+    points = curve_points(settings)
     own_data = settings.get("data") is None
     config |= {key: settings[key] for key in ("decoding", "device", "cache", "skip_unreadable", "allow")}
     config["validation"] = settings["validation"]
@@ -183,29 +193,78 @@ def evaluate_run(settings: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     target = folder / f"evaluation-{split.name}-{configuration_hash(settings)}"
     target.mkdir(exist_ok=True)
     write_json(target / "config.json", dict(settings))
-    return compare_weights(captioner, {phase: weights[phase] for phase in order}, evaluator, folder=target, title=title)
+    chosen = {phase: weights[phase] for phase in order}
+    return compare_weights(captioner, chosen, evaluator, folder=target, title=title, points=points)
+
+
+def curve_points(settings: Mapping[str, Any]) -> list[tuple[float, float]]:
+    """Return (temperature, top-p) of each point that an evaluation shall sample; none with `curve=null`.
+
+    Raises:
+        UserError: a point cannot be sampled with.
+    """
+    if not settings["curve"]:
+        return []
+    try:
+        return grid(settings["curve"]["temperatures"], settings["curve"]["top_p"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"curve={settings['curve']}: {error}; give curve.temperatures=[.7,1] curve.top_p=[.9]"
+        ) from error
 
 
 def compare_weights(
-    captioner: Captioner, weights: Mapping[str, Path], evaluator: Evaluator, *, folder: Path, title: str
+    captioner: Captioner,
+    weights: Mapping[str, Path],
+    evaluator: Evaluator,
+    *,
+    folder: Path,
+    title: str,
+    points: Sequence[tuple[float, float]] = (),
 ) -> dict[str, dict[str, float]]:
-    """Evaluate one captioner with several weights; write captions, results and table to a folder, and print.
+    """Evaluate one captioner with several weights; write captions, curves, results and table to a folder, and print.
+
+    Args:
+        captioner: whose weights they are.
+        weights: files by name, the baseline's first.
+        evaluator: of the split.
+        folder: to write to.
+        title: of the table.
+        points: (temperature, top-p) of the curves; none: no curves.
 
     Returns:
         metrics by the name of the weights.
     """
     systems: dict[str, dict[str, float]] = {}
+    scores: dict[str, Scores] = {}
+    parts = [title]
     for name, path in weights.items():
         load_weights(captioner, path, vocabulary=evaluator.vocabulary.fingerprint)
         with Progress(phase=f"evaluate {name}", total=len(evaluator.source.split)) as progress:
             evaluation = evaluator.evaluate(captioner, progress=lambda done, _: progress.update(done))
-        systems[name] = evaluation.metrics
         write_captions(folder / f"captions_{name}.json", evaluator, evaluation)
-    table = comparison(systems)
-    write_text(folder / "table.md", f"{title}\n\n{table}\n")
-    write_json(folder / "results.json", {"title": title, "systems": systems})
-    print(f"\n{title}\n\n{table}\n\nEverything is in {folder}", flush=True)
+        scores[name] = evaluator.scores(evaluation)
+        systems[name] = {**scores[name].values, **evaluation.metrics}
+        if points:
+            with Progress(phase=f"curve of {name}", total=len(points)) as progress:
+                curve = sample_curve(captioner, evaluator, points, progress=progress.update)
+            write_curve(folder / f"curve_{name}.json", curve)
+            parts.append(f"{name}, {evaluator.samples_per_image} samples an image:\n\n{curve_table(curve)}")
+    humans = {**evaluator.humans(), **next(iter(scores.values())).humans}
+    parts.insert(1, comparison(systems, intervals=paired_intervals(list(scores.values())), humans=humans))
+    told = "\n\n".join(parts)
+    write_text(folder / "table.md", f"{told}\n")
+    write_json(folder / "results.json", {"title": title, "systems": systems, "humans": humans})
+    print(f"\n{told}\n\nEverything is in {folder}", flush=True)
     return systems
+
+
+def paired_intervals(scores: Sequence[Scores]) -> dict[str, tuple[float, float]] | None:
+    """Return the intervals over images of the differences between two systems, by metric; None for another number."""
+    if len(scores) != 2:
+        return None
+    one, other = (own.measured for own in scores)
+    return {name: paired_difference([other[name]], [one[name]]).interval for name in one}
 
 
 def write_captions(path: Path, evaluator: Evaluator, evaluation: Evaluation) -> None:

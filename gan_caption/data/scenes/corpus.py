@@ -8,6 +8,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 from PIL import Image
 
 from gan_caption.data.corpus import CaptionedImage, Split
@@ -59,6 +60,10 @@ class SceneSplit(Split):
             "outside": 1 - len(inside) / len(judged),
             "nll": -_mean(inside),
         }
+
+    def true_share(self, captions: Sequence[Sequence[str]]) -> np.ndarray:
+        """Return of each scene the share of its captions that are true of it, (N,) float64."""
+        return np.array([_mean([judge(text, scene).true for text in own]) for own, scene in self._pairs(captions)])
 
     def _pairs(self, captions: Sequence[Sequence[str]]) -> list[tuple[Sequence[str], Scene]]:
         return list(zip(captions, self.scenes, strict=True))
