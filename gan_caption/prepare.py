@@ -15,7 +15,7 @@ def main(config: DictConfig) -> None:
     from omegaconf import OmegaConf
 
     from gan_caption.errors import UserError
-    from gan_caption.training.experiment import say
+    from gan_caption.training.progress import say
     from gan_caption.training.setup import (
         build_encoder,
         build_part,

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 from PIL import Image
 
 
@@ -64,8 +63,8 @@ class Split:
         del captions
         return {}
 
-    def true_share(self, captions: Sequence[Sequence[str]]) -> np.ndarray | None:
-        """Return of each item the share of its captions that are known to be true of it, (N,) float64.
+    def true_share(self, captions: Sequence[Sequence[str]]) -> list[float] | None:
+        """Return of each item the share of its captions that are known to be true of it.
 
         None where the corpus does not know; see `oracle`.
         """

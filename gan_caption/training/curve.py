@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from gan_caption.decoding.decoders import Sampling
 from gan_caption.metrics import DocumentFrequencies, div_n, self_cider
 from gan_caption.metrics.scoring import sampled_quality
@@ -54,7 +56,7 @@ def sample_curve(
         }
         true = evaluator.source.split.true_share(samples)
         if true is not None:
-            values["sample_oracle_true"] = true
+            values["sample_oracle_true"] = np.array(true)
         curve.append(CurvePoint(temperature, top_p, values, samples))
         if progress is not None:
             progress(done)

@@ -5,15 +5,17 @@ Shapes: B images a batch, K samples an image, T steps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from gan_caption.data.captions import captions_from_ids
 from gan_caption.data.features import FeatureSource, ImageFeatures
 from gan_caption.data.vocabulary import Vocabulary
 from gan_caption.decoding.decoders import Decoder, Sampling
+from gan_caption.discriminators.base import Discriminator
 from gan_caption.generators.base import Generator, token_log_probs
 from gan_caption.metrics import (
     DocumentFrequencies,
@@ -137,6 +139,27 @@ class Evaluator:
                     progress(rows.stop)
         return samples
 
+    def judged(self, discriminator: Discriminator, captions: Sequence[str]) -> list[float]:
+        """Return the probability with which a discriminator takes each image's caption for a person's.
+
+        Of a dense one it is that of the mean logit over the caption's tokens.
+
+        Args:
+            discriminator: on the evaluator's device, of the evaluator's vocabulary.
+            captions: one an image, of words of the vocabulary.
+        """
+        told: list[float] = []
+        with evaluating(discriminator), torch.no_grad():
+            for rows in self._batches():
+                features = self.source.features(rows, grid=discriminator.uses_grid, device=self.device)
+                encoded = [self.vocabulary.encode(captions[row], max_length=self.max_length) for row in rows]
+                batch = captions_from_ids(encoded, list(range(len(rows)))).to(self.device)
+                logits = discriminator(features, batch)
+                if logits.dim() == 2:
+                    logits = (logits * batch.mask).sum(1) / batch.lengths
+                told += torch.sigmoid(logits).tolist()
+        return told
+
     def _draw(
         self, generator: Generator, features: ImageFeatures, sampling: Sampling, rng: torch.Generator
     ) -> list[list[str]]:
@@ -174,7 +197,7 @@ class Evaluator:
         """Return every metric with its interval over images, beside what humans score: for final tables."""
         told = {"oracle_true": [[text] for text in evaluation.captions], "sample_oracle_true": evaluation.samples}
         shares = {name: self.source.split.true_share(captions) for name, captions in told.items()}
-        known = {name: Score(float(own.mean()), own) for name, own in shares.items() if own is not None}
+        known = {name: Score(float(np.mean(own)), np.array(own)) for name, own in shares.items() if own is not None}
         frequencies = DocumentFrequencies.of(self.references)
         return score(evaluation.captions, self.references, evaluation.samples, frequencies, known)
 

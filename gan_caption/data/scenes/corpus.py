@@ -8,7 +8,6 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 from PIL import Image
 
 from gan_caption.data.corpus import CaptionedImage, Split
@@ -61,9 +60,9 @@ class SceneSplit(Split):
             "nll": -_mean(inside),
         }
 
-    def true_share(self, captions: Sequence[Sequence[str]]) -> np.ndarray:
-        """Return of each scene the share of its captions that are true of it, (N,) float64."""
-        return np.array([_mean([judge(text, scene).true for text in own]) for own, scene in self._pairs(captions)])
+    def true_share(self, captions: Sequence[Sequence[str]]) -> list[float]:
+        """Return of each scene the share of its captions that are true of it."""
+        return [_mean([judge(text, scene).true for text in own]) for own, scene in self._pairs(captions)]
 
     def _pairs(self, captions: Sequence[Sequence[str]]) -> list[tuple[Sequence[str], Scene]]:
         return list(zip(captions, self.scenes, strict=True))
