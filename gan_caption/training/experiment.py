@@ -17,7 +17,6 @@ from gan_caption.training.checkpoint import load_state, load_weights, save_weigh
 from gan_caption.training.folders import choose_folder, write_text
 from gan_caption.training.loop import Loop, preflight
 from gan_caption.training.phases.base import Phase
-from gan_caption.training.progress import say
 from gan_caption.training.results import compare_weights, decoder_name
 from gan_caption.training.run import Run
 from gan_caption.training.seeding import seed_everything
@@ -30,6 +29,7 @@ from gan_caption.training.setup import (
     set_up,
 )
 from gan_caption.training.tracking import LocalTracker, Tracker, Trackers
+from gan_caption.training.world import say
 
 BASELINE = "mle"
 """The phase that leaves the baseline."""

@@ -9,17 +9,9 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
-from gan_caption.training import world
-
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
-
-
-def say(line: str) -> None:
-    """Tell the person who watches, on stderr; stdout is for results."""
-    if world.is_main():
-        print(line, file=sys.stderr, flush=True)
 
 
 class Progress:

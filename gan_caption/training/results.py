@@ -22,7 +22,7 @@ from gan_caption.training.curve import grid, sample_curve
 from gan_caption.training.evaluation import Evaluation, Evaluator
 from gan_caption.training.folders import configuration_hash, read_config, write_json, write_text
 from gan_caption.training.networks import Captioner
-from gan_caption.training.progress import Progress, say
+from gan_caption.training.progress import Progress
 from gan_caption.training.setup import (
     build_captioner,
     build_discriminator,
@@ -34,6 +34,7 @@ from gan_caption.training.setup import (
     open_features,
     training_captions,
 )
+from gan_caption.training.world import say
 
 
 def evaluate_run(settings: Mapping[str, Any]) -> dict[str, dict[str, float]]:
