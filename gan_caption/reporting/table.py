@@ -42,6 +42,13 @@ ROWS: dict[str, tuple[str, float, int]] = {
     "sample_oracle_nll": ("samples: NLL under the grammar, nats", 1, 2),
     "sample_oracle_nll_per_token": ("samples: NLL_oracle, nats a token", 1, 3),
     "sample_oracle_outside": ("samples: outside its support, %", 100, 1),
+    "lm_nll": ("samples: NLL under an n-gram model of humans", 1, 3),
+    "reverse_lm_nll": ("humans: NLL under an n-gram model of samples", 1, 3),
+    "taken_for_human": ("taken for human, %", 100, 1),
+    "recall_1": ("image found from caption, R@1, %", 100, 1),
+    "recall_5": ("R@5, %", 100, 1),
+    "recall_10": ("R@10, %", 100, 1),
+    "median_rank": ("median rank of the image", 1, 1),
     "nll_per_token": ("NLL of references, nats a token", 1, 3),
     "nll_per_caption": ("NLL of references, nats a caption", 1, 2),
 }

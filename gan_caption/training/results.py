@@ -75,7 +75,7 @@ def evaluate_run(settings: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     evaluator = build_evaluator(config, source, vocabulary, known, device=device)
     title = f"{folder.name}: {len(source.split)} {split.name} images, {decoder_name(config)}"
     order = [phase for phase in config["phases"] if phase in weights]
-    target = folder / f"evaluation-{split.name}-{configuration_hash(settings)}"
+    target = evaluation_folder(settings)
     target.mkdir(exist_ok=True)
     write_json(target / "config.json", dict(settings))
     chosen = {phase: weights[phase] for phase in order}
@@ -83,6 +83,12 @@ def evaluate_run(settings: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     return compare_weights(
         captioner, chosen, evaluator, folder=target, title=title, points=points, discriminator=discriminator
     )
+
+
+def evaluation_folder(settings: Mapping[str, Any]) -> Path:
+    """Return where an evaluation with these settings is written: a folder within the run's."""
+    kept = {key: value for key, value in settings.items() if key != "run"}
+    return Path(settings["run"]) / f"evaluation-{settings['split']}-{configuration_hash(kept)}"
 
 
 def left_discriminator(
