@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
@@ -93,44 +93,49 @@ def quality_against_diversity(
 
 
 def learning_curves(systems: Sequence[System]) -> Figure | None:
-    """Draw what was logged while training, a panel a name, a line a seed, over the updates; None where nothing was.
+    """Draw what was logged while training: a panel a phase and name, a line a seed, over the phase's updates.
+
+    None where nothing of `CURVES` was logged.
 
     Raises:
         UserError: matplotlib is missing.
     """
-    shown = {
-        name: label
-        for name, label in CURVES.items()
-        if any(name in record for system in systems for run in system.runs for record in run.records)
-    }
+    records = [record for system in systems for run in system.runs for record in run.records]
+    phases = dict.fromkeys(record["phase"] for record in records)
+    shown = [
+        (phase, name)
+        for phase in phases
+        for name in CURVES
+        if any(name in record and record["phase"] == phase for record in records)
+    ]
     if not shown:
         return None
     columns = min(3, len(shown))
     rows = -(-len(shown) // columns)
-    figure = new_figure(4.2 * columns, 2.9 * rows)
+    figure = new_figure(4.2 * columns, 2.7 * rows)
     panels = figure.subplots(rows, columns, squeeze=False).flatten()
     colours = _colours(systems)
     for panel in panels[len(shown) :]:
         panel.axis("off")
-    for panel, (name, label) in zip(panels, shown.items(), strict=False):
+    for panel, (phase, name) in zip(panels, shown, strict=False):
         for system in systems:
             for index, run in enumerate(system.runs):
-                known = [(record["step"], record[name]) for record in run.records if name in record]
-                if not known:
-                    continue
-                steps = [step for step, _ in known]
-                values = [value for _, value in known]
-                if not name.startswith("val/"):
-                    values = smoothed(values)
-                panel.plot(
-                    steps, values, color=colours[system.name], linewidth=1, alpha=0.8,
-                    label=system.name if index == 0 else None,
-                )  # fmt: skip
-        panel.set_title(label, fontsize=9, loc="left")
-        panel.set_xlabel("updates", fontsize=8)
+                steps, values = logged(run.records, phase, name)
+                label = system.name if index == 0 and steps else None
+                panel.plot(steps, values, color=colours[system.name], linewidth=1, alpha=0.8, label=label)
+        panel.set_title(f"{phase}: {CURVES[name]}", fontsize=9, loc="left")
+        panel.set_xlabel("updates of the phase", fontsize=8)
         panel.legend(fontsize=7)
         _plain(panel)
     return figure
+
+
+def logged(records: Sequence[Mapping[str, Any]], phase: str, name: str) -> tuple[list[int], list[float]]:
+    """Return a name's values in a phase, over the updates since its first record; smoothed, except for validations."""
+    own = [record for record in records if record["phase"] == phase]
+    known = [(record["step"] - own[0]["step"], record[name]) for record in own if name in record]
+    values = [value for _, value in known]
+    return [step for step, _ in known], values if name.startswith("val/") else smoothed(values)
 
 
 def smoothed(values: Sequence[float]) -> list[float]:
