@@ -21,7 +21,7 @@ SUMMARY = (
 LOWER_IS_BETTER = frozenset({
     "mbleu_4", "self_bleu_4", "length_distance", "oracle_hallucinations", "oracle_outside",
     "sample_oracle_hallucinations", "sample_oracle_outside", "nll_per_token", "nll_per_caption", "lm_nll",
-    "reverse_lm_nll",
+    "reverse_lm_nll", "median_rank",
 })  # fmt: skip
 NEITHER = frozenset({"length", "sample_length", "oracle_nll", "sample_oracle_nll", "verbatim", "sample_verbatim"})
 SURE = 0.05
@@ -47,8 +47,15 @@ def _direction(metric: str, estimate: Estimate) -> str:
 
 
 def summary_table(estimates: Estimates, systems: Sequence[str], humans: Mapping[str, float]) -> Table:
-    """Return a row a system and a column a metric of `SUMMARY`, the intervals below the values."""
-    metrics = [metric for metric in SUMMARY if metric in estimates]
+    """Return the table of the metrics of `SUMMARY`."""
+    return metrics_table(estimates, SUMMARY, systems, humans)
+
+
+def metrics_table(
+    estimates: Estimates, metrics: Sequence[str], systems: Sequence[str], humans: Mapping[str, float]
+) -> Table:
+    """Return a row a system and a column a metric that is known, the intervals below the values."""
+    metrics = [metric for metric in metrics if metric in estimates]
     rows = []
     for system in systems:
         cells = [Cell(system)]

@@ -30,6 +30,8 @@ class EvaluatedRun:
     """(N,) K an image."""
     opinions: Sequence[float] | None
     """(N,) how probable the run's own discriminator finds them; None where it has none."""
+    judged: np.ndarray | None
+    """(N,) logits of the captions in the adversarial evaluation; None before it."""
     scores: Mapping[str, Score]
     """By metric, what is known image by image."""
     values: Mapping[str, float]

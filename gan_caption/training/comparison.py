@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from gan_caption.data.corpus import Split
+from gan_caption.data.vocabulary import Vocabulary
 from gan_caption.errors import UserError
 from gan_caption.metrics import DocumentFrequencies, ptb_tokenize
 from gan_caption.metrics.language_model import NgramModel
@@ -20,9 +23,12 @@ from gan_caption.metrics.scoring import quality, sampled_quality, variety
 from gan_caption.reporting.comparison_tables import flattened
 from gan_caption.reporting.curve_files import read_curve
 from gan_caption.reporting.systems import EvaluatedRun, System
+from gan_caption.training.adversarial_evaluation import Judgement
+from gan_caption.training.checkpoint import load_weights
 from gan_caption.training.experiment import BASELINE, COMMAND
 from gan_caption.training.folders import WITHOUT_EFFECT, read_config
 from gan_caption.training.results import evaluate_run, evaluation_folder
+from gan_caption.training.setup import build_captioner, build_encoder, choose_device, open_features
 from gan_caption.training.world import say
 
 NOT_OF_THE_METHOD = (*WITHOUT_EFFECT, "seed", "pretrained", "name", "allow", "skip_unreadable")
@@ -58,6 +64,8 @@ def choose_systems(folders: Sequence[str], *, baseline: str) -> dict[str, list[C
         UserError: a folder holds no finished run, runs were trained on different data, a run is given twice, there is
             nothing to compare, the baseline is unknown, or no seed is common to all.
     """
+    if not folders:
+        raise UserError("runs=[]: no runs are given; runs=[outputs/a,outputs/b]")
     runs = [_finished(Path(folder)) for folder in folders]
     data = {json.dumps(run.config["data"], sort_keys=True): run.folder for run in runs}
     if len(data) > 1:
@@ -133,6 +141,44 @@ def evaluated(chosen: Chosen, settings: Mapping[str, Any]) -> Path:
     return folder
 
 
+def pooled_features(chosen: Chosen, split: Split, settings: Mapping[str, Any]) -> Tensor:
+    """Return the pooled features of a split, (N, D), by a run's encoder as its training left it."""
+    config = {**chosen.config, **{key: settings[key] for key in ("device", "allow", "cache", "skip_unreadable")}}
+    device = choose_device(settings["device"])
+    vocabulary = Vocabulary.load(chosen.folder / "vocabulary.json")
+    encoder = build_encoder(config, device=device)
+    captioner = build_captioner(config, encoder, vocabulary, device=device)
+    weights = chosen.folder / "checkpoints" / f"best_{chosen.phase}.safetensors"
+    load_weights(captioner, weights, vocabulary=vocabulary.fingerprint)
+    captioner.eval()
+    source = open_features(config, encoder, split, device=device)
+    with torch.no_grad():
+        rows = [range(start, min(start + 100, len(split))) for start in range(0, len(split), 100)]
+        return torch.cat([source.features(own, grid=False, device=device).pooled for own in rows])
+
+
+def with_judgement(systems: Sequence[System], judgement: Judgement) -> tuple[list[System], dict[str, float]]:
+    """Return the systems with what the adversarial evaluation says of them, and the same of humans."""
+    told = []
+    for system in systems:
+        judged = judgement.systems[system.name]
+        runs = []
+        for index, run in enumerate(system.runs):
+            logits, ranks = judged.logits[:, index], judged.ranks[:, index]
+            scores = {**run.scores, **_judged(logits[:, None], ranks[:, None])}
+            values = {**run.values, "median_rank": float(np.median(ranks))}
+            runs.append(replace(run, scores=scores, values=values, judged=logits))
+        told.append(replace(system, runs=runs))
+    humans = judgement.humans
+    scale = {name: score.corpus for name, score in _judged(humans.logits, humans.ranks).items()}
+    return told, {**scale, "median_rank": float(np.median(humans.ranks))}
+
+
+def _judged(logits: np.ndarray, ranks: np.ndarray) -> dict[str, Score]:
+    shares = {"taken_for_human": logits > 0, **{f"recall_{at}": ranks <= at for at in (1, 5, 10)}}
+    return {name: Score(float(hits.mean()), hits.mean(1)) for name, hits in shares.items()}
+
+
 def measure(chosen: Chosen, folder: Path, split: Split, references: Sequence[Sequence[str]]) -> EvaluatedRun:
     """Read what an evaluation left, and measure it image by image.
 
@@ -171,6 +217,7 @@ def measure(chosen: Chosen, folder: Path, split: Split, references: Sequence[Seq
         opinions=opinions,
         scores=scores,
         values=values,
+        judged=None,
         curve=read_curve(curve) if curve.exists() else [],
         records=_records(chosen),
     )
@@ -185,12 +232,12 @@ def _records(chosen: Chosen) -> list[dict[str, Any]]:
     return [record for record in records if record.get("phase") in kept]
 
 
-def language_model_scores(
+def with_language_models(
     systems: Sequence[System], references: Sequence[Sequence[str]], training: Sequence[str]
-) -> tuple[dict[str, list[dict[str, float]]], dict[str, float]]:
-    """Return the LM and reverse-LM scores of each run by system, and those of humans (Caccia et al. 2020).
+) -> tuple[list[System], dict[str, float]]:
+    """Return the systems with the LM and reverse-LM scores of their samples, and those of humans (Caccia et al. 2020).
 
-    The scale for the reverse score is a model of as many training captions as there are samples.
+    The human scale of the reverse score is a model of as many training captions as a system has samples.
 
     Args:
         systems: whose samples are scored.
@@ -200,18 +247,18 @@ def language_model_scores(
     words = {word for caption in training for word in caption.split()}
     human = NgramModel(training, words=words)
     unseen = [text for own in references for text in own]
-    told: dict[str, list[dict[str, float]]] = {}
-    count = 0
-    for system in systems:
-        told[system.name] = []
-        for run in system.runs:
-            drawn = [text for own in run.samples for text in own]
-            count = len(drawn)
-            reverse = NgramModel(drawn, words=words).nll_per_token(unseen)
-            told[system.name].append({"lm_nll": human.nll_per_token(drawn), "reverse_lm_nll": reverse})
+
+    def scored(run: EvaluatedRun) -> EvaluatedRun:
+        drawn = [text for own in run.samples for text in own]
+        reverse = NgramModel(drawn, words=words).nll_per_token(unseen)
+        told = {"lm_nll": human.nll_per_token(drawn), "reverse_lm_nll": reverse}
+        return replace(run, values={**run.values, **told})
+
+    count = sum(map(len, systems[0].runs[0].samples))
     order = np.random.default_rng(0).permutation(len(training))[:count]
     some = NgramModel([training[row] for row in order], words=words)
-    return told, {"lm_nll": human.nll_per_token(unseen), "reverse_lm_nll": some.nll_per_token(unseen)}
+    humans = {"lm_nll": human.nll_per_token(unseen), "reverse_lm_nll": some.nll_per_token(unseen)}
+    return [replace(system, runs=[scored(run) for run in system.runs]) for system in systems], humans
 
 
 def tokenized(split: Split) -> list[list[str]]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from gan_caption.data.corpus import Split
 from gan_caption.errors import UserError
@@ -17,30 +18,36 @@ from gan_caption.reporting.comparison_tables import (
     SURE,
     configuration_table,
     full_table,
+    metrics_table,
     summary_table,
     verdict_table,
     write_tables,
 )
 from gan_caption.reporting.equal_quality import DIVERSITIES, QUALITIES, Verdict, verdicts
 from gan_caption.reporting.figures import learning_curves, quality_against_diversity, save
-from gan_caption.reporting.page import Card, Page, Picture, Said, write_page
+from gan_caption.reporting.page import Adversarial, Card, Page, Picture, Said, write_page
 from gan_caption.reporting.summary import summarise
 from gan_caption.reporting.systems import System
 from gan_caption.reporting.table import ROWS
+from gan_caption.training.adversarial_evaluation import Judgement, JudgeSettings, enough_images, judge
 from gan_caption.training.comparison import (
     NOT_OF_THE_METHOD,
     choose_systems,
     evaluated,
-    language_model_scores,
     measure,
+    pooled_features,
     tokenized,
+    with_judgement,
+    with_language_models,
 )
 from gan_caption.training.folders import write_json
+from gan_caption.training.progress import Progress
 from gan_caption.training.results import decoder_name
 from gan_caption.training.setup import build_part, load_split
 from gan_caption.training.world import say
 
 PAGE = "index.html"
+JUDGED = ("taken_for_human", "recall_1", "recall_5", "recall_10", "median_rank")
 
 
 def compare_runs(settings: Mapping[str, Any], *, command: str) -> Path:
@@ -59,24 +66,38 @@ def compare_runs(settings: Mapping[str, Any], *, command: str) -> Path:
     target = Path(settings["out"])
     if target.exists() and not (target / PAGE).exists():
         raise UserError(f"out={target} exists and holds no report: choose another folder")
+    try:
+        asked = JudgeSettings(**settings["judge"])
+    except (TypeError, ValueError) as error:
+        raise UserError(f"judge: {error}") from error
     chosen = choose_systems(settings["runs"], baseline=settings["baseline"])
     config = {**next(iter(chosen.values()))[0].config, "allow": settings["allow"]}
     corpus = build_part(config, "data")
     split = load_split(corpus, settings["split"], say)
+    enough_images(len(split), asked)
+    pooled = pooled_features(next(iter(chosen.values()))[0], split, settings)
     references = tokenized(split)
     systems = [
         System(name, [measure(run, evaluated(run, settings), split, references) for run in runs])
         for name, runs in chosen.items()
     ]
+    with Progress(phase="adversarial evaluation", total=asked.folds) as progress:
+        judgement = judge(
+            pooled, references, {system.name: _captions(system) for system in systems},
+            settings=asked, progress=lambda done, _: progress.update(done),
+        )  # fmt: skip
+    systems, humans = with_judgement(systems, judgement)
     say("language models, bootstrap, curves")
     training = [text for own in tokenized(load_split(corpus, "train", say)) for text in own]
-    systems, humans = with_language_models(systems, references, training)
+    systems, more = with_language_models(systems, references, training)
+    humans |= more
     humans |= human_values(split, references, settings["validation"]["samples_per_image"])
 
     aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     aside.mkdir(parents=True)
     try:
-        write_report(aside, systems, humans, split, settings=settings, commands=[*_commands(systems), command])
+        commands = [*_commands(systems), command]
+        write_report(aside, systems, humans, split, judgement, settings=settings, commands=commands)
         if target.exists():
             shutil.rmtree(target)
         os.replace(aside, target)
@@ -85,23 +106,6 @@ def compare_runs(settings: Mapping[str, Any], *, command: str) -> Path:
         raise
     print(f"\nThe report: {target / PAGE}", flush=True)
     return target
-
-
-def with_language_models(
-    systems: Sequence[System], references: Sequence[Sequence[str]], training: Sequence[str]
-) -> tuple[list[System], dict[str, float]]:
-    """Return the systems with the LM and reverse-LM scores among their values, and those of humans."""
-    told, humans = language_model_scores(systems, references, training)
-    return [
-        System(
-            system.name,
-            [
-                replace(run, values={**run.values, **own})
-                for run, own in zip(system.runs, told[system.name], strict=True)
-            ],
-        )
-        for system in systems
-    ], humans
 
 
 def human_values(split: Split, references: Sequence[Sequence[str]], samples: int) -> dict[str, float]:
@@ -123,6 +127,7 @@ def write_report(
     systems: Sequence[System],
     humans: Mapping[str, float],
     split: Split,
+    judgement: Judgement,
     *,
     settings: Mapping[str, Any],
     commands: Sequence[str],
@@ -134,6 +139,7 @@ def write_report(
         systems: the baseline first.
         humans: what humans score, by metric.
         split: the images.
+        judgement: of the adversarial evaluation.
         settings: of the comparison.
         commands: that make all this again.
     """
@@ -161,7 +167,7 @@ def write_report(
         findings=findings(told, baseline.name),
         trade_offs=pictures,
         verdicts=verdict_table(told),
-        adversarial=None,
+        adversarial=Adversarial(about(judgement), metrics_table(estimates, JUDGED, names, humans)),
         learning=None if drawn is None else "learning",
         gallery=gallery(folder, systems, split, settings["gallery"]),
         orders={
@@ -200,6 +206,19 @@ def legend(baseline: System) -> str:
     elif len(baseline.runs) < 5:
         said += f"{len(baseline.runs)} seeds say little of another one: the intervals are rather too narrow. "
     return said
+
+
+def about(judgement: Judgement) -> str:
+    """Say how good the network is that judged, on images that it had not seen."""
+    share = {name: f"{100 * value:.1f}%" for name, value in judgement.accuracy.items()}
+    return (
+        "A network that no system was trained against learned to tell human captions from those of other images and "
+        "from the systems' own, cross-fitted: it judges images that it has not seen. There it is right about "
+        f"{share['human']} of human captions, {share['other_image']} of captions of other images and "
+        f"{share['generated']} of generated ones (balanced accuracy {share['balanced']}; 50% is guessing). "
+        "The image of a caption is searched by the same network before it has seen a generated caption, among "
+        f"{judgement.candidates:.0f} images, where guessing has the median rank {(judgement.candidates + 1) / 2:.1f}."
+    )
 
 
 def findings(told: Sequence[Verdict], baseline: str) -> list[str]:
@@ -250,9 +269,15 @@ def gallery(folder: Path, systems: Sequence[System], split: Split, count: int) -
 def _said(system: System, index: int) -> Said:
     run = system.runs[0]
     true = bool(run.scores["oracle_true"].per_image[index] > 0) if "oracle_true" in run.scores else None
-    bars = {} if run.opinions is None else {"its D": run.opinions[index]}
+    bars = {} if run.judged is None else {"judge": float(1 / (1 + np.exp(-run.judged[index])))}
+    bars |= {} if run.opinions is None else {"its D": run.opinions[index]}
     who = system.name if len(system.runs) == 1 else f"{system.name}, seed {run.seed}"
     return Said(who, run.captions[index], float(run.scores["cider_d"].per_image[index]) * 100, true, bars)
+
+
+def _captions(system: System) -> list[list[str]]:
+    """Return of each image what every seed says."""
+    return [list(own) for own in zip(*(run.captions for run in system.runs), strict=True)]
 
 
 def _settings(system: System) -> dict[str, Any]:
