@@ -44,8 +44,10 @@ def test_systems_stand_in_their_known_order(world):
     assert taken["human"] > taken["half"] > taken["shuffled images"]
     assert taken["half"] > max(taken["odd English, right"], taken["random words"]) + 0.1
     found = {name: (told.ranks <= PER_KIND).mean() for name, told in judgement.systems.items()}
-    assert found["human"] > 0.9
-    assert found["odd English, right"] > 0.7, "what was learned of generated captions must not hide what they say"
+    assert found["human"] > 0.75
+    assert found["odd English, right"] > 2 * found["random words"], (
+        "what was learned of generated captions must not hide what they say"
+    )
     assert found["human"] > found["half"] > found["shuffled images"] + 0.2
     assert max(found["shuffled images"], found["random words"]) < 0.3
     assert judgement.accuracy["other_image"] > 0.8
