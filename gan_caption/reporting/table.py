@@ -12,6 +12,8 @@ ROWS: dict[str, tuple[str, float, int]] = {
     "bleu_3": ("BLEU-3 x 100", 100, 1),
     "bleu_4": ("BLEU-4 x 100", 100, 1),
     "rouge_l": ("ROUGE-L x 100", 100, 1),
+    "meteor": ("METEOR x 100", 100, 1),
+    "spice": ("SPICE x 100", 100, 1),
     "length": ("length, words", 1, 2),
     "vocabulary": ("words used", 1, 0),
     "unique": ("unique captions, %", 100, 1),

@@ -16,6 +16,7 @@ from torch import Tensor
 from gan_caption.data.corpus import Split
 from gan_caption.data.vocabulary import Vocabulary
 from gan_caption.errors import UserError
+from gan_caption.java import java_metrics
 from gan_caption.metrics import DocumentFrequencies, ptb_tokenize
 from gan_caption.metrics.language_model import NgramModel
 from gan_caption.metrics.ngrams import Score
@@ -132,7 +133,7 @@ def evaluated(chosen: Chosen, settings: Mapping[str, Any]) -> Path:
     own = {
         "run": str(chosen.folder), "weights": chosen.phase, "data": None,
         **{key: settings[key] for key in keys},
-        "validation": {**settings["validation"], "temperature": temperature},
+        "validation": {**settings["validation"], "temperature": temperature}, "java_metrics": [],
     }  # fmt: skip
     folder = evaluation_folder(own)
     if not (folder / "results.json").exists():
@@ -179,7 +180,9 @@ def _judged(logits: np.ndarray, ranks: np.ndarray) -> dict[str, Score]:
     return {name: Score(float(hits.mean()), hits.mean(1)) for name, hits in shares.items()}
 
 
-def measure(chosen: Chosen, folder: Path, split: Split, references: Sequence[Sequence[str]]) -> EvaluatedRun:
+def measure(
+    chosen: Chosen, folder: Path, split: Split, references: Sequence[Sequence[str]], java: Sequence[str] = ()
+) -> EvaluatedRun:
     """Read what an evaluation left, and measure it image by image.
 
     Args:
@@ -187,6 +190,7 @@ def measure(chosen: Chosen, folder: Path, split: Split, references: Sequence[Seq
         folder: of its evaluation.
         split: the images.
         references: of each its tokenized captions.
+        java: names of metrics that Java programs compute.
 
     Raises:
         UserError: the evaluation is of other images.
@@ -196,7 +200,7 @@ def measure(chosen: Chosen, folder: Path, split: Split, references: Sequence[Seq
         raise UserError(f"{folder} is an evaluation of other images than {split.name} has now: delete it")
     captions, samples = [row["caption"] for row in rows], [row["samples"] for row in rows]
     frequencies = DocumentFrequencies.of(references)
-    scores = quality(captions, references, frequencies)
+    scores = {**quality(captions, references, frequencies), **java_metrics(java, captions, references)}
     scores |= {"sample_cider_d": sampled_quality(samples, references, frequencies), **variety(samples, frequencies)}
     for name, told in (("oracle_true", [[text] for text in captions]), ("sample_oracle_true", samples)):
         shares = split.true_share(told)

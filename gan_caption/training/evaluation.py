@@ -17,6 +17,7 @@ from gan_caption.data.vocabulary import Vocabulary
 from gan_caption.decoding.decoders import Decoder, Sampling
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.generators.base import Generator, token_log_probs
+from gan_caption.java import java_metrics
 from gan_caption.metrics import (
     DocumentFrequencies,
     bleu,
@@ -193,11 +194,17 @@ class Evaluator:
         metrics |= {f"sample_oracle_{name}": value for name, value in split.oracle(samples).items()}
         return metrics
 
-    def scores(self, evaluation: Evaluation) -> Scores:
-        """Return every metric with its interval over images, beside what humans score: for final tables."""
+    def scores(self, evaluation: Evaluation, java: Sequence[str] = ()) -> Scores:
+        """Return every metric with its interval over images, beside what humans score: for final tables.
+
+        Args:
+            evaluation: of this split.
+            java: names of metrics that Java programs compute.
+        """
         told = {"oracle_true": [[text] for text in evaluation.captions], "sample_oracle_true": evaluation.samples}
         shares = {name: self.source.split.true_share(captions) for name, captions in told.items()}
         known = {name: Score(float(np.mean(own)), np.array(own)) for name, own in shares.items() if own is not None}
+        known |= java_metrics(java, evaluation.captions, self.references)
         frequencies = DocumentFrequencies.of(self.references)
         return score(evaluation.captions, self.references, evaluation.samples, frequencies, known)
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from gan_caption.data.corpus import Split
 from gan_caption.errors import UserError
+from gan_caption.java import check_java_metrics
 from gan_caption.metrics import DocumentFrequencies
 from gan_caption.metrics.scoring import corpus_variety, human_quality, human_variety
 from gan_caption.reporting.comparison_tables import (
@@ -70,6 +71,7 @@ def compare_runs(settings: Mapping[str, Any], *, command: str) -> Path:
         asked = JudgeSettings(**settings["judge"])
     except (TypeError, ValueError) as error:
         raise UserError(f"judge: {error}") from error
+    check_java_metrics(settings["java_metrics"])
     chosen = choose_systems(settings["runs"], baseline=settings["baseline"])
     config = {**next(iter(chosen.values()))[0].config, "allow": settings["allow"]}
     corpus = build_part(config, "data")
@@ -78,7 +80,9 @@ def compare_runs(settings: Mapping[str, Any], *, command: str) -> Path:
     pooled = pooled_features(next(iter(chosen.values()))[0], split, settings)
     references = tokenized(split)
     systems = [
-        System(name, [measure(run, evaluated(run, settings), split, references) for run in runs])
+        System(
+            name, [measure(run, evaluated(run, settings), split, references, settings["java_metrics"]) for run in runs]
+        )
         for name, runs in chosen.items()
     ]
     with Progress(phase="adversarial evaluation", total=asked.folds) as progress:

@@ -13,6 +13,7 @@ from gan_caption.data.vocabulary import Vocabulary
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError
+from gan_caption.java import check_java_metrics
 from gan_caption.metrics.bootstrap import paired_difference
 from gan_caption.reporting.curve_files import curve_table, write_curve
 from gan_caption.reporting.scores import Scores
@@ -51,6 +52,7 @@ def evaluate_run(settings: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     folder = Path(settings["run"])
     config = read_config(folder)
     points = curve_points(settings)
+    check_java_metrics(settings["java_metrics"])
     own_data = settings.get("data") is None
     config |= {key: settings[key] for key in ("decoding", "device", "cache", "skip_unreadable", "allow")}
     config["validation"] = settings["validation"]
@@ -81,8 +83,9 @@ def evaluate_run(settings: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     chosen = {phase: weights[phase] for phase in order}
     discriminator = left_discriminator(folder, config, encoder, vocabulary, device=device)
     return compare_weights(
-        captioner, chosen, evaluator, folder=target, title=title, points=points, discriminator=discriminator
-    )
+        captioner, chosen, evaluator, folder=target, title=title, points=points, discriminator=discriminator,
+        java=settings["java_metrics"],
+    )  # fmt: skip
 
 
 def evaluation_folder(settings: Mapping[str, Any]) -> Path:
@@ -134,6 +137,7 @@ def compare_weights(
     title: str,
     points: Sequence[tuple[float, float]] = (),
     discriminator: Discriminator | None = None,
+    java: Sequence[str] = (),
 ) -> dict[str, dict[str, float]]:
     """Evaluate one captioner with several weights; write captions, curves, results and table to a folder, and print.
 
@@ -145,6 +149,7 @@ def compare_weights(
         title: of the table.
         points: (temperature, top-p) of the curves; none: no curves.
         discriminator: whose opinion of each caption is kept beside it.
+        java: names of metrics that Java programs compute.
 
     Returns:
         metrics by the name of the weights.
@@ -158,7 +163,7 @@ def compare_weights(
             evaluation = evaluator.evaluate(captioner, progress=lambda done, _: progress.update(done))
         opinions = evaluator.judged(discriminator, evaluation.captions) if discriminator else None
         write_captions(folder / f"captions_{name}.json", evaluator, evaluation, opinions)
-        scores[name] = evaluator.scores(evaluation)
+        scores[name] = evaluator.scores(evaluation, java)
         systems[name] = {**scores[name].values, **evaluation.metrics}
         if points:
             with Progress(phase=f"curve of {name}", total=len(points)) as progress:
