@@ -38,7 +38,7 @@ def evaluate(run: Path, *overrides: str) -> dict[str, dict[str, float]]:
     done = json.loads(marker.read_text()) if marker.exists() else {}
     key = " ".join(overrides)
     if key not in done:
-        command = [sys.executable, "-m", "gan_caption.evaluate", f"run={run}", *overrides]
+        command = [sys.executable, "-m", "gan_caption.evaluate", f"run={run}", "curve=null", *overrides]
         _watch(command, log=run / "evaluate.txt")
         made = max(run.glob("evaluation-*/results.json"), key=lambda path: path.stat().st_mtime)
         done[key] = made.parent.name

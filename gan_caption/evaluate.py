@@ -14,7 +14,7 @@ def main(config: DictConfig) -> None:
     """Evaluate the weights that each phase of a run left, on any data, with any decoding."""
     from omegaconf import OmegaConf
 
-    from gan_caption.training.experiment import evaluate_run
+    from gan_caption.training.results import evaluate_run
 
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     evaluate_run(plain)  # type: ignore[arg-type]

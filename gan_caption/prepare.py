@@ -15,7 +15,6 @@ def main(config: DictConfig) -> None:
     from omegaconf import OmegaConf
 
     from gan_caption.errors import UserError
-    from gan_caption.training.experiment import say
     from gan_caption.training.setup import (
         build_encoder,
         build_part,
@@ -24,6 +23,7 @@ def main(config: DictConfig) -> None:
         load_split,
         open_features,
     )
+    from gan_caption.training.world import say
 
     plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     check_configuration(plain)

@@ -10,6 +10,7 @@ from pathlib import Path
 from gan_caption.data.caption_files import check_images, read_references, read_results
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
+from gan_caption.java import check_java_metrics, java_metrics
 from gan_caption.metrics import DocumentFrequencies, ptb_tokenize
 from gan_caption.reporting.scores import Scores, score, scores_table
 
@@ -24,6 +25,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(told: argparse.Namespace) -> None:
+    by_java = [name for name in ("meteor", "spice") if getattr(told, name)]
+    check_java_metrics(by_java)
     references = read_references(told.references)
     results = read_results(told.results)
     images = check_images(references, results, only_given=told.only_given)
@@ -33,7 +36,8 @@ def _run(told: argparse.Namespace) -> None:
     frequencies = DocumentFrequencies.load(told.frequencies) if told.frequencies else DocumentFrequencies.of(tokens)
     if told.save_frequencies:
         frequencies.save(told.save_frequencies)
-    scores = score(captions, tokens, samples if any(samples) else None, frequencies)
+    known = java_metrics(by_java, captions, tokens)
+    scores = score(captions, tokens, samples if any(samples) else None, frequencies, known)
     print(f"{told.results.name}: {_description(images, references, captions, samples)}\n\n{scores_table(scores)}")
     if told.out:
         write_atomically(told.out, lambda file: file.write(_as_json(images, scores)))
@@ -58,7 +62,7 @@ def _description(
 
 def _as_json(images: list[str], scores: Scores) -> bytes:
     told = {
-        "corpus": {name: value.corpus for name, value in scores.measured.items()} | scores.of_corpus,
+        "corpus": scores.values,
         "intervals": scores.intervals,
         "humans": scores.humans,
         "per_image": {
@@ -76,6 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only-given", action="store_true", help="score only the images that the results have")
     parser.add_argument("--frequencies", type=Path, metavar="FILE", help="document frequencies of a larger corpus")
     parser.add_argument("--save-frequencies", type=Path, metavar="FILE", help="keep those of these references")
+    parser.add_argument("--meteor", action="store_true", help="METEOR too, by its Java program (extra: java)")
+    parser.add_argument("--spice", action="store_true", help="SPICE too, by its Java program (extra: java)")
     parser.add_argument("--out", type=Path, metavar="FILE", help="write all values, per image too, as JSON")
     return parser
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from gan_caption.configuration import launch
@@ -18,7 +19,9 @@ def main(config: DictConfig) -> None:
     from gan_caption.training.experiment import run_experiment
 
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    run_experiment(plain, data=str(HydraConfig.get().runtime.choices["data"]))  # type: ignore[arg-type]
+    asked = HydraConfig.get()
+    command = shlex.join(["python", "-m", "gan_caption.train", *asked.overrides.task])
+    run_experiment(plain, data=str(asked.runtime.choices["data"]), command=command)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

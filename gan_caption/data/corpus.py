@@ -63,6 +63,14 @@ class Split:
         del captions
         return {}
 
+    def true_share(self, captions: Sequence[Sequence[str]]) -> list[float] | None:
+        """Return of each item the share of its captions that are known to be true of it.
+
+        None where the corpus does not know; see `oracle`.
+        """
+        del captions
+        return None
+
 
 class Corpus(Protocol):
     """A data set: three named splits."""

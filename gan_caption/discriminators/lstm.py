@@ -48,8 +48,18 @@ class LSTMDiscriminator(Discriminator):
 
     def judge(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
         """Return logits (N,): the dot product, plus a term in the sentence alone; see `Discriminator.judge`."""
+        sentence = self.sentence_vectors(words, captions)
+        image = self.image_vectors(features)[captions.images]
+        return (sentence * image).sum(1) + self.fluency(sentence)[:, 0]
+
+    def sentence_vectors(self, words: Tensor, captions: Captions) -> Tensor:
+        """Return (N, H) from word vectors (N, T, E)."""
         outputs, _ = self.lstm(self.dropout(words))  # (N, T, H)
         last = (captions.lengths - 1)[:, None, None].expand(-1, 1, outputs.shape[2])
-        sentence = self.dropout(outputs.gather(1, last)[:, 0])  # (N, H): causal, so padding was not read
-        image = self.dropout(torch.tanh(self.image(features)))[captions.images]  # (N, H)
-        return (sentence * image).sum(1) + self.fluency(sentence)[:, 0]
+        vectors: Tensor = self.dropout(outputs.gather(1, last)[:, 0])  # causal, so padding was not read
+        return vectors
+
+    def image_vectors(self, features: ImageFeatures) -> Tensor:
+        """Return (B, H)."""
+        vectors: Tensor = self.dropout(torch.tanh(self.image(features)))
+        return vectors

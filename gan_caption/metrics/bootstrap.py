@@ -66,14 +66,31 @@ def paired_difference(
             f"paired differences need the same seeds and images: {len(system)} and {len(baseline)} seeds, "
             f"{sorted(counts)} images"
         )
-    weights = image_weights(counts.pop(), draws=draws, seed=seed)
-    seeds = image_weights(len(system), draws=draws, seed=seed + 1).T / len(system)  # (S, B)
-    drawn = sum(
-        share * (own.resampled(weights) - other.resampled(weights))
-        for share, own, other in zip(seeds, system, baseline, strict=True)
-    )
+    drawn = _drawn_means(system, draws=draws, seed=seed) - _drawn_means(baseline, draws=draws, seed=seed)
     value = float(np.mean([own.corpus - other.corpus for own, other in zip(system, baseline, strict=True)]))
     low, high = np.quantile(drawn, [0.025, 0.975])
     # One is added so that no finite number of draws makes p 0 (Davison and Hinkley 1997, eq. 4.11).
     fewest = min(int(np.sum(drawn <= 0)), int(np.sum(drawn >= 0)))
     return Difference(value, (float(low), float(high)), min(1.0, 2 * (fewest + 1) / (draws + 1)))
+
+
+def mean_interval(scores: Sequence[Score], *, draws: int = 1000, seed: int = 0) -> tuple[float, float]:
+    """Return the 95% percentile interval of a metric's mean over seeds; each draw takes seeds and images.
+
+    Args:
+        scores: of S seeds, of the same N images in the same order.
+        draws: B.
+        seed: of the bootstrap.
+    """
+    low, high = np.quantile(_drawn_means(scores, draws=draws, seed=seed), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _drawn_means(scores: Sequence[Score], *, draws: int, seed: int) -> np.ndarray:
+    """Return the mean over the drawn seeds on the drawn images, (B,); the draws depend on S, N, B and `seed` only."""
+    weights = image_weights(len(scores[0].per_image), draws=draws, seed=seed)
+    seeds = image_weights(len(scores), draws=draws, seed=seed + 1).T / len(scores)  # (S, B)
+    drawn: np.ndarray = sum(
+        (share * own.resampled(weights) for share, own in zip(seeds, scores, strict=True)), np.zeros(draws)
+    )
+    return drawn

@@ -10,6 +10,7 @@ from gan_caption.errors import UserError
 from gan_caption.metrics.bleu import bleu
 from gan_caption.metrics.cider import CiderD, DocumentFrequencies
 from gan_caption.metrics.diversity import (
+    check_samples,
     distinct_n,
     div_n,
     length_distance,
@@ -18,7 +19,7 @@ from gan_caption.metrics.diversity import (
     verbatim_share,
     vocabulary_size,
 )
-from gan_caption.metrics.ngrams import Score
+from gan_caption.metrics.ngrams import Score, check_pairs
 from gan_caption.metrics.rouge import rouge_l
 from gan_caption.metrics.self_bleu import self_bleu
 from gan_caption.metrics.self_cider import self_cider
@@ -64,6 +65,28 @@ def variety(samples: Sequence[Sequence[str]], frequencies: DocumentFrequencies) 
         "self_cider": self_cider(samples, frequencies),
         "distinct_samples": Score(float(shares.mean()), shares),
     }
+
+
+def sampled_quality(
+    samples: Sequence[Sequence[str]], references: Sequence[Sequence[str]], frequencies: DocumentFrequencies
+) -> Score:
+    """Return CIDEr-D of an image's samples, the mean over them.
+
+    Args:
+        samples: of each image its tokenized captions, at least one.
+        references: of each image its tokenized references, at least one.
+        frequencies: of the references, or of a larger corpus.
+
+    Raises:
+        UserError: the numbers differ, something is missing, or the frequencies are of another vocabulary.
+    """
+    check_samples(samples, at_least=1)
+    check_pairs([own[0] for own in samples], references)
+    counts = [len(own) for own in samples]
+    rows = np.repeat(np.arange(len(samples)), counts)
+    values = CiderD(references, frequencies).score(rows.tolist(), [text for own in samples for text in own])
+    means = np.bincount(rows, weights=values) / counts
+    return Score(float(means.mean()), means)
 
 
 def corpus_variety(

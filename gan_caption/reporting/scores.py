@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gan_caption.errors import UserError
 from gan_caption.metrics import DocumentFrequencies
 from gan_caption.metrics.bootstrap import image_interval, image_weights
 from gan_caption.metrics.ngrams import Score
-from gan_caption.metrics.scoring import corpus_variety, human_quality, human_variety, quality, variety
+from gan_caption.metrics.scoring import (
+    corpus_variety,
+    human_quality,
+    human_variety,
+    quality,
+    sampled_quality,
+    variety,
+)
 from gan_caption.reporting.table import ROWS, markdown
 
 
@@ -26,12 +33,18 @@ class Scores:
     humans: dict[str, float]
     """The same of the references, leaving one out; missing where there are too few."""
 
+    @property
+    def values(self) -> dict[str, float]:
+        """All values of the corpus, by name."""
+        return {name: value.corpus for name, value in self.measured.items()} | self.of_corpus
+
 
 def score(
     captions: Sequence[str],
     references: Sequence[Sequence[str]],
     samples: Sequence[Sequence[str]] | None,
     frequencies: DocumentFrequencies,
+    known: Mapping[str, Score] | None = None,
 ) -> Scores:
     """Measure one caption an image, and samples where there are any.
 
@@ -40,11 +53,12 @@ def score(
         references: of each image its tokenized references.
         samples: of each image K tokenized captions; K is the same everywhere.
         frequencies: for CIDEr-D and Self-CIDEr.
+        known: by name, what was measured elsewhere of the same images; it gets its intervals like the rest.
 
     Raises:
         UserError: something cannot be scored; the message says what.
     """
-    measured = quality(captions, references, frequencies)
+    measured = {**quality(captions, references, frequencies), **(known or {})}
     humans: dict[str, float] = {}
     if sum(len(own) > 1 for own in references) > 1:
         humans |= human_quality(references)
@@ -52,7 +66,10 @@ def score(
         counts = {len(own) for own in samples}
         if len(counts) > 1:
             raise UserError(f"images have {min(counts)} to {max(counts)} samples: give equally many of every image")
+        measured |= {"sample_cider_d": sampled_quality(samples, references, frequencies)}
         measured |= variety(samples, frequencies)
+        if "cider_d" in humans:
+            humans["sample_cider_d"] = humans["cider_d"]
         if any(len(own) >= len(samples[0]) for own in references):
             humans |= human_variety(references, frequencies, len(samples[0]))
     humans |= corpus_variety([own[0] for own in references], references)
@@ -64,7 +81,7 @@ def score(
 def scores_table(scores: Scores) -> str:
     """Return a Markdown table: a row a metric, printed as `ROWS` says."""
     rows = [["", "value", "95% over images", "humans"]]
-    values = {name: value.corpus for name, value in scores.measured.items()} | scores.of_corpus
+    values = scores.values
     for name, (label, factor, decimals) in ROWS.items():
         if name not in values:
             continue

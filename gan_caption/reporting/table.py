@@ -12,6 +12,8 @@ ROWS: dict[str, tuple[str, float, int]] = {
     "bleu_3": ("BLEU-3 x 100", 100, 1),
     "bleu_4": ("BLEU-4 x 100", 100, 1),
     "rouge_l": ("ROUGE-L x 100", 100, 1),
+    "meteor": ("METEOR x 100", 100, 1),
+    "spice": ("SPICE x 100", 100, 1),
     "length": ("length, words", 1, 2),
     "vocabulary": ("words used", 1, 0),
     "unique": ("unique captions, %", 100, 1),
@@ -26,6 +28,7 @@ ROWS: dict[str, tuple[str, float, int]] = {
     "oracle_nll": ("NLL under the grammar, nats", 1, 2),
     "oracle_nll_per_token": ("NLL_oracle, nats a token", 1, 3),
     "oracle_outside": ("outside its support, %", 100, 1),
+    "sample_cider_d": ("samples: CIDEr-D x 100", 100, 1),
     "div_1": ("samples: Div-1", 1, 3),
     "div_2": ("samples: Div-2", 1, 3),
     "mbleu_4": ("samples: mBLEU-4", 1, 3),
@@ -41,28 +44,51 @@ ROWS: dict[str, tuple[str, float, int]] = {
     "sample_oracle_nll": ("samples: NLL under the grammar, nats", 1, 2),
     "sample_oracle_nll_per_token": ("samples: NLL_oracle, nats a token", 1, 3),
     "sample_oracle_outside": ("samples: outside its support, %", 100, 1),
+    "lm_nll": ("samples: NLL under an n-gram model of humans", 1, 3),
+    "reverse_lm_nll": ("humans: NLL under an n-gram model of samples", 1, 3),
+    "taken_for_human": ("taken for human, %", 100, 1),
+    "recall_1": ("image found from caption, R@1, %", 100, 1),
+    "recall_5": ("R@5, %", 100, 1),
+    "recall_10": ("R@10, %", 100, 1),
+    "median_rank": ("median rank of the image", 1, 1),
     "nll_per_token": ("NLL of references, nats a token", 1, 3),
     "nll_per_caption": ("NLL of references, nats a caption", 1, 2),
 }
 """Metric -> what the table calls it, the factor it is printed with, and decimals."""
 
 
-def comparison(systems: Mapping[str, Mapping[str, float]]) -> str:
+def comparison(
+    systems: Mapping[str, Mapping[str, float]],
+    *,
+    intervals: Mapping[str, tuple[float, float]] | None = None,
+    humans: Mapping[str, float] | None = None,
+) -> str:
     """Return a Markdown table: a row a metric, a column a system, and the difference where there are two.
 
     Args:
         systems: name -> metrics, the baseline first.
+        intervals: by metric, of the difference between two systems.
+        humans: by metric, what humans score.
     """
     names = list(systems)
-    heads = ["", *names, *(["difference"] if len(names) == 2 else [])]
+    paired = len(names) == 2
+    heads = ["", *names, *(["difference"] if paired else [])]
+    heads += ["95% over images"] if paired and intervals is not None else []
+    heads += ["humans"] if humans is not None else []
     rows = []
     for metric, (label, factor, decimals) in ROWS.items():
         values = [systems[name].get(metric) for name in names]
         if all(value is None for value in values):
             continue
         shown = [math.nan if value is None else value * factor for value in values]
-        differences = [shown[1] - shown[0]] if len(names) == 2 else []
-        cells = [f"{value:.{decimals}f}" for value in shown] + [f"{value:+.{decimals}f}" for value in differences]
+        cells = [f"{value:.{decimals}f}" for value in shown]
+        if paired:
+            cells.append(f"{shown[1] - shown[0]:+.{decimals}f}")
+        if paired and intervals is not None:
+            low, high = intervals.get(metric, (math.nan, math.nan))
+            cells.append(f"{low * factor:+.{decimals}f} to {high * factor:+.{decimals}f}")
+        if humans is not None:
+            cells.append(f"{humans.get(metric, math.nan) * factor:.{decimals}f}")
         cells = ["-" if "nan" in cell else cell for cell in cells]  # not measured, or nothing to measure
         rows.append([label, *cells])
     return markdown([heads, *rows])

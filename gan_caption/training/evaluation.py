@@ -5,17 +5,21 @@ Shapes: B images a batch, K samples an image, T steps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from gan_caption.data.captions import captions_from_ids
 from gan_caption.data.features import FeatureSource, ImageFeatures
 from gan_caption.data.vocabulary import Vocabulary
 from gan_caption.decoding.decoders import Decoder, Sampling
-from gan_caption.generators.base import token_log_probs
+from gan_caption.discriminators.base import Discriminator
+from gan_caption.generators.base import Generator, token_log_probs
+from gan_caption.java import java_metrics
 from gan_caption.metrics import (
+    DocumentFrequencies,
     bleu,
     cider_d,
     div_n,
@@ -26,7 +30,9 @@ from gan_caption.metrics import (
     verbatim_share,
     vocabulary_size,
 )
+from gan_caption.metrics.ngrams import Score
 from gan_caption.modes import evaluating
+from gan_caption.reporting.scores import Scores, score
 from gan_caption.training.networks import Captioner
 from gan_caption.training.seeding import random_generator
 
@@ -100,15 +106,10 @@ class Evaluator:
         nll = tokens = references = 0.0
         total = len(self.source.split)
         with evaluating(captioner):
-            for start in range(0, total, self.batch_images):
-                rows = range(start, min(start + self.batch_images, total))
+            for rows in self._batches():
                 features = self.source.features(rows, grid=generator.uses_grid, device=self.device)
                 captions += self._words(self.decoder(generator, features, max_length=self.max_length, rng=rng).tokens)
-                drawn = [
-                    self._words(self.sampling(generator, features, max_length=self.max_length, rng=rng).tokens)
-                    for _ in range(self.samples_per_image)
-                ]
-                samples += [list(own) for own in zip(*drawn, strict=True)]
+                samples += self._draw(generator, features, self.sampling, rng)
                 batch_nll, batch_tokens, batch_references = self._reference_nll(captioner, features, rows)
                 nll, tokens, references = nll + batch_nll, tokens + batch_tokens, references + batch_references
                 if progress is not None:
@@ -117,6 +118,62 @@ class Evaluator:
         metrics["nll_per_token"] = nll / tokens
         metrics["nll_per_caption"] = nll / references
         return Evaluation(metrics, captions, samples)
+
+    def sample(
+        self, captioner: Captioner, sampling: Sampling, *, progress: Callable[[int], None] | None = None
+    ) -> list[list[str]]:
+        """Return K samples of every image of the split from another distribution.
+
+        Args:
+            captioner: on the evaluator's device.
+            sampling: the distribution.
+            progress: told the images done.
+        """
+        generator = captioner.generator
+        rng = random_generator(0)
+        samples: list[list[str]] = []
+        with evaluating(captioner):
+            for rows in self._batches():
+                features = self.source.features(rows, grid=generator.uses_grid, device=self.device)
+                samples += self._draw(generator, features, sampling, rng)
+                if progress is not None:
+                    progress(rows.stop)
+        return samples
+
+    def judged(self, discriminator: Discriminator, captions: Sequence[str]) -> list[float]:
+        """Return the probability with which a discriminator takes each image's caption for a person's.
+
+        Of a dense one it is that of the mean logit over the caption's tokens.
+
+        Args:
+            discriminator: on the evaluator's device, of the evaluator's vocabulary.
+            captions: one an image, of words of the vocabulary.
+        """
+        told: list[float] = []
+        with evaluating(discriminator), torch.no_grad():
+            for rows in self._batches():
+                features = self.source.features(rows, grid=discriminator.uses_grid, device=self.device)
+                encoded = [self.vocabulary.encode(captions[row], max_length=self.max_length) for row in rows]
+                batch = captions_from_ids(encoded, list(range(len(rows)))).to(self.device)
+                logits = discriminator(features, batch)
+                if logits.dim() == 2:
+                    logits = (logits * batch.mask).sum(1) / batch.lengths
+                told += torch.sigmoid(logits).tolist()
+        return told
+
+    def _draw(
+        self, generator: Generator, features: ImageFeatures, sampling: Sampling, rng: torch.Generator
+    ) -> list[list[str]]:
+        """Return K samples of each image of a batch."""
+        drawn = [
+            self._words(sampling(generator, features, max_length=self.max_length, rng=rng).tokens)
+            for _ in range(self.samples_per_image)
+        ]
+        return [list(own) for own in zip(*drawn, strict=True)]
+
+    def _batches(self) -> list[range]:
+        total = len(self.source.split)
+        return [range(start, min(start + self.batch_images, total)) for start in range(0, total, self.batch_images)]
 
     def measure(self, captions: list[str], samples: list[list[str]]) -> dict[str, float]:
         """Score decoded captions (one an image) and samples (K an image) against the split's references."""
@@ -136,6 +193,33 @@ class Evaluator:
         metrics |= {f"oracle_{name}": value for name, value in split.oracle([[c] for c in captions]).items()}
         metrics |= {f"sample_oracle_{name}": value for name, value in split.oracle(samples).items()}
         return metrics
+
+    def scores(self, evaluation: Evaluation, java: Sequence[str] = ()) -> Scores:
+        """Return every metric with its interval over images, beside what humans score: for final tables.
+
+        Args:
+            evaluation: of this split.
+            java: names of metrics that Java programs compute.
+        """
+        told = {"oracle_true": [[text] for text in evaluation.captions], "sample_oracle_true": evaluation.samples}
+        shares = {name: self.source.split.true_share(captions) for name, captions in told.items()}
+        known = {name: Score(float(np.mean(own)), np.array(own)) for name, own in shares.items() if own is not None}
+        known |= java_metrics(java, evaluation.captions, self.references)
+        frequencies = DocumentFrequencies.of(self.references)
+        return score(evaluation.captions, self.references, evaluation.samples, frequencies, known)
+
+    def humans(self) -> dict[str, float]:
+        """Return what the references score where a metric looks at captions alone, or at the corpus's truth."""
+        first = [own[0] for own in self.references]
+        several = [own[: self.samples_per_image] for own in self.references]
+        drawn = [text for own in several for text in own]
+        oracle = self.source.split.oracle
+        return {
+            **self._variety(first),
+            **{f"sample_{name}": value for name, value in self._variety(drawn).items()},
+            **{f"oracle_{name}": value for name, value in oracle([[text] for text in first]).items()},
+            **{f"sample_oracle_{name}": value for name, value in oracle(several).items()},
+        }
 
     def _variety(self, captions: list[str]) -> dict[str, float]:
         return {

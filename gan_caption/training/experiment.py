@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,50 +11,39 @@ import torch
 
 from gan_caption.data.corpus import Corpus
 from gan_caption.data.features import FirstImages
-from gan_caption.data.vocabulary import Vocabulary
 from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError
-from gan_caption.reporting.table import comparison
-from gan_caption.training import world
 from gan_caption.training.checkpoint import load_state, load_weights, save_weights
-from gan_caption.training.evaluation import Evaluation, Evaluator
-from gan_caption.training.folders import choose_folder, configuration_hash, read_config, write_json, write_text
+from gan_caption.training.folders import choose_folder, write_text
 from gan_caption.training.loop import Loop, preflight
-from gan_caption.training.networks import Captioner
 from gan_caption.training.phases.base import Phase
-from gan_caption.training.progress import Progress
+from gan_caption.training.results import compare_weights, decoder_name
 from gan_caption.training.run import Run
 from gan_caption.training.seeding import seed_everything
 from gan_caption.training.setup import (
-    build_captioner,
-    build_encoder,
     build_evaluator,
     build_part,
     check_configuration,
-    choose_device,
     load_split,
     open_features,
     set_up,
-    training_captions,
 )
 from gan_caption.training.tracking import LocalTracker, Tracker, Trackers
+from gan_caption.training.world import say
 
 BASELINE = "mle"
 """The phase that leaves the baseline."""
+COMMAND = "command.txt"
+"""In a run's folder: what started it."""
 
 
-def say(line: str) -> None:
-    """Tell the person who watches, on stderr; stdout is for results."""
-    if world.is_main():
-        print(line, file=sys.stderr, flush=True)
-
-
-def run_experiment(config: Mapping[str, Any], *, data: str) -> dict[str, dict[str, float]]:
+def run_experiment(config: Mapping[str, Any], *, data: str, command: str | None = None) -> dict[str, dict[str, float]]:
     """Train, evaluate what each phase left, and print the table.
 
     Args:
         config: resolved, as `conf/config.yaml` lays it out.
         data: the name of the data set, for the folder's name.
+        command: what the user typed; the folder keeps it for whoever wants to do the same.
 
     Returns:
         metrics by system.
@@ -64,6 +52,8 @@ def run_experiment(config: Mapping[str, Any], *, data: str) -> dict[str, dict[st
     if config["threads"]:
         torch.set_num_threads(config["threads"])
     folder, resumes = choose_folder(config, data=data)
+    if command and not (folder / COMMAND).exists():
+        write_text(folder / COMMAND, f"{command}\n")
     say(f"run folder: {folder}" + (" (taken up again)" if resumes else ""))
     run, phases, corpus, encoder = set_up(config, folder, report=say)
     say(
@@ -140,83 +130,6 @@ def finish(config: Mapping[str, Any], run: Run, corpus: Corpus, encoder: Encoder
     evaluator = build_evaluator(config, source, run.vocabulary, run.evaluator.training_captions, device=run.device)
     weights = {phase: run.best_weights(phase) for phase in run.selected}
     title = f"{config['name']}, seed {config['seed']}: {len(source.split)} {split.name} images, {decoder_name(config)}"
-    return compare_weights(run.captioner, weights, evaluator, folder=run.folder, title=title)
-
-
-def evaluate_run(settings: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """Evaluate a finished (or stopped) run, on its own data or on other photographs.
-
-    The vocabulary, the encoder and the generator are the run's own, whatever the data.
-
-    Args:
-        settings: resolved, as `conf/evaluate.yaml` lays it out.
-
-    Returns:
-        metrics by the phase that left the weights.
-    """
-    folder = Path(settings["run"])
-    config = read_config(folder)
-    own_data = settings.get("data") is None
-    config |= {key: settings[key] for key in ("decoding", "device", "cache", "skip_unreadable", "allow")}
-    config["validation"] = settings["validation"]
-    device = choose_device(config["device"])
-    vocabulary = Vocabulary.load(folder / "vocabulary.json")
-    encoder = build_encoder(config, device=device)
-    captioner = build_captioner(config, encoder, vocabulary, device=device)
-    weights = {path.stem.removeprefix("best_"): path for path in (folder / "checkpoints").glob("best_*.safetensors")}
-    if settings["weights"] is not None:
-        if settings["weights"] not in weights:
-            raise UserError(f"weights={settings['weights']}: this run has {sorted(weights) or 'none yet'}")
-        weights = {settings["weights"]: weights[settings["weights"]]}
-    if not weights:
-        raise UserError(f"run={folder}: no phase has validated yet, there are no weights to evaluate")
-
-    # What counts as learned by heart is what the run was trained on.
-    training = load_split(build_part(config, "data"), "train", say) if own_data else None
-    corpus: Corpus = build_part(config if own_data else settings, "data")
-    known = set() if training is None else {text for own in training_captions(training) for text in own}
-    split = load_split(corpus, settings["split"], say)
-    source = open_features(config, encoder, split, device=device)
-    evaluator = build_evaluator(config, source, vocabulary, known, device=device)
-    title = f"{folder.name}: {len(source.split)} {split.name} images, {decoder_name(config)}"
-    order = [phase for phase in config["phases"] if phase in weights]
-    target = folder / f"evaluation-{split.name}-{configuration_hash(settings)}"
-    target.mkdir(exist_ok=True)
-    write_json(target / "config.json", dict(settings))
-    return compare_weights(captioner, {phase: weights[phase] for phase in order}, evaluator, folder=target, title=title)
-
-
-def compare_weights(
-    captioner: Captioner, weights: Mapping[str, Path], evaluator: Evaluator, *, folder: Path, title: str
-) -> dict[str, dict[str, float]]:
-    """Evaluate one captioner with several weights; write captions, results and table to a folder, and print.
-
-    Returns:
-        metrics by the name of the weights.
-    """
-    systems: dict[str, dict[str, float]] = {}
-    for name, path in weights.items():
-        load_weights(captioner, path, vocabulary=evaluator.vocabulary.fingerprint)
-        with Progress(phase=f"evaluate {name}", total=len(evaluator.source.split)) as progress:
-            evaluation = evaluator.evaluate(captioner, progress=lambda done, _: progress.update(done))
-        systems[name] = evaluation.metrics
-        write_captions(folder / f"captions_{name}.json", evaluator, evaluation)
-    table = comparison(systems)
-    write_text(folder / "table.md", f"{title}\n\n{table}\n")
-    write_json(folder / "results.json", {"title": title, "systems": systems})
-    print(f"\n{title}\n\n{table}\n\nEverything is in {folder}", flush=True)
-    return systems
-
-
-def write_captions(path: Path, evaluator: Evaluator, evaluation: Evaluation) -> None:
-    """Keep what was said of every image."""
-    rows = zip(evaluator.source.split.items, evaluation.captions, evaluation.samples, strict=True)
-    write_json(path, [{"image_id": i.image_id, "caption": c, "samples": s} for i, c, s in rows])
-
-
-def decoder_name(config: Mapping[str, Any]) -> str:
-    """Return the decoder and its settings in words."""
-    node = dict(config["decoding"])
-    name = node.pop("_target_").rsplit(".", 1)[1].lower()
-    settings = ", ".join(f"{key} {value}" for key, value in node.items())
-    return f"{name} ({settings})" if settings else name
+    return compare_weights(
+        run.captioner, weights, evaluator, folder=run.folder, title=title, discriminator=run.networks.discriminator
+    )

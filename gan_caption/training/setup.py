@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from gan_caption.configuration import TARGET, build, check
 from gan_caption.data.corpus import Corpus, Split
 from gan_caption.data.features import FeatureSource, FirstImages
 from gan_caption.data.vocabulary import Vocabulary
 from gan_caption.decoding.decoders import Decoder
+from gan_caption.discriminators.base import Discriminator
 from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError
 from gan_caption.metrics import ptb_tokenize
@@ -140,13 +140,13 @@ def build_captioner(config: Config, encoder: Encoder, vocabulary: Vocabulary, *,
 
 def build_discriminator(
     config: Config, encoder: Encoder, vocabulary: Vocabulary, *, device: torch.device
-) -> nn.Module | None:
+) -> Discriminator | None:
     """Build the discriminator from its seed, where the configuration names one."""
     if not config.get("discriminator"):
         return None
     torch.manual_seed(config["seed"] + 2)
     sizes: dict[str, Any] = {"pooled_size": encoder.pooled_size, "grid_size": encoder.grid_size}
-    network: nn.Module = build_part(config, "discriminator", vocabulary_size=len(vocabulary), **sizes)
+    network: Discriminator = build_part(config, "discriminator", vocabulary_size=len(vocabulary), **sizes)
     return network.to(device)
 
 
@@ -190,7 +190,7 @@ def set_up(config: Config, folder: Path, *, report: Report) -> tuple[Run, dict[s
     vocabulary.save(folder / "vocabulary.json")
 
     captioner = build_captioner(config, encoder, vocabulary, device=device)
-    networks = Networks(captioner, build_discriminator(config, encoder, vocabulary, device=device))  # type: ignore[arg-type]
+    networks = Networks(captioner, build_discriminator(config, encoder, vocabulary, device=device))
     max_length = config["max_length"]
     evaluator = build_evaluator(config, val_source, vocabulary, set(words), device=device)
     run = Run(

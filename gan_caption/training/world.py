@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 
 import torch
@@ -26,3 +27,9 @@ def mean(values: Mapping[str, float]) -> dict[str, float]:
     torch.distributed.all_reduce(total)
     total /= torch.distributed.get_world_size()
     return dict(zip(sorted(values), total.tolist(), strict=True))
+
+
+def say(line: str) -> None:
+    """Tell the person who watches, on stderr, once; stdout is for results."""
+    if is_main():
+        print(line, file=sys.stderr, flush=True)

@@ -60,6 +60,10 @@ class SceneSplit(Split):
             "nll": -_mean(inside),
         }
 
+    def true_share(self, captions: Sequence[Sequence[str]]) -> list[float]:
+        """Return of each scene the share of its captions that are true of it."""
+        return [_mean([judge(text, scene).true for text in own]) for own, scene in self._pairs(captions)]
+
     def _pairs(self, captions: Sequence[Sequence[str]]) -> list[tuple[Sequence[str], Scene]]:
         return list(zip(captions, self.scenes, strict=True))
 

@@ -1,0 +1,162 @@
+"""The figures of a comparison: quality against diversity, and how training went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gan_caption.errors import UserError
+from gan_caption.files import write_atomically
+from gan_caption.reporting.equal_quality import of_family
+from gan_caption.reporting.systems import System
+from gan_caption.reporting.table import ROWS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+CURVES = {
+    "reward/mean": "pay of samples",
+    "policy/entropy": "entropy of the policy, nats a token",
+    "discriminator/accuracy_real": "D: accuracy on real captions",
+    "discriminator/accuracy_generated": "D: accuracy on generated captions",
+    "discriminator/accuracy_mismatched": "D: accuracy on captions of other images",
+    "val/cider_d": "CIDEr-D of validation",
+}
+"""What is drawn of the training, by logged name."""
+_SMOOTHED = 0.1
+"""Weight of a new value in the drawn moving average."""
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure, sizes in inches.
+
+    Raises:
+        UserError: matplotlib is missing.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise UserError("figures need matplotlib: pip install 'gan_caption[report]'") from error
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as SVG and as PNG; `path` has no ending."""
+    for ending in ("svg", "png"):
+        write_atomically(
+            path.with_suffix(f".{ending}"),
+            lambda file, ending=ending: figure.savefig(file, format=ending, dpi=130),  # type: ignore[misc]
+        )
+
+
+def quality_against_diversity(
+    systems: Sequence[System], humans: Mapping[str, float], *, quality: str, diversity: str
+) -> Figure:
+    """Draw each system's curve over temperatures (a line) and over nuclei (dashes), the mean over its seeds.
+
+    The ring is temperature 1 over all words. Humans are a star: each against the others of the same images.
+
+    Args:
+        systems: names that begin with "control" are drawn in grey.
+        humans: by metric.
+        quality: the vertical axis.
+        diversity: the horizontal axis.
+
+    Raises:
+        UserError: matplotlib is missing.
+    """
+    figure = new_figure(6.4, 4.6)
+    axes = figure.subplots()
+    colours = _colours(systems)
+    for system in systems:
+        for family, line in (("temperature", "-"), ("top_p", ":")):
+            points = of_family(system, family)
+            if not points:
+                continue
+            across = system.along_curve(diversity, points).mean((0, 2)) * ROWS[diversity][1]
+            up = system.along_curve(quality, points).mean((0, 2)) * ROWS[quality][1]
+            label = system.name if family == "temperature" else None
+            axes.plot(across, up, line, marker=".", color=colours[system.name], label=label, linewidth=1.3)
+            for index, point in enumerate(points):
+                if system.runs[0].curve[point].temperature == system.runs[0].curve[point].top_p == 1:
+                    axes.plot(across[index], up[index], "o", color=colours[system.name], fillstyle="none", markersize=9)
+    if quality in humans and diversity in humans:
+        place = humans[diversity] * ROWS[diversity][1], humans[quality] * ROWS[quality][1]
+        axes.plot(*place, "*", color="#d4a017", markersize=14, label="humans")
+    axes.set_xlabel(f"{ROWS[diversity][0]}   (right: more varied)")
+    axes.set_ylabel(f"{ROWS[quality][0]}   (up: better)")
+    axes.legend(fontsize=8)
+    _plain(axes)
+    return figure
+
+
+def learning_curves(systems: Sequence[System]) -> Figure | None:
+    """Draw what was logged while training: a panel a phase and name, a line a seed, over the phase's updates.
+
+    None where nothing of `CURVES` was logged.
+
+    Raises:
+        UserError: matplotlib is missing.
+    """
+    records = [record for system in systems for run in system.runs for record in run.records]
+    phases = dict.fromkeys(record["phase"] for record in records)
+    shown = [
+        (phase, name)
+        for phase in phases
+        for name in CURVES
+        if any(name in record and record["phase"] == phase for record in records)
+    ]
+    if not shown:
+        return None
+    columns = min(3, len(shown))
+    rows = -(-len(shown) // columns)
+    figure = new_figure(4.2 * columns, 2.7 * rows)
+    panels = figure.subplots(rows, columns, squeeze=False).flatten()
+    colours = _colours(systems)
+    for panel in panels[len(shown) :]:
+        panel.axis("off")
+    for panel, (phase, name) in zip(panels, shown, strict=False):
+        for system in systems:
+            for index, run in enumerate(system.runs):
+                steps, values = logged(run.records, phase, name)
+                label = system.name if index == 0 and steps else None
+                panel.plot(steps, values, color=colours[system.name], linewidth=1, alpha=0.8, label=label)
+        panel.set_title(f"{phase}: {CURVES[name]}", fontsize=9, loc="left")
+        panel.set_xlabel("updates of the phase", fontsize=8)
+        panel.legend(fontsize=7)
+        _plain(panel)
+    return figure
+
+
+def logged(records: Sequence[Mapping[str, Any]], phase: str, name: str) -> tuple[list[int], list[float]]:
+    """Return a name's values in a phase, over the updates since its first record; smoothed, except for validations."""
+    own = [record for record in records if record["phase"] == phase]
+    known = [(record["step"] - own[0]["step"], record[name]) for record in own if name in record]
+    values = [value for _, value in known]
+    return [step for step, _ in known], values if name.startswith("val/") else smoothed(values)
+
+
+def smoothed(values: Sequence[float]) -> list[float]:
+    """Return the exponential moving average, without the bias of its beginning (Adam's correction)."""
+    average, weight, told = 0.0, 0.0, []
+    for value in values:
+        average = (1 - _SMOOTHED) * average + _SMOOTHED * value
+        weight = (1 - _SMOOTHED) * weight + _SMOOTHED
+        told.append(average / weight)
+    return told
+
+
+def _colours(systems: Sequence[System]) -> dict[str, str]:
+    """Return a colour a system; controls are greys."""
+    controls = [system.name for system in systems if system.name.startswith("control")]
+    greys = {name: str(0.35 + 0.4 * index / max(1, len(controls))) for index, name in enumerate(controls)}
+    others = [system.name for system in systems if system.name not in greys]
+    return greys | {name: f"C{index % 10}" for index, name in enumerate(others)}
+
+
+def _plain(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25)
+    axes.tick_params(labelsize=8)

@@ -1,0 +1,82 @@
+"""The numbers of a comparison: each metric of each system with its interval, and against the baseline."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from gan_caption.errors import UserError
+from gan_caption.metrics.bootstrap import Difference, mean_interval, paired_difference
+from gan_caption.reporting.seeds import interval
+from gan_caption.reporting.systems import System
+from gan_caption.reporting.table import ROWS
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric of a system."""
+
+    value: float
+    """The mean over seeds."""
+    interval: tuple[float, float] | None
+    """95%: over seeds and images where it is known image by image, of Student's t over seeds otherwise; None for one
+    seed of the latter."""
+    difference: Difference | None = None
+    """From the baseline, paired by seed and image; None for the baseline, and where there are no images to pair."""
+    p_holm: float | None = None
+    """The difference's p, corrected for how many systems were compared."""
+
+
+def summarise(systems: Sequence[System], baseline: System) -> dict[str, dict[str, Estimate]]:
+    """Return estimates by metric and system.
+
+    The p of a metric's differences are corrected by Holm's method (1979) for the number of systems beside the baseline.
+
+    Args:
+        systems: the baseline among them.
+        baseline: what the others are compared with.
+
+    Raises:
+        UserError: scipy or statsmodels is missing.
+    """
+    table: dict[str, dict[str, Estimate]] = {}
+    for metric in ROWS:
+        if all(metric in run.scores for system in systems for run in system.runs):
+            table[metric] = corrected({system.name: _by_image(system, baseline, metric) for system in systems})
+        elif all(_known(run.values.get(metric)) for system in systems for run in system.runs):
+            table[metric] = {system.name: _by_seed([run.values[metric] for run in system.runs]) for system in systems}
+    return table
+
+
+def _known(value: float | None) -> bool:
+    return value is not None and not math.isnan(value)
+
+
+def _by_image(system: System, baseline: System, metric: str) -> Estimate:
+    scores = system.scores(metric)
+    value = sum(score.corpus for score in scores) / len(scores)
+    between = None if system is baseline else paired_difference(scores, baseline.scores(metric), draws=2000)
+    return Estimate(value, mean_interval(scores), between)
+
+
+def _by_seed(values: Sequence[float]) -> Estimate:
+    mean, half = interval(values)
+    return Estimate(mean, None if math.isnan(half) else (mean - half, mean + half))
+
+
+def corrected(estimates: Mapping[str, Estimate]) -> dict[str, Estimate]:
+    """Return the estimates with p corrected by Holm's method for how many of them there are.
+
+    Raises:
+        UserError: statsmodels is missing.
+    """
+    try:
+        from statsmodels.stats.multitest import multipletests
+    except ImportError as error:
+        raise UserError("comparisons need statsmodels: pip install 'gan_caption[report]'") from error
+    asked = {name: one.difference.p for name, one in estimates.items() if one.difference}
+    if not asked:
+        return dict(estimates)
+    adjusted = dict(zip(asked, multipletests(list(asked.values()), method="holm")[1].tolist(), strict=True))
+    return {name: replace(one, p_holm=adjusted.get(name)) for name, one in estimates.items()}

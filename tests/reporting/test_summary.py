@@ -1,0 +1,163 @@
+"""What a comparison says, against hand-worked cases."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import numpy as np
+import pytest
+
+from gan_caption.metrics.bootstrap import Difference, mean_interval
+from gan_caption.metrics.ngrams import Score
+from gan_caption.reporting.comparison_tables import configuration_table, summary_table, write_tables
+from gan_caption.reporting.curve_files import CurvePoint, read_curve, write_curve
+from gan_caption.reporting.equal_quality import of_family, verdicts
+from gan_caption.reporting.figures import logged
+from gan_caption.reporting.summary import Estimate, corrected, summarise
+from gan_caption.reporting.systems import EvaluatedRun, System
+
+IMAGES = 40
+
+
+def scored(values):
+    values = np.asarray(values, dtype=np.float64)
+    return Score(float(values.mean()), values)
+
+
+def evaluated_run(seed, *, cider, values=None, curve=()):
+    return EvaluatedRun(
+        seed=seed, folder=f"runs/{seed}", command="", config={"seed": seed}, captions=["a"] * IMAGES,
+        samples=[["a", "b"]] * IMAGES, opinions=None, judged=None, scores={"cider_d": scored(cider)},
+        values=values or {}, curve=curve, records=[],
+    )  # fmt: skip
+
+
+def curve_of(quality_at, diversity_at, noise):
+    points = []
+    for temperature, quality, diversity in zip((0.5, 1.0, 1.5), quality_at, diversity_at, strict=True):
+        values = {
+            "sample_cider_d": quality + noise, "self_cider": diversity + noise / 10, "div_2": diversity - noise / 10
+        }  # fmt: skip
+        points.append(CurvePoint(temperature, 1.0, values, [["a"]] * IMAGES))
+    return points
+
+
+def test_holms_correction_by_hand():
+    p = {"a": 0.01, "b": 0.04, "c": 0.03}
+    asked = {name: Estimate(0.0, None, Difference(0.1, (0.0, 0.2), value)) for name, value in p.items()}
+    told = corrected({"mle": Estimate(0.0, None), **asked})
+    # Ordered .01, .03, .04: times 3, 2, 1, and never below the one before.
+    assert told["mle"].p_holm is None
+    assert {name: round(told[name].p_holm, 10) for name in p} == {"a": 0.03, "c": 0.06, "b": 0.06}
+
+
+def test_a_summary_pairs_by_image_and_seed():
+    rng = np.random.default_rng(0)
+    base = [rng.normal(1, 0.5, IMAGES) for _ in range(3)]
+    baseline = System(
+        "mle", [evaluated_run(s, cider=own, values={"vocabulary": 10.0 + s}) for s, own in enumerate(base)]
+    )
+    # Each image a little better: invisible among the images, sure when paired.
+    better = System(
+        "nsc",
+        [
+            evaluated_run(s, cider=own + rng.normal(0.05, 0.05, IMAGES), values={"vocabulary": 7.0})
+            for s, own in enumerate(base)
+        ],
+    )
+    same = System("control", [evaluated_run(s, cider=own, values={"vocabulary": 10.0}) for s, own in enumerate(base)])
+    told = summarise([baseline, better, same], baseline)
+    assert list(told) == ["cider_d", "vocabulary"]
+    cider = told["cider_d"]
+    assert cider["mle"].difference is None
+    assert cider["mle"].value == pytest.approx(np.mean(base))
+    assert cider["mle"].interval[0] < cider["nsc"].value < cider["mle"].interval[1]
+    assert cider["nsc"].p_holm < 0.01
+    assert cider["nsc"].difference.interval[0] > 0
+    assert cider["control"].difference.value == 0
+    assert cider["control"].p_holm == 1
+    # Of the corpus only: Student's t over 10, 11, 12 has the half-width 4.303 / sqrt(3).
+    vocabulary = told["vocabulary"]["mle"]
+    assert vocabulary.interval == pytest.approx((11 - 4.3027 / 3**0.5, 11 + 4.3027 / 3**0.5), abs=1e-3)
+    assert told["vocabulary"]["nsc"].difference is None
+
+
+def test_one_seed_has_an_interval_over_images_only():
+    values = np.random.default_rng(1).normal(0, 1, 400)
+    low, high = mean_interval([scored(values)], draws=4000)
+    half = 1.96 * values.std() / 20
+    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.012)
+
+
+def test_verdicts_on_known_curves():
+    noise = np.random.default_rng(0).normal(0, 0.01, IMAGES)
+
+    def system(name, quality, diversity):
+        return System(name, [evaluated_run(0, cider=noise, curve=curve_of(quality, diversity, noise))])
+
+    baseline = system("mle", (3, 2, 1), (0.2, 0.4, 0.6))
+    better = system("gan", (3, 2, 1), (0.3, 0.5, 0.7))
+    worse = system("bad", (3, 2, 1), (0.1, 0.3, 0.5))
+    colder = system("colder", (3.0, 2.5, 2.0), (0.2, 0.3, 0.4))
+    apart = system("apart", (9, 8, 7), (0.2, 0.4, 0.6))
+    told = {
+        one.system: one
+        for one in verdicts([baseline, better, worse, colder, apart], baseline)
+        if (one.family, one.diversity) == ("temperature", "self_cider")
+    }
+    assert told["gan"].verdict == "dominates"
+    assert told["gan"].difference == pytest.approx(0.1, abs=0.005)
+    assert told["bad"].verdict == "below"
+    assert told["colder"].verdict == "cannot be told apart", "the same curve, other points of it"
+    assert told["apart"].verdict == "no quality in common"
+    assert told["apart"].difference is None
+
+
+def test_a_curve_is_read_as_it_was_written_and_falls_into_families(tmp_path):
+    values = {"div_2": np.array([0.1, 0.30000000000000004])}
+    points = [CurvePoint(t, p, values, [["é a"], []]) for t, p in ((1.0, 1.0), (0.5, 1.0), (1.0, 0.9), (1.0, 0.5))]
+    write_curve(tmp_path / "curve.json", points)
+    read = read_curve(tmp_path / "curve.json")
+    assert [(p.temperature, p.top_p, p.samples) for p in read] == [(p.temperature, p.top_p, p.samples) for p in points]
+    assert all((p.values["div_2"] == values["div_2"]).all() for p in read)
+    system = System("mle", [evaluated_run(0, cider=[1.0], curve=read)])
+    assert of_family(system, "temperature") == [1, 0]
+    assert of_family(system, "top_p") == [3, 2, 0]
+
+
+def test_learning_curves_count_within_their_phase():
+    records = [
+        {"phase": "mle", "step": 10, "mle/loss": 1.0},
+        {"phase": "adversarial", "step": 20, "reward/mean": 1.0},
+        {"phase": "adversarial", "step": 25, "val/cider_d": 0.4},
+        {"phase": "adversarial", "step": 30, "reward/mean": 3.0},
+    ]
+    steps, values = logged(records, "adversarial", "reward/mean")
+    # (.1 * 3 + .9 * .1 * 1) / (.1 + .9 * .1)
+    assert (steps, values) == ([0, 10], [1.0, pytest.approx(0.39 / 0.19)])
+    assert logged(records, "adversarial", "val/cider_d") == ([5], [0.4])
+
+
+def test_tables_as_files(tmp_path):
+    difference = Difference(0.1, (0.05, 0.15), 0.002)
+    estimates = {
+        "cider_d": {"mle": Estimate(0.9, (0.8, 1.0)), "gan_x": Estimate(1.0, (0.9, 1.1), difference, 0.004)},
+        "mbleu_4": {"mle": Estimate(0.2, None), "gan_x": Estimate(0.3, None, difference, 0.004)},
+    }
+    write_tables(tmp_path, estimates, ["mle", "gan_x"], {"cider_d": 0.7}, [])
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "metrics.csv").read_text())))
+    assert [(row["metric"], row["system"], float(row["value"])) for row in rows if row["metric"] == "cider_d"] == [
+        ("cider_d", "mle", 0.9), ("cider_d", "gan_x", 1.0), ("cider_d", "humans", 0.7)
+    ]  # fmt: skip
+    assert float(rows[1]["p_holm"]) == 0.004
+    latex = (tmp_path / "metrics.tex").read_text()
+    assert r"gan\_x & 100.0 + & 0.300 - \\" in latex
+    table = summary_table(estimates, ["mle", "gan_x"], {"cider_d": 0.7})
+    assert [cell.direction for cell in table.rows[1].cells] == ["", "up", "down"], "more mBLEU-4 is worse"
+    assert table.rows[0].cells[1].note == "80.0 to 100.0"
+
+
+def test_only_settings_that_differ_are_shown():
+    table = configuration_table({"mle": {"a": {"b": 1, "c": 2}}, "gan": {"a": {"b": 1, "c": 3}, "d": True}})
+    assert [[cell.text for cell in row.cells] for row in table.rows] == [["a.c", "2", "3"], ["d", "", "True"]]
