@@ -29,6 +29,15 @@ class PooledBleu(Score):
 
 
 @dataclass(frozen=True)
+class PooledOverlap(PooledBleu):
+    """The same of `overlap_of_counts`, for captions that are compared with one another."""
+
+    def resampled(self, weights: np.ndarray) -> np.ndarray:
+        """Return the overlap of other corpora made of the same images, (B,) float64; see `Score.resampled`."""
+        return overlap_of_counts(np.tensordot(weights, self.counts, axes=(1, 1))).mean(1)
+
+
+@dataclass(frozen=True)
 class BleuResult:
     """BLEU-1, BLEU-2, BLEU-3, BLEU-4."""
 
@@ -88,8 +97,23 @@ def closest_length(length: int, references: Iterable[int]) -> int:
 
 def bleu_of_counts(counts: np.ndarray) -> np.ndarray:
     """Return BLEU-1 to BLEU-4, (..., 4) float64, of counts as `PooledBleu` lays them out, (..., 10)."""
-    matches, grams, length, closest = counts[..., :4], counts[..., 4:8], counts[..., 8:9], counts[..., 9:]
-    precisions = (matches + _TINY) / (grams + _SMALL)
-    ratio = (length + _TINY) / (closest + _SMALL)
-    brevity = np.exp(np.minimum(1 - 1 / ratio, 0.0))
-    return np.cumprod(precisions, axis=-1) ** (1 / np.arange(1, LONGEST + 1)) * brevity
+    precisions = (counts[..., :4] + _TINY) / (counts[..., 4:8] + _SMALL)
+    return np.cumprod(precisions, axis=-1) ** (1 / np.arange(1, LONGEST + 1)) * _brevity(counts)[..., None]
+
+
+def overlap_of_counts(counts: np.ndarray) -> np.ndarray:
+    """Return BLEU-4 over those orders alone of which there are n-grams, (...,) float64, of counts (..., 10).
+
+    Where every caption has four words this is BLEU-4. Of shorter ones BLEU-4 is 0, and who says "a man" of every image
+    would repeat himself least of all.
+    """
+    there = counts[..., 4:8] > 0
+    logs = np.log((counts[..., :4] + _TINY) / (counts[..., 4:8] + _SMALL))
+    mean = np.where(there, logs, 0.0).sum(-1) / np.maximum(there.sum(-1), 1)
+    nobody_speaks = counts[..., 8:].sum(-1) == 0
+    return np.exp(mean) * np.where(nobody_speaks, 1.0, _brevity(counts))
+
+
+def _brevity(counts: np.ndarray) -> np.ndarray:
+    ratio = (counts[..., 8] + _TINY) / (counts[..., 9] + _SMALL)
+    return np.exp(np.minimum(1 - 1 / ratio, 0.0))

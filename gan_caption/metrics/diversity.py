@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from gan_caption.errors import UserError
-from gan_caption.metrics.bleu import PooledBleu, bleu
+from gan_caption.metrics.bleu import LONGEST, PooledOverlap, bleu, overlap_of_counts
 from gan_caption.metrics.ngrams import Score, ngrams
 
 
@@ -37,11 +37,12 @@ def div_n(samples: Sequence[Sequence[str]], n: int) -> Score:
     return Score(float(np.mean(shares)), np.array(shares))
 
 
-def mbleu(samples: Sequence[Sequence[str]]) -> PooledBleu:
+def mbleu(samples: Sequence[Sequence[str]]) -> PooledOverlap:
     """Return mBLEU-4: BLEU-4 of each of K samples against the other K - 1 of its image, the mean over the K.
 
     Shetty et al. 2017, section 4.2. Lower is more varied; a caption is never its own reference. The corpus value pools
-    the first captions of all images, the second ...; each image's own is the mean over its K.
+    the first captions of all images, the second ...; each image's own is the mean over its K. Orders of which nobody
+    has an n-gram are left out: see `overlap_of_counts`.
 
     Args:
         samples: of each image its K tokenized captions, K at least 2 and the same everywhere.
@@ -53,13 +54,13 @@ def mbleu(samples: Sequence[Sequence[str]]) -> PooledBleu:
     count = len(samples[0])
     if any(len(own) != count for own in samples):
         raise UserError("mBLEU needs equally many samples of every image")
-    results = []
+    rounds = []
     for position in range(count):
         others = [[*own[:position], *own[position + 1 :]] for own in samples]
-        results.append(bleu([own[position] for own in samples], others).order(4))
-    corpus = float(np.mean([result.corpus for result in results]))
-    per_image = np.mean([result.per_image for result in results], axis=0)
-    return PooledBleu(corpus, per_image, 4, np.concatenate([result.counts for result in results]))
+        rounds.append(bleu([own[position] for own in samples], others).counts)
+    counts = np.array(rounds)  # (K, N, 10)
+    corpus = float(overlap_of_counts(counts.sum(1)).mean())
+    return PooledOverlap(corpus, overlap_of_counts(counts).mean(0), LONGEST, counts)
 
 
 def distinct_n(captions: Sequence[str], n: int) -> float:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gan_caption.metrics.bleu import LONGEST, bleu_of_counts, closest_length, ngrams_in
+from gan_caption.metrics.bleu import LONGEST, closest_length, ngrams_in, overlap_of_counts
 from gan_caption.metrics.diversity import check_samples
 from gan_caption.metrics.ngrams import Ngram, count_ngrams
 
@@ -25,7 +25,8 @@ class SelfBleu:
 def self_bleu(captions: Sequence[str], *, count: int = 500, seed: int = 0) -> SelfBleu:
     """Return BLEU-4 of each of `count` captions against all the others of them, the mean. Lower is more varied.
 
-    A caption is never its own reference; an equal one elsewhere in the corpus is.
+    A caption is never its own reference; an equal one elsewhere in the corpus is. Of a caption with fewer than
+    four words the shorter n-grams count alone: see `overlap_of_counts`.
 
     Args:
         captions: tokenized; of more than `count` a random choice is taken, of fewer all.
@@ -51,7 +52,7 @@ def self_bleu(captions: Sequence[str], *, count: int = 500, seed: int = 0) -> Se
         length = len(caption.split())
         others = (other for other, captions in lengths.items() if other != length or captions > 1)
         rows.append([*matches, *ngrams_in(length), length, closest_length(length, others)])
-    return SelfBleu(float(bleu_of_counts(np.array(rows))[:, 3].mean()), len(chosen) - 1)
+    return SelfBleu(float(overlap_of_counts(np.array(rows)).mean()), len(chosen) - 1)
 
 
 def _two_largest(counted: Sequence[Counter[Ngram]]) -> dict[Ngram, tuple[int, int, int]]:
