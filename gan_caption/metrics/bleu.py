@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gan_caption.metrics.ngrams import Ngram, Score, check_pairs, count_ngrams
+from gan_caption.metrics.indexed import LONGEST, NgramIndex, find
+from gan_caption.metrics.ngrams import Score, check_pairs
 
-LONGEST = 4
 # coco-caption adds these so that a count of 0 is no error; its values depend on them.
 _TINY, _SMALL = 1e-15, 1e-9
 
@@ -64,25 +64,35 @@ def bleu(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Bleu
         UserError: nothing to score, or the numbers differ.
     """
     check_pairs(candidates, references)
-    counts = np.array([_count(candidate, own) for candidate, own in zip(candidates, references, strict=True)])
+    counts = _counts(candidates, references)
     one, two, three, four = bleu_of_counts(counts.sum(0)).tolist()
     return BleuResult((one, two, three, four), bleu_of_counts(counts), counts)
 
 
-def _count(candidate: str, references: Sequence[str]) -> list[int]:
-    """Return the clipped matches and the n-grams for n = 1 to 4, the words, and those of the closest reference."""
-    words = candidate.split()
-    most: dict[Ngram, int] = {}
-    lengths = []
-    for reference in references:
-        told = reference.split()
-        lengths.append(len(told))
-        for gram, count in count_ngrams(told, LONGEST).items():
-            most[gram] = max(most.get(gram, 0), count)
-    matches = [0] * LONGEST
-    for gram, count in count_ngrams(words, LONGEST).items():
-        matches[len(gram) - 1] += min(count, most.get(gram, 0))
-    return [*matches, *ngrams_in(len(words)), len(words), closest_length(len(words), lengths)]
+def _counts(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
+    """Return (N, 10): clipped matches and n-grams for n = 1 to 4, the words, and those of the closest reference."""
+    index = NgramIndex()
+    told = index.add([text for own in references for text in own])
+    image = np.repeat(np.arange(len(references)), [len(own) for own in references])
+    counts = np.zeros((len(candidates), 2 * LONGEST + 2))
+    for n, (own, other) in enumerate(zip(index.entries(candidates), told, strict=True)):
+        size = 1 + max(int(own.gram.max(initial=0)), int(other.gram.max(initial=0)))
+        key = image[other.caption] * size + other.gram
+        order = np.argsort(key, kind="stable")
+        distinct, begin = np.unique(key[order], return_index=True)
+        place, common = find(distinct, own.caption * size + own.gram)
+        if common.any():
+            most = np.maximum.reduceat(other.count[order], begin)  # in any one reference of the image
+            clipped = np.minimum(own.count[common], most[place[common]])
+            counts[:, n] = np.bincount(own.caption[common], clipped, minlength=len(candidates))
+    words = [len(candidate.split()) for candidate in candidates]
+    counts[:, LONGEST : 2 * LONGEST] = [ngrams_in(length) for length in words]
+    counts[:, -2] = words
+    counts[:, -1] = [
+        closest_length(length, [len(text.split()) for text in own])
+        for length, own in zip(words, references, strict=True)
+    ]
+    return counts
 
 
 def ngrams_in(words: int) -> list[int]:

@@ -1,15 +1,16 @@
-"""CIDEr-D and CIDEr (Vedantam et al. 2015, arXiv 1411.5726, eq. 4 and 2).
+"""CIDEr and CIDEr-D (Vedantam et al. 2015, arXiv 1411.5726), as coco-caption computes the latter.
 
 What coco-caption prints as "CIDEr" is CIDEr-D. Scale 0 to 10, here and there; papers call both 0.6 and 60 (times 100)
 "CIDEr".
+
+Shapes: C captions, R references of all images, P pairs of a candidate and a reference, E entries (see `Entries`).
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +18,11 @@ import numpy as np
 
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
-from gan_caption.metrics.ngrams import Ngram, Score, check_pairs, check_references, count_ngrams
+from gan_caption.metrics.indexed import LONGEST, Entries, NgramIndex, find, ranges
+from gan_caption.metrics.ngrams import Score, check_pairs, check_references
 
-_LONGEST = 4
 _SIGMA = 6.0
-_KEPT_IMAGES = 10_000
-"""Reference vectors are kept for so many images, some 50 kB each."""
+_SCORED_AT_ONCE = 8192
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,10 @@ class DocumentFrequencies:
 
     images: int
     """How many images were counted."""
-    counts: Counter[Ngram]
-    """By n-gram of 1 to 4 words."""
+    index: NgramIndex
+    """Of their n-grams."""
+    counts: tuple[np.ndarray, ...]
+    """For n = 1 to 4, by the n-gram's integer."""
 
     @classmethod
     def of(cls, references: Sequence[Sequence[str]]) -> DocumentFrequencies:
@@ -41,15 +43,26 @@ class DocumentFrequencies:
         Raises:
             UserError: there is only one image; every n-gram then has the weight log 1 = 0 and any caption scores 0.
         """
+        index = NgramIndex()
+        return cls.of_entries(index.add([text for own in references for text in own]), index, references)
+
+    @classmethod
+    def of_entries(
+        cls, entries: Sequence[Entries], index: NgramIndex, references: Sequence[Sequence[str]]
+    ) -> DocumentFrequencies:
+        """Count over references that an index has learned already; see `of`."""
         if len(references) < 2:
             raise UserError(
                 f"CIDEr-D weighs words by how rare they are among images, and {len(references)} image(s) tell nothing: "
                 "give at least two, or the DocumentFrequencies of a larger corpus"
             )
-        counts: Counter[Ngram] = Counter()
-        for own in references:
-            counts.update({gram for text in own for gram in count_ngrams(text.split(), _LONGEST)})
-        return cls(len(references), counts)
+        image = np.repeat(np.arange(len(references)), [len(own) for own in references])  # (R,)
+        counts = []
+        for n, own in enumerate(entries, 1):
+            size = index.size(n)
+            once = np.unique(image[own.caption] * size + own.gram)
+            counts.append(np.bincount(once % size, minlength=size) if size else np.zeros(0, np.int64))
+        return cls(len(references), index, tuple(counts))
 
     @classmethod
     def load(cls, path: Path) -> DocumentFrequencies:
@@ -60,8 +73,18 @@ class DocumentFrequencies:
         """
         try:
             told = json.loads(path.read_text(encoding="utf-8"))
-            counts = Counter({tuple(gram.split()): int(count) for gram, count in told["counts"].items()})
-            return cls(int(told["images"]), counts)
+            texts, numbers = list(told["counts"]), np.array([int(count) for count in told["counts"].values()])
+            index = NgramIndex()
+            entries = index.add(texts)
+            words = np.array([len(text.split()) for text in texts])
+            if not set(words.tolist()) <= set(range(1, LONGEST + 1)):
+                raise ValueError("an n-gram has 1 to 4 words")
+            counts = []
+            for n, own in enumerate(entries, 1):
+                whole = words[own.caption] == n
+                counts.append(np.zeros(index.size(n), np.int64))
+                counts[-1][own.gram[whole]] = numbers[own.caption[whole]]
+            return cls(int(told["images"]), index, tuple(counts))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
                 f"{path}: no document frequencies here ({error!r}); DocumentFrequencies.of(references).save(path) "
@@ -70,12 +93,23 @@ class DocumentFrequencies:
 
     def save(self, path: Path) -> None:
         """Write a JSON file: the number of images, and in how many of them each n-gram occurs."""
-        told = {"images": self.images, "counts": {" ".join(gram): count for gram, count in self.counts.items()}}
+        counts: dict[str, int] = {}
+        for texts, numbers in zip(self.index.texts(), self.counts, strict=True):
+            counts |= {text: number for text, number in zip(texts, numbers.tolist(), strict=True) if number}
+        told = {"images": self.images, "counts": counts}
         write_atomically(path, lambda file: file.write(json.dumps(told, ensure_ascii=False).encode()))
 
-    def weight(self, gram: Ngram) -> float:
-        """Return log(images / images that have the n-gram); log(images) for one that none has."""
-        return math.log(self.images) - math.log(max(1.0, self.counts[gram]))
+    def weights(self, n: int, grams: np.ndarray) -> np.ndarray:
+        """Return log(images / images that have the n-gram), (E,); log(images) for one that none has.
+
+        Args:
+            n: words of the n-grams.
+            grams: (E,) their integers; those from `index.size` on are unknown.
+        """
+        counts = np.zeros(len(grams), np.int64)
+        known = grams < len(self.counts[n - 1])
+        counts[known] = self.counts[n - 1][grams[known]]
+        return math.log(self.images) - np.log(np.maximum(1, counts))
 
     def check(self, references: Sequence[Sequence[str]]) -> None:
         """Refuse frequencies that were counted over other words than these references are written in.
@@ -83,37 +117,48 @@ class DocumentFrequencies:
         Raises:
             UserError: fewer than half of the references' distinct words occur in them.
         """
-        words = {word for own in references for text in own for word in text.split()}
-        known = sum((word,) in self.counts for word in words)
-        if 2 * known < len(words):
+        (words, *_) = self.index.entries([text for own in references for text in own])
+        used = np.unique(words.gram)
+        known = int((used < self.index.size(1)).sum())
+        if 2 * known < len(used):
             raise UserError(
-                f"document frequencies of another vocabulary: they know {known} of the references' {len(words)} words; "
+                f"document frequencies of another vocabulary: they know {known} of the references' {len(used)} words; "
                 "count them over captions tokenized in the same way"
             )
 
 
 @dataclass(frozen=True)
-class Vector:
-    """tf-idf of one caption, by the length of the n-gram."""
+class Vectors:
+    """tf-idf of captions, for one n (eq. 1, without dividing by the caption's length)."""
 
-    weights: tuple[dict[Ngram, float], ...]
-    norms: tuple[float, ...]
-    length: int
-    """Bigrams, as coco-caption counts it."""
+    caption: np.ndarray
+    """(E,) int64, ascending."""
+    gram: np.ndarray
+    """(E,) int64, ascending within a caption."""
+    weight: np.ndarray
+    """(E,) float64."""
+    norms: np.ndarray
+    """(C,) float64."""
 
 
-def tf_idf(text: str, frequencies: DocumentFrequencies) -> Vector:
-    """Return the vector of a tokenized caption (eq. 1, without dividing by the caption's length)."""
-    words = text.split()
-    weights: tuple[dict[Ngram, float], ...] = tuple({} for _ in range(_LONGEST))
-    for gram, count in count_ngrams(words, _LONGEST).items():
-        weights[len(gram) - 1][gram] = count * frequencies.weight(gram)
-    norms = tuple(math.sqrt(sum(weight**2 for weight in own.values())) for own in weights)
-    return Vector(weights, norms, max(len(words) - 1, 0))
+def tf_idf(entries: Sequence[Entries], captions: int, frequencies: DocumentFrequencies) -> list[Vectors]:
+    """Return the vectors of captions, for n = 1 to 4.
+
+    Args:
+        entries: of the captions, by an index in which the integers of `frequencies.index` mean the same.
+        captions: C.
+        frequencies: for the weights.
+    """
+    vectors = []
+    for n, own in enumerate(entries, 1):
+        weight = own.count * frequencies.weights(n, own.gram)
+        norms = np.sqrt(np.bincount(own.caption, weight**2, minlength=captions))
+        vectors.append(Vectors(own.caption, own.gram, weight, norms))
+    return vectors
 
 
 class CiderD:
-    """Scores captions against references whose vectors are made once: fit for a reward."""
+    """Scores captions against references that are counted once: fit for a reward."""
 
     def __init__(self, references: Sequence[Sequence[str]], frequencies: DocumentFrequencies | None = None) -> None:
         """Hold the references.
@@ -128,11 +173,23 @@ class CiderD:
                 another vocabulary.
         """
         check_references(references)
-        if frequencies is not None:
+        texts = [text for own in references for text in own]
+        if frequencies is None:
+            self._index = NgramIndex()
+            entries = self._index.add(texts)
+            frequencies = DocumentFrequencies.of_entries(entries, self._index, references)
+        else:
             frequencies.check(references)
-        self.frequencies = frequencies or DocumentFrequencies.of(references)
-        self._references = references
-        self._vectors: dict[int, list[Vector]] = {}
+            self._index = frequencies.index.copy()
+            entries = self._index.add(texts)
+        self.frequencies = frequencies
+        self._of_image = np.cumsum([0, *map(len, references)])  # the first reference of each image
+        self._lengths = _bigrams(texts)
+        self._starts = [own.starts(len(texts)) for own in entries]
+        # A weight is a count and a table's entry: 8 bytes an n-gram are kept, for a million references some hundred MB.
+        self._grams = [own.gram.astype(np.int32) for own in entries]
+        self._counts = [own.count.astype(np.int32) for own in entries]
+        self._norms = [own.norms for own in tf_idf(entries, len(texts), frequencies)]
 
     def score(self, rows: Sequence[int], candidates: Sequence[str]) -> np.ndarray:
         """Return CIDEr-D of each candidate, (n,) float64, 0 to 10.
@@ -148,16 +205,80 @@ class CiderD:
             raise UserError(
                 f"{len(rows)} rows and {len(candidates)} candidates: give the image's row for each candidate"
             )
-        return np.array([self._score(row, candidate) for row, candidate in zip(rows, candidates, strict=True)])
+        return self._in_parts(self._clipped, rows, candidates)
 
-    def _score(self, row: int, candidate: str) -> float:
-        if row not in self._vectors:
-            if len(self._vectors) >= _KEPT_IMAGES:
-                self._vectors.clear()
-            self._vectors[row] = [tf_idf(text, self.frequencies) for text in self._references[row]]
-        vector = tf_idf(candidate, self.frequencies)
-        total = sum(_similarity(vector, reference) for reference in self._vectors[row])
-        return 10.0 * total / len(self._vectors[row]) / _LONGEST
+    def cosines(self, rows: Sequence[int], candidates: Sequence[str]) -> np.ndarray:
+        """Return the original CIDEr of each candidate, (n,) float64, 0 to 10; see `cider`."""
+        return self._in_parts(self._plain, rows, candidates)
+
+    def _in_parts(
+        self, similarity: Callable[[Pairs], np.ndarray], rows: Sequence[int], candidates: Sequence[str]
+    ) -> np.ndarray:
+        """Return ten times the mean over references and n of a similarity, (n,); memory is bounded."""
+        parts = [np.zeros(0)]
+        for start in range(0, len(candidates), _SCORED_AT_ONCE):
+            pairs = Pairs.of(
+                np.asarray(rows[start : start + _SCORED_AT_ONCE], dtype=np.int64), self._of_image,
+                candidates[start : start + _SCORED_AT_ONCE],
+            )  # fmt: skip
+            total = np.bincount(pairs.candidate, similarity(pairs), minlength=len(pairs.texts))
+            parts.append(10.0 * total / pairs.references / LONGEST)
+        return np.concatenate(parts)
+
+    def _clipped(self, pairs: Pairs) -> np.ndarray:
+        """Return the clipped cosine summed over n, damped where the lengths differ (eq. 4), (P,)."""
+        apart = _bigrams(pairs.texts)[pairs.candidate] - self._lengths[pairs.reference]
+        return self._products(pairs, lambda own, told: np.minimum(own, told) * told) * np.exp(
+            -(apart**2) / (2 * _SIGMA**2)
+        )
+
+    def _plain(self, pairs: Pairs) -> np.ndarray:
+        """Return the cosine summed over n (eq. 2), (P,)."""
+        return self._products(pairs, np.multiply)
+
+    def _products(self, pairs: Pairs, product: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
+        """Return products of two captions' weights, summed over their common n-grams and divided by the norms, (P,)."""
+        total = np.zeros(len(pairs.candidate))
+        vectors = tf_idf(self._index.entries(pairs.texts), len(pairs.texts), self.frequencies)
+        for n, own in enumerate(vectors, 1):
+            begin, end = self._starts[n - 1][pairs.reference], self._starts[n - 1][pairs.reference + 1]
+            pair = np.repeat(np.arange(len(begin)), end - begin)
+            entry = ranges(begin, end - begin)
+            gram = self._grams[n - 1][entry].astype(np.int64)
+            size = 1 + max(int(own.gram.max(initial=0)), int(gram.max(initial=0)))
+            place, common = find(own.caption * size + own.gram, pairs.candidate[pair] * size + gram)
+            shared = entry[common]
+            told = self._counts[n - 1][shared] * self.frequencies.weights(n, gram[common])
+            summed = np.bincount(pair[common], product(own.weight[place[common]], told), minlength=len(begin))
+            norms = own.norms[pairs.candidate] * self._norms[n - 1][pairs.reference]
+            total += np.divide(summed, norms, out=np.zeros(len(norms)), where=norms > 0)
+        return total
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Candidates, each beside all references of its image."""
+
+    texts: Sequence[str]
+    """n candidates."""
+    references: np.ndarray
+    """(n,) how many each has."""
+    candidate: np.ndarray
+    """(P,), ascending."""
+    reference: np.ndarray
+    """(P,)."""
+
+    @classmethod
+    def of(cls, rows: np.ndarray, of_image: np.ndarray, texts: Sequence[str]) -> Pairs:
+        """Pair candidates of image `rows` (n,) with the references from `of_image[row]` to `of_image[row + 1]`."""
+        begin = of_image[:-1][rows]
+        sizes = of_image[1:][rows] - begin
+        return cls(texts, sizes, np.repeat(np.arange(len(rows)), sizes), ranges(begin, sizes))
+
+
+def _bigrams(texts: Sequence[str]) -> np.ndarray:
+    """Return the lengths of captions as coco-caption counts them, (C,) float64."""
+    return np.maximum(np.fromiter((len(text.split()) for text in texts), np.float64, len(texts)) - 1, 0)
 
 
 def cider_d(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Score:
@@ -188,32 +309,5 @@ def cider(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Sco
         UserError: nothing to score, the numbers differ, or there is only one image.
     """
     check_pairs(candidates, references)
-    frequencies = DocumentFrequencies.of(references)
-    values = []
-    for candidate, own in zip(candidates, references, strict=True):
-        vector = tf_idf(candidate, frequencies)
-        values.append(10.0 * sum(cosine(vector, tf_idf(text, frequencies)) for text in own) / len(own))
-    return Score(float(np.mean(values)), np.array(values))
-
-
-def cosine(one: Vector, other: Vector) -> float:
-    """Return the cosine of two captions, the mean over n = 1 to 4; n-grams that one of them lacks count as 0."""
-    total = 0.0
-    for own, told, norm, length in zip(one.weights, other.weights, one.norms, other.norms, strict=True):
-        if norm and length:
-            total += sum(weight * told[gram] for gram, weight in own.items() if gram in told) / (norm * length)
-    return total / _LONGEST
-
-
-def _similarity(candidate: Vector, reference: Vector) -> float:
-    """Sum over n of the clipped cosine, damped where the lengths differ (eq. 4)."""
-    damping = math.exp(-((candidate.length - reference.length) ** 2) / (2 * _SIGMA**2))
-    total = 0.0
-    for own, told, norm, other in zip(
-        candidate.weights, reference.weights, candidate.norms, reference.norms, strict=True
-    ):
-        product = sum(min(weight, told[gram]) * told[gram] for gram, weight in own.items() if gram in told)
-        if norm and other:
-            product /= norm * other
-        total += product * damping
-    return total
+    values = CiderD(references).cosines(range(len(candidates)), candidates)
+    return Score(float(np.mean(values)), values)

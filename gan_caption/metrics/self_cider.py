@@ -7,9 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gan_caption.metrics.cider import DocumentFrequencies, cosine, tf_idf
+from gan_caption.metrics.cider import DocumentFrequencies, tf_idf
 from gan_caption.metrics.diversity import check_samples
+from gan_caption.metrics.indexed import LONGEST
 from gan_caption.metrics.ngrams import Score
+
+_IMAGES_AT_ONCE = 2000
 
 
 def self_cider(samples: Sequence[Sequence[str]], frequencies: DocumentFrequencies) -> Score:
@@ -28,21 +31,37 @@ def self_cider(samples: Sequence[Sequence[str]], frequencies: DocumentFrequencie
         UserError: there are no images, or an image has fewer than 2 captions.
     """
     check_samples(samples, at_least=2)
-    values = np.array([_diversity(_kernel(own, frequencies)) for own in samples])
+    counts = np.array([len(own) for own in samples])
+    values = np.empty(len(samples))
+    for count in np.unique(counts):
+        rows = np.flatnonzero(counts == count)
+        for part in np.array_split(rows, -(-len(rows) // _IMAGES_AT_ONCE)):
+            values[part] = _diversity(_kernels([samples[row] for row in part], frequencies))
     return Score(float(values.mean()), values)
 
 
-def _kernel(captions: Sequence[str], frequencies: DocumentFrequencies) -> np.ndarray:
-    """Return CIDEr of each pair, (K, K) float64, 0 to 1."""
-    vectors = [tf_idf(caption, frequencies) for caption in captions]
-    kernel = np.empty((len(vectors), len(vectors)))
-    for row, one in enumerate(vectors):
-        for column in range(row + 1):
-            kernel[row, column] = kernel[column, row] = cosine(one, vectors[column])
-    return kernel
+def _kernels(samples: Sequence[Sequence[str]], frequencies: DocumentFrequencies) -> np.ndarray:
+    """Return CIDEr of each pair of an image's captions, (N, K, K) float64, 0 to 1; K is the same for all images."""
+    images, count = len(samples), len(samples[0])
+    texts = [text for own in samples for text in own]
+    kernels = np.zeros((images, count, count))
+    for own in tf_idf(frequencies.index.entries(texts), len(texts), frequencies):
+        norms = own.norms[own.caption]
+        kept = norms > 0
+        caption, gram = own.caption[kept], own.gram[kept]
+        image = caption // count
+        size = int(gram.max(initial=0)) + 1
+        distinct, column = np.unique(image * size + gram, return_inverse=True)  # each image's n-grams are its columns
+        begin = np.searchsorted(distinct // size, np.arange(images + 1))
+        unit = np.zeros((images, count, int(np.diff(begin).max(initial=0))))
+        unit[image, caption % count, column - begin[image]] = own.weight[kept] / norms[kept]
+        kernels += unit @ unit.transpose(0, 2, 1)
+    return kernels / LONGEST
 
 
-def _diversity(kernel: np.ndarray) -> float:
-    singular = np.sqrt(np.clip(np.linalg.eigvalsh(kernel), 0.0, None))
-    total = singular.sum()
-    return -math.log(singular[-1] / total) / math.log(len(kernel)) if total else 0.0
+def _diversity(kernels: np.ndarray) -> np.ndarray:
+    singular = np.sqrt(np.clip(np.linalg.eigvalsh(kernels), 0.0, None))  # (N, K), ascending
+    total = singular.sum(1)
+    there = total > 0
+    largest = np.divide(singular[:, -1], total, out=np.ones_like(total), where=there)
+    return -np.log(largest) / math.log(kernels.shape[1])

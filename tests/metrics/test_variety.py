@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -61,14 +62,18 @@ def test_self_cider_goes_from_nothing_new_to_nothing_in_common():
 def test_self_cider_is_that_of_the_singular_values_of_the_tf_idf_matrix(samples):
     # The definition before the kernel: columns of n-gram counts times rarity, scaled to length 1 for each n.
     words = sorted({word for own in samples for caption in own for word in caption.split()})
-    frequencies = DocumentFrequencies.of([words or ["a"], ["x y"], ["z"]])
+    corpus = [words or ["a"], ["x y"], ["z"]]  # single words, but for "x y"
+    frequencies = DocumentFrequencies.of(corpus)
     for own, value in zip(samples, self_cider(samples, frequencies).per_image, strict=True):
         blocks = []
         for n in range(1, 5):
             grams = [[tuple(c.split()[i : i + n]) for i in range(len(c.split()) - n + 1)] for c in own]
             known = sorted({gram for one in grams for gram in one})
             counts = np.array([[one.count(g) for g in known] for one in grams], dtype=float).reshape(len(own), -1)
-            weights = counts * [math.log(3 / max(1, frequencies.counts[g])) for g in known]
+            having = [
+                sum(" ".join(g) in own or (set(g) <= {"x", "y"} and own == ["x y"]) for own in corpus) for g in known
+            ]
+            weights = counts * [math.log(3 / max(1, times)) for times in having]
             norms = np.linalg.norm(weights, axis=1, keepdims=True)
             blocks.append(weights / np.where(norms > 0, norms, 1) / 2)
         singular = np.linalg.svd(np.concatenate(blocks, axis=1), compute_uv=False)
@@ -139,10 +144,18 @@ def test_saying_everything_twice_never_raises_diversity(samples):
 
 
 def test_document_frequencies_come_back_from_a_file(tmp_path):
-    references = [["a dog runs"], ["a cat"], ["the sea"]]
+    references = [["a dog runs to a tall man", "a cat"], ["a cat", "a dog runs to the sea"], ["the sea", ""]]
     frequencies = DocumentFrequencies.of(references)
     frequencies.save(tmp_path / "df.json")
-    assert DocumentFrequencies.load(tmp_path / "df.json") == frequencies
+    told = json.loads((tmp_path / "df.json").read_text())
+    assert told["images"] == 3
+    expected = {"a": 2, "the": 2, "a dog": 2, "dog runs to": 2, "a dog runs to": 2, "a sea": None}
+    assert {gram: told["counts"].get(gram) for gram in expected} == expected
+    back = DocumentFrequencies.load(tmp_path / "df.json")
+    candidates = ["a dog runs to the sea", "a cat runs", "man the sea"]
+    once, again = (CiderD(references, own).score([0, 1, 2], candidates) for own in (frequencies, back))
+    assert once == pytest.approx(again, abs=1e-12)
+    assert CiderD(references).score([0, 1, 2], candidates) == pytest.approx(once, abs=1e-12)
     assert [path.name for path in tmp_path.iterdir()] == ["df.json"]
 
 

@@ -1,0 +1,141 @@
+"""n-grams as integers, so that whole corpora are counted, weighted and matched in a few passes over arrays.
+
+Shapes: C captions, T words of all of them, E entries, which are the distinct n-grams of one n in each caption.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+
+LONGEST = 4
+_HALF = 32
+
+
+@dataclass(frozen=True)
+class Entries:
+    """The n-grams of one n in each caption."""
+
+    caption: np.ndarray
+    """(E,) int64, ascending."""
+    gram: np.ndarray
+    """(E,) int64, ascending within a caption."""
+    count: np.ndarray
+    """(E,) int64, how often the caption has it."""
+
+    def starts(self, captions: int) -> np.ndarray:
+        """Return where each caption's entries begin, and the end of all, (C + 1,)."""
+        return np.searchsorted(self.caption, np.arange(captions + 1))
+
+
+class NgramIndex:
+    """Gives equal n-grams equal integers, by n: exactly, there is no hashing that could confuse two.
+
+    A bigram is a pair of words, a trigram a bigram and a word, four words are two bigrams: a pair of integers each,
+    which one of 64 bits holds.
+    """
+
+    def __init__(self) -> None:
+        self._words: dict[str, int] = {}
+        self._pairs = {n: np.empty(0, np.int64) for n in range(2, LONGEST + 1)}  # in ascending order
+        self._integers = {n: np.empty(0, np.int64) for n in range(2, LONGEST + 1)}  # of these pairs
+
+    def size(self, n: int) -> int:
+        """Return how many n-grams are known."""
+        return len(self._words) if n == 1 else len(self._pairs[n])
+
+    def add(self, captions: Sequence[str]) -> list[Entries]:
+        """Learn the n-grams of captions and return them, for n = 1 to 4."""
+        return self._entries(captions, learn=True)
+
+    def entries(self, captions: Sequence[str]) -> list[Entries]:
+        """Return the n-grams of captions, for n = 1 to 4; unknown ones get integers from `size` on, in this answer."""
+        return self._entries(captions, learn=False)
+
+    def copy(self) -> NgramIndex:
+        """Return an index that learns for itself; arrays are never changed in place."""
+        other = NgramIndex()
+        other._words = dict(self._words)
+        other._pairs, other._integers = copy.copy(self._pairs), copy.copy(self._integers)
+        return other
+
+    def texts(self) -> list[list[str]]:
+        """Return all known n-grams, for n = 1 to 4, in the order of their integers."""
+        words = list(self._words)
+
+        def halves(n: int) -> list[tuple[int, int]]:
+            pairs = self._pairs[n][np.argsort(self._integers[n])]
+            return list(zip((pairs >> _HALF).tolist(), (pairs & ((1 << _HALF) - 1)).tolist(), strict=True))
+
+        two = [f"{words[one]} {words[other]}" for one, other in halves(2)]
+        three = [f"{two[one]} {words[other]}" for one, other in halves(3)]
+        four = [f"{two[one]} {two[other]}" for one, other in halves(4)]
+        return [words, two, three, four]
+
+    def _entries(self, captions: Sequence[str], *, learn: bool) -> list[Entries]:
+        split = [caption.split() for caption in captions]
+        lengths = np.fromiter(map(len, split), np.int64, len(split))
+        one = self._word_integers(list(chain.from_iterable(split)), learn=learn)  # (T,)
+        caption = np.repeat(np.arange(len(split)), lengths)  # (T,)
+        left = np.repeat(np.cumsum(lengths), lengths) - np.arange(len(one))  # words from here to the caption's end
+        two = self._integers_at(2, one, one[1:], left, learn=learn)
+        three = self._integers_at(3, two, one[2:], left, learn=learn)
+        four = self._integers_at(4, two, two[2:], left, learn=learn)
+        return [
+            _counted(caption[left >= n], integers[left >= n]) for n, integers in enumerate((one, two, three, four), 1)
+        ]
+
+    def _word_integers(self, words: list[str], *, learn: bool) -> np.ndarray:
+        known = self._words
+        new = [word for word in dict.fromkeys(words) if word not in known]
+        if new:
+            known = known if learn else dict(known)
+            known.update(zip(new, range(len(known), len(known) + len(new)), strict=True))
+        return np.fromiter(map(known.__getitem__, words), np.int64, len(words))
+
+    def _integers_at(
+        self, n: int, first: np.ndarray, second: np.ndarray, left: np.ndarray, *, learn: bool
+    ) -> np.ndarray:
+        """Return the integer of the n-gram that begins at each word, (T,); 0 where the caption ends before it."""
+        there = np.flatnonzero(left >= n)
+        integers = np.zeros(len(left), np.int64)
+        integers[there] = self._look_up(n, first[there] << _HALF | second[there], learn=learn)
+        return integers
+
+    def _look_up(self, n: int, pairs: np.ndarray, *, learn: bool) -> np.ndarray:
+        place, known = find(self._pairs[n], pairs)
+        integers = np.empty(len(pairs), np.int64)
+        integers[known] = self._integers[n][place[known]]
+        new, which = np.unique(pairs[~known], return_inverse=True)
+        begin = len(self._pairs[n])
+        integers[~known] = begin + which
+        if learn and len(new):
+            together = np.concatenate([self._pairs[n], new])
+            order = np.argsort(together)
+            numbers = np.concatenate([self._integers[n], np.arange(begin, begin + len(new))])
+            self._pairs[n], self._integers[n] = together[order], numbers[order]
+        return integers
+
+
+def find(ascending: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return where each number stands in an ascending array, and whether it does."""
+    if not len(ascending):
+        return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), bool)
+    place = np.minimum(np.searchsorted(ascending, wanted), len(ascending) - 1)
+    return place, ascending[place] == wanted
+
+
+def ranges(starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Return start, start + 1 ... of each range, one after the other."""
+    ends = np.cumsum(sizes)
+    return np.repeat(starts - ends + sizes, sizes) + np.arange(int(ends[-1]) if len(ends) else 0)
+
+
+def _counted(caption: np.ndarray, gram: np.ndarray) -> Entries:
+    size = int(gram.max()) + 1 if len(gram) else 1
+    both, counts = np.unique(caption * size + gram, return_counts=True)
+    return Entries(both // size, both % size, counts)
