@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gan_caption.metrics.indexed import LONGEST, NgramIndex, find
+from gan_caption.metrics.indexed import LONGEST, NgramIndex, find, firsts
 from gan_caption.metrics.ngrams import Score, check_pairs
 
 # coco-caption adds these so that a count of 0 is no error; its values depend on them.
@@ -78,9 +78,9 @@ def _counts(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> n
     for n, (own, other) in enumerate(zip(index.entries(candidates), told, strict=True)):
         size = 1 + max(int(own.gram.max(initial=0)), int(other.gram.max(initial=0)))
         key = image[other.caption] * size + other.gram
-        order = np.argsort(key, kind="stable")
-        distinct, begin = np.unique(key[order], return_index=True)
-        place, common = find(distinct, own.caption * size + own.gram)
+        order = np.argsort(key)
+        begin = firsts(key[order])
+        place, common = find(key[order][begin], own.caption * size + own.gram)
         if common.any():
             most = np.maximum.reduceat(other.count[order], begin)  # in any one reference of the image
             clipped = np.minimum(own.count[common], most[place[common]])

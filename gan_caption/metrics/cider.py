@@ -18,7 +18,7 @@ import numpy as np
 
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
-from gan_caption.metrics.indexed import LONGEST, Entries, NgramIndex, find, ranges
+from gan_caption.metrics.indexed import LONGEST, Entries, NgramIndex, find, firsts, ranges
 from gan_caption.metrics.ngrams import Score, check_pairs, check_references
 
 _SIGMA = 6.0
@@ -60,7 +60,8 @@ class DocumentFrequencies:
         counts = []
         for n, own in enumerate(entries, 1):
             size = index.size(n)
-            once = np.unique(image[own.caption] * size + own.gram)
+            of_image = np.sort(image[own.caption] * size + own.gram)
+            once = of_image[firsts(of_image)]
             counts.append(np.bincount(once % size, minlength=size) if size else np.zeros(0, np.int64))
         return cls(len(references), index, tuple(counts))
 

@@ -135,7 +135,14 @@ def ranges(starts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
     return np.repeat(starts - ends + sizes, sizes) + np.arange(int(ends[-1]) if len(ends) else 0)
 
 
+def firsts(ascending: np.ndarray) -> np.ndarray:
+    """Return where each distinct number of an ascending array stands first."""
+    return np.flatnonzero(np.concatenate([[True], ascending[1:] != ascending[:-1]])) if len(ascending) else ascending
+
+
 def _counted(caption: np.ndarray, gram: np.ndarray) -> Entries:
     size = int(gram.max()) + 1 if len(gram) else 1
-    both, counts = np.unique(caption * size + gram, return_counts=True)
-    return Entries(both // size, both % size, counts)
+    both = np.sort(caption * size + gram)
+    first = firsts(both)
+    caption, gram = np.divmod(both[first], size)
+    return Entries(caption, gram, np.diff(first, append=len(both)))
