@@ -21,15 +21,25 @@ SELF_CRITICAL = (
 METHODS = {"nsc": SELF_CRITICAL, "scst": SELF_CRITICAL, "chen": SELF_CRITICAL, "seqgan": ()}
 
 
-def main(root: str, *overrides: str) -> None:
-    data = ("data=flickr8k", f"data.root={root}", "encoder=efficientnet_lite0", "decoding=beam", *overrides)
+def train_methods(root: str, *overrides: str) -> dict[str, Path]:
+    """Train the baseline and the methods, or find what was trained before; return the run folders."""
+    data = dataset(root, *overrides)
     attention = train("+experiment=mle", "generator=attention_lstm", *data, outputs=OUTPUTS)
     wanted = [
         (f"+experiment={page}", "generator=attention_lstm", f"pretrained={attention}", *data, *settings)
         for page, settings in METHODS.items()
     ]
-    runs = dict(zip(METHODS, train_all(wanted, outputs=OUTPUTS, workers=2), strict=True))
-    plain = train("+experiment=mle", "generator=lstm", *data, outputs=OUTPUTS)
+    return {"mle": attention, **dict(zip(METHODS, train_all(wanted, outputs=OUTPUTS, workers=2), strict=True))}
+
+
+def dataset(root: str, *overrides: str) -> tuple[str, ...]:
+    return ("data=flickr8k", f"data.root={root}", "encoder=efficientnet_lite0", "decoding=beam", *overrides)
+
+
+def main(root: str, *overrides: str) -> None:
+    runs = train_methods(root, *overrides)
+    attention = runs.pop("mle")
+    plain = train("+experiment=mle", "generator=lstm", *dataset(root, *overrides), outputs=OUTPUTS)
 
     start = systems(attention)["mle"]
     beam = {

@@ -30,25 +30,33 @@ SHOWN = (
 Runs = Sequence[Mapping[str, float]]
 
 
+BUDGET = (
+    "finetuning.steps=100", "finetuning.learning_rate=1e-4", "finetuning.quality_floor=0",
+    "phases.adversarial.entropy_floor=0", "phases.adversarial.validate_every=50", "critic.learning_rate=1e-3",
+)  # fmt: skip
+
+
 def main(overrides: list[str]) -> None:
-    shared = ("tracker=local", *overrides)
-    baselines = train_all([("+experiment=mle", f"seed={seed}", *shared) for seed in SEEDS], outputs=OUTPUTS, workers=2)
-    budget = (
-        "finetuning.steps=100", "finetuning.learning_rate=1e-4", "finetuning.quality_floor=0",
-        "phases.adversarial.entropy_floor=0", "phases.adversarial.validate_every=50", "critic.learning_rate=1e-3",
-    )  # fmt: skip
-    wanted = [
-        (f"+experiment={page}", f"seed={seed}", f"pretrained={baseline}", *budget, *shared)
-        for page in PAGES
-        for seed, baseline in zip(SEEDS, baselines, strict=True)
-    ]
-    runs = [systems(run)["adversarial"] for run in train_all(wanted, outputs=OUTPUTS, workers=2)]
-    methods = {page: runs[len(SEEDS) * i : len(SEEDS) * (i + 1)] for i, page in enumerate(PAGES)}
+    baselines, trained = train_pages(PAGES, overrides)
+    methods = {page: [systems(run)["adversarial"] for run in runs] for page, runs in trained.items()}
     curve = {
         temperature: [evaluate(run, "split=test", f"validation.temperature={temperature}")["mle"] for run in baselines]
         for temperature in TEMPERATURES
     }
     write(methods, curve)
+
+
+def train_pages(pages: Sequence[str], overrides: Sequence[str]) -> tuple[list[Path], dict[str, list[Path]]]:
+    """Train the baselines and the methods, or find what was trained before; return the run folders, a seed each."""
+    shared = ("tracker=local", *overrides)
+    baselines = train_all([("+experiment=mle", f"seed={seed}", *shared) for seed in SEEDS], outputs=OUTPUTS, workers=2)
+    wanted = [
+        (f"+experiment={page}", f"seed={seed}", f"pretrained={baseline}", *BUDGET, *shared)
+        for page in pages
+        for seed, baseline in zip(SEEDS, baselines, strict=True)
+    ]
+    runs = train_all(wanted, outputs=OUTPUTS, workers=2)
+    return baselines, {page: runs[len(SEEDS) * i : len(SEEDS) * (i + 1)] for i, page in enumerate(pages)}
 
 
 def write(methods: Mapping[str, Runs], curve: Mapping[float, Runs]) -> None:

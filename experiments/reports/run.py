@@ -1,0 +1,55 @@
+"""The report of maximum likelihood and SeqGAN, on scenes and on Flickr8k, and a picture of it: see README.md."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from experiments.flickr8k.run import train_methods
+from experiments.methods_on_scenes.run import train_pages
+
+HERE = Path(__file__).parent
+OUTPUTS = HERE / "outputs"
+WIDE, HIGH = 1280, 1700
+
+
+def main(root: str | None, *overrides: str) -> None:
+    baselines, methods = train_pages(("seqgan", "nsc", "control_constant"), ())
+    runs = [*baselines, *(run for own in methods.values() for run in own)]
+    report(runs, "scenes", "split=test", *overrides)
+    if root is not None:
+        trained = train_methods(root, *overrides)
+        report([trained["mle"], trained["seqgan"]], "flickr8k", "split=val", *overrides)
+
+
+def report(runs: Sequence[Path], name: str, *overrides: str) -> None:
+    """Make a report and its picture."""
+    folder = OUTPUTS / name
+    together = f"runs=[{','.join(map(str, runs))}]"
+    subprocess.run([sys.executable, "-m", "gan_caption.compare", together, f"out={folder}", *overrides], check=True)
+    picture(folder / "index.html", HERE / f"{name}.png")
+
+
+def picture(page: Path, path: Path) -> None:
+    """Draw the top of a page in a headless browser."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as browsers:
+        browser = browsers.chromium.launch(executable_path=chromium())
+        view = browser.new_page(viewport={"width": WIDE, "height": HIGH})
+        view.goto(page.as_uri())
+        view.screenshot(path=path)
+        browser.close()
+
+
+def chromium() -> str | None:
+    """Return the path of an installed Chromium; None: that which `playwright install chromium` brought."""
+    import shutil
+
+    return shutil.which("chromium") or shutil.which("google-chrome")
+
+
+if __name__ == "__main__":
+    main(*(sys.argv[1:] or [None]))
