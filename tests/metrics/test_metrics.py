@@ -17,6 +17,7 @@ from gan_caption.metrics import (
     CiderD,
     DocumentFrequencies,
     bleu,
+    cider,
     cider_d,
     div_n,
     mbleu,
@@ -172,3 +173,35 @@ def test_values_of_resampled_corpora_are_those_of_corpora_that_hold_images_so_of
     ):
         expected = [measure(again).corpus, measure(corpus).corpus]
         assert measure(corpus).resampled(weights) == pytest.approx(expected, abs=1e-6)
+
+
+def measured(candidates, references):
+    told = bleu(candidates, references)
+    return np.stack([
+        *told.per_image.T, rouge_l(candidates, references).per_image, cider_d(candidates, references).per_image,
+        cider(candidates, references).per_image,
+    ])  # fmt: skip
+
+
+@given(corpora, st.randoms(use_true_random=False))
+@settings(deadline=None)
+def test_the_order_of_images_and_of_references_never_matters(corpus, draw):
+    candidates, references = [pair[0] for pair in corpus], [pair[1] for pair in corpus]
+    order = list(range(len(corpus)))
+    draw.shuffle(order)
+    turned = [draw.sample(references[row], len(references[row])) for row in order]
+    before, after = measured(candidates, references), measured([candidates[row] for row in order], turned)
+    assert after == pytest.approx(before[:, order], abs=1e-9)
+
+
+@given(st.lists(st.tuples(captions, captions.filter(bool)), min_size=2, max_size=6))
+@settings(deadline=None)
+def test_who_says_what_the_reference_says_gets_the_maximum(corpus):
+    candidates, references = [pair[0] for pair in corpus], [[pair[1]] for pair in corpus]
+    perfect = measured([own[0] for own in references], references)
+    assert np.all(perfect >= measured(candidates, references) - 1e-9)
+    for row, (own,) in enumerate(references):
+        words = len(own.split())
+        assert perfect[: min(words, 4), row] == pytest.approx(1, abs=1e-6)
+        assert perfect[4, row] == pytest.approx(1)
+        assert perfect[5:, row].max() <= 10 + 1e-9
