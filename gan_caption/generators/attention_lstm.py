@@ -78,8 +78,13 @@ class AttentionLSTMGenerator(Generator):
 
     def logits(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Score all tokens in two LSTM calls and one attention; see `Generator.logits`."""
+        return self._unpacked(self.packed_logits(features, captions), captions.mask)
+
+    def packed_logits(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Score all tokens in two LSTM calls and one attention; see `Generator.packed_logits`."""
         outputs, _ = self._run(captions.inputs, self.start(features).select(captions.images))
-        return self._words_at(self.output, outputs, captions.mask)
+        packed: Tensor = self.output(outputs[captions.mask])
+        return packed
 
     def _run(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         words = self.dropout(word_vectors(self.words, tokens))  # (N, T, E)

@@ -98,6 +98,21 @@ class Generator(nn.Module, ABC):
             (N, T, V) logits, -inf on tokens that are never written. The rows past a caption's length mean nothing.
         """
 
+    def packed_logits(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Predict every token as `logits` does, of the captions' own tokens and the words that may be written alone.
+
+        Half of a batch of captions is padding, and the output layer is the widest one: a generator that never makes the
+        rest is faster.
+
+        Args:
+            features: of B images.
+            captions: N captions of them, M tokens in all.
+
+        Returns:
+            (M, V - first_word) logits, caption after caption.
+        """
+        return self.logits(features, captions)[captions.mask][:, self.first_word :]
+
     def score(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return log p(token | tokens before it, image), (N, T), with gradients; 0 on padding."""
         return token_log_probs(self.logits(features, captions), captions)
@@ -106,12 +121,9 @@ class Generator(nn.Module, ABC):
         """Put -inf before the logits of the tokens that may be written: (..., V - first_word) to (..., V)."""
         return functional.pad(logits, (self.first_word, 0), value=float("-inf"))
 
-    def _words_at(self, output: nn.Module, hidden: Tensor, mask: Tensor) -> Tensor:
-        """Project hidden states (N, T, H) to logits (N, T, V) where the mask (N, T) is true; zeros elsewhere.
-
-        Half of a batch of captions is padding, and the projection is the widest layer.
-        """
-        logits = self._words_only(output(hidden[mask]))
+    def _unpacked(self, packed: Tensor, mask: Tensor) -> Tensor:
+        """Put packed logits (M, V - first_word) where the mask (N, T) is true: (N, T, V), zeros elsewhere."""
+        logits = self._words_only(packed)
         return logits.new_zeros(*mask.shape, self.vocabulary_size).index_put((mask,), logits)
 
 

@@ -73,9 +73,14 @@ class LSTMGenerator(Generator):
 
     def logits(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Score all tokens in one LSTM call; see `Generator.logits`."""
+        return self._unpacked(self.packed_logits(features, captions), captions.mask)
+
+    def packed_logits(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Score all tokens in one LSTM call; see `Generator.packed_logits`."""
         state = self.start(features).select(captions.images)
         outputs, _ = self._run(captions.inputs, state.recurrent)
-        return self._words_at(self.output, outputs, captions.mask)
+        packed: Tensor = self.output(outputs[captions.mask])
+        return packed
 
     def _run(self, tokens: Tensor, recurrent: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
         words = self.dropout(word_vectors(self.words, tokens))  # (N, T, E)

@@ -14,6 +14,8 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.sampling import pick
 from gan_caption.generators.base import Generator
 
+_NO_TARGET = -100
+
 
 class MaximumLikelihood:
     """Mean negative log-likelihood per token, with label smoothing and scheduled sampling."""
@@ -38,26 +40,27 @@ class MaximumLikelihood:
         """Return the loss to minimise, a scalar; `rng` (CPU) serves scheduled sampling."""
         if self.scheduled_sampling:
             logits = scheduled_logits(generator, features, captions, share=self.scheduled_sampling, rng=rng)
+            packed = logits[captions.mask][:, generator.first_word :]
         else:
-            logits = generator.logits(features, captions)
-        return cross_entropy(logits, captions, first_word=generator.first_word, label_smoothing=self.label_smoothing)
+            packed = generator.packed_logits(features, captions)
+        return cross_entropy(packed, captions, first_word=generator.first_word, label_smoothing=self.label_smoothing)
 
 
-def cross_entropy(logits: Tensor, captions: Captions, *, first_word: int, label_smoothing: float = 0.0) -> Tensor:
+def cross_entropy(packed: Tensor, captions: Captions, *, first_word: int, label_smoothing: float = 0.0) -> Tensor:
     """Return the mean over target tokens of -log p, a scalar.
 
     Padding is no target, nor is a token that the generator never writes (`<unk>`): a model that cannot say "unknown" is
     not asked for its probability.
 
     Args:
-        logits: (N, T, V).
-        captions: N captions.
+        packed: logits (M, V - first_word); see `Generator.packed_logits`.
+        captions: N captions of M tokens.
         first_word: ids below are never written, and share in no smoothing.
         label_smoothing: in [0, 1).
     """
-    targets = captions.tokens - first_word
-    wanted = captions.mask & (targets >= 0)
-    return functional.cross_entropy(logits[..., first_word:][wanted], targets[wanted], label_smoothing=label_smoothing)
+    targets = captions.tokens[captions.mask] - first_word
+    targets = targets.masked_fill(targets < 0, _NO_TARGET)
+    return functional.cross_entropy(packed, targets, ignore_index=_NO_TARGET, label_smoothing=label_smoothing)
 
 
 def scheduled_logits(

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gan_caption.data.captions import PAD, UNK, Captions
+from gan_caption.data.captions import EOS, PAD, UNK, Captions, captions_from_ids
 from gan_caption.data.features import ImageFeatures
 from gan_caption.generators.attention_lstm import AttentionLSTMGenerator
+from gan_caption.generators.base import Generator
 from gan_caption.generators.lstm import LSTMGenerator
 from tests import tiny
 
@@ -65,6 +66,19 @@ class TestEveryGenerator:
         torch.testing.assert_close(forked, logits.repeat_interleave(2, 0))
         chosen, _ = generator.step(torch.full((3,), 1), state.select(torch.tensor([0, 2, 2])))
         torch.testing.assert_close(chosen, logits[[0, 2, 2]])
+
+
+@pytest.mark.parametrize("index", range(3))
+def test_packed_logits_are_the_captions_own_of_words_that_may_be_written(index):
+    generator, images = tiny.generators()[index], tiny.features()
+    captions = captions_from_ids([[4, 5, EOS], [EOS], [5, EOS]], [0, 1, 1])
+    packed = generator.packed_logits(images, captions)
+    assert packed.shape == (6, tiny.VOCABULARY - EOS)
+    scores = packed.log_softmax(1).gather(1, (captions.tokens[captions.mask] - EOS)[:, None])[:, 0]
+    slow = [tiny.stepwise_log_probs(generator, images, text, row) for text, row in
+            (([4, 5, EOS], 0), ([EOS], 1), ([5, EOS], 1))]  # fmt: skip
+    torch.testing.assert_close(scores, torch.cat(slow))
+    torch.testing.assert_close(packed, Generator.packed_logits(generator, images, captions))
 
 
 def test_unknown_is_written_only_when_asked_for():
