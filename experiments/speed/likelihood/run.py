@@ -1,0 +1,142 @@
+"""A step of maximum likelihood against its own matrix products and a textbook loop: see README.md."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from experiments.speed.timing import interleaved
+from gan_caption.data.captions import EOS, Captions, captions_from_ids
+from gan_caption.data.features import ImageFeatures
+from gan_caption.generators.attention_lstm import AttentionLSTMGenerator
+from gan_caption.generators.lstm import LSTMGenerator
+from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
+from gan_caption.reporting.table import markdown
+
+HERE = Path(__file__).parent
+IMAGES, PER_IMAGE, VOCABULARY, SIZE, CHANNELS, REGIONS = 20, 5, 2544, 512, 1280, 49
+LENGTHS = (6, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13, 14, 14, 15, 16, 17, 20)
+"""With <eos>: the quantiles of Flickr8k's training captions."""
+REPEATS = 9
+
+
+def main() -> None:
+    torch.manual_seed(0)
+    rng = torch.Generator().manual_seed(0)
+    lengths = [LENGTHS[row % len(LENGTHS)] for row in torch.randperm(IMAGES * PER_IMAGE, generator=rng).tolist()]
+    ids = [[*torch.randint(4, VOCABULARY, (length - 1,), generator=rng).tolist(), EOS] for length in lengths]
+    captions = captions_from_ids(ids, [row // PER_IMAGE for row in range(len(ids))])
+    features = ImageFeatures(
+        torch.randn(IMAGES, CHANNELS, generator=rng), torch.randn(IMAGES, REGIONS, CHANNELS, generator=rng)
+    )
+    plain = LSTMGenerator(vocabulary_size=VOCABULARY, pooled_size=CHANNELS, hidden=SIZE, embedding=SIZE)
+    attention = AttentionLSTMGenerator(
+        vocabulary_size=VOCABULARY, pooled_size=CHANNELS, grid_size=CHANNELS, hidden=SIZE, embedding=SIZE
+    )
+    tokens = int(captions.lengths.sum())
+    lines = [f"{IMAGES} images x {PER_IMAGE} captions, {tokens} tokens, {torch.get_num_threads()} threads."]
+    for name, ours, textbook, shapes in (
+        ("lstm", plain, TextbookLSTM(), plain_products(captions)),
+        ("attention_lstm", attention, TextbookAttention(), None),
+    ):
+        calls = {
+            "ours": lambda ours=ours: our_step(ours, features, captions),
+            "textbook": lambda textbook=textbook: textbook_step(textbook, features, captions),
+        }
+        if shapes is not None:
+            factors = [(torch.randn(m, k), torch.randn(k, n), torch.randn(m, n)) for m, k, n in shapes]
+            calls["products"] = lambda factors=factors: bare_products(factors)
+        seconds = interleaved(calls, repeats=REPEATS)
+        rows = [["", "ms a step", "tokens/s", "ours is"]]
+        for call, own in seconds.items():
+            compared = "" if call == "ours" else f"{own / seconds['ours']:.2f} x"
+            if call == "products":
+                compared = f"at {own / seconds['ours']:.0%} of their rate"
+            rows.append([call, f"{own * 1000:.0f}", f"{tokens / own:.0f}", compared])
+        lines.append(f"`{name}`\n\n{markdown(rows)}")
+    text = "\n\n".join(lines)
+    (HERE / "table.md").write_text(f"{text}\n")
+    print(text)
+
+
+def our_step(generator: LSTMGenerator | AttentionLSTMGenerator, features: ImageFeatures, captions: Captions) -> None:
+    """Make the loss and its gradients; what the optimizer does is the same for all."""
+    generator.zero_grad(set_to_none=True)
+    MaximumLikelihood().loss(generator, features, captions, torch.Generator()).backward()
+
+
+def plain_products(captions: Captions) -> list[tuple[int, int, int]]:
+    """Return (m, k, n) of each forward product: the image, its step, the words' gates, each step's, the output layer.
+
+    Captions that have ended cost nothing: each step has as many rows as captions that go on.
+    """
+    tokens = int(captions.lengths.sum())
+    going = [int((captions.lengths > step).sum()) for step in range(int(captions.lengths.max()))]
+    return [
+        (IMAGES, CHANNELS, SIZE), (IMAGES, SIZE, 4 * SIZE), (tokens, SIZE, 4 * SIZE),
+        *((rows, SIZE, 4 * SIZE) for rows in going), (tokens, SIZE, VOCABULARY - EOS),
+    ]  # fmt: skip
+
+
+def bare_products(factors: list[tuple[Tensor, Tensor, Tensor]]) -> None:
+    """Multiply forward, and backward for both factors."""
+    for one, other, gradient in factors:
+        one @ other
+        gradient @ other.T
+        one.T @ gradient
+
+
+def textbook_step(model: nn.Module, features: ImageFeatures, captions: Captions) -> None:
+    model.zero_grad(set_to_none=True)
+    logits = model(features, captions)
+    targets = captions.tokens.masked_fill(~captions.mask, -100)
+    nn.functional.cross_entropy(logits.reshape(-1, VOCABULARY), targets.reshape(-1), ignore_index=-100).backward()
+
+
+class TextbookLSTM(nn.Module):
+    """An LSTMCell, and the output layer after every word, as tutorials have it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.image, self.words = nn.Linear(CHANNELS, SIZE), nn.Embedding(VOCABULARY, SIZE)
+        self.cell, self.output = nn.LSTMCell(SIZE, SIZE), nn.Linear(SIZE, VOCABULARY)
+
+    def forward(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        image = self.image(features.pooled[captions.images])  # once a caption
+        state = self.cell(image)
+        logits = []
+        for step in range(captions.tokens.shape[1]):
+            state = self.cell(nn.functional.dropout(self.words(captions.inputs[:, step])), state)
+            logits.append(self.output(nn.functional.dropout(state[0])))
+        return torch.stack(logits, dim=1)
+
+
+class TextbookAttention(nn.Module):
+    """Additive attention over a grid projected once a caption (Xu et al. 2015), an LSTMCell, a projection a word."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.grid = nn.Embedding(VOCABULARY, SIZE), nn.Linear(CHANNELS, SIZE)
+        self.query, self.energy = nn.Linear(SIZE, SIZE), nn.Linear(SIZE, 1)
+        self.cell, self.output = nn.LSTMCell(2 * SIZE, SIZE), nn.Linear(SIZE, VOCABULARY)
+        self.begin = nn.Linear(CHANNELS, 2 * SIZE)
+
+    def forward(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        assert features.grid is not None
+        grid = self.grid(features.grid[captions.images])  # (N, R, H)
+        state = self.begin(features.pooled[captions.images]).chunk(2, dim=1)
+        logits = []
+        for step in range(captions.tokens.shape[1]):
+            energy = self.energy(torch.tanh(grid + self.query(state[0])[:, None]))  # (N, R, 1)
+            context = (energy.softmax(1) * grid).sum(1)
+            words = nn.functional.dropout(self.words(captions.inputs[:, step]))
+            state = self.cell(torch.cat([words, context], dim=1), state)
+            logits.append(self.output(nn.functional.dropout(state[0])))
+        return torch.stack(logits, dim=1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
