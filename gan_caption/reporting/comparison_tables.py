@@ -141,11 +141,17 @@ def write_tables(
     ]
     texts = {
         "metrics.csv": pandas.DataFrame.from_records(records).to_csv(index=False),
-        "verdicts.csv": pandas.DataFrame([vars(one) for one in verdicts]).to_csv(index=False),
+        "verdicts.csv": pandas.DataFrame([_told(one) for one in verdicts]).to_csv(index=False),
         "metrics.tex": _latex(summary_table(estimates, systems, humans)),
     }
     for name, text in texts.items():
         write_atomically(folder / name, lambda file, text=text: file.write(text.encode()))  # type: ignore[misc]
+
+
+def _told(verdict: Verdict) -> dict[str, Any]:
+    told = dict(vars(verdict))
+    low, high = told.pop("interval") or (None, None)
+    return {**told, "low": low, "high": high}
 
 
 def _record(metric: str, system: str, one: Estimate) -> dict[str, Any]:
