@@ -74,17 +74,19 @@ def _counts(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> n
     index = NgramIndex()
     told = index.add([text for own in references for text in own])
     image = np.repeat(np.arange(len(references)), [len(own) for own in references])
+    own = index.entries(candidates)
+    size = 1 + max(int(own.gram.max(initial=0)), int(told.gram.max(initial=0)))
+    key = image[told.caption] * size + told.gram
+    order = np.argsort(key)
+    begin = firsts(key[order])
+    place, common = find(key[order][begin], own.caption * size + own.gram)
     counts = np.zeros((len(candidates), 2 * LONGEST + 2))
-    for n, (own, other) in enumerate(zip(index.entries(candidates), told, strict=True)):
-        size = 1 + max(int(own.gram.max(initial=0)), int(other.gram.max(initial=0)))
-        key = image[other.caption] * size + other.gram
-        order = np.argsort(key)
-        begin = firsts(key[order])
-        place, common = find(key[order][begin], own.caption * size + own.gram)
-        if common.any():
-            most = np.maximum.reduceat(other.count[order], begin)  # in any one reference of the image
-            clipped = np.minimum(own.count[common], most[place[common]])
-            counts[:, n] = np.bincount(own.caption[common], clipped, minlength=len(candidates))
+    if common.any():
+        most = np.maximum.reduceat(told.count[order], begin)  # in any one reference of the image
+        clipped = np.minimum(own.count[common], most[place[common]])
+        cell = own.caption[common] * LONGEST + own.order[common]
+        matches = np.bincount(cell, clipped, minlength=len(candidates) * LONGEST)
+        counts[:, :LONGEST] = matches.reshape(-1, LONGEST)
     words = [len(candidate.split()) for candidate in candidates]
     counts[:, LONGEST : 2 * LONGEST] = [ngrams_in(length) for length in words]
     counts[:, -2] = words

@@ -33,8 +33,8 @@ class DocumentFrequencies:
     """How many images were counted."""
     index: NgramIndex
     """Of their n-grams."""
-    counts: tuple[np.ndarray, ...]
-    """For n = 1 to 4, by the n-gram's integer."""
+    counts: np.ndarray
+    """By the n-gram's integer, (index.size,) int64."""
 
     @classmethod
     def of(cls, references: Sequence[Sequence[str]]) -> DocumentFrequencies:
@@ -48,7 +48,7 @@ class DocumentFrequencies:
 
     @classmethod
     def of_entries(
-        cls, entries: Sequence[Entries], index: NgramIndex, references: Sequence[Sequence[str]]
+        cls, entries: Entries, index: NgramIndex, references: Sequence[Sequence[str]]
     ) -> DocumentFrequencies:
         """Count over references that an index has learned already; see `of`."""
         if len(references) < 2:
@@ -57,13 +57,9 @@ class DocumentFrequencies:
                 "give at least two, or the DocumentFrequencies of a larger corpus"
             )
         image = np.repeat(np.arange(len(references)), [len(own) for own in references])  # (R,)
-        counts = []
-        for n, own in enumerate(entries, 1):
-            size = index.size(n)
-            of_image = np.sort(image[own.caption] * size + own.gram)
-            once = of_image[firsts(of_image)]
-            counts.append(np.bincount(once % size, minlength=size) if size else np.zeros(0, np.int64))
-        return cls(len(references), index, tuple(counts))
+        of_image = np.sort(image[entries.caption] * index.size + entries.gram)
+        grams = of_image[firsts(of_image)] % max(index.size, 1)
+        return cls(len(references), index, np.bincount(grams, minlength=index.size))
 
     @classmethod
     def load(cls, path: Path) -> DocumentFrequencies:
@@ -80,12 +76,10 @@ class DocumentFrequencies:
             words = np.array([len(text.split()) for text in texts])
             if not set(words.tolist()) <= set(range(1, LONGEST + 1)):
                 raise ValueError("an n-gram has 1 to 4 words")
-            counts = []
-            for n, own in enumerate(entries, 1):
-                whole = words[own.caption] == n
-                counts.append(np.zeros(index.size(n), np.int64))
-                counts[-1][own.gram[whole]] = numbers[own.caption[whole]]
-            return cls(int(told["images"]), index, tuple(counts))
+            counts = np.zeros(index.size, np.int64)
+            whole = words[entries.caption] == entries.order + 1
+            counts[entries.gram[whole]] = numbers[entries.caption[whole]]
+            return cls(int(told["images"]), index, counts)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
                 f"{path}: no document frequencies here ({error!r}); DocumentFrequencies.of(references).save(path) "
@@ -94,22 +88,19 @@ class DocumentFrequencies:
 
     def save(self, path: Path) -> None:
         """Write a JSON file: the number of images, and in how many of them each n-gram occurs."""
-        counts: dict[str, int] = {}
-        for texts, numbers in zip(self.index.texts(), self.counts, strict=True):
-            counts |= {text: number for text, number in zip(texts, numbers.tolist(), strict=True) if number}
+        counts = {text: int(self.counts[gram]) for gram, text in self.index.texts().items() if self.counts[gram]}
         told = {"images": self.images, "counts": counts}
         write_atomically(path, lambda file: file.write(json.dumps(told, ensure_ascii=False).encode()))
 
-    def weights(self, n: int, grams: np.ndarray) -> np.ndarray:
+    def weights(self, grams: np.ndarray) -> np.ndarray:
         """Return log(images / images that have the n-gram), (E,); log(images) for one that none has.
 
         Args:
-            n: words of the n-grams.
-            grams: (E,) their integers; those from `index.size` on are unknown.
+            grams: (E,) integers of `index`, or of a copy that has learned more.
         """
         counts = np.zeros(len(grams), np.int64)
-        known = grams < len(self.counts[n - 1])
-        counts[known] = self.counts[n - 1][grams[known]]
+        known = grams < len(self.counts)
+        counts[known] = self.counts[grams[known]]
         return math.log(self.images) - np.log(np.maximum(1, counts))
 
     def check(self, references: Sequence[Sequence[str]]) -> None:
@@ -118,9 +109,9 @@ class DocumentFrequencies:
         Raises:
             UserError: fewer than half of the references' distinct words occur in them.
         """
-        (words, *_) = self.index.entries([text for own in references for text in own])
-        used = np.unique(words.gram)
-        known = int((used < self.index.size(1)).sum())
+        entries = self.index.entries([text for own in references for text in own])
+        used = np.unique(entries.gram[entries.order == 0]) // LONGEST
+        known = int((used < self.index.known(1)).sum())
         if 2 * known < len(used):
             raise UserError(
                 f"document frequencies of another vocabulary: they know {known} of the references' {len(used)} words; "
@@ -130,32 +121,25 @@ class DocumentFrequencies:
 
 @dataclass(frozen=True)
 class Vectors:
-    """tf-idf of captions, for one n (eq. 1, without dividing by the caption's length)."""
+    """tf-idf of captions (eq. 1, without dividing by the caption's length)."""
 
-    caption: np.ndarray
-    """(E,) int64, ascending."""
-    gram: np.ndarray
-    """(E,) int64, ascending within a caption."""
     weight: np.ndarray
     """(E,) float64."""
     norms: np.ndarray
-    """(C,) float64."""
+    """(C, 4) float64, for n = 1 to 4."""
 
 
-def tf_idf(entries: Sequence[Entries], captions: int, frequencies: DocumentFrequencies) -> list[Vectors]:
-    """Return the vectors of captions, for n = 1 to 4.
+def tf_idf(entries: Entries, captions: int, frequencies: DocumentFrequencies) -> Vectors:
+    """Return the vectors of captions.
 
     Args:
         entries: of the captions, by an index in which the integers of `frequencies.index` mean the same.
         captions: C.
         frequencies: for the weights.
     """
-    vectors = []
-    for n, own in enumerate(entries, 1):
-        weight = own.count * frequencies.weights(n, own.gram)
-        norms = np.sqrt(np.bincount(own.caption, weight**2, minlength=captions))
-        vectors.append(Vectors(own.caption, own.gram, weight, norms))
-    return vectors
+    weight = entries.count * frequencies.weights(entries.gram)
+    squares = np.bincount(entries.caption * LONGEST + entries.order, weight**2, minlength=captions * LONGEST)
+    return Vectors(weight, np.sqrt(squares).reshape(captions, LONGEST))
 
 
 class CiderD:
@@ -186,11 +170,11 @@ class CiderD:
         self.frequencies = frequencies
         self._of_image = np.cumsum([0, *map(len, references)])  # the first reference of each image
         self._lengths = _bigrams(texts)
-        self._starts = [own.starts(len(texts)) for own in entries]
-        # A weight is a count and a table's entry: 8 bytes an n-gram are kept, for a million references some hundred MB.
-        self._grams = [own.gram.astype(np.int32) for own in entries]
-        self._counts = [own.count.astype(np.int32) for own in entries]
-        self._norms = [own.norms for own in tf_idf(entries, len(texts), frequencies)]
+        self._starts = entries.starts(len(texts))
+        # A weight is a count and a table's entry: 9 bytes an n-gram are kept, for a million references some hundred MB.
+        self._grams = entries.gram
+        self._counts = entries.count.astype(np.uint8 if entries.count.max(initial=0) < 256 else np.int64)
+        self._norms = tf_idf(entries, len(texts), frequencies).norms
 
     def score(self, rows: Sequence[int], candidates: Sequence[str]) -> np.ndarray:
         """Return CIDEr-D of each candidate, (n,) float64, 0 to 10.
@@ -239,21 +223,20 @@ class CiderD:
 
     def _products(self, pairs: Pairs, product: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
         """Return products of two captions' weights, summed over their common n-grams and divided by the norms, (P,)."""
-        total = np.zeros(len(pairs.candidate))
-        vectors = tf_idf(self._index.entries(pairs.texts), len(pairs.texts), self.frequencies)
-        for n, own in enumerate(vectors, 1):
-            begin, end = self._starts[n - 1][pairs.reference], self._starts[n - 1][pairs.reference + 1]
-            pair = np.repeat(np.arange(len(begin)), end - begin)
-            entry = ranges(begin, end - begin)
-            gram = self._grams[n - 1][entry].astype(np.int64)
-            size = 1 + max(int(own.gram.max(initial=0)), int(gram.max(initial=0)))
-            place, common = find(own.caption * size + own.gram, pairs.candidate[pair] * size + gram)
-            shared = entry[common]
-            told = self._counts[n - 1][shared] * self.frequencies.weights(n, gram[common])
-            summed = np.bincount(pair[common], product(own.weight[place[common]], told), minlength=len(begin))
-            norms = own.norms[pairs.candidate] * self._norms[n - 1][pairs.reference]
-            total += np.divide(summed, norms, out=np.zeros(len(norms)), where=norms > 0)
-        return total
+        own = self._index.entries(pairs.texts)
+        vectors = tf_idf(own, len(pairs.texts), self.frequencies)
+        begin, end = self._starts[pairs.reference], self._starts[pairs.reference + 1]
+        pair = np.repeat(np.arange(len(begin)), end - begin)
+        entry = ranges(begin, end - begin)
+        gram = self._grams[entry]
+        size = 1 + max(int(own.gram.max(initial=0)), int(gram.max(initial=0)))
+        place, common = find(own.caption * size + own.gram, pairs.candidate[pair] * size + gram)
+        shared = gram[common]
+        told = self._counts[entry[common]] * self.frequencies.weights(shared)
+        products = product(vectors.weight[place[common]], told)
+        summed = np.bincount(pair[common] * LONGEST + shared % LONGEST, products, minlength=len(begin) * LONGEST)
+        norms = vectors.norms[pairs.candidate] * self._norms[pairs.reference]  # (P, 4)
+        return np.divide(summed.reshape(norms.shape), norms, out=np.zeros(norms.shape), where=norms > 0).sum(1)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """n-grams as integers, so that whole corpora are counted, weighted and matched in a few passes over arrays.
 
-Shapes: C captions, T words of all of them, E entries, which are the distinct n-grams of one n in each caption.
+Shapes: C captions, T words of all of them, E entries, which are the distinct n-grams of each caption, n = 1 to 4.
 """
 
 from __future__ import annotations
@@ -18,14 +18,19 @@ _HALF = 32
 
 @dataclass(frozen=True)
 class Entries:
-    """The n-grams of one n in each caption."""
+    """The n-grams of each caption."""
 
     caption: np.ndarray
     """(E,) int64, ascending."""
     gram: np.ndarray
-    """(E,) int64, ascending within a caption."""
+    """(E,) int64, ascending within a caption: 4 i + n - 1 of the i-th n-gram with n words."""
     count: np.ndarray
     """(E,) int64, how often the caption has it."""
+
+    @property
+    def order(self) -> np.ndarray:
+        """n - 1 of each n-gram, (E,)."""
+        return self.gram % LONGEST
 
     def starts(self, captions: int) -> np.ndarray:
         """Return where each caption's entries begin, and the end of all, (C + 1,)."""
@@ -44,16 +49,21 @@ class NgramIndex:
         self._pairs = {n: np.empty(0, np.int64) for n in range(2, LONGEST + 1)}  # in ascending order
         self._integers = {n: np.empty(0, np.int64) for n in range(2, LONGEST + 1)}  # of these pairs
 
-    def size(self, n: int) -> int:
-        """Return how many n-grams are known."""
+    def known(self, n: int) -> int:
+        """Return how many n-grams with n words are known."""
         return len(self._words) if n == 1 else len(self._pairs[n])
 
-    def add(self, captions: Sequence[str]) -> list[Entries]:
-        """Learn the n-grams of captions and return them, for n = 1 to 4."""
+    @property
+    def size(self) -> int:
+        """A number above the integers of all n-grams that are known."""
+        return LONGEST * max(self.known(n) for n in range(1, LONGEST + 1))
+
+    def add(self, captions: Sequence[str]) -> Entries:
+        """Learn the n-grams of captions and return them."""
         return self._entries(captions, learn=True)
 
-    def entries(self, captions: Sequence[str]) -> list[Entries]:
-        """Return the n-grams of captions, for n = 1 to 4; unknown ones get integers from `size` on, in this answer."""
+    def entries(self, captions: Sequence[str]) -> Entries:
+        """Return the n-grams of captions; unknown ones get integers that no known one has, for this answer."""
         return self._entries(captions, learn=False)
 
     def copy(self) -> NgramIndex:
@@ -63,8 +73,8 @@ class NgramIndex:
         other._pairs, other._integers = copy.copy(self._pairs), copy.copy(self._integers)
         return other
 
-    def texts(self) -> list[list[str]]:
-        """Return all known n-grams, for n = 1 to 4, in the order of their integers."""
+    def texts(self) -> dict[int, str]:
+        """Return all known n-grams by their integers."""
         words = list(self._words)
 
         def halves(n: int) -> list[tuple[int, int]]:
@@ -74,9 +84,11 @@ class NgramIndex:
         two = [f"{words[one]} {words[other]}" for one, other in halves(2)]
         three = [f"{two[one]} {words[other]}" for one, other in halves(3)]
         four = [f"{two[one]} {two[other]}" for one, other in halves(4)]
-        return [words, two, three, four]
+        return {
+            LONGEST * i + n: text for n, texts in enumerate((words, two, three, four)) for i, text in enumerate(texts)
+        }
 
-    def _entries(self, captions: Sequence[str], *, learn: bool) -> list[Entries]:
+    def _entries(self, captions: Sequence[str], *, learn: bool) -> Entries:
         split = [caption.split() for caption in captions]
         lengths = np.fromiter(map(len, split), np.int64, len(split))
         one = self._word_integers(list(chain.from_iterable(split)), learn=learn)  # (T,)
@@ -85,9 +97,12 @@ class NgramIndex:
         two = self._integers_at(2, one, one[1:], left, learn=learn)
         three = self._integers_at(3, two, one[2:], left, learn=learn)
         four = self._integers_at(4, two, two[2:], left, learn=learn)
-        return [
-            _counted(caption[left >= n], integers[left >= n]) for n, integers in enumerate((one, two, three, four), 1)
+        whole = [left >= n for n in range(1, LONGEST + 1)]
+        grams = [
+            integers[there] * LONGEST + n
+            for n, (integers, there) in enumerate(zip((one, two, three, four), whole, strict=True))
         ]
+        return _counted(np.concatenate([caption[there] for there in whole]), np.concatenate(grams))
 
     def _word_integers(self, words: list[str], *, learn: bool) -> np.ndarray:
         known = self._words

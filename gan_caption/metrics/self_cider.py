@@ -12,7 +12,7 @@ from gan_caption.metrics.diversity import check_samples
 from gan_caption.metrics.indexed import LONGEST
 from gan_caption.metrics.ngrams import Score
 
-_IMAGES_AT_ONCE = 2000
+_IMAGES_AT_ONCE = 1000
 
 
 def self_cider(samples: Sequence[Sequence[str]], frequencies: DocumentFrequencies) -> Score:
@@ -44,19 +44,18 @@ def _kernels(samples: Sequence[Sequence[str]], frequencies: DocumentFrequencies)
     """Return CIDEr of each pair of an image's captions, (N, K, K) float64, 0 to 1; K is the same for all images."""
     images, count = len(samples), len(samples[0])
     texts = [text for own in samples for text in own]
-    kernels = np.zeros((images, count, count))
-    for own in tf_idf(frequencies.index.entries(texts), len(texts), frequencies):
-        norms = own.norms[own.caption]
-        kept = norms > 0
-        caption, gram = own.caption[kept], own.gram[kept]
-        image = caption // count
-        size = int(gram.max(initial=0)) + 1
-        distinct, column = np.unique(image * size + gram, return_inverse=True)  # each image's n-grams are its columns
-        begin = np.searchsorted(distinct // size, np.arange(images + 1))
-        unit = np.zeros((images, count, int(np.diff(begin).max(initial=0))))
-        unit[image, caption % count, column - begin[image]] = own.weight[kept] / norms[kept]
-        kernels += unit @ unit.transpose(0, 2, 1)
-    return kernels / LONGEST
+    entries = frequencies.index.entries(texts)
+    vectors = tf_idf(entries, len(texts), frequencies)
+    norms = vectors.norms[entries.caption, entries.order]
+    kept = norms > 0
+    caption, gram = entries.caption[kept], entries.gram[kept]
+    image, size = caption // count, int(gram.max(initial=0)) + 1
+    distinct, column = np.unique(image * size + gram, return_inverse=True)  # each image's n-grams are its columns
+    begin = np.searchsorted(distinct // size, np.arange(images + 1))
+    unit = np.zeros((images, count, int(np.diff(begin).max(initial=0))))
+    unit[image, caption % count, column - begin[image]] = vectors.weight[kept] / norms[kept]
+    kernels: np.ndarray = unit @ unit.transpose(0, 2, 1) / LONGEST
+    return kernels
 
 
 def _diversity(kernels: np.ndarray) -> np.ndarray:
