@@ -76,6 +76,12 @@ def test_other_things_that_cannot_be_compared(tmp_path):
         choose_systems([run], baseline="nsc")
 
 
+def test_a_missing_extra_is_missed_before_anything_is_evaluated(monkeypatch):
+    monkeypatch.setattr("gan_caption.training.report.find_spec", lambda name: None if name == "statsmodels" else name)
+    with pytest.raises(UserError, match=r"reports need statsmodels: pip install 'gan_caption\[report\]'"):
+        compare_runs({}, command="")
+
+
 def test_the_report_of_real_runs(configured, tmp_path, capsys):
     for seed in (0, 1):
         run_experiment(configured(f"seed={seed}"), data="scenes", command=f"python -m gan_caption.train seed={seed}")
