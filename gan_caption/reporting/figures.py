@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gan_caption.errors import UserError
+from gan_caption.extras import require
 from gan_caption.files import write_atomically
 from gan_caption.reporting.equal_quality import of_family
 from gan_caption.reporting.systems import System
@@ -35,10 +35,9 @@ def new_figure(width: float, height: float) -> Figure:
     Raises:
         UserError: matplotlib is missing.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UserError("figures need matplotlib: pip install 'gan_caption[report]'") from error
+    require("matplotlib", extra="report", what="figures")
+    from matplotlib.figure import Figure
+
     return Figure(figsize=(width, height), layout="constrained")
 
 

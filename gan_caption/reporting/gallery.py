@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
+from gan_caption.reporting.figures import new_figure
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -34,12 +34,8 @@ def gallery(
     Raises:
         UserError: matplotlib is missing.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UserError("figures need matplotlib: pip install 'gan_caption[report]'") from error
     rows = -(-len(images) // columns)
-    figure = Figure(figsize=(3.0 * columns, 4.1 * rows), layout="constrained", dpi=110)
+    figure = new_figure(3.0 * columns, 4.1 * rows)
     axes = figure.subplots(rows, columns, squeeze=False).flatten()
     for axis in axes:
         axis.axis("off")
@@ -53,4 +49,4 @@ def gallery(
                 0, place, text, transform=axis.transAxes, va="top", size=9.5, color="#b3261e" if wrong else "#1b1b1b"
             )
             place -= 0.075 * (text.count("\n") + 1) + 0.03
-    write_atomically(path, lambda file: figure.savefig(file, format="png", bbox_inches="tight"))
+    write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=110, bbox_inches="tight"))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gan_caption.errors import UserError
+from gan_caption.extras import require
 from gan_caption.files import write_atomically
 
 
@@ -113,10 +113,9 @@ def write_page(path: Path, page: Page) -> None:
     Raises:
         UserError: Jinja2 is missing.
     """
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ImportError as error:
-        raise UserError("reports need jinja2: pip install 'gan_caption[report]'") from error
+    require("jinja2", extra="report", what="reports")
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     environment = Environment(
         loader=PackageLoader("gan_caption", "reporting"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from gan_caption.errors import UserError
+from gan_caption.extras import require
 from gan_caption.reporting.table import ROWS, markdown
 
 
@@ -22,10 +22,9 @@ def interval(values: Sequence[float], *, level: float = 0.95) -> tuple[float, fl
     Raises:
         UserError: scipy is missing.
     """
-    try:
-        from scipy.stats import t
-    except ImportError as error:
-        raise UserError("intervals need scipy: pip install 'gan_caption[report]'") from error
+    require("scipy", extra="report", what="intervals")
+    from scipy.stats import t
+
     count = len(values)
     mean = sum(values) / count
     if count < 2:

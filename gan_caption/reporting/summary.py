@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gan_caption.errors import UserError
+from gan_caption.extras import require
 from gan_caption.metrics.bootstrap import Difference, mean_interval, paired_difference
 from gan_caption.reporting.seeds import interval
 from gan_caption.reporting.systems import System
@@ -71,10 +71,9 @@ def corrected(estimates: Mapping[str, Estimate]) -> dict[str, Estimate]:
     Raises:
         UserError: statsmodels is missing.
     """
-    try:
-        from statsmodels.stats.multitest import multipletests
-    except ImportError as error:
-        raise UserError("comparisons need statsmodels: pip install 'gan_caption[report]'") from error
+    require("statsmodels", extra="report", what="comparisons")
+    from statsmodels.stats.multitest import multipletests
+
     asked = {name: one.difference.p for name, one in estimates.items() if one.difference}
     if not asked:
         return dict(estimates)

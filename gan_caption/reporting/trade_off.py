@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
+from gan_caption.reporting.figures import new_figure
 from gan_caption.reporting.seeds import interval
 
 
@@ -45,15 +45,11 @@ def trade_off(
     Raises:
         UserError: matplotlib or scipy is missing.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise UserError("figures need matplotlib: pip install 'gan_caption[report]'") from error
 
     def place(runs: Sequence[Mapping[str, float]], axis: Axis) -> tuple[float, float]:
         return interval([run[axis.metric] * axis.factor for run in runs])
 
-    figure = Figure(figsize=(9, 6), layout="constrained")
+    figure = new_figure(9, 6)
     axes = figure.subplots()
     centres = {temperature: [place(runs, axis)[0] for axis in (across, up)] for temperature, runs in curve.items()}
     line = [centres[temperature] for temperature in sorted(centres)]

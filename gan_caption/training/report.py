@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from gan_caption.data.corpus import Split
 from gan_caption.errors import UserError
+from gan_caption.extras import require
 from gan_caption.java import check_java_metrics
 from gan_caption.metrics import DocumentFrequencies
 from gan_caption.metrics.scoring import corpus_variety, human_quality, human_variety
@@ -65,7 +65,8 @@ def compare_runs(settings: Mapping[str, Any], *, command: str) -> Path:
     Raises:
         UserError: the runs cannot be compared, something is missing, or `out` is a folder of something else.
     """
-    _check_extra()
+    # Missed before minutes of evaluation, not after.
+    require("jinja2", "matplotlib", "pandas", "scipy", "statsmodels", extra="report", what="reports")
     target = Path(settings["out"])
     if target.exists() and not (target / PAGE).exists():
         raise UserError(f"out={target} exists and holds no report: choose another folder")
@@ -112,13 +113,6 @@ def compare_runs(settings: Mapping[str, Any], *, command: str) -> Path:
         raise
     print(f"\nThe report: {target / PAGE}", flush=True)
     return target
-
-
-def _check_extra() -> None:
-    """Miss what a report needs before minutes of evaluation, not after."""
-    missing = [name for name in ("jinja2", "matplotlib", "pandas", "scipy", "statsmodels") if find_spec(name) is None]
-    if missing:
-        raise UserError(f"reports need {', '.join(missing)}: pip install 'gan_caption[report]'")
 
 
 def human_values(split: Split, references: Sequence[Sequence[str]], samples: int) -> dict[str, float]:

@@ -77,7 +77,7 @@ def test_other_things_that_cannot_be_compared(tmp_path):
 
 
 def test_a_missing_extra_is_missed_before_anything_is_evaluated(monkeypatch):
-    monkeypatch.setattr("gan_caption.training.report.find_spec", lambda name: None if name == "statsmodels" else name)
+    monkeypatch.setattr("gan_caption.extras.find_spec", lambda name: None if name == "statsmodels" else name)
     with pytest.raises(UserError, match=r"reports need statsmodels: pip install 'gan_caption\[report\]'"):
         compare_runs({}, command="")
 
