@@ -11,7 +11,7 @@ from gan_caption.files import write_atomically
 from gan_caption.reporting.equal_quality import FAMILIES, Verdict
 from gan_caption.reporting.page import Cell, Row, Table
 from gan_caption.reporting.summary import Estimate
-from gan_caption.reporting.table import ROWS
+from gan_caption.reporting.table import ROWS, between, shown
 
 SUMMARY = (
     "cider_d", "bleu_4", "oracle_true", "sample_cider_d", "sample_oracle_true", "self_cider", "div_2", "mbleu_4",
@@ -30,14 +30,8 @@ SURE = 0.05
 Estimates = Mapping[str, Mapping[str, Estimate]]
 
 
-def shown(metric: str, value: float, *, sign: str = "") -> str:
-    """Return a metric's value as tables print it."""
-    _, factor, decimals = ROWS[metric]
-    return f"{value * factor:{sign}.{decimals}f}"
-
-
 def _between(metric: str, interval: tuple[float, float] | None, *, sign: str = "") -> str:
-    return "" if interval is None else " to ".join(shown(metric, end, sign=sign) for end in interval)
+    return "" if interval is None else between(metric, interval, sign=sign)
 
 
 def _direction(metric: str, estimate: Estimate) -> str:
@@ -94,8 +88,8 @@ def verdict_table(verdicts: Sequence[Verdict]) -> Table:
     rows = []
     for one in verdicts:
         difference = "" if one.difference is None else f"{one.difference:+.3f}"
-        between = "" if one.interval is None else f"{one.interval[0]:+.3f} to {one.interval[1]:+.3f}"
-        texts = (ROWS[one.quality][0], ROWS[one.diversity][0], FAMILIES[one.family], difference, between, one.verdict)
+        interval = "" if one.interval is None else f"{one.interval[0]:+.3f} to {one.interval[1]:+.3f}"
+        texts = (ROWS[one.quality][0], ROWS[one.diversity][0], FAMILIES[one.family], difference, interval, one.verdict)
         rows.append(Row([Cell(one.system), *map(Cell, texts)]))
     heads = ("", "quality", "diversity", "points", "diversity at equal quality", "95%", "verdict")
     return Table(heads, rows)

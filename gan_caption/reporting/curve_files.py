@@ -14,7 +14,7 @@ import numpy as np
 
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
-from gan_caption.reporting.table import ROWS, markdown
+from gan_caption.reporting.table import ROWS, markdown, shown
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,6 @@ def curve_table(points: Sequence[CurvePoint]) -> str:
     names = list(points[0].values)
     rows = [["temperature", "top-p", *(ROWS[name][0] for name in names)]]
     for point in points:
-        cells = [f"{point.values[name].mean() * ROWS[name][1]:.{ROWS[name][2]}f}" for name in names]
+        cells = [shown(name, point.values[name].mean()) for name in names]
         rows.append([f"{point.temperature:g}", f"{point.top_p:g}", *cells])
     return markdown(rows)

@@ -17,7 +17,7 @@ from gan_caption.metrics.scoring import (
     sampled_quality,
     variety,
 )
-from gan_caption.reporting.table import ROWS, markdown
+from gan_caption.reporting.table import ROWS, between, markdown, shown
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,10 @@ def scores_table(scores: Scores) -> str:
     """Return a Markdown table: a row a metric, printed as `ROWS` says."""
     rows = [["", "value", "95% over images", "humans"]]
     values = scores.values
-    for name, (label, factor, decimals) in ROWS.items():
+    for name, (label, _, _) in ROWS.items():
         if name not in values:
             continue
-        low, high = scores.intervals.get(name, (None, None))
-        between = "-" if low is None or high is None else f"{low * factor:.{decimals}f} to {high * factor:.{decimals}f}"
-        human = f"{scores.humans[name] * factor:.{decimals}f}" if name in scores.humans else "-"
-        rows.append([label, f"{values[name] * factor:.{decimals}f}", between, human])
+        interval = between(name, scores.intervals[name]) if name in scores.intervals else "-"
+        human = shown(name, scores.humans[name]) if name in scores.humans else "-"
+        rows.append([label, shown(name, values[name]), interval, human])
     return markdown(rows)

@@ -57,6 +57,17 @@ ROWS: dict[str, tuple[str, float, int]] = {
 """Metric -> what the table calls it, the factor it is printed with, and decimals."""
 
 
+def shown(metric: str, value: float, *, sign: str = "") -> str:
+    """Return a metric's value as tables print it."""
+    _, factor, decimals = ROWS[metric]
+    return f"{value * factor:{sign}.{decimals}f}"
+
+
+def between(metric: str, interval: tuple[float, float], *, sign: str = "") -> str:
+    """Return a metric's interval as tables print it."""
+    return " to ".join(shown(metric, end, sign=sign) for end in interval)
+
+
 def comparison(
     systems: Mapping[str, Mapping[str, float]],
     *,
@@ -76,19 +87,18 @@ def comparison(
     heads += ["95% over images"] if paired and intervals is not None else []
     heads += ["humans"] if humans is not None else []
     rows = []
-    for metric, (label, factor, decimals) in ROWS.items():
-        values = [systems[name].get(metric) for name in names]
-        if all(value is None for value in values):
+    unknown = math.nan
+    for metric, (label, _, _) in ROWS.items():
+        if not any(metric in systems[name] for name in names):
             continue
-        shown = [math.nan if value is None else value * factor for value in values]
-        cells = [f"{value:.{decimals}f}" for value in shown]
+        values = [systems[name].get(metric, unknown) for name in names]
+        cells = [shown(metric, value) for value in values]
         if paired:
-            cells.append(f"{shown[1] - shown[0]:+.{decimals}f}")
+            cells.append(shown(metric, values[1] - values[0], sign="+"))
         if paired and intervals is not None:
-            low, high = intervals.get(metric, (math.nan, math.nan))
-            cells.append(f"{low * factor:+.{decimals}f} to {high * factor:+.{decimals}f}")
+            cells.append(between(metric, intervals.get(metric, (unknown, unknown)), sign="+"))
         if humans is not None:
-            cells.append(f"{humans.get(metric, math.nan) * factor:.{decimals}f}")
+            cells.append(shown(metric, humans.get(metric, unknown)))
         cells = ["-" if "nan" in cell else cell for cell in cells]  # not measured, or nothing to measure
         rows.append([label, *cells])
     return markdown([heads, *rows])
