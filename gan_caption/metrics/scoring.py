@@ -47,6 +47,24 @@ def quality(
     }
 
 
+def image_by_image(
+    captions: Sequence[str],
+    samples: Sequence[Sequence[str]],
+    references: Sequence[Sequence[str]],
+    frequencies: DocumentFrequencies,
+) -> dict[str, Score]:
+    """Return `quality` of the captions, `variety` of the samples and, as `sample_cider_d`, their `sampled_quality`.
+
+    Raises:
+        UserError: as those.
+    """
+    return {
+        **quality(captions, references, frequencies),
+        "sample_cider_d": sampled_quality(samples, references, frequencies),
+        **variety(samples, frequencies),
+    }
+
+
 def variety(samples: Sequence[Sequence[str]], frequencies: DocumentFrequencies) -> dict[str, Score]:
     """Return Div-1, Div-2, mBLEU-4, Self-CIDEr and the share of distinct captions among an image's samples, by name.
 

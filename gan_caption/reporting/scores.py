@@ -13,9 +13,8 @@ from gan_caption.metrics.scoring import (
     corpus_variety,
     human_quality,
     human_variety,
+    image_by_image,
     quality,
-    sampled_quality,
-    variety,
 )
 from gan_caption.reporting.table import ROWS, between, markdown, shown
 
@@ -58,24 +57,39 @@ def score(
     Raises:
         UserError: something cannot be scored; the message says what.
     """
-    measured = {**quality(captions, references, frequencies), **(known or {})}
-    humans: dict[str, float] = {}
-    if sum(len(own) > 1 for own in references) > 1:
-        humans |= human_quality(references)
-    if samples is not None:
+    if samples is None:
+        measured = quality(captions, references, frequencies)
+        humans = human_scores(references, frequencies)
+    else:
         counts = {len(own) for own in samples}
         if len(counts) > 1:
             raise UserError(f"images have {min(counts)} to {max(counts)} samples: give equally many of every image")
-        measured |= {"sample_cider_d": sampled_quality(samples, references, frequencies)}
-        measured |= variety(samples, frequencies)
-        if "cider_d" in humans:
-            humans["sample_cider_d"] = humans["cider_d"]
-        if any(len(own) >= len(samples[0]) for own in references):
-            humans |= human_variety(references, frequencies, len(samples[0]))
-    humans |= corpus_variety([own[0] for own in references], references)
+        measured = image_by_image(captions, samples, references, frequencies)
+        humans = human_scores(references, frequencies, len(samples[0]))
+    measured |= known or {}
     weights = image_weights(len(captions))
     intervals = {name: image_interval(value, weights) for name, value in measured.items()}
     return Scores(measured, corpus_variety(captions, references), intervals, humans)
+
+
+def human_scores(
+    references: Sequence[Sequence[str]], frequencies: DocumentFrequencies, samples: int | None = None
+) -> dict[str, float]:
+    """Return what humans score, by metric: against the other humans of the same images, and in variety.
+
+    Args:
+        references: of each image its tokenized captions.
+        frequencies: for Self-CIDEr.
+        samples: how many of an image are compared with each other; None: the metrics of samples are left out.
+    """
+    humans = corpus_variety([own[0] for own in references], references)
+    if sum(len(own) > 1 for own in references) > 1:
+        humans |= human_quality(references)
+        if samples is not None:
+            humans["sample_cider_d"] = humans["cider_d"]
+    if samples is not None and any(len(own) >= samples for own in references):
+        humans |= human_variety(references, frequencies, samples)
+    return humans
 
 
 def scores_table(scores: Scores) -> str:

@@ -14,22 +14,22 @@ import torch
 from torch import Tensor
 
 from gan_caption.data.corpus import Split
-from gan_caption.data.vocabulary import Vocabulary
 from gan_caption.errors import UserError
 from gan_caption.java import java_metrics
 from gan_caption.metrics import DocumentFrequencies, ptb_tokenize
 from gan_caption.metrics.language_model import NgramModel
 from gan_caption.metrics.ngrams import Score
-from gan_caption.metrics.scoring import quality, sampled_quality, variety
+from gan_caption.metrics.scoring import image_by_image
 from gan_caption.reporting.comparison_tables import flattened
 from gan_caption.reporting.curve_files import read_curve
 from gan_caption.reporting.systems import EvaluatedRun, System
 from gan_caption.training.adversarial_evaluation import Judgement
-from gan_caption.training.checkpoint import load_weights
+from gan_caption.training.evaluation import batches_of, true_shares
 from gan_caption.training.experiment import BASELINE, COMMAND
 from gan_caption.training.folders import WITHOUT_EFFECT, read_config
-from gan_caption.training.results import evaluate_run, evaluation_folder
-from gan_caption.training.setup import build_captioner, build_encoder, choose_device, open_features
+from gan_caption.training.results import evaluate_run, evaluation_folder, left_weights
+from gan_caption.training.setup import open_features
+from gan_caption.training.trained import open_run
 from gan_caption.training.world import say
 
 NOT_OF_THE_METHOD = (*WITHOUT_EFFECT, "seed", "pretrained", "name", "allow", "skip_unreadable")
@@ -104,7 +104,7 @@ def choose_systems(folders: Sequence[str], *, baseline: str) -> dict[str, list[C
 
 def _finished(folder: Path) -> Chosen:
     config = read_config(folder)
-    left = [phase for phase in config["phases"] if (folder / "checkpoints" / f"best_{phase}.safetensors").exists()]
+    left = list(left_weights(folder, config))
     if not left or not (folder / "results.json").exists():
         raise UserError(f"runs={folder}: that run has not finished; `resume={folder}` with its command takes it up")
     return Chosen(folder, config, left[-1])
@@ -144,18 +144,13 @@ def evaluated(chosen: Chosen, settings: Mapping[str, Any]) -> Path:
 
 def pooled_features(chosen: Chosen, split: Split, settings: Mapping[str, Any]) -> Tensor:
     """Return the pooled features of a split, (N, D), by a run's encoder as its training left it."""
-    config = {**chosen.config, **{key: settings[key] for key in ("device", "allow", "cache", "skip_unreadable")}}
-    device = choose_device(settings["device"])
-    vocabulary = Vocabulary.load(chosen.folder / "vocabulary.json")
-    encoder = build_encoder(config, device=device)
-    captioner = build_captioner(config, encoder, vocabulary, device=device)
-    weights = chosen.folder / "checkpoints" / f"best_{chosen.phase}.safetensors"
-    load_weights(captioner, weights, vocabulary=vocabulary.fingerprint)
-    captioner.eval()
-    source = open_features(config, encoder, split, device=device)
+    run = open_run(chosen.folder, {key: settings[key] for key in ("device", "allow", "cache", "skip_unreadable")})
+    run.load(chosen.phase)
+    run.captioner.eval()
+    source = open_features(run.config, run.encoder, split, device=run.device)
     with torch.no_grad():
-        rows = [range(start, min(start + 100, len(split))) for start in range(0, len(split), 100)]
-        return torch.cat([source.features(own, grid=False, device=device).pooled for own in rows])
+        rows = batches_of(len(split), settings["validation"]["batch_images"])
+        return torch.cat([source.features(own, grid=False, device=run.device).pooled for own in rows])
 
 
 def with_judgement(systems: Sequence[System], judgement: Judgement) -> tuple[list[System], dict[str, float]]:
@@ -200,12 +195,11 @@ def measure(
         raise UserError(f"{folder} is an evaluation of other images than {split.name} has now: delete it")
     captions, samples = [row["caption"] for row in rows], [row["samples"] for row in rows]
     frequencies = DocumentFrequencies.of(references)
-    scores = {**quality(captions, references, frequencies), **java_metrics(java, captions, references)}
-    scores |= {"sample_cider_d": sampled_quality(samples, references, frequencies), **variety(samples, frequencies)}
-    for name, told in (("oracle_true", [[text] for text in captions]), ("sample_oracle_true", samples)):
-        shares = split.true_share(told)
-        if shares is not None:
-            scores[name] = Score(float(np.mean(shares)), np.array(shares))
+    scores = {
+        **image_by_image(captions, samples, references, frequencies),
+        **java_metrics(java, captions, references),
+        **true_shares(split, captions, samples),
+    }
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     values = {name: value for name, value in results["systems"][chosen.phase].items() if name not in scores}
     curve = folder / f"curve_{chosen.phase}.json"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from gan_caption.decoding.decoders import Sampling
-from gan_caption.metrics import DocumentFrequencies, div_n, self_cider
+from gan_caption.metrics import div_n, self_cider
 from gan_caption.metrics.scoring import sampled_quality
 from gan_caption.reporting.curve_files import CurvePoint
 from gan_caption.training.evaluation import Evaluator
@@ -44,8 +44,7 @@ def sample_curve(
         points: (temperature, top-p) of each.
         progress: told the points done.
     """
-    references = evaluator.references
-    frequencies = DocumentFrequencies.of(references)
+    references, frequencies = evaluator.references, evaluator.frequencies
     curve = []
     for done, (temperature, top_p) in enumerate(points, 1):
         samples = evaluator.sample(captioner, Sampling(temperature=temperature, top_p=top_p))

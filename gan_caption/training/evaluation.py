@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from gan_caption.data.captions import captions_from_ids
+from gan_caption.data.corpus import Split
 from gan_caption.data.features import FeatureSource, ImageFeatures
 from gan_caption.data.vocabulary import Vocabulary
 from gan_caption.decoding.decoders import Decoder, Sampling
@@ -20,21 +21,31 @@ from gan_caption.generators.base import Generator, token_log_probs
 from gan_caption.java import java_metrics
 from gan_caption.metrics import (
     DocumentFrequencies,
-    bleu,
-    cider_d,
     div_n,
     mbleu,
     ptb_tokenize,
-    rouge_l,
     unique_share,
     verbatim_share,
     vocabulary_size,
 )
 from gan_caption.metrics.ngrams import Score
+from gan_caption.metrics.scoring import quality
 from gan_caption.modes import evaluating
 from gan_caption.reporting.scores import Scores, score
 from gan_caption.training.networks import Captioner
 from gan_caption.training.seeding import random_generator
+
+
+def batches_of(total: int, size: int) -> list[range]:
+    """Return the rows of each batch."""
+    return [range(start, min(start + size, total)) for start in range(0, total, size)]
+
+
+def true_shares(split: Split, captions: Sequence[str], samples: Sequence[Sequence[str]]) -> dict[str, Score]:
+    """Return the share of true captions and of true samples, by name; {} where the corpus does not know."""
+    told = {"oracle_true": [[text] for text in captions], "sample_oracle_true": samples}
+    shares = {name: split.true_share(own) for name, own in told.items()}
+    return {name: Score(float(np.mean(own)), np.array(own)) for name, own in shares.items() if own is not None}
 
 
 @dataclass(frozen=True)
@@ -91,6 +102,7 @@ class Evaluator:
         self.batch_images = batch_images
         self.device = device
         self.references = [ptb_tokenize(list(item.captions)) for item in source.split.items]
+        self.frequencies = DocumentFrequencies.of(self.references)
 
     def evaluate(self, captioner: Captioner, *, progress: Callable[[int, int], None] | None = None) -> Evaluation:
         """Decode, sample and score the whole split.
@@ -172,17 +184,13 @@ class Evaluator:
         return [list(own) for own in zip(*drawn, strict=True)]
 
     def _batches(self) -> list[range]:
-        total = len(self.source.split)
-        return [range(start, min(start + self.batch_images, total)) for start in range(0, total, self.batch_images)]
+        return batches_of(len(self.source.split), self.batch_images)
 
     def measure(self, captions: list[str], samples: list[list[str]]) -> dict[str, float]:
         """Score decoded captions (one an image) and samples (K an image) against the split's references."""
-        b = bleu(captions, self.references).corpus
         drawn = [caption for own in samples for caption in own]
         metrics = {
-            **{f"bleu_{n}": b[n - 1] for n in (1, 2, 3, 4)},
-            "rouge_l": rouge_l(captions, self.references).corpus,
-            "cider_d": cider_d(captions, self.references).corpus,
+            **{name: own.corpus for name, own in quality(captions, self.references, self.frequencies).items()},
             **self._variety(captions),
             "div_1": div_n(samples, 1).corpus,
             "div_2": div_n(samples, 2).corpus,
@@ -201,12 +209,9 @@ class Evaluator:
             evaluation: of this split.
             java: names of metrics that Java programs compute.
         """
-        told = {"oracle_true": [[text] for text in evaluation.captions], "sample_oracle_true": evaluation.samples}
-        shares = {name: self.source.split.true_share(captions) for name, captions in told.items()}
-        known = {name: Score(float(np.mean(own)), np.array(own)) for name, own in shares.items() if own is not None}
+        known = true_shares(self.source.split, evaluation.captions, evaluation.samples)
         known |= java_metrics(java, evaluation.captions, self.references)
-        frequencies = DocumentFrequencies.of(self.references)
-        return score(evaluation.captions, self.references, evaluation.samples, frequencies, known)
+        return score(evaluation.captions, self.references, evaluation.samples, self.frequencies, known)
 
     def humans(self) -> dict[str, float]:
         """Return what the references score where a metric looks at captions alone, or at the corpus's truth."""

@@ -14,7 +14,7 @@ from gan_caption.data.features import FirstImages
 from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError
 from gan_caption.training.checkpoint import load_state, load_weights, save_weights
-from gan_caption.training.folders import choose_folder, write_text
+from gan_caption.training.folders import best_weights, choose_folder, write_text
 from gan_caption.training.loop import Loop, preflight
 from gan_caption.training.phases.base import Phase
 from gan_caption.training.results import compare_weights, decoder_name
@@ -111,9 +111,7 @@ def adopt(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Pha
     state = load_state(pretrained / "checkpoints" / "last.pt", vocabulary=run.vocabulary.fingerprint)
     if BASELINE not in state.selected:
         raise UserError(f"pretrained={pretrained}: that run has not finished the phase {BASELINE}; resume it first")
-    load_weights(
-        run.captioner, pretrained / "checkpoints" / f"best_{BASELINE}.safetensors", vocabulary=state.vocabulary
-    )
+    load_weights(run.captioner, best_weights(pretrained, BASELINE), vocabulary=state.vocabulary)
     save_weights(run.captioner, run.best_weights(BASELINE), vocabulary=state.vocabulary)
     run.selected[BASELINE] = state.selected[BASELINE]
     return {name: phases[name] for name in left}

@@ -66,6 +66,11 @@ def choose_folder(config: Mapping[str, Any], *, data: str) -> tuple[Path, bool]:
         return folder, False
 
 
+def best_weights(folder: Path, phase: str) -> Path:
+    """Where a run keeps a phase's best captioner."""
+    return folder / "checkpoints" / f"best_{phase}.safetensors"
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON aside and rename it."""
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False, default=str))

@@ -15,7 +15,6 @@ from gan_caption.errors import UserError
 from gan_caption.extras import require
 from gan_caption.java import check_java_metrics
 from gan_caption.metrics import DocumentFrequencies
-from gan_caption.metrics.scoring import corpus_variety, human_quality, human_variety
 from gan_caption.reporting.comparison_tables import (
     SURE,
     configuration_table,
@@ -28,6 +27,7 @@ from gan_caption.reporting.comparison_tables import (
 from gan_caption.reporting.equal_quality import DIVERSITIES, QUALITIES, Verdict, verdicts
 from gan_caption.reporting.figures import learning_curves, quality_against_diversity, save
 from gan_caption.reporting.page import Adversarial, Card, Page, Picture, Said, write_page
+from gan_caption.reporting.scores import human_scores
 from gan_caption.reporting.summary import summarise
 from gan_caption.reporting.systems import System
 from gan_caption.reporting.table import ROWS
@@ -116,13 +116,8 @@ def compare_runs(settings: Mapping[str, Any], *, command: str) -> Path:
 
 
 def human_values(split: Split, references: Sequence[Sequence[str]], samples: int) -> dict[str, float]:
-    """Return what humans score, by metric: against the other humans of the same images, and in variety."""
-    humans = corpus_variety([own[0] for own in references], references)
-    if sum(len(own) > 1 for own in references) > 1:
-        humans |= human_quality(references)
-        humans["sample_cider_d"] = humans["cider_d"]
-    if any(len(own) >= samples for own in references):
-        humans |= human_variety(references, DocumentFrequencies.of(references), samples)
+    """Return what humans score, by metric, with how much of it is true where the corpus knows."""
+    humans = human_scores(references, DocumentFrequencies.of(references), samples)
     shares = split.true_share(references)
     if shares is not None:
         humans["oracle_true"] = humans["sample_oracle_true"] = sum(shares) / len(shares)

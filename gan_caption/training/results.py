@@ -21,20 +21,18 @@ from gan_caption.reporting.table import comparison
 from gan_caption.training.checkpoint import load_state, load_weights
 from gan_caption.training.curve import grid, sample_curve
 from gan_caption.training.evaluation import Evaluation, Evaluator
-from gan_caption.training.folders import configuration_hash, read_config, write_json, write_text
+from gan_caption.training.folders import best_weights, configuration_hash, write_json, write_text
 from gan_caption.training.networks import Captioner
 from gan_caption.training.progress import Progress
 from gan_caption.training.setup import (
-    build_captioner,
     build_discriminator,
-    build_encoder,
     build_evaluator,
     build_part,
-    choose_device,
     load_split,
     open_features,
     training_captions,
 )
+from gan_caption.training.trained import open_run
 from gan_caption.training.world import say
 
 
@@ -50,17 +48,13 @@ def evaluate_run(settings: Mapping[str, Any]) -> dict[str, dict[str, float]]:
         metrics by the phase that left the weights.
     """
     folder = Path(settings["run"])
-    config = read_config(folder)
     points = curve_points(settings)
     check_java_metrics(settings["java_metrics"])
     own_data = settings.get("data") is None
-    config |= {key: settings[key] for key in ("decoding", "device", "cache", "skip_unreadable", "allow")}
-    config["validation"] = settings["validation"]
-    device = choose_device(config["device"])
-    vocabulary = Vocabulary.load(folder / "vocabulary.json")
-    encoder = build_encoder(config, device=device)
-    captioner = build_captioner(config, encoder, vocabulary, device=device)
-    weights = {path.stem.removeprefix("best_"): path for path in (folder / "checkpoints").glob("best_*.safetensors")}
+    replaced = ("decoding", "device", "cache", "skip_unreadable", "allow", "validation")
+    run = open_run(folder, {key: settings[key] for key in replaced})
+    config, encoder, vocabulary = run.config, run.encoder, run.vocabulary
+    weights = left_weights(folder, config)
     if settings["weights"] is not None:
         if settings["weights"] not in weights:
             raise UserError(f"weights={settings['weights']}: this run has {sorted(weights) or 'none yet'}")
@@ -73,19 +67,23 @@ def evaluate_run(settings: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     corpus: Corpus = build_part(config if own_data else settings, "data")
     known = set() if training is None else {text for own in training_captions(training) for text in own}
     split = load_split(corpus, settings["split"], say)
-    source = open_features(config, encoder, split, device=device)
-    evaluator = build_evaluator(config, source, vocabulary, known, device=device)
+    source = open_features(config, encoder, split, device=run.device)
+    evaluator = build_evaluator(config, source, vocabulary, known, device=run.device)
     title = f"{folder.name}: {len(source.split)} {split.name} images, {decoder_name(config)}"
-    order = [phase for phase in config["phases"] if phase in weights]
     target = evaluation_folder(settings)
     target.mkdir(exist_ok=True)
     write_json(target / "config.json", dict(settings))
-    chosen = {phase: weights[phase] for phase in order}
-    discriminator = left_discriminator(folder, config, encoder, vocabulary, device=device)
+    discriminator = left_discriminator(folder, config, encoder, vocabulary, device=run.device)
     return compare_weights(
-        captioner, chosen, evaluator, folder=target, title=title, points=points, discriminator=discriminator,
+        run.captioner, weights, evaluator, folder=target, title=title, points=points, discriminator=discriminator,
         java=settings["java_metrics"],
     )  # fmt: skip
+
+
+def left_weights(folder: Path, config: Mapping[str, Any]) -> dict[str, Path]:
+    """Return the weights that a run has left so far, by phase in the order of its schedule."""
+    weights = {phase: best_weights(folder, phase) for phase in config["phases"]}
+    return {phase: path for phase, path in weights.items() if path.exists()}
 
 
 def evaluation_folder(settings: Mapping[str, Any]) -> Path:

@@ -15,6 +15,7 @@ from gan_caption.errors import UserError
 from gan_caption.generators.base import Generator
 from gan_caption.rewards.references import References
 from gan_caption.training.evaluation import Evaluator
+from gan_caption.training.folders import best_weights
 from gan_caption.training.networks import Captioner, Networks
 
 
@@ -75,7 +76,7 @@ class Run:
 
     def best_weights(self, phase: str) -> Path:
         """Where a phase's best captioner is kept."""
-        return self.checkpoints / f"best_{phase}.safetensors"
+        return best_weights(self.folder, phase)
 
     def batches(self, captions: list[list[list[int]]], *, images: int, per_image: int, stream: int) -> CaptionBatches:
         """Return batches of training images whose order differs from stream to stream."""
