@@ -69,10 +69,10 @@ def complete_prefixes(
     written = torch.full((len(rows), max_length), PAD, dtype=torch.long, device=device)
     at_once = max(chunk_logits // generator.vocabulary_size, 1)
     for chunk in torch.arange(len(rows), device=device).split(at_once):
-        forks = rows[chunk] * length + steps[chunk]
+        forks, begins = torch.unique(rows[chunk] * length + steps[chunk], return_inverse=True)
         limits = max_length - 1 - steps[chunk]  # tokens that still fit
         written[chunk] = continue_captions(
-            generator, logits[forks], state.select(forks), uniforms=uniforms[chunk], limits=limits
+            generator, logits[forks], state.select(forks), begins, uniforms=uniforms[chunk], limits=limits
         )
 
     own = torch.nn.functional.pad(captions.tokens, (0, max_length - length), value=PAD)[rows]

@@ -93,7 +93,7 @@ def sample(
     """Draw K captions for every image, word by word, without gradients.
 
     Args:
-        generator: in eval or train mode, as the caller left it.
+        generator: in eval mode; see `continue_captions`.
         features: of B images, with noise already attached where the generator takes noise.
         samples: K.
         max_length: T, in tokens, `<eos>` counted.
@@ -110,7 +110,7 @@ def sample(
     copies = torch.arange(len(features), device=logits.device).repeat_interleave(samples)
     uniforms = torch.rand(len(copies), max_length, generator=rng).to(logits.device)
     tokens = continue_captions(
-        generator, logits[copies], state.select(copies), uniforms=uniforms,
+        generator, logits, state, copies, uniforms=uniforms,
         temperature=temperature, top_k=top_k, top_p=top_p,
     )  # fmt: skip
     return captions_from_tokens(tokens, copies)
@@ -121,6 +121,7 @@ def continue_captions(
     generator: Generator,
     logits: Tensor,
     state: DecoderState,
+    begins: Tensor,
     *,
     uniforms: Tensor,
     limits: Tensor | None = None,
@@ -130,10 +131,13 @@ def continue_captions(
 ) -> Tensor:
     """Sample on from given states until every row has ended; finished rows leave the batch.
 
+    Rows that have drawn the same words after the same state share a state, until they part.
+
     Args:
-        generator: the policy.
-        logits: (N, V) of each row's first token to draw.
-        state: of N rows, after everything before that token.
+        generator: the policy, in eval mode or without dropout: what it does with a state is a function of the words.
+        logits: (S, V) of the first token to draw after each state.
+        state: of S rows, after everything before that token.
+        begins: (N,) long, ascending, 0 to S - 1: where each row begins.
         uniforms: (N, T) in [0, 1), one for each token to draw.
         limits: (N,) long, 1 to T: the most tokens a row may draw; T for all where nothing is given.
         temperature: see `shape_distribution`.
@@ -144,17 +148,19 @@ def continue_captions(
         (N, T) tokens, `PAD` after a row's last.
     """
     longest = uniforms.shape[1]
-    limits = torch.full_like(state.images, longest) if limits is None else limits
+    limits = torch.full_like(begins, longest) if limits is None else limits
     written = torch.full(uniforms.shape, PAD, dtype=torch.long, device=logits.device)
     alive = torch.arange(len(uniforms), device=logits.device)
+    place = begins  # of each row that goes on, its state
     for step in range(longest):
         probabilities = shape_distribution(logits, temperature=temperature, top_k=top_k, top_p=top_p)
-        tokens = pick(probabilities, uniforms[alive, step])
+        tokens = pick(probabilities[place], uniforms[alive, step])
         written[alive, step] = tokens
         going = ((tokens != EOS) & (limits[alive] > step + 1)).nonzero()[:, 0]
         if len(going) == 0:
             break
-        if len(going) < len(alive):
-            alive, tokens, state = alive[going], tokens[going], state.select(going)
-        logits, state = generator.step(tokens, state)
+        alive = alive[going]
+        vocabulary = logits.shape[1]
+        pairs, place = torch.unique(place[going] * vocabulary + tokens[going], return_inverse=True)
+        logits, state = generator.step(pairs % vocabulary, state.select(pairs // vocabulary))
     return written

@@ -55,6 +55,14 @@ class Discriminator(nn.Module, ABC):
             captions: N captions, for their lengths and images; their tokens are in `words` already.
         """
 
+    def assess(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Judge captions in eval mode without gradients, as rewards need it: `forward`'s answers, perhaps sooner.
+
+        Monte Carlo completions share most of their words; a discriminator may read what they share once.
+        """
+        logits: Tensor = self(features, captions)
+        return logits
+
     def forward(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Judge captions (N,), or their tokens (N, T); see `judge`."""
         return self.judge(features, self.embed(captions), captions)

@@ -47,7 +47,34 @@ class TextCNN(nn.Module):
             functional.relu(convolution(words)[:, :, :steps]).masked_fill(~starts, 0).amax(2)
             for convolution in self.convolutions
         ]
-        sentence = torch.cat(maxima, dim=1)  # (N, F * W)
+        return self._compare(features, torch.cat(maxima, dim=1), captions)
+
+    def assess(self, features: ImageFeatures, table: nn.Embedding, captions: Captions) -> Tensor:
+        """Return logits (N,) of captions whose words' vectors are rows of a table (V, E), without dropout.
+
+        What a word adds at each place of a filter is multiplied once, wherever it stands; a window is a sum of these.
+        """
+        words, tokens = torch.unique(captions.tokens, return_inverse=True)
+        # Past the end stand zeros: a last word that adds nothing.
+        tokens = tokens.masked_fill(~captions.mask, len(words))
+        tokens = functional.pad(tokens, (0, self.widest - 1), value=len(words))  # (N, T + widest - 1)
+        maxima = []
+        for convolution in self.convolutions:
+            assert isinstance(convolution, nn.Conv1d)
+            width = convolution.weight.shape[2]
+            parts = table(words) @ convolution.weight.permute(2, 1, 0)  # (width, words, F)
+            parts = functional.pad(parts, (0, 0, 0, 1)).flatten(0, 1)
+            places = torch.arange(width, device=tokens.device) * (len(words) + 1)
+            windows = tokens.unfold(1, width, 1)[:, : captions.tokens.shape[1]] + places  # (N, T, width)
+            sums = functional.embedding_bag(windows.reshape(-1, width), parts, mode="sum").unflatten(
+                0, windows.shape[:2]
+            )
+            sums = functional.relu(sums + convolution.bias).masked_fill(~captions.mask[..., None], 0)
+            maxima.append(sums.amax(1))
+        return self._compare(features, torch.cat(maxima, dim=1), captions)
+
+    def _compare(self, features: ImageFeatures, sentence: Tensor, captions: Captions) -> Tensor:
+        """Return logits (N,) of sentence vectors (N, F * W)."""
         carry = torch.sigmoid(self.carry(sentence))
         sentence = self.dropout(carry * functional.relu(self.transform(sentence)) + (1 - carry) * sentence)
         image = torch.tanh(self.image(features))[captions.images]
@@ -88,3 +115,7 @@ class CNNDiscriminator(Discriminator):
         """Return logits (N,); see `Discriminator.judge`."""
         logits: Tensor = self.critic(features, words, captions)
         return logits
+
+    def assess(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Return logits (N,); see `TextCNN.assess`."""
+        return self.critic.assess(features, self.words, captions)

@@ -48,7 +48,13 @@ class LSTMDiscriminator(Discriminator):
 
     def judge(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
         """Return logits (N,): the dot product, plus a term in the sentence alone; see `Discriminator.judge`."""
-        sentence = self.sentence_vectors(words, captions)
+        return self._compare(features, self.sentence_vectors(words, captions), captions)
+
+    def assess(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Return logits (N,), reading a beginning that several captions share once; see `Discriminator.assess`."""
+        return self._compare(features, last_outputs(self.lstm, self.words, captions), captions)
+
+    def _compare(self, features: ImageFeatures, sentence: Tensor, captions: Captions) -> Tensor:
         image = self.image_vectors(features)[captions.images]
         return (sentence * image).sum(1) + self.fluency(sentence)[:, 0]
 
@@ -63,3 +69,34 @@ class LSTMDiscriminator(Discriminator):
         """Return (B, H)."""
         vectors: Tensor = self.dropout(torch.tanh(self.image(features)))
         return vectors
+
+
+def last_outputs(lstm: nn.LSTM, table: nn.Embedding, captions: Captions) -> Tensor:
+    """Return an LSTM's output (N, H) at each caption's last token; captions share the states of equal beginnings.
+
+    The captions are walked along as a tree: a step computes one state for every pair of a state and a word after it
+    that is there. What a word adds to the gates is multiplied once, wherever it stands.
+
+    Args:
+        lstm: of one layer.
+        table: (V, E) word vectors.
+        captions: N, of whatever images.
+    """
+    words, tokens = torch.unique(captions.tokens, return_inverse=True)
+    from_input, from_hidden, *biases = lstm.all_weights[0]
+    from_words = torch.addmm(biases[0] + biases[1], table(words), from_input.T)  # (words, 4H)
+    hidden = cell = from_words.new_zeros(1, lstm.hidden_size)
+    outputs = from_words.new_empty(len(captions), lstm.hidden_size)
+    alive = torch.arange(len(captions), device=outputs.device)
+    state = torch.zeros_like(alive)  # of each caption that goes on, its row of `hidden`
+    for step in range(captions.tokens.shape[1]):
+        pairs, state = torch.unique(state * len(words) + tokens[alive, step], return_inverse=True)
+        before = pairs // len(words)
+        gates = torch.addmm(from_words[pairs % len(words)], hidden[before], from_hidden.T)
+        inputs, forget, new, output = gates.chunk(4, dim=1)
+        cell = torch.sigmoid(forget) * cell[before] + torch.sigmoid(inputs) * torch.tanh(new)
+        hidden = torch.sigmoid(output) * torch.tanh(cell)
+        ends = captions.lengths[alive] == step + 1
+        outputs[alive[ends]] = hidden[state[ends]]
+        alive, state = alive[~ends], state[~ends]
+    return outputs

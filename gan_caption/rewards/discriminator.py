@@ -16,7 +16,7 @@ class DiscriminatorReward:
     """What D says of (image, caption)."""
 
     def __init__(
-        self, *, discriminator: Discriminator, transform: Transform | None = None, chunk_rows: int = 8192
+        self, *, discriminator: Discriminator, transform: Transform | None = None, chunk_rows: int = 2048
     ) -> None:
         """Hold the discriminator; it goes on learning elsewhere.
 
@@ -33,5 +33,5 @@ class DiscriminatorReward:
     def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return (N,); D is in eval mode while it pays, so no dropout noise reaches the reward."""
         with evaluating(self.discriminator):
-            logits = [self.discriminator(features, chunk) for chunk in captions.chunks(self.chunk_rows)]
+            logits = [self.discriminator.assess(features, chunk) for chunk in captions.chunks(self.chunk_rows)]
         return self.transform(torch.cat(logits)) if logits else features.pooled.new_zeros(0)

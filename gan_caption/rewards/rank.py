@@ -37,8 +37,8 @@ class RankReward:
         """Return (N,)."""
         human = self.references.captions(features)
         with evaluating(self.discriminator):
-            theirs = self.sharpness * self.discriminator(features, human)
-            own = self.sharpness * self.discriminator(features, captions)
+            theirs = self.sharpness * self.discriminator.assess(features, human)
+            own = self.sharpness * self.discriminator.assess(features, captions)
         highest = torch.cat([theirs, own]).max()
         mass = own.new_zeros(len(features)).index_add(0, human.images, (theirs - highest).exp())
         counts = torch.bincount(human.images, minlength=len(features)) + 1

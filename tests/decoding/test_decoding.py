@@ -172,3 +172,23 @@ def test_features_select_keeps_what_is_missing():
     chosen = ImageFeatures(torch.arange(6.0).reshape(3, 2)).select(torch.tensor([2, 0]))
     assert chosen.pooled.tolist() == [[4, 5], [0, 1]]
     assert chosen.grid is None
+
+
+@pytest.mark.parametrize("index", range(3))
+def test_samples_that_share_a_beginning_are_drawn_as_if_each_were_alone(index):
+    """With 40 samples an image and two words to choose from nearly all beginnings are shared."""
+    generator, images = tiny.generators()[index], tiny.features(3)
+    drawn = sample(generator, images, samples=40, max_length=5, rng=torch.Generator().manual_seed(3))
+    numbers = torch.rand(120, 5, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        for row in range(120):
+            state = generator.start(images.select(torch.tensor([row // 40])))
+            tokens = torch.tensor([1])
+            text = []
+            for step in range(5):
+                logits, state = generator.step(tokens, state)
+                tokens = pick(logits.softmax(1), numbers[row, step : step + 1])
+                text.append(int(tokens))
+                if text[-1] == EOS:
+                    break
+            assert drawn.tokens[row, : drawn.lengths[row]].tolist() == text

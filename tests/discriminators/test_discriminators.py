@@ -52,6 +52,15 @@ class TestEveryDiscriminator:
             alone = discriminator(images.select(torch.tensor([1])), one)[0]
             torch.testing.assert_close(alone[length], together[row][length])
 
+    def test_it_assesses_as_it_judges(self, kind):
+        """Also captions that share a beginning, that are equal, that belong to several images, and that are cut."""
+        discriminator, images = spectrally_normalised(discriminator=make(kind)).eval(), tiny.features(3)
+        texts = [*tiny.all_captions(), *tiny.all_captions()[::-1], [4, 5, 4, 5, 4, 5, 4, 5, EOS], [5, 4, 4, 4, 4, 4]]
+        captions = captions_from_ids(texts, sorted(row % 3 for row in range(len(texts))))
+        with torch.no_grad():
+            judged, assessed = discriminator(images, captions), discriminator.assess(images, captions)
+        torch.testing.assert_close(spoken(assessed, captions), spoken(judged, captions))
+
     def test_what_stands_on_padding_is_not_read(self, kind):
         discriminator, images = make(kind).eval(), tiny.features(1)
         clean = Captions(torch.tensor([[4, EOS, 0, 0]]), torch.tensor([2]), torch.tensor([0]))
