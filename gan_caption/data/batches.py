@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gan_caption.data.captions import UNK, Captions, captions_from_ids
+from gan_caption.data.compact import Groups, Numbers
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,14 @@ class CaptionBatches:
             seed: of the order.
         """
         self.captions = captions
-        self.rows = np.array([row for row, own in enumerate(captions) if own], dtype=np.int64)
+        self.sizes = np.array([len(own) for own in captions], dtype=np.int64)
+        self.rows = np.flatnonzero(self.sizes)
         self.images = images
         self.captions_per_image = captions_per_image
         self.seed = seed
         self._epoch = -1
         self._order = self.rows
-        self._choices: list[np.ndarray] = []
+        self._choices = Numbers([])
 
     def __len__(self) -> int:
         """Batches an epoch."""
@@ -67,13 +69,15 @@ class CaptionBatches:
             return
         rng = np.random.default_rng([self.seed, epoch])
         self._order = rng.permutation(self.rows)
-        self._choices = [rng.permutation(len(self.captions[row]))[: self.captions_per_image] for row in self._order]
+        sizes = self.sizes[self._order]
+        self._choices = Numbers(rng.permutation(size)[: self.captions_per_image].tolist() for size in sizes)
         self._epoch = epoch
 
 
-def without_unknown(captions: Sequence[Sequence[list[int]]]) -> list[list[list[int]]]:
+def without_unknown(captions: Sequence[Sequence[list[int]]]) -> Sequence[Sequence[list[int]]]:
     """Keep the captions that hold no `<unk>`.
 
     Generators never write `<unk>`; a discriminator that met it in real captions alone would learn the marker.
     """
-    return [[caption for caption in own if UNK not in caption] for own in captions]
+    sizes = [sum(UNK not in caption for caption in own) for own in captions]
+    return Groups(Numbers(caption for own in captions for caption in own if UNK not in caption), sizes)

@@ -42,6 +42,11 @@ class Captions:
         """(N, T) long: `<bos>` and the tokens but the last, what a teacher-forced generator reads."""
         return torch.nn.functional.pad(self.tokens[:, :-1], (1, 0), value=BOS)
 
+    def unpacked(self, values: Tensor) -> Tensor:
+        """Lay out what belongs to the M tokens, caption after caption: (M, ...) to (N, T, ...), zeros on padding."""
+        mask = self.mask
+        return values.new_zeros(*mask.shape, *values.shape[1:]).index_put((mask,), values)
+
     def vectors(self, table: nn.Embedding) -> Tensor:
         """Return the tokens' vectors (N, T, E) in a table of V."""
         vectors: Tensor = table(self.tokens)

@@ -6,12 +6,14 @@ Plain Python and PIL only: no torch, so that reading captions is fast to import 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from PIL import Image
+
+from gan_caption.data.compact import Elements, Groups, Texts
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,38 @@ class CaptionedImage:
     """Where the photograph lies; None where the corpus draws its images."""
 
 
+class CaptionedImages(Elements[CaptionedImage]):
+    """Any number of captioned images, held as the bytes of their texts, and made when they are looked at."""
+
+    def __init__(self, items: Iterable[CaptionedImage]) -> None:
+        """Take the images in."""
+        sizes: list[int] = []
+
+        def parts() -> Iterator[str]:
+            for item in items:
+                sizes.append(2 + len(item.captions))
+                yield item.image_id
+                yield "" if item.path is None else str(item.path)
+                yield from item.captions
+
+        texts = Texts(parts())  # which fills `sizes`
+        self._parts = Groups(texts, sizes)
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def one(self, index: int) -> CaptionedImage:
+        """Make image `index`."""
+        image_id, path, *captions = self._parts.one(index)
+        return CaptionedImage(image_id, tuple(captions), Path(path) if path else None)
+
+
 @dataclass(frozen=True)
 class Split:
     """An ordered part of a corpus, and access to its images."""
 
     name: str
-    items: tuple[CaptionedImage, ...]
+    items: Sequence[CaptionedImage]
     notes: tuple[str, ...] = ()
     """What was found and not used (images without captions, captions without images), one sentence each."""
 
@@ -52,7 +80,7 @@ class Split:
 
     def select(self, rows: Sequence[int]) -> Split:
         """Return the split that holds only these rows, in this order."""
-        return replace(self, items=tuple(self.items[row] for row in rows))
+        return replace(self, items=CaptionedImages(self.items[row] for row in rows))
 
     def oracle(self, captions: Sequence[Sequence[str]]) -> dict[str, float]:
         """Score captions by what only this corpus knows (a known grammar, say); {} where nothing is known.

@@ -1,4 +1,4 @@
-"""Extracted features on disk: memory-mapped, in half precision, never stale, continued where they were interrupted.
+"""Extracted features on disk: in half precision, read as needed, never stale, continued where they were interrupted.
 
 A cache belongs to one encoder (its fingerprint covers architecture, weights and preprocessing) and one list of images.
 Beside every row of features stands a signature of the image file that it came from; a row counts only while that is the
@@ -32,14 +32,14 @@ _HALF_LARGEST = float(np.finfo(np.float16).max)
 class CachedFeatures:
     """Features of a split, read from disk as they are needed."""
 
-    def __init__(self, split: Split, places: np.ndarray, pooled: np.ndarray, grid: np.ndarray) -> None:
-        """Hold the maps.
+    def __init__(self, split: Split, places: np.ndarray, pooled: RowFile, grid: RowFile) -> None:
+        """Hold the files.
 
         Args:
             split: the images that could be read.
-            places: (N,) the place of each in the maps.
-            pooled: (M, P) float16, memory-mapped.
-            grid: (M, R, D) float16, memory-mapped.
+            places: (N,) the row of each in the files.
+            pooled: rows (P,).
+            grid: rows (R, D).
         """
         self.split = split
         self._places = places
@@ -50,10 +50,32 @@ class CachedFeatures:
         """Return the features of these rows in single precision."""
         places = self._places[list(rows)]
         return ImageFeatures(
-            pooled=_read(self._pooled, places, device),
-            grid=_read(self._grid, places, device) if grid else None,
+            pooled=self._pooled.read(places).to(device).float(),
+            grid=self._grid.read(places).to(device).float() if grid else None,
             rows=torch.tensor(list(rows), device=device),
         )
+
+
+class RowFile:
+    """Rows of an .npy file, read one by one.
+
+    A memory map would do the same; but what was looked at of it counts as this process's memory until the system
+    needs it elsewhere, and after an epoch that is the whole file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the file."""
+        shape = np.load(path, mmap_mode="r")
+        self._begin, self._shape, self._kind = shape.offset, shape.shape[1:], shape.dtype
+        self._file = path.open("rb", buffering=0)
+
+    def read(self, places: np.ndarray) -> Tensor:
+        """Return these rows (n, ...)."""
+        rows = np.empty((len(places), *self._shape), self._kind)
+        for row, place in zip(rows, places.tolist(), strict=True):
+            self._file.seek(self._begin + place * row.nbytes)
+            self._file.readinto(memoryview(row).cast("B"))
+        return torch.from_numpy(rows)
 
 
 def cached_features(
@@ -104,7 +126,8 @@ def cached_features(
         ) from error
     kept = readable(split, errors, skip=skip_unreadable)
     whole = len(kept) == count
-    return CachedFeatures(split if whole else split.select(kept), np.array(kept), pooled, grid)
+    files = RowFile(folder / "pooled.npy"), RowFile(folder / "grid.npy")
+    return CachedFeatures(split if whole else split.select(kept), np.array(kept), *files)
 
 
 def _extract(
@@ -192,7 +215,3 @@ def _map(path: Path, kind: type, shape: tuple[int, ...]) -> np.memmap:
 
 def _half(tensor: Tensor) -> np.ndarray:
     return tensor.float().clamp(-_HALF_LARGEST, _HALF_LARGEST).cpu().numpy().astype(np.float16)
-
-
-def _read(array: np.ndarray, places: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(array[places]).to(device).float()

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gan_caption.data.corpus import CaptionedImage, Split
+from gan_caption.data.corpus import CaptionedImage, CaptionedImages, Split
 from gan_caption.errors import UserError
 
 SPLITS = ("train", "val", "test")
@@ -114,7 +114,7 @@ def assemble(
             f"{counted(len(missing), 'image')} of {listing.source} {'is' if len(missing) == 1 else 'are'} not in "
             f"{image_source}: {some(missing, 10)}. Unpack the images again, or take the names off the list"
         )
-    items = tuple(
+    items = CaptionedImages(
         CaptionedImage(image, tuple(captions[image]), files[image]) for image in listing.names if captions.get(image)
     )
     if not items:

@@ -13,7 +13,8 @@ from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.errors import at_least, share
-from gan_caption.layers import ImageVector
+from gan_caption.layers import Dropout, ImageVector
+from gan_caption.products import Linear, linear
 
 
 class TextCNN(nn.Module):
@@ -29,11 +30,11 @@ class TextCNN(nn.Module):
             raise ValueError(f"widths={widths}: a filter covers at least one word")
         size = filters * len(widths)
         self.convolutions = nn.ModuleList(nn.Conv1d(embedding, filters, width) for width in widths)
-        self.carry = nn.Linear(size, size)
-        self.transform = nn.Linear(size, size)
+        self.carry = Linear(size, size)
+        self.transform = Linear(size, size)
         self.image = ImageVector(inputs=pooled_size, noise=0, outputs=size)
-        self.fluency = nn.Linear(size, 1)
-        self.dropout = nn.Dropout(dropout)
+        self.fluency = Linear(size, 1)
+        self.dropout = Dropout(dropout)
         self.widest = max(widths)
 
     def forward(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
@@ -62,7 +63,8 @@ class TextCNN(nn.Module):
         for convolution in self.convolutions:
             assert isinstance(convolution, nn.Conv1d)
             width = convolution.weight.shape[2]
-            parts = table(words) @ convolution.weight.permute(2, 1, 0)  # (width, words, F)
+            weight = convolution.weight.permute(2, 0, 1).flatten(0, 1)  # (width * F, E)
+            parts = linear(table(words), weight).unflatten(1, (width, -1)).transpose(0, 1)  # (width, words, F)
             parts = functional.pad(parts, (0, 0, 0, 1)).flatten(0, 1)
             places = torch.arange(width, device=tokens.device) * (len(words) + 1)
             windows = tokens.unfold(1, width, 1)[:, : captions.tokens.shape[1]] + places  # (N, T, width)

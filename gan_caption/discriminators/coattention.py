@@ -14,6 +14,9 @@ from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.errors import at_least, share
+from gan_caption.layers import Dropout
+from gan_caption.products import Linear
+from gan_caption.recurrent import read
 
 
 class CoAttentionDiscriminator(Discriminator):
@@ -45,22 +48,21 @@ class CoAttentionDiscriminator(Discriminator):
         at_least(1, hidden=hidden)
         share(dropout=dropout)
         self.normalise = nn.LayerNorm(grid_size)
-        self.regions = nn.Linear(grid_size, hidden)
+        self.regions = Linear(grid_size, hidden)
         self.lstm = nn.LSTM(embedding, hidden, batch_first=True)
-        self.affinity = nn.Linear(hidden, hidden, bias=False)
-        self.image_state, self.image_context = nn.Linear(hidden, hidden), nn.Linear(hidden, hidden, bias=False)
-        self.word_state, self.word_context = nn.Linear(hidden, hidden), nn.Linear(hidden, hidden, bias=False)
-        self.image_score, self.word_score = nn.Linear(hidden, 1), nn.Linear(hidden, 1)
-        self.fluency = nn.Linear(hidden, 1)
-        self.dropout = nn.Dropout(dropout)
+        self.affinity = Linear(hidden, hidden, bias=False)
+        self.image_state, self.image_context = Linear(hidden, hidden), Linear(hidden, hidden, bias=False)
+        self.word_state, self.word_context = Linear(hidden, hidden), Linear(hidden, hidden, bias=False)
+        self.image_score, self.word_score = Linear(hidden, 1), Linear(hidden, 1)
+        self.fluency = Linear(hidden, 1)
+        self.dropout = Dropout(dropout)
 
     def judge(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
         """Return logits (N,); see `Discriminator.judge`."""
         if features.grid is None:
             raise ValueError("this discriminator reads the grid, and these features came without it")
         spoken = captions.mask[..., None]  # (N, T, 1)
-        states, _ = self.lstm(self.dropout(words))  # (N, T, H)
-        states = states * spoken
+        states = captions.unpacked(read(self.lstm, self.dropout(words[captions.mask]), captions.lengths))  # (N, T, H)
         steps = torch.arange(features.grid.shape[1], device=words.device)
         counts = features.regions if features.regions is not None else steps.new_full((len(features),), len(steps))
         seen = (steps < counts[:, None])[captions.images, :, None]  # (N, R, 1)

@@ -14,7 +14,9 @@ from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.errors import at_least, share
-from gan_caption.layers import ImageVector
+from gan_caption.layers import Dropout, ImageVector
+from gan_caption.products import Linear
+from gan_caption.recurrent import read
 
 
 class DenseDiscriminator(Discriminator):
@@ -46,13 +48,12 @@ class DenseDiscriminator(Discriminator):
         self.image = ImageVector(inputs=pooled_size, noise=0, outputs=2 * hidden)
         self.lstm = nn.LSTM(embedding, hidden, batch_first=True)
         self.normalise = nn.LayerNorm(hidden)
-        self.answer = nn.Linear(hidden, 1)
-        self.dropout = nn.Dropout(dropout)
+        self.answer = Linear(hidden, 1)
+        self.dropout = Dropout(dropout)
 
     def judge(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
         """Return logits (N, T), one after each word; see `Discriminator.judge`."""
         hidden, cell = self.image(features)[captions.images].chunk(2, dim=1)
-        start = (torch.tanh(hidden)[None].contiguous(), cell[None].contiguous())
-        outputs, _ = self.lstm(self.dropout(words), start)  # (N, T, H): causal, so padding is read by padding alone
-        logits: Tensor = self.answer(self.dropout(self.normalise(outputs)))[..., 0]
-        return logits.masked_fill(~captions.mask, 0)
+        words = self.dropout(words[captions.mask])  # (M, E)
+        outputs = read(self.lstm, words, captions.lengths, (torch.tanh(hidden), cell))  # (M, H)
+        return captions.unpacked(self.answer(self.dropout(self.normalise(outputs)))[:, 0])

@@ -1,6 +1,6 @@
 """Image vector . sentence vector: the evaluator of Dai et al. 2017, arXiv 1703.06029, eq. 5.
 
-Shapes: B images, N captions, T steps, V vocabulary, P pooled, E embedding, H hidden.
+Shapes: B images, N captions, M tokens in all, T steps, V vocabulary, P pooled, E embedding, H hidden.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.errors import at_least, share
-from gan_caption.layers import ImageVector
+from gan_caption.layers import Dropout, ImageVector
+from gan_caption.products import Linear, linear
+from gan_caption.recurrent import read
 
 
 class LSTMDiscriminator(Discriminator):
@@ -43,8 +45,8 @@ class LSTMDiscriminator(Discriminator):
         share(dropout=dropout)
         self.lstm = nn.LSTM(embedding, hidden, batch_first=True)
         self.image = ImageVector(inputs=pooled_size, noise=0, outputs=hidden)
-        self.fluency = nn.Linear(hidden, 1)
-        self.dropout = nn.Dropout(dropout)
+        self.fluency = Linear(hidden, 1)
+        self.dropout = Dropout(dropout)
 
     def judge(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
         """Return logits (N,): the dot product, plus a term in the sentence alone; see `Discriminator.judge`."""
@@ -60,9 +62,8 @@ class LSTMDiscriminator(Discriminator):
 
     def sentence_vectors(self, words: Tensor, captions: Captions) -> Tensor:
         """Return (N, H) from word vectors (N, T, E)."""
-        outputs, _ = self.lstm(self.dropout(words))  # (N, T, H)
-        last = (captions.lengths - 1)[:, None, None].expand(-1, 1, outputs.shape[2])
-        vectors: Tensor = self.dropout(outputs.gather(1, last)[:, 0])  # causal, so padding was not read
+        outputs = read(self.lstm, self.dropout(words[captions.mask]), captions.lengths)  # (M, H)
+        vectors: Tensor = self.dropout(outputs[captions.lengths.cumsum(0) - 1])
         return vectors
 
     def image_vectors(self, features: ImageFeatures) -> Tensor:
@@ -84,7 +85,7 @@ def last_outputs(lstm: nn.LSTM, table: nn.Embedding, captions: Captions) -> Tens
     """
     words, tokens = torch.unique(captions.tokens, return_inverse=True)
     from_input, from_hidden, *biases = lstm.all_weights[0]
-    from_words = torch.addmm(biases[0] + biases[1], table(words), from_input.T)  # (words, 4H)
+    from_words = linear(table(words), from_input, biases[0] + biases[1])  # (words, 4H)
     hidden = cell = from_words.new_zeros(1, lstm.hidden_size)
     outputs = from_words.new_empty(len(captions), lstm.hidden_size)
     alive = torch.arange(len(captions), device=outputs.device)
@@ -92,7 +93,7 @@ def last_outputs(lstm: nn.LSTM, table: nn.Embedding, captions: Captions) -> Tens
     for step in range(captions.tokens.shape[1]):
         pairs, state = torch.unique(state * len(words) + tokens[alive, step], return_inverse=True)
         before = pairs // len(words)
-        gates = torch.addmm(from_words[pairs % len(words)], hidden[before], from_hidden.T)
+        gates = linear(hidden[before], from_hidden).add_(from_words[pairs % len(words)])
         inputs, forget, new, output = gates.chunk(4, dim=1)
         cell = torch.sigmoid(forget) * cell[before] + torch.sigmoid(inputs) * torch.tanh(new)
         hidden = torch.sigmoid(output) * torch.tanh(cell)

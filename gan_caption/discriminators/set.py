@@ -14,7 +14,9 @@ from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.errors import at_least, share
-from gan_caption.layers import ImageVector
+from gan_caption.layers import Dropout, ImageVector
+from gan_caption.products import Linear
+from gan_caption.recurrent import read
 
 
 class SetDiscriminator(Discriminator):
@@ -53,16 +55,15 @@ class SetDiscriminator(Discriminator):
         share(dropout=dropout)
         self.lstm = nn.LSTM(embedding, hidden, batch_first=True)
         self.image = ImageVector(inputs=pooled_size, noise=0, outputs=hidden)
-        self.kernels = nn.Linear(hidden, kernels * kernel_size, bias=False)
-        self.answer = nn.Sequential(nn.Linear(2 * hidden + kernels, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, 1))
-        self.dropout = nn.Dropout(dropout)
+        self.kernels = Linear(hidden, kernels * kernel_size, bias=False)
+        self.answer = nn.Sequential(Linear(2 * hidden + kernels, hidden), nn.LeakyReLU(0.2), Linear(hidden, 1))
+        self.dropout = Dropout(dropout)
         self.kernel_size = kernel_size
 
     def represent(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
         """Return what is known of each image's set of captions, (B, 2 H + C)."""
-        outputs, _ = self.lstm(self.dropout(words))  # (N, T, H)
-        last = (captions.lengths - 1)[:, None, None].expand(-1, 1, outputs.shape[2])
-        sentence = self.dropout(outputs.gather(1, last)[:, 0])  # (N, H)
+        outputs = read(self.lstm, self.dropout(words[captions.mask]), captions.lengths)  # (M, H)
+        sentence = self.dropout(outputs[captions.lengths.cumsum(0) - 1])  # (N, H)
         image = torch.tanh(self.image(features))[captions.images]
         projected = self.kernels(sentence).unflatten(1, (-1, self.kernel_size))  # (N, C, D)
         distance = (projected[:, None] - projected[None]).abs().sum(3)  # (N, N, C)

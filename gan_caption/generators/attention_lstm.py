@@ -2,10 +2,10 @@
 
 Two LSTMs with the attention between them, as in Anderson et al. 2018 (UpDown, arXiv 1707.07998, section 3.2): the
 first reads the words and the image vector and asks, the second reads the answer and writes. Departures: the second does
-not feed back into the first, so a teacher-forced pass is two whole-sequence LSTM calls and one batched attention
+not feed back into the first, so a teacher-forced pass reads whole captions with each, and attends once,
 instead of T steps of each; and the attention score is a dot product (see `GridAttention`).
 
-Shapes: B images, N captions, T steps, V vocabulary, P pooled, D grid channels, Z noise, E embedding, H hidden.
+Shapes: B images, N captions, M tokens in all, V vocabulary, P pooled, D grid channels, Z noise, E embedding, H hidden.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.errors import at_least, share
 from gan_caption.generators.base import DecoderState, Generator
-from gan_caption.layers import GridAttention, ImageVector, word_vectors
+from gan_caption.layers import Dropout, GridAttention, ImageVector, word_vectors
+from gan_caption.products import Linear
+from gan_caption.recurrent import read
 
 
 class AttentionLSTMGenerator(Generator):
@@ -59,8 +61,8 @@ class AttentionLSTMGenerator(Generator):
         self.asking = nn.LSTM(embedding, hidden, batch_first=True)
         self.attention = GridAttention(grid=grid_size, query=hidden, hidden=hidden, heads=heads)
         self.writing = nn.LSTM(2 * hidden, hidden, batch_first=True)
-        self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(hidden, vocabulary_size - self.first_word)
+        self.dropout = Dropout(dropout)
+        self.output = Linear(hidden, vocabulary_size - self.first_word)
 
     def start(self, features: ImageFeatures) -> DecoderState:
         """Read the image vector and project the grid: one row an image."""
@@ -73,25 +75,29 @@ class AttentionLSTMGenerator(Generator):
 
     def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """Read one token a row; see `Generator.step`."""
-        outputs, state = self._run(tokens[:, None], state)
-        return self._words_only(self.output(outputs[:, 0])), state
+        words = self.dropout(word_vectors(self.words, tokens))[:, None]  # (N, 1, E)
+        hidden, cell, hidden2, cell2 = state.recurrent
+        queries, (hidden, cell) = self.asking(words, (hidden[None], cell[None]))  # (N, 1, H)
+        contexts = self.attention(queries, state.memory, state.images)
+        inputs = self.dropout(torch.cat([queries, contexts], dim=2))
+        _, (hidden2, cell2) = self.writing(inputs, (hidden2[None], cell2[None]))
+        logits = self.output(self.dropout(hidden2[0]))
+        recurrent = (hidden[0], cell[0], hidden2[0], cell2[0])
+        return self._words_only(logits), DecoderState(recurrent, state.memory, state.images)
 
     def logits(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        """Score all tokens in two LSTM calls and one attention; see `Generator.logits`."""
-        return self._unpacked(self.packed_logits(features, captions), captions.mask)
+        """Score all tokens in one pass, with one attention; see `Generator.logits`."""
+        return captions.unpacked(self._words_only(self.packed_logits(features, captions)))
 
     def packed_logits(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        """Score all tokens in two LSTM calls and one attention; see `Generator.packed_logits`."""
-        outputs, _ = self._run(captions.inputs, self.start(features).select(captions.images))
-        packed: Tensor = self.output(outputs[captions.mask])
-        return packed
-
-    def _run(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        words = self.dropout(word_vectors(self.words, tokens))  # (N, T, E)
+        """Score all tokens in one pass, with one attention; see `Generator.packed_logits`."""
+        state = self.start(features).select(captions.images)
         hidden, cell, hidden2, cell2 = state.recurrent
-        queries, (hidden, cell) = self.asking(words, (hidden[None], cell[None]))  # (N, T, H)
-        contexts = self.attention(queries, state.memory, state.images)  # (N, T, H)
-        inputs = self.dropout(torch.cat([queries, contexts], dim=2))
-        outputs, (hidden2, cell2) = self.writing(inputs, (hidden2[None], cell2[None]))
-        recurrent = (hidden[0], cell[0], hidden2[0], cell2[0])
-        return self.dropout(outputs), DecoderState(recurrent, state.memory, state.images)
+        words = self.dropout(self.words(captions.inputs[captions.mask]))  # (M, E)
+        queries = read(self.asking, words, captions.lengths, (hidden, cell))  # (M, H)
+        images = captions.images.repeat_interleave(captions.lengths)
+        contexts = self.attention(queries[:, None], state.memory, images)[:, 0]  # (M, H)
+        inputs = self.dropout(torch.cat([queries, contexts], dim=1))
+        outputs = read(self.writing, inputs, captions.lengths, (hidden2, cell2))
+        packed: Tensor = self.output(self.dropout(outputs))
+        return packed

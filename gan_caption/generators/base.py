@@ -115,20 +115,19 @@ class Generator(nn.Module, ABC):
 
     def score(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return log p(token | tokens before it, image), (N, T), with gradients; 0 on padding."""
-        return token_log_probs(self.logits(features, captions), captions)
+        packed = self.packed_logits(features, captions).log_softmax(1)
+        return captions.unpacked(token_log_probs(packed, captions, first_word=self.first_word))
 
     def _words_only(self, logits: Tensor) -> Tensor:
         """Put -inf before the logits of the tokens that may be written: (..., V - first_word) to (..., V)."""
         return functional.pad(logits, (self.first_word, 0), value=float("-inf"))
 
-    def _unpacked(self, packed: Tensor, mask: Tensor) -> Tensor:
-        """Put packed logits (M, V - first_word) where the mask (N, T) is true: (N, T, V), zeros elsewhere."""
-        logits = self._words_only(packed)
-        return logits.new_zeros(*mask.shape, self.vocabulary_size).index_put((mask,), logits)
 
+def token_log_probs(log_probs: Tensor, captions: Captions, *, first_word: int) -> Tensor:
+    """Pick the captions' own tokens out of packed log-probabilities (M, V - first_word): (M,).
 
-def token_log_probs(logits: Tensor, captions: Captions) -> Tensor:
-    """Pick the captions' own log-probabilities out of logits (N, T, V): (N, T), 0 on padding."""
-    targets = captions.tokens.masked_fill(~captions.mask, -100)
-    losses = functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none", ignore_index=-100)
-    return -losses
+    It is -inf at a token that is never written.
+    """
+    targets = captions.tokens[captions.mask] - first_word
+    own = log_probs.gather(1, targets.clamp(min=0)[:, None])[:, 0]
+    return own.masked_fill(targets < 0, float("-inf"))

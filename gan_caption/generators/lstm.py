@@ -1,6 +1,6 @@
 """The LSTM captioner of Vinyals et al. 2015, arXiv 1411.4555: one image vector, then words.
 
-Shapes: B images, N captions, T steps, V vocabulary, P pooled features, Z noise, E embedding, H hidden.
+Shapes: B images, N captions, M tokens in all, V vocabulary, P pooled features, Z noise, E embedding, H hidden.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.errors import at_least, share
 from gan_caption.generators.base import DecoderState, Generator
-from gan_caption.layers import ImageVector, word_vectors
+from gan_caption.layers import Dropout, ImageVector, word_vectors
+from gan_caption.products import Linear
+from gan_caption.recurrent import read
 
 
 class LSTMGenerator(Generator):
@@ -52,8 +54,8 @@ class LSTMGenerator(Generator):
         self.image_as = image_as
         self.words = nn.Embedding(vocabulary_size, embedding)
         self.lstm = nn.LSTM(embedding, hidden, batch_first=True)
-        self.dropout = nn.Dropout(dropout)
-        self.output = nn.Linear(hidden, vocabulary_size - self.first_word)
+        self.dropout = Dropout(dropout)
+        self.output = Linear(hidden, vocabulary_size - self.first_word)
 
     def start(self, features: ImageFeatures) -> DecoderState:
         """Read the image: one row an image."""
@@ -68,22 +70,20 @@ class LSTMGenerator(Generator):
 
     def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """Read one token a row; see `Generator.step`."""
-        outputs, recurrent = self._run(tokens[:, None], state.recurrent)
-        return self._words_only(self.output(outputs[:, 0])), DecoderState(recurrent, state.memory, state.images)
+        words = self.dropout(word_vectors(self.words, tokens))  # (N, E)
+        hidden, cell = state.recurrent
+        _, (hidden, cell) = self.lstm(words[:, None], (hidden[None], cell[None]))
+        logits = self.output(self.dropout(hidden[0]))
+        return self._words_only(logits), DecoderState((hidden[0], cell[0]), state.memory, state.images)
 
     def logits(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        """Score all tokens in one LSTM call; see `Generator.logits`."""
-        return self._unpacked(self.packed_logits(features, captions), captions.mask)
+        """Score all tokens in one pass; see `Generator.logits`."""
+        return captions.unpacked(self._words_only(self.packed_logits(features, captions)))
 
     def packed_logits(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        """Score all tokens in one LSTM call; see `Generator.packed_logits`."""
-        state = self.start(features).select(captions.images)
-        outputs, _ = self._run(captions.inputs, state.recurrent)
-        packed: Tensor = self.output(outputs[captions.mask])
+        """Score all tokens in one pass; see `Generator.packed_logits`."""
+        hidden, cell = self.start(features).select(captions.images).recurrent
+        words = self.dropout(self.words(captions.inputs[captions.mask]))  # (M, E)
+        outputs = read(self.lstm, words, captions.lengths, (hidden, cell))  # (M, H)
+        packed: Tensor = self.output(self.dropout(outputs))
         return packed
-
-    def _run(self, tokens: Tensor, recurrent: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        words = self.dropout(word_vectors(self.words, tokens))  # (N, T, E)
-        hidden, cell = recurrent
-        outputs, (hidden, cell) = self.lstm(words, (hidden[None], cell[None]))  # (N, T, H)
-        return self.dropout(outputs), (hidden[0], cell[0])

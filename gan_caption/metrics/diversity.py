@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Container, Sequence
 
 import numpy as np
 
@@ -100,15 +100,18 @@ def unique_share(captions: Sequence[str]) -> float:
     return len(set(captions)) / len(captions)
 
 
-def verbatim_share(captions: Sequence[str], training: Collection[str]) -> float:
+def verbatim_share(captions: Sequence[str], training: Container[str]) -> float:
     """Return the share of captions that are training captions word for word.
+
+    Args:
+        captions: C tokenized captions.
+        training: a set of them.
 
     Raises:
         UserError: there are no captions.
     """
     check_samples([captions], at_least=1)
-    known = frozenset(training)
-    return sum(caption in known for caption in captions) / len(captions)
+    return sum(caption in training for caption in captions) / len(captions)
 
 
 def vocabulary_size(captions: Sequence[str]) -> int:

@@ -17,6 +17,8 @@ from gan_caption.generators.base import Generator
 from gan_caption.layers import ImageVector
 from gan_caption.objectives.baselines import Baseline
 from gan_caption.objectives.rollout import Rollout
+from gan_caption.products import Linear
+from gan_caption.recurrent import read
 from gan_caption.rewards.base import Reward
 
 
@@ -29,15 +31,14 @@ class Critic(nn.Module):
         self.image = ImageVector(inputs=pooled_size, noise=0, outputs=2 * hidden)
         self.words = nn.Embedding(vocabulary_size, embedding)
         self.lstm = nn.LSTM(embedding, hidden, batch_first=True)
-        self.value = nn.Linear(hidden, 1)
+        self.value = Linear(hidden, 1)
 
     def forward(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        """Return (N, T): the value before each token, which has not been read."""
+        """Return (N, T): the value before each token, which has not been read; 0 on padding."""
         hidden, cell = self.image(features)[captions.images].chunk(2, dim=1)
-        start = (torch.tanh(hidden)[None].contiguous(), cell[None].contiguous())
-        outputs, _ = self.lstm(self.words(captions.inputs), start)
-        values: Tensor = self.value(outputs)[..., 0]
-        return values
+        words = self.words(captions.inputs[captions.mask])  # (M, E)
+        outputs = read(self.lstm, words, captions.lengths, (torch.tanh(hidden), cell))
+        return captions.unpacked(self.value(outputs)[:, 0])
 
 
 class LearnedCritic(Baseline):

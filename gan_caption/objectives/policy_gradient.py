@@ -163,9 +163,9 @@ class PolicyGradient(GeneratorObjective):
         """
         rollout = experience.rollout
         captions = rollout.captions
-        logits = generator.logits(rollout.features, captions)
-        log_probs = token_log_probs(logits, captions)
-        entropy = token_entropy(logits[..., generator.first_word :])[captions.mask].mean()
+        packed = generator.packed_logits(rollout.features, captions).log_softmax(1)
+        log_probs = captions.unpacked(token_log_probs(packed, captions, first_word=generator.first_word))
+        entropy = token_entropy(packed if self.entropy_weight else packed.detach()).mean()
         surrogate, metrics = self._surrogate(log_probs, experience)
         pay = experience.pay
         kept = experience.advantages[captions.mask]
@@ -207,7 +207,6 @@ def policy_gradient_loss(log_probs: Tensor, advantages: Tensor) -> Tensor:
     return -(advantages.detach() * log_probs).sum(1).mean()
 
 
-def token_entropy(logits: Tensor) -> Tensor:
-    """Return the entropy (...) in nats of each next-token distribution; logits (..., V) must be finite."""
-    log_probs = logits.log_softmax(-1)
+def token_entropy(log_probs: Tensor) -> Tensor:
+    """Return the entropies (...) in nats of distributions, from their log-probabilities (..., V), all finite."""
     return -(log_probs.exp() * log_probs).sum(-1)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from gan_caption.data.captions import EOS, UNK, Captions, captions_from_ids
+from gan_caption.data.compact import Groups, Texts
 from gan_caption.data.features import ImageFeatures
 from gan_caption.data.vocabulary import Vocabulary
 
@@ -26,7 +27,8 @@ class References:
             vocabulary: turns a candidate's ids into words.
             max_length: of `captions`, in tokens.
         """
-        self.texts = [[f"{text} {END}" for text in own] for own in texts]
+        closed = Texts(f"{text} {END}" for own in texts for text in own)
+        self.texts: Sequence[list[str]] = Groups(closed, map(len, texts))
         self.vocabulary = vocabulary
         self.max_length = max_length
 

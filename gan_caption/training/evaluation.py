@@ -5,7 +5,7 @@ Shapes: B images a batch, K samples an image, T steps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,7 +72,7 @@ class Evaluator:
         vocabulary: Vocabulary,
         *,
         decoder: Decoder,
-        training_captions: Collection[str],
+        training_captions: Container[str],
         max_length: int,
         samples_per_image: int = 5,
         temperature: float = 1.0,
@@ -85,7 +85,7 @@ class Evaluator:
             source: features of the split.
             vocabulary: of the captioner.
             decoder: for the one caption an image.
-            training_captions: tokenized; to tell which captions were learned by heart.
+            training_captions: a set of them, tokenized; to tell which captions were learned by heart.
             max_length: in tokens, `<eos>` counted.
             samples_per_image: K, for the diversity metrics; at least 2.
             temperature: of these samples, and of the distribution whose NLL is measured.
@@ -242,7 +242,8 @@ class Evaluator:
         texts = [(image, text) for image, row in enumerate(rows) for text in self.references[row]]
         encoded = [self.vocabulary.encode(text, max_length=self.max_length) for _, text in texts]
         captions = captions_from_ids(encoded, [image for image, _ in texts]).to(self.device)
-        logits = captioner.generator.logits(features, captions) / self.sampling.temperature
-        log_probs = token_log_probs(logits, captions)
-        scored = captions.mask & (captions.tokens >= captioner.generator.first_word)
-        return -log_probs[scored].sum().item(), scored.sum().item(), float(len(texts))
+        generator = captioner.generator
+        packed = (generator.packed_logits(features, captions) / self.sampling.temperature).log_softmax(1)
+        log_probs = token_log_probs(packed, captions, first_word=generator.first_word)
+        scored = log_probs[captions.tokens[captions.mask] >= generator.first_word]
+        return -scored.sum().item(), float(len(scored)), float(len(texts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -37,7 +38,7 @@ class Run:
     """Captioner and discriminator."""
     source: FeatureSource
     """Features of the training split."""
-    encoded: list[list[list[int]]]
+    encoded: Sequence[Sequence[list[int]]]
     """For every training image its captions as token ids."""
     references: References
     """Of the training images, for rewards."""
@@ -78,7 +79,9 @@ class Run:
         """Where a phase's best captioner is kept."""
         return best_weights(self.folder, phase)
 
-    def batches(self, captions: list[list[list[int]]], *, images: int, per_image: int, stream: int) -> CaptionBatches:
+    def batches(
+        self, captions: Sequence[Sequence[list[int]]], *, images: int, per_image: int, stream: int
+    ) -> CaptionBatches:
         """Return batches of training images whose order differs from stream to stream."""
         return CaptionBatches(captions, images=images, captions_per_image=per_image, seed=self.seed * 1000 + stream)
 

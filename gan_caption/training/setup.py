@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Container, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from gan_caption.configuration import TARGET, build, check
+from gan_caption.data.compact import Groups, Numbers, TextSet
 from gan_caption.data.corpus import Corpus, Split
 from gan_caption.data.features import FeatureSource, FirstImages
 from gan_caption.data.vocabulary import Vocabulary
@@ -185,25 +187,27 @@ def set_up(config: Config, folder: Path, *, report: Report) -> tuple[Run, dict[s
     if config["validation"]["images"]:
         val_source = FirstImages(val_source, config["validation"]["images"])
     tokenized = training_captions(source.split)
-    words = [caption for own in tokenized for caption in own]
-    vocabulary = Vocabulary.build(words, min_count=config["vocabulary"]["min_count"])
+    sizes = [len(own) for own in tokenized]
+    vocabulary = Vocabulary.build(chain.from_iterable(tokenized), min_count=config["vocabulary"]["min_count"])
     vocabulary.save(folder / "vocabulary.json")
 
     captioner = build_captioner(config, encoder, vocabulary, device=device)
     networks = Networks(captioner, build_discriminator(config, encoder, vocabulary, device=device))
     max_length = config["max_length"]
-    evaluator = build_evaluator(config, val_source, vocabulary, set(words), device=device)
+    known = TextSet(chain.from_iterable(tokenized))
+    evaluator = build_evaluator(config, val_source, vocabulary, known, device=device)
+    encoded = (vocabulary.encode(caption, max_length=max_length) for own in tokenized for caption in own)
     run = Run(
         folder=folder, seed=config["seed"], device=device, vocabulary=vocabulary, max_length=max_length,
         networks=networks, source=source, evaluator=evaluator, rng=random_generator(config["seed"]),
         references=References(tokenized, vocabulary, max_length=max_length),
-        encoded=[[vocabulary.encode(caption, max_length=max_length) for caption in own] for own in tokenized],
+        encoded=Groups(Numbers(encoded), sizes),
     )  # fmt: skip
     return run, build_phases(config, run, encoder), corpus, encoder
 
 
 def build_evaluator(
-    config: Config, source: FeatureSource, vocabulary: Vocabulary, training: Collection[str], *, device: torch.device
+    config: Config, source: FeatureSource, vocabulary: Vocabulary, training: Container[str], *, device: torch.device
 ) -> Evaluator:
     """Build the measure of a split."""
     decoder: Decoder = build_part(config, "decoding")

@@ -52,4 +52,4 @@ def test_images_with_fewer_captions_give_what_they_have():
 
 
 def test_captions_with_unknown_words_are_kept_from_the_discriminator():
-    assert without_unknown([[[4, EOS], [UNK, EOS]], [[UNK, UNK]]]) == [[[4, EOS]], []]
+    assert list(without_unknown([[[4, EOS], [UNK, EOS]], [[UNK, UNK]]])) == [[[4, EOS]], []]

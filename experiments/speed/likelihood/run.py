@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from experiments.speed.timing import interleaved
 from gan_caption.data.captions import EOS, Captions, captions_from_ids
@@ -14,6 +16,7 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.generators.attention_lstm import AttentionLSTMGenerator
 from gan_caption.generators.lstm import LSTMGenerator
 from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
+from gan_caption.products import linear
 from gan_caption.reporting.table import markdown
 
 HERE = Path(__file__).parent
@@ -47,13 +50,14 @@ def main() -> None:
             "textbook": lambda textbook=textbook: textbook_step(textbook, features, captions),
         }
         if shapes is not None:
-            factors = [(torch.randn(m, k), torch.randn(k, n), torch.randn(m, n)) for m, k, n in shapes]
-            calls["products"] = lambda factors=factors: bare_products(factors)
+            factors = [(torch.randn(m, k), torch.randn(n, k), torch.randn(m, n)) for m, k, n in shapes]
+            calls["products"] = lambda factors=factors: bare_products(factors, linear)
+            calls["products, PyTorch's default"] = lambda factors=factors: bare_products(factors, functional.linear)
         seconds = interleaved(calls, repeats=REPEATS)
         rows = [["", "ms a step", "tokens/s", "ours is"]]
         for call, own in seconds.items():
             compared = "" if call == "ours" else f"{own / seconds['ours']:.2f} x"
-            if call == "products":
+            if call.startswith("products"):
                 compared = f"at {own / seconds['ours']:.0%} of their rate"
             rows.append([call, f"{own * 1000:.0f}", f"{tokens / own:.0f}", compared])
         lines.append(f"`{name}`\n\n{markdown(rows)}")
@@ -81,12 +85,12 @@ def plain_products(captions: Captions) -> list[tuple[int, int, int]]:
     ]  # fmt: skip
 
 
-def bare_products(factors: list[tuple[Tensor, Tensor, Tensor]]) -> None:
-    """Multiply forward, and backward for both factors."""
+def bare_products(factors: list[tuple[Tensor, Tensor, Tensor]], multiply: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """Multiply forward, and backward for both factors; `multiply` transposes its second one."""
     for one, other, gradient in factors:
-        one @ other
-        gradient @ other.T
-        one.T @ gradient
+        multiply(one, other)
+        multiply(gradient, other.T)
+        multiply(gradient.T, one.T)
 
 
 def textbook_step(model: nn.Module, features: ImageFeatures, captions: Captions) -> None:

@@ -2,48 +2,57 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from experiments.speed.policies import CHANNELS, SIZE, Flickr, ending, features, learned, lstm
 from experiments.speed.timing import interleaved
 from gan_caption.data.captions import BOS, EOS, Captions, captions_from_tokens
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.discriminators.cnn import CNNDiscriminator
 from gan_caption.discriminators.lstm import LSTMDiscriminator
+from gan_caption.generators.base import DecoderState
 from gan_caption.generators.lstm import LSTMGenerator
 from gan_caption.objectives.baselines import BatchMean
 from gan_caption.objectives.credit import MonteCarlo
 from gan_caption.objectives.policy_gradient import PolicyGradient
+from gan_caption.products import linear
 from gan_caption.reporting.table import markdown
 from gan_caption.rewards.discriminator import DiscriminatorReward
 
 HERE = Path(__file__).parent
-BATCH, LENGTH, ROLLOUTS, VOCABULARY, SIZE, CHANNELS = 64, 16, 16, 2540, 512, 1280
+BATCH, LENGTH, ROLLOUTS = 64, 16, 16
 EMBEDDING, FILTERS, WIDTHS = 256, 128, 5
-ENDING = 0.06
-"""The probability of <eos> after each word: captions of 10.5 tokens in the mean, Flickr8k's cut at 16 have 11."""
+AFTER = 17.0
+"""Tokens of an untrained policy's captions, in the mean; cut at 16 they have 10.5, and Flickr8k's 11."""
 REPEATS = 3
 
 
-def main() -> None:
-    features = ImageFeatures(torch.randn(BATCH, CHANNELS, generator=torch.Generator().manual_seed(0)), None)
-    rows = [["policy", "D", "ours, s", "textbook, s", "textbook / ours", "at least", "products, s", "of their rate"]]
-    for policy, ending in (("captions end", ENDING), ("none ends", None)):
-        generator = new_generator(ending)
+def main(root: str) -> None:
+    flickr = Flickr.of(root)
+    vocabulary = len(flickr.vocabulary)
+    images = features(BATCH)
+    policies = {
+        "has learned Flickr8k's captions": learned(lstm(vocabulary), flickr),
+        "words at random, captions end": ending(lstm(vocabulary), after=AFTER),
+        "words at random, none ends": ending(lstm(vocabulary), after=None),
+    }
+    head = ["policy", "D", "ours, s", "textbook, s", "textbook / ours", "at least", "products, s", "of their rate"]
+    rows = [head]
+    for policy, generator in policies.items():
         textbook = Textbook(generator)
-        for name, discriminator, asked in (("lstm", new_lstm(), "10"), ("cnn", new_cnn(), "7")):
-            shapes = products(generator, discriminator, features)
-            factors = [(torch.randn(m, k), torch.randn(k, n)) for m, k, n in shapes]
+        for name, discriminator, asked in (("lstm", new_lstm(vocabulary), "10"), ("cnn", new_cnn(vocabulary), "7")):
+            shapes = products(generator, discriminator, images)
+            factors = [(torch.randn(m, k), torch.randn(n, k)) for m, k, n in shapes]
             seconds = interleaved(
                 {
-                    "ours": lambda g=generator, d=discriminator: our_step(g, d, features),
-                    "textbook": lambda t=textbook, d=discriminator: t.update(d, features),
-                    "products": lambda f=factors: [one @ other for one, other in f],
+                    "ours": lambda g=generator, d=discriminator: our_step(g, d, images),
+                    "textbook": lambda t=textbook, d=discriminator: t.update(d, images),
+                    "products": lambda f=factors: [linear(one, other) for one, other in f],
                 },
                 repeats=REPEATS,
             )
@@ -52,87 +61,87 @@ def main() -> None:
                 policy, name, f"{ours:.2f}", f"{seconds['textbook']:.2f}", f"{seconds['textbook'] / ours:.1f}", asked,
                 f"{seconds['products']:.2f}", f"{seconds['products'] / ours:.0%}",
             ])  # fmt: skip
-            print(rows[-1], flush=True)
-    head = (
-        f"B={BATCH}, T={LENGTH}, N={ROLLOUTS}, V={VOCABULARY}, H={SIZE}, {torch.get_num_threads()} threads; medians of "
+            print(rows[-1], file=sys.stderr, flush=True)
+    told = (
+        f"B={BATCH}, T={LENGTH}, N={ROLLOUTS}, V={vocabulary}, H={SIZE}, {torch.get_num_threads()} threads; medians of "
         f"{REPEATS} interleaved repeats in one run."
     )
-    text = f"{head}\n\n{markdown(rows)}"
+    text = f"{told}\n\n{markdown(rows)}"
     (HERE / "table.md").write_text(f"{text}\n")
     print(text)
 
 
-def new_generator(ending: float | None) -> LSTMGenerator:
-    """Return a policy that has learned nothing but how long captions are (None: longer than T)."""
-    torch.manual_seed(0)
-    generator = LSTMGenerator(vocabulary_size=VOCABULARY, pooled_size=CHANNELS, hidden=SIZE, embedding=SIZE)
-    words = VOCABULARY - generator.first_word - 1
-    with torch.no_grad():
-        generator.output.weight.zero_()
-        generator.output.bias.zero_()
-        generator.output.bias[EOS - generator.first_word] = (
-            -30 if ending is None else math.log(ending / (1 - ending) * words)
-        )
-    return generator.eval()
+def new_lstm(vocabulary: int) -> LSTMDiscriminator:
+    return LSTMDiscriminator(vocabulary_size=vocabulary, pooled_size=CHANNELS, hidden=SIZE, embedding=EMBEDDING).eval()
 
 
-def new_lstm() -> LSTMDiscriminator:
-    return LSTMDiscriminator(vocabulary_size=VOCABULARY, pooled_size=CHANNELS, hidden=SIZE, embedding=EMBEDDING).eval()
-
-
-def new_cnn() -> CNNDiscriminator:
+def new_cnn(vocabulary: int) -> CNNDiscriminator:
     return CNNDiscriminator(
-        vocabulary_size=VOCABULARY, pooled_size=CHANNELS, embedding=EMBEDDING, filters=FILTERS
+        vocabulary_size=vocabulary, pooled_size=CHANNELS, embedding=EMBEDDING, filters=FILTERS
     ).eval()
 
 
-def our_step(generator: LSTMGenerator, discriminator: Discriminator, features: ImageFeatures) -> None:
+def our_step(generator: LSTMGenerator, discriminator: Discriminator, images: ImageFeatures) -> None:
     """Sample, roll out, have it judged, and make the gradients; what the optimizer does is the same for both."""
     objective = PolicyGradient(
         reward=DiscriminatorReward(discriminator=discriminator), credit=MonteCarlo(rollouts=ROLLOUTS),
         baseline=BatchMean(), samples_per_image=1,
     )  # fmt: skip
     generator.zero_grad(set_to_none=True)
-    experience = objective.collect(generator, features, max_length=LENGTH, rng=torch.Generator().manual_seed(0))
+    experience = objective.collect(generator, images, max_length=LENGTH, rng=torch.Generator().manual_seed(0))
     objective.loss(generator, experience).loss.backward()
 
 
 def products(
-    generator: LSTMGenerator, discriminator: Discriminator, features: ImageFeatures
+    generator: LSTMGenerator, discriminator: Discriminator, images: ImageFeatures
 ) -> list[tuple[int, int, int]]:
-    """Return (m, k, n) of the products that the rollouts need when nothing is computed twice, a product a step.
-
-    Only words that are really written are multiplied, after states that were kept; the LSTM discriminator goes on from
-    its own kept states, and the CNN reads the windows that hold a new word.
-    """
+    """Return (m, k, n) of the products that the rollouts make: no state twice, one product a step and chunk."""
     from gan_caption.decoding.rollouts import complete_prefixes
     from gan_caption.decoding.sampling import sample
 
     rng = torch.Generator().manual_seed(0)
-    captions = sample(generator, features, samples=1, max_length=LENGTH, rng=rng)
-    completions = complete_prefixes(generator, features, captions, rollouts=ROLLOUTS, max_length=LENGTH, rng=rng)
-    new = completions.captions.lengths - 1 - completions.steps  # tokens that each completion adds
-    shapes = []
-    for step in range(int(new.max())):
-        written = int((new > step).sum())
-        read = int((new > step + 1).sum())  # the last token needs no state after it
-        shapes += [(written, SIZE, VOCABULARY - EOS), (read, 2 * SIZE, 4 * SIZE)]
+    captions = sample(generator, images, samples=1, max_length=LENGTH, rng=rng)
+    counting = Counting(generator)
+    done = complete_prefixes(counting, images, captions, rollouts=ROLLOUTS, max_length=LENGTH, rng=rng)
+    words = generator.vocabulary_size - EOS
+    shapes = [shape for rows in counting.rows for shape in ((rows, 2 * SIZE, 4 * SIZE), (rows, SIZE, words))]
+    for chunk in done.captions.chunks(2048):  # as the reward takes them
         if isinstance(discriminator, LSTMDiscriminator):
-            shapes.append((written, EMBEDDING + SIZE, 4 * SIZE))
-    if isinstance(discriminator, CNNDiscriminator):
-        for width in range(1, WIDTHS + 1):
-            windows = torch.minimum(new + width - 1, completions.captions.lengths)
-            shapes.append((int(windows.sum()), EMBEDDING * width, FILTERS))
-        shapes += [(len(new), FILTERS * WIDTHS, FILTERS * WIDTHS)] * 2
-    return [shape for shape in shapes if shape[0]]
+            shapes += [(rows, SIZE, 4 * SIZE) for rows in beginnings(chunk)]
+        else:
+            shapes += [(len(chunk.tokens.unique()), EMBEDDING, FILTERS * width) for width in range(1, WIDTHS + 1)]
+            shapes += [(len(chunk), FILTERS * WIDTHS, FILTERS * WIDTHS)] * 2
+    return shapes
+
+
+class Counting(LSTMGenerator):
+    """A policy that notes how many states each step goes on from."""
+
+    def __init__(self, generator: LSTMGenerator) -> None:
+        super().__init__(vocabulary_size=generator.vocabulary_size, pooled_size=CHANNELS, hidden=SIZE, embedding=SIZE)
+        self.load_state_dict(generator.state_dict())
+        self.eval()
+        self.rows: list[int] = []
+
+    def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        self.rows.append(len(tokens))
+        return super().step(tokens, state)
+
+
+def beginnings(captions: Captions) -> list[int]:
+    """Return how many different beginnings of each length captions have."""
+    alive = [captions.tokens[captions.lengths > step, : step + 1] for step in range(captions.tokens.shape[1])]
+    return [len(tokens.unique(dim=0)) for tokens in alive]
 
 
 class Textbook:
     """SeqGAN's rollouts as its public ports have them: each prefix is read again, and each word is a multinomial."""
 
     def __init__(self, generator: LSTMGenerator) -> None:
-        self.image, self.words, self.output = generator.image, generator.words, generator.output
-        self.cell = nn.LSTMCell(SIZE, SIZE)
+        self.image, self.words = generator.image, generator.words
+        self.cell, self.output = nn.LSTMCell(SIZE, SIZE), nn.Linear(SIZE, generator.output.out_features)
+        self.cell.load_state_dict({k.removesuffix("_l0"): v for k, v in generator.lstm.state_dict().items()})
+        self.output.load_state_dict(generator.output.state_dict())
         self.parameters = [*self.image.parameters(), *self.words.parameters(), *self.output.parameters()]
         self.parameters += list(self.cell.parameters())
 
@@ -179,4 +188,6 @@ class Textbook:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    if len(sys.argv) != 2:
+        raise SystemExit("say where Flickr8k lies: python -m experiments.speed.rollouts.run ~/flickr8k")
+    main(sys.argv[1])

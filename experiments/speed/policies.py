@@ -1,0 +1,96 @@
+"""Policies to time. What a step costs depends on how long captions are, and on how much the samples have in common."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from gan_caption.data.batches import CaptionBatches
+from gan_caption.data.captions import EOS
+from gan_caption.data.features import ImageFeatures
+from gan_caption.data.flickr8k import Flickr8k
+from gan_caption.data.vocabulary import Vocabulary
+from gan_caption.generators.attention_lstm import AttentionLSTMGenerator
+from gan_caption.generators.base import Generator
+from gan_caption.generators.lstm import LSTMGenerator
+from gan_caption.metrics import ptb_tokenize
+from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
+
+SIZE, CHANNELS, REGIONS = 512, 1280, 49
+"""H and E, P and D, R."""
+G = TypeVar("G", bound=Generator)
+
+
+@dataclass(frozen=True)
+class Flickr:
+    """What people said of Flickr8k's training images."""
+
+    texts: list[list[str]]
+    """Tokenized."""
+    vocabulary: Vocabulary
+    """Of words that occur five times: 2,540 and the three that are never written."""
+
+    @classmethod
+    def of(cls, root: str) -> Flickr:
+        texts = [ptb_tokenize(list(item.captions)) for item in Flickr8k(root=root).split("train").items]
+        return cls(texts, Vocabulary.build([text for own in texts for text in own], min_count=5))
+
+    def batches(self, *, images: int, per_image: int, longest: int = 20) -> CaptionBatches:
+        encoded = [[self.vocabulary.encode(text, max_length=longest) for text in own] for own in self.texts]
+        return CaptionBatches(encoded, images=images, captions_per_image=per_image, seed=0)
+
+
+def features(images: int, *, grid: bool = False, seed: int = 0) -> ImageFeatures:
+    """Return random features: what they say changes no cost."""
+    rng = torch.Generator().manual_seed(seed)
+    pooled = torch.randn(images, CHANNELS, generator=rng)
+    regions = torch.randn(images, REGIONS, CHANNELS, generator=rng) if grid else None
+    return ImageFeatures(pooled, regions, rows=torch.arange(images))
+
+
+def lstm(vocabulary: int) -> LSTMGenerator:
+    torch.manual_seed(0)
+    return LSTMGenerator(vocabulary_size=vocabulary, pooled_size=CHANNELS, hidden=SIZE, embedding=SIZE)
+
+
+def attention_lstm(vocabulary: int) -> AttentionLSTMGenerator:
+    torch.manual_seed(0)
+    return AttentionLSTMGenerator(
+        vocabulary_size=vocabulary, pooled_size=CHANNELS, grid_size=CHANNELS, hidden=SIZE, embedding=SIZE
+    )
+
+
+def ending(generator: G, *, after: float | None) -> G:
+    """Let a policy draw all words alike, and `<eos>` after so many words in the mean (None: never)."""
+    words = generator.vocabulary_size - generator.first_word - 1
+    output = generator.output
+    assert isinstance(output, torch.nn.Linear)
+    with torch.no_grad():
+        output.weight.zero_()
+        output.bias.zero_()
+        output.bias[EOS - generator.first_word] = -30 if after is None else math.log(words / (after - 1))
+    return generator.eval()
+
+
+def learned(generator: G, flickr: Flickr, *, steps: int = 300) -> G:
+    """Let a policy learn Flickr8k's captions (of random features) for an epoch: their lengths, and their phrases."""
+    batches = flickr.batches(images=20, per_image=5)
+    optimizer = torch.optim.Adam(generator.parameters(), lr=2e-3)
+    loss = MaximumLikelihood()
+    for step in range(steps):
+        batch = batches.at(step)
+        seen = features(len(batch.rows), grid=generator.uses_grid, seed=step)
+        optimizer.zero_grad(set_to_none=True)
+        loss.loss(generator.train(), seen, batch.captions, torch.Generator()).backward()
+        torch.nn.utils.clip_grad_norm_(generator.parameters(), 5.0)
+        optimizer.step()
+    return generator.eval()
+
+
+def quantiles(lengths: np.ndarray, count: int) -> list[int]:
+    """Return lengths of `count` captions that are distributed as these are."""
+    return [int(length) for length in np.quantile(lengths, (np.arange(count) + 0.5) / count, method="nearest")]

@@ -1,0 +1,59 @@
+"""Dense products, forward and backward, by `gan_caption.products` and by PyTorch's default: see README.md."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from experiments.speed.timing import interleaved
+from gan_caption.products import linear
+from gan_caption.reporting.table import markdown
+
+HERE = Path(__file__).parent
+SHAPES = ((2048, 2048, 2048), (60, 512, 2048), (100, 512, 2048), (1000, 512, 2048), (1175, 512, 2541), (980, 1280, 512))
+"""Rows, inputs, outputs: a large one; an LSTM's gates for few captions, for a batch, for rollouts; words; a grid."""
+REPEATS = 21
+
+
+def main() -> None:
+    rows = [["rows x inputs x outputs", "default, GFLOP/s", "ours, GFLOP/s", "times", "with gradients, times"]]
+    for count, inputs, outputs in SHAPES:
+        x, weight = torch.randn(count, inputs), torch.randn(outputs, inputs)
+        bias, slope = torch.randn(outputs), torch.randn(count, outputs)
+        with torch.no_grad():
+            plain = interleaved(
+                {
+                    "default": lambda x=x, w=weight, b=bias: functional.linear(x, w, b),
+                    "ours": lambda x=x, w=weight, b=bias: linear(x, w, b),
+                },
+                repeats=REPEATS,
+            )
+        leaves = [tensor.clone().requires_grad_() for tensor in (x, weight, bias)]
+        learning = interleaved(
+            {
+                "default": lambda leaves=leaves, g=slope: backward(functional.linear(*leaves), leaves, g),
+                "ours": lambda leaves=leaves, g=slope: backward(linear(*leaves), leaves, g),
+            },
+            repeats=REPEATS,
+        )
+        work = 2e-9 * count * inputs * outputs
+        rows.append([
+            f"{count} x {inputs} x {outputs}", f"{work / plain['default']:.0f}", f"{work / plain['ours']:.0f}",
+            f"{plain['default'] / plain['ours']:.2f}", f"{learning['default'] / learning['ours']:.2f}",
+        ])  # fmt: skip
+    head = f"{torch.get_num_threads()} threads, float32; medians of {REPEATS} interleaved repeats in one run."
+    text = f"{head}\n\n{markdown(rows)}"
+    (HERE / "table.md").write_text(f"{text}\n")
+    print(text)
+
+
+def backward(result: Tensor, leaves: list[Tensor], slope: Tensor) -> None:
+    torch.autograd.grad(result, leaves, slope)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,127 @@
+"""Many texts, or many lists of numbers, as a few arrays: a Python object each would cost several times their bytes.
+
+Elements are made anew when they are looked at. Shapes: C elements, S the bytes or numbers in all of them, G groups.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from array import array
+from collections.abc import Container, Iterable, Iterator, Sequence
+from itertools import accumulate
+from typing import Generic, TypeVar, overload
+
+import numpy as np
+
+T = TypeVar("T")
+
+
+class Elements(Sequence[T], ABC):
+    """A sequence that knows how to make one element."""
+
+    @abstractmethod
+    def one(self, index: int) -> T:
+        """Make element `index`, 0 to the length less 1."""
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[T]: ...
+    def __getitem__(self, index: int | slice) -> T | list[T]:
+        if isinstance(index, slice):
+            return [self.one(place) for place in range(*index.indices(len(self)))]
+        return self.one(range(len(self))[index])
+
+    def __iter__(self) -> Iterator[T]:
+        return map(self.one, range(len(self)))
+
+
+class Texts(Elements[str]):
+    """Texts, as the bytes of all of them."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        """Take the texts in."""
+        content, ends = bytearray(), array("q", [0])
+        for text in texts:
+            content += text.encode("utf-8", "surrogatepass")
+            ends.append(len(content))
+        self._content = bytes(content)
+        self._ends = _smallest(ends)
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def one(self, index: int) -> str:
+        """Make a text."""
+        return self._content[self._ends[index] : self._ends[index + 1]].decode("utf-8", "surrogatepass")
+
+
+class Numbers(Elements[list[int]]):
+    """Lists of numbers, such as captions as token ids."""
+
+    def __init__(self, lists: Iterable[Iterable[int]]) -> None:
+        """Take the lists in; no number is below 0."""
+        content, ends = array("q"), array("q", [0])
+        for numbers in lists:
+            content.extend(numbers)
+            ends.append(len(content))
+        whole = np.frombuffer(content, np.int64)
+        self._content = whole.astype(np.min_scalar_type(whole.max(initial=0)))
+        self._ends = _smallest(ends)
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def one(self, index: int) -> list[int]:
+        """Make a list."""
+        numbers: list[int] = self._content[self._ends[index] : self._ends[index + 1]].tolist()
+        return numbers
+
+
+class Groups(Elements[list[T]], Generic[T]):
+    """Neighbouring elements taken together, such as the captions of an image."""
+
+    def __init__(self, elements: Sequence[T], sizes: Iterable[int]) -> None:
+        """Group the elements.
+
+        Args:
+            elements: of all groups, in order.
+            sizes: of each group its number of elements; C in all.
+        """
+        self._elements = elements
+        self._ends = _smallest(array("q", accumulate(sizes, initial=0)))
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    def one(self, index: int) -> list[T]:
+        """Make a group."""
+        return list(self._elements[int(self._ends[index]) : int(self._ends[index + 1])])
+
+
+class TextSet(Container[str]):
+    """A set of texts that can only be asked whether it holds one: 8 bytes each.
+
+    Texts are told apart by 64 bits of their BLAKE2b hash; among a billion texts, one that is not there is taken for one
+    of them once in 10^10 times.
+    """
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        """Take the texts in."""
+        self._hashes = np.unique(np.fromiter(map(_hash, texts), np.uint64))
+
+    def __contains__(self, text: object) -> bool:
+        if not isinstance(text, str) or not len(self._hashes):
+            return False
+        own = np.uint64(_hash(text))
+        place = int(np.searchsorted(self._hashes, own))
+        return place < len(self._hashes) and bool(self._hashes[place] == own)
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
+def _smallest(ends: array[int]) -> np.ndarray:
+    return np.array(ends, dtype=np.min_scalar_type(ends[-1]))

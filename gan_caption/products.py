@@ -1,0 +1,41 @@
+"""Matrix products in single precision on a CPU: oneDNN's, as for LSTMs and convolutions, in place of MKL's.
+
+PyTorch hands `nn.Linear` to MKL there, which leaves more than half of an AMD processor's rate unused; of oneDNN, which
+PyTorch brings along, it makes use for LSTMs and convolutions alone. Measured by `experiments/speed/products`. On any
+other device, in any other precision and for small products everything is as PyTorch has it.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+_WORTH_IT = 1 << 22
+"""Multiplications; below it, handing tensors over costs more than it brings."""
+
+
+def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Return inputs (..., I) @ weight (O, I) transposed + bias (O,): (..., O), with gradients to all three."""
+    if not _by_onednn(inputs, weight):
+        return functional.linear(inputs, weight, bias)
+    return functional.linear(inputs.to_mkldnn(), weight, bias).to_dense()
+
+
+class Linear(nn.Linear):
+    """`nn.Linear`, its product made by `linear`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Map (..., in_features) to (..., out_features)."""
+        return linear(input, self.weight, self.bias)
+
+
+def _by_onednn(inputs: Tensor, weight: Tensor) -> bool:
+    return (
+        inputs.numel() * weight.shape[0] >= _WORTH_IT
+        and inputs.device.type == "cpu"
+        and inputs.dtype == weight.dtype == torch.float32
+        and not torch.is_autocast_enabled("cpu")
+        and torch.backends.mkldnn.is_available()
+        and bool(torch.backends.mkldnn.enabled)  # off where second derivatives are wanted, which oneDNN has not
+    )
