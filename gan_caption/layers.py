@@ -23,8 +23,8 @@ def word_vectors(table: nn.Embedding, tokens: Tensor) -> Tensor:
 class Dropout(nn.Dropout):
     """`nn.Dropout`, which on a CPU spends a tenth of a training step on drawing one number after the other.
 
-    Here one draw of 64 bits decides over four numbers; the probability is rounded to a multiple of 2^-16, and what is kept
-    is divided by exactly what is kept in the mean. Other devices draw in parallel, and are left alone.
+    Here one draw of 64 bits decides over four numbers; the probability is rounded to a multiple of 2^-16, and what is
+    kept is divided by exactly what is kept in the mean. Other devices draw in parallel, and are left alone.
     """
 
     def forward(self, input: Tensor) -> Tensor:

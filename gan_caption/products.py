@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-_WORTH_IT = 1 << 22
+_WORTH_IT = 1 << 20
 """Multiplications; below it, handing tensors over costs more than it brings."""
 
 
@@ -19,6 +19,11 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     """Return inputs (..., I) @ weight (O, I) transposed + bias (O,): (..., O), with gradients to all three."""
     if not _by_onednn(inputs, weight):
         return functional.linear(inputs, weight, bias)
+    if not torch.is_grad_enabled():  # the same product, without a copy on either side; torch.compile calls it so
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(
+            inputs.contiguous(), weight.contiguous(), bias, "none", [], ""
+        )
+        return product
     return functional.linear(inputs.to_mkldnn(), weight, bias).to_dense()
 
 

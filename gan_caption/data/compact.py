@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import accumulate
+from operator import eq
 from typing import Generic, TypeVar, overload
 
 import numpy as np
@@ -35,6 +36,11 @@ class Elements(Sequence[T], ABC):
 
     def __iter__(self) -> Iterator[T]:
         return map(self.one, range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Elements) and len(self) == len(other) and all(map(eq, self, other))
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 class Texts(Elements[str]):

@@ -37,11 +37,13 @@ def beam_search(
         no_repeated_trigram: forbid a caption to use the same three words in a row twice (Paulus et al. 2018,
             arXiv 1705.04304, section 2.5).
     """
-    state = generator.start(features).repeat(beam_size)
     images = len(features)
+    state = generator.anticipate(generator.start(features).repeat(beam_size), images * beam_size * max_length)
     device = state.images.device
     first_row = torch.arange(images, device=device)[:, None] * beam_size  # (B, 1)
 
+    found = torch.full((images, max_length), PAD, dtype=torch.long, device=device)
+    alive = torch.arange(images, device=device)  # the images whose search goes on; B counts these from here on
     tokens = torch.full((images, beam_size, max_length), PAD, dtype=torch.long, device=device)
     scores = torch.full((images, beam_size), DEAD, device=device)
     scores[:, 0] = 0  # the k beams start equal: only one of them may count
@@ -51,13 +53,16 @@ def beam_search(
 
     for step in range(max_length):
         logits, state = generator.step(previous, state)
-        log_probs = logits.log_softmax(1).unflatten(0, (images, beam_size))  # (B, k, V)
         if no_repeated_trigram:
-            log_probs = _forbid_trigrams(log_probs, tokens[:, :, :step])
-        vocabulary = log_probs.shape[2]
+            log_probs = logits.log_softmax(1).unflatten(0, (len(alive), beam_size))  # (B, k, V)
+            best, index = _forbid_trigrams(log_probs, tokens[:, :, :step]).topk(min(2 * beam_size, logits.shape[1]))
+        else:
+            highest, index = logits.topk(min(2 * beam_size, logits.shape[1]))
+            best = highest - logits.logsumexp(1, keepdim=True)
+            best, index = (own.unflatten(0, (len(alive), beam_size)) for own in (best, index))  # (B, k, 2k)
         # 2k candidates: at most k of them end, so k that go on are always among them.
-        best, index = (scores[..., None] + log_probs).flatten(1).topk(min(2 * beam_size, beam_size * vocabulary))
-        parent, word = index // vocabulary, index % vocabulary  # (B, 2k)
+        best, place = (scores[..., None] + best).flatten(1).topk(min(2 * beam_size, best[0].numel()))
+        parent, word = place // index.shape[2], index.flatten(1).gather(1, place)  # (B, 2k)
         candidates = tokens.gather(1, parent[..., None].expand(-1, -1, max_length))
         candidates[:, :, step] = word
 
@@ -69,15 +74,21 @@ def beam_search(
         done_scores, keep = torch.cat([done_scores, finished], 1).topk(beam_size)
         done_tokens = torch.cat([done_tokens, candidates], 1).gather(1, keep[..., None].expand(-1, -1, max_length))
         done_count = done_count + ends.sum(1)
-        if bool((done_count >= beam_size).all()):
+        found[alive] = done_tokens[:, 0]
+
+        going = (done_count < beam_size).nonzero()[:, 0]
+        if len(going) == 0:
             break
+        scores, next_beams = best.masked_fill(word == EOS, DEAD).topk(beam_size)
+        tokens = candidates.gather(1, next_beams[..., None].expand(-1, -1, max_length))
+        rows = first_row[: len(alive)] + parent.gather(1, next_beams)  # of the state, for each beam
+        previous = word.gather(1, next_beams)
+        if len(going) < len(alive):
+            alive, tokens, scores, previous, rows = (own[going] for own in (alive, tokens, scores, previous, rows))
+            done_tokens, done_scores, done_count = (own[going] for own in (done_tokens, done_scores, done_count))
+        previous, state = previous.flatten(), state.select(rows.flatten())
 
-        scores, going = best.masked_fill(word == EOS, DEAD).topk(beam_size)
-        tokens = candidates.gather(1, going[..., None].expand(-1, -1, max_length))
-        previous = word.gather(1, going).flatten()
-        state = state.select((first_row + parent.gather(1, going)).flatten())
-
-    return captions_from_tokens(done_tokens[:, 0], torch.arange(images, device=device))
+    return captions_from_tokens(found, torch.arange(images, device=device))
 
 
 def _forbid_trigrams(log_probs: Tensor, tokens: Tensor) -> Tensor:

@@ -80,4 +80,4 @@ class Sampling:
         return sample(
             generator, features, samples=samples, max_length=max_length, rng=rng,
             temperature=self.temperature, top_k=self.top_k, top_p=self.top_p,
-        )  # fmt: skip
+        ).captions  # fmt: skip

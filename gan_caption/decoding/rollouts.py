@@ -66,13 +66,19 @@ def complete_prefixes(
     uniforms = torch.rand(len(rows), max_length, generator=rng).to(device)
 
     logits, state = _read_all_prefixes(generator, features, captions)
+    state = generator.anticipate(state, len(rows) * max_length)
     written = torch.full((len(rows), max_length), PAD, dtype=torch.long, device=device)
     at_once = max(chunk_logits // generator.vocabulary_size, 1)
     for chunk in torch.arange(len(rows), device=device).split(at_once):
         forks, begins = torch.unique(rows[chunk] * length + steps[chunk], return_inverse=True)
         limits = max_length - 1 - steps[chunk]  # tokens that still fit
-        written[chunk] = continue_captions(
-            generator, logits[forks], state.select(forks), begins, uniforms=uniforms[chunk], limits=limits
+        written[chunk], _ = continue_captions(
+            generator,
+            logits.index_select(0, forks),
+            state.select(forks),
+            begins,
+            uniforms=uniforms[chunk],
+            limits=limits,
         )
 
     own = torch.nn.functional.pad(captions.tokens, (0, max_length - length), value=PAD)[rows]

@@ -7,7 +7,7 @@ on its own numbers alone, not on which rows share its batch or have finished, no
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,27 +16,45 @@ from gan_caption.data.captions import BOS, EOS, PAD, Captions, captions_from_tok
 from gan_caption.data.features import ImageFeatures
 from gan_caption.generators.base import DecoderState, Generator
 
+_BLOCK = 64
+"""Words whose probabilities are added up before any is looked at."""
 
-def pick(probabilities: Tensor, uniforms: Tensor) -> Tensor:
-    """Draw one token a row by inverse CDF.
+
+def pick(probabilities: Tensor, uniforms: Tensor, rows: Tensor | None = None) -> Tensor:
+    """Draw tokens by inverse CDF: first a block of words, then a word of it.
 
     The law is that of `torch.multinomial`, at a fraction of its cost on a CPU.
 
     Args:
-        probabilities: (N, V), not negative; rows need not sum to one.
+        probabilities: (S, V), not negative; rows need not sum to one.
         uniforms: (N,) in [0, 1).
+        rows: (N,) long, the row that each number draws from; None: N is S, and each draws from its own.
 
     Returns:
         (N,) long; a token of probability zero is never drawn.
     """
-    cumulative = probabilities.cumsum(1)
-    total = cumulative[:, -1:].contiguous()
-    threshold = uniforms[:, None] * total
-    # right=True: the first token whose cumulative mass exceeds the threshold, so its own mass is above zero.
-    tokens = torch.searchsorted(cumulative, threshold, right=True)[:, 0]
-    # Rounding may put the threshold on the total itself; the token that reaches it is then the answer.
-    last = torch.searchsorted(cumulative, total)[:, 0]
-    return torch.minimum(tokens, last)
+    states, words = probabilities.shape
+    rows = torch.arange(states, device=probabilities.device) if rows is None else rows
+    whole = words // _BLOCK * _BLOCK
+    masses = probabilities[:, :whole].unflatten(1, (whole // _BLOCK, _BLOCK)).sum(2)
+    if whole < words:
+        masses = torch.cat([masses, probabilities[:, whole:].sum(1, keepdim=True)], dim=1)
+    reached = masses.cumsum(1).index_select(0, rows)  # (N, blocks)
+    threshold = uniforms[:, None] * reached[:, -1:]
+    block = _first_beyond(reached, threshold)
+    before = reached.gather(1, (block - 1).clamp(min=0)) * (block > 0)
+    inside = block * _BLOCK + torch.arange(_BLOCK, device=rows.device)  # (N, _BLOCK)
+    places = rows[:, None] * words + inside.clamp(max=words - 1)
+    own = probabilities.flatten().index_select(0, places.flatten()).view(places.shape).masked_fill(inside >= words, 0)
+    return (block * _BLOCK + _first_beyond(own.cumsum(1), threshold - before))[:, 0]
+
+
+def _first_beyond(cumulative: Tensor, threshold: Tensor) -> Tensor:
+    """Return the first place (N, 1) at which cumulative masses (N, C) exceed a threshold (N, 1): its own is above 0."""
+    places = torch.searchsorted(cumulative, threshold, right=True)
+    # Rounding may put the threshold on the total itself; the place that reaches it is then the answer.
+    last = torch.searchsorted(cumulative, cumulative[:, -1:].contiguous())
+    return torch.minimum(places, last)
 
 
 def shape_distribution(logits: Tensor, *, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0) -> Tensor:
@@ -58,6 +76,7 @@ def shape_distribution(logits: Tensor, *, temperature: float = 1.0, top_k: int =
         ordered, order = probabilities.sort(1, descending=True)
         before = ordered.cumsum(1) - ordered  # the mass ahead of each token
         probabilities = torch.zeros_like(probabilities).scatter(1, order, ordered.masked_fill(before >= top_p, 0))
+        probabilities = probabilities / probabilities.sum(1, keepdim=True)
     return probabilities
 
 
@@ -78,6 +97,16 @@ def attach_noise(
     return replace(features.select(rows.to(device)), noise=noise.to(device)), 1
 
 
+@dataclass(frozen=True)
+class Samples:
+    """Captions, and how probable each of their tokens was when it was drawn."""
+
+    captions: Captions
+    """N of them."""
+    log_probs: Tensor
+    """(N, T), 0 on padding; under the distribution that was sampled from: the policy itself at temperature 1."""
+
+
 @torch.no_grad()
 def sample(
     generator: Generator,
@@ -89,7 +118,7 @@ def sample(
     temperature: float = 1.0,
     top_k: int = 0,
     top_p: float = 1.0,
-) -> Captions:
+) -> Samples:
     """Draw K captions for every image, word by word, without gradients.
 
     Args:
@@ -109,11 +138,12 @@ def sample(
     logits, state = generator.step(torch.full_like(state.images, BOS), state)
     copies = torch.arange(len(features), device=logits.device).repeat_interleave(samples)
     uniforms = torch.rand(len(copies), max_length, generator=rng).to(logits.device)
-    tokens = continue_captions(
+    tokens, log_probs = continue_captions(
         generator, logits, state, copies, uniforms=uniforms,
         temperature=temperature, top_k=top_k, top_p=top_p,
     )  # fmt: skip
-    return captions_from_tokens(tokens, copies)
+    captions = captions_from_tokens(tokens, copies)
+    return Samples(captions, log_probs[:, : captions.tokens.shape[1]])
 
 
 @torch.no_grad()
@@ -128,7 +158,7 @@ def continue_captions(
     temperature: float = 1.0,
     top_k: int = 0,
     top_p: float = 1.0,
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """Sample on from given states until every row has ended; finished rows leave the batch.
 
     Rows that have drawn the same words after the same state share a state, until they part.
@@ -145,17 +175,19 @@ def continue_captions(
         top_p: see `shape_distribution`.
 
     Returns:
-        (N, T) tokens, `PAD` after a row's last.
+        (N, T) tokens, `PAD` after a row's last, and (N, T) the logarithms of their probabilities, 0 after it.
     """
     longest = uniforms.shape[1]
     limits = torch.full_like(begins, longest) if limits is None else limits
     written = torch.full(uniforms.shape, PAD, dtype=torch.long, device=logits.device)
+    log_probs = logits.new_zeros(uniforms.shape)
     alive = torch.arange(len(uniforms), device=logits.device)
     place = begins  # of each row that goes on, its state
     for step in range(longest):
         probabilities = shape_distribution(logits, temperature=temperature, top_k=top_k, top_p=top_p)
-        tokens = pick(probabilities[place], uniforms[alive, step])
+        tokens = pick(probabilities, uniforms[alive, step], place)
         written[alive, step] = tokens
+        log_probs[alive, step] = probabilities[place, tokens].log()
         going = ((tokens != EOS) & (limits[alive] > step + 1)).nonzero()[:, 0]
         if len(going) == 0:
             break
@@ -163,4 +195,4 @@ def continue_captions(
         vocabulary = logits.shape[1]
         pairs, place = torch.unique(place[going] * vocabulary + tokens[going], return_inverse=True)
         logits, state = generator.step(pairs % vocabulary, state.select(pairs // vocabulary))
-    return written
+    return written, log_probs

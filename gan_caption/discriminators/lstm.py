@@ -13,8 +13,8 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.errors import at_least, share
 from gan_caption.layers import Dropout, ImageVector
-from gan_caption.products import Linear, linear
-from gan_caption.recurrent import read
+from gan_caption.products import Linear
+from gan_caption.recurrent import input_gates, read, step
 
 
 class LSTMDiscriminator(Discriminator):
@@ -84,20 +84,17 @@ def last_outputs(lstm: nn.LSTM, table: nn.Embedding, captions: Captions) -> Tens
         captions: N, of whatever images.
     """
     words, tokens = torch.unique(captions.tokens, return_inverse=True)
-    from_input, from_hidden, *biases = lstm.all_weights[0]
-    from_words = linear(table(words), from_input, biases[0] + biases[1])  # (words, 4H)
+    from_words = input_gates(lstm, table(words))  # (words, 4H)
     hidden = cell = from_words.new_zeros(1, lstm.hidden_size)
     outputs = from_words.new_empty(len(captions), lstm.hidden_size)
     alive = torch.arange(len(captions), device=outputs.device)
     state = torch.zeros_like(alive)  # of each caption that goes on, its row of `hidden`
-    for step in range(captions.tokens.shape[1]):
-        pairs, state = torch.unique(state * len(words) + tokens[alive, step], return_inverse=True)
+    for place in range(captions.tokens.shape[1]):
+        pairs, state = torch.unique(state * len(words) + tokens[alive, place], return_inverse=True)
         before = pairs // len(words)
-        gates = linear(hidden[before], from_hidden).add_(from_words[pairs % len(words)])
-        inputs, forget, new, output = gates.chunk(4, dim=1)
-        cell = torch.sigmoid(forget) * cell[before] + torch.sigmoid(inputs) * torch.tanh(new)
-        hidden = torch.sigmoid(output) * torch.tanh(cell)
-        ends = captions.lengths[alive] == step + 1
-        outputs[alive[ends]] = hidden[state[ends]]
+        gates = from_words.index_select(0, pairs % len(words))
+        hidden, cell = step(lstm, gates, (hidden.index_select(0, before), cell.index_select(0, before)))
+        ends = captions.lengths[alive] == place + 1
+        outputs[alive[ends]] = hidden.index_select(0, state[ends])
         alive, state = alive[~ends], state[~ends]
     return outputs

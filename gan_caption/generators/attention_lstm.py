@@ -10,6 +10,8 @@ Shapes: B images, N captions, M tokens in all, V vocabulary, P pooled, D grid ch
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -19,7 +21,7 @@ from gan_caption.errors import at_least, share
 from gan_caption.generators.base import DecoderState, Generator
 from gan_caption.layers import Dropout, GridAttention, ImageVector, word_vectors
 from gan_caption.products import Linear
-from gan_caption.recurrent import read
+from gan_caption.recurrent import input_gates, read, step
 
 
 class AttentionLSTMGenerator(Generator):
@@ -67,23 +69,29 @@ class AttentionLSTMGenerator(Generator):
     def start(self, features: ImageFeatures) -> DecoderState:
         """Read the image vector and project the grid: one row an image."""
         image = self.dropout(self.image(features))  # (B, E)
-        _, (hidden, cell) = self.asking(image[:, None])
-        zeros = torch.zeros_like(hidden[0])
+        hidden, cell = step(self.asking, input_gates(self.asking, image))
+        zeros = torch.zeros_like(hidden)
         memory = self.attention.memory(features)
         images = torch.arange(len(features), device=image.device)
-        return DecoderState((hidden[0], cell[0], zeros, zeros), memory, images)
+        return DecoderState((hidden, cell, zeros, zeros), memory, images)
 
     def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """Read one token a row; see `Generator.step`."""
-        words = self.dropout(word_vectors(self.words, tokens))[:, None]  # (N, 1, E)
-        hidden, cell, hidden2, cell2 = state.recurrent
-        queries, (hidden, cell) = self.asking(words, (hidden[None], cell[None]))  # (N, 1, H)
-        contexts = self.attention(queries, state.memory, state.images)
-        inputs = self.dropout(torch.cat([queries, contexts], dim=2))
-        _, (hidden2, cell2) = self.writing(inputs, (hidden2[None], cell2[None]))
-        logits = self.output(self.dropout(hidden2[0]))
-        recurrent = (hidden[0], cell[0], hidden2[0], cell2[0])
-        return self._words_only(logits), DecoderState(recurrent, state.memory, state.images)
+        if state.words is None:
+            gates = input_gates(self.asking, self.dropout(word_vectors(self.words, tokens)))
+        else:
+            gates = state.words.index_select(0, tokens)
+        asked, kept, written, kept2 = state.recurrent
+        asked, kept = step(self.asking, gates, (asked, kept))
+        context = self.attention(asked[:, None], state.memory, state.images)[:, 0]  # (N, H)
+        inputs = self.dropout(torch.cat([asked, context], dim=1))
+        written, kept2 = step(self.writing, input_gates(self.writing, inputs), (written, kept2))
+        logits = self.output(self.dropout(written))
+        return self._words_only(logits), replace(state, recurrent=(asked, kept, written, kept2))
+
+    def word_gates(self) -> Tensor:
+        """Return what each word adds at the first LSTM's gates; see `Generator.word_gates`."""
+        return input_gates(self.asking, self.words.weight)
 
     def logits(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Score all tokens in one pass, with one attention; see `Generator.logits`."""

@@ -28,6 +28,8 @@ class DecoderState:
     """Each (B, ...): what the rows of one image share; never copied."""
     images: Tensor
     """(N,) long, ascending: the row of `memory` that each partial caption reads."""
+    words: Tensor | None = None
+    """(V, ...): what each word adds to a step, where that was worked out beforehand; see `Generator.anticipate`."""
 
     def select(self, rows: Tensor) -> DecoderState:
         """Return the state of these rows (indices, (M,) long); a row may come several times.
@@ -85,6 +87,18 @@ class Generator(nn.Module, ABC):
         Returns:
             logits (N, V), -inf on tokens that are never written, and the state after reading.
         """
+
+    def word_gates(self) -> Tensor | None:
+        """Return what each word adds to a step before the state is looked at, (V, ...); None where there is nothing."""
+        return None
+
+    @torch.no_grad()
+    def anticipate(self, state: DecoderState, steps: int) -> DecoderState:
+        """Return the state ready for so many steps, rows counted: a word that comes often is looked at once.
+
+        The generator must be in eval mode, and its weights stay as they are for as long as the state is used.
+        """
+        return replace(state, words=self.word_gates()) if steps > 2 * self.vocabulary_size else state
 
     @abstractmethod
     def logits(self, features: ImageFeatures, captions: Captions) -> Tensor:

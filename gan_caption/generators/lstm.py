@@ -5,6 +5,7 @@ Shapes: B images, N captions, M tokens in all, V vocabulary, P pooled features, 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -16,7 +17,7 @@ from gan_caption.errors import at_least, share
 from gan_caption.generators.base import DecoderState, Generator
 from gan_caption.layers import Dropout, ImageVector, word_vectors
 from gan_caption.products import Linear
-from gan_caption.recurrent import read
+from gan_caption.recurrent import input_gates, read, step
 
 
 class LSTMGenerator(Generator):
@@ -61,8 +62,7 @@ class LSTMGenerator(Generator):
         """Read the image: one row an image."""
         image = self.dropout(self.image(features))  # (B, E) or (B, 2H)
         if self.image_as == "first_input":
-            _, (hidden, cell) = self.lstm(image[:, None])
-            recurrent = (hidden[0], cell[0])
+            recurrent = step(self.lstm, input_gates(self.lstm, image))
         else:
             hidden, cell = image.chunk(2, dim=1)
             recurrent = (torch.tanh(hidden), cell)
@@ -70,11 +70,16 @@ class LSTMGenerator(Generator):
 
     def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """Read one token a row; see `Generator.step`."""
-        words = self.dropout(word_vectors(self.words, tokens))  # (N, E)
-        hidden, cell = state.recurrent
-        _, (hidden, cell) = self.lstm(words[:, None], (hidden[None], cell[None]))
-        logits = self.output(self.dropout(hidden[0]))
-        return self._words_only(logits), DecoderState((hidden[0], cell[0]), state.memory, state.images)
+        if state.words is None:
+            gates = input_gates(self.lstm, self.dropout(word_vectors(self.words, tokens)))
+        else:
+            gates = state.words.index_select(0, tokens)
+        hidden, cell = step(self.lstm, gates, (state.recurrent[0], state.recurrent[1]))
+        return self._words_only(self.output(self.dropout(hidden))), replace(state, recurrent=(hidden, cell))
+
+    def word_gates(self) -> Tensor:
+        """Return what each word adds at the LSTM's gates; see `Generator.word_gates`."""
+        return input_gates(self.lstm, self.words.weight)
 
     def logits(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Score all tokens in one pass; see `Generator.logits`."""

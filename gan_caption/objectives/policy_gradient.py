@@ -16,7 +16,6 @@ from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.errors import at_least
 from gan_caption.generators.base import Generator, token_log_probs
-from gan_caption.modes import evaluating
 from gan_caption.objectives.base import GeneratorObjective, PolicyLoss
 from gan_caption.objectives.baselines import Baseline
 from gan_caption.objectives.credit import Credit
@@ -139,8 +138,8 @@ class PolicyGradient(GeneratorObjective):
             ValueError: there is a `kl_weight` and no reference, or the parts do not fit together.
         """
         rollout = collect(generator, features, samples=self.samples_per_image, max_length=max_length, rng=rng)
-        with evaluating(generator):
-            log_probs = generator.score(rollout.features, rollout.captions)
+        assert rollout.log_probs is not None, "the policy has just sampled"
+        log_probs = rollout.log_probs
         pay = self.reward(rollout.features, rollout.captions)
         if pay.dim() == 2:
             pay = pay.masked_fill(~rollout.captions.mask, 0)

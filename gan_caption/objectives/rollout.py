@@ -26,6 +26,8 @@ class Rollout:
     """The longest caption that the policy could have written, in tokens."""
     samples_per_image: int = 1
     """K; N is a multiple of it."""
+    log_probs: Tensor | None = None
+    """(N, T) of the tokens under the policy when it sampled them, 0 on padding; None where nobody knows."""
 
     @property
     def samples_of(self) -> Tensor:
@@ -39,5 +41,5 @@ def collect(
     """Sample K captions an image from the policy itself: eval mode, temperature 1, no gradients."""
     with evaluating(generator):
         features, per_row = attach_noise(generator, features, samples=samples, rng=rng)
-        captions = sample(generator, features, samples=per_row, max_length=max_length, rng=rng)
-    return Rollout(features, captions, max_length, samples)
+        drawn = sample(generator, features, samples=per_row, max_length=max_length, rng=rng)
+    return Rollout(features, drawn.captions, max_length, samples, drawn.log_probs)

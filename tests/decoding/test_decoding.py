@@ -62,7 +62,7 @@ class TestSample:
     def test_frequencies_are_the_exact_probabilities(self, index):
         generator, images = tiny.generators()[index], tiny.features()
         draws = 20000
-        captions = sample(generator, images, samples=draws, max_length=3, rng=torch.Generator().manual_seed(1))
+        captions = sample(generator, images, samples=draws, max_length=3, rng=torch.Generator().manual_seed(1)).captions
         texts = tiny.all_captions()
         for image in (0, 1):
             exact = generator.score(images, tiny.captions_of(image)).sum(1).exp().detach()
@@ -74,7 +74,7 @@ class TestSample:
     def test_a_caption_depends_on_its_own_numbers_alone(self, index):
         """Finished rows leave the batch; those that stay must not take over their random numbers."""
         generator, images = tiny.generators()[index], tiny.features()
-        together = sample(generator, images, samples=4, max_length=3, rng=torch.Generator().manual_seed(3))
+        together = sample(generator, images, samples=4, max_length=3, rng=torch.Generator().manual_seed(3)).captions
         uniforms = torch.rand(8, 3, generator=torch.Generator().manual_seed(3))
         for row in range(8):
             state = generator.start(images.select(together.images[row : row + 1]))
@@ -90,7 +90,7 @@ class TestSample:
     def test_samples_of_an_image_are_neighbours(self, index):
         captions = sample(
             tiny.generators()[index], tiny.features(), samples=3, max_length=3, rng=torch.Generator().manual_seed(0)
-        )
+        ).captions
         assert captions.images.tolist() == [0, 0, 0, 1, 1, 1]
 
 
@@ -178,7 +178,7 @@ def test_features_select_keeps_what_is_missing():
 def test_samples_that_share_a_beginning_are_drawn_as_if_each_were_alone(index):
     """With 40 samples an image and two words to choose from nearly all beginnings are shared."""
     generator, images = tiny.generators()[index], tiny.features(3)
-    drawn = sample(generator, images, samples=40, max_length=5, rng=torch.Generator().manual_seed(3))
+    drawn = sample(generator, images, samples=40, max_length=5, rng=torch.Generator().manual_seed(3)).captions
     numbers = torch.rand(120, 5, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
         for row in range(120):

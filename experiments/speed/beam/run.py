@@ -6,43 +6,49 @@ import sys
 from pathlib import Path
 
 import torch
+from torch import nn
 
-from experiments.speed.policies import Flickr, attention_lstm, features, learned, lstm
+from experiments.speed.policies import SIZE, Flickr, attention_lstm, features, learned, lstm
 from experiments.speed.timing import interleaved
-from gan_caption.data.captions import EOS
+from gan_caption.data.captions import BOS, EOS
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.beam import beam_search
 from gan_caption.generators.base import Generator
+from gan_caption.generators.lstm import LSTMGenerator
 from gan_caption.reporting.table import markdown
 
 HERE = Path(__file__).parent
-IMAGES, AT_ONCE, ALONE, BEAMS, LENGTH = 1000, 100, 50, 5, 20
-"""Of the images one at a time, so many are timed, and counted as often as there are others."""
+IMAGES, AT_ONCE, ALONE, BEAMS, LENGTH, PENALTY = 1000, 100, 50, 5, 20, 0.8
+"""ALONE of the images are decoded one at a time."""
 REPEATS = 3
 
 
 def main(root: str) -> None:
     flickr = Flickr.of(root)
     vocabulary = len(flickr.vocabulary)
-    rows = [["generator", "captions/s", "at least", "one at a time", "times", "at least", "words a caption"]]
-    for name, generator, asked in (
-        ("lstm", learned(lstm(vocabulary), flickr), "400"),
-        ("attention_lstm", learned(attention_lstm(vocabulary), flickr, steps=150), ""),
-    ):
+    plain = learned(lstm(vocabulary), flickr)
+    attention = learned(attention_lstm(vocabulary), flickr, steps=150)
+    rows = [
+        ["generator", "captions/s", "at least", "ours, one at a time", "textbook, one at a time", "times", "at least"]
+    ]
+    for name, generator, textbook in (("lstm", plain, Textbook(plain)), ("attention_lstm", attention, None)):
         images = features(IMAGES, grid=generator.uses_grid, seed=1)
         few = images.select(torch.arange(ALONE))
         together, alone = decode(generator, images, AT_ONCE), decode(generator, few, 1)
         assert together[:ALONE] == alone, "the batch changed a caption"
-        seconds = interleaved(
-            {
-                "together": lambda g=generator, i=images: decode(g, i, AT_ONCE),
-                "alone": lambda g=generator, i=few: decode(g, i, 1),
-            },
-            repeats=REPEATS,
-        )
-        rate, slow = IMAGES / seconds["together"], ALONE / seconds["alone"]
-        length = sum(map(len, together)) / IMAGES
-        rows.append([name, f"{rate:.0f}", asked, f"{slow:.0f}", f"{rate / slow:.1f}", "10", f"{length:.1f}"])
+        calls = {
+            "together": lambda g=generator, i=images: decode(g, i, AT_ONCE),
+            "alone": lambda g=generator, i=few: decode(g, i, 1),
+        }
+        if textbook is not None:
+            assert textbook.decode(few) == alone, "the textbook found other captions"
+            calls["textbook"] = lambda t=textbook, i=few: t.decode(i)
+        seconds = interleaved(calls, repeats=REPEATS)
+        rates = {call: (IMAGES if call == "together" else ALONE) / own for call, own in seconds.items()}
+        row = [name, f"{rates['together']:.0f}", "400" if textbook else "", f"{rates['alone']:.0f}"]
+        if textbook is not None:
+            row += [f"{rates['textbook']:.0f}", f"{rates['together'] / rates['textbook']:.1f}", "10"]
+        rows.append([*row, *[""] * (len(rows[0]) - len(row))])
     head = (
         f"Beam {BEAMS}, {IMAGES:,} images, {AT_ONCE} at once, policies that have learned Flickr8k's captions, "
         f"{torch.get_num_threads()} threads; medians of {REPEATS} interleaved repeats in one run."
@@ -56,9 +62,48 @@ def decode(generator: Generator, images: ImageFeatures, at_once: int) -> list[li
     """Return every image's best caption."""
     found: list[list[int]] = []
     for rows in torch.arange(len(images)).split(at_once):
-        captions = beam_search(generator, images.select(rows), beam_size=BEAMS, max_length=LENGTH, length_penalty=0.8)
+        captions = beam_search(
+            generator, images.select(rows), beam_size=BEAMS, max_length=LENGTH, length_penalty=PENALTY
+        )
         found += [[token for token in row if token > EOS] for row in captions.tokens.tolist()]
     return found
+
+
+class Textbook:
+    """Beam search as tutorials have it: an LSTMCell, one image at a time, its beams in one batch."""
+
+    def __init__(self, generator: LSTMGenerator) -> None:
+        self.generator = generator
+        self.cell, self.output = nn.LSTMCell(SIZE, SIZE), nn.Linear(SIZE, generator.output.out_features)
+        self.cell.load_state_dict({k.removesuffix("_l0"): v for k, v in generator.lstm.state_dict().items()})
+        self.output.load_state_dict(generator.output.state_dict())
+
+    @torch.no_grad()
+    def decode(self, images: ImageFeatures) -> list[list[int]]:
+        return [self.search(images.select(torch.tensor([row]))) for row in range(len(images))]
+
+    def search(self, image: ImageFeatures) -> list[int]:
+        hidden, cell = self.cell(self.generator.image(image))
+        beams, scores, finished = [[BOS]], torch.zeros(1), []
+        for length in range(1, LENGTH + 1):
+            words = self.generator.words(torch.tensor([beam[-1] for beam in beams]))
+            hidden, cell = self.cell(words, (hidden, cell))
+            log_probs = self.output(hidden).log_softmax(1)
+            best, index = (scores[:, None] + log_probs).flatten().topk(2 * BEAMS)
+            going = []
+            for rank, (score, place) in enumerate(zip(best.tolist(), index.tolist(), strict=True)):
+                parent, word = place // log_probs.shape[1], place % log_probs.shape[1] + EOS
+                if word == EOS or length == LENGTH:
+                    if rank < BEAMS and len(finished) < BEAMS:
+                        finished.append((score / length**PENALTY, [*beams[parent], word]))
+                elif len(going) < BEAMS:
+                    going.append((score, parent, [*beams[parent], word]))
+            if len(finished) == BEAMS or not going:
+                break
+            scores, beams = torch.tensor([score for score, _, _ in going]), [beam for _, _, beam in going]
+            parents = torch.tensor([parent for _, parent, _ in going])
+            hidden, cell = hidden[parents], cell[parents]
+        return [token for token in max(finished)[1] if token > EOS]
 
 
 if __name__ == "__main__":

@@ -32,7 +32,9 @@ def main() -> None:
             more = f"{large / small - 1:+.1%}"
             rows.append([method, f"{small:.0f}", f"{large:.0f}", more, asked, f"{highest:.0f}"])
             print(rows[-1], file=sys.stderr, flush=True)
-    head = f"Resident memory of training: at step {STEPS}, and at its highest (while it starts) with {COUNTS[1]:,} images."
+    head = (
+        f"Resident memory of training: at step {STEPS}, and at its highest (while it starts) with {COUNTS[1]:,} images."
+    )
     text = f"{head}\n\n{markdown(rows)}"
     (HERE / "table.md").write_text(f"{text}\n")
     print(text)

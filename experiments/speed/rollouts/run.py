@@ -100,7 +100,7 @@ def products(
     from gan_caption.decoding.sampling import sample
 
     rng = torch.Generator().manual_seed(0)
-    captions = sample(generator, images, samples=1, max_length=LENGTH, rng=rng)
+    captions = sample(generator, images, samples=1, max_length=LENGTH, rng=rng).captions
     counting = Counting(generator)
     done = complete_prefixes(counting, images, captions, rollouts=ROLLOUTS, max_length=LENGTH, rng=rng)
     words = generator.vocabulary_size - EOS
