@@ -53,15 +53,12 @@ def beam_search(
 
     for step in range(max_length):
         logits, state = generator.step(previous, state)
+        log_probs = logits.log_softmax(1).unflatten(0, (len(alive), beam_size))  # (B, k, V)
         if no_repeated_trigram:
-            log_probs = logits.log_softmax(1).unflatten(0, (len(alive), beam_size))  # (B, k, V)
-            best, index = _forbid_trigrams(log_probs, tokens[:, :, :step]).topk(min(2 * beam_size, logits.shape[1]))
-        else:
-            highest, index = logits.topk(min(2 * beam_size, logits.shape[1]))
-            best = highest - logits.logsumexp(1, keepdim=True)
-            best, index = (own.unflatten(0, (len(alive), beam_size)) for own in (best, index))  # (B, k, 2k)
+            log_probs = _forbid_trigrams(log_probs, tokens[:, :, :step])
+        own, index = log_probs.topk(min(2 * beam_size, log_probs.shape[2]))  # (B, k, 2k): of each beam
         # 2k candidates: at most k of them end, so k that go on are always among them.
-        best, place = (scores[..., None] + best).flatten(1).topk(min(2 * beam_size, best[0].numel()))
+        best, place = (scores[..., None] + own).flatten(1).topk(min(2 * beam_size, beam_size * own.shape[2]))
         parent, word = place // index.shape[2], index.flatten(1).gather(1, place)  # (B, 2k)
         candidates = tokens.gather(1, parent[..., None].expand(-1, -1, max_length))
         candidates[:, :, step] = word

@@ -18,7 +18,7 @@ from gan_caption.generators.lstm import LSTMGenerator
 from gan_caption.reporting.table import markdown
 
 HERE = Path(__file__).parent
-IMAGES, AT_ONCE, ALONE, BEAMS, LENGTH, PENALTY = 1000, 100, 50, 5, 20, 0.8
+IMAGES, AT_ONCE, ALONE, BEAMS, LENGTH, PENALTY = 1000, 200, 50, 5, 20, 0.8
 """ALONE of the images are decoded one at a time."""
 REPEATS = 3
 
@@ -49,11 +49,11 @@ def main(root: str) -> None:
         if textbook is not None:
             row += [f"{rates['textbook']:.0f}", f"{rates['together'] / rates['textbook']:.1f}", "10"]
         rows.append([*row, *[""] * (len(rows[0]) - len(row))])
-    head = (
+    told = (
         f"Beam {BEAMS}, {IMAGES:,} images, {AT_ONCE} at once, policies that have learned Flickr8k's captions, "
         f"{torch.get_num_threads()} threads; medians of {REPEATS} interleaved repeats in one run."
     )
-    text = f"{head}\n\n{markdown(rows)}"
+    text = f"{told}\n\n{markdown(rows)}"
     (HERE / "table.md").write_text(f"{text}\n")
     print(text)
 
