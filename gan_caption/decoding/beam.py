@@ -73,14 +73,14 @@ def beam_search(
         done_count = done_count + ends.sum(1)
         found[alive] = done_tokens[:, 0]
 
-        going = (done_count < beam_size).nonzero()[:, 0]
-        if len(going) == 0:
-            break
         scores, next_beams = best.masked_fill(word == EOS, DEAD).topk(beam_size)
         tokens = candidates.gather(1, next_beams[..., None].expand(-1, -1, max_length))
         rows = first_row[: len(alive)] + parent.gather(1, next_beams)  # of the state, for each beam
         previous = word.gather(1, next_beams)
-        if len(going) < len(alive):
+        if device.type == "cpu":  # another device would have to wait for the answer
+            going = (done_count < beam_size).nonzero()[:, 0]
+            if len(going) == 0:
+                break
             alive, tokens, scores, previous, rows = (own[going] for own in (alive, tokens, scores, previous, rows))
             done_tokens, done_scores, done_count = (own[going] for own in (done_tokens, done_scores, done_count))
         previous, state = previous.flatten(), state.select(rows.flatten())

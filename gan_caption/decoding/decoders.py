@@ -76,8 +76,14 @@ class Sampling:
         self, generator: Generator, features: ImageFeatures, *, max_length: int, rng: torch.Generator
     ) -> Captions:
         """Return one caption an image."""
-        features, samples = attach_noise(generator, features, samples=1, rng=rng)
+        return self.several(generator, features, samples=1, max_length=max_length, rng=rng)
+
+    def several(
+        self, generator: Generator, features: ImageFeatures, *, samples: int, max_length: int, rng: torch.Generator
+    ) -> Captions:
+        """Return `samples` captions of each image, those of an image neighbours."""
+        features, per_row = attach_noise(generator, features, samples=samples, rng=rng)
         return sample(
-            generator, features, samples=samples, max_length=max_length, rng=rng,
+            generator, features, samples=per_row, max_length=max_length, rng=rng,
             temperature=self.temperature, top_k=self.top_k, top_p=self.top_p,
         ).captions  # fmt: skip

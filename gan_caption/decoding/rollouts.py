@@ -65,21 +65,18 @@ def complete_prefixes(
     rows, steps = (index.repeat_interleave(rollouts) for index in unfinished.nonzero(as_tuple=True))
     uniforms = torch.rand(len(rows), max_length, generator=rng).to(device)
 
-    logits, state = _read_all_prefixes(generator, features, captions)
-    state = generator.anticipate(state, len(rows) * max_length)
+    start = generator.anticipate(generator.start(features), len(rows) * max_length)
     written = torch.full((len(rows), max_length), PAD, dtype=torch.long, device=device)
-    at_once = max(chunk_logits // generator.vocabulary_size, 1)
-    for chunk in torch.arange(len(rows), device=device).split(at_once):
-        forks, begins = torch.unique(rows[chunk] * length + steps[chunk], return_inverse=True)
-        limits = max_length - 1 - steps[chunk]  # tokens that still fit
-        written[chunk], _ = continue_captions(
-            generator,
-            logits.index_select(0, forks),
-            state.select(forks),
-            begins,
-            uniforms=uniforms[chunk],
-            limits=limits,
-        )
+    vocabulary = generator.vocabulary_size
+    for part in torch.arange(len(captions), device=device).split(max(chunk_logits // (length * vocabulary), 1)):
+        logits, state = _read_all_prefixes(generator, start, captions.select(part))
+        own_rows = ((rows >= part[0]) & (rows <= part[-1])).nonzero()[:, 0]
+        for chunk in own_rows.split(max(chunk_logits // vocabulary, 1)):
+            forks, begins = torch.unique((rows[chunk] - part[0]) * length + steps[chunk], return_inverse=True)
+            limits = max_length - 1 - steps[chunk]  # tokens that still fit
+            forked = logits.index_select(0, forks), state.select(forks)
+            drawn, _ = continue_captions(generator, *forked, begins, uniforms=uniforms[chunk], limits=limits)
+            written[chunk] = drawn
 
     own = torch.nn.functional.pad(captions.tokens, (0, max_length - length), value=PAD)[rows]
     after = positions - steps[:, None] - 1  # (M * n, L): the place of each position within what was written
@@ -87,11 +84,9 @@ def complete_prefixes(
     return Completions(captions_from_tokens(tokens, captions.images[rows]), rows, steps)
 
 
-def _read_all_prefixes(
-    generator: Generator, features: ImageFeatures, captions: Captions
-) -> tuple[Tensor, DecoderState]:
+def _read_all_prefixes(generator: Generator, start: DecoderState, captions: Captions) -> tuple[Tensor, DecoderState]:
     """Return the next-token logits (N * T, V) and the state (N * T rows) after each prefix; row n * T + t."""
-    state = generator.start(features).select(captions.images)
+    state = start.select(captions.images)
     _, state = generator.step(captions.inputs[:, 0], state)
     logits, states = [], []
     for tokens in captions.tokens.unbind(1):

@@ -7,6 +7,7 @@ on its own numbers alone, not on which rows share its batch or have finished, no
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -159,9 +160,10 @@ def continue_captions(
     top_k: int = 0,
     top_p: float = 1.0,
 ) -> tuple[Tensor, Tensor]:
-    """Sample on from given states until every row has ended; finished rows leave the batch.
+    """Sample on from given states until every row has ended.
 
-    Rows that have drawn the same words after the same state share a state, until they part.
+    On a CPU, rows that have drawn the same words after the same state share a state until they part, and finished rows
+    leave the batch.
 
     Args:
         generator: the policy, in eval mode or without dropout: what it does with a state is a function of the words.
@@ -177,14 +179,35 @@ def continue_captions(
     Returns:
         (N, T) tokens, `PAD` after a row's last, and (N, T) the logarithms of their probabilities, 0 after it.
     """
-    longest = uniforms.shape[1]
-    limits = torch.full_like(begins, longest) if limits is None else limits
+    limits = torch.full_like(begins, uniforms.shape[1]) if limits is None else limits
+    # Shapes that follow from what was drawn save work, and make any other device than a CPU wait at every word.
+    draw = _draw_sharing if logits.device.type == "cpu" else _draw_side_by_side
+    return draw(
+        generator, logits, state, begins, uniforms, limits,
+        lambda own: shape_distribution(own, temperature=temperature, top_k=top_k, top_p=top_p),
+    )  # fmt: skip
+
+
+Distribution = Callable[[Tensor], Tensor]
+"""From logits (S, V) to the probabilities to sample from."""
+
+
+def _draw_sharing(
+    generator: Generator,
+    logits: Tensor,
+    state: DecoderState,
+    begins: Tensor,
+    uniforms: Tensor,
+    limits: Tensor,
+    distribution: Distribution,
+) -> tuple[Tensor, Tensor]:
+    """Draw with one state for all rows that have drawn the same words, and none for rows that have ended."""
     written = torch.full(uniforms.shape, PAD, dtype=torch.long, device=logits.device)
     log_probs = logits.new_zeros(uniforms.shape)
     alive = torch.arange(len(uniforms), device=logits.device)
     place = begins  # of each row that goes on, its state
-    for step in range(longest):
-        probabilities = shape_distribution(logits, temperature=temperature, top_k=top_k, top_p=top_p)
+    for step in range(uniforms.shape[1]):
+        probabilities = distribution(logits)
         tokens = pick(probabilities, uniforms[alive, step], place)
         written[alive, step] = tokens
         log_probs[alive, step] = probabilities[place, tokens].log()
@@ -196,3 +219,27 @@ def continue_captions(
         pairs, place = torch.unique(place[going] * vocabulary + tokens[going], return_inverse=True)
         logits, state = generator.step(pairs % vocabulary, state.select(pairs // vocabulary))
     return written, log_probs
+
+
+def _draw_side_by_side(
+    generator: Generator,
+    logits: Tensor,
+    state: DecoderState,
+    begins: Tensor,
+    uniforms: Tensor,
+    limits: Tensor,
+    distribution: Distribution,
+) -> tuple[Tensor, Tensor]:
+    """Draw with a state for every row to the last step, in shapes that are known beforehand."""
+    logits, state = logits.index_select(0, begins), state.select(begins)
+    alive = torch.ones_like(begins, dtype=torch.bool)
+    written, log_probs = [], []
+    for step, numbers in enumerate(uniforms.unbind(1)):
+        probabilities = distribution(logits)
+        tokens = pick(probabilities, numbers)
+        written.append(torch.where(alive, tokens, PAD))
+        log_probs.append(probabilities.gather(1, tokens[:, None])[:, 0].log() * alive)
+        alive = alive & (tokens != EOS) & (limits > step + 1)
+        if step + 1 < uniforms.shape[1]:
+            logits, state = generator.step(tokens, state)
+    return torch.stack(written, dim=1), torch.stack(log_probs, dim=1)

@@ -177,11 +177,10 @@ class Evaluator:
         self, generator: Generator, features: ImageFeatures, sampling: Sampling, rng: torch.Generator
     ) -> list[list[str]]:
         """Return K samples of each image of a batch."""
-        drawn = [
-            self._words(sampling(generator, features, max_length=self.max_length, rng=rng).tokens)
-            for _ in range(self.samples_per_image)
-        ]
-        return [list(own) for own in zip(*drawn, strict=True)]
+        count = self.samples_per_image
+        drawn = sampling.several(generator, features, samples=count, max_length=self.max_length, rng=rng)
+        texts = self._words(drawn.tokens)
+        return [texts[first : first + count] for first in range(0, len(texts), count)]
 
     def _batches(self) -> list[range]:
         return batches_of(len(self.source.split), self.batch_images)

@@ -8,7 +8,14 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.beam import beam_search
 from gan_caption.decoding.decoders import Beam, Sampling
 from gan_caption.decoding.greedy import greedy
-from gan_caption.decoding.sampling import attach_noise, pick, sample, shape_distribution
+from gan_caption.decoding.sampling import (
+    _draw_sharing,
+    _draw_side_by_side,
+    attach_noise,
+    pick,
+    sample,
+    shape_distribution,
+)
 from gan_caption.generators.lstm import LSTMGenerator
 from tests import tiny
 
@@ -39,6 +46,23 @@ class TestPick:
         for uniform in (0.0, 1 - 2**-24):
             tokens = pick(probabilities, torch.full((2,), uniform))
             assert (probabilities.gather(1, tokens[:, None]) > 0).all()
+
+    @pytest.mark.parametrize("words", [63, 64, 65, 1000])
+    def test_blocks_of_words_draw_what_the_whole_distribution_draws(self, words):
+        """Against an inverse CDF in double precision, over rows that share distributions."""
+        rng = torch.Generator().manual_seed(words)
+        probabilities = torch.randn(7, words, generator=rng).mul(3).softmax(1)
+        probabilities[:, ::5] = 0
+        rows = torch.randint(7, (4000,), generator=rng)
+        uniforms = torch.rand(4000, generator=rng)
+        exact = probabilities.double().cumsum(1)[rows]
+        threshold = uniforms.double() * exact[:, -1]
+        wanted = (exact <= threshold[:, None]).sum(1)
+        found = pick(probabilities, uniforms, rows)
+        near = (exact - threshold[:, None]).abs().min(1).values < 1e-6  # where rounding may decide
+        assert torch.equal(found[~near], wanted[~near])
+        assert near.sum() < 40
+        assert (probabilities[rows, found] > 0).all()
 
 
 class TestShapeDistribution:
@@ -86,6 +110,37 @@ class TestSample:
                 if text[-1] == EOS:
                     break
             assert rows_of(together)[row] == text
+
+    def test_the_log_probabilities_are_the_policys(self, index):
+        generator, images = tiny.generators()[index], tiny.features()
+        drawn = sample(generator, images, samples=6, max_length=3, rng=torch.Generator().manual_seed(2))
+        torch.testing.assert_close(drawn.log_probs, generator.score(images, drawn.captions).detach())
+
+    def test_fixed_shapes_draw_what_shared_states_draw(self, index):
+        """Other devices than a CPU keep every row to the end."""
+        generator, images = tiny.generators()[index], tiny.features(3)
+        logits, state = generator.step(torch.ones(3, dtype=torch.long), generator.start(images))
+        begins = torch.arange(3).repeat_interleave(7)
+        uniforms = torch.rand(21, 4, generator=torch.Generator().manual_seed(5))
+        limits = torch.randint(1, 5, (21,), generator=torch.Generator().manual_seed(6))
+        with torch.no_grad():
+            found, wanted = (
+                draw(generator, logits, state, begins, uniforms, limits, shape_distribution)
+                for draw in (_draw_side_by_side, _draw_sharing)
+            )
+        assert torch.equal(found[0], wanted[0])
+        torch.testing.assert_close(found[1], wanted[1])
+
+    def test_words_looked_at_beforehand_change_no_step(self, index):
+        generator, images = tiny.generators()[index], tiny.features(3)
+        state = generator.start(images)
+        tokens = torch.tensor([4, 5, 4])
+        ready = generator.anticipate(state, 10**6)
+        assert ready.words is not None
+        assert generator.anticipate(state, 1).words is None
+        for _ in range(2):
+            (logits, state), (found, ready) = generator.step(tokens, state), generator.step(tokens, ready)
+            torch.testing.assert_close(found, logits)
 
     def test_samples_of_an_image_are_neighbours(self, index):
         captions = sample(
