@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from gan_caption.products import linear
+from gan_caption.products import linear, rounded
 
 State = tuple[Tensor, Tensor]
 """Hidden state and cell, both (N, H); the hidden state is the output."""
@@ -121,8 +121,9 @@ class _Packed(torch.autograd.Function):
         size = hidden.shape[1]
         by_sigmoid, by_tanh = torch.ops.aten.sigmoid_backward, torch.ops.aten.tanh_backward
         transposed = weight.T.contiguous()
-        at_gates = torch.empty_like(gates)
-        before = torch.empty_like(outputs)  # the hidden state that each row began with
+        filled = rounded(len(gates))  # which adds zeros to the products below, and keeps their sizes few
+        at_gates = gates.new_zeros(filled, 4 * size)
+        before = gates.new_zeros(filled, size)  # the hidden state that each row began with
         at_hidden, at_cell = hidden.new_zeros(0, size), hidden.new_zeros(0, size)
         end = len(gates)
         for place in reversed(range(len(ctx.counts))):
@@ -143,7 +144,7 @@ class _Packed(torch.autograd.Function):
             to_output.copy_(by_sigmoid(slope * squashed[rows], output))
             at_hidden, at_cell = linear(at_gates[rows], transposed), kept * forget
             end -= count
-        return at_gates, linear(at_gates.T, before.T), at_hidden, at_cell, None
+        return at_gates[: len(gates)], linear(at_gates.T, before.T), at_hidden, at_cell, None
 
 
 def _tanh(values: Tensor) -> Tensor:

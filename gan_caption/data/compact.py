@@ -1,21 +1,25 @@
-"""Many texts, or many lists of numbers, as a few arrays: a Python object each would cost several times their bytes.
+"""Many texts, or many lists of numbers, without a Python object each, which would cost several times their bytes.
 
-Elements are made anew when they are looked at. Shapes: C elements, S the bytes or numbers in all of them, G groups.
+Elements are made anew when they are looked at. Shapes: C elements, G groups.
 """
 
 from __future__ import annotations
 
 import hashlib
+import tempfile
+import threading
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Container, Iterable, Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from operator import eq
-from typing import Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
 
 T = TypeVar("T")
+_READ = 1000
+"""Texts read at once by whoever wants all of them."""
 
 
 class Elements(Sequence[T], ABC):
@@ -44,15 +48,16 @@ class Elements(Sequence[T], ABC):
 
 
 class Texts(Elements[str]):
-    """Texts, as the bytes of all of them."""
+    """Texts, in a temporary file that goes when they go; in memory is where each ends."""
 
     def __init__(self, texts: Iterable[str]) -> None:
         """Take the texts in."""
-        content, ends = bytearray(), array("q", [0])
+        ends = array("q", [0])
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed, and gone, with this object
+        self._reading = threading.Lock()  # images are decoded in threads, and each looks its path up
         for text in texts:
-            content += text.encode("utf-8", "surrogatepass")
-            ends.append(len(content))
-        self._content = bytes(content)
+            ends.append(ends[-1] + self._file.write(text.encode("utf-8", "surrogatepass")))
+        self._file.flush()
         self._ends = _smallest(ends)
 
     def __len__(self) -> int:
@@ -60,7 +65,26 @@ class Texts(Elements[str]):
 
     def one(self, index: int) -> str:
         """Make a text."""
-        return self._content[self._ends[index] : self._ends[index + 1]].decode("utf-8", "surrogatepass")
+        return next(self._between(index, index + 1))
+
+    def __iter__(self) -> Iterator[str]:
+        for first in range(0, len(self), _READ):
+            yield from self._between(first, min(first + _READ, len(self)))
+
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice) and index.step in (None, 1):
+            first, last, _ = index.indices(len(self))
+            return list(self._between(first, max(first, last)))
+        return super().__getitem__(index)
+
+    def _between(self, first: int, last: int) -> Iterator[str]:
+        """Make the texts from `first` to before `last`, neighbours in the file."""
+        ends = self._ends[first : last + 1].tolist()
+        with self._reading:
+            self._file.seek(ends[0])
+            content = self._file.read(ends[-1] - ends[0])
+        for begin, end in pairwise(ends):
+            yield content[begin - ends[0] : end - ends[0]].decode("utf-8", "surrogatepass")
 
 
 class Numbers(Elements[list[int]]):

@@ -29,7 +29,7 @@ class CaptionedImage:
 
 
 class CaptionedImages(Elements[CaptionedImage]):
-    """Any number of captioned images, held as the bytes of their texts, and made when they are looked at."""
+    """Any number of captioned images, made when they are looked at; see `Texts`."""
 
     def __init__(self, items: Iterable[CaptionedImage]) -> None:
         """Take the images in."""
