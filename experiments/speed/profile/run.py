@@ -1,0 +1,95 @@
+"""Where the time of a training step goes: see README.md."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from experiments.speed.policies import Flickr, attention_lstm, features, learned, lstm
+from experiments.speed.rollouts.run import BATCH, new_cnn, new_lstm
+from experiments.speed.rollouts.run import our_step as seqgan_step
+from experiments.speed.self_critical.run import IMAGES, LENGTH, SAMPLES
+from experiments.speed.self_critical.run import our_step as self_critical_step
+from gan_caption.generators.base import Generator
+from gan_caption.objectives.baselines import LeaveOneOut
+from gan_caption.objectives.credit import WholeSequence
+from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
+from gan_caption.objectives.policy_gradient import PolicyGradient
+from gan_caption.reporting.table import markdown
+from gan_caption.rewards.cider import CiderDReward
+from gan_caption.rewards.references import References
+
+HERE = Path(__file__).parent
+KINDS = {
+    "products": ("linear", "addmm", "aten::mm", "bmm", "rnn_layer"),
+    "attention": ("scaled_dot_product",),
+    "softmax": ("softmax",),
+    "moving": (
+        "copy_", "_to_dense", "to_mkldnn", "cat", "index", "gather", "scatter", "fill_", "clone", "empty", "select",
+        "slice", "narrow", "embedding",
+    ),
+    "gates, sums, masks": ("aten::",),
+}  # fmt: skip
+"""The first kind whose word an operation's name holds is its kind; what no operation claims is Python and autograd."""
+REPEATS = 3
+
+
+def main(root: str) -> None:
+    flickr = Flickr.of(root)
+    vocabulary = len(flickr.vocabulary)
+    policy = learned(lstm(vocabulary), flickr)
+    references = References(flickr.texts, flickr.vocabulary, max_length=LENGTH)
+    cider = PolicyGradient(
+        reward=CiderDReward(references=references), credit=WholeSequence(), baseline=LeaveOneOut(),
+        samples_per_image=SAMPLES,
+    )  # fmt: skip
+    d_lstm, d_cnn = new_lstm(vocabulary), new_cnn(vocabulary)
+    few, many = features(IMAGES), features(BATCH)
+    steps = {
+        "maximum likelihood, `lstm`": likelihood(lstm(vocabulary), flickr),
+        "maximum likelihood, `attention_lstm`": likelihood(attention_lstm(vocabulary), flickr),
+        "self-critical": lambda: self_critical_step(cider, policy, few),
+        "SeqGAN, LSTM discriminator": lambda: seqgan_step(policy, d_lstm, many),
+        "SeqGAN, CNN discriminator": lambda: seqgan_step(policy, d_cnn, many),
+    }
+    rows = [["step", *KINDS, "the rest"]]
+    rows += [[name, *shares(step)] for name, step in steps.items()]
+    text = (
+        f"{torch.get_num_threads()} threads; shares of the processor's time by PyTorch's profiler.\n\n{markdown(rows)}"
+    )
+    (HERE / "table.md").write_text(f"{text}\n")
+    print(text)
+
+
+def likelihood(generator: Generator, flickr: Flickr) -> Callable[[], None]:
+    batch = flickr.batches(images=20, per_image=5).at(0)
+    seen = features(20, grid=generator.uses_grid)
+
+    def step() -> None:
+        generator.zero_grad(set_to_none=True)
+        MaximumLikelihood().loss(generator.train(), seen, batch.captions, torch.Generator()).backward()
+
+    return step
+
+
+def shares(step: Callable[[], object]) -> list[str]:
+    step()
+    with profile(activities=[ProfilerActivity.CPU]) as watched:
+        for _ in range(REPEATS):
+            step()
+    spent: Counter[str] = Counter()
+    for event in watched.key_averages():
+        kind = next((kind for kind, words in KINDS.items() if any(word in event.key for word in words)), "the rest")
+        spent[kind] += event.self_cpu_time_total
+    return [f"{spent[kind] / spent.total():.0%}" for kind in (*KINDS, "the rest")]
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        raise SystemExit("say where Flickr8k lies: python -m experiments.speed.profile.run ~/flickr8k")
+    main(sys.argv[1])
