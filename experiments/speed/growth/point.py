@@ -17,7 +17,7 @@ from gan_caption.objectives.credit import MonteCarlo
 from gan_caption.objectives.policy_gradient import PolicyGradient
 from gan_caption.rewards.discriminator import DiscriminatorReward
 
-REPEATS = 3
+REPEATS = 2
 
 
 def main(batch: int, length: int, rollouts: int, vocabulary: int) -> None:

@@ -17,10 +17,10 @@ HERE = Path(__file__).parent
 BASE = {"B": 64, "T": 16, "N": 16, "V": 2540}
 """Images, longest caption, rollouts of each prefix, words."""
 SIZES = {
-    "B": (16, 32, 64, 96, 128),
-    "T": (8, 12, 16, 20, 24),
-    "N": (1, 4, 8, 16, 32),
-    "V": (1000, 2540, 5000, 10000, 20000),
+    "B": (16, 32, 64, 128),
+    "T": (8, 12, 16, 24),
+    "N": (1, 8, 16, 32),
+    "V": (1000, 2540, 5000, 10000),
 }
 LAWS: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
     "B": ("a + b B", lambda x: x),

@@ -27,7 +27,7 @@ from gan_caption.rewards.discriminator import DiscriminatorReward
 HERE = Path(__file__).parent
 BATCH, LENGTH, ROLLOUTS = 64, 16, 16
 EMBEDDING, FILTERS, WIDTHS = 256, 128, 5
-REPEATS = 3
+REPEATS = 2
 
 
 def main(root: str) -> None:
