@@ -92,7 +92,10 @@ def our_step(generator: LSTMGenerator, discriminator: Discriminator, images: Ima
 def products(
     generator: LSTMGenerator, discriminator: Discriminator, images: ImageFeatures
 ) -> list[tuple[int, int, int]]:
-    """Return (m, k, n) of the products that the rollouts make: no state twice, one product a step and chunk."""
+    """Return (m, k, n) of the products that the rollouts' states ask for: no state twice, one product a step and chunk.
+
+    A generator's state asks for its word's part at the gates and its hidden state's.
+    """
     from gan_caption.decoding.rollouts import complete_prefixes
     from gan_caption.decoding.sampling import sample
 
