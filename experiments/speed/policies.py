@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import TypeVar
 
-import numpy as np
 import torch
 
 from gan_caption.data.batches import CaptionBatches
@@ -89,8 +88,3 @@ def learned(generator: G, flickr: Flickr, *, steps: int = 300) -> G:
         torch.nn.utils.clip_grad_norm_(generator.parameters(), 5.0)
         optimizer.step()
     return generator.eval()
-
-
-def quantiles(lengths: np.ndarray, count: int) -> list[int]:
-    """Return lengths of `count` captions that are distributed as these are."""
-    return [int(length) for length in np.quantile(lengths, (np.arange(count) + 0.5) / count, method="nearest")]
