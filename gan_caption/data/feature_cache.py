@@ -70,11 +70,18 @@ class RowFile:
         self._file = path.open("rb", buffering=0)
 
     def read(self, places: np.ndarray) -> Tensor:
-        """Return these rows (n, ...)."""
+        """Return these rows (n, ...).
+
+        Raises:
+            UserError: the file has become shorter than it was.
+        """
         rows = np.empty((len(places), *self._shape), self._kind)
         for row, place in zip(rows, places.tolist(), strict=True):
             self._file.seek(self._begin + place * row.nbytes)
-            self._file.readinto(memoryview(row).cast("B"))
+            if self._file.readinto(memoryview(row).cast("B")) != row.nbytes:
+                raise UserError(
+                    f"{self._file.name} was cut short while it was in use: start again, and what it lacks is extracted"
+                )
         return torch.from_numpy(rows)
 
 

@@ -64,6 +64,20 @@ def test_cached_features_are_those_of_the_network_in_half_precision(tmp_path):
     assert source.features(rows, grid=False, device=CPU).grid is None
 
 
+def test_features_cut_short_while_in_use_are_an_error_and_are_made_again(tmp_path):
+    split, network = photographs(tmp_path / "photos"), encoder()
+    source, _ = features(network, split, tmp_path / "cache")
+    whole = source.features([69], grid=True, device=CPU)
+    (grid,) = (tmp_path / "cache").glob("*/grid.npy")
+    with grid.open("r+b") as file:
+        file.truncate(grid.stat().st_size - 1)
+    source.features([0], grid=True, device=CPU)
+    with pytest.raises(UserError, match=r"grid\.npy was cut short while it was in use: start again"):
+        source.features([69], grid=True, device=CPU)
+    again, _ = features(network, split, tmp_path / "cache")
+    assert torch.equal(again.features([69], grid=True, device=CPU).grid, whole.grid)
+
+
 def test_nothing_is_extracted_twice(tmp_path):
     split = photographs(tmp_path / "photos")
     features(encoder(), split, tmp_path / "cache")
