@@ -38,27 +38,27 @@ def beam_search(
             arXiv 1705.04304, section 2.5).
     """
     images = len(features)
-    state = generator.anticipate(generator.start(features).repeat(beam_size), images * beam_size * max_length)
+    state = generator.anticipate(generator.start(features), images * beam_size * max_length)
     device = state.images.device
-    first_row = torch.arange(images, device=device)[:, None] * beam_size  # (B, 1)
 
     found = torch.full((images, max_length), PAD, dtype=torch.long, device=device)
     alive = torch.arange(images, device=device)  # the images whose search goes on; B counts these from here on
-    tokens = torch.full((images, beam_size, max_length), PAD, dtype=torch.long, device=device)
-    scores = torch.full((images, beam_size), DEAD, device=device)
-    scores[:, 0] = 0  # the k beams start equal: only one of them may count
-    done_tokens, done_scores = tokens.clone(), scores.new_full(scores.shape, DEAD)
+    tokens = torch.full((images, 1, max_length), PAD, dtype=torch.long, device=device)  # all k beams begin as one
+    scores = torch.zeros(images, 1, device=device)
+    done_tokens = tokens.repeat(1, beam_size, 1)
+    done_scores = torch.full((images, beam_size), DEAD, device=device)
     done_count = torch.zeros(images, dtype=torch.long, device=device)
-    previous = torch.full((images * beam_size,), BOS, dtype=torch.long, device=device)
+    previous = torch.full((images,), BOS, dtype=torch.long, device=device)
 
     for step in range(max_length):
+        beams = scores.shape[1]  # k, but for the first steps; so it is in the shapes below
         logits, state = generator.step(previous, state)
-        log_probs = logits.log_softmax(1).unflatten(0, (len(alive), beam_size))  # (B, k, V)
+        log_probs = logits.log_softmax(1).unflatten(0, (len(alive), beams))  # (B, k, V)
         if no_repeated_trigram:
             log_probs = _forbid_trigrams(log_probs, tokens[:, :, :step])
         own, index = log_probs.topk(min(2 * beam_size, log_probs.shape[2]))  # (B, k, 2k): of each beam
         # 2k candidates: at most k of them end, so k that go on are always among them.
-        best, place = (scores[..., None] + own).flatten(1).topk(min(2 * beam_size, beam_size * own.shape[2]))
+        best, place = (scores[..., None] + own).flatten(1).topk(min(2 * beam_size, beams * own.shape[2]))
         parent, word = place // index.shape[2], index.flatten(1).gather(1, place)  # (B, 2k)
         candidates = tokens.gather(1, parent[..., None].expand(-1, -1, max_length))
         candidates[:, :, step] = word
@@ -73,9 +73,10 @@ def beam_search(
         done_count = done_count + ends.sum(1)
         found[alive] = done_tokens[:, 0]
 
-        scores, next_beams = best.masked_fill(word == EOS, DEAD).topk(beam_size)
+        scores, next_beams = best.masked_fill(word == EOS, DEAD).topk(min(beam_size, best.shape[1]))
         tokens = candidates.gather(1, next_beams[..., None].expand(-1, -1, max_length))
-        rows = first_row[: len(alive)] + parent.gather(1, next_beams)  # of the state, for each beam
+        first_row = torch.arange(len(alive), device=device)[:, None] * beams
+        rows = first_row + parent.gather(1, next_beams)  # of the state, for each beam
         previous = word.gather(1, next_beams)
         if device.type == "cpu":  # another device would have to wait for the answer
             going = (done_count < beam_size).nonzero()[:, 0]
