@@ -4,7 +4,7 @@ Captions are tokenized by `ptb_tokenize`, words joined by single spaces. Values 
 """
 
 from gan_caption.metrics.bleu import bleu
-from gan_caption.metrics.cider import CiderD, DocumentFrequencies, cider, cider_d
+from gan_caption.metrics.cider import CiderD, cider, cider_d
 from gan_caption.metrics.diversity import (
     distinct_n,
     div_n,
@@ -14,6 +14,7 @@ from gan_caption.metrics.diversity import (
     verbatim_share,
     vocabulary_size,
 )
+from gan_caption.metrics.document_frequencies import DocumentFrequencies
 from gan_caption.metrics.rouge import rouge_l
 from gan_caption.metrics.self_bleu import SelfBleu, self_bleu
 from gan_caption.metrics.self_cider import self_cider

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gan_caption.metrics.indexed import LONGEST, NgramIndex, find, firsts
+from gan_caption.metrics.coded import learn
 from gan_caption.metrics.ngrams import Score, check_pairs
+from gan_caption.metrics.occurrences import LONGEST, occurrences, pairs_of, parts
 
 # coco-caption adds these so that a count of 0 is no error; its values depend on them.
 _TINY, _SMALL = 1e-15, 1e-9
@@ -71,28 +72,27 @@ def bleu(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Bleu
 
 def _counts(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
     """Return (N, 10): clipped matches and n-grams for n = 1 to 4, the words, and those of the closest reference."""
-    index = NgramIndex()
-    told = index.add([text for own in references for text in own])
-    image = np.repeat(np.arange(len(references)), [len(own) for own in references])
-    own = index.entries(candidates)
-    size = 1 + max(int(own.gram.max(initial=0)), int(told.gram.max(initial=0)))
-    key = image[told.caption] * size + told.gram
-    order = np.argsort(key)
-    begin = firsts(key[order])
-    place, common = find(key[order][begin], own.caption * size + own.gram)
+    known: dict[str, int] = {}
+    told, own = learn((text for own in references for text in own), known), learn(candidates, known)
+    sizes = np.array([len(own) for own in references])
+    begin = np.cumsum(sizes) - sizes
     counts = np.zeros((len(candidates), 2 * LONGEST + 2))
-    if common.any():
-        most = np.maximum.reduceat(told.count[order], begin)  # in any one reference of the image
-        clipped = np.minimum(own.count[common], most[place[common]])
-        cell = own.caption[common] * LONGEST + own.order[common]
-        matches = np.bincount(cell, clipped, minlength=len(candidates) * LONGEST)
-        counts[:, :LONGEST] = matches.reshape(-1, LONGEST)
-    words = [len(candidate.split()) for candidate in candidates]
-    counts[:, LONGEST : 2 * LONGEST] = [ngrams_in(length) for length in words]
-    counts[:, -2] = words
+    longest = np.maximum(np.maximum.reduceat(told.lengths, begin), own.lengths)
+    for rows in parts(longest * sizes):
+        candidate, reference = pairs_of(begin[rows], sizes[rows])  # (P,)
+        words = own.rectangle(rows)  # (L, n)
+        found = occurrences(words.take(candidate, 1), told.rectangle(reference))
+        most = np.maximum.reduceat(found, np.cumsum(sizes[rows]) - sizes[rows], axis=2)  # in any one reference
+        said = np.maximum(occurrences(words, words), 1)
+        counts[rows, :LONGEST] = np.rint(
+            (np.minimum(most, said) / said).sum(1).T
+        )  # what stands at three places, a third at each
+    lengths = own.lengths.tolist()
+    counts[:, LONGEST : 2 * LONGEST] = [ngrams_in(length) for length in lengths]
+    counts[:, -2] = lengths
+    references_of = np.split(told.lengths, begin[1:])
     counts[:, -1] = [
-        closest_length(length, [len(text.split()) for text in own])
-        for length, own in zip(words, references, strict=True)
+        closest_length(length, others.tolist()) for length, others in zip(lengths, references_of, strict=True)
     ]
     return counts
 

@@ -3,143 +3,46 @@
 What coco-caption prints as "CIDEr" is CIDEr-D. Scale 0 to 10, here and there; papers call both 0.6 and 60 (times 100)
 "CIDEr".
 
-Shapes: C captions, R references of all images, P pairs of a candidate and a reference, E entries (see `Entries`).
+Shapes: C captions of L words at most, R references of M, P pairs of a candidate and a reference.
 """
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from gan_caption.errors import UserError
-from gan_caption.files import write_atomically
-from gan_caption.metrics.indexed import LONGEST, Entries, NgramIndex, find, firsts, ranges
+from gan_caption.metrics.coded import code, learn
+from gan_caption.metrics.document_frequencies import DocumentFrequencies
 from gan_caption.metrics.ngrams import Score, check_pairs, check_references
+from gan_caption.metrics.occurrences import LONGEST, occurrences, pairs_of, parts
 
 _SIGMA = 6.0
-_SCORED_AT_ONCE = 8192
-
-
-@dataclass(frozen=True)
-class DocumentFrequencies:
-    """In how many images' references each n-gram occurs."""
-
-    images: int
-    """How many images were counted."""
-    index: NgramIndex
-    """Of their n-grams."""
-    counts: np.ndarray
-    """By the n-gram's integer, (index.size,) int64."""
-
-    @classmethod
-    def of(cls, references: Sequence[Sequence[str]]) -> DocumentFrequencies:
-        """Count over the references of a corpus.
-
-        Raises:
-            UserError: there is only one image; every n-gram then has the weight log 1 = 0 and any caption scores 0.
-        """
-        index = NgramIndex()
-        return cls.of_entries(index.add([text for own in references for text in own]), index, references)
-
-    @classmethod
-    def of_entries(
-        cls, entries: Entries, index: NgramIndex, references: Sequence[Sequence[str]]
-    ) -> DocumentFrequencies:
-        """Count over references that an index has learned already; see `of`."""
-        if len(references) < 2:
-            raise UserError(
-                f"CIDEr-D weighs words by how rare they are among images, and {len(references)} image(s) tell nothing: "
-                "give at least two, or the DocumentFrequencies of a larger corpus"
-            )
-        image = np.repeat(np.arange(len(references)), [len(own) for own in references])  # (R,)
-        of_image = np.sort(image[entries.caption] * index.size + entries.gram)
-        grams = of_image[firsts(of_image)] % max(index.size, 1)
-        return cls(len(references), index, np.bincount(grams, minlength=index.size))
-
-    @classmethod
-    def load(cls, path: Path) -> DocumentFrequencies:
-        """Read what `save` wrote.
-
-        Raises:
-            UserError: the file is missing or is something else.
-        """
-        try:
-            told = json.loads(path.read_text(encoding="utf-8"))
-            texts, numbers = list(told["counts"]), np.array([int(count) for count in told["counts"].values()])
-            index = NgramIndex()
-            entries = index.add(texts)
-            words = np.array([len(text.split()) for text in texts])
-            if not set(words.tolist()) <= set(range(1, LONGEST + 1)):
-                raise ValueError("an n-gram has 1 to 4 words")
-            counts = np.zeros(index.size, np.int64)
-            whole = words[entries.caption] == entries.order + 1
-            counts[entries.gram[whole]] = numbers[entries.caption[whole]]
-            return cls(int(told["images"]), index, counts)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(
-                f"{path}: no document frequencies here ({error!r}); DocumentFrequencies.of(references).save(path) "
-                "makes them"
-            ) from error
-
-    def save(self, path: Path) -> None:
-        """Write a JSON file: the number of images, and in how many of them each n-gram occurs."""
-        counts = {text: int(self.counts[gram]) for gram, text in self.index.texts().items() if self.counts[gram]}
-        told = {"images": self.images, "counts": counts}
-        write_atomically(path, lambda file: file.write(json.dumps(told, ensure_ascii=False).encode()))
-
-    def weights(self, grams: np.ndarray) -> np.ndarray:
-        """Return log(images / images that have the n-gram), (E,); log(images) for one that none has.
-
-        Args:
-            grams: (E,) integers of `index`, or of a copy that has learned more.
-        """
-        counts = np.zeros(len(grams), np.int64)
-        known = grams < len(self.counts)
-        counts[known] = self.counts[grams[known]]
-        return math.log(self.images) - np.log(np.maximum(1, counts))
-
-    def check(self, references: Sequence[Sequence[str]]) -> None:
-        """Refuse frequencies that were counted over other words than these references are written in.
-
-        Raises:
-            UserError: fewer than half of the references' distinct words occur in them.
-        """
-        entries = self.index.entries([text for own in references for text in own])
-        used = np.unique(entries.gram[entries.order == 0]) // LONGEST
-        known = int((used < self.index.known(1)).sum())
-        if 2 * known < len(used):
-            raise UserError(
-                f"document frequencies of another vocabulary: they know {known} of the references' {len(used)} words; "
-                "count them over captions tokenized in the same way"
-            )
 
 
 @dataclass(frozen=True)
 class Vectors:
-    """tf-idf of captions (eq. 1, without dividing by the caption's length)."""
+    """tf-idf of captions (eq. 1, without dividing by the caption's length), by where n-grams begin, n = 1 to 4."""
 
-    weight: np.ndarray
-    """(E,) float64."""
+    words: np.ndarray
+    """(L, C)."""
+    counts: np.ndarray
+    """(4, L, C) how often the caption has the n-gram that begins here; 0 where none does."""
+    squares: np.ndarray
+    """(4, L, C) float64, the square of its inverse document frequency, divided by its count: an n-gram that stands at
+    three places counts a third at each."""
     norms: np.ndarray
-    """(C, 4) float64, for n = 1 to 4."""
+    """(4, C) float64."""
 
-
-def tf_idf(entries: Entries, captions: int, frequencies: DocumentFrequencies) -> Vectors:
-    """Return the vectors of captions.
-
-    Args:
-        entries: of the captions, by an index in which the integers of `frequencies.index` mean the same.
-        captions: C.
-        frequencies: for the weights.
-    """
-    weight = entries.count * frequencies.weights(entries.gram)
-    squares = np.bincount(entries.caption * LONGEST + entries.order, weight**2, minlength=captions * LONGEST)
-    return Vectors(weight, np.sqrt(squares).reshape(captions, LONGEST))
+    @classmethod
+    def of(cls, words: np.ndarray, frequencies: DocumentFrequencies) -> Vectors:
+        """Weigh captions (L, C), coded by `frequencies.words` or by a copy that has learned more."""
+        counts = occurrences(words, words)
+        squares = frequencies.weights(words) ** 2 / np.maximum(counts, 1)
+        norms = np.sqrt(np.einsum("nlc,nlc,nlc->nc", squares, counts, counts, dtype=np.float64))
+        return cls(words, counts, squares, norms)
 
 
 class CiderD:
@@ -158,23 +61,17 @@ class CiderD:
                 another vocabulary.
         """
         check_references(references)
-        texts = [text for own in references for text in own]
-        if frequencies is None:
-            self._index = NgramIndex()
-            entries = self._index.add(texts)
-            frequencies = DocumentFrequencies.of_entries(entries, self._index, references)
-        else:
+        sizes = [len(own) for own in references]
+        if frequencies is not None:
             frequencies.check(references)
-            self._index = frequencies.index.copy()
-            entries = self._index.add(texts)
-        self.frequencies = frequencies
-        self._of_image = np.cumsum([0, *map(len, references)])  # the first reference of each image
-        self._lengths = _bigrams(texts)
-        self._starts = entries.starts(len(texts))
-        # A weight is a count and a table's entry: 9 bytes an n-gram are kept, for a million references some hundred MB.
-        self._grams = entries.gram
-        self._counts = entries.count.astype(np.uint8 if entries.count.max(initial=0) < 256 else np.int64)
-        self._norms = tf_idf(entries, len(texts), frequencies).norms
+        self._words = {} if frequencies is None else dict(frequencies.words)
+        told = learn((text for own in references for text in own), self._words)
+        self.frequencies = frequencies or DocumentFrequencies.of_coded(told, self._words, sizes)
+        self._of_image = np.cumsum([0, *sizes])  # the first reference of each image
+        self._told = told  # their words and their norms are all that is kept of the references
+        self._norms = np.empty((LONGEST, len(told.lengths)))
+        for rows in parts(told.lengths):
+            self._norms[:, rows] = Vectors.of(told.rectangle(rows), self.frequencies).norms
 
     def score(self, rows: Sequence[int], candidates: Sequence[str]) -> np.ndarray:
         """Return CIDEr-D of each candidate, (n,) float64, 0 to 10.
@@ -190,79 +87,79 @@ class CiderD:
             raise UserError(
                 f"{len(rows)} rows and {len(candidates)} candidates: give the image's row for each candidate"
             )
-        return self._in_parts(self._clipped, rows, candidates)
+        return self._means(rows, candidates, _clipped, _penalty)
 
     def cosines(self, rows: Sequence[int], candidates: Sequence[str]) -> np.ndarray:
         """Return the original CIDEr of each candidate, (n,) float64, 0 to 10; see `cider`."""
-        return self._in_parts(self._plain, rows, candidates)
+        return self._means(rows, candidates, np.multiply, np.ones_like)
 
-    def _in_parts(
-        self, similarity: Callable[[Pairs], np.ndarray], rows: Sequence[int], candidates: Sequence[str]
+    def _means(
+        self,
+        rows: Sequence[int],
+        candidates: Sequence[str],
+        product: Callable[[np.ndarray, np.ndarray], np.ndarray],
+        damping: Callable[[np.ndarray], np.ndarray],
     ) -> np.ndarray:
-        """Return ten times the mean over references and n of a similarity, (n,); memory is bounded."""
-        parts = [np.zeros(0)]
-        for start in range(0, len(candidates), _SCORED_AT_ONCE):
-            pairs = Pairs.of(
-                np.asarray(rows[start : start + _SCORED_AT_ONCE], dtype=np.int64), self._of_image,
-                candidates[start : start + _SCORED_AT_ONCE],
-            )  # fmt: skip
-            total = np.bincount(pairs.candidate, similarity(pairs), minlength=len(pairs.texts))
-            parts.append(10.0 * total / pairs.references / LONGEST)
-        return np.concatenate(parts)
+        """Return ten times the mean of a similarity over references and n, (n,).
 
-    def _clipped(self, pairs: Pairs) -> np.ndarray:
-        """Return the clipped cosine summed over n, damped where the lengths differ (eq. 4), (P,)."""
-        apart = _bigrams(pairs.texts)[pairs.candidate] - self._lengths[pairs.reference]
-        return self._products(pairs, lambda own, told: np.minimum(own, told) * told) * np.exp(
-            -(apart**2) / (2 * _SIGMA**2)
-        )
-
-    def _plain(self, pairs: Pairs) -> np.ndarray:
-        """Return the cosine summed over n (eq. 2), (P,)."""
-        return self._products(pairs, np.multiply)
-
-    def _products(self, pairs: Pairs, product: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> np.ndarray:
-        """Return products of two captions' weights, summed over their common n-grams and divided by the norms, (P,)."""
-        own = self._index.entries(pairs.texts)
-        vectors = tf_idf(own, len(pairs.texts), self.frequencies)
-        begin, end = self._starts[pairs.reference], self._starts[pairs.reference + 1]
-        pair = np.repeat(np.arange(len(begin)), end - begin)
-        entry = ranges(begin, end - begin)
-        gram = self._grams[entry]
-        size = 1 + max(int(own.gram.max(initial=0)), int(gram.max(initial=0)))
-        place, common = find(own.caption * size + own.gram, pairs.candidate[pair] * size + gram)
-        shared = gram[common]
-        told = self._counts[entry[common]] * self.frequencies.weights(shared)
-        products = product(vectors.weight[place[common]], told)
-        summed = np.bincount(pair[common] * LONGEST + shared % LONGEST, products, minlength=len(begin) * LONGEST)
-        norms = vectors.norms[pairs.candidate] * self._norms[pairs.reference]  # (P, 4)
-        return np.divide(summed.reshape(norms.shape), norms, out=np.zeros(norms.shape), where=norms > 0).sum(1)
+        Args:
+            rows: see `score`.
+            candidates: see `score`.
+            product: of the counts that an n-gram has in the candidate and in the reference.
+            damping: factor of a pair whose lengths differ so much.
+        """
+        told, captions = self._told, code(candidates, self._words)
+        image = np.asarray(rows, dtype=np.int64)
+        means = np.zeros(len(candidates))
+        for part in parts(captions.lengths):
+            own = Vectors.of(captions.rectangle(part), self.frequencies)
+            begin = self._of_image[image[part]]
+            sizes = self._of_image[image[part] + 1] - begin
+            candidate, reference = pairs_of(begin, sizes)  # (P,)
+            apart = captions.lengths[part][candidate] - told.lengths[reference]
+            factor = damping(apart.astype(np.float64)) / sizes[candidate]
+            for pairs in parts(np.maximum(captions.lengths[part][candidate], told.lengths[reference])):
+                at, other = candidate[pairs], reference[pairs]
+                similar = similarities(own, at, told.rectangle(other), self._norms[:, other], product)
+                means[part] += np.bincount(at, factor[pairs] * similar, minlength=len(part))
+        return 10.0 / LONGEST * means
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """Candidates, each beside all references of its image."""
+def similarities(
+    own: Vectors,
+    candidate: np.ndarray,
+    words: np.ndarray,
+    norms: np.ndarray,
+    product: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """Return products of two captions' weights over those of their norms, summed over n: (P,) float64, 0 to 4.
 
-    texts: Sequence[str]
-    """n candidates."""
-    references: np.ndarray
-    """(n,) how many each has."""
-    candidate: np.ndarray
-    """(P,), ascending."""
-    reference: np.ndarray
-    """(P,)."""
+    Args:
+        own: the candidates.
+        candidate: (P,) each pair's.
+        words: (M, P) of each pair's reference.
+        norms: (4, P) of each pair's reference.
+        product: of the counts that an n-gram has in the candidate and in the reference.
+    """
+    found = occurrences(own.words.take(candidate, 1), words).ravel()
+    place = np.flatnonzero(found)  # of an n, of a word and of a pair
+    begin, pair = np.divmod(place, len(candidate))
+    begin = begin * own.words.shape[1] + candidate[pair]  # the same of a candidate
+    products = product(own.counts.ravel()[begin], found[place].astype(np.float64)) * own.squares.ravel()[begin]
+    n = place // (len(own.words) * len(candidate))
+    summed = np.bincount(n * len(candidate) + pair, products, minlength=norms.size).reshape(norms.shape)
+    both = own.norms[:, candidate] * norms
+    return np.divide(summed, both, out=np.zeros(norms.shape), where=both > 0).sum(0)
 
-    @classmethod
-    def of(cls, rows: np.ndarray, of_image: np.ndarray, texts: Sequence[str]) -> Pairs:
-        """Pair candidates of image `rows` (n,) with the references from `of_image[row]` to `of_image[row + 1]`."""
-        begin = of_image[:-1][rows]
-        sizes = of_image[1:][rows] - begin
-        return cls(texts, sizes, np.repeat(np.arange(len(rows)), sizes), ranges(begin, sizes))
+
+def _clipped(own: np.ndarray, told: np.ndarray) -> np.ndarray:
+    """Return the products of counts, the candidate's clipped to the reference's (eq. 4)."""
+    return np.minimum(own, told) * told
 
 
-def _bigrams(texts: Sequence[str]) -> np.ndarray:
-    """Return the lengths of captions as coco-caption counts them, (C,) float64."""
-    return np.maximum(np.fromiter((len(text.split()) for text in texts), np.float64, len(texts)) - 1, 0)
+def _penalty(apart: np.ndarray) -> np.ndarray:
+    """Return what a candidate keeps that is so many words longer or shorter than the reference (eq. 4)."""
+    return np.exp(-(apart**2) / (2 * _SIGMA**2))
 
 
 def cider_d(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> Score:

@@ -8,7 +8,7 @@ import numpy as np
 
 from gan_caption.errors import UserError
 from gan_caption.metrics.bleu import bleu
-from gan_caption.metrics.cider import CiderD, DocumentFrequencies
+from gan_caption.metrics.cider import CiderD
 from gan_caption.metrics.diversity import (
     check_samples,
     distinct_n,
@@ -19,6 +19,7 @@ from gan_caption.metrics.diversity import (
     verbatim_share,
     vocabulary_size,
 )
+from gan_caption.metrics.document_frequencies import DocumentFrequencies
 from gan_caption.metrics.ngrams import Score, check_pairs
 from gan_caption.metrics.rouge import rouge_l
 from gan_caption.metrics.self_bleu import self_bleu

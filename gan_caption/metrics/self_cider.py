@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gan_caption.metrics.cider import DocumentFrequencies, tf_idf
+from gan_caption.metrics.cider import Vectors, similarities
+from gan_caption.metrics.coded import code
 from gan_caption.metrics.diversity import check_samples
-from gan_caption.metrics.indexed import LONGEST
+from gan_caption.metrics.document_frequencies import DocumentFrequencies
 from gan_caption.metrics.ngrams import Score
-
-_IMAGES_AT_ONCE = 1000
+from gan_caption.metrics.occurrences import LONGEST, parts
 
 
 def self_cider(samples: Sequence[Sequence[str]], frequencies: DocumentFrequencies) -> Score:
@@ -35,26 +35,23 @@ def self_cider(samples: Sequence[Sequence[str]], frequencies: DocumentFrequencie
     values = np.empty(len(samples))
     for count in np.unique(counts):
         rows = np.flatnonzero(counts == count)
-        for part in np.array_split(rows, -(-len(rows) // _IMAGES_AT_ONCE)):
-            values[part] = _diversity(_kernels([samples[row] for row in part], frequencies))
+        values[rows] = _diversity(_kernels([samples[row] for row in rows.tolist()], frequencies))
     return Score(float(values.mean()), values)
 
 
 def _kernels(samples: Sequence[Sequence[str]], frequencies: DocumentFrequencies) -> np.ndarray:
     """Return CIDEr of each pair of an image's captions, (N, K, K) float64, 0 to 1; K is the same for all images."""
-    images, count = len(samples), len(samples[0])
-    texts = [text for own in samples for text in own]
-    entries = frequencies.index.entries(texts)
-    vectors = tf_idf(entries, len(texts), frequencies)
-    norms = vectors.norms[entries.caption, entries.order]
-    kept = norms > 0
-    caption, gram = entries.caption[kept], entries.gram[kept]
-    image, size = caption // count, int(gram.max(initial=0)) + 1
-    distinct, column = np.unique(image * size + gram, return_inverse=True)  # each image's n-grams are its columns
-    begin = np.searchsorted(distinct // size, np.arange(images + 1))
-    unit = np.zeros((images, count, int(np.diff(begin).max(initial=0))))
-    unit[image, caption % count, column - begin[image]] = vectors.weight[kept] / norms[kept]
-    kernels: np.ndarray = unit @ unit.transpose(0, 2, 1) / LONGEST
+    count = len(samples[0])
+    captions = code([text for own in samples for text in own], frequencies.words)
+    one, other = np.triu_indices(count)
+    kernels = np.empty((len(samples), count, count))
+    for images in parts(captions.lengths.reshape(-1, count).max(1) * count):
+        rows = (images[:, None] * count + np.arange(count)).ravel()
+        own = Vectors.of(captions.rectangle(rows), frequencies)
+        first = np.arange(len(images))[:, None] * count  # caption of each image
+        left, right = (first + one).ravel(), (first + other).ravel()
+        cosines = similarities(own, left, own.words[:, right], own.norms[:, right], np.multiply) / LONGEST
+        kernels[images[:, None], one, other] = kernels[images[:, None], other, one] = cosines.reshape(len(images), -1)
     return kernels
 
 
