@@ -20,7 +20,7 @@ from gan_caption.reporting.table import markdown
 HERE = Path(__file__).parent
 IMAGES, AT_ONCE, ALONE, BEAMS, LENGTH, PENALTY = 1000, 200, 50, 5, 20, 0.8
 """ALONE of the images are decoded one at a time."""
-REPEATS = 3
+REPEATS = 7
 
 
 def main(root: str) -> None:
