@@ -14,6 +14,9 @@ from gan_caption.errors import UserError
 MAX_PIXELS = 80_000_000
 """No photograph of a captioning data set is nearly as large; a small file that claims more wants to fill the memory."""
 
+_DAMAGED = (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, OverflowError, struct.error)
+"""What Pillow's readers raise on damaged content; it differs by format."""
+
 _ALPHA = ("RGBA", "RGBa", "LA", "La", "PA")
 
 
@@ -30,26 +33,39 @@ def load_rgb(path: Path) -> Image.Image:
         if path.stat().st_size == 0:
             raise UserError(_message(path, "the file is empty (0 bytes)"))
         with Image.open(path) as image:
-            if image.width * image.height > MAX_PIXELS:
-                size = f"{image.width} x {image.height}"
-                raise UserError(_message(path, f"it has {size} pixels, more than the {MAX_PIXELS} allowed"))
-            image.load()  # opening reads the header alone; here a truncated file is noticed
-            return _to_rgb(_upright(image))
+            return to_rgb(image, path)
     except UnidentifiedImageError as error:
         raise UserError(_message(path, "it is no image, cut short, or of an unknown format")) from error
     except Image.DecompressionBombError as error:
         raise UserError(_message(path, f"it has far more than the {MAX_PIXELS} pixels allowed")) from error
     except FileNotFoundError as error:
         raise UserError(_message(path, "there is no such file")) from error
-    # What Pillow's readers raise on damaged content differs by format.
-    except (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, OverflowError, struct.error) as error:
+    except _DAMAGED as error:
         raise UserError(_message(path, f"the file is truncated or damaged ({error})")) from error
 
 
+def to_rgb(image: Image.Image, name: str | Path) -> Image.Image:
+    """Do the same with an image that is open already.
+
+    Args:
+        image: may be one of which only the header was read.
+        name: of it, for messages.
+
+    Raises:
+        UserError: see `load_rgb`.
+    """
+    if image.width * image.height > MAX_PIXELS:
+        size = f"{image.width} x {image.height}"
+        raise UserError(_message(name, f"it has {size} pixels, more than the {MAX_PIXELS} allowed"))
+    try:
+        image.load()  # opening reads the header alone; here a truncated file is noticed
+        return _to_rgb(_upright(image))
+    except _DAMAGED as error:
+        raise UserError(_message(name, f"the file is truncated or damaged ({error})")) from error
+
+
 def _upright(image: Image.Image) -> Image.Image:
-    with suppress(
-        OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, struct.error
-    ):  # damaged EXIF data turns nothing
+    with suppress(*_DAMAGED):  # damaged EXIF data turns nothing
         return ImageOps.exif_transpose(image) or image
     return image
 
@@ -69,5 +85,5 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _message(path: Path, why: str) -> str:
-    return f"{path} cannot be read as an image: {why}. Replace the file, or leave such images out: skip_unreadable=true"
+def _message(name: str | Path, why: str) -> str:
+    return f"{name} cannot be read as an image: {why}"

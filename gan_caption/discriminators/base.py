@@ -66,3 +66,13 @@ class Discriminator(nn.Module, ABC):
     def forward(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Judge captions (N,), or their tokens (N, T); see `judge`."""
         return self.judge(features, self.embed(captions), captions)
+
+    def probability(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Return how probable a person's hand is for each caption, (N,), 0 to 1.
+
+        Of a dense critic it is that of the mean logit over the caption's tokens.
+        """
+        logits = self(features, captions)
+        if logits.dim() == 2:
+            logits = (logits * captions.mask).sum(1) / captions.lengths
+        return torch.sigmoid(logits)

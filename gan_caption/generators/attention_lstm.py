@@ -99,13 +99,23 @@ class AttentionLSTMGenerator(Generator):
 
     def packed_logits(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Score all tokens in one pass, with one attention; see `Generator.packed_logits`."""
-        state = self.start(features).select(captions.images)
-        hidden, cell, hidden2, cell2 = state.recurrent
-        words = self.dropout(self.words(captions.inputs[captions.mask]))  # (M, E)
-        queries = read(self.asking, words, captions.lengths, (hidden, cell))  # (M, H)
-        images = captions.images.repeat_interleave(captions.lengths)
+        state, queries, images = self._queries(features, captions)
         contexts = self.attention(queries[:, None], state.memory, images)[:, 0]  # (M, H)
         inputs = self.dropout(torch.cat([queries, contexts], dim=1))
-        outputs = read(self.writing, inputs, captions.lengths, (hidden2, cell2))
+        _, _, hidden, cell = state.recurrent
+        outputs = read(self.writing, inputs, captions.lengths, (hidden, cell))
         packed: Tensor = self.output(self.dropout(outputs))
         return packed
+
+    def looks(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Return the attention maps, the mean over heads; see `Generator.looks`."""
+        state, queries, images = self._queries(features, captions)
+        return captions.unpacked(self.attention.weights(queries[:, None], state.memory, images)[:, 0])
+
+    def _queries(self, features: ImageFeatures, captions: Captions) -> tuple[DecoderState, Tensor, Tensor]:
+        """Return the state that captions begin with, what each token asks (M, H), and whose image that is (M,)."""
+        state = self.start(features).select(captions.images)
+        hidden, cell, _, _ = state.recurrent
+        words = self.dropout(self.words(captions.inputs[captions.mask]))  # (M, E)
+        queries = read(self.asking, words, captions.lengths, (hidden, cell))  # (M, H)
+        return state, queries, captions.images.repeat_interleave(captions.lengths)

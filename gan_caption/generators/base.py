@@ -132,6 +132,14 @@ class Generator(nn.Module, ABC):
         packed = self.packed_logits(features, captions).log_softmax(1)
         return captions.unpacked(token_log_probs(packed, captions, first_word=self.first_word))
 
+    def looks(self, features: ImageFeatures, captions: Captions) -> Tensor | None:
+        """Return where in the grid the generator looks for each token, (N, T, R), rows summing to 1; 0 on padding.
+
+        None where it does not attend to a grid.
+        """
+        del features, captions
+        return None
+
     def _words_only(self, logits: Tensor) -> Tensor:
         """Put -inf before the logits of the tokens that may be written: (..., V - first_word) to (..., V)."""
         return functional.pad(logits, (self.first_word, 0), value=float("-inf"))

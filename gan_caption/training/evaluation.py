@@ -155,8 +155,6 @@ class Evaluator:
     def judged(self, discriminator: Discriminator, captions: Sequence[str]) -> list[float]:
         """Return the probability with which a discriminator takes each image's caption for a person's.
 
-        Of a dense one it is that of the mean logit over the caption's tokens.
-
         Args:
             discriminator: on the evaluator's device, of the evaluator's vocabulary.
             captions: one an image, of words of the vocabulary.
@@ -167,10 +165,7 @@ class Evaluator:
                 features = self.source.features(rows, grid=discriminator.uses_grid, device=self.device)
                 encoded = [self.vocabulary.encode(captions[row], max_length=self.max_length) for row in rows]
                 batch = captions_from_ids(encoded, list(range(len(rows)))).to(self.device)
-                logits = discriminator(features, batch)
-                if logits.dim() == 2:
-                    logits = (logits * batch.mask).sum(1) / batch.lengths
-                told += torch.sigmoid(logits).tolist()
+                told += discriminator.probability(features, batch).tolist()
         return told
 
     def _draw(

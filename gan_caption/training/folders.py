@@ -12,9 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gan_caption import __version__
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
 
+VERSION = 1
+"""Of what lies in a run folder, and where."""
+FORMAT = "format.json"
+"""Where a run folder says so; without it, it is of format 1."""
 WITHOUT_EFFECT = ("outputs", "resume", "tracker", "device", "threads", "cache", "log_every", "save_every")
 """Settings that do not change what is learned."""
 
@@ -62,6 +67,7 @@ def choose_folder(config: Mapping[str, Any], *, data: str) -> tuple[Path, bool]:
         except OSError as error:
             raise UserError(f"outputs={config['outputs']}: no folder can be made there ({error})") from error
         write_json(folder / "config.json", dict(config))
+        write_json(folder / FORMAT, {"format": VERSION, "gan_caption": __version__})
         write_json(folder / "id.json", uuid.uuid4().hex[:8])
         return folder, False
 
@@ -88,9 +94,47 @@ def read_config(folder: Path) -> dict[str, Any]:
         UserError: the folder holds no run.
     """
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        config = json.loads(inside(folder, "config.json").read_text(encoding="utf-8"))
+        about = inside(folder, FORMAT)
+        found = json.loads(about.read_text(encoding="utf-8")) if about.exists() else {"format": 1}
+        version = int(found["format"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"run={folder}: no run folder ({error}); `train` prints the folder that it wrote") from error
-    if not isinstance(config, dict):
+    if version > VERSION:
+        raise UserError(
+            f"run={folder} was written by gan_caption {found.get('gan_caption')} in format {version}; this one, "
+            f"{__version__}, reads up to format {VERSION}: upgrade it (nothing was changed)"
+        )
+    if not isinstance(config, dict) or not isinstance(config.get("phases"), dict):
         raise UserError(f"run={folder}: config.json is not a configuration")
     return config
+
+
+def inside(folder: Path, name: str | Path) -> Path:
+    """Return the path of a run's file, which must lie in the run's folder.
+
+    Raises:
+        UserError: it leads out of the folder, by its name or by a link.
+    """
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise UserError(
+            f"run={folder}: {name} leads out of the folder, to {path.resolve()}; a run's files lie in its folder. "
+            "Nothing was read"
+        )
+    return path
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read one of a run's files that holds an object.
+
+    Raises:
+        UserError: it is missing, damaged or something else.
+    """
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}): is the run folder whole?") from error
+    if not isinstance(told, dict):
+        raise UserError(f"{path} holds no JSON object: is the run folder whole?")
+    return told

@@ -21,7 +21,7 @@ from gan_caption.reporting.table import comparison
 from gan_caption.training.checkpoint import load_state, load_weights
 from gan_caption.training.curve import grid, sample_curve
 from gan_caption.training.evaluation import Evaluation, Evaluator
-from gan_caption.training.folders import best_weights, configuration_hash, write_json, write_text
+from gan_caption.training.folders import best_weights, configuration_hash, inside, write_json, write_text
 from gan_caption.training.networks import Captioner
 from gan_caption.training.progress import Progress
 from gan_caption.training.setup import (
@@ -83,7 +83,7 @@ def evaluate_run(settings: Mapping[str, Any]) -> dict[str, dict[str, float]]:
 def left_weights(folder: Path, config: Mapping[str, Any]) -> dict[str, Path]:
     """Return the weights that a run has left so far, by phase in the order of its schedule."""
     weights = {phase: best_weights(folder, phase) for phase in config["phases"]}
-    return {phase: path for phase, path in weights.items() if path.exists()}
+    return {phase: path for phase, path in weights.items() if inside(folder, path.relative_to(folder)).exists()}
 
 
 def evaluation_folder(settings: Mapping[str, Any]) -> Path:
@@ -103,7 +103,7 @@ def left_discriminator(
     discriminator = build_discriminator(config, encoder, vocabulary, device=device)
     if discriminator is None:
         return None
-    state = load_state(folder / "checkpoints" / "last.pt", vocabulary=vocabulary.fingerprint)
+    state = load_state(inside(folder, "checkpoints/last.pt"), vocabulary=vocabulary.fingerprint)
     prefix = "discriminator."
     own = {name.removeprefix(prefix): value for name, value in state.networks.items() if name.startswith(prefix)}
     discriminator.load_state_dict(own)

@@ -21,6 +21,7 @@ from gan_caption.errors import UserError
 from gan_caption.metrics import ptb_tokenize
 from gan_caption.rewards.references import References
 from gan_caption.training.evaluation import Evaluator
+from gan_caption.training.folders import inside, read_json, write_json
 from gan_caption.training.networks import Captioner, Networks
 from gan_caption.training.phases.base import Phase
 from gan_caption.training.progress import Progress
@@ -34,6 +35,10 @@ Report = Callable[[str], None]
 
 NETWORKS = {"pooled_size", "grid_size", "vocabulary_size"}
 """What generators and discriminators are told by the program."""
+
+
+ENCODER = "encoder.json"
+"""In a run's folder: which frozen encoder it has."""
 
 
 PARTS = {"discriminator", "references", "device", *NETWORKS}
@@ -132,6 +137,29 @@ def build_encoder(config: Config, *, device: torch.device) -> Encoder:
     return encoder.to(device)
 
 
+def keep_encoder(encoder: Encoder, folder: Path) -> None:
+    """Note in a run's folder which published weights its features come from."""
+    if not encoder.finetune:
+        write_json(folder / ENCODER, {"fingerprint": encoder.fingerprint, "description": encoder.description})
+
+
+def check_encoder(encoder: Encoder, folder: Path) -> None:
+    """Refuse an encoder that is another one than the run was trained with.
+
+    Raises:
+        UserError: its weights, its architecture or its preprocessing have changed, with a package's version say.
+    """
+    path = inside(folder, ENCODER)
+    if encoder.finetune or not path.exists() or not any(True for _ in encoder.parameters()):
+        return
+    told = read_json(path)
+    if told.get("fingerprint") != encoder.fingerprint:
+        raise UserError(
+            f"run={folder}: this environment's encoder is not the run's. It had {told.get('description')}; here is "
+            f"{encoder.description}. Install the packages that it was trained with"
+        )
+
+
 def build_captioner(config: Config, encoder: Encoder, vocabulary: Vocabulary, *, device: torch.device) -> Captioner:
     """Build the generator from its seed, and join it to the encoder where that learns."""
     torch.manual_seed(config["seed"] + 1)
@@ -182,6 +210,7 @@ def set_up(config: Config, folder: Path, *, report: Report) -> tuple[Run, dict[s
     train, val = load_split(corpus, "train", report), load_split(corpus, "val", report)
 
     encoder = build_encoder(config, device=device)
+    keep_encoder(encoder, folder)
     source = open_features(config, encoder, train, device=device)
     val_source = open_features(config, encoder, val, device=device)
     if config["validation"]["images"]:

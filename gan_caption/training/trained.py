@@ -12,9 +12,9 @@ import torch
 from gan_caption.data.vocabulary import Vocabulary
 from gan_caption.encoders.base import Encoder
 from gan_caption.training.checkpoint import load_weights
-from gan_caption.training.folders import best_weights, read_config
+from gan_caption.training.folders import best_weights, inside, read_config
 from gan_caption.training.networks import Captioner
-from gan_caption.training.setup import build_captioner, build_encoder, choose_device
+from gan_caption.training.setup import build_captioner, build_encoder, check_encoder, choose_device
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,10 @@ class Trained:
         Raises:
             UserError: they are missing, damaged, or of another vocabulary.
         """
-        load_weights(self.captioner, best_weights(self.folder, phase), vocabulary=self.vocabulary.fingerprint)
+        path = best_weights(self.folder, phase)
+        load_weights(
+            self.captioner, inside(self.folder, path.relative_to(self.folder)), vocabulary=self.vocabulary.fingerprint
+        )
 
 
 def open_run(folder: Path, changed: Mapping[str, Any]) -> Trained:
@@ -51,12 +54,13 @@ def open_run(folder: Path, changed: Mapping[str, Any]) -> Trained:
         changed: settings that replace the run's own, such as its device.
 
     Raises:
-        UserError: the folder holds no run.
+        UserError: the folder holds no run, one of its files leads out of it, or its encoder now has other weights.
     """
     config = read_config(folder) | dict(changed)
     device = choose_device(config["device"])
-    vocabulary = Vocabulary.load(folder / "vocabulary.json")
+    vocabulary = Vocabulary.load(inside(folder, "vocabulary.json"))
     encoder = build_encoder(config, device=device)
+    check_encoder(encoder, folder)
     return Trained(
         folder, config, device, vocabulary, encoder, build_captioner(config, encoder, vocabulary, device=device)
     )

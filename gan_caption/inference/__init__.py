@@ -1,0 +1,1 @@
+"""Trained runs in use: captioning photographs, exporting, the web page."""

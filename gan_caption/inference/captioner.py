@@ -1,0 +1,214 @@
+"""A trained run in use: photographs in, captions out. Shapes: B images, N captions, T steps, R regions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_caption.configuration import build
+from gan_caption.data.captions import Captions
+from gan_caption.data.features import ImageFeatures
+from gan_caption.data.loading import load
+from gan_caption.decoding.decoders import Decoder, Sampling
+from gan_caption.discriminators.base import Discriminator
+from gan_caption.errors import UserError, at_least
+from gan_caption.inference.photos import Photo, Photos
+from gan_caption.training.results import left_discriminator, left_weights
+from gan_caption.training.seeding import random_generator
+from gan_caption.training.trained import Trained, open_run
+
+_BATCH = 32
+
+
+class Several(Protocol):
+    """A decoder that gives several captions an image."""
+
+    def several(
+        self, generator: Any, features: ImageFeatures, *, samples: int, max_length: int, rng: torch.Generator
+    ) -> Captions:
+        """Return at most `samples` captions of each image, those of an image neighbours."""
+        ...
+
+
+@dataclass(frozen=True)
+class Caption:
+    """One caption of one image."""
+
+    text: str
+    """Its words, joined by spaces."""
+    log_prob: float
+    """log p(caption | image), nats, `<eos>` counted; of a generator with noise, at noise 0."""
+    discriminator: float | None
+    """How probable the run's discriminator finds it that a person wrote this, 0 to 1; None where the run has none."""
+    attention: np.ndarray | None = None
+    """(T, R) float32: where each token looked, rows summing to 1; row by row over the image where R is a square. None
+    unless it was asked for, and where the generator has no attention."""
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """An image's captions."""
+
+    name: str
+    """Its path, or "image 3" for the fourth of those that came without one."""
+    captions: tuple[Caption, ...]
+    """The best first."""
+
+    @property
+    def best(self) -> Caption:
+        """The first."""
+        return self.captions[0]
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """An image that could not be read."""
+
+    name: str
+    """As in `Captioned`."""
+    reason: str
+    """In words, with the name."""
+
+
+class Captioner:
+    """Captions photographs with the weights, the vocabulary, the encoder and the decoding of a run."""
+
+    def __init__(
+        self, trained: Trained, *, decoder: Decoder, discriminator: Discriminator | None, several: Several | None = None
+    ) -> None:
+        """Hold the parts; `load` makes them from a run folder.
+
+        Args:
+            trained: with its weights.
+            decoder: for one caption an image.
+            discriminator: whose opinion is told.
+            several: for more than one; None samples at temperature 1.
+        """
+        self.trained = trained
+        for network in (trained.captioner, trained.encoder, discriminator):
+            if network is not None:
+                network.eval()
+        self.decoder = decoder
+        self.several = several or Sampling()
+        self.discriminator = discriminator
+        self.max_length: int = trained.config["max_length"]
+
+    @classmethod
+    def load(
+        cls,
+        run: str | Path,
+        *,
+        weights: str | None = None,
+        decoding: Mapping[str, Any] | None = None,
+        several: Mapping[str, Any] | None = None,
+        device: str = "auto",
+        allow: Sequence[str] = (),
+    ) -> Captioner:
+        """Load a run.
+
+        Args:
+            run: its folder.
+            weights: the phase whose weights are meant ("mle", "adversarial"); None: those of the last phase that left
+                some.
+            decoding: a node of configuration, as `conf/decoding` has them; None: the run's own.
+            several: the same, of a decoder with `several`; see `Several`.
+            device: "auto", "cpu", "cuda" ...
+            allow: packages of your own whose classes the run's configuration may name.
+
+        Raises:
+            UserError: the folder holds no run that can be used; the message says what is the matter.
+        """
+        folder = Path(run)
+        trained = open_run(folder, {"device": device, "allow": list(allow)})
+        found = left_weights(folder, trained.config)
+        if not found:
+            raise UserError(f"run={run}: no phase has validated yet, there are no weights to caption with")
+        if weights is not None and weights not in found:
+            raise UserError(f"weights={weights}: this run has {', '.join(found)}")
+        trained.load(weights or list(found)[-1])
+        allowed = ("gan_caption.", *(f"{package}." for package in allow))
+        decoder: Decoder = build(decoding or trained.config["decoding"], path="decoding", allowed=allowed)
+        more: Several | None = build(several, path="several", allowed=allowed) if several else None
+        discriminator = left_discriminator(
+            folder, trained.config, trained.encoder, trained.vocabulary, device=trained.device
+        )
+        return cls(trained, decoder=decoder, discriminator=discriminator, several=more)
+
+    def caption(self, photo: Photo, *, count: int = 1, attention: bool = False, seed: int = 0) -> Captioned:
+        """Caption one photograph; see `stream`.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        (told,) = self.stream([photo], count=count, attention=attention, seed=seed)
+        if isinstance(told, Unreadable):
+            raise UserError(told.reason)
+        return told
+
+    def stream(
+        self, photos: Iterable[Photo], *, count: int = 1, attention: bool = False, seed: int = 0
+    ) -> Iterator[Captioned | Unreadable]:
+        """Caption photographs in batches, in order; what cannot be read is told in its place.
+
+        Args:
+            photos: paths, PIL images or arrays; see `Photo`.
+            count: captions an image. Of 1, the decoder's; of more, those of `several` that differ, the most probable
+                first, which may be fewer.
+            attention: whether attention maps are wanted.
+            seed: of what is sampled.
+        """
+        at_least(1, count=count)
+        split = Photos.of(photos)
+        rng = random_generator(seed)
+        waiting: list[tuple[str, Tensor | Unreadable]] = []
+        for row, loaded in load(split, range(len(split)), self.trained.encoder.preprocess):
+            name = split.items[row].image_id
+            waiting.append((name, Unreadable(name, str(loaded)) if isinstance(loaded, UserError) else loaded))
+            if len(waiting) == _BATCH:
+                yield from self._batch(waiting, count, attention, rng)
+                waiting = []
+        yield from self._batch(waiting, count, attention, rng)
+
+    def encode(self, pixels: Tensor) -> ImageFeatures:
+        """Return the features of images (B, 3, H, W) uint8, as training saw them."""
+        trained = self.trained
+        features = trained.encoder(pixels.to(trained.device))
+        if trained.encoder.finetune:
+            return features
+        rounded = None if features.grid is None else features.grid.half().float()  # as the cache keeps them
+        return ImageFeatures(features.pooled.half().float(), rounded, features.regions)
+
+    def _batch(
+        self, loaded: Sequence[tuple[str, Tensor | Unreadable]], count: int, attention: bool, rng: torch.Generator
+    ) -> Iterator[Captioned | Unreadable]:
+        pixels = [one for _, one in loaded if isinstance(one, Tensor)]
+        captions = iter(self._captions(torch.stack(pixels), count, attention, rng) if pixels else ())
+        for name, one in loaded:
+            yield one if isinstance(one, Unreadable) else Captioned(name, next(captions))
+
+    def _captions(self, pixels: Tensor, count: int, attention: bool, rng: torch.Generator) -> list[tuple[Caption, ...]]:
+        """Return the captions of each image, the best first."""
+        generator = self.trained.captioner.generator
+        with torch.no_grad():
+            features = self.encode(pixels)
+            if count == 1:
+                captions = self.decoder(generator, features, max_length=self.max_length, rng=rng)
+            else:
+                captions = self.several.several(generator, features, samples=count, max_length=self.max_length, rng=rng)
+            log_probs = generator.score(features, captions).sum(1).tolist()
+            opinions: Sequence[float | None] = [None] * len(captions)
+            if self.discriminator is not None:
+                opinions = self.discriminator.probability(features, captions).tolist()
+            maps = generator.looks(features, captions) if attention else None
+        own: list[dict[str, Caption]] = [{} for _ in range(len(features))]
+        for row, image in enumerate(captions.images.tolist()):
+            text = self.trained.vocabulary.decode(captions.tokens[row].tolist())
+            looks = None if maps is None else maps[row, : captions.lengths[row]].cpu().numpy()
+            own[image].setdefault(text, Caption(text, log_probs[row], opinions[row], looks))
+        return [tuple(sorted(texts.values(), key=lambda one: -one.log_prob)) for texts in own]

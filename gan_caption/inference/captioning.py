@@ -1,0 +1,58 @@
+"""What `python -m gan_caption.caption` does: every photograph is captioned, or its fault told at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from gan_caption.errors import UserError
+from gan_caption.inference.captioner import Captioned, Captioner, Unreadable
+from gan_caption.inference.output import format_of, write_captions
+from gan_caption.inference.photos import find_photos
+from gan_caption.training.progress import Progress
+
+
+def caption_photos(settings: Mapping[str, Any]) -> None:
+    """Caption photographs as `conf/caption.yaml` says, to a file or to stdout.
+
+    Raises:
+        UserError: nothing can be captioned; or something was left out, after all else was written.
+    """
+    out = None if settings["out"] is None else Path(settings["out"])
+    if out is not None:
+        format_of(out)  # before anything is loaded
+    photos = find_photos(settings["images"])
+    captioner = Captioner.load(
+        settings["run"],
+        weights=settings["weights"],
+        decoding=settings.get("decoding"),
+        several=settings.get("several"),
+        device=settings["device"],
+        allow=settings["allow"],
+    )
+    unreadable: list[Unreadable] = []
+
+    def captioned() -> Iterator[Captioned]:
+        told = captioner.stream(
+            photos, count=settings["captions"], attention=settings["attention"], seed=settings["seed"]
+        )
+        with Progress(phase="caption", total=len(photos)) as progress:
+            for done, one in enumerate(told, 1):
+                progress.update(done)
+                if isinstance(one, Captioned):
+                    yield one
+                else:
+                    unreadable.append(one)
+
+    if out is not None:
+        write_captions(out, captioned())
+        print(f"{len(photos) - len(unreadable)} images captioned: {out}", flush=True)
+    else:
+        for image in captioned():
+            for one in image.captions:
+                print(f"{image.name}\t{one.text}", flush=True)
+    if unreadable:
+        listed = "".join(f"\n  {one.reason}" for one in unreadable)
+        others = "; the others were captioned" if len(unreadable) < len(photos) else ""
+        raise UserError(f"{len(unreadable)} of {len(photos)} images cannot be read{others}{listed}")

@@ -1,0 +1,90 @@
+"""Captions as files: JSON lines, CSV, or the results that COCO's tools read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from gan_caption.errors import UserError
+from gan_caption.files import write_atomically
+from gan_caption.inference.captioner import Caption, Captioned
+
+Format = Callable[[Iterable[Captioned]], Iterator[str]]
+"""Turns captioned images into the text of a file, piece by piece."""
+
+
+def json_lines(images: Iterable[Captioned]) -> Iterator[str]:
+    """Yield one object a line: the image and its captions, the best first, with all that is known of them."""
+    for image in images:
+        told = {"image": image.name, "captions": [_as_json(one) for one in image.captions]}
+        yield json.dumps(told, ensure_ascii=False) + "\n"
+
+
+def comma_separated(images: Iterable[Captioned]) -> Iterator[str]:
+    """Yield a heading, and one row a caption; attention maps have no place in it."""
+    yield _row(["image", "rank", "caption", "log_prob", "discriminator"])
+    for image in images:
+        for rank, one in enumerate(image.captions, 1):
+            opinion = "" if one.discriminator is None else f"{one.discriminator:.6f}"
+            yield _row([image.name, rank, one.text, f"{one.log_prob:.6f}", opinion])
+
+
+def coco_results(images: Iterable[Captioned]) -> Iterator[str]:
+    """Yield a JSON list of `image_id` and `caption`, of the best captions alone.
+
+    The id is the number in names like those of COCO, COCO_val2014_000000391895.jpg or 000000391895.jpg, and otherwise
+    the name without its ending.
+    """
+    before = "[\n"
+    for image in images:
+        name = Path(image.name).stem
+        number = re.fullmatch(r"(?:COCO_\w+_)?(\d+)", name)
+        told = {"image_id": int(number[1]) if number else name, "caption": image.best.text}
+        yield before + json.dumps(told, ensure_ascii=False)
+        before = ",\n"
+    yield "[]\n" if before == "[\n" else "\n]\n"
+
+
+FORMATS: dict[str, Format] = {".jsonl": json_lines, ".csv": comma_separated, ".json": coco_results}
+"""By the ending of the file."""
+
+
+def format_of(path: Path) -> Format:
+    """Return the format that a file's ending asks for.
+
+    Raises:
+        UserError: it is none of `FORMATS`.
+    """
+    if path.suffix not in FORMATS:
+        raise UserError(f"out={path}: the ending says the format: .jsonl, .csv, or .json for COCO's results")
+    return FORMATS[path.suffix]
+
+
+def write_captions(path: Path, images: Iterable[Captioned]) -> None:
+    """Write captions while they come, in the format of the file's ending; a file is there once all have come.
+
+    Raises:
+        UserError: the ending is unknown, or the file cannot be written.
+    """
+    pieces = format_of(path)(images)
+    write_atomically(path, lambda file: file.writelines(piece.encode() for piece in pieces))
+
+
+def _as_json(caption: Caption) -> dict[str, Any]:
+    told: dict[str, Any] = {"caption": caption.text, "log_prob": round(caption.log_prob, 6)}
+    if caption.discriminator is not None:
+        told["discriminator"] = round(caption.discriminator, 6)
+    if caption.attention is not None:
+        told["attention"] = [[round(float(share), 4) for share in row] for row in caption.attention]
+    return told
+
+
+def _row(cells: list[Any]) -> str:
+    written = io.StringIO()
+    csv.writer(written).writerow(cells)
+    return written.getvalue()

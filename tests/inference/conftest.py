@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from gan_caption.configuration import conf_dir
+from gan_caption.data.scenes.corpus import Scenes
+from gan_caption.training.experiment import run_experiment
+from tests.tiny_runs import TINY_SEQGAN
+
+
+@pytest.fixture(scope="session")
+def trained_run(tmp_path_factory) -> Path:
+    """A finished tiny run of SeqGAN on scenes; not to be changed."""
+    home = tmp_path_factory.mktemp("inference")
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        config = compose("config", [*TINY_SEQGAN, f"outputs={home}/outputs", f"cache={home}/cache"])
+    run_experiment(OmegaConf.to_container(config, resolve=True), data="scenes")
+    (folder,) = (home / "outputs").iterdir()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory) -> list[Path]:
+    """The test images of that run, as files that lose nothing."""
+    home = tmp_path_factory.mktemp("photos")
+    split = Scenes(train=40, val=8, test=8).split("test")
+    paths = []
+    for row, item in enumerate(split.items):
+        paths.append(home / f"{row:02d}_{item.image_id}.png")
+        split.image(row).save(paths[-1])
+    return paths

@@ -1,0 +1,234 @@
+"""A run in use: what it says of photographs, and what hostile files do to it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import pickle
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pycocotools.coco import COCO
+
+from gan_caption import Captioner
+from gan_caption.data.captions import BOS, EOS, captions_from_ids
+from gan_caption.errors import UserError
+from gan_caption.inference.captioner import Caption, Captioned, Unreadable
+from gan_caption.inference.output import write_captions
+from gan_caption.inference.photos import find_photos
+from gan_caption.training.folders import write_json
+from gan_caption.training.results import evaluate_run
+
+
+@pytest.fixture(scope="module")
+def captioner(trained_run) -> Captioner:
+    return Captioner.load(trained_run)
+
+
+def test_photographs_get_the_captions_and_the_opinions_of_the_runs_own_evaluation(captioner, trained_run, photos):
+    expected = json.loads((trained_run / "captions_adversarial.json").read_text())
+    told = list(captioner.stream(photos))
+    assert [one.best.text for one in told] == [row["caption"] for row in expected]
+    assert [one.best.discriminator for one in told] == pytest.approx(
+        [row["discriminator"] for row in expected], abs=1e-5
+    )
+    baseline = json.loads((trained_run / "captions_mle.json").read_text())
+    told = list(Captioner.load(trained_run, weights="mle").stream(photos))
+    assert [one.best.text for one in told] == [row["caption"] for row in baseline]
+
+
+def test_log_prob_is_that_of_the_words_one_by_one(captioner, photos):
+    generator, vocabulary = captioner.trained.captioner.generator, captioner.trained.vocabulary
+    for one in captioner.stream(photos[:3], count=4):
+        pixels = captioner.trained.encoder.preprocess(Image.open(one.name).convert("RGB"))[None]
+        for caption in one.captions:
+            with torch.no_grad():
+                state, token, total = generator.start(captioner.encode(pixels)), BOS, 0.0
+                for word in vocabulary.encode(caption.text, max_length=captioner.max_length):
+                    logits, state = generator.step(torch.tensor([token]), state)
+                    total += float(logits.log_softmax(1)[0, word])
+                    token = word
+            assert caption.log_prob == pytest.approx(total, abs=1e-4)
+
+
+def test_several_captions_differ_and_the_most_probable_comes_first(captioner, photos):
+    told = list(captioner.stream(photos, count=5))
+    assert max(len(one.captions) for one in told) > 1
+    for one in told:
+        assert len({caption.text for caption in one.captions}) == len(one.captions) <= 5
+        values = [caption.log_prob for caption in one.captions]
+        assert values == sorted(values, reverse=True)
+    assert told == list(captioner.stream(photos, count=5))
+    assert told != list(captioner.stream(photos, count=5, seed=1))
+
+
+def test_paths_images_and_arrays_are_the_same_to_it(captioner, photos):
+    path = photos[0]
+    texts = {
+        captioner.caption(photo).best.text
+        for photo in (path, str(path), Image.open(path), np.asarray(Image.open(path).convert("RGB")))
+    }
+    assert len(texts) == 1
+    with pytest.raises(UserError, match=r"an array \(4, 4, 3\) float64 is no image"):
+        captioner.caption(np.zeros((4, 4, 3)))
+
+
+def test_attention_is_a_distribution_and_even_over_equal_regions(captioner, photos):
+    attention = captioner.caption(photos[0], attention=True).best.attention
+    assert attention.sum(1) == pytest.approx(1, abs=1e-5)
+    assert captioner.caption(photos[0]).best.attention is None
+    generator = captioner.trained.captioner.generator
+    pixels = captioner.trained.encoder.preprocess(Image.open(photos[0]).convert("RGB"))[None]
+    with torch.no_grad():
+        features = captioner.encode(pixels)
+        even = replace(features, grid=features.grid[:, :1].expand_as(features.grid))
+        looks = generator.looks(even, captions_from_ids([[7, EOS]], [0]))
+    assert looks.flatten().tolist() == pytest.approx([1 / looks.shape[2]] * 2 * looks.shape[2], abs=1e-6)
+
+
+def test_a_run_folder_can_be_moved(captioner, trained_run, photos, tmp_path):
+    shutil.copytree(trained_run, tmp_path / "elsewhere")
+    assert list(Captioner.load(tmp_path / "elsewhere").stream(photos)) == list(captioner.stream(photos))
+
+
+def test_what_cannot_be_read_is_told_in_its_place(captioner, photos, tmp_path):
+    text, gif, huge = tmp_path / "text.jpg", tmp_path / "moving.gif", tmp_path / "huge.png"
+    text.write_text("not an image")
+    frames = [Image.new("RGB", (64, 64), colour) for colour in ("red", "blue")]
+    frames[0].save(gif, save_all=True, append_images=frames[1:])
+    Image.new("1", (20_000, 20_000)).save(huge)
+    told = list(captioner.stream([photos[0], text, gif, huge, tmp_path / "none.png", photos[1]]))
+    assert [type(one) for one in told] == [Captioned, Unreadable, Captioned, Unreadable, Unreadable, Captioned]
+    assert "it is no image" in told[1].reason
+    assert "pixels" in told[3].reason
+    assert "no such file" in told[4].reason
+    assert told[2].best == captioner.caption(frames[0]).best  # of an animation, the first frame
+
+
+def test_a_folder_stands_for_the_images_below_it(photos, tmp_path):
+    (tmp_path / "deep").mkdir()
+    for name in ("b.png", "deep/a.jpg", "notes.txt"):
+        (tmp_path / name).write_bytes(b"")
+    assert find_photos([str(tmp_path), "given.xyz"])[:2] == [tmp_path / "b.png", tmp_path / "deep" / "a.jpg"]
+    assert str(find_photos([str(tmp_path), "given.xyz"])[2]) == "given.xyz"
+    with pytest.raises(UserError, match="holds no image"):
+        find_photos([str(tmp_path / "deep" / "..") + "/none", str(make(tmp_path / "empty"))])
+    with pytest.raises(UserError, match="images is empty"):
+        find_photos([])
+
+
+def make(folder):
+    folder.mkdir()
+    return folder
+
+
+IMAGES = [
+    Captioned("a/COCO_val2014_000000000042.jpg", (Caption('a "red", dog', -1.5, 0.25), Caption("é", -2.5, 0.5))),
+    Captioned("a/8195a43714.jpg", (Caption("", -3.0, None, np.array([[0.25, 0.75]])),)),
+]
+
+
+def test_captions_are_written_as_json_lines_csv_and_coco_results(tmp_path):
+    write_captions(tmp_path / "c.jsonl", IMAGES)
+    first, second = (json.loads(line) for line in (tmp_path / "c.jsonl").read_text().splitlines())
+    assert first["captions"][1] == {"caption": "é", "log_prob": -2.5, "discriminator": 0.5}
+    assert second["captions"] == [{"caption": "", "log_prob": -3.0, "attention": [[0.25, 0.75]]}]
+    write_captions(tmp_path / "c.csv", IMAGES)
+    with (tmp_path / "c.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["caption"] for row in rows] == ['a "red", dog', "é", ""]
+    assert [row["rank"] for row in rows] == ["1", "2", "1"]
+    write_captions(tmp_path / "c.json", IMAGES)
+    truth = COCO()
+    truth.dataset = {"images": [{"id": 42}, {"id": "8195a43714"}], "annotations": []}
+    truth.createIndex()
+    found = truth.loadRes(str(tmp_path / "c.json"))  # COCO's own reader
+    assert [one["caption"] for one in found.loadAnns(found.getAnnIds(imgIds=[42]))] == ['a "red", dog']
+    assert [one["caption"] for one in found.loadAnns(found.getAnnIds(imgIds=["8195a43714"]))] == [""]
+    with pytest.raises(UserError, match="the ending says the format"):
+        write_captions(tmp_path / "c.xml", IMAGES)
+
+
+class Runs:
+    """Unpickled, it would write a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return exec, (f"open({str(self.path)!r}, 'w').close()",)
+
+
+def test_a_tampered_checkpoint_runs_no_code(trained_run, tmp_path):
+    run, marker = tmp_path / "run", tmp_path / "executed"
+    shutil.copytree(trained_run, run)
+    (run / "checkpoints" / "last.pt").write_bytes(pickle.dumps(Runs(marker)))
+    with pytest.raises(UserError, match="nothing in it was executed"):
+        Captioner.load(run)
+    torch.save({"networks": Runs(marker)}, run / "checkpoints" / "last.pt")
+    with pytest.raises(UserError, match="nothing in it was executed"):
+        Captioner.load(run)
+    weights = run / "checkpoints" / "best_adversarial.safetensors"
+    weights.write_bytes(pickle.dumps(Runs(marker)))
+    with pytest.raises(UserError, match="cannot be read as weights"):
+        Captioner.load(run)
+    assert not marker.exists()
+
+
+def test_a_configuration_that_names_foreign_code_builds_nothing(trained_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(trained_run, run)
+    config = json.loads((run / "config.json").read_text())
+    config["generator"] = {"_target_": "os.system", "command": f"touch {tmp_path}/executed"}
+    config["allow"] = ["os"]
+    write_json(run / "config.json", config)
+    with pytest.raises(UserError, match=r"os\.system is not allowed"):
+        Captioner.load(run)
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("name", ["vocabulary.json", "checkpoints/best_adversarial.safetensors", "checkpoints/last.pt"])
+def test_a_file_that_leads_out_of_the_run_folder_is_not_read(name, trained_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(trained_run, run)
+    (run / name).unlink()
+    (run / name).symlink_to(trained_run / name)
+    with pytest.raises(UserError, match="leads out of the folder"):
+        Captioner.load(run)
+
+
+def test_a_phase_whose_name_is_a_path_is_not_followed(trained_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(trained_run, run)
+    config = json.loads((run / "config.json").read_text())
+    config["phases"]["/../../../x"] = config["phases"]["mle"]
+    write_json(run / "config.json", config)
+    with pytest.raises(UserError, match="leads out of the folder"):
+        Captioner.load(run)
+
+
+def test_a_run_of_a_newer_version_says_so(configured, trained_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(trained_run, run)
+    write_json(run / "format.json", {"format": 2, "gan_caption": "9.0.0"})
+    with pytest.raises(UserError, match=r"written by gan_caption 9\.0\.0 in format 2.*upgrade"):
+        Captioner.load(run)
+    with pytest.raises(UserError, match="upgrade"):
+        evaluate_run(configured(f"run={run}", base=[], config_name="evaluate"))
+
+
+def test_the_command_writes_what_can_be_captioned_and_says_in_its_exit_code_what_cannot(trained_run, photos, tmp_path):
+    (tmp_path / "text.jpg").write_text("not an image")
+    out = tmp_path / "captions.jsonl"
+    command = [sys.executable, "-m", "gan_caption.caption", f"run={trained_run}", f"out={out}"]
+    done = subprocess.run([*command, f"images=[{photos[0]},{tmp_path}]"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "1 of 2 images cannot be read; the others were captioned" in done.stderr
+    assert [json.loads(line)["image"] for line in out.read_text().splitlines()] == [str(photos[0])]
+    assert subprocess.run([*command, f"images=[{photos[1]}]"], capture_output=True, check=False).returncode == 0
