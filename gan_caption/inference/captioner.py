@@ -140,6 +140,10 @@ class Captioner:
         )
         return cls(trained, decoder=decoder, discriminator=discriminator, several=more)
 
+    def with_several(self, several: Several) -> Captioner:
+        """Return the same captioner, several captions coming about in another way."""
+        return Captioner(self.trained, decoder=self.decoder, discriminator=self.discriminator, several=several)
+
     def caption(self, photo: Photo, *, count: int = 1, attention: bool = False, seed: int = 0) -> Captioned:
         """Caption one photograph; see `stream`.
 

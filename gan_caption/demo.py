@@ -1,0 +1,24 @@
+"""A web page that captions photographs: `python -m gan_caption.demo run=outputs/...`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gan_caption.configuration import launch
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+def main(config: DictConfig) -> None:
+    """Serve the page until it is interrupted."""
+    from omegaconf import OmegaConf
+
+    from gan_caption.inference.page import serve
+
+    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    serve(plain)  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    launch(main, config_name="demo")

@@ -1,0 +1,115 @@
+"""The web page in a real browser."""
+
+from __future__ import annotations
+
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_caption.errors import UserError
+from gan_caption.inference.captioner import Caption, Captioner
+from gan_caption.inference.page import attention_maps, build_page, launch_page, load_systems, what_it_says
+
+
+@pytest.fixture(scope="module")
+def systems(trained_run) -> dict[str, Captioner]:
+    return load_systems({"run": str(trained_run), "device": "cpu", "allow": []})
+
+
+@pytest.fixture
+def address(systems):
+    page = build_page(systems, title="a run", samples=2)
+    yield launch_page(page, host="127.0.0.1", port=0, max_upload_mb=1)
+    page.close()
+
+
+@pytest.fixture
+def browser():
+    found = next(
+        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+    )
+    if found is None:
+        pytest.skip("no browser: install chromium to see the web page driven")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+def test_a_photograph_is_captioned_the_slider_draws_anew_and_a_bad_file_is_told(
+    address, browser, systems, photos, tmp_path
+):
+    page = browser.new_page(viewport={"width": 390, "height": 900})
+    asked, broken = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: broken.append(str(error)))
+    page.goto(address)
+    page.wait_for_selector("input[type=file]", state="attached")
+
+    page.set_input_files("input[type=file]", photos[0])
+    page.wait_for_selector(".system .best")
+    expected = [one.caption(photos[0]).best.text or "(no words)" for one in systems.values()]
+    assert page.locator(".system .best").all_inner_texts() == expected
+    assert page.locator(".system").first.locator(".opinion .bar").count() >= 2  # of the caption and of each sample
+    words = len(expected[0].split())
+    maps = page.locator(".system").first.locator("figure img")
+    assert maps.count() >= words
+    assert maps.first.evaluate("one => one.naturalWidth") > 0
+    assert "at temperature 1" in page.locator(".system").first.inner_text()
+
+    page.locator("input[type=range]").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.querySelector('.system').innerText.includes('at temperature 1.05')")
+    assert page.locator(".system .best").all_inner_texts() == expected  # which does not depend on it
+
+    bad = tmp_path / "notes.jpg"
+    bad.write_text("not an image")
+    page.get_by_role("button", name="Remove Image").click()
+    page.set_input_files("input[type=file]", bad)
+    page.wait_for_selector("text=it is no image")
+    assert "notes.jpg cannot be read" in page.inner_text("body")
+    page.goto(address)  # the server is still there
+    page.wait_for_selector("input[type=file]", state="attached")
+    large = tmp_path / "large.bmp"
+    Image.new("RGB", (1000, 1000)).save(large)  # 3 MB, of 1 allowed
+    page.set_input_files("input[type=file]", large)
+    page.wait_for_selector("text=/exceeds|too large|maximum/i")
+
+    page.goto(address)
+    page.wait_for_selector("input[type=file]", state="attached")
+    page.set_input_files("input[type=file]", photos[1])
+    page.wait_for_selector(".system .best")
+    assert broken == []
+    assert all(url.startswith((address.rstrip("/"), "data:", "blob:")) for url in asked)  # nothing from elsewhere
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_a_taken_address_is_told(systems, address):
+    port = int(address.rstrip("/").rsplit(":", 1)[1])
+    with pytest.raises(UserError, match="choose another"):
+        launch_page(build_page(systems, title="a run", samples=1), host="127.0.0.1", port=port, max_upload_mb=1)
+
+
+def test_words_cannot_bring_code_into_the_page(systems, photos, monkeypatch):
+    name, captioner = next(iter(systems.items()))
+    monkeypatch.setattr(captioner.trained.vocabulary, "decode", lambda ids: "<script>alert(1)</script>")
+    told = what_it_says(name, captioner, Image.open(photos[0]).convert("RGB"), temperature=1.0, samples=1)
+    assert "<script>" not in told
+    assert "&lt;script&gt;" in told
+
+
+def test_an_attention_map_is_bright_where_the_word_looked(systems):
+    captioner = next(iter(systems.values()))
+    attention = np.zeros((1, 16), np.float32)
+    attention[0, 3] = 1.0  # the upper right corner of 4 x 4
+    caption = Caption("star", -1.0, None, attention)
+    ((shown, word),) = attention_maps(captioner, Image.new("RGB", (64, 64), "white"), caption)
+    assert word == "star"
+    light = np.asarray(shown.convert("L"), float)
+    size = len(light)
+    assert light[: size // 8, -size // 8 :].min() > 250
+    assert light[size // 2 :, : size // 2].max() < 60
