@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -103,17 +104,17 @@ def _search(
         first_row = torch.arange(len(alive), device=device)[:, None] * beams.scores.shape[1]
         logits, state = generator.step(previous, state)
         log_probs = generator.word_scores(logits).unflatten(0, beams.scores.shape)  # (B, k, V)
-        beams, parent, word = advance(
+        beams, written = advance(
             beams, log_probs, step=step, length_penalty=length_penalty, no_repeated_trigram=no_repeated_trigram
         )
         found[alive], found_scores[alive] = beams.done_tokens[:, :keep], beams.done_scores[:, :keep]
-        rows = first_row + parent  # of the state, for each beam
+        words, rows = written.words, first_row + written.parents  # the rows of the state, for each beam
         if device.type == "cpu":  # another device would have to wait for the answer
             going = (beams.done_count < beam_size).nonzero()[:, 0]
             if len(going) == 0:
                 break
-            alive, word, rows, beams = alive[going], word[going], rows[going], beams.select(going)
-        previous, state = word.flatten(), state.select(rows.flatten())
+            alive, words, rows, beams = alive[going], words[going], rows[going], beams.select(going)
+        previous, state = words.flatten(), state.select(rows.flatten())
     return found, found_scores
 
 
@@ -149,9 +150,22 @@ class Beams:
         return Beams(*(getattr(self, field.name)[images] for field in fields(self)))
 
 
+class Written(NamedTuple):
+    """What a step of the search wrote."""
+
+    parents: Tensor
+    """(B, k) long: of each beam that goes on, the beam that it continues."""
+    words: Tensor
+    """(B, k) long: its new word."""
+    best_words: Tensor
+    """(B, 2k) long: the last word of the best continuations, those that end among them, the best first."""
+    best_scores: Tensor
+    """(B, 2k) float: their scores."""
+
+
 def advance(
     beams: Beams, log_probs: Tensor, *, step: int, length_penalty: float, no_repeated_trigram: bool
-) -> tuple[Beams, Tensor, Tensor]:
+) -> tuple[Beams, Written]:
     """Write one more token.
 
     Args:
@@ -162,7 +176,7 @@ def advance(
         no_repeated_trigram: see `beam_search`.
 
     Returns:
-        the beams; of each that goes on, the beam that it continues (B, k), and its new word (B, k).
+        the beams, and what was written.
     """
     beam_size, max_length = beams.done_tokens.shape[1:]
     tokens, scores = beams.tokens, beams.scores
@@ -187,7 +201,7 @@ def advance(
     scores, goes_on = best.masked_fill(word == EOS, DEAD).topk(min(beam_size, best.shape[1]))
     tokens = candidates.gather(1, goes_on[..., None].expand(-1, -1, max_length))
     advanced = Beams(tokens, scores, done_tokens, done_scores, beams.done_count + ends.sum(1))
-    return advanced, parent.gather(1, goes_on), word.gather(1, goes_on)
+    return advanced, Written(parent.gather(1, goes_on), word.gather(1, goes_on), word, best)
 
 
 def _forbid_trigrams(log_probs: Tensor, tokens: Tensor) -> Tensor:
