@@ -1,18 +1,21 @@
-"""Beam search over all images of a batch at once. Shapes: B images, k beams, V vocabulary, t words so far."""
+"""Beam search over all images of a batch at once. Shapes: B images, k beams, V vocabulary, T the longest caption."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from gan_caption.data.captions import BOS, EOS, PAD, Captions, captions_from_tokens
 from gan_caption.data.features import ImageFeatures
+from gan_caption.decoding.candidates import Candidates
 from gan_caption.generators.base import Generator
 
 DEAD = float("-inf")
 
 
-@torch.no_grad()
 def beam_search(
     generator: Generator,
     features: ImageFeatures,
@@ -37,56 +40,168 @@ def beam_search(
         no_repeated_trigram: forbid a caption to use the same three words in a row twice (Paulus et al. 2018,
             arXiv 1705.04304, section 2.5).
     """
+    tokens, _ = _search(
+        generator, features, beam_size=beam_size, max_length=max_length, length_penalty=length_penalty,
+        no_repeated_trigram=no_repeated_trigram, keep=1,
+    )  # fmt: skip
+    return captions_from_tokens(tokens[:, 0], torch.arange(len(features), device=tokens.device))
+
+
+def beam_candidates(
+    generator: Generator,
+    features: ImageFeatures,
+    *,
+    beam_size: int,
+    max_length: int,
+    length_penalty: float = 0.0,
+    no_repeated_trigram: bool = False,
+) -> Candidates:
+    """Return all k finished captions of every image (fewer where there are no more): the search's n-best list.
+
+    Args:
+        generator: see `beam_search`, as everything else.
+        features: of B images.
+        beam_size: k, at least 1.
+        max_length: in tokens, `<eos>` counted.
+        length_penalty: of the scores that rank them.
+        no_repeated_trigram: see `beam_search`.
+
+    Returns:
+        the captions; the first of an image is the one that `beam_search` returns.
+    """
+    tokens, scores = _search(
+        generator, features, beam_size=beam_size, max_length=max_length, length_penalty=length_penalty,
+        no_repeated_trigram=no_repeated_trigram, keep=beam_size,
+    )  # fmt: skip
+    images, places = (scores > DEAD).nonzero(as_tuple=True)
+    captions, scores = captions_from_tokens(tokens[images, places], images), scores[images, places]
+    return Candidates(captions, scores, scores * captions.lengths**length_penalty)
+
+
+@torch.no_grad()
+def _search(
+    generator: Generator,
+    features: ImageFeatures,
+    *,
+    beam_size: int,
+    max_length: int,
+    length_penalty: float,
+    no_repeated_trigram: bool,
+    keep: int,
+) -> tuple[Tensor, Tensor]:
+    """Return the best `keep` captions (B, keep, T) and their scores (B, keep), -inf where there is none."""
     images = len(features)
     state = generator.anticipate(generator.start(features), images * beam_size * max_length)
     device = state.images.device
 
-    found = torch.full((images, max_length), PAD, dtype=torch.long, device=device)
+    found = torch.full((images, keep, max_length), PAD, dtype=torch.long, device=device)
+    found_scores = torch.full((images, keep), DEAD, device=device)
     alive = torch.arange(images, device=device)  # the images whose search goes on; B counts these from here on
-    tokens = torch.full((images, 1, max_length), PAD, dtype=torch.long, device=device)  # all k beams begin as one
-    scores = torch.zeros(images, 1, device=device)
-    done_tokens = tokens.repeat(1, beam_size, 1)
-    done_scores = torch.full((images, beam_size), DEAD, device=device)
-    done_count = torch.zeros(images, dtype=torch.long, device=device)
+    beams = Beams.begin(images, beam_size=beam_size, max_length=max_length, device=device)
     previous = torch.full((images,), BOS, dtype=torch.long, device=device)
 
     for step in range(max_length):
-        beams = scores.shape[1]  # k, but for the first steps; so it is in the shapes below
+        first_row = torch.arange(len(alive), device=device)[:, None] * beams.scores.shape[1]
         logits, state = generator.step(previous, state)
-        log_probs = logits.log_softmax(1).unflatten(0, (len(alive), beams))  # (B, k, V)
-        if no_repeated_trigram:
-            log_probs = _forbid_trigrams(log_probs, tokens[:, :, :step])
-        own, index = log_probs.topk(min(2 * beam_size, log_probs.shape[2]))  # (B, k, 2k): of each beam
-        # 2k candidates: at most k of them end, so k that go on are always among them.
-        best, place = (scores[..., None] + own).flatten(1).topk(min(2 * beam_size, beams * own.shape[2]))
-        parent, word = place // index.shape[2], index.flatten(1).gather(1, place)  # (B, 2k)
-        candidates = tokens.gather(1, parent[..., None].expand(-1, -1, max_length))
-        candidates[:, :, step] = word
-
-        ends = (word == EOS) & (torch.arange(word.shape[1], device=device) < beam_size)
-        if step == max_length - 1:  # cut here: what goes on competes as it stands
-            ends = torch.arange(word.shape[1], device=device).expand_as(word) < beam_size
-        ends = ends & (best > DEAD) & (done_count < beam_size)[:, None]
-        finished = (best / (step + 1) ** length_penalty).masked_fill(~ends, DEAD)
-        done_scores, keep = torch.cat([done_scores, finished], 1).topk(beam_size)
-        done_tokens = torch.cat([done_tokens, candidates], 1).gather(1, keep[..., None].expand(-1, -1, max_length))
-        done_count = done_count + ends.sum(1)
-        found[alive] = done_tokens[:, 0]
-
-        scores, next_beams = best.masked_fill(word == EOS, DEAD).topk(min(beam_size, best.shape[1]))
-        tokens = candidates.gather(1, next_beams[..., None].expand(-1, -1, max_length))
-        first_row = torch.arange(len(alive), device=device)[:, None] * beams
-        rows = first_row + parent.gather(1, next_beams)  # of the state, for each beam
-        previous = word.gather(1, next_beams)
+        log_probs = generator.word_scores(logits).unflatten(0, beams.scores.shape)  # (B, k, V)
+        beams, written = advance(
+            beams, log_probs, step=step, length_penalty=length_penalty, no_repeated_trigram=no_repeated_trigram
+        )
+        found[alive], found_scores[alive] = beams.done_tokens[:, :keep], beams.done_scores[:, :keep]
+        words, rows = written.words, first_row + written.parents  # the rows of the state, for each beam
         if device.type == "cpu":  # another device would have to wait for the answer
-            going = (done_count < beam_size).nonzero()[:, 0]
+            going = (beams.done_count < beam_size).nonzero()[:, 0]
             if len(going) == 0:
                 break
-            alive, tokens, scores, previous, rows = (own[going] for own in (alive, tokens, scores, previous, rows))
-            done_tokens, done_scores, done_count = (own[going] for own in (done_tokens, done_scores, done_count))
-        previous, state = previous.flatten(), state.select(rows.flatten())
+            alive, words, rows, beams = alive[going], words[going], rows[going], beams.select(going)
+        previous, state = words.flatten(), state.select(rows.flatten())
+    return found, found_scores
 
-    return captions_from_tokens(found, torch.arange(images, device=device))
+
+@dataclass(frozen=True)
+class Beams:
+    """Where the search of B images stands: the captions that go on, and those that have ended."""
+
+    tokens: Tensor
+    """(B, k, T) long: what the beams have written. All begin as one, so k is less in the first steps."""
+    scores: Tensor
+    """(B, k) float: sums of log-probabilities; -inf where there is no beam."""
+    done_tokens: Tensor
+    """(B, k, T) long: the finished captions, the best first."""
+    done_scores: Tensor
+    """(B, k) float: what they are ranked by; -inf where there is none yet."""
+    done_count: Tensor
+    """(B,) long: captions that have ended; with k of them the search of an image is over."""
+
+    @classmethod
+    def begin(cls, images: int, *, beam_size: int, max_length: int, device: torch.device) -> Beams:
+        """Return one empty beam an image."""
+        tokens = torch.full((images, 1, max_length), PAD, dtype=torch.long, device=device)
+        return cls(
+            tokens,
+            torch.zeros(images, 1, device=device),
+            tokens.repeat(1, beam_size, 1),
+            torch.full((images, beam_size), DEAD, device=device),
+            torch.zeros(images, dtype=torch.long, device=device),
+        )
+
+    def select(self, images: Tensor) -> Beams:
+        """Return the search of these images (indices)."""
+        return Beams(*(getattr(self, field.name)[images] for field in fields(self)))
+
+
+class Written(NamedTuple):
+    """What a step of the search wrote."""
+
+    parents: Tensor
+    """(B, k) long: of each beam that goes on, the beam that it continues."""
+    words: Tensor
+    """(B, k) long: its new word."""
+    best_words: Tensor
+    """(B, 2k) long: the last word of the best continuations, those that end among them, the best first."""
+    best_scores: Tensor
+    """(B, 2k) float: their scores."""
+
+
+def advance(
+    beams: Beams, log_probs: Tensor, *, step: int, length_penalty: float, no_repeated_trigram: bool
+) -> tuple[Beams, Written]:
+    """Write one more token.
+
+    Args:
+        beams: of B images, `step` tokens long.
+        log_probs: (B, k, V) of the next token, after each beam.
+        step: counted from 0.
+        length_penalty: see `beam_search`.
+        no_repeated_trigram: see `beam_search`.
+
+    Returns:
+        the beams, and what was written.
+    """
+    beam_size, max_length = beams.done_tokens.shape[1:]
+    tokens, scores = beams.tokens, beams.scores
+    device = tokens.device
+    if no_repeated_trigram:
+        log_probs = _forbid_trigrams(log_probs, tokens[:, :, :step])
+    own, index = log_probs.topk(min(2 * beam_size, log_probs.shape[2]))  # (B, k, 2k): of each beam
+    # 2k candidates: at most k of them end, so k that go on are always among them.
+    best, place = (scores[..., None] + own).flatten(1).topk(min(2 * beam_size, scores.shape[1] * own.shape[2]))
+    parent, word = place // index.shape[2], index.flatten(1).gather(1, place)  # (B, 2k)
+    candidates = tokens.gather(1, parent[..., None].expand(-1, -1, max_length))
+    candidates[:, :, step] = word
+
+    ends = (word == EOS) & (torch.arange(word.shape[1], device=device) < beam_size)
+    if step == max_length - 1:  # cut here: what goes on competes as it stands
+        ends = torch.arange(word.shape[1], device=device).expand_as(word) < beam_size
+    ends = ends & (best > DEAD) & (beams.done_count < beam_size)[:, None]
+    finished = (best / (step + 1) ** length_penalty).masked_fill(~ends, DEAD)
+    done_scores, kept = torch.cat([beams.done_scores, finished], 1).topk(beam_size)
+    done_tokens = torch.cat([beams.done_tokens, candidates], 1).gather(1, kept[..., None].expand(-1, -1, max_length))
+
+    scores, goes_on = best.masked_fill(word == EOS, DEAD).topk(min(beam_size, best.shape[1]))
+    tokens = candidates.gather(1, goes_on[..., None].expand(-1, -1, max_length))
+    advanced = Beams(tokens, scores, done_tokens, done_scores, beams.done_count + ends.sum(1))
+    return advanced, Written(parent.gather(1, goes_on), word.gather(1, goes_on), word, best)
 
 
 def _forbid_trigrams(log_probs: Tensor, tokens: Tensor) -> Tensor:

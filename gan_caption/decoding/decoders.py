@@ -1,16 +1,22 @@
-"""Ways to decode one caption an image, as `conf/decoding/` names them."""
+"""Ways to decode one caption an image, as `conf/decoding/` names them; some know several."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import torch
 
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
-from gan_caption.decoding.beam import beam_search
+from gan_caption.decoding.beam import beam_candidates, beam_search
+from gan_caption.decoding.candidates import Candidates
+from gan_caption.decoding.diverse_beam import diverse_beam_search
 from gan_caption.decoding.greedy import greedy
-from gan_caption.decoding.sampling import attach_noise, sample
+from gan_caption.decoding.rerank import Judge, rerank
+from gan_caption.decoding.sampling import Samples, attach_noise, sample
+from gan_caption.errors import at_least
 from gan_caption.generators.base import Generator
 
 
@@ -21,6 +27,16 @@ class Decoder(Protocol):
         self, generator: Generator, features: ImageFeatures, *, max_length: int, rng: torch.Generator
     ) -> Captions:
         """Return one caption an image; only sampling uses `rng`."""
+        ...
+
+
+class Proposer(Protocol):
+    """Turns the features of B images into several captions of each."""
+
+    def candidates(
+        self, generator: Generator, features: ImageFeatures, *, max_length: int, rng: torch.Generator
+    ) -> Candidates:
+        """Return the captions of each image, the best first; only sampling uses `rng`."""
         ...
 
 
@@ -56,6 +72,49 @@ class Beam:
             length_penalty=self.length_penalty, no_repeated_trigram=self.no_repeated_trigram,
         )  # fmt: skip
 
+    def candidates(
+        self, generator: Generator, features: ImageFeatures, *, max_length: int, rng: torch.Generator
+    ) -> Candidates:
+        """Return all finished captions; see `beam_candidates`."""
+        del rng
+        return beam_candidates(
+            generator, features, beam_size=self.beam_size, max_length=max_length,
+            length_penalty=self.length_penalty, no_repeated_trigram=self.no_repeated_trigram,
+        )  # fmt: skip
+
+
+class DiverseBeam:
+    """Diverse beam search; see `diverse_beam_search`."""
+
+    def __init__(
+        self, *, groups: int = 5, beam_size: int = 1, diversity: float = 0.5, length_penalty: float = 0.0,
+        no_repeated_trigram: bool = False,
+    ) -> None:  # fmt: skip
+        """Set the search; the arguments are those of `diverse_beam_search`."""
+        at_least(1, groups=groups, beam_size=beam_size)
+        at_least(0, diversity=diversity)
+        self.groups = groups
+        self.beam_size = beam_size
+        self.diversity = diversity
+        self.length_penalty = length_penalty
+        self.no_repeated_trigram = no_repeated_trigram
+
+    def __call__(
+        self, generator: Generator, features: ImageFeatures, *, max_length: int, rng: torch.Generator
+    ) -> Captions:
+        """Return the best caption of each image."""
+        return self.candidates(generator, features, max_length=max_length, rng=rng).best
+
+    def candidates(
+        self, generator: Generator, features: ImageFeatures, *, max_length: int, rng: torch.Generator
+    ) -> Candidates:
+        """Return the captions of all groups."""
+        del rng
+        return diverse_beam_search(
+            generator, features, groups=self.groups, beam_size=self.beam_size, diversity=self.diversity,
+            max_length=max_length, length_penalty=self.length_penalty, no_repeated_trigram=self.no_repeated_trigram,
+        )  # fmt: skip
+
 
 class Sampling:
     """One random caption an image."""
@@ -82,8 +141,63 @@ class Sampling:
         self, generator: Generator, features: ImageFeatures, *, samples: int, max_length: int, rng: torch.Generator
     ) -> Captions:
         """Return `samples` captions of each image, those of an image neighbours."""
+        return self.draw(generator, features, samples=samples, max_length=max_length, rng=rng).captions
+
+    def draw(
+        self, generator: Generator, features: ImageFeatures, *, samples: int, max_length: int, rng: torch.Generator
+    ) -> Samples:
+        """Return the same captions with the probabilities that their tokens were drawn with."""
         features, per_row = attach_noise(generator, features, samples=samples, rng=rng)
         return sample(
             generator, features, samples=per_row, max_length=max_length, rng=rng,
             temperature=self.temperature, top_k=self.top_k, top_p=self.top_p,
-        ).captions  # fmt: skip
+        )  # fmt: skip
+
+
+class SeveralSamples:
+    """Random captions to choose from, those of an image ranked by log p; Park et al. 2019 choose among such."""
+
+    def __init__(self, *, samples: int = 10, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0) -> None:
+        """Set the number of captions an image, and the distribution; its arguments are those of `Sampling`."""
+        at_least(1, samples=samples)
+        self.samples = samples
+        self.sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p)
+
+    def candidates(
+        self, generator: Generator, features: ImageFeatures, *, max_length: int, rng: torch.Generator
+    ) -> Candidates:
+        """Return the samples; their log-probabilities are those of the distribution that they were drawn from."""
+        drawn = self.sampling.draw(generator, features, samples=self.samples, max_length=max_length, rng=rng)
+        # With noise every sample had features of its own; here it belongs to its image again.
+        images = torch.arange(len(features), device=drawn.captions.images.device).repeat_interleave(self.samples)
+        log_probs = drawn.log_probs.sum(1)
+        return Candidates(replace(drawn.captions, images=images), log_probs, log_probs).ranked_by(log_probs)
+
+
+class Reranked:
+    """The best of several captions in the eyes of judges; see `rerank`."""
+
+    def __init__(self, *, proposer: Proposer, judges: Sequence[tuple[Judge, float]], own_weight: float = 1.0) -> None:
+        """Set what proposes and what chooses.
+
+        Args:
+            proposer: a beam search, say.
+            judges: with their weights; see `rerank`.
+            own_weight: of the proposer's own scores.
+        """
+        self.proposer = proposer
+        self.judges = judges
+        self.own_weight = own_weight
+
+    def __call__(
+        self, generator: Generator, features: ImageFeatures, *, max_length: int, rng: torch.Generator
+    ) -> Captions:
+        """Return the best caption of each image."""
+        return self.candidates(generator, features, max_length=max_length, rng=rng).best
+
+    def candidates(
+        self, generator: Generator, features: ImageFeatures, *, max_length: int, rng: torch.Generator
+    ) -> Candidates:
+        """Return the proposer's captions in their new order."""
+        proposed = self.proposer.candidates(generator, features, max_length=max_length, rng=rng)
+        return rerank(proposed, features, self.judges, own_weight=self.own_weight)

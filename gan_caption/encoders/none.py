@@ -34,7 +34,7 @@ class NoImage(Encoder):
 
     def forward(self, pixels: Tensor) -> ImageFeatures:
         """Return zeros: pooled (B, 1) and grid (B, 1, 1)."""
-        return _zeros(len(pixels), pixels.device)
+        return no_image(len(pixels), pixels.device)
 
     def source(
         self,
@@ -60,8 +60,9 @@ class ZeroFeatures:
     def features(self, rows: Sequence[int], *, grid: bool, device: torch.device) -> ImageFeatures:
         """Return zeros for these rows."""
         del grid
-        return _zeros(len(rows), device)
+        return no_image(len(rows), device)
 
 
-def _zeros(count: int, device: torch.device) -> ImageFeatures:
+def no_image(count: int, device: torch.device) -> ImageFeatures:
+    """Return the features of no image, `count` times: pooled (B, 1) and grid (B, 1, 1), zeros."""
     return ImageFeatures(torch.zeros(count, 1, device=device), torch.zeros(count, 1, 1, device=device))

@@ -88,6 +88,14 @@ class Generator(nn.Module, ABC):
             logits (N, V), -inf on tokens that are never written, and the state after reading.
         """
 
+    def word_scores(self, logits: Tensor) -> Tensor:
+        """Return what a search adds up for each word that a caption may go on with, (N, V): log p.
+
+        Args:
+            logits: (N, V), of `step`.
+        """
+        return logits.log_softmax(1)
+
     def word_gates(self) -> Tensor | None:
         """Return what each word adds to a step before the state is looked at, (V, ...); None where there is nothing."""
         return None

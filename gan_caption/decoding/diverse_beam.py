@@ -1,0 +1,121 @@
+"""Diverse beam search (Vijayakumar et al. 2018, arXiv 1610.02424), over all images of a batch at once.
+
+Shapes: B images, G groups, k beams in each, V vocabulary, T the longest caption.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from gan_caption.data.captions import BOS, EOS, PAD, captions_from_tokens
+from gan_caption.data.features import ImageFeatures
+from gan_caption.decoding.beam import DEAD, Beams, advance
+from gan_caption.decoding.candidates import Candidates
+from gan_caption.generators.base import Generator
+
+_NO_WORD = -1
+
+
+@torch.no_grad()
+def diverse_beam_search(
+    generator: Generator,
+    features: ImageFeatures,
+    *,
+    groups: int,
+    beam_size: int,
+    diversity: float,
+    max_length: int,
+    length_penalty: float = 0.0,
+    no_repeated_trigram: bool = False,
+) -> Candidates:
+    """Search in groups, each of which avoids the words that the groups before it write at the same step.
+
+    The groups take their step one after the other (algorithm 1). A beam of group g is ranked by log p - diversity *
+    (how often groups 1 to g - 1 of its image chose its words, each at the same step): Hamming diversity. What a group
+    chooses are the last words of its k best continuations; `<eos>` is not penalised, so that groups may end together.
+    The penalties of all steps add up, as they do in fairseq and in transformers. Within a group everything else is as
+    in `beam_search`; one group is beam search, and with diversity 0 all groups find the same.
+
+    Args:
+        generator: the policy, in eval mode.
+        features: of B images.
+        groups: G, at least 1.
+        beam_size: k of each group, at least 1.
+        diversity: lambda, not negative, in nats; the paper finds .2 to .8 to work well (section 5.1).
+        max_length: in tokens, `<eos>` counted.
+        length_penalty: ranks captions by log p / length ** length_penalty.
+        no_repeated_trigram: see `beam_search`.
+
+    Returns:
+        G * k captions of each image (fewer where a group finds fewer), ranked together by log p, without the penalties,
+        over length ** length_penalty. A caption that several groups found is there several times.
+    """
+    images, rows_each = len(features), groups * beam_size
+    state = generator.anticipate(generator.start(features), images * rows_each * max_length)
+    device = state.images.device
+
+    found = torch.full((images, groups, beam_size, max_length), PAD, dtype=torch.long, device=device)
+    found_scores = torch.full((images, groups, beam_size), DEAD, device=device)
+    chosen = torch.full((images, groups, beam_size, max_length), _NO_WORD, dtype=torch.long, device=device)
+    alive = torch.arange(images, device=device)  # the images whose search goes on; B counts these from here on
+    first = Beams.begin(images, beam_size=beam_size, max_length=max_length, device=device)
+    searches = [first] * groups
+    previous = torch.full((images,), BOS, dtype=torch.long, device=device)
+
+    for step in range(max_length):
+        logits, state = generator.step(previous, state)
+        log_probs = generator.word_scores(logits).unflatten(0, (len(alive), -1, searches[0].scores.shape[1]))
+        together = log_probs.shape[1] == 1  # (B, 1, 1, V): at first the groups are as one; then (B, G, k, V)
+        first_row = torch.arange(len(alive), device=device)[:, None] * log_probs.shape[1] * log_probs.shape[2]
+        used = log_probs.new_zeros(len(alive), log_probs.shape[3])  # (B, V): chosen by the groups before
+        words, rows = [], []
+        for group in range(groups):
+            own = 0 if together else group
+            going = searches[group].done_count < beam_size
+            searches[group], written = advance(
+                searches[group], log_probs[:, own] - diversity * used[:, None],
+                step=step, length_penalty=length_penalty, no_repeated_trigram=no_repeated_trigram,
+            )  # fmt: skip
+            choice, scores = written.best_words[:, :beam_size], written.best_scores[:, :beam_size]
+            counts = (choice != EOS) & (scores > DEAD) & going[:, None]
+            used.scatter_add_(1, choice, counts.to(used.dtype))
+            chosen[alive, group, : choice.shape[1], step] = torch.where(counts, choice, _NO_WORD)
+            found[alive, group] = searches[group].done_tokens
+            found_scores[alive, group] = searches[group].done_scores
+            words.append(written.words)
+            rows.append(first_row + own * log_probs.shape[2] + written.parents)
+        previous, row = torch.cat(words, 1), torch.cat(rows, 1)  # (B, G * k)
+        if device.type == "cpu":  # another device would have to wait for the answer
+            done = torch.stack([search.done_count for search in searches], 1)
+            left = (done < beam_size).any(1).nonzero()[:, 0]
+            if len(left) == 0:
+                break
+            alive, previous, row = alive[left], previous[left], row[left]
+            searches = [search.select(left) for search in searches]
+        previous, state = previous.flatten(), state.select(row.flatten())
+
+    penalties = diversity * _times_chosen_before(found, chosen)
+    places = (found_scores > DEAD).nonzero(as_tuple=True)  # image, group, rank
+    captions = captions_from_tokens(found[places], places[0])
+    lengths = captions.lengths**length_penalty
+    log_probs = found_scores[places] * lengths + penalties[places]
+    candidates = Candidates(captions, log_probs / lengths, log_probs)
+    return candidates.ranked_by(candidates.scores)
+
+
+def _times_chosen_before(tokens: Tensor, chosen: Tensor) -> Tensor:
+    """Count how often the groups before a caption's own have chosen its words at the same steps.
+
+    Args:
+        tokens: (B, G, k, T) captions.
+        chosen: (B, G, k, T) what each group chose at each step.
+
+    Returns:
+        (B, G, k) float.
+    """
+    counts = [
+        (own[:, :, None] == chosen[:, :group].flatten(1, 2)[:, None]).sum((2, 3))  # (B, k, 1, T) == (B, 1, gk, T)
+        for group, own in enumerate(tokens.unbind(1))
+    ]
+    return torch.stack(counts, 1).float()

@@ -1,0 +1,115 @@
+"""Choosing among finished captions by what others think of them. Shapes: B images, N captions in all, T tokens.
+
+By a discriminator it is adversarial inference (Park et al. 2019, arXiv 1812.05634: several captions are sampled, and
+the one that the discriminator finds best is taken); by a language model, n-best rescoring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from gan_caption.data.captions import Captions
+from gan_caption.data.features import ImageFeatures
+from gan_caption.decoding.candidates import Candidates
+from gan_caption.discriminators.base import Discriminator
+from gan_caption.encoders.none import no_image
+from gan_caption.errors import at_least
+from gan_caption.generators.base import Generator
+from gan_caption.modes import evaluating
+
+
+class Judge(Protocol):
+    """Scores captions of images; higher is better."""
+
+    def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Return one score a caption, (N,) float.
+
+        Args:
+            features: of B images.
+            captions: N captions of them; `captions.images` says whose.
+        """
+        ...
+
+
+def rerank(
+    candidates: Candidates, features: ImageFeatures, judges: Sequence[tuple[Judge, float]], *, own_weight: float = 1.0
+) -> Candidates:
+    """Order each image's captions by a weighted sum of scores.
+
+    The sum is own_weight * `candidates.scores` + the sum over judges of weight * score. Captions with equal sums keep
+    their order. A judge of weight 0 is not asked, so that it can change nothing.
+
+    Args:
+        candidates: N captions of B images.
+        features: of these images, as all judges need them.
+        judges: with their weights.
+        own_weight: of the score that the candidates came with; 0 leaves the choice to the judges.
+
+    Returns:
+        the same captions in the new order, with the sums as their scores.
+    """
+    total = own_weight * candidates.scores if own_weight else torch.zeros_like(candidates.scores)
+    for judge, weight in judges:
+        if weight:
+            total = total + weight * judge(features, candidates.captions)
+    return candidates.ranked_by(total)
+
+
+class LogProbability:
+    """log p(caption | image) of a generator that reads the same features."""
+
+    def __init__(self, generator: Generator, *, length_penalty: float = 0.0, chunk_rows: int = 256) -> None:
+        """Hold the generator.
+
+        Args:
+            generator: p.
+            length_penalty: log p is divided by length ** this; take the search's own, so that both weigh alike.
+            chunk_rows: the most captions that are scored at once; does not change the result.
+        """
+        at_least(1, chunk_rows=chunk_rows)
+        self.generator = generator
+        self.length_penalty = length_penalty
+        self.chunk_rows = chunk_rows
+
+    def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Return nats over length ** length_penalty, (N,); see `Judge`."""
+        with evaluating(self.generator):
+            log_probs = [self.generator.score(features, chunk).sum(1) for chunk in captions.chunks(self.chunk_rows)]
+        return torch.cat(log_probs) / captions.lengths**self.length_penalty
+
+
+class LanguageModelLogProbability(LogProbability):
+    """log p(caption) of a generator that is shown no image: an n-gram model, or a run with `encoder=none`."""
+
+    def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Return nats over length ** length_penalty, (N,); see `Judge`."""
+        return super().__call__(no_image(len(features), captions.tokens.device), captions)
+
+
+class DiscriminatorLogit:
+    """What a discriminator says of (image, caption): its logit, of a dense one the mean over the caption's tokens."""
+
+    def __init__(self, discriminator: Discriminator, *, chunk_rows: int = 2048) -> None:
+        """Hold the discriminator.
+
+        Args:
+            discriminator: D; the features must hold a grid where it reads one.
+            chunk_rows: the most captions that are judged at once; does not change the result of a discriminator that
+                judges each caption by itself.
+        """
+        at_least(1, chunk_rows=chunk_rows)
+        self.discriminator = discriminator
+        self.chunk_rows = chunk_rows
+
+    def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Return logits (N,); see `Judge`."""
+        with evaluating(self.discriminator):
+            return torch.cat([self._logits(features, chunk) for chunk in captions.chunks(self.chunk_rows)])
+
+    def _logits(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        logits: Tensor = self.discriminator(features, captions)
+        return (logits * captions.mask).sum(1) / captions.lengths if logits.dim() == 2 else logits
