@@ -5,35 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gan_caption.configuration import build
-from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.data.loading import load
-from gan_caption.decoding.decoders import Decoder, Sampling
+from gan_caption.decoding.decoders import Decoder, DiverseBeam, Proposer, Reranked
+from gan_caption.decoding.fusion import shallow_fusion
+from gan_caption.decoding.rerank import DiscriminatorLogit, Judge, LanguageModelLogProbability
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.errors import UserError, at_least
+from gan_caption.generators.base import Generator
 from gan_caption.inference.photos import Photo, Photos
+from gan_caption.training.language_model import load_language_model
 from gan_caption.training.results import left_discriminator, left_weights
 from gan_caption.training.seeding import random_generator
 from gan_caption.training.trained import Trained, open_run
 
 _BATCH = 32
-
-
-class Several(Protocol):
-    """A decoder that gives several captions an image."""
-
-    def several(
-        self, generator: Any, features: ImageFeatures, *, samples: int, max_length: int, rng: torch.Generator
-    ) -> Captions:
-        """Return at most `samples` captions of each image, those of an image neighbours."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -80,23 +73,31 @@ class Captioner:
     """Captions photographs with the weights, the vocabulary, the encoder and the decoding of a run."""
 
     def __init__(
-        self, trained: Trained, *, decoder: Decoder, discriminator: Discriminator | None, several: Several | None = None
+        self,
+        trained: Trained,
+        *,
+        decoder: Decoder,
+        proposer: Proposer,
+        discriminator: Discriminator | None = None,
+        writer: Generator | None = None,
     ) -> None:
         """Hold the parts; `load` makes them from a run folder.
 
         Args:
             trained: with its weights.
             decoder: for one caption an image.
+            proposer: for more than one.
             discriminator: whose opinion is told.
-            several: for more than one; None samples at temperature 1.
+            writer: what is decoded: None stands for the run's generator, which may be wrapped (see `shallow_fusion`).
         """
         self.trained = trained
         for network in (trained.captioner, trained.encoder, discriminator):
             if network is not None:
                 network.eval()
         self.decoder = decoder
-        self.several = several or Sampling()
+        self.proposer = proposer
         self.discriminator = discriminator
+        self.writer = trained.captioner.generator if writer is None else writer
         self.max_length: int = trained.config["max_length"]
 
     @classmethod
@@ -106,7 +107,10 @@ class Captioner:
         *,
         weights: str | None = None,
         decoding: Mapping[str, Any] | None = None,
-        several: Mapping[str, Any] | None = None,
+        proposer: Mapping[str, Any] | None = None,
+        rerank: Mapping[str, float] | None = None,
+        language_model: str | Path | None = None,
+        fusion: float = 0.0,
         device: str = "auto",
         allow: Sequence[str] = (),
     ) -> Captioner:
@@ -117,7 +121,12 @@ class Captioner:
             weights: the phase whose weights are meant ("mle", "adversarial"); None: those of the last phase that left
                 some.
             decoding: a node of configuration, as `conf/decoding` has them; None: the run's own.
-            several: the same, of a decoder with `several`; see `Several`.
+            proposer: the same for several captions, as `conf/proposer` has them; None: diverse beam search, 5 groups.
+            rerank: weights by which candidates are ordered, "own", "discriminator" and "language_model"; see
+                `conf/caption.yaml`. Where one of the last two is not 0, the best of the proposer's candidates is the
+                caption also where one is wanted.
+            language_model: the folder of a run with `encoder=none`, or a file of n-grams.
+            fusion: its weight at every word; see `shallow_fusion`.
             device: "auto", "cpu", "cuda" ...
             allow: packages of your own whose classes the run's configuration may name.
 
@@ -132,17 +141,36 @@ class Captioner:
         if weights is not None and weights not in found:
             raise UserError(f"weights={weights}: this run has {', '.join(found)}")
         trained.load(weights or list(found)[-1])
-        allowed = ("gan_caption.", *(f"{package}." for package in allow))
-        decoder: Decoder = build(decoding or trained.config["decoding"], path="decoding", allowed=allowed)
-        more: Several | None = build(several, path="several", allowed=allowed) if several else None
         discriminator = left_discriminator(
             folder, trained.config, trained.encoder, trained.vocabulary, device=trained.device
         )
-        return cls(trained, decoder=decoder, discriminator=discriminator, several=more)
+        allowed = ("gan_caption.", *(f"{package}." for package in allow))
+        decoder: Decoder = build(decoding or trained.config["decoding"], path="decoding", allowed=allowed)
+        several: Proposer = build(proposer, path="proposer", allowed=allowed) if proposer else DiverseBeam()
+        writer = trained.captioner.generator
+        advising = None
+        if language_model is not None:
+            advising = load_language_model(Path(language_model), vocabulary=trained.vocabulary, device=trained.device)
+            writer = shallow_fusion(writer, advising, weight=fusion)
+        elif fusion:
+            raise UserError(f"fusion={fusion}: with which language model? Give language_model=...")
+        judges = chosen_judges(
+            rerank or {}, discriminator, advising, length_penalty=getattr(several, "length_penalty", 0)
+        )
+        if judges:
+            own = float((rerank or {}).get("own", 1.0))
+            decoder = several = Reranked(proposer=several, judges=judges, own_weight=own)
+        return cls(trained, decoder=decoder, proposer=several, discriminator=discriminator, writer=writer)
 
-    def with_several(self, several: Several) -> Captioner:
+    def proposing(self, proposer: Proposer) -> Captioner:
         """Return the same captioner, several captions coming about in another way."""
-        return Captioner(self.trained, decoder=self.decoder, discriminator=self.discriminator, several=several)
+        return Captioner(
+            self.trained,
+            decoder=self.decoder,
+            proposer=proposer,
+            discriminator=self.discriminator,
+            writer=self.writer,
+        )
 
     def caption(self, photo: Photo, *, count: int = 1, attention: bool = False, seed: int = 0) -> Captioned:
         """Caption one photograph; see `stream`.
@@ -162,8 +190,7 @@ class Captioner:
 
         Args:
             photos: paths, PIL images or arrays; see `Photo`.
-            count: captions an image. Of 1, the decoder's; of more, those of `several` that differ, the most probable
-                first, which may be fewer.
+            count: captions an image. Of 1, the decoder's; of more, the proposer's best that differ, which may be fewer.
             attention: whether attention maps are wanted.
             seed: of what is sampled.
         """
@@ -202,9 +229,10 @@ class Captioner:
         with torch.no_grad():
             features = self.encode(pixels)
             if count == 1:
-                captions = self.decoder(generator, features, max_length=self.max_length, rng=rng)
+                captions = self.decoder(self.writer, features, max_length=self.max_length, rng=rng)
             else:
-                captions = self.several.several(generator, features, samples=count, max_length=self.max_length, rng=rng)
+                found = self.proposer.candidates(self.writer, features, max_length=self.max_length, rng=rng)
+                captions = found.captions
             log_probs = generator.score(features, captions).sum(1).tolist()
             opinions: Sequence[float | None] = [None] * len(captions)
             if self.discriminator is not None:
@@ -215,4 +243,31 @@ class Captioner:
             text = self.trained.vocabulary.decode(captions.tokens[row].tolist())
             looks = None if maps is None else maps[row, : captions.lengths[row]].cpu().numpy()
             own[image].setdefault(text, Caption(text, log_probs[row], opinions[row], looks))
-        return [tuple(sorted(texts.values(), key=lambda one: -one.log_prob)) for texts in own]
+        return [tuple(texts.values())[:count] for texts in own]
+
+
+def chosen_judges(
+    weights: Mapping[str, float],
+    discriminator: Discriminator | None,
+    language_model: Generator | None,
+    *,
+    length_penalty: float,
+) -> list[tuple[Judge, float]]:
+    """Return those whose weight is not 0, with their weights.
+
+    Raises:
+        UserError: a name is unknown, or a judge is asked for that is not there.
+    """
+    unknown = weights.keys() - {"own", "discriminator", "language_model"}
+    if unknown:
+        raise UserError(f"rerank.{min(unknown)} is not known: own, discriminator and language_model are")
+    judges: list[tuple[Judge, float]] = []
+    if weight := weights.get("discriminator", 0.0):
+        if discriminator is None:
+            raise UserError(f"rerank.discriminator={weight}: this run has no discriminator")
+        judges.append((DiscriminatorLogit(discriminator), weight))
+    if weight := weights.get("language_model", 0.0):
+        if language_model is None:
+            raise UserError(f"rerank.language_model={weight}: with which one? Give language_model=...")
+        judges.append((LanguageModelLogProbability(language_model, length_penalty=length_penalty), weight))
+    return judges

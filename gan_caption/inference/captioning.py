@@ -27,7 +27,10 @@ def caption_photos(settings: Mapping[str, Any]) -> None:
         settings["run"],
         weights=settings["weights"],
         decoding=settings.get("decoding"),
-        several=settings.get("several"),
+        proposer=settings["proposer"],
+        rerank=settings["rerank"],
+        language_model=settings["language_model"],
+        fusion=settings["fusion"],
         device=settings["device"],
         allow=settings["allow"],
     )

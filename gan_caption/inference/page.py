@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from gan_caption.data.images import load_rgb
-from gan_caption.decoding.decoders import Sampling
+from gan_caption.decoding.decoders import SeveralSamples
 from gan_caption.errors import UserError
 from gan_caption.extras import require
 from gan_caption.inference.captioner import Caption, Captioner
@@ -93,7 +93,7 @@ def build_page(systems: Mapping[str, Captioner], *, title: str, samples: int) ->
     Args:
         systems: by the names shown.
         title: of the run.
-        samples: how many are drawn of each system.
+        samples: how many are drawn of each system, at least 2.
     """
     import gradio
 
@@ -144,13 +144,13 @@ def what_it_says(name: str, captioner: Captioner, photo: Image.Image, *, tempera
         captioner: the system.
         photo: RGB.
         temperature: of the samples.
-        samples: how many.
+        samples: how many, at least 2.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     best = captioner.caption(photo, attention=True).best
-    sampling = captioner.with_several(Sampling(temperature=temperature))
-    drawn = sampling.caption(photo, count=samples).captions if samples else ()
+    drawing = captioner.proposing(SeveralSamples(samples=samples, temperature=temperature))
+    drawn = drawing.caption(photo, count=samples).captions
     maps = [(_data_url(shown), word) for shown, word in attention_maps(captioner, photo, best)]
     environment = Environment(
         loader=PackageLoader("gan_caption", "inference"), autoescape=True, undefined=StrictUndefined, trim_blocks=True

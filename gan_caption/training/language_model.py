@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -11,7 +13,29 @@ from gan_caption.encoders.none import NoImage
 from gan_caption.errors import UserError
 from gan_caption.generators.base import Generator
 from gan_caption.generators.ngram import NgramGenerator
+from gan_caption.training.folders import inside, read_config
+from gan_caption.training.setup import build_part, load_split, training_captions
 from gan_caption.training.trained import open_run
+from gan_caption.training.world import say
+
+
+def learn_ngrams(settings: Mapping[str, Any]) -> None:
+    """Count the n-grams of the captions that a run was trained on, and write them as `conf/language_model.yaml` says.
+
+    Raises:
+        UserError: the run or its data cannot be read, the order is too high, or the file cannot be written.
+    """
+    folder = Path(settings["run"])
+    config = read_config(folder) | {"allow": settings["allow"]}
+    vocabulary = Vocabulary.load(inside(folder, "vocabulary.json"))
+    captions = training_captions(load_split(build_part(config, "data"), "train", say))
+    encoded = [vocabulary.encode(text, max_length=config["max_length"]) for own in captions for text in own]
+    try:
+        model = NgramGenerator.learn(encoded, vocabulary_size=len(vocabulary), order=settings["order"])
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    model.save(Path(settings["out"]), vocabulary=vocabulary.fingerprint)
+    print(f"{settings['order']}-grams of {len(encoded)} captions: {settings['out']}", flush=True)
 
 
 def load_language_model(path: Path, *, vocabulary: Vocabulary, device: torch.device) -> Generator:

@@ -23,6 +23,7 @@ from gan_caption.inference.captioner import Caption, Captioned, Unreadable
 from gan_caption.inference.output import write_captions
 from gan_caption.inference.photos import find_photos
 from gan_caption.training.folders import write_json
+from gan_caption.training.language_model import learn_ngrams
 from gan_caption.training.results import evaluate_run
 
 
@@ -57,15 +58,48 @@ def test_log_prob_is_that_of_the_words_one_by_one(captioner, photos):
             assert caption.log_prob == pytest.approx(total, abs=1e-4)
 
 
-def test_several_captions_differ_and_the_most_probable_comes_first(captioner, photos):
+SAMPLING = {"_target_": "gan_caption.decoding.decoders.SeveralSamples", "samples": 8}
+
+
+def test_several_captions_differ_and_the_most_probable_comes_first(trained_run, photos):
+    captioner = Captioner.load(trained_run, proposer=SAMPLING)
     told = list(captioner.stream(photos, count=5))
-    assert max(len(one.captions) for one in told) > 1
+    assert max(len(one.captions) for one in told) == 5
     for one in told:
         assert len({caption.text for caption in one.captions}) == len(one.captions) <= 5
         values = [caption.log_prob for caption in one.captions]
         assert values == sorted(values, reverse=True)
     assert told == list(captioner.stream(photos, count=5))
     assert told != list(captioner.stream(photos, count=5, seed=1))
+
+
+def test_the_discriminator_chooses_among_candidates_where_it_is_asked(trained_run, photos):
+    candidates = list(Captioner.load(trained_run, proposer=SAMPLING).stream(photos, count=8))
+    asked = Captioner.load(trained_run, proposer=SAMPLING, rerank={"own": 0.0, "discriminator": 1.0})
+    for given, chosen in zip(candidates, asked.stream(photos), strict=True):
+        best = max(given.captions, key=lambda one: one.discriminator)
+        assert chosen.best.discriminator == pytest.approx(best.discriminator, abs=1e-6)
+        assert len(chosen.captions) == 1
+
+
+def test_weights_of_zero_change_nothing_and_a_judge_that_is_missing_is_told(trained_run, photos, tmp_path):
+    ngrams = tmp_path / "ngrams.safetensors"
+    learn_ngrams({"run": str(trained_run), "out": str(ngrams), "order": 3, "allow": []})
+    plain = list(Captioner.load(trained_run, proposer=SAMPLING).stream(photos, count=3))
+    nothing = {"own": 1.0, "discriminator": 0.0, "language_model": 0.0}
+    same = Captioner.load(trained_run, proposer=SAMPLING, rerank=nothing, language_model=ngrams, fusion=0.0)
+    assert list(same.stream(photos, count=3)) == plain
+    advised = Captioner.load(trained_run, language_model=ngrams, fusion=5.0)
+    assert [one.best.text for one in advised.stream(photos)] != [
+        one.best.text for one in Captioner.load(trained_run).stream(photos)
+    ]
+    for wrong in ({"fusion": 0.5}, {"rerank": {"language_model": 1.0}}):
+        with pytest.raises(UserError, match="language_model="):
+            Captioner.load(trained_run, **wrong)
+    with pytest.raises(UserError, match=r"rerank\.human is not known"):
+        Captioner.load(trained_run, rerank={"human": 1.0})
+    with pytest.raises(UserError, match="order=40"):
+        learn_ngrams({"run": str(trained_run), "out": str(ngrams), "order": 40, "allow": []})
 
 
 def test_paths_images_and_arrays_are_the_same_to_it(captioner, photos):

@@ -91,13 +91,13 @@ def test_a_photograph_is_captioned_the_slider_draws_anew_and_a_bad_file_is_told(
 def test_a_taken_address_is_told(systems, address):
     port = int(address.rstrip("/").rsplit(":", 1)[1])
     with pytest.raises(UserError, match="choose another"):
-        launch_page(build_page(systems, title="a run", samples=1), host="127.0.0.1", port=port, max_upload_mb=1)
+        launch_page(build_page(systems, title="a run", samples=2), host="127.0.0.1", port=port, max_upload_mb=1)
 
 
 def test_words_cannot_bring_code_into_the_page(systems, photos, monkeypatch):
     name, captioner = next(iter(systems.items()))
     monkeypatch.setattr(captioner.trained.vocabulary, "decode", lambda ids: "<script>alert(1)</script>")
-    told = what_it_says(name, captioner, Image.open(photos[0]).convert("RGB"), temperature=1.0, samples=1)
+    told = what_it_says(name, captioner, Image.open(photos[0]).convert("RGB"), temperature=1.0, samples=2)
     assert "<script>" not in told
     assert "&lt;script&gt;" in told
 

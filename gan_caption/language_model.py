@@ -1,0 +1,24 @@
+"""Count the n-grams of a run's training captions: `python -m gan_caption.language_model run=... out=n.safetensors`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gan_caption.configuration import launch
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+def main(config: DictConfig) -> None:
+    """Learn an n-gram model and write it to a file."""
+    from omegaconf import OmegaConf
+
+    from gan_caption.training.language_model import learn_ngrams
+
+    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    learn_ngrams(plain)  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    launch(main, config_name="language_model")
