@@ -22,6 +22,11 @@ def caption_photos(settings: Mapping[str, Any]) -> None:
     out = None if settings["out"] is None else Path(settings["out"])
     if out is not None:
         format_of(out)  # before anything is loaded
+    if settings["candidates"] < settings["captions"]:
+        raise UserError(f"candidates={settings['candidates']}: at least captions={settings['captions']}")
+    judging = [name for name, weight in settings["rerank"].items() if weight and name != "own"]
+    if judging and settings["candidates"] < 2:
+        raise UserError(f"rerank.{judging[0]}: there is one candidate, and nothing to choose; give candidates=10, say")
     photos = find_photos(settings["images"])
     captioner = Captioner.load(
         settings["run"],

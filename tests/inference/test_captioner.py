@@ -20,6 +20,7 @@ from gan_caption import Captioner
 from gan_caption.data.captions import BOS, EOS, captions_from_ids
 from gan_caption.errors import UserError
 from gan_caption.inference.captioner import Caption, Captioned, Unreadable
+from gan_caption.inference.captioning import caption_photos
 from gan_caption.inference.output import write_captions
 from gan_caption.inference.photos import find_photos
 from gan_caption.training.folders import write_json
@@ -266,3 +267,14 @@ def test_the_command_writes_what_can_be_captioned_and_says_in_its_exit_code_what
     assert "1 of 2 images cannot be read; the others were captioned" in done.stderr
     assert [json.loads(line)["image"] for line in out.read_text().splitlines()] == [str(photos[0])]
     assert subprocess.run([*command, f"images=[{photos[1]}]"], capture_output=True, check=False).returncode == 0
+
+
+def test_settings_that_leave_nothing_to_choose_are_told_before_anything_is_loaded(configured):
+    for overrides, message in (
+        (["captions=3", "candidates=2"], "candidates=2: at least captions=3"),
+        (["rerank.discriminator=1"], "there is one candidate"),
+        (["out=captions.txt"], "the ending says the format"),
+    ):
+        settings = configured("run=nowhere", "images=[a.jpg]", *overrides, base=[], config_name="caption")
+        with pytest.raises(UserError, match=message):
+            caption_photos(settings)
