@@ -21,7 +21,7 @@ def configured(tmp_path: Path):
     def make(*overrides: str, base: list[str] = TINY_SEQGAN, config_name: str = "config") -> dict:
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
             places = [f"outputs={tmp_path}/outputs"] if config_name == "config" else []
-            config = compose(config_name, [*base, *places, f"cache={tmp_path}/cache", *overrides])
+            config = compose(config_name, [*base, *places, f"++cache={tmp_path}/cache", *overrides])
         return OmegaConf.to_container(config, resolve=True)
 
     return make
