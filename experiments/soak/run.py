@@ -1,0 +1,267 @@
+"""Runs are killed at random moments, resumed, and compared with runs that were left alone: see README.md."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from safetensors.torch import load_file
+
+from gan_caption.configuration import conf_dir
+from gan_caption.reporting.table import markdown
+from gan_caption.training.checkpoint import load_state
+from gan_caption.training.experiment import run_experiment
+
+HERE = Path(__file__).parent
+METHODS = ("mle", "scst", "actor_critic", "ppo", "seqgan", "scratchgan", "shetty")
+"""One of each family: likelihood, self-critical, learned critic, several updates a batch, rollouts, dense, Gumbel."""
+ENCODERS = {
+    "learns": ["encoder.width=8", "phases.words.steps=3", "phases.words.images_per_batch=8"],
+    "frozen": ["encoder=pooling", "allow=[experiments]", "phases.words=null"],
+}
+"""With the frozen one there is a feature cache, and no phase `words`."""
+SMALL = [
+    "tracker=local", "threads=1", "log_every=1", "save_every=2", "resume=auto", "max_length=8",
+    "data.train=40", "data.val=8", "data.test=8", "size.hidden=16", "size.embedding=16",
+    "phases.mle.epochs=2", "phases.mle.images_per_batch=8", "phases.mle.warmup_steps=2",
+    "critic.steps=4", "finetuning.steps=6", "finetuning.images_per_batch=4", "finetuning.quality_floor=0",
+]  # fmt: skip
+WRITES = ("a checkpoint", "weights", "a metrics line", "features")
+AT_ANY_TIME = "any time"
+
+
+@dataclass
+class Trial:
+    """What happened to one run."""
+
+    method: str
+    encoder: str
+    kills: list[tuple[str, str]] = field(default_factory=list)
+    """What was being done, and the phase of the last record."""
+    fault: str | None = None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=2)
+    told = parser.parse_args()
+    torch.set_num_threads(1)  # of this process, which is forked: it must have no others
+    with tempfile.TemporaryDirectory() as place:
+        home = Path(place)
+        pairs = [(method, encoder) for method in METHODS for encoder in ENCODERS]
+        seconds = {pair: left_alone(pair, home) for pair in pairs}
+        with ThreadPoolExecutor(told.workers) as pool:
+            trials = list(pool.map(lambda number: trial(number, told.seed, pairs, seconds, home), range(told.trials)))
+    report(trials, told.seed)
+
+
+def trial(
+    number: int, seed: int, pairs: list[tuple[str, str]], seconds: dict[tuple[str, str], float], home: Path
+) -> Trial:
+    """Kill a run one to three times, take it up each time, and compare what it ends with."""
+    rng = random.Random(f"{seed} {number}")
+    pair = pairs[number % len(pairs)]
+    done = Trial(*pair)
+    folder = home / f"trial{number}"
+    try:
+        for _ in range(rng.randint(1, 3)):
+            moment = rng.choice((AT_ANY_TIME, *WRITES[: 4 if pair[1] == "frozen" else 3]))
+            process = start(pair, folder)
+            waits = until(moment, folder, rng, seconds[pair])
+            if killed(process, waits):
+                done.kills.append((moment, last_phase(folder)))
+                check_readable(folder)
+        process = start(pair, folder)
+        status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        assert status == 0, (folder / "log.txt").read_text()[-2000:]
+        check_readable(folder)
+        compare(home / "-".join(pair), folder)
+    except Exception:
+        done.fault = traceback.format_exc()
+    print(f"{number}: {done}", file=sys.stderr, flush=True)
+    return done
+
+
+def left_alone(pair: tuple[str, str], home: Path) -> float:
+    """Train without interruption; return the seconds."""
+    begun = time.monotonic()
+    folder = home / "-".join(pair)
+    status = os.waitstatus_to_exitcode(os.waitpid(start(pair, folder), 0)[1])
+    if status:
+        raise SystemExit((folder / "log.txt").read_text()[-3000:])
+    return time.monotonic() - begun
+
+
+def start(pair: tuple[str, str], folder: Path) -> int:
+    """Begin a run, or take it up, in a process of its own; return its number. A fork saves the imports."""
+    folder.mkdir(exist_ok=True)
+    process = os.fork()
+    if process:
+        return process
+    try:
+        log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        run_experiment(configuration(*pair, folder), data="scenes")
+    except BaseException:
+        traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(1)
+    os._exit(0)
+
+
+def configuration(method: str, encoder: str, folder: Path) -> dict[str, Any]:
+    places = [f"outputs={folder}/outputs", f"cache={folder}/cache"]
+    pages = str(HERE.parent / "speed" / "memory" / "conf")
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        overrides = [f"+experiment={method}", f"hydra.searchpath=[file://{pages}]"]
+        config = compose("config", [*overrides, *SMALL, *ENCODERS[encoder], *places])
+    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    adversarial = plain["phases"].get("adversarial")
+    if adversarial:
+        adversarial["validate_every"] = 3
+        if "samples_per_image" in adversarial["objective"]:
+            adversarial["objective"]["samples_per_image"] = 3
+    return plain
+
+
+def killed(process: int, waits: Iterator[bool]) -> bool:
+    """Kill a process at the moment that is waited for; False if it ended before."""
+    for now in waits:
+        if os.waitpid(process, os.WNOHANG)[0]:
+            return False
+        if now:
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+            return True
+    raise AssertionError("waiting never ends by itself")
+
+
+def until(moment: str, folder: Path, rng: random.Random, seconds: float) -> Iterator[bool]:
+    """Yield True once the moment has come."""
+    if moment == AT_ANY_TIME:
+        end = time.monotonic() + rng.uniform(0, seconds)
+        while True:
+            yield time.monotonic() >= end
+            time.sleep(0.001)
+    look: dict[str, Callable[[], object]] = {
+        "a checkpoint": lambda: names(folder, "outputs/*/checkpoints/.last.pt.*.tmp"),
+        "weights": lambda: names(folder, "outputs/*/checkpoints/.best_*.tmp"),
+        "a metrics line": lambda: sizes(folder, "outputs/*/metrics.jsonl"),
+        "features": lambda: names(folder, "cache/**/*"),
+    }
+    times, before = rng.randint(1, 8), look[moment]()
+    while True:
+        now = look[moment]()
+        if now and now != before:
+            times -= 1
+        before = now
+        yield times <= 0
+
+
+def names(folder: Path, pattern: str) -> tuple[str, ...]:
+    return tuple(sorted(str(path) for path in folder.glob(pattern)))
+
+
+def sizes(folder: Path, pattern: str) -> tuple[int, ...]:
+    return tuple(path.stat().st_size for path in folder.glob(pattern))
+
+
+def last_phase(folder: Path) -> str:
+    """Return the phase of the last whole record."""
+    phase = "before the first step"
+    for path in folder.glob("outputs/*/metrics.jsonl"):
+        for line in path.read_bytes().split(b"\n")[:-1]:
+            phase = json.loads(line)["phase"]
+    return phase
+
+
+def check_readable(folder: Path) -> None:
+    """Read every file of a run, as it lies there after a kill; a line that was being written is the last."""
+    for run in folder.glob("outputs/*"):
+        for path in run.glob("*.json"):
+            json.loads(path.read_text())
+        for path in run.glob("*.jsonl"):
+            for line in path.read_bytes().split(b"\n")[:-1]:
+                json.loads(line)
+        for path in run.glob("checkpoints/*.safetensors"):
+            load_file(path)
+        for path in run.glob("checkpoints/last.pt"):
+            load_state(path)
+
+
+def compare(alone: Path, resumed: Path) -> None:
+    """Compare what two runs left: weights, optimizers, random states, records and results."""
+    one, other = (only(folder.glob("outputs/*")) for folder in (alone, resumed))
+    for path in sorted(one.glob("checkpoints/*.safetensors")):
+        assert path.read_bytes() == (other / "checkpoints" / path.name).read_bytes(), path.name
+    states = [vars(load_state(run / "checkpoints" / "last.pt")) for run in (one, other)]
+    same(*states, where="last.pt")
+    same(records(one), records(other), where="metrics.jsonl")
+    assert (one / "results.json").read_bytes() == (other / "results.json").read_bytes(), "results.json"
+
+
+def records(run: Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "time"} for line in lines]
+
+
+def only(paths: Iterator[Path]) -> Path:
+    (path,) = paths
+    return path
+
+
+def same(one: Any, other: Any, *, where: str) -> None:
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), where
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        for key in one:
+            same(one[key], other[key], where=f"{where}.{key}")
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other), where
+        for index, pair in enumerate(zip(one, other, strict=True)):
+            same(*pair, where=f"{where}.{index}")
+    else:
+        assert repr(one) == repr(other), where  # to which one NaN is like another
+
+
+def report(trials: list[Trial], seed: int) -> None:
+    kills = [kill for own in trials for kill in own.kills]
+    whole = sum(own.fault is None for own in trials)
+    rows = [["killed while writing", *(by_moment := Counter(moment for moment, _ in kills))]]
+    rows.append(["kills", *map(str, by_moment.values())])
+    phases = Counter(phase for _, phase in kills)
+    more = [["killed in phase", *phases], ["kills", *map(str, phases.values())]]
+    methods = Counter(own.method for own in trials)
+    good = Counter(own.method for own in trials if own.fault is None)
+    last = [["method", *methods], ["bitwise the uninterrupted run", *(f"{good[m]} of {n}" for m, n in methods.items())]]
+    head = f"{whole} of {len(trials)} runs end bitwise equal to the uninterrupted one; {len(kills)} kills, seed {seed}."
+    text = "\n\n".join([head, *(markdown(table) for table in (rows, more, last))])
+    faults = [f"{own.method}, {own.encoder}, {own.kills}:\n\n{own.fault}" for own in trials if own.fault]
+    (HERE / "table.md").write_text("\n\n".join([text, *faults]) + "\n")
+    print("\n\n".join([text, *faults]))
+    if faults:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
