@@ -56,6 +56,7 @@ class Settings:
     max_length: int
     log_every: int
     save_every: int
+    diversity_floor: float
     vocabulary: VocabularySettings
     validation: ValidationSettings
 
