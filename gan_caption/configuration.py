@@ -174,6 +174,8 @@ def launch(
             sys.exit(130)
         except SystemExit as end:  # Hydra's, which has said why
             status = end.code
+            if status and not started:
+                _tell_of_plugins(sys.argv[1:])
         jobs = [Job(**json.loads(path.read_text(encoding="utf-8"))) for path in sorted(Path(notes).iterdir())]
     failed = [job for job in jobs if job.failure is not None]
     if after_sweep is not None and jobs and jobs[0].sweep:
@@ -185,6 +187,17 @@ def launch(
         status = 1 if any(job.bug for job in failed) else 2
     if status:
         sys.exit(status)
+
+
+def _tell_of_plugins(arguments: Sequence[str]) -> None:
+    """Say what brings sweepers and launchers, where some are asked for and not installed: Hydra knows no extras."""
+    from gan_caption.extras import require
+
+    if any(one.lstrip("+").startswith(("sweep=", "hydra/")) for one in arguments):
+        try:
+            require("optuna", extra="sweep", what="searches and hydra/launcher=joblib")
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
 
 
 def _told(overrides: Sequence[str]) -> str:
