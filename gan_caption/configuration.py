@@ -118,6 +118,7 @@ def launch(
     from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
     started: list[str] = []
+    said = [one.lstrip("+").partition("=")[0] for one in sys.argv[1:]]  # a run's overrides hold what a sweep page sets
 
     @functools.wraps(task)  # Hydra names the job after the module of what is wrapped
     def one_run(config: DictConfig) -> object:
@@ -136,7 +137,6 @@ def launch(
 
         try:
             # A page that came from elsewhere must not be able to run code that its user did not name.
-            said = [one.lstrip("+").partition("=")[0] for one in overrides]
             if config.get("allow") and "allow" not in said:
                 raise UserError(f"allow={config.allow} stands in a page: packages are allowed on the command line only")
             result = task(config)

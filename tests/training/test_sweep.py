@@ -117,6 +117,14 @@ def test_the_command_of_a_run_is_not_that_of_its_sweep(whole, tmp_path):
     assert results(tmp_path) == {folder.name: results(whole)[folder.name]}
 
 
+def test_a_sweep_page_cannot_allow_packages(tmp_path):
+    page = tmp_path / "conf" / "sweep" / "foreign.yaml"
+    page.parent.mkdir(parents=True)
+    page.write_text("# @package _global_\nhydra: {mode: MULTIRUN, sweeper: {params: {allow: '[json]', seed: '0,1'}}}\n")
+    _, errors = sweep(tmp_path, "--config-dir", str(page.parents[1]), "+sweep=foreign", *TINY, status=2)
+    assert errors.count("error: allow=['json'] stands in a page") == 2
+
+
 def test_compare_takes_the_folder_of_a_sweep(whole, tmp_path):
     folders = folders_of(str(whole / "sweeps" / "grid"))
     systems = choose_systems(folders, baseline="mle")
