@@ -10,8 +10,10 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import json
 import re
 import sys
+import tempfile
 import types
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -76,39 +78,70 @@ def conf_dir() -> Path:
     raise UserError(f"no conf/ in {package} nor beside it: install the package again (pip install .)")
 
 
-def launch(task: Callable[[DictConfig], object], *, config_name: str = "config", folder: Path | None = None) -> None:
+@dataclass(frozen=True)
+class Job:
+    """One call of an entry point's task: one run of a sweep, or the only one."""
+
+    overrides: list[str]
+    """What the command line or the sweeper set."""
+    sweep: str | None
+    """The sweep's folder; None outside of a sweep."""
+    result: Any = None
+    """What the task returned, as JSON has it; a dataclass as a mapping."""
+    failure: str | None = None
+    """Why it failed; None where it did not."""
+    bug: bool = False
+    """Whether it failed by a mistake of the program."""
+
+
+def launch(
+    task: Callable[[DictConfig], object],
+    *,
+    config_name: str = "config",
+    folder: Path | None = None,
+    after_sweep: Callable[[Path, Sequence[Job]], None] | None = None,
+) -> None:
     """Run an entry point: compose its configuration from the command line with Hydra, call it, and end cleanly.
 
     A UserError, a missing value and a broken interpolation end as one line on stderr and exit status 2; Ctrl-C ends
     with status 130; a bug keeps its traceback, status 1. In a sweep (`-m`) the other runs go on, and the failed ones
-    are listed at the end. Mistakes in the overrides themselves are reported by Hydra, with status 1.
+    are listed at the end; a sweeper that searches is given None for them. Mistakes in the overrides themselves are
+    reported by Hydra, with status 1.
 
     Args:
-        task: the entry point; called once a run.
+        task: the entry point; called once a run. A sweeper that searches takes what it returns.
         config_name: the primary YAML file, without its ending.
         folder: where it lies; None stands for `conf_dir()`.
+        after_sweep: called with the folder of a sweep and its runs, when all have ended.
     """
     import hydra
-    from hydra.core.hydra_config import HydraConfig
-    from hydra.types import RunMode
     from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
-    runs: list[str] = []
-    failed: list[str] = []
-    bugs: list[str] = []
+    started: list[str] = []
+    said = [one.lstrip("+").partition("=")[0] for one in sys.argv[1:]]  # a run's overrides hold what a sweep page sets
 
     @functools.wraps(task)  # Hydra names the job after the module of what is wrapped
-    def one_run(config: DictConfig) -> None:
-        overrides = " ".join(HydraConfig.get().overrides.task) or "(no overrides)"
-        sweep = HydraConfig.get().mode == RunMode.MULTIRUN
-        runs.append(overrides)
+    def one_run(config: DictConfig) -> object:
+        from hydra.core.hydra_config import HydraConfig
+        from hydra.types import RunMode
+
+        asked = HydraConfig.get()
+        sweep = asked.sweep.dir if asked.mode == RunMode.MULTIRUN else None
+        overrides = list(asked.overrides.task)
+        started.append(_told(overrides))
+
+        def note(**outcome: Any) -> None:
+            # Runs of a sweep may be processes of their own, which share nothing with this one but files.
+            path = Path(notes) / f"{asked.job.num if sweep else 0:06d}.json"
+            path.write_text(json.dumps(vars(Job(overrides, sweep, **outcome)), default=vars), encoding="utf-8")
+
         try:
             # A page that came from elsewhere must not be able to run code that its user did not name.
-            said = [one.lstrip("+").partition("=")[0] for one in HydraConfig.get().overrides.task]
             if config.get("allow") and "allow" not in said:
                 raise UserError(f"allow={config.allow} stands in a page: packages are allowed on the command line only")
-            task(config)
-            return
+            result = task(config)
+            note(result=result)
+            return result
         except UserError as error:
             message = str(error)
         except MissingMandatoryValue as error:
@@ -116,30 +149,59 @@ def launch(task: Callable[[DictConfig], object], *, config_name: str = "config",
         except InterpolationResolutionError as error:
             message = f"{error.full_key}: {str(error).splitlines()[0]}"
         except Exception:
-            if not sweep:
+            if sweep is None:
                 raise
             import traceback
 
             traceback.print_exc()
-            bugs.append(overrides)
-            failed.append(f"{overrides}: a bug, see its traceback above")
-            return
-        print(f"error: {message}" + (f" (in the run {overrides})" if sweep else ""), file=sys.stderr, flush=True)
-        failed.append(f"{overrides}: {message}")
+            note(failure="a bug, see its traceback above", bug=True)
+            return None
+        where = f" (in the run {_told(overrides)})" if sweep else ""
+        print(f"error: {message}{where}", file=sys.stderr, flush=True)
+        note(failure=message)
+        return None
 
-    try:
-        where = str(folder or conf_dir())
-        hydra.main(version_base="1.3", config_path=where, config_name=config_name)(one_run)()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print(f"interrupted{': ' + runs[-1] if runs else ''}", file=sys.stderr)
-        sys.exit(130)
-    if failed and len(runs) > 1:
-        print("\n  ".join([f"error: {len(failed)} of {len(runs)} runs failed:", *failed]), file=sys.stderr)
+    status: Any = 0
+    with tempfile.TemporaryDirectory(prefix="gan_caption-") as notes:
+        try:
+            where = str(folder or conf_dir())
+            hydra.main(version_base="1.3", config_path=where, config_name=config_name)(one_run)()
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(2)
+        except KeyboardInterrupt:
+            print(f"interrupted{': ' + started[-1] if started else ''}", file=sys.stderr)
+            sys.exit(130)
+        except SystemExit as end:  # Hydra's, which has said why
+            status = end.code
+            if status and not started:
+                _tell_of_plugins(sys.argv[1:])
+        jobs = [Job(**json.loads(path.read_text(encoding="utf-8"))) for path in sorted(Path(notes).iterdir())]
+    failed = [job for job in jobs if job.failure is not None]
+    if after_sweep is not None and jobs and jobs[0].sweep:
+        after_sweep(Path(jobs[0].sweep), jobs)
+    if failed and len(jobs) > 1:
+        told = [f"{_told(job.overrides)}: {job.failure}" for job in failed]
+        print("\n  ".join([f"error: {len(failed)} of {len(jobs)} runs failed:", *told]), file=sys.stderr)
     if failed:
-        sys.exit(1 if bugs else 2)
+        status = 1 if any(job.bug for job in failed) else 2
+    if status:
+        sys.exit(status)
+
+
+def _tell_of_plugins(arguments: Sequence[str]) -> None:
+    """Say what brings sweepers and launchers, where some are asked for and not installed: Hydra knows no extras."""
+    from gan_caption.extras import require
+
+    if any(one.lstrip("+").startswith(("sweep=", "hydra/")) for one in arguments):
+        try:
+            require("optuna", extra="sweep", what="searches and hydra/launcher=joblib")
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+
+
+def _told(overrides: Sequence[str]) -> str:
+    return " ".join(overrides) or "(no overrides)"
 
 
 # --- From here on, how `build` works: a node is first checked and turned into a plan, then the plan is carried out. ---

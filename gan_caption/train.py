@@ -1,28 +1,46 @@
-"""Train: `python -m gan_caption.train +experiment=seqgan`."""
+"""Train: `python -m gan_caption.train +experiment=seqgan`; many runs: `python -m gan_caption.train +sweep=grid`."""
 
 from __future__ import annotations
 
 import shlex
 from typing import TYPE_CHECKING
 
-from gan_caption.configuration import launch
+from gan_caption.configuration import Job, launch
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from omegaconf import DictConfig
 
+    from gan_caption.training.sweep import Trial
 
-def main(config: DictConfig) -> None:
-    """Run one experiment as its configuration says."""
+
+def main(config: DictConfig) -> Trial:
+    """Run one experiment as its configuration says, and return what a search wants to know of it."""
     from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
     from omegaconf import OmegaConf
 
     from gan_caption.training.experiment import run_experiment
+    from gan_caption.training.folders import finished_folder
+    from gan_caption.training.sweep import trial_of
 
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     asked = HydraConfig.get()
-    command = shlex.join(["python", "-m", "gan_caption.train", *asked.overrides.task])
-    run_experiment(plain, data=str(asked.runtime.choices["data"]), command=command)  # type: ignore[arg-type]
+    alone = ["hydra.mode=RUN"] if asked.mode == RunMode.MULTIRUN else []  # the command of this run, not of its sweep
+    command = shlex.join(["python", "-m", "gan_caption.train", *asked.overrides.task, *alone])
+    data = str(asked.runtime.choices["data"])
+    run_experiment(plain, data=data, command=command)  # type: ignore[arg-type]
+    return trial_of(finished_folder(plain, data=data), floor=plain["diversity_floor"])  # type: ignore[arg-type, call-overload, index]
+
+
+def after_sweep(folder: Path, jobs: Sequence[Job]) -> None:
+    """Write the table of a sweep."""
+    from gan_caption.training.sweep import write_summary
+
+    write_summary(folder, jobs)
 
 
 if __name__ == "__main__":
-    launch(main)
+    launch(main, after_sweep=after_sweep)

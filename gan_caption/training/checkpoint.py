@@ -45,6 +45,8 @@ class TrainState:
     """Counted for early stopping."""
     selected: dict[str, dict[str, float]] = field(default_factory=dict)
     """By phase, the validation of the weights that it left."""
+    stopped: dict[str, int] = field(default_factory=dict)
+    """By phase whose patience ended, the steps that it made."""
     finished: bool = False
     """Whether all phases are over."""
     version: int = VERSION

@@ -14,10 +14,10 @@ from gan_caption.data.features import FirstImages
 from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError
 from gan_caption.training.checkpoint import load_state, load_weights, save_weights
-from gan_caption.training.folders import best_weights, choose_folder, write_text
+from gan_caption.training.folders import alone_in, best_weights, choose_folder, has_finished, write_text
 from gan_caption.training.loop import Loop, preflight
 from gan_caption.training.phases.base import Phase
-from gan_caption.training.results import compare_weights, decoder_name
+from gan_caption.training.results import compare_weights, decoder_name, tell_again
 from gan_caption.training.run import Run
 from gan_caption.training.seeding import seed_everything
 from gan_caption.training.setup import (
@@ -38,7 +38,7 @@ COMMAND = "command.txt"
 
 
 def run_experiment(config: Mapping[str, Any], *, data: str, command: str | None = None) -> dict[str, dict[str, float]]:
-    """Train, evaluate what each phase left, and print the table.
+    """Train, evaluate what each phase left, and print the table; with `resume=auto` only what is left to do of that.
 
     Args:
         config: resolved, as `conf/config.yaml` lays it out.
@@ -49,9 +49,18 @@ def run_experiment(config: Mapping[str, Any], *, data: str, command: str | None 
         metrics by system.
     """
     check_configuration(config)
+    folder = choose_folder(config, data=data)
+    with alone_in(folder, say):
+        if config["resume"] == "auto" and has_finished(folder):
+            return tell_again(folder)
+        return _run_in(folder, config, data=data, command=command)
+
+
+def _run_in(folder: Path, config: Mapping[str, Any], *, data: str, command: str | None) -> dict[str, dict[str, float]]:
+    """Do what `run_experiment` says, in this folder."""
     if config["threads"]:
         torch.set_num_threads(config["threads"])
-    folder, resumes = choose_folder(config, data=data)
+    resumes = (folder / "checkpoints" / "last.pt").exists()
     if command and not (folder / COMMAND).exists():
         write_text(folder / COMMAND, f"{command}\n")
     say(f"run folder: {folder}" + (" (taken up again)" if resumes else ""))
@@ -113,7 +122,7 @@ def adopt(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Pha
         raise UserError(f"pretrained={pretrained}: that run has not finished the phase {BASELINE}; resume it first")
     load_weights(run.captioner, best_weights(pretrained, BASELINE), vocabulary=state.vocabulary)
     save_weights(run.captioner, run.best_weights(BASELINE), vocabulary=state.vocabulary)
-    run.selected[BASELINE] = state.selected[BASELINE]
+    run.selected[BASELINE] = run.evaluator.evaluate(run.captioner).metrics  # that run may have decoded otherwise
     return {name: phases[name] for name in left}
 
 

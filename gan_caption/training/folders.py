@@ -8,9 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from gan_caption import __version__
 from gan_caption.errors import UserError
@@ -20,7 +23,9 @@ VERSION = 1
 """Of what lies in a run folder, and where."""
 FORMAT = "format.json"
 """Where a run folder says so; without it, it is of format 1."""
-WITHOUT_EFFECT = ("outputs", "resume", "tracker", "device", "threads", "cache", "log_every", "save_every")
+WITHOUT_EFFECT = (
+    "outputs", "resume", "tracker", "device", "threads", "cache", "log_every", "save_every", "diversity_floor",
+)  # fmt: skip
 """Settings that do not change what is learned."""
 
 
@@ -30,11 +35,11 @@ def configuration_hash(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:6]
 
 
-def choose_folder(config: Mapping[str, Any], *, data: str) -> tuple[Path, bool]:
-    """Return the folder of a run, made if new, and whether the run in it is to be taken up.
+def choose_folder(config: Mapping[str, Any], *, data: str) -> Path:
+    """Return the folder of a run, made if new.
 
-    `resume=null` starts afresh in a new folder; `resume=auto` takes up the run of the same configuration that has not
-    finished, or starts one; `resume=<folder>` takes up that one.
+    `resume=null` starts afresh in a new folder; `resume=auto` returns that of the same configuration, one that has not
+    finished before one that has, and starts one where there is none; `resume=<folder>` takes up that one.
 
     Raises:
         UserError: the folder to resume holds no run of this configuration.
@@ -52,16 +57,18 @@ def choose_folder(config: Mapping[str, Any], *, data: str) -> tuple[Path, bool]:
                 f"resume={resume}: that run has another configuration ({found}, this command gives {digest}); "
                 "repeat the command that started it, with resume=... added"
             )
-        return folder, (folder / "checkpoints" / "last.pt").exists()
-    stem = Path(config["outputs"]) / f"{config['name']}-{data}-seed{config['seed']}-{digest}"
-    number = 1
+        return folder
+    there = runs_of(config, data=data)
+    if resume == "auto" and there:
+        return next((folder for folder in there if not has_finished(folder)), there[-1])
+    number = len(there) + 1
     while True:
-        folder = stem if number == 1 else stem.with_name(f"{stem.name}-{number}")
+        folder = _numbered(config, data, number)
         try:
             (folder / "checkpoints").mkdir(parents=True)
-        except FileExistsError:
-            if resume == "auto" and not (folder / "results.json").exists():
-                return folder, (folder / "checkpoints" / "last.pt").exists()
+        except FileExistsError:  # made by another process meanwhile
+            if resume == "auto":
+                return folder
             number += 1
             continue
         except OSError as error:
@@ -69,7 +76,52 @@ def choose_folder(config: Mapping[str, Any], *, data: str) -> tuple[Path, bool]:
         write_json(folder / "config.json", dict(config))
         write_json(folder / FORMAT, {"format": VERSION, "gan_caption": __version__})
         write_json(folder / "id.json", uuid.uuid4().hex[:8])
-        return folder, False
+        return folder
+
+
+def runs_of(config: Mapping[str, Any], *, data: str) -> list[Path]:
+    """Return the folders of the runs of a configuration, the oldest first."""
+    found: list[Path] = []
+    while (folder := _numbered(config, data, len(found) + 1)).exists():
+        found.append(folder)
+    return found
+
+
+def _numbered(config: Mapping[str, Any], data: str, number: int) -> Path:
+    name = f"{config['name']}-{data}-seed{config['seed']}-{configuration_hash(config)}"
+    return Path(config["outputs"]) / (name if number == 1 else f"{name}-{number}")
+
+
+def has_finished(folder: Path) -> bool:
+    """Tell whether a run has made its final table."""
+    return (folder / "results.json").exists()
+
+
+def finished_folder(config: Mapping[str, Any], *, data: str) -> Path:
+    """Return the folder of a run that has just finished."""
+    if config["resume"] not in (None, "auto"):
+        return Path(config["resume"])
+    return [folder for folder in runs_of(config, data=data) if has_finished(folder)][-1]
+
+
+@contextmanager
+def alone_in(folder: Path, report: Callable[[str], None]) -> Iterator[None]:
+    """Wait until no other process trains in a run folder, and keep others waiting: two would ruin each other's files.
+
+    Args:
+        folder: of the run.
+        report: told when there is somebody to wait for.
+    """
+    lock = FileLock(folder / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        report(f"another process trains in {folder}: waiting for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def best_weights(folder: Path, phase: str) -> Path:

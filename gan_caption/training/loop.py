@@ -82,7 +82,11 @@ class Loop:
             self._restore(phase, state)
         with Progress(phase=name, total=phase.total, start=first) as progress:
             for index in range(first, phase.total):
-                if phase.is_done() or (phase.patience and self.since_best >= phase.patience):
+                if phase.is_done():
+                    break
+                if phase.patience and self.since_best >= phase.patience:
+                    run.stopped[name] = index
+                    self.report(f"phase {name} stops early, after {index} of {phase.total} steps")
                     break
                 values = self._advance(phase, name, index)
                 done = index + 1
@@ -146,7 +150,7 @@ class Loop:
             phase=name, phase_step=done, step=self.step, networks=run.networks.state_dict(),
             phase_state=self.phases[name].state_dict(), random=random_states(run.rng),
             vocabulary=run.vocabulary.fingerprint, best=self.best, validations_since_best=self.since_best,
-            selected=run.selected, finished=finished,
+            selected=run.selected, stopped=run.stopped, finished=finished,
         )  # fmt: skip
         save_state(state, run.checkpoints / "last.pt")
 
@@ -156,7 +160,7 @@ class Loop:
             raise UserError(f"the checkpoint stopped in phase {state.phase}, this schedule has {list(self.phases)}")
         self.step = state.step
         self.rewind(state.step)
-        self.run.selected = state.selected
+        self.run.selected, self.run.stopped = state.selected, state.stopped
         return state
 
     def _restore(self, phase: Phase, state: TrainState) -> None:

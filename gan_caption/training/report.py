@@ -46,6 +46,7 @@ from gan_caption.training.folders import write_json
 from gan_caption.training.progress import Progress
 from gan_caption.training.results import decoder_name
 from gan_caption.training.setup import build_part, load_split
+from gan_caption.training.sweep import folders_of
 from gan_caption.training.world import say
 
 PAGE = "index.html"
@@ -75,7 +76,7 @@ def compare_runs(settings: Mapping[str, Any], *, command: str) -> Path:
     except (TypeError, ValueError) as error:
         raise UserError(f"judge: {error}") from error
     check_java_metrics(settings["java_metrics"])
-    chosen = choose_systems(settings["runs"], baseline=settings["baseline"])
+    chosen = choose_systems(folders_of(settings["runs"]), baseline=settings["baseline"])
     config = {**next(iter(chosen.values()))[0].config, "allow": settings["allow"]}
     corpus = build_part(config, "data")
     split = load_split(corpus, settings["split"], say)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,14 @@ def compare_weights(
     write_text(folder / "table.md", f"{told}\n")
     write_json(folder / "results.json", {"title": title, "systems": systems, "humans": humans})
     print(f"\n{told}\n\nEverything is in {folder}", flush=True)
+    return systems
+
+
+def tell_again(folder: Path) -> dict[str, dict[str, float]]:
+    """Print the table of a run that has finished, and return its metrics, as `compare_weights` did."""
+    told = (folder / "table.md").read_text(encoding="utf-8").rstrip()
+    print(f"\n{told}\n\nFinished before: everything is in {folder}", flush=True)
+    systems: dict[str, dict[str, float]] = json.loads((folder / "results.json").read_text(encoding="utf-8"))["systems"]
     return systems
 
 

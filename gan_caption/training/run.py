@@ -48,6 +48,8 @@ class Run:
     """CPU generator of everything that training samples."""
     selected: dict[str, dict[str, float]] = field(default_factory=dict)
     """By phase, the validation of the weights that it left."""
+    stopped: dict[str, int] = field(default_factory=dict)
+    """By phase whose patience ended, the steps that it made."""
 
     @property
     def captioner(self) -> Captioner:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gan_caption.errors import at_least
+from gan_caption.errors import at_least, share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +56,7 @@ class Settings:
     max_length: int
     log_every: int
     save_every: int
+    diversity_floor: float
     vocabulary: VocabularySettings
     validation: ValidationSettings
 
@@ -63,3 +64,4 @@ class Settings:
         at_least(0, seed=self.seed)
         at_least(1, threads=self.threads, log_every=self.log_every, save_every=self.save_every)
         at_least(2, max_length=self.max_length)  # a word and <eos>
+        share(diversity_floor=self.diversity_floor)

@@ -84,6 +84,15 @@ def test_mixture_by_hand():
         Mixture(parts=parts, weights={"a": 1.0})
 
 
+def test_one_weight_of_a_mixture_may_be_what_is_left():
+    parts = {"a": ConstantReward(value=2.0), "b": ConstantReward(value=10.0)}
+    mixture = Mixture(parts=parts, weights={"a": 0.25, "b": None})
+    assert mixture(features([0]), said(["a man"], [0])).tolist() == [0.25 * 2 + 0.75 * 10]
+    for weights in ({"a": None, "b": None}, {"a": 1.5, "b": None}):
+        with pytest.raises(ValueError, match="one may be null"):
+            Mixture(parts=parts, weights=weights)
+
+
 def test_random_pay_knows_nothing_and_follows_torchs_state():
     captions = said(CANDIDATES, IMAGES)
     torch.manual_seed(3)
