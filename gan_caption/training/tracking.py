@@ -182,7 +182,7 @@ class LocalTracker:
             stem += f"_{hashlib.sha256(image_id.encode()).hexdigest()[:8]}"
         path = self.folder / "samples" / f"{stem}.png"
         if not path.exists():
-            small = _small(image)
+            small = small_image(image)
             write_atomically(path, lambda file: small.save(file, format="PNG"))
         return path.relative_to(self.folder).as_posix()
 
@@ -322,7 +322,7 @@ class WandbTracker:
             table = wandb.Table(columns=["step", "phase", "image_id", "image", *names, "references"])
             images = []
             for row in rows:
-                small = row.image and _small(row.image)
+                small = row.image and small_image(row.image)
                 captions = [row.captions.get(name) for name in names]
                 table.add_data(
                     step, phase or self.job_type, row.image_id, small and wandb.Image(small), *captions,
@@ -371,7 +371,8 @@ def _number(value: Any) -> float | int | None:
     return value if math.isfinite(value) else None
 
 
-def _small(image: Image.Image) -> Image.Image:
+def small_image(image: Image.Image) -> Image.Image:
+    """Return an RGB copy of an image, no larger than samples are kept."""
     small = image.convert("RGB")
     small.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
     return small
