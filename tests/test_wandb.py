@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -36,18 +37,22 @@ def seqgan(tmp_path_factory):
 # --- The files of an offline run ---
 
 
+def metrics(folder: Path, phase: str) -> list[dict]:
+    """What the local files have of a phase, without the time."""
+    records = [record for record in read_records(folder / "metrics.jsonl") if record["phase"] == phase]
+    return [{key: value for key, value in record.items() if key != "time"} for record in records]
+
+
+def said(value):
+    """A value as the local files have it: None is what is not a number."""
+    return None if value == "NaN" or (isinstance(value, float) and math.isnan(value)) else value
+
+
 @pytest.mark.parametrize("phase", PHASES)
 def test_an_offline_run_holds_every_metric(seqgan, phase):
-    ours = [record for record in read_records(seqgan / "metrics.jsonl") if record["phase"] == phase]
-    theirs = [row for row in history(wandb_records(seqgan, phase)) if "samples" not in row]
-    assert [{key: value for key, value in record.items() if key != "time"} for record in ours] == [
-        {key: finite(value) for key, value in row.items() if key[0] != "_"} for row in theirs
-    ]
-
-
-def finite(value: float | str) -> float | str | None:
-    """A value as JSON lines have it."""
-    return None if isinstance(value, float) and math.isnan(value) else value
+    rows = [row for row in history(wandb_records(seqgan, phase)) if "samples" not in row]
+    theirs = [{key: said(value) for key, value in row.items() if key[0] != "_"} for row in rows]
+    assert theirs == metrics(seqgan, phase)
 
 
 @pytest.mark.parametrize("phase", ["mle", "adversarial"])
@@ -58,18 +63,18 @@ def test_an_offline_run_holds_the_sample_table_and_the_images(seqgan, phase):
     assert steps == sorted({record["step"] for record in ours})
     (files,) = seqgan.glob(f"wandb/offline-run-*-{phase}/files")
     for row in rows:
-        said = [record for record in ours if record["step"] == row["step"]]
+        told = [record for record in ours if record["step"] == row["step"]]
         table = json.loads((files / row["samples"]["path"]).read_text())
         column = {name: [line[place] for line in table["data"]] for place, name in enumerate(table["columns"])}
-        assert column["image_id"] == [record["image_id"] for record in said]
+        assert column["image_id"] == [record["image_id"] for record in told]
         for name in ("decoded", "sampled"):
-            assert column[name] == [record["captions"][name] for record in said]
+            assert column[name] == [record["captions"][name] for record in told]
         assert all(image is not None for image in column["image"])
         images = row["sample_images"]
         assert images["captions"] == [
-            f"decoded: {record['captions']['decoded']}\nsampled: {record['captions']['sampled']}" for record in said
+            f"decoded: {record['captions']['decoded']}\nsampled: {record['captions']['sampled']}" for record in told
         ]
-        for name, record in zip(images["filenames"], said, strict=True):
+        for name, record in zip(images["filenames"], told, strict=True):
             assert Image.open(files / name).tobytes() == Image.open(seqgan / record["image"]).tobytes()
 
 
@@ -82,6 +87,26 @@ def test_the_images_of_the_table_wait_for_the_upload(seqgan):
     }
     pixels = {Image.open(path).tobytes() for path in staged}
     assert pixels == {Image.open(path).tobytes() for path in (seqgan / "samples").iterdir()}
+
+
+@pytest.mark.parametrize("phase", ["mle", "adversarial"])
+def test_wandb_sync_sends_every_metric_the_table_and_the_images(seqgan, tmp_path, phase):
+    """Also from a copy: the table's own images alone stay behind, where the run was made."""
+    (run,) = seqgan.glob(f"wandb/offline-run-*-{phase}")
+    copy = shutil.copytree(run, tmp_path / run.name)
+    command = [sys.executable, "-m", "wandb", "sync", str(copy)]
+    with WandbServer() as server:
+        environment = alone(tmp_path, **server.environment)
+        result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    streams = [request["files"].get("wandb-history.jsonl", {}) for request in server.asked if "files" in request]
+    lines = [json.loads(line) for stream in streams for line in stream.get("content", [])]
+    sent = [{key: said(value) for key, value in line.items() if key[0] != "_"} for line in lines]
+    assert [line for line in sent if "samples" not in line] == metrics(seqgan, phase)
+    media = {str(path.relative_to(run / "files")): path for path in (run / "files" / "media").rglob("*.*")}
+    assert {Path(name).suffix for name in media} == {".png", ".json"}
+    for name, path in media.items():
+        assert server.files[name] == path.read_bytes()
 
 
 # --- The dashboard ---
