@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -181,7 +182,7 @@ class LocalTracker:
             stem += f"_{hashlib.sha256(image_id.encode()).hexdigest()[:8]}"
         path = self.folder / "samples" / f"{stem}.png"
         if not path.exists():
-            small = _small(image)
+            small = small_image(image)
             write_atomically(path, lambda file: small.save(file, format="PNG"))
         return path.relative_to(self.folder).as_posix()
 
@@ -227,7 +228,9 @@ def _complete_lines(path: Path, content: bytes) -> list[tuple[bytes, dict[str, A
 class WandbTracker:
     """Weights & Biases: online where somebody is logged in, else offline, as W&B's own WANDB_MODE has it if it is set.
 
-    Nothing that W&B does stops the training: after the first failure one warning is given, and W&B is left alone.
+    Nothing that W&B does stops the training. Where nobody answers at the start, the run is kept offline; a connection
+    lost later is waited for only at the end, and not for long; after any other failure W&B is left alone. Each of them
+    is one warning, and `wandb sync` uploads what was not sent.
     """
 
     def __init__(
@@ -241,6 +244,8 @@ class WandbTracker:
         run_id: str | None = None,
         project: str = "gan_caption",
         entity: str | None = None,
+        start_timeout: float = 30.0,
+        upload_timeout: float = 300.0,
     ) -> None:
         """Begin a run, or continue it.
 
@@ -254,18 +259,20 @@ class WandbTracker:
                 `wandb sync` joins them, each record at the step that it names.
             project: W&B's project.
             entity: W&B's user or team; None stands for the user's own.
+            start_timeout: seconds to wait for W&B's answer before the run is kept offline.
+            upload_timeout: seconds to wait at the end for what is not uploaded yet.
         """
         self.run_id = run_id
         self.job_type = job_type
         self._run: Any = None
-        self._tables: dict[tuple[str, ...], Any] = {}
         with self._never_stopping("start"):
             import wandb
 
             # Where the user chose nothing, and has no key either, W&B would stop and ask.
             choose = "WANDB_MODE" in os.environ or wandb.login(prompt=False, verify=False)
             folder.mkdir(parents=True, exist_ok=True)
-            self._run = wandb.init(
+            begin = partial(
+                wandb.init,
                 project=project,
                 entity=entity,
                 group=group,
@@ -274,11 +281,20 @@ class WandbTracker:
                 config=dict(configuration),
                 dir=folder,
                 id=run_id,
-                resume="allow" if run_id and choose else None,
-                mode=None if choose else "offline",
                 reinit="create_new",  # the runs of a sweep share a process, and must not become one run
-                settings=wandb.Settings(console="off", finish_timeout=300, init_timeout=30),
+                settings=wandb.Settings(
+                    console="off",
+                    init_timeout=start_timeout,
+                    finish_timeout=upload_timeout,
+                    finish_timeout_raises=True,
+                ),
             )
+            try:
+                self._run = begin(mode=None, resume="allow" if run_id else None) if choose else begin(mode="offline")
+            except wandb.errors.CommError as error:
+                wandb.teardown()  # its service still holds the run's id
+                self._run = begin(mode="offline")
+                _warn("could not be reached (%s); the run is kept offline: wandb sync %s", error, self._place())
             self.run_id = self._run.id
             # Our own step, because W&B's may only grow: after a resume, records of earlier steps would be thrown away.
             self._run.define_metric("step")
@@ -292,9 +308,10 @@ class WandbTracker:
                 self._run.log({**numbers, "step": step, "phase": phase or self.job_type})
 
     def samples(self, rows: Sequence[Sample], *, step: int, phase: str | None = None) -> None:
-        """Add the rows to a table, of which each call sends only what is new.
+        """Log the rows as a table of their own, `samples`, and its images with their captions, `sample_images`.
 
-        A table's columns are fixed, so captions under other names begin another table.
+        A table is an artifact, whose images W&B keeps outside of the run's folder until they are uploaded;
+        `sample_images` lie in it.
         """
         if self._run is None or not rows:
             return
@@ -302,24 +319,35 @@ class WandbTracker:
             import wandb
 
             names = tuple(dict.fromkeys(name for row in rows for name in row.captions))
-            if names not in self._tables:
-                columns: list[str | int] = ["step", "phase", "image_id", "image", *names, "references"]
-                self._tables[names] = wandb.Table(columns=columns, log_mode="INCREMENTAL")
-            table = self._tables[names]
+            table = wandb.Table(columns=["step", "phase", "image_id", "image", *names, "references"])
+            images = []
             for row in rows:
-                image = row.image and wandb.Image(_small(row.image))
+                small = row.image and small_image(row.image)
                 captions = [row.captions.get(name) for name in names]
-                table.add_data(step, phase or self.job_type, row.image_id, image, *captions, "\n".join(row.references))
-            number = list(self._tables).index(names) + 1
-            self._run.log({"samples" if number == 1 else f"samples_{number}": table, "step": step})
+                table.add_data(
+                    step, phase or self.job_type, row.image_id, small and wandb.Image(small), *captions,
+                    "\n".join(row.references),
+                )  # fmt: skip
+                if small is not None:
+                    said = "\n".join(f"{name}: {caption}" for name, caption in row.captions.items())
+                    images.append(wandb.Image(small, caption=said))
+            self._run.log({"samples": table, **({"sample_images": images} if images else {}), "step": step})
 
     def finish(self, status: str) -> None:
         """End the run; any status but "finished" marks it as failed."""
-        run, self._run = self._run, None
-        if run is not None:
-            with self._never_stopping("finish"):
-                run.summary["status"] = status
+        if self._run is None:
+            return
+        place, run, self._run = self._place(), self._run, None
+        with self._never_stopping("finish"):
+            run.summary["status"] = status
+            try:
                 run.finish(exit_code=0 if status == "finished" else 1)
+            except TimeoutError as error:
+                _warn("did not take everything (%s); the rest is kept: wandb sync %s", error, place)
+
+    def _place(self) -> Path:
+        """Return the folder of W&B's files of this run."""
+        return Path(self._run.dir).parent
 
     @contextmanager
     def _never_stopping(self, verb: str) -> Iterator[None]:
@@ -327,10 +355,12 @@ class WandbTracker:
             yield
         except Exception as error:
             self._run = None
-            text = " ".join(str(error).split()) or type(error).__name__
-            logging.getLogger(__name__).warning(
-                "Weights & Biases could not %s (%s); from here on only the local files are written", verb, text
-            )
+            _warn(f"could not {verb} (%s); from here on only the local files are written", error)
+
+
+def _warn(message: str, error: Exception, *values: object) -> None:
+    text = " ".join(str(error).split()) or type(error).__name__
+    logging.getLogger(__name__).warning(f"Weights & Biases {message}", text, *values)
 
 
 def _number(value: Any) -> float | int | None:
@@ -341,7 +371,8 @@ def _number(value: Any) -> float | int | None:
     return value if math.isfinite(value) else None
 
 
-def _small(image: Image.Image) -> Image.Image:
+def small_image(image: Image.Image) -> Image.Image:
+    """Return an RGB copy of an image, no larger than samples are kept."""
     small = image.convert("RGB")
     small.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
     return small

@@ -4,12 +4,8 @@ import io
 import json
 import os
 import pty
-import struct
-import subprocess
-import sys
 import time
 from contextlib import nullcontext
-from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -17,8 +13,7 @@ from PIL import Image
 from gan_caption.errors import UserError
 from gan_caption.training.progress import Progress
 from gan_caption.training.tracking import LocalTracker, Sample, Trackers, finishing, read_records
-
-ROOT = Path(__file__).parents[2]
+from tests.wandb_files import history, run_wandb, wandb_records
 
 
 def picture(size=(300, 600), colour=(200, 10, 10)):
@@ -224,49 +219,6 @@ tracker.finish("finished")
 """
 
 
-def run_wandb(code, folder, mode):
-    """Run a script whose W&B sees nothing of this machine's user; returns its stdout."""
-    environment = {
-        "PYTHONPATH": str(ROOT),
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder / "home"),
-        "NETRC": str(folder / "netrc"),
-        **({"WANDB_MODE": mode} if mode else {}),
-    }
-    command = [sys.executable, "-c", code, str(folder)]
-    result = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    return result.stdout
-
-
-def wandb_records(folder):
-    """Read the records of the one offline run in a folder: a LevelDB log of protocol buffers."""
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    (path,) = folder.glob("wandb/offline-run-*/run-*.wandb")
-    content = path.read_bytes()
-    position, pieces, records = 7, b"", []
-    while position + 7 <= len(content):
-        if 32768 - position % 32768 < 7:  # no header fits into the rest of a block
-            position += 32768 - position % 32768
-            continue
-        _, length, kind = struct.unpack("<IHB", content[position : position + 7])
-        pieces += content[position + 7 : position + 7 + length]
-        position += 7 + length
-        if kind in (1, 4):  # a whole record, or the last piece of one
-            records.append(Record.FromString(pieces))
-            pieces = b""
-    return records
-
-
-def history(records):
-    return [
-        {"/".join(item.nested_key) or item.key: json.loads(item.value_json) for item in record.history.item}
-        for record in records
-        if record.WhichOneof("record_type") == "history"
-    ]
-
-
 @pytest.fixture(scope="module")
 def two_runs(tmp_path_factory):
     """Two runs in one process, as in a sweep; nobody is logged in and WANDB_MODE is not set."""
@@ -298,7 +250,7 @@ def test_every_record_carries_its_step_and_metrics_are_drawn_over_it(two_runs):
     assert [metric.step_metric for metric in metrics if metric.glob_name == "*"] == ["step"]
 
 
-def test_sample_tables_send_only_what_is_new(two_runs):
+def test_each_validation_has_a_sample_table_of_its_own(two_runs):
     folder, _ = two_runs
     paths = folder.glob("0/wandb/offline-run-*/files/media/table/*.json")
     tables = [json.loads(path.read_text()) for path in paths]
@@ -308,8 +260,6 @@ def test_sample_tables_send_only_what_is_new(two_runs):
     assert second["data"] == [[40, "mle", "a", "Image", "step 40", "r1\nr2"]]
     assert other["columns"] == ["step", "phase", "image_id", "image", "beam", "references"]
     assert other["data"] == [[40, "mle", "a", None, "b", ""]]
-    staged = [path.read_bytes() for path in (folder / "home").rglob("staging/*")]
-    assert any(content.startswith(b"\x89PNG") for content in staged)
 
 
 def test_failing_to_start_is_one_warning(two_runs):

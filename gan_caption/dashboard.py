@@ -1,0 +1,25 @@
+"""Make the Weights & Biases dashboard: `python -m gan_caption.dashboard project=gan_caption`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gan_caption.configuration import launch
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+def main(config: DictConfig) -> None:
+    """Write the dashboard, and save it where somebody is logged in."""
+    from omegaconf import OmegaConf
+
+    from gan_caption.configuration import TARGET, build, conf_dir
+
+    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    methods = sorted(page.stem for page in (conf_dir() / "experiment").glob("*.yaml"))
+    build({TARGET: "gan_caption.reporting.dashboard.make_dashboard", **plain}, path="", methods=methods)  # type: ignore[dict-item]
+
+
+if __name__ == "__main__":
+    launch(main, config_name="dashboard")
