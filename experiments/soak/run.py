@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -82,13 +83,17 @@ def trial(
     done = Trial(*pair)
     folder = home / f"trial{number}"
     try:
-        for _ in range(rng.randint(1, 3)):
+        kills = rng.randint(1, 3)
+        while len(done.kills) < kills:
             moment = rng.choice((AT_ANY_TIME, *WRITES[: 4 if pair[1] == "frozen" else 3]))
             process = start(pair, folder)
-            waits = until(moment, folder, rng, seconds[pair])
-            if killed(process, waits):
+            if killed(process, until(moment, folder, rng, seconds[pair])):
                 done.kills.append((moment, last_phase(folder)))
                 check_readable(folder)
+            elif not done.kills:  # it ended before: from the beginning
+                shutil.rmtree(folder)
+            else:
+                break
         process = start(pair, folder)
         status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
         assert status == 0, (folder / "log.txt").read_text()[-2000:]
@@ -168,7 +173,7 @@ def until(moment: str, folder: Path, rng: random.Random, seconds: float) -> Iter
         "a metrics line": lambda: sizes(folder, "outputs/*/metrics.jsonl"),
         "features": lambda: names(folder, "cache/**/*"),
     }
-    times, before = rng.randint(1, 8), look[moment]()
+    times, before = rng.randint(1, 8 if moment == "a metrics line" else 3), look[moment]()
     while True:
         now = look[moment]()
         if now and now != before:

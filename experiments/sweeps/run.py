@@ -51,6 +51,7 @@ def main(overrides: list[str]) -> None:
     together = (f"runs={killed / 'sweeps' / 'grid'}", f"out={report}", "gallery=12")
     subprocess.run([sys.executable, "-m", "gan_caption.compare", *together], check=True)
     picture(report / "index.html", HERE / "report.png")
+    subprocess.run([sys.executable, "-m", "gan_caption.dashboard", f"out={HERE / 'dashboard.json'}"], check=True)
 
 
 def start(outputs: Path, *overrides: str) -> subprocess.Popen[bytes]:
