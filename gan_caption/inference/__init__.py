@@ -1,0 +1,1 @@
+"""Trained captioners put to use."""
