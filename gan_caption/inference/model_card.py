@@ -47,10 +47,11 @@ def model_card(export: Export) -> str:
     results = _results(run.folder)
     numbers = sum(weight.numel() for part in (run.encoder, run.captioner.generator) for weight in part.parameters())
     sizes = [f"- `{name}`: {size / 1e6:.2f} MB" for name, size in export.files.items()]
+    measured_in = " That was measured in float32, before int8." if results and export.int8 else ""
     return Template((_HERE / "model_card.md").read_text(encoding="utf-8")).substitute(
         name=run.folder.name, phase=export.phase, format=export.format, version=gan_caption.__version__,
         generator=_name(config["generator"]), encoder=_name(config["encoder"]), data=_name(config["data"]),
-        hallucination=hallucination(results, export.phase),
+        hallucination=hallucination(results, export.phase) + measured_in,
         use=(_HERE / f"use_{export.format}.md").read_text(encoding="utf-8").strip(),
         training=_training(export, numbers), metrics=_metrics(results, export),
         export="\n".join([*(f"- {line}" for line in export.told), *sizes]),
@@ -100,7 +101,9 @@ def _metrics(results: Mapping[str, Any] | None, export: Export) -> str:
             "`python -m gan_caption.train ... resume=auto` finishes it."
         )
     systems, humans = results["systems"], results["humans"]
-    return f"{results['title']}; these are the weights of `{export.phase}`.\n\n{comparison(systems, humans=humans)}"
+    precision = ", which were measured in float32, before int8" if export.int8 else ""
+    head = f"{results['title']}; these are the weights of `{export.phase}`{precision}."
+    return f"{head}\n\n{comparison(systems, humans=humans)}"
 
 
 def _training(export: Export, numbers: int) -> str:

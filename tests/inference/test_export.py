@@ -243,7 +243,10 @@ def test_int8_is_smaller_and_its_price_is_printed(runs, exported, export, capsys
         told.append(captioner.caption(np.stack([captioner.preprocess(val.image(row)) for row in range(8)])))
     share = sum(one == two for one, two in zip(*told, strict=True)) / 8
     assert f"int8: {share:.1%} of the captions" in printed
-    assert f"{share:.1%}" in (folder / "README.md").read_text()
+    card = (folder / "README.md").read_text()
+    assert f"{share:.1%} of the captions" in card
+    assert card.count("measured in float32, before int8") == 2
+    assert "int8" not in (other / "README.md").read_text()
 
 
 def test_the_cost_of_other_words():
