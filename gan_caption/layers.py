@@ -53,7 +53,7 @@ class ImageVector(nn.Module):
         """Return (B, outputs)."""
         pooled = self.normalise(features.pooled)
         if self.noise:
-            noise = features.noise if features.noise is not None else pooled.new_zeros(len(pooled), self.noise)
+            noise = features.noise if features.noise is not None else pooled.new_zeros(pooled.shape[0], self.noise)
             pooled = torch.cat([pooled, noise], dim=1)
         return self.project(pooled)
 
@@ -96,13 +96,16 @@ class GridAttention(nn.Module):
 
     def forward(self, queries: Tensor, memory: tuple[Tensor, ...], images: Tensor) -> Tensor:
         """Attend from (N, T, query) to (N, T, H); row n reads the memory of image `images[n]`."""
-        keys, values, mask = memory
-        grouped, place = _group(self.query(queries), images, len(keys))  # (B, K, T, H)
+        grouped, place = _group(self.query(queries), images, len(memory[0]))  # (B, K, T, H)
         batch, most, steps, hidden = grouped.shape
-        contexts = functional.scaled_dot_product_attention(
-            self._heads(grouped.reshape(batch, most * steps, hidden)), keys, values, mask[:, None, None]
-        )
-        return contexts.transpose(1, 2).reshape(batch * most, steps, hidden)[place]
+        contexts = self.attend(grouped.reshape(batch, most * steps, hidden), memory)
+        return contexts.reshape(batch * most, steps, hidden)[place]
+
+    def attend(self, queries: Tensor, memory: tuple[Tensor, ...]) -> Tensor:
+        """Return the contexts (B, T, H) of projected queries (B, T, H), each image's own."""
+        keys, values, mask = memory
+        contexts = functional.scaled_dot_product_attention(self._heads(queries), keys, values, mask[:, None, None])
+        return contexts.transpose(1, 2).flatten(2)
 
     def weights(self, queries: Tensor, memory: tuple[Tensor, ...], images: Tensor) -> Tensor:
         """Return the attention map (N, T, R), the mean over heads; for people to look at."""

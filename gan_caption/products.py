@@ -49,10 +49,10 @@ class Linear(nn.Linear):
 
 def _by_onednn(inputs: Tensor, weight: Tensor) -> bool:
     return (
-        inputs.numel() * weight.shape[0] >= _WORTH_IT
+        bool(torch.backends.mkldnn.enabled)  # off where second derivatives are wanted, and where graphs are exported
+        and inputs.numel() * weight.shape[0] >= _WORTH_IT
         and inputs.device.type == "cpu"
         and inputs.dtype == weight.dtype == torch.float32
         and not torch.is_autocast_enabled("cpu")
         and torch.backends.mkldnn.is_available()
-        and bool(torch.backends.mkldnn.enabled)  # off where second derivatives are wanted, which oneDNN has not
     )

@@ -31,6 +31,18 @@ class Geometry:
         return to_pixels(image)
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """Resize to a square, whatever the shape."""
+
+    size: int
+    """Pixels a side."""
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """Return pixels (3, size, size) uint8."""
+        return to_pixels(image.resize((self.size, self.size), Image.Resampling.BILINEAR))
+
+
 def to_pixels(image: Image.Image) -> Tensor:
     """Return an RGB image as pixels (3, H, W) uint8."""
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()

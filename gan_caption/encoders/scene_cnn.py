@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from gan_caption.data.features import ImageFeatures
 from gan_caption.encoders.base import Encoder
-from gan_caption.encoders.pixels import to_pixels
+from gan_caption.encoders.pixels import Stretch
 from gan_caption.errors import at_least
 
 _SIDE = 48
@@ -30,6 +30,7 @@ class SceneCNN(Encoder):
         at_least(1, width=width)
         self.width = width
         self.finetune = finetune
+        self.geometry = Stretch(size=_SIDE)
         layers: list[nn.Module] = []
         for inputs, outputs, stride in ((3, width, 2), (width, 2 * width, 2), (2 * width, 4 * width, 1)):
             # No batch normalisation: an image's features must not depend on the other images of its batch.
@@ -53,7 +54,7 @@ class SceneCNN(Encoder):
 
     def preprocess(self, image: Image.Image) -> Tensor:
         """Resize to 48 x 48, whatever the shape."""
-        return to_pixels(image.resize((_SIDE, _SIDE), Image.Resampling.BILINEAR))
+        return self.geometry(image)
 
     def forward(self, pixels: Tensor) -> ImageFeatures:
         """Return the grid (B, 36, D) and the image vector (B, 9 * D)."""

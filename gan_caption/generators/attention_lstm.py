@@ -72,7 +72,7 @@ class AttentionLSTMGenerator(Generator):
         hidden, cell = step(self.asking, input_gates(self.asking, image))
         zeros = torch.zeros_like(hidden)
         memory = self.attention.memory(features)
-        images = torch.arange(len(features), device=image.device)
+        images = torch.arange(image.shape[0], device=image.device)
         return DecoderState((hidden, cell, zeros, zeros), memory, images)
 
     def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:

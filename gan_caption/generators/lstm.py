@@ -66,7 +66,7 @@ class LSTMGenerator(Generator):
         else:
             hidden, cell = image.chunk(2, dim=1)
             recurrent = (torch.tanh(hidden), cell)
-        return DecoderState(recurrent, (), torch.arange(len(features), device=image.device))
+        return DecoderState(recurrent, (), torch.arange(image.shape[0], device=image.device))
 
     def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """Read one token a row; see `Generator.step`."""

@@ -1,1 +1,1 @@
-"""Trained runs in use: captioning photographs, exporting, the web page."""
+"""Trained runs in use: captioning photographs, the web page, exporting."""

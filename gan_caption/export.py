@@ -1,0 +1,24 @@
+"""Share a trained captioner: `python -m gan_caption.export run=outputs/... format=onnx`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gan_caption.configuration import launch
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+def main(config: DictConfig) -> None:
+    """Write the captioner of a run as one folder: ONNX graphs or safetensors, and a model card."""
+    from omegaconf import OmegaConf
+
+    from gan_caption.inference.exporting import export_run
+
+    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    export_run(plain)  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    launch(main, config_name="export")

@@ -1,0 +1,159 @@
+"""From a run to a folder that can be shared: checked, described, and written as a whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from gan_caption.configuration import TARGET, build
+from gan_caption.data.corpus import Corpus, Split
+from gan_caption.data.loading import load, readable
+from gan_caption.encoders.base import Encoder
+from gan_caption.errors import UserError, at_least
+from gan_caption.extras import require
+from gan_caption.inference.model_card import Export, model_card
+from gan_caption.inference.onnx_check import Images
+from gan_caption.inference.onnx_folder import write_onnx
+from gan_caption.inference.onnx_graphs import pixel_recipe
+from gan_caption.inference.weights import read_weights, whole, write_weights
+from gan_caption.training.folders import write_text
+from gan_caption.training.results import left_weights
+from gan_caption.training.setup import build_part, load_split
+from gan_caption.training.trained import Trained, open_run
+from gan_caption.training.world import say
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSettings:
+    """Of an export; `conf/export.yaml` says what each means."""
+
+    run: str
+    weights: str | None
+    format: Literal["onnx", "safetensors"]
+    out: str | None
+    int8: bool
+    split: Literal["train", "val", "test"]
+    check_images: int
+    calibration_images: int
+    batch_images: int
+    threads: int | None
+    allow: list[str]
+    skip_unreadable: bool
+
+    def __post_init__(self) -> None:
+        at_least(2, check_images=self.check_images)  # one image alone has no CIDEr-D
+        at_least(1, calibration_images=self.calibration_images, batch_images=self.batch_images, threads=self.threads)
+        if self.int8 and self.format != "onnx":
+            raise ValueError("int8=true: only format=onnx has it")
+
+
+def export_run(settings: Mapping[str, Any]) -> Path:
+    """Write the captioner of a run to a folder of its own, and print what was checked.
+
+    Args:
+        settings: resolved, as `conf/export.yaml` lays it out.
+
+    Returns:
+        the folder.
+
+    Raises:
+        UserError: a setting is wrong, the run has no such weights, the folder exists and is not empty, or the exported
+            captioner does not say what PyTorch's says. Nothing is left behind then.
+    """
+    known = {field.name: settings[field.name] for field in fields(ExportSettings)}
+    chosen: ExportSettings = build({TARGET: f"{__name__}.{ExportSettings.__name__}", **known}, path="")
+    if chosen.format == "onnx":
+        require("onnx", "onnxscript", "onnxruntime", extra="export", what="ONNX graphs")
+    if chosen.threads:
+        torch.set_num_threads(chosen.threads)
+    folder = Path(chosen.run)
+    run = open_run(folder, {"device": "cpu", "allow": chosen.allow, "skip_unreadable": chosen.skip_unreadable})
+    phase = _phase(folder, run.config, chosen.weights)
+    out = Path(chosen.out) if chosen.out else folder / "-".join(
+        ["export", phase, chosen.format, *(["int8"] if chosen.int8 else [])]
+    )  # fmt: skip
+    with new_folder(out) as draft:
+        run.load(phase)
+        data = run.config if settings.get("data") is None else settings
+        told = _onnx(run, chosen, data, draft) if chosen.format == "onnx" else _safetensors(run, draft)
+        files = {path.name: path.stat().st_size for path in sorted(draft.iterdir()) if path.suffix != ".json"}
+        export = Export(run=run, phase=phase, format=chosen.format, int8=chosen.int8, files=files, told=told)
+        write_text(draft / "README.md", model_card(export))
+    lines = [f"{name}: {size / 1e6:.2f} MB" for name, size in files.items()]
+    print("\n".join([f"{folder.name}, {phase}, as {chosen.format}", "", *told, *lines, "", f"Everything is in {out}"]))
+    return out
+
+
+def _phase(folder: Path, config: Mapping[str, Any], wanted: str | None) -> str:
+    """Return the phase whose weights are meant."""
+    left = list(left_weights(folder, config))
+    if not left:
+        raise UserError(f"run={folder}: no phase has validated yet, there are no weights to export")
+    if wanted is not None and wanted not in left:
+        raise UserError(f"weights={wanted}: this run has {left}")
+    return wanted or left[-1]
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Lend a folder to write to, which takes the name `path` once everything in it is written.
+
+    Raises:
+        UserError: `path` exists and is not an empty folder, or the disk refuses. Nothing is left then.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise UserError(f"out={path} exists already: give a folder that is new or empty, or remove it")
+        draft.mkdir(parents=True)
+        yield draft
+        if path.exists():
+            path.rmdir()
+        draft.rename(path)
+    except OSError as error:
+        raise UserError(f"out={path} cannot be written: {error}. Nothing half-written is left") from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _safetensors(run: Trained, draft: Path) -> list[str]:
+    """Write weights, read them back, and tell what was found."""
+    write_weights(run, draft)
+    again = read_weights(draft, device="cpu", allow=run.config["allow"])
+    written, read = whole(run).state_dict(), whole(again).state_dict()
+    if written.keys() != read.keys() or not all(torch.equal(written[name], read[name]) for name in written):
+        raise UserError(f"{draft / 'weights.safetensors'} has other weights than the run, read back: check the disk")
+    return [f"read back: all {len(read)} tensors are equal, {sum(one.numel() for one in read.values()):,} numbers"]
+
+
+def _onnx(run: Trained, chosen: ExportSettings, data: Mapping[str, Any], draft: Path) -> list[str]:
+    """Write graphs, and tell what was found when onnxruntime and PyTorch captioned the same images."""
+    recipe = pixel_recipe(run.encoder)
+    corpus: Corpus = build_part({**data, "allow": chosen.allow}, "data")
+    images = _images(load_split(corpus, chosen.split, say), chosen.check_images, run.encoder, chosen)
+    calibration = None
+    if chosen.int8:
+        calibration = _images(load_split(corpus, "train", say), chosen.calibration_images, run.encoder, chosen)
+    return write_onnx(run, draft, recipe=recipe, images=images, calibration=calibration)
+
+
+def _images(split: Split, count: int, encoder: Encoder, chosen: ExportSettings) -> Images:
+    """Return the first so many images of a split as pixels."""
+    split = split.select(range(min(count, len(split))))
+    pixels: dict[int, Tensor] = {}
+    errors: list[tuple[int, UserError]] = []
+    for row, loaded in load(split, range(len(split)), encoder.preprocess):
+        if isinstance(loaded, UserError):
+            errors.append((row, loaded))
+        else:
+            pixels[row] = loaded
+    kept = readable(split, errors, skip=chosen.skip_unreadable)
+    return Images(split.select(kept), torch.stack([pixels[row] for row in kept]), chosen.batch_images)

@@ -1,0 +1,140 @@
+"""The card of an exported captioner: data, training, metrics, limits, and how often it states what is not there.
+
+Every number comes from the run's own files or from the check of the export.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import gan_caption
+from gan_caption.configuration import TARGET
+from gan_caption.reporting.table import comparison
+from gan_caption.training.trained import Trained
+
+_HERE = Path(__file__).parent
+_SHOWN = ("epochs", "steps", "images_per_batch", "captions_per_image", "learning_rate")
+"""Of a phase's settings."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """What a card tells of."""
+
+    run: Trained
+    """With the weights that are exported."""
+    phase: str
+    """Which left them."""
+    format: str
+    """onnx or safetensors."""
+    int8: bool
+    """Whether the graphs are of 8-bit integers."""
+    files: Mapping[str, int]
+    """Bytes of each file of weights."""
+    told: Sequence[str]
+    """What the check of the export found, a sentence a line."""
+
+
+def model_card(export: Export) -> str:
+    """Return the card as Markdown, with the metadata block that model hubs read."""
+    run, config = export.run, export.run.config
+    results = _results(run.folder)
+    numbers = sum(weight.numel() for part in (run.encoder, run.captioner.generator) for weight in part.parameters())
+    sizes = [f"- `{name}`: {size / 1e6:.2f} MB" for name, size in export.files.items()]
+    measured_in = " That was measured in float32, before int8." if results and export.int8 else ""
+    return Template((_HERE / "model_card.md").read_text(encoding="utf-8")).substitute(
+        name=run.folder.name, phase=export.phase, format=export.format, version=gan_caption.__version__,
+        generator=_name(config["generator"]), encoder=_name(config["encoder"]), data=_name(config["data"]),
+        hallucination=hallucination(results, export.phase) + measured_in,
+        use=(_HERE / f"use_{export.format}.md").read_text(encoding="utf-8").strip(),
+        training=_training(export, numbers), metrics=_metrics(results, export),
+        export="\n".join([*(f"- {line}" for line in export.told), *sizes]),
+        max_length=config["max_length"], words=f"{len(run.vocabulary.words) - 4:,}",
+    )  # fmt: skip
+
+
+def hallucination(results: Mapping[str, Any] | None, phase: str) -> str:
+    """Return the measured hallucination rate in words, or that there is none, and why.
+
+    Args:
+        results: the run's results.json; None where the run left none.
+        phase: whose weights are meant.
+    """
+    systems = {} if results is None else results["systems"]
+    measured = systems.get(phase, {})
+    if "oracle_hallucinations" not in measured:
+        stopped = "" if measured else " (the run was stopped before its final comparison)"
+        return (
+            f"**Its hallucination rate is not measured{stopped}.** That takes a list of everything in each image, "
+            "which photographs with captions come without; a rate computed from captions would be a guess, for an "
+            "object that no annotator mentioned may be there all the same."
+        )
+    known = f"The content of the images is known ({results['title'] if results else ''})"
+    if math.isnan(measured["oracle_hallucinations"]):
+        return f"{known}, and none of its captions was a grammatical sentence in which false claims could be counted."
+    told = (
+        f"{known}: **{measured['oracle_hallucinations']:.3f} false claims a grammatical caption** (objects, colours, "
+        f"sizes, textures, places, relations, numbers), and {measured['oracle_true']:.1%} of all captions true of "
+        "their image."
+    )
+    others = [f"{name} {other['oracle_hallucinations']:.3f}" for name, other in systems.items() if name != phase]
+    return f"{told} Of the run's other weights: {', '.join(others)}." if others else told
+
+
+def _results(folder: Path) -> dict[str, Any] | None:
+    """Return what the run's final comparison found; None before it."""
+    path = folder / "results.json"
+    results: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    return results
+
+
+def _metrics(results: Mapping[str, Any] | None, export: Export) -> str:
+    if results is None:
+        return (
+            "The run was stopped before its final comparison, so there are none but what the export found below. "
+            "`python -m gan_caption.train ... resume=auto` finishes it."
+        )
+    systems, humans = results["systems"], results["humans"]
+    precision = ", which were measured in float32, before int8" if export.int8 else ""
+    head = f"{results['title']}; these are the weights of `{export.phase}`{precision}."
+    return f"{head}\n\n{comparison(systems, humans=humans)}"
+
+
+def _training(export: Export, numbers: int) -> str:
+    config = export.run.config
+    kind = "learned with it" if export.run.encoder.finetune else "frozen"
+    lines = [
+        f"- data: {_described(config['data'])}; weights trained on its training split and selected on its validation "
+        "split",
+        f"- encoder: {_described(config['encoder'])}, {kind}",
+        f"- generator: {_described(config['generator'])}; {numbers:,} parameters with the encoder",
+        f"- seed {config['seed']}",
+    ]
+    for name, phase in config["phases"].items():
+        if phase is not None:
+            settings = [f"{key} {phase[key]}" for key in _SHOWN if phase.get(key) is not None]
+            objective = [_name(phase["objective"])] if "objective" in phase else []
+            lines.append(f"- phase `{name}`: {', '.join([_name(phase), *objective, *settings])}")
+    return "\n".join(lines)
+
+
+def _name(node: Mapping[str, Any]) -> str:
+    """Return the class that a node of configuration names."""
+    name: str = node[TARGET].rpartition(".")[2]
+    return name
+
+
+def _described(node: Mapping[str, Any]) -> str:
+    """Return a node's class and its numbers; paths stay on the machine that they belong to."""
+    settings = [
+        f"{key} {value}"
+        for key, value in node.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
+    return f"{_name(node)} ({', '.join(settings)})" if settings else _name(node)

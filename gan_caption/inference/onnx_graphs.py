@@ -1,0 +1,171 @@
+"""The encoder and the decoding step as ONNX graphs, for any number of images at once.
+
+    encoder.onnx   pixels (B, 3, S, S) uint8 -> state_0 ..., memory_0 ...
+    step.onnx      tokens (B,) int64, state_0 ..., memory_0 ... -> logits (B, V), next_state_0 ...
+
+A greedy loop feeds the encoder's outputs to the step, and each step's `next_state_i` to the next as `state_i`; the
+memory (what an attention reads) stays. Logits are -inf on tokens that are never written.
+
+Shapes: B images of S x S pixels, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gan_caption.data.captions import BOS
+from gan_caption.data.features import ImageFeatures
+from gan_caption.encoders.base import Encoder
+from gan_caption.encoders.pixels import Geometry, Stretch
+from gan_caption.errors import UserError
+from gan_caption.generators.base import DecoderState, Generator
+from gan_caption.layers import GridAttention
+from gan_caption.modes import evaluating
+
+_OPSET = 18
+"""Of 2022: what every onnxruntime since 1.14 reads."""
+
+
+def onnx_graphs(encoder: Encoder, generator: Generator, pixels: Tensor) -> dict[str, bytes]:
+    """Return the ONNX files by name.
+
+    Args:
+        encoder: on the CPU.
+        generator: on the CPU.
+        pixels: (B, 3, S, S) uint8, B at least 2: an example.
+
+    Raises:
+        UserError: a network of the user's own does something that has no ONNX form.
+    """
+    generator = _one_caption_an_image(generator)
+    start = _Start(encoder, generator)
+    try:
+        with evaluating(start), _plain_products():
+            features: ImageFeatures = encoder(pixels)
+            state = generator.start(features)
+            states = [f"state_{place}" for place in range(len(state.recurrent))]
+            given = [*states, *(f"memory_{place}" for place in range(len(state.memory)))]
+            # A tensor that stands at two places would become one input.
+            begun = [tensor.clone() for tensor in (*state.recurrent, *state.memory)]
+            tokens = torch.full((len(pixels),), BOS)
+            after = ["logits", *(f"next_{name}" for name in states)]
+            step = _Step(generator, recurrent=len(states))
+            return {
+                "encoder.onnx": _graph(start, [pixels], ["pixels"], given),
+                "step.onnx": _graph(step, [tokens, *begun], ["tokens", *given], after),
+            }
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UserError(
+            f"{type(encoder).__name__} with {type(generator).__name__} cannot be exported as ONNX ({reason}). A "
+            "network of your own must not look at values, and must take the number of images from x.shape[0], not "
+            "from len(x). format=safetensors takes any"
+        ) from error
+
+
+def pixel_recipe(encoder: Encoder) -> dict[str, Any]:
+    """Return how an encoder's pixels are made from an image, in words that need no torch.
+
+    Returns:
+        `shorter_side` (resized to it; None: width and height are resized to `side`), `side` of the middle crop, and
+        `filter`, Pillow's name of it.
+
+    Raises:
+        UserError: the encoder makes them in some other way.
+    """
+    geometry = getattr(encoder, "geometry", None)
+    if isinstance(geometry, Geometry):
+        return {"shorter_side": round(geometry.size / geometry.share), "side": geometry.size, "filter": "BICUBIC"}
+    if isinstance(geometry, Stretch):
+        return {"shorter_side": None, "side": geometry.size, "filter": "BILINEAR"}
+    raise UserError(
+        f"format=onnx: {type(encoder).__name__} reads no images, or resizes them in a way of its own; an encoder that "
+        "can be exported has a `geometry` of gan_caption.encoders.pixels. format=safetensors takes any"
+    )
+
+
+class _Start(nn.Module):
+    """Pixels to the state before the first word."""
+
+    def __init__(self, encoder: Encoder, generator: Generator) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.generator = generator
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        state: DecoderState = self.generator.start(self.encoder(pixels))
+        return (*state.recurrent, *state.memory)
+
+
+class _Step(nn.Module):
+    """One token of each image to the logits of the next."""
+
+    def __init__(self, generator: Generator, *, recurrent: int) -> None:
+        super().__init__()
+        self.generator = generator
+        self.recurrent = recurrent
+
+    def forward(self, tokens: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        recurrent, memory = state[: self.recurrent], state[self.recurrent :]
+        images = torch.arange(tokens.shape[0])
+        logits, after = self.generator.step(tokens, DecoderState(recurrent, memory, images))
+        return (logits, *after.recurrent)
+
+
+class _OwnImage(nn.Module):
+    """An attention whose row n reads image n: which rows belong to which image needs no looking at values."""
+
+    def __init__(self, attention: GridAttention) -> None:
+        super().__init__()
+        self.attention = attention
+
+    def memory(self, features: ImageFeatures) -> tuple[Tensor, ...]:
+        return self.attention.memory(features)
+
+    def forward(self, queries: Tensor, memory: tuple[Tensor, ...], images: Tensor) -> Tensor:
+        del images
+        return self.attention.attend(self.attention.query(queries), memory)
+
+
+@contextmanager
+def _plain_products() -> Iterator[None]:
+    """Keep to PyTorch's own operators: oneDNN's have no ONNX form, and are chosen by the number of images."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch about torch
+        with torch.backends.mkldnn.flags(enabled=False):
+            yield
+
+
+def _one_caption_an_image(generator: Generator) -> Generator:
+    """Return a copy of a generator for states with one row an image."""
+    generator = copy.deepcopy(generator)
+    for name, part in list(generator.named_modules()):
+        if isinstance(part, GridAttention):
+            generator.set_submodule(name, _OwnImage(part))
+    return generator
+
+
+def _graph(module: nn.Module, inputs: Sequence[Tensor], names: Sequence[str], outputs: Sequence[str]) -> bytes:
+    """Return a module's ONNX file; the first dimension of every input is the number of images."""
+    images = torch.export.Dim("images")
+    shapes: list[Any] = [{0: images} for _ in inputs]
+    if isinstance(module, _Step):  # its states are one argument, of any number
+        shapes = [shapes[0], tuple(shapes[1:])]
+    program = torch.export.export(module.eval(), tuple(inputs), dynamic_shapes=tuple(shapes))
+    exported = torch.onnx.export(
+        program, dynamo=True, input_names=names, output_names=outputs, opset_version=_OPSET, verbose=False
+    )
+    assert exported is not None
+    model = exported.model_proto
+    for node in model.graph.node:  # where in whose folders each line of the program stood
+        del node.metadata_props[:]
+        node.doc_string = ""
+    content: bytes = model.SerializeToString()
+    return content

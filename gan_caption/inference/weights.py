@@ -1,0 +1,54 @@
+"""A captioner as one folder of safetensors: weights of generator and encoder, configuration, vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gan_caption.configuration import TARGET
+from gan_caption.training.checkpoint import load_weights, save_weights
+from gan_caption.training.folders import WITHOUT_EFFECT, write_json
+from gan_caption.training.networks import Captioner
+from gan_caption.training.trained import Trained, open_run
+
+_OF_ONE_MACHINE = {*WITHOUT_EFFECT, "pretrained", "skip_unreadable", "allow"}
+
+
+def write_weights(trained: Trained, folder: Path) -> None:
+    """Write a captioner to a folder, an encoder that did not learn too."""
+    config = shared_config(trained.config)
+    write_json(folder / "config.json", config)
+    trained.vocabulary.save(folder / "vocabulary.json")
+    save_weights(whole(trained), folder / "weights.safetensors", vocabulary=trained.vocabulary.fingerprint)
+
+
+def read_weights(folder: Path, *, device: str = "auto", allow: Sequence[str] = ()) -> Trained:
+    """Open what `write_weights` wrote.
+
+    Args:
+        folder: the exported one.
+        device: where the networks shall live.
+        allow: packages of your own that its configuration may name; they run code.
+
+    Raises:
+        UserError: the folder is no export, or is damaged.
+    """
+    trained = open_run(folder, {"device": device, "allow": list(allow)})
+    load_weights(whole(trained), folder / "weights.safetensors", vocabulary=trained.vocabulary.fingerprint)
+    return trained
+
+
+def whole(trained: Trained) -> Captioner:
+    """Return the captioner with its encoder, whether that learned or not."""
+    return Captioner(trained.captioner.generator, trained.encoder)
+
+
+def shared_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a run's configuration without what concerns its machine alone: folders, device, tracker."""
+    kept = {key: value for key, value in config.items() if key not in _OF_ONE_MACHINE}
+    encoder, data = dict(config["encoder"]), config["data"]
+    if "pretrained" in encoder:
+        encoder["pretrained"] = False  # the weights come with the folder, nobody needs to fetch them
+    paths = {key for key, value in data.items() if isinstance(value, str) and key != TARGET}
+    return {**kept, "encoder": encoder, "data": {key: value for key, value in data.items() if key not in paths}}
