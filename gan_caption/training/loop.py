@@ -64,7 +64,9 @@ class Loop:
                 checkpoint is kept.
         """
         state = self._load() if resume else None
-        if state is not None and state.finished:
+        if state is None:
+            self.rewind(0)  # what was noted before the first checkpoint is noted again
+        elif state.finished:
             return
         names = list(self.phases)
         for name in names[names.index(state.phase) if state else 0 :]:

@@ -292,3 +292,16 @@ def test_the_weights_are_chosen_by_the_metric_that_was_asked_for(selected_by, ke
         found.append(phase.is_better(metrics, best))
         best = metrics if found[-1] else best
     assert found == kept
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_has_no_record_twice(configured, tmp_path):
+    config = configured("resume=auto", base=[*TINY, "+experiment=mle"])
+    run_experiment(config, data="scenes")
+    folder = run_folder(tmp_path)
+    whole = [json.loads(line) | {"time": 0} for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    for name in ("checkpoints/last.pt", "results.json"):
+        (folder / name).unlink()
+    run_experiment(config, data="scenes")
+    assert run_folder(tmp_path) == folder
+    again = [json.loads(line) | {"time": 0} for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert again == whole
