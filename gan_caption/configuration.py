@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from gan_caption.errors import UserError
+from gan_caption.errors import Interrupted, UserError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -104,9 +104,10 @@ def launch(
     """Run an entry point: compose its configuration from the command line with Hydra, call it, and end cleanly.
 
     A UserError, a missing value and a broken interpolation end as one line on stderr and exit status 2; Ctrl-C ends
-    with status 130; a bug keeps its traceback, status 1. In a sweep (`-m`) the other runs go on, and the failed ones
-    are listed at the end; a sweeper that searches is given None for them. Mistakes in the overrides themselves are
-    reported by Hydra, with status 1.
+    with status 130, and a training that is told to stop by SIGINT or SIGTERM saves its step and ends with 128 and the
+    signal's number, as schedulers expect; a bug keeps its traceback, status 1. In a sweep (`-m`) the other runs go on,
+    and the failed ones are listed at the end; a sweeper that searches is given None for them. Mistakes in the overrides
+    themselves are reported by Hydra, with status 1.
 
     Args:
         task: the entry point; called once a run. A sweeper that searches takes what it returns.
@@ -169,6 +170,10 @@ def launch(
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(2)
+        except Interrupted as stopped:
+            how = "the same command with resume=auto goes on from there"
+            print(f"interrupted by {stopped.signal.name}: {stopped}; {how}", file=sys.stderr)
+            sys.exit(128 + stopped.signal)
         except KeyboardInterrupt:
             print(f"interrupted{': ' + started[-1] if started else ''}", file=sys.stderr)
             sys.exit(130)

@@ -1,4 +1,6 @@
-"""The one exception that is meant for the person at the keyboard, and the checks of arguments behind most of it."""
+"""The exceptions that are meant for the person at the keyboard, and the checks of arguments behind most of them."""
+
+from signal import Signals
 
 
 class UserError(Exception):
@@ -7,6 +9,15 @@ class UserError(Exception):
     The message says what was given, what is allowed, and what to do next. Entry points print it
     without a traceback and exit with status 2; every other exception is a bug and keeps its traceback.
     """
+
+
+class Interrupted(KeyboardInterrupt):
+    """The process was asked to stop, and its work is saved."""
+
+    def __init__(self, message: str, *, signal: Signals) -> None:
+        """Say what is saved where, and which signal asked."""
+        super().__init__(message)
+        self.signal = signal
 
 
 def at_least(bound: float, **values: float | None) -> None:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 
 import torch
 
-from gan_caption.errors import UserError
+from gan_caption.errors import Interrupted, UserError
 from gan_caption.training import world
 from gan_caption.training.checkpoint import TrainState, load_state, load_weights, save_state, save_weights
 from gan_caption.training.evaluation import Evaluation, Evaluator
+from gan_caption.training.interruption import Asked, asked_to_stop
 from gan_caption.training.phases.base import Diverged, Phase
 from gan_caption.training.progress import Progress
 from gan_caption.training.run import Run
@@ -52,6 +53,7 @@ class Loop:
         self.step = 0
         self.best: dict[str, float] = {}
         self.since_best = 0
+        self.asked = Asked()
 
     def train(self, *, resume: bool) -> None:
         """Run all phases.
@@ -62,6 +64,7 @@ class Loop:
         Raises:
             UserError: a loss is not a number, the checkpoint does not fit, or the disk is full. The last good
                 checkpoint is kept.
+            Interrupted: the process was asked to stop (SIGINT, SIGTERM); the step under way was ended and saved.
         """
         state = self._load() if resume else None
         if state is None:
@@ -69,10 +72,11 @@ class Loop:
         elif state.finished:
             return
         names = list(self.phases)
-        for name in names[names.index(state.phase) if state else 0 :]:
-            with finishing(self.track(name)) as tracker:
-                self._run_phase(name, state, tracker)
-            state = None
+        with asked_to_stop() as self.asked:
+            for name in names[names.index(state.phase) if state else 0 :]:
+                with finishing(self.track(name)) as tracker:
+                    self._run_phase(name, state, tracker)
+                state = None
         self._save(names[-1], self.phases[names[-1]].total, finished=True)
 
     def _run_phase(self, name: str, state: TrainState | None, tracker: Tracker) -> None:
@@ -98,8 +102,11 @@ class Loop:
                 validates = bool(phase.validate_every) and (done % phase.validate_every == 0 or done == phase.total)
                 if validates:
                     self._validate(phase, name, tracker)
-                if validates or done % self.save_every == 0:
+                if validates or done % self.save_every == 0 or self.asked.signal:
                     self._save(name, done)
+                if self.asked.signal:
+                    kept = run.checkpoints / "last.pt"
+                    raise Interrupted(f"phase {name}, step {done}, is saved in {kept}", signal=self.asked.signal)
         self._end_phase(phase, name)
 
     def _advance(self, phase: Phase, name: str, index: int) -> dict[str, float]:

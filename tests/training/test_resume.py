@@ -46,18 +46,25 @@ def records(outputs: Path) -> list[dict]:
     return found
 
 
-def kill_at(outputs: Path, phase: str, step: int, delay: float) -> None:
+def kill_at(
+    outputs: Path,
+    phase: str,
+    step: int,
+    delay: float,
+    how: signal.Signals = signal.SIGKILL,
+    status: int = -signal.SIGKILL,
+) -> str:
+    """Send a signal to a run, and return what it said."""
     process = start(outputs)
     while process.poll() is None:
         if any(record["phase"] == phase and record["step"] >= step for record in records(outputs)):
             time.sleep(delay)
-            process.send_signal(signal.SIGKILL)
+            process.send_signal(how)
             break
         time.sleep(0.01)
-    process.wait()
-    assert process.returncode == -signal.SIGKILL, f"ended before its kill: {process.stderr.read()}"
-    process.stdout.close()
-    process.stderr.close()
+    _, errors = process.communicate()
+    assert process.returncode == status, f"ended before its kill, or otherwise: {errors}"
+    return errors
 
 
 def finish(outputs: Path) -> Path:
@@ -81,6 +88,21 @@ def assert_equal(one, other, where: str) -> None:
             assert_equal(*pair, f"{where}[{index}]")
     else:
         assert repr(one) == repr(other), where  # NaN is not equal to itself
+
+
+def test_a_run_that_is_told_to_stop_saves_its_step_and_says_so_to_schedulers(tmp_path):
+    whole = finish(tmp_path / "whole")
+    for (phase, step), how, status in (
+        (("mle", 7), signal.SIGTERM, 128 + signal.SIGTERM), (("adversarial", 30), signal.SIGINT, 128 + signal.SIGINT),
+    ):  # fmt: skip
+        errors = kill_at(tmp_path / "stopped", phase, step, 0.0, how, status)
+        assert f"interrupted by {how.name}: phase {phase}, step " in errors
+        (folder,) = [path for path in (tmp_path / "stopped").iterdir() if path.name != "cache"]
+        saved = torch.load(folder / "checkpoints" / "last.pt", weights_only=True)["step"]
+        assert saved == records(tmp_path / "stopped")[-1]["step"] >= step  # nothing that was done is lost
+    stopped = finish(tmp_path / "stopped")
+    last = [torch.load(folder / "checkpoints" / "last.pt", weights_only=True) for folder in (whole, stopped)]
+    assert_equal(*last, "last.pt")
 
 
 def test_a_run_killed_six_times_ends_bitwise_like_one_that_was_not(tmp_path):
