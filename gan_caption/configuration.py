@@ -10,10 +10,12 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import os
 import re
 import sys
 import types
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -76,7 +78,13 @@ def conf_dir() -> Path:
     raise UserError(f"no conf/ in {package} nor beside it: install the package again (pip install .)")
 
 
-def launch(task: Callable[[DictConfig], object], *, config_name: str = "config", folder: Path | None = None) -> None:
+def launch(
+    task: Callable[[DictConfig], object],
+    *,
+    config_name: str = "config",
+    folder: Path | None = None,
+    several: bool = False,
+) -> None:
     """Run an entry point: compose its configuration from the command line with Hydra, call it, and end cleanly.
 
     A UserError, a missing value and a broken interpolation end as one line on stderr and exit status 2; Ctrl-C ends
@@ -87,12 +95,14 @@ def launch(task: Callable[[DictConfig], object], *, config_name: str = "config",
         task: the entry point; called once a run.
         config_name: the primary YAML file, without its ending.
         folder: where it lies; None stands for `conf_dir()`.
+        several: whether the entry point can be worked on by several processes, which torchrun has started.
     """
     import hydra
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
     from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
+    who = f"rank {os.environ['RANK']}: " if os.environ.get("RANK", "0") != "0" else ""
     runs: list[str] = []
     failed: list[str] = []
     bugs: list[str] = []
@@ -124,14 +134,15 @@ def launch(task: Callable[[DictConfig], object], *, config_name: str = "config",
             bugs.append(overrides)
             failed.append(f"{overrides}: a bug, see its traceback above")
             return
-        print(f"error: {message}" + (f" (in the run {overrides})" if sweep else ""), file=sys.stderr, flush=True)
+        print(f"{who}error: {message}" + (f" (in the run {overrides})" if sweep else ""), file=sys.stderr, flush=True)
         failed.append(f"{overrides}: {message}")
 
     try:
         where = str(folder or conf_dir())
-        hydra.main(version_base="1.3", config_path=where, config_name=config_name)(one_run)()
+        with _together(several):
+            hydra.main(version_base="1.3", config_path=where, config_name=config_name)(one_run)()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"{who}error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print(f"interrupted{': ' + runs[-1] if runs else ''}", file=sys.stderr)
@@ -140,6 +151,17 @@ def launch(task: Callable[[DictConfig], object], *, config_name: str = "config",
         print("\n  ".join([f"error: {len(failed)} of {len(runs)} runs failed:", *failed]), file=sys.stderr)
     if failed:
         sys.exit(1 if bugs else 2)
+
+
+def _together(several: bool) -> AbstractContextManager[None]:
+    """Join the processes that torchrun has started, where it has."""
+    if not {"RANK", "WORLD_SIZE"} <= os.environ.keys():
+        return nullcontext()
+    if not several and os.environ["WORLD_SIZE"] != "1":
+        raise UserError("this command runs in one process: start it with python -m, without torchrun")
+    from gan_caption.world import joined  # which imports torch, and that takes seconds
+
+    return joined()
 
 
 # --- From here on, how `build` works: a node is first checked and turned into a plan, then the plan is carried out. ---

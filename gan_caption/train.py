@@ -1,4 +1,4 @@
-"""Train: `python -m gan_caption.train +experiment=seqgan`."""
+"""Train: `python -m gan_caption.train +experiment=seqgan`; `torchrun -m gan_caption.train ...` for several processes."""
 
 from __future__ import annotations
 
@@ -25,4 +25,4 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    launch(main)
+    launch(main, several=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from gan_caption import world
 from gan_caption.data.captions import PAD, Captions, captions_from_tokens
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.sampling import continue_captions
@@ -63,7 +64,7 @@ def complete_prefixes(
     positions = torch.arange(max_length, device=device)
     unfinished = positions[:length] < captions.lengths[:, None] - 1  # (N, T)
     rows, steps = (index.repeat_interleave(rollouts) for index in unfinished.nonzero(as_tuple=True))
-    uniforms = torch.rand(len(rows), max_length, generator=rng).to(device)
+    uniforms = world.draw(torch.rand, len(rows), max_length, rng=rng).to(device)
 
     start = generator.anticipate(generator.start(features), len(rows) * max_length)
     written = torch.full((len(rows), max_length), PAD, dtype=torch.long, device=device)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from gan_caption import world
 from gan_caption.data.corpus import Corpus
 from gan_caption.data.features import FirstImages
 from gan_caption.encoders.base import Encoder
@@ -29,7 +30,7 @@ from gan_caption.training.setup import (
     set_up,
 )
 from gan_caption.training.tracking import LocalTracker, Tracker, Trackers
-from gan_caption.training.world import say
+from gan_caption.world import say
 
 BASELINE = "mle"
 """The phase that leaves the baseline."""
@@ -51,8 +52,9 @@ def run_experiment(config: Mapping[str, Any], *, data: str, command: str | None 
     check_configuration(config)
     if config["threads"]:
         torch.set_num_threads(config["threads"])
-    folder, resumes = choose_folder(config, data=data)
-    if command and not (folder / COMMAND).exists():
+    folder, resumes = world.from_main(lambda: choose_folder(config, data=data, again=world.restarted()))
+    check_seen(folder)
+    if world.is_main() and command and not (folder / COMMAND).exists():
         write_text(folder / COMMAND, f"{command}\n")
     say(f"run folder: {folder}" + (" (taken up again)" if resumes else ""))
     run, phases, corpus, encoder = set_up(config, folder, report=say)
@@ -65,9 +67,11 @@ def run_experiment(config: Mapping[str, Any], *, data: str, command: str | None 
         run, phases, build_evaluator(config, few, run.vocabulary, run.evaluator.training_captions, device=run.device)
     )
 
-    local = LocalTracker(folder=folder)
+    local = world.from_main(lambda: LocalTracker(folder=folder))
 
     def track(phase: str) -> Tracker:
+        if not world.is_main():
+            return Trackers()
         local.job_type = phase
         trackers: list[Tracker] = [local]
         if config["tracker"]:
@@ -97,6 +101,17 @@ def run_experiment(config: Mapping[str, Any], *, data: str, command: str | None 
     return finish(config, run, corpus, encoder)
 
 
+def check_seen(folder: Path) -> None:
+    """Look whether every process can read what the main one writes.
+
+    Raises:
+        UserError: one cannot; the machines share no disk.
+    """
+    blind = [rank for rank, seen in enumerate(world.everyone(folder.exists())) if not seen]
+    if blind:
+        raise UserError(f"{folder} is not seen by the processes {blind}: give outputs=... on a disk that all share")
+
+
 def adopt(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Phase]:
     """Take the baseline from another run, and return the phases that come after it.
 
@@ -112,7 +127,9 @@ def adopt(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Pha
     if BASELINE not in state.selected:
         raise UserError(f"pretrained={pretrained}: that run has not finished the phase {BASELINE}; resume it first")
     load_weights(run.captioner, best_weights(pretrained, BASELINE), vocabulary=state.vocabulary)
-    save_weights(run.captioner, run.best_weights(BASELINE), vocabulary=state.vocabulary)
+    if world.is_main():
+        save_weights(run.captioner, run.best_weights(BASELINE), vocabulary=state.vocabulary)
+    world.everyone(None)
     run.selected[BASELINE] = state.selected[BASELINE]
     return {name: phases[name] for name in left}
 

@@ -30,11 +30,17 @@ def configuration_hash(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:6]
 
 
-def choose_folder(config: Mapping[str, Any], *, data: str) -> tuple[Path, bool]:
+def choose_folder(config: Mapping[str, Any], *, data: str, again: bool = False) -> tuple[Path, bool]:
     """Return the folder of a run, made if new, and whether the run in it is to be taken up.
 
     `resume=null` starts afresh in a new folder; `resume=auto` takes up the run of the same configuration that has not
     finished, or starts one; `resume=<folder>` takes up that one.
+
+    Args:
+        config: of the run.
+        data: the name of the data set.
+        again: the same command has been started before and was interrupted: without `resume`, the folder that it made
+            is taken up, the latest of this configuration.
 
     Raises:
         UserError: the folder to resume holds no run of this configuration.
@@ -55,6 +61,15 @@ def choose_folder(config: Mapping[str, Any], *, data: str) -> tuple[Path, bool]:
         return folder, (folder / "checkpoints" / "last.pt").exists()
     stem = Path(config["outputs"]) / f"{config['name']}-{data}-seed{config['seed']}-{digest}"
     number = 1
+    if again and resume is None:
+        made = [
+            path
+            for path in stem.parent.glob(f"{stem.name}*")
+            if (path / "id.json").exists() and not (path / "results.json").exists()
+        ]
+        if made:
+            folder = max(made, key=lambda path: (path / "id.json").stat().st_mtime)
+            return folder, (folder / "checkpoints" / "last.pt").exists()
     while True:
         folder = stem if number == 1 else stem.with_name(f"{stem.name}-{number}")
         try:

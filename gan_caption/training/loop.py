@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 
 import torch
 
+from gan_caption import world
 from gan_caption.errors import UserError
-from gan_caption.training import world
 from gan_caption.training.checkpoint import TrainState, load_state, load_weights, save_state, save_weights
 from gan_caption.training.evaluation import Evaluation, Evaluator
 from gan_caption.training.phases.base import Diverged, Phase
@@ -36,7 +36,7 @@ class Loop:
         Args:
             run: data and networks.
             phases: by name, in order.
-            track: makes the tracker of a phase, by its name.
+            track: makes the tracker of a phase, by its name; of several processes, the main one's writes.
             rewind: forgets the records after a step, when a run is taken up at it.
             log_every: steps between records.
             save_every: steps between checkpoints; a validation is always followed by one.
@@ -88,7 +88,7 @@ class Loop:
                 done = index + 1
                 progress.update(done, {key: values[key] for key in list(values)[:3]})
                 if done % self.log_every == 0 or done == phase.total:
-                    tracker.log(world.mean(values), step=self.step)
+                    tracker.log(values, step=self.step)
                 validates = bool(phase.validate_every) and (done % phase.validate_every == 0 or done == phase.total)
                 if validates:
                     self._validate(phase, name, tracker)
@@ -123,12 +123,14 @@ class Loop:
             else:
                 self.since_best += 1
         tracker.log({f"val/{key}": value for key, value in evaluation.metrics.items()}, step=self.step)
-        tracker.samples(sample_rows(run.evaluator, evaluation), step=self.step)
+        if world.is_main():
+            tracker.samples(sample_rows(run.evaluator, evaluation), step=self.step)
 
     def _end_phase(self, phase: Phase, name: str) -> None:
         run = self.run
         if not phase.validate_every:
             return
+        world.everyone(None)  # the weights are written
         if self.best:
             load_weights(run.captioner, run.best_weights(name), vocabulary=run.vocabulary.fingerprint)
             run.selected[name] = self.best
@@ -139,23 +141,34 @@ class Loop:
                 load_weights(run.captioner, path, vocabulary=run.vocabulary.fingerprint)
 
     def _save(self, name: str, done: int, *, finished: bool = False) -> None:
+        run = self.run
+        random = random_states(run.rng)
+        self._check_alike()
         if not world.is_main():
             return
-        run = self.run
         state = TrainState(
             phase=name, phase_step=done, step=self.step, networks=run.networks.state_dict(),
-            phase_state=self.phases[name].state_dict(), random=random_states(run.rng),
+            phase_state=self.phases[name].state_dict(), random=random,
             vocabulary=run.vocabulary.fingerprint, best=self.best, validations_since_best=self.since_best,
             selected=run.selected, finished=finished,
         )  # fmt: skip
         save_state(state, run.checkpoints / "last.pt")
+
+    def _check_alike(self) -> None:
+        """Look whether all processes have the same weights, which all that they share rests on."""
+        if world.size() == 1:
+            return
+        told = [float(tensor.double().sum()) for tensor in self.run.networks.state_dict().values()]
+        if any(other != told for other in world.everyone(told)):
+            raise RuntimeError(f"step {self.step}: the processes have different weights; the last checkpoint is whole")
 
     def _load(self) -> TrainState:
         state = load_state(self.run.checkpoints / "last.pt", vocabulary=self.run.vocabulary.fingerprint)
         if state.phase not in self.phases:
             raise UserError(f"the checkpoint stopped in phase {state.phase}, this schedule has {list(self.phases)}")
         self.step = state.step
-        self.rewind(state.step)
+        if world.is_main():
+            self.rewind(state.step)
         self.run.selected = state.selected
         return state
 
