@@ -1,4 +1,4 @@
-"""Train: `python -m gan_caption.train +experiment=seqgan`; `torchrun -m gan_caption.train ...` for several processes."""
+"""Train: `python -m gan_caption.train +experiment=seqgan`; of several processes: `torchrun -m gan_caption.train`."""
 
 from __future__ import annotations
 

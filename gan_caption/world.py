@@ -4,8 +4,8 @@ With one process every function here hands back what it was given, so that the r
 
 - A batch is that of one process. Every rank knows the whole of it, a pure function of seed and step, and takes its
   `part` of the images, neighbours; parts may differ in size, and be empty.
-- Whatever the images of a batch share (a loss, a baseline, a share judged rightly) is computed by every rank, from the
-  values of all captions: `gather` lays the other ranks' values beside the own ones, and gradients pass to the own alone.
+- Whatever the images of a batch share (a loss, a baseline, a share judged rightly) is computed by every rank from the
+  values of all captions: `gather` lays the others' values beside the own ones, and gradients pass to the own alone.
   Formulas are therefore those of one process, and losses, gates and metrics are the same numbers on every rank.
 - The gradients that ranks have of this one loss add up to its gradient: `sum_gradients`. No DistributedDataParallel is
   needed, which would average, and lacks objectives that go through a network several times, or not at all where a
@@ -20,6 +20,7 @@ So the losses on 1, 2 and 4 ranks differ by the order in which floats are added,
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -87,8 +88,8 @@ def own_gpu() -> torch.device:
     processes, there = int(os.environ.get("LOCAL_WORLD_SIZE", 1)) if size() > 1 else 1, torch.cuda.device_count()
     if processes > there:
         raise UserError(
-            f"{processes} processes on this machine and {there} GPU{'s' * (there != 1)}: each needs one of its own. Give "
-            f"--nproc_per_node={there}, or device=cpu"
+            f"{processes} processes on this machine and {there} GPU{'s' * (there != 1)}: each needs one of its own. "
+            f"Give --nproc_per_node={there}, or device=cpu"
         )
     return torch.device("cuda", torch.cuda.current_device())
 
@@ -142,7 +143,7 @@ def own(rows: Tensor, count: int) -> Tensor:
     return rows.narrow(0, _before(count), count)
 
 
-def mean(of_own: Tensor, count: int) -> Tensor:
+def mean(of_own: Tensor, count: Tensor | int) -> Tensor:
     """Return the mean over all ranks' elements (a scalar); gradients pass to the own elements alone.
 
     Args:
@@ -151,6 +152,7 @@ def mean(of_own: Tensor, count: int) -> Tensor:
     """
     if size() == 1:
         return of_own
+    count = int(count)
     counts = gather(torch.tensor([count])).to(of_own)
     means = gather((of_own if count else torch.zeros_like(of_own)).reshape(1))
     return (means * counts).sum() / counts.sum()
@@ -168,7 +170,8 @@ def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
         dist.all_reduce(flat)
     there, *sums = flat.split([len(learning), *(one.numel() for one in learning)])
     for parameter, anywhere, total in zip(learning, there.tolist(), sums, strict=True):
-        parameter.grad = total.view_as(parameter) if anywhere else None
+        # In the parameter's own layout, which fused optimizers count on.
+        parameter.grad = torch.empty_like(parameter).copy_(total.view_as(parameter)) if anywhere else None
 
 
 def everyone(value: T) -> list[T]:
@@ -259,10 +262,11 @@ def _together() -> Iterator[None]:
     except RuntimeError as error:
         raise Lost(
             f"rank {rank()} of {size()} can no longer reach the others ({_first_line(error)}): one of them has ended, "
-            "and what it printed last says why. The last checkpoint is whole: the same command with resume=auto goes on "
-            "from it"
+            "and what it printed last says why. The last checkpoint is whole: the same command with resume=auto goes "
+            "on from it"
         ) from error
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0].strip()
+    """Return what went wrong, without the place in the library's source."""
+    return re.sub(r"^\[\S+\] ", "", str(error).partition("\n")[0].partition(". ")[0])

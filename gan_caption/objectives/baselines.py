@@ -97,7 +97,7 @@ class LeaveOneOut(Baseline):
         """Return (N, T)."""
         del generator, reward
         samples = rollout.samples_per_image
-        own = returns.unflatten(0, (-1, samples))  # (B, K, T)
+        own = returns.unflatten(0, (len(returns) // samples, samples))  # (B, K, T)
         return ((own.sum(1, keepdim=True) - own) / (samples - 1)).flatten(0, 1)
 
 

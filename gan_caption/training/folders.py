@@ -62,11 +62,8 @@ def choose_folder(config: Mapping[str, Any], *, data: str, again: bool = False) 
     stem = Path(config["outputs"]) / f"{config['name']}-{data}-seed{config['seed']}-{digest}"
     number = 1
     if again and resume is None:
-        made = [
-            path
-            for path in stem.parent.glob(f"{stem.name}*")
-            if (path / "id.json").exists() and not (path / "results.json").exists()
-        ]
+        made = [path.parent for path in stem.parent.glob(f"{stem.name}*/id.json")]
+        made = [folder for folder in made if not (folder / "results.json").exists()]
         if made:
             folder = max(made, key=lambda path: (path / "id.json").stat().st_mtime)
             return folder, (folder / "checkpoints" / "last.pt").exists()
