@@ -22,6 +22,8 @@ from __future__ import annotations
 import os
 import re
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -39,14 +41,22 @@ S = TypeVar("S", bound=Sequence[Any])
 _TIMEOUT = timedelta(days=1)
 """That a rank is waited for, e.g. while it extracts more features than others; one that has died is noticed at once."""
 
+_ADVICE = (
+    "one of them has ended, and what it printed last says why. The last checkpoint is whole: the same command with "
+    "resume=auto goes on from it"
+)
+
 
 class Lost(UserError):
     """Another process has ended."""
 
 
 @contextmanager
-def joined() -> Iterator[None]:
+def joined(*, silence: float = 45.0) -> Iterator[None]:
     """Join the processes that torchrun started, and leave them at the end.
+
+    Args:
+        silence: seconds after which a process that gives no sign of life counts as dead; this one then ends.
 
     Raises:
         UserError: they cannot be reached.
@@ -63,9 +73,14 @@ def joined() -> Iterator[None]:
             f"the other processes cannot be reached ({_first_line(error)}): start them with torchrun, which sets RANK, "
             "WORLD_SIZE, MASTER_ADDR and MASTER_PORT"
         ) from error
+    leaving = threading.Event()
+    if size() > 1:
+        threading.Thread(target=_watch, args=(leaving, silence), daemon=True).start()
     try:
         yield
+        everyone(None)  # nobody misses one who has merely finished first
     finally:
+        leaving.set()
         dist.destroy_process_group()
 
 
@@ -261,10 +276,40 @@ def _together() -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise Lost(
-            f"rank {rank()} of {size()} can no longer reach the others ({_first_line(error)}): one of them has ended, "
-            "and what it printed last says why. The last checkpoint is whole: the same command with resume=auto goes "
-            "on from it"
+            f"rank {rank()} of {size()} can no longer reach the others ({_first_line(error)}): {_ADVICE}"
         ) from error
+
+
+def _watch(leaving: threading.Event, silence: float) -> None:
+    """Give signs of life, and end this process where another one gives none.
+
+    A process that is killed closes its connections, and whoever waits for it is told at once. One whose machine has
+    gone, or that has stopped, closes nothing; and one that computes for long does not listen.
+    """
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    others = {other: (b"", time.monotonic()) for other in range(size()) if other != rank()}
+    beats = 0
+    try:
+        client = dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), wait_for_workers=False)
+        store = dist.PrefixStore(f"gan_caption/{attempt}", client)
+        while not leaving.wait(silence / 10):
+            beats += 1
+            store.set(str(rank()), str(beats))
+            for other, (last, since) in others.items():
+                told = store.get(str(other)) if store.check([str(other)]) else b""
+                if told != last:
+                    others[other] = (told, time.monotonic())
+                elif time.monotonic() - since > silence:
+                    _give_up(f"rank {other} has given no sign of life for {silence:.0f} seconds", leaving)
+    except RuntimeError as error:
+        _give_up(f"rank {rank()} of {size()} can no longer reach the others ({_first_line(error)})", leaving)
+
+
+def _give_up(why: str, leaving: threading.Event) -> None:
+    """End this process from another thread than its main one, which may wait for ever."""
+    if not leaving.wait(2):  # in which the main thread may find out by itself
+        print(f"error: {why}: {_ADVICE}", file=sys.stderr, flush=True)
+        os._exit(2)
 
 
 def _first_line(error: Exception) -> str:
