@@ -67,7 +67,8 @@ def joined(*, silence: float = 45.0) -> Iterator[None]:
     else:
         backend = "gloo"
     try:
-        dist.init_process_group(backend, timeout=_TIMEOUT)
+        store, number, count = next(dist.rendezvous("env://", timeout=_TIMEOUT))
+        dist.init_process_group(backend, timeout=_TIMEOUT, store=_of_this_start(store), rank=number, world_size=count)
     except (RuntimeError, ValueError) as error:
         raise UserError(
             f"the other processes cannot be reached ({_first_line(error)}): start them with torchrun, which sets RANK, "
@@ -116,7 +117,7 @@ def is_main() -> bool:
 
 def restarted() -> bool:
     """Tell whether torchrun has started the processes again, because one of them ended."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0 and dist.is_initialized()
+    return dist.is_initialized() and _restarts() > 0
 
 
 def say(line: str) -> None:
@@ -286,12 +287,11 @@ def _watch(leaving: threading.Event, silence: float) -> None:
     A process that is killed closes its connections, and whoever waits for it is told at once. One whose machine has
     gone, or that has stopped, closes nothing; and one that computes for long does not listen.
     """
-    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     others = {other: (b"", time.monotonic()) for other in range(size()) if other != rank()}
     beats = 0
     try:
         client = dist.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), wait_for_workers=False)
-        store = dist.PrefixStore(f"gan_caption/{attempt}", client)
+        store = dist.PrefixStore("signs of life", _of_this_start(client))
         while not leaving.wait(silence / 10):
             beats += 1
             store.set(str(rank()), str(beats))
@@ -303,6 +303,15 @@ def _watch(leaving: threading.Event, silence: float) -> None:
                     _give_up(f"rank {other} has given no sign of life for {silence:.0f} seconds", leaving)
     except RuntimeError as error:
         _give_up(f"rank {rank()} of {size()} can no longer reach the others ({_first_line(error)})", leaving)
+
+
+def _restarts() -> int:
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0))
+
+
+def _of_this_start(store: dist.Store) -> dist.Store:
+    """Keep apart what torchrun's store still holds of processes that have ended, such as their addresses."""
+    return dist.PrefixStore(f"start {_restarts()}", store)
 
 
 def _give_up(why: str, leaving: threading.Event) -> None:
