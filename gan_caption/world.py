@@ -75,13 +75,14 @@ def joined(*, silence: float = 45.0) -> Iterator[None]:
             "WORLD_SIZE, MASTER_ADDR and MASTER_PORT"
         ) from error
     leaving = threading.Event()
-    if size() > 1:
-        threading.Thread(target=_watch, args=(leaving, silence), daemon=True).start()
+    watcher = threading.Thread(target=_watch, args=(leaving, silence), daemon=True)
+    watcher.start()
     try:
         yield
         everyone(None)  # nobody misses one who has merely finished first
     finally:
         leaving.set()
+        watcher.join(10)  # one that is cut off by the interpreter's end would abort the process
         dist.destroy_process_group()
 
 

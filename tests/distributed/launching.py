@@ -25,14 +25,19 @@ def alone(folder: Path, *methods: str, resume: str | None = None) -> None:
 
 def together(ranks: int, *arguments: str, restarts: int = 0) -> subprocess.CompletedProcess:
     """Run `several` in as many processes; returns once all have ended."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    launcher = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={ranks}", f"--master_port={port}"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={ranks}"]
+    launcher += [f"--master_port={free_port()}", f"--max_restarts={restarts}"]
     return subprocess.run(
-        [*launcher, f"--max_restarts={restarts}", "-m", "tests.distributed.several", *arguments],
+        [*launcher, "-m", "tests.distributed.several", *arguments],
         env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
+
+
+def free_port() -> int:
+    """Return a port that nobody listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def only_run(folder: Path, method: str) -> Path:
