@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from gan_caption.errors import UserError
+from gan_caption.errors import Told, UserError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -89,7 +89,8 @@ def launch(
 
     A UserError, a missing value and a broken interpolation end as one line on stderr and exit status 2; Ctrl-C ends
     with status 130; a bug keeps its traceback, status 1. In a sweep (`-m`) the other runs go on, and the failed ones
-    are listed at the end. Mistakes in the overrides themselves are reported by Hydra, with status 1.
+    are listed at the end; several processes end with the first. Mistakes in the overrides themselves are reported by
+    Hydra, with status 1.
 
     Args:
         task: the entry point; called once a run.
@@ -103,6 +104,7 @@ def launch(
     from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
     who = f"rank {os.environ['RANK']}: " if os.environ.get("RANK", "0") != "0" else ""
+    together = int(os.environ.get("WORLD_SIZE", 1)) > 1
     runs: list[str] = []
     failed: list[str] = []
     bugs: list[str] = []
@@ -119,6 +121,8 @@ def launch(
                 raise UserError(f"allow={config.allow} stands in a page: packages are allowed on the command line only")
             task(config)
             return
+        except Told as error:
+            raise SystemExit(2) from error
         except UserError as error:
             message = str(error)
         except MissingMandatoryValue as error:
@@ -133,8 +137,12 @@ def launch(
             traceback.print_exc()
             bugs.append(overrides)
             failed.append(f"{overrides}: a bug, see its traceback above")
+            if together:
+                raise SystemExit(1) from None
             return
         print(f"{who}error: {message}" + (f" (in the run {overrides})" if sweep else ""), file=sys.stderr, flush=True)
+        if together:  # the other processes wait, and must be told at once
+            raise SystemExit(2)
         failed.append(f"{overrides}: {message}")
 
     try:
@@ -159,7 +167,7 @@ def _together(several: bool) -> AbstractContextManager[None]:
         return nullcontext()
     if not several and os.environ["WORLD_SIZE"] != "1":
         raise UserError("this command runs in one process: start it with python -m, without torchrun")
-    from gan_caption.world import joined  # which imports torch, and that takes seconds
+    from gan_caption.processes import joined  # which imports torch, and that takes seconds
 
     return joined()
 

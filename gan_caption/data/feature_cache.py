@@ -140,7 +140,7 @@ def cached_features(
         raise UserError(
             f"features cannot be kept in {folder} ({error.strerror}): give cache=... another place"
         ) from error
-    kept = readable(split, errors, skip=skip_unreadable)
+    kept = world.from_main(lambda: readable(split, errors, skip=skip_unreadable))
     whole = len(kept) == count
     rows = RowFile(folder / "pooled.npy"), RowFile(folder / "grid.npy")
     return CachedFeatures(split if whole else split.select(kept), np.array(kept), *rows)
@@ -191,7 +191,7 @@ def _extract(
     files: _Files | None,
     progress: Callable[[int, int], None],
 ) -> Lost:
-    """Fill the rows whose signature is not today's; return those that cannot be read.
+    """Fill the rows whose signature is not today's; return those that cannot be read, on the main process.
 
     Every process encodes its part of the missing rows, and the one that has the files writes them.
     """
@@ -208,7 +208,7 @@ def _extract(
             assert files is not None, "the main process has the files"
             files.write(read)
         progress(done, len(split))
-    return world.from_main(lambda: errors)
+    return errors
 
 
 def _missing(split: Split, files: _Files | None) -> list[tuple[int, int]]:

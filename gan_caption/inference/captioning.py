@@ -63,17 +63,19 @@ def caption_photos(settings: Mapping[str, Any]) -> None:
                     else:
                         unreadable.append(one)
 
+    def write() -> None:
+        if out is not None:
+            write_captions(out, captioned())
+            print(f"{len(photos) - len(unreadable)} images captioned: {out}", flush=True)
+        else:
+            for image in captioned():
+                for one in image.captions:
+                    print(f"{image.name}\t{one.text}", flush=True)
+        if unreadable:
+            listed = "".join(f"\n  {one.reason}" for one in unreadable)
+            others = "; the others were captioned" if len(unreadable) < len(photos) else ""
+            raise UserError(f"{len(unreadable)} of {len(photos)} images cannot be read{others}{listed}")
+
     if not world.is_main():
         deque(captioned(), maxlen=0)
-        return
-    if out is not None:
-        write_captions(out, captioned())
-        print(f"{len(photos) - len(unreadable)} images captioned: {out}", flush=True)
-    else:
-        for image in captioned():
-            for one in image.captions:
-                print(f"{image.name}\t{one.text}", flush=True)
-    if unreadable:
-        listed = "".join(f"\n  {one.reason}" for one in unreadable)
-        others = "; the others were captioned" if len(unreadable) < len(photos) else ""
-        raise UserError(f"{len(unreadable)} of {len(photos)} images cannot be read{others}{listed}")
+    world.from_main(write)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from gan_caption import world
+from gan_caption import processes, world
 from gan_caption.data.corpus import Corpus
 from gan_caption.data.features import FirstImages
 from gan_caption.encoders.base import Encoder
@@ -52,7 +52,7 @@ def run_experiment(config: Mapping[str, Any], *, data: str, command: str | None 
     check_configuration(config)
     if config["threads"]:
         torch.set_num_threads(config["threads"])
-    folder, resumes = world.from_main(lambda: choose_folder(config, data=data, again=world.restarted()))
+    folder, resumes = world.from_main(lambda: choose_folder(config, data=data, again=processes.restarted()))
     check_seen(folder)
     if world.is_main() and command and not (folder / COMMAND).exists():
         write_text(folder / COMMAND, f"{command}\n")

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from gan_caption import world
+from gan_caption import processes, world
 from gan_caption.configuration import TARGET, build, check
 from gan_caption.data.compact import Groups, Numbers, TextSet
 from gan_caption.data.corpus import Corpus, Split
@@ -89,7 +89,7 @@ def choose_device(name: str) -> torch.device:
         UserError: the device is unknown or not there.
     """
     if name == "cuda" or (name == "auto" and torch.cuda.is_available()):
-        name = str(world.own_gpu()) if torch.cuda.is_available() else name
+        name = str(processes.own_gpu()) if torch.cuda.is_available() else name
     if name == "auto":
         return torch.device("cpu")
     try:
@@ -99,7 +99,7 @@ def choose_device(name: str) -> torch.device:
         reason = str(error).splitlines()[0]
         raise UserError(f"device={name} cannot be used ({reason}): allowed are auto, cpu, cuda, cuda:0 ...") from error
     if device.type == "cuda":
-        if world.size() > 1 and device != world.own_gpu():
+        if world.size() > 1 and device != processes.own_gpu():
             raise UserError(f"device={name}: of several processes each takes its own GPU; give device=cuda, or cpu")
         torch.cuda.set_device(device)
     return device

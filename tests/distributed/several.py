@@ -14,7 +14,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from gan_caption import world
+from gan_caption import processes, world
 from gan_caption.configuration import conf_dir
 from gan_caption.training.experiment import run_experiment
 from gan_caption.training.loop import Loop
@@ -46,16 +46,6 @@ METHODS = {
         "discriminator_trainer.captions_per_image=2", "phases.adversarial.captions_per_image=2",
         "phases.adversarial.objective.samples_per_image=2",
     ],
-    "maligan": [*ADVERSARIAL, *CRITIC, "discriminator.filters=4"],
-    "rankgan": [*ADVERSARIAL, *CRITIC, "discriminator.hidden=8"],
-    "scratchgan": [*ADVERSARIAL, *CRITIC, "discriminator.hidden=8"],
-    "actor_critic": ADVERSARIAL,
-    "ppo": [*ADVERSARIAL, "phases.adversarial.objective.updates=2"],
-    "control_shuffled_image": ADVERSARIAL,
-    "relgan": [*ADVERSARIAL, *CRITIC, "discriminator.filters=4", "discriminator.representations=2"],
-    "cgan": [*ADVERSARIAL, *CRITIC],
-    "chen": [*ADVERSARIAL, *CRITIC],
-    "dognin": [*ADVERSARIAL, *CRITIC],
 }  # fmt: skip
 
 
@@ -86,7 +76,7 @@ def main() -> None:
     arguments.add_argument("--resume", default=None)
     arguments.add_argument("--die-at", type=int)
     told = arguments.parse_args()
-    if told.die_at and world.rank() == 1 and not world.restarted():
+    if told.die_at and world.rank() == 1 and not processes.restarted():
         die_at(told.die_at)
     for method in told.methods:
         run_experiment({**configured(told.folder, method), "resume": told.resume}, data="scenes")
@@ -94,5 +84,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    with world.joined():
+    with processes.joined():
         main()

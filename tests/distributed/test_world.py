@@ -14,7 +14,7 @@ import torch.multiprocessing
 from PIL import Image
 from torch import nn
 
-from gan_caption import world
+from gan_caption import processes, world
 from gan_caption.data.batches import CaptionBatches
 from gan_caption.data.corpus import CaptionedImage, Split
 from gan_caption.data.feature_cache import cached_features
@@ -37,7 +37,7 @@ def in_processes(what, *arguments, ranks: int = RANKS, join: bool = True):
 def _joined(rank: int, ranks: int, port: int, what, arguments) -> None:
     torch.set_num_threads(1)
     os.environ |= {"RANK": f"{rank}", "WORLD_SIZE": f"{ranks}", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": f"{port}"}
-    with world.joined(silence=3):
+    with processes.joined(silence=3):
         what(*arguments)
 
 
