@@ -21,4 +21,4 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    launch(main, config_name="caption")
+    launch(main, config_name="caption", several=True)

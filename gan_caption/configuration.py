@@ -11,16 +11,18 @@ import functools
 import importlib
 import inspect
 import json
+import os
 import re
 import sys
 import tempfile
 import types
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from gan_caption.errors import Interrupted, UserError
+from gan_caption.errors import Interrupted, Told, UserError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -100,24 +102,28 @@ def launch(
     config_name: str = "config",
     folder: Path | None = None,
     after_sweep: Callable[[Path, Sequence[Job]], None] | None = None,
+    several: bool = False,
 ) -> None:
     """Run an entry point: compose its configuration from the command line with Hydra, call it, and end cleanly.
 
     A UserError, a missing value and a broken interpolation end as one line on stderr and exit status 2; Ctrl-C ends
     with status 130, and a training that is told to stop by SIGINT or SIGTERM saves its step and ends with 128 and the
     signal's number, as schedulers expect; a bug keeps its traceback, status 1. In a sweep (`-m`) the other runs go on,
-    and the failed ones are listed at the end; a sweeper that searches is given None for them. Mistakes in the overrides
-    themselves are reported by Hydra, with status 1.
+    and the failed ones are listed at the end; a sweeper that searches is given None for them; several processes end
+    with the first. Mistakes in the overrides themselves are reported by Hydra, with status 1.
 
     Args:
         task: the entry point; called once a run. A sweeper that searches takes what it returns.
         config_name: the primary YAML file, without its ending.
         folder: where it lies; None stands for `conf_dir()`.
         after_sweep: called with the folder of a sweep and its runs, when all have ended.
+        several: whether the entry point can be worked on by several processes, which torchrun has started.
     """
     import hydra
     from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
 
+    who = f"rank {os.environ['RANK']}: " if os.environ.get("RANK", "0") != "0" else ""
+    together = int(os.environ.get("WORLD_SIZE", 1)) > 1
     started: list[str] = []
     said = [one.lstrip("+").partition("=")[0] for one in sys.argv[1:]]  # a run's overrides hold what a sweep page sets
 
@@ -143,6 +149,8 @@ def launch(
             result = task(config)
             note(result=result)
             return result
+        except Told as error:
+            raise SystemExit(2) from error
         except UserError as error:
             message = str(error)
         except MissingMandatoryValue as error:
@@ -156,23 +164,28 @@ def launch(
 
             traceback.print_exc()
             note(failure="a bug, see its traceback above", bug=True)
+            if together:
+                raise SystemExit(1) from None
             return None
         where = f" (in the run {_told(overrides)})" if sweep else ""
-        print(f"error: {message}{where}", file=sys.stderr, flush=True)
+        print(f"{who}error: {message}{where}", file=sys.stderr, flush=True)
         note(failure=message)
+        if together:  # the other processes wait, and must be told at once
+            raise SystemExit(2)
         return None
 
     status: Any = 0
     with tempfile.TemporaryDirectory(prefix="gan_caption-") as notes:
         try:
             where = str(folder or conf_dir())
-            hydra.main(version_base="1.3", config_path=where, config_name=config_name)(one_run)()
+            with _together(several):
+                hydra.main(version_base="1.3", config_path=where, config_name=config_name)(one_run)()
         except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
+            print(f"{who}error: {error}", file=sys.stderr)
             sys.exit(2)
         except Interrupted as stopped:
             how = "the same command with resume=auto goes on from there"
-            print(f"interrupted by {stopped.signal.name}: {stopped}; {how}", file=sys.stderr)
+            print(f"{who}interrupted by {stopped.signal.name}: {stopped}; {how}", file=sys.stderr)
             sys.exit(128 + stopped.signal)
         except KeyboardInterrupt:
             print(f"interrupted{': ' + started[-1] if started else ''}", file=sys.stderr)
@@ -183,7 +196,7 @@ def launch(
                 _tell_of_plugins(sys.argv[1:])
         jobs = [Job(**json.loads(path.read_text(encoding="utf-8"))) for path in sorted(Path(notes).iterdir())]
     failed = [job for job in jobs if job.failure is not None]
-    if after_sweep is not None and jobs and jobs[0].sweep:
+    if after_sweep is not None and jobs and jobs[0].sweep and not who:
         after_sweep(Path(jobs[0].sweep), jobs)
     if failed and len(jobs) > 1:
         told = [f"{_told(job.overrides)}: {job.failure}" for job in failed]
@@ -207,6 +220,17 @@ def _tell_of_plugins(arguments: Sequence[str]) -> None:
 
 def _told(overrides: Sequence[str]) -> str:
     return " ".join(overrides) or "(no overrides)"
+
+
+def _together(several: bool) -> AbstractContextManager[None]:
+    """Join the processes that torchrun has started, where it has."""
+    if not {"RANK", "WORLD_SIZE"} <= os.environ.keys():
+        return nullcontext()
+    if not several and os.environ["WORLD_SIZE"] != "1":
+        raise UserError("this command runs in one process: start it with python -m, without torchrun")
+    from gan_caption.processes import joined  # which imports torch, and that takes seconds
+
+    return joined()
 
 
 # --- From here on, how `build` works: a node is first checked and turned into a plan, then the plan is carried out. ---

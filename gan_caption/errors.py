@@ -20,6 +20,10 @@ class Interrupted(KeyboardInterrupt):
         self.signal = signal
 
 
+class Told(UserError):
+    """A UserError of the main process, which prints it; the other processes end with it."""
+
+
 def at_least(bound: float, **values: float | None) -> None:
     """Refuse arguments below a bound; None is none.
 

@@ -125,7 +125,7 @@ def _group(rows: Tensor, images: Tensor, batch: int) -> tuple[Tensor, Tensor]:
         the layout, and for every row its place (N,) in the flattened (B * K).
     """
     counts = torch.bincount(images, minlength=batch)
-    most = max(int(counts.max()), 1)
+    most = max(int(counts.max()), 1) if batch else 1
     first = counts.cumsum(0) - counts
     place = images * most + torch.arange(len(images), device=images.device) - first[images]
     if len(images) == batch * most:  # every image has equally many: the rows lie right already

@@ -23,7 +23,7 @@ def main(config: DictConfig) -> None:
         load_split,
         open_features,
     )
-    from gan_caption.training.world import say
+    from gan_caption.world import is_main, say
 
     plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     check_configuration(plain)
@@ -40,8 +40,9 @@ def main(config: DictConfig) -> None:
             continue
         source = open_features(plain, encoder, split, device=device)
         captions = sum(len(item.captions) for item in source.split.items)
-        print(f"{name}: {len(source.split)} images, {captions} captions", flush=True)
+        if is_main():
+            print(f"{name}: {len(source.split)} images, {captions} captions", flush=True)
 
 
 if __name__ == "__main__":
-    launch(main)
+    launch(main, several=True)

@@ -1,4 +1,4 @@
-"""Train: `python -m gan_caption.train +experiment=seqgan`; many runs: `python -m gan_caption.train +sweep=grid`."""
+"""Train: `python -m gan_caption.train +experiment=seqgan`; a sweep: +sweep=grid; several processes: `torchrun -m`."""
 
 from __future__ import annotations
 
@@ -43,4 +43,4 @@ def after_sweep(folder: Path, jobs: Sequence[Job]) -> None:
 
 
 if __name__ == "__main__":
-    launch(main, after_sweep=after_sweep)
+    launch(main, after_sweep=after_sweep, several=True)

@@ -6,22 +6,23 @@ A position in the data is one number, the step: nothing else needs saving to res
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from gan_caption import world
 from gan_caption.data.captions import UNK, Captions, captions_from_ids
 from gan_caption.data.compact import Groups, Numbers
 
 
 @dataclass(frozen=True)
 class Batch:
-    """B images and K captions of each."""
+    """This rank's part of B images, and K captions of each: all of them where there is one process."""
 
     rows: list[int]
-    """(B) row numbers of the images in their split."""
+    """Row numbers of the images in their split."""
     captions: Captions
-    """B * K captions; `captions.images` counts within this batch."""
+    """K captions of each; `captions.images` counts within these rows. T is the whole batch's."""
 
 
 class CaptionBatches:
@@ -34,7 +35,7 @@ class CaptionBatches:
 
         Args:
             captions: for every image its captions as token ids; an image without any is left out of the epoch.
-            images: B, images a batch; the last batch of an epoch may be smaller.
+            images: B, images a batch, those of all ranks together; the last batch of an epoch may be smaller.
             captions_per_image: K; an image that has fewer gives all it has.
             seed: of the order.
         """
@@ -53,7 +54,7 @@ class CaptionBatches:
         return -(-len(self.rows) // self.images)
 
     def at(self, step: int) -> Batch:
-        """Return batch number `step`, counted from the start of training."""
+        """Return this rank's part of batch number `step`, counted from the start of training; it may be empty."""
         epoch, index = divmod(step, len(self))
         self._shuffle(epoch)
         chosen = slice(index * self.images, (index + 1) * self.images)
@@ -62,7 +63,10 @@ class CaptionBatches:
         for image, (row, choice) in enumerate(zip(rows, self._choices[chosen], strict=True)):
             ids += [self.captions[row][caption] for caption in choice]
             images += [image] * len(choice)
-        return Batch(rows, captions_from_ids(ids, images))
+        captions = captions_from_ids(ids, images)
+        part = world.part(len(rows))
+        own = captions.select((captions.images >= part.start) & (captions.images < part.stop))
+        return Batch(world.own_of(rows), replace(own, images=own.images - part.start))
 
     def _shuffle(self, epoch: int) -> None:
         if epoch == self._epoch:

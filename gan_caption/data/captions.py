@@ -82,11 +82,11 @@ def captions_from_ids(ids: Sequence[Sequence[int]], images: Sequence[int]) -> Ca
     """Pad lists of token ids (as `Vocabulary.encode` gives them) to one tensor.
 
     Args:
-        ids: N lists, none empty.
+        ids: N lists, none empty; N may be 0.
         images: N row numbers, ascending.
     """
     lengths = torch.tensor([len(caption) for caption in ids], dtype=torch.long)
-    tokens = torch.full((len(ids), int(lengths.max())), PAD, dtype=torch.long)
+    tokens = torch.full((len(ids), max(map(len, ids), default=1)), PAD, dtype=torch.long)
     for row, caption in enumerate(ids):
         tokens[row, : len(caption)] = torch.tensor(caption, dtype=torch.long)
     return Captions(tokens, lengths, torch.tensor(images, dtype=torch.long))

@@ -11,6 +11,9 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +22,7 @@ from filelock import FileLock
 from PIL import Image
 from torch import Tensor
 
+from gan_caption import world
 from gan_caption.data.corpus import Split
 from gan_caption.data.features import ImageFeatures
 from gan_caption.data.loading import load, readable
@@ -52,7 +56,7 @@ class CachedFeatures:
         return ImageFeatures(
             pooled=self._pooled.read(places).to(device).float(),
             grid=self._grid.read(places).to(device).float() if grid else None,
-            rows=torch.tensor(list(rows), device=device),
+            rows=torch.tensor(list(rows), dtype=torch.long, device=device),
         )
 
 
@@ -120,67 +124,115 @@ def cached_features(
     count = len(split)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / "lock"):  # a second run waits for the first one's features
-            pooled = _map(folder / "pooled.npy", np.float16, (count, pooled_size))
-            grid = _map(folder / "grid.npy", np.float16, (count, *grid_shape))
-            signatures = _map(folder / "signatures.npy", np.uint64, (count,))
-            about = {"encoder": description, "fingerprint": fingerprint, "split": split.name, "images": count}
-            write_atomically(folder / "about.json", lambda file: file.write(json.dumps(about, indent=1).encode()))
-            errors = _extract(split, prepare, encode, pooled, grid, signatures, progress)
+        # A second run waits for the first one's features; of the processes of one run, the main one has the files.
+        with FileLock(folder / "lock") if world.is_main() else nullcontext():
+            files = None
+            if world.is_main():
+                files = _Files(
+                    pooled=_map(folder / "pooled.npy", np.float16, (count, pooled_size)),
+                    grid=_map(folder / "grid.npy", np.float16, (count, *grid_shape)),
+                    signatures=_map(folder / "signatures.npy", np.uint64, (count,)),
+                )
+                about = {"encoder": description, "fingerprint": fingerprint, "split": split.name, "images": count}
+                write_atomically(folder / "about.json", lambda file: file.write(json.dumps(about, indent=1).encode()))
+            errors = _extract(split, prepare, encode, files, progress)
     except OSError as error:
         raise UserError(
             f"features cannot be kept in {folder} ({error.strerror}): give cache=... another place"
         ) from error
-    kept = readable(split, errors, skip=skip_unreadable)
+    kept = world.from_main(lambda: readable(split, errors, skip=skip_unreadable))
     whole = len(kept) == count
-    files = RowFile(folder / "pooled.npy"), RowFile(folder / "grid.npy")
-    return CachedFeatures(split if whole else split.select(kept), np.array(kept), *files)
+    rows = RowFile(folder / "pooled.npy"), RowFile(folder / "grid.npy")
+    return CachedFeatures(split if whole else split.select(kept), np.array(kept), *rows)
+
+
+@dataclass(frozen=True)
+class _Files:
+    """The cache's arrays, open for writing, row by row of the split."""
+
+    pooled: np.memmap
+    grid: np.memmap
+    signatures: np.memmap
+
+    def write(self, read: _Encoded) -> None:
+        """Keep the features of some rows."""
+        if not read.rows:
+            return
+        self.pooled[read.rows] = read.pooled
+        self.grid[read.rows] = read.grid
+        self.pooled.flush()
+        self.grid.flush()
+        self.signatures[read.rows] = read.signatures  # only now that the features are written
+        self.signatures.flush()
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    """Features of n images, in half precision."""
+
+    rows: list[int]
+    """(n) of the split."""
+    pooled: np.ndarray
+    """(n, P)."""
+    grid: np.ndarray
+    """(n, R, D)."""
+    signatures: list[int]
+    """(n) of the images' files."""
+
+
+Lost = list[tuple[int, UserError]]
+"""Rows that cannot be read, and why."""
 
 
 def _extract(
     split: Split,
     prepare: Callable[[Image.Image], Tensor],
     encode: Callable[[Tensor], ImageFeatures],
-    pooled: np.memmap,
-    grid: np.memmap,
-    signatures: np.memmap,
+    files: _Files | None,
     progress: Callable[[int, int], None],
-) -> list[tuple[int, UserError]]:
-    """Fill the rows whose signature is not today's; return those that cannot be read."""
-    today = [_signature(split, row) for row in range(len(split))]
-    missing = [row for row, signature in enumerate(today) if signatures[row] != signature]
-    errors: list[tuple[int, UserError]] = []
-    batch: list[tuple[int, Tensor]] = []
-    done = len(split) - len(missing)
+) -> Lost:
+    """Fill the rows whose signature is not today's; return those that cannot be read, on the main process.
 
-    def finish() -> None:
-        if not batch:
-            return
-        rows = [row for row, _ in batch]
-        with torch.inference_mode():
-            features = encode(torch.stack([pixels for _, pixels in batch]))
-        pooled[rows] = _half(features.pooled)
-        assert features.grid is not None, "an encoder gives a grid"
-        grid[rows] = _half(features.grid)
-        pooled.flush()
-        grid.flush()
-        signatures[rows] = [today[row] for row in rows]  # only now that the features are written
-        signatures.flush()
-        batch.clear()
-
-    for row, loaded in load(split, missing, prepare):
-        done += 1
-        if isinstance(loaded, UserError):
-            errors.append((row, loaded))
-        else:
-            batch.append((row, loaded))
-        if len(batch) == _BATCH:
-            finish()
-            progress(done, len(split))
-    finish()
-    if missing:
+    Every process encodes its part of the missing rows, and the one that has the files writes them.
+    """
+    missing = world.from_main(lambda: _missing(split, files))
+    size = _BATCH * world.size()
+    parts = [world.own_of(missing[first : first + size]) for first in range(0, len(missing), size)]
+    loaded = load(split, [row for part in parts for row, _ in part], prepare)
+    done, errors = len(split) - len(missing), Lost()
+    for part in parts:
+        told = _encode(list(islice(loaded, len(part))), dict(part), encode)
+        for lost, read in world.to_main(told):
+            errors += lost
+            done += len(lost) + len(read.rows)
+            assert files is not None, "the main process has the files"
+            files.write(read)
         progress(done, len(split))
     return errors
+
+
+def _missing(split: Split, files: _Files | None) -> list[tuple[int, int]]:
+    """Return the rows that are to be encoded, with their signatures of today."""
+    assert files is not None, "the main process has the files"
+    today = [_signature(split, row) for row in range(len(split))]
+    return [(row, signature) for row, signature in enumerate(today) if files.signatures[row] != signature]
+
+
+def _encode(
+    loaded: list[tuple[int, Tensor | UserError]],
+    signatures: dict[int, int],
+    encode: Callable[[Tensor], ImageFeatures],
+) -> tuple[Lost, _Encoded]:
+    """Return what cannot be read, and the features of what can."""
+    lost = [(row, one) for row, one in loaded if isinstance(one, UserError)]
+    read = [(row, one) for row, one in loaded if isinstance(one, Tensor)]
+    if not read:
+        return lost, _Encoded([], np.empty(0), np.empty(0), [])
+    with torch.inference_mode():
+        features = encode(torch.stack([pixels for _, pixels in read]))
+    assert features.grid is not None, "an encoder gives a grid"
+    rows = [row for row, _ in read]
+    return lost, _Encoded(rows, _half(features.pooled), _half(features.grid), [signatures[row] for row in rows])
 
 
 def _signature(split: Split, row: int) -> int:

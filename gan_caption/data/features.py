@@ -32,13 +32,14 @@ class ImageFeatures:
 
     def select(self, rows: Tensor) -> ImageFeatures:
         """Return the features of these rows, in this order (a row may come twice)."""
-        return self._map(lambda tensor: tensor.index_select(0, rows))
+        return self.map(lambda tensor: tensor.index_select(0, rows))
 
     def detach(self) -> ImageFeatures:
         """Return the same features, cut off from the encoder's graph."""
-        return self._map(Tensor.detach)
+        return self.map(Tensor.detach)
 
-    def _map(self, change: Callable[[Tensor], Tensor]) -> ImageFeatures:
+    def map(self, change: Callable[[Tensor], Tensor]) -> ImageFeatures:
+        """Return the features with every tensor that is there changed alike."""
         values = ((field.name, getattr(self, field.name)) for field in fields(self))
         changed: dict[str, Any] = {name: None if value is None else change(value) for name, value in values}
         return ImageFeatures(**changed)

@@ -65,7 +65,9 @@ def diverse_beam_search(
 
     for step in range(max_length):
         logits, state = generator.step(previous, state)
-        log_probs = generator.word_scores(logits).unflatten(0, (len(alive), -1, searches[0].scores.shape[1]))
+        log_probs = generator.word_scores(logits).unflatten(
+            0, (len(alive), 1 if step == 0 else groups, searches[0].scores.shape[1])
+        )
         together = log_probs.shape[1] == 1  # (B, 1, 1, V): at first the groups are as one; then (B, G, k, V)
         first_row = torch.arange(len(alive), device=device)[:, None] * log_probs.shape[1] * log_probs.shape[2]
         used = log_probs.new_zeros(len(alive), log_probs.shape[3])  # (B, V): chosen by the groups before

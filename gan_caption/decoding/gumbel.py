@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gan_caption import world
 from gan_caption.data.captions import BOS, SoftCaptions, captions_from_tokens
 from gan_caption.data.features import ImageFeatures
 from gan_caption.generators.base import Generator
@@ -70,7 +71,7 @@ def soft_sample(
     drawn, passed, log_probs, entropies = [], [], [], []
     for _ in range(max_length):
         logits, state = generator.step(tokens, state)
-        uniforms = torch.rand(logits.shape, generator=rng).to(logits)
+        uniforms = world.draw(torch.rand, *logits.shape, rng=rng).to(logits)
         smallest = torch.finfo(logits.dtype).tiny
         noise = -(-uniforms.clamp(min=smallest).log()).clamp(min=smallest).log()
         perturbed = logits + noise

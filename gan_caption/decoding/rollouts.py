@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from gan_caption import world
 from gan_caption.data.captions import PAD, Captions, captions_from_tokens
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.sampling import continue_captions
@@ -63,16 +64,18 @@ def complete_prefixes(
     positions = torch.arange(max_length, device=device)
     unfinished = positions[:length] < captions.lengths[:, None] - 1  # (N, T)
     rows, steps = (index.repeat_interleave(rollouts) for index in unfinished.nonzero(as_tuple=True))
-    uniforms = torch.rand(len(rows), max_length, generator=rng).to(device)
+    uniforms = world.draw(torch.rand, len(rows), max_length, rng=rng).to(device)
 
     start = generator.anticipate(generator.start(features), len(rows) * max_length)
     written = torch.full((len(rows), max_length), PAD, dtype=torch.long, device=device)
     vocabulary = generator.vocabulary_size
-    for part in torch.arange(len(captions), device=device).split(max(chunk_logits // (length * vocabulary), 1)):
+    size = max(chunk_logits // (length * vocabulary), 1)
+    for first in range(0, len(captions), size):
+        part = torch.arange(first, min(first + size, len(captions)), device=device)
         logits, state = _read_all_prefixes(generator, start, captions.select(part))
-        own_rows = ((rows >= part[0]) & (rows <= part[-1])).nonzero()[:, 0]
+        own_rows = ((rows >= first) & (rows < first + size)).nonzero()[:, 0]
         for chunk in own_rows.split(max(chunk_logits // vocabulary, 1)):
-            forks, begins = torch.unique((rows[chunk] - part[0]) * length + steps[chunk], return_inverse=True)
+            forks, begins = torch.unique((rows[chunk] - first) * length + steps[chunk], return_inverse=True)
             limits = max_length - 1 - steps[chunk]  # tokens that still fit
             forked = logits.index_select(0, forks), state.select(forks)
             drawn, _ = continue_captions(generator, *forked, begins, uniforms=uniforms[chunk], limits=limits)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from gan_caption import world
 from gan_caption.data.captions import BOS, EOS, PAD, Captions, captions_from_tokens
 from gan_caption.data.features import ImageFeatures
 from gan_caption.generators.base import DecoderState, Generator
@@ -93,7 +94,7 @@ def attach_noise(
     if not generator.noise_size:
         return features, samples
     rows = torch.arange(len(features)).repeat_interleave(samples)
-    noise = torch.randn(len(rows), generator.noise_size, generator=rng)
+    noise = world.draw(torch.randn, len(rows), generator.noise_size, rng=rng)
     device = features.pooled.device
     return replace(features.select(rows.to(device)), noise=noise.to(device)), 1
 
@@ -138,7 +139,7 @@ def sample(
     state = generator.start(features)
     logits, state = generator.step(torch.full_like(state.images, BOS), state)
     copies = torch.arange(len(features), device=logits.device).repeat_interleave(samples)
-    uniforms = torch.rand(len(copies), max_length, generator=rng).to(logits.device)
+    uniforms = world.draw(torch.rand, len(copies), max_length, rng=rng).to(logits.device)
     tokens, log_probs = continue_captions(
         generator, logits, state, copies, uniforms=uniforms,
         temperature=temperature, top_k=top_k, top_p=top_p,

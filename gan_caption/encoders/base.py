@@ -106,6 +106,7 @@ class LiveFeatures:
         """Decode every image once: to know that it can be read, and to keep its pixels where there is room."""
         self._encoder = encoder
         pixels: dict[int, Tensor] = {}
+        self._none = torch.zeros(0, dtype=torch.uint8)
         errors: list[tuple[int, UserError]] = []
         size = 0
         for row, loaded in load(split, range(len(split)), encoder.preprocess):
@@ -114,6 +115,7 @@ class LiveFeatures:
             elif size <= _IN_MEMORY:
                 pixels[row] = loaded
                 size += loaded.numel()
+                self._none = loaded.new_zeros(0, *loaded.shape)
             if row % 500 == 499:
                 progress(row + 1, len(split))
         kept = readable(split, errors, skip=skip_unreadable)
@@ -128,5 +130,5 @@ class LiveFeatures:
             pixels = self._pixels[rows]
         else:
             loaded = [one for _, one in load(self.split, rows, self._encoder.preprocess)]
-            pixels = torch.stack([one for one in loaded if isinstance(one, Tensor)])
-        return replace(self._encoder(pixels.to(device)), rows=torch.tensor(rows, device=device))
+            pixels = torch.cat([self._none, *(one[None] for one in loaded if isinstance(one, Tensor))])
+        return replace(self._encoder(pixels.to(device)), rows=torch.tensor(rows, dtype=torch.long, device=device))

@@ -133,12 +133,13 @@ class _Files:
         del grid
         read = [self._encoder.read(self._paths[row]) for row in rows]
         counts = [len(one) for one, _ in read]
-        padded = np.zeros((len(read), max(counts), self._encoder.grid_size), dtype=np.float32)
+        padded = np.zeros((len(read), max(counts, default=1), self._encoder.grid_size), dtype=np.float32)
         for place, (one, _) in enumerate(read):
             padded[place, : len(one)] = one
+        pooled = np.array([vector for _, vector in read], dtype=np.float32).reshape(-1, self._encoder.pooled_size)
         return ImageFeatures(
-            pooled=torch.from_numpy(np.stack([vector for _, vector in read])).to(device),
+            pooled=torch.from_numpy(pooled).to(device),
             grid=torch.from_numpy(padded).to(device),
-            regions=torch.tensor(counts, device=device),
-            rows=torch.tensor(list(rows), device=device),
+            regions=torch.tensor(counts, dtype=torch.long, device=device),
+            rows=torch.tensor(list(rows), dtype=torch.long, device=device),
         )

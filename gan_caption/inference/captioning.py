@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from gan_caption import world
 from gan_caption.errors import UserError
 from gan_caption.inference.captioner import Captioned, Captioner, Unreadable
 from gan_caption.inference.output import format_of, write_captions
 from gan_caption.inference.photos import find_photos
 from gan_caption.training.progress import Progress
 
+_SHARE = 32
+"""Photographs that each rank captions before the main one writes them."""
+
 
 def caption_photos(settings: Mapping[str, Any]) -> None:
     """Caption photographs as `conf/caption.yaml` says, to a file or to stdout.
+
+    Several processes share the photographs out; captions that are sampled then have other random numbers.
 
     Raises:
         UserError: nothing can be captioned; or something was left out, after all else was written.
@@ -42,25 +50,37 @@ def caption_photos(settings: Mapping[str, Any]) -> None:
     unreadable: list[Unreadable] = []
 
     def captioned() -> Iterator[Captioned]:
+        """Caption this rank's photographs; the main one yields those of all."""
+        size = _SHARE * world.size()
+        parts = [world.own_of(photos[first : first + size]) for first in range(0, len(photos), size)]
         told = captioner.stream(
-            photos, count=settings["captions"], attention=settings["attention"], seed=settings["seed"]
-        )
+            chain.from_iterable(parts), count=settings["captions"], attention=settings["attention"],
+            seed=settings["seed"] + (world.rank() << 32),
+        )  # fmt: skip
+        done = 0
         with Progress(phase="caption", total=len(photos)) as progress:
-            for done, one in enumerate(told, 1):
-                progress.update(done)
-                if isinstance(one, Captioned):
-                    yield one
-                else:
-                    unreadable.append(one)
+            for part in parts:
+                for one in chain.from_iterable(world.to_main(list(islice(told, len(part))))):
+                    done += 1
+                    progress.update(done)
+                    if isinstance(one, Captioned):
+                        yield one
+                    else:
+                        unreadable.append(one)
 
-    if out is not None:
-        write_captions(out, captioned())
-        print(f"{len(photos) - len(unreadable)} images captioned: {out}", flush=True)
-    else:
-        for image in captioned():
-            for one in image.captions:
-                print(f"{image.name}\t{one.text}", flush=True)
-    if unreadable:
-        listed = "".join(f"\n  {one.reason}" for one in unreadable)
-        others = "; the others were captioned" if len(unreadable) < len(photos) else ""
-        raise UserError(f"{len(unreadable)} of {len(photos)} images cannot be read{others}{listed}")
+    def write() -> None:
+        if out is not None:
+            write_captions(out, captioned())
+            print(f"{len(photos) - len(unreadable)} images captioned: {out}", flush=True)
+        else:
+            for image in captioned():
+                for one in image.captions:
+                    print(f"{image.name}\t{one.text}", flush=True)
+        if unreadable:
+            listed = "".join(f"\n  {one.reason}" for one in unreadable)
+            others = "; the others were captioned" if len(unreadable) < len(photos) else ""
+            raise UserError(f"{len(unreadable)} of {len(photos)} images cannot be read{others}{listed}")
+
+    if not world.is_main():
+        deque(captioned(), maxlen=0)
+    world.from_main(write)

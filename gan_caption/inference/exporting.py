@@ -28,7 +28,7 @@ from gan_caption.training.folders import write_text
 from gan_caption.training.results import left_weights
 from gan_caption.training.setup import build_part, load_split
 from gan_caption.training.trained import Trained, open_run
-from gan_caption.training.world import say
+from gan_caption.world import say
 
 
 @dataclass(frozen=True, kw_only=True)

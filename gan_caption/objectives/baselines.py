@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gan_caption import world
 from gan_caption.decoding.greedy import greedy
 from gan_caption.generators.base import Generator
 from gan_caption.modes import evaluating
@@ -78,8 +79,9 @@ class BatchMean(Baseline):
         del generator, reward
         mask = rollout.captions.mask
         kept = returns.masked_fill(~mask, 0)
-        others = mask.sum(0) - mask.long()
-        return (kept.sum(0) - kept) / others.clamp(min=1) * (others > 0)
+        steps = mask.shape[1]
+        others = world.gather(mask).sum(0)[:steps] - mask.long()
+        return (world.gather(kept).sum(0)[:steps] - kept) / others.clamp(min=1) * (others > 0)
 
 
 class LeaveOneOut(Baseline):
@@ -95,7 +97,7 @@ class LeaveOneOut(Baseline):
         """Return (N, T)."""
         del generator, reward
         samples = rollout.samples_per_image
-        own = returns.unflatten(0, (-1, samples))  # (B, K, T)
+        own = returns.unflatten(0, (len(returns) // samples, samples))  # (B, K, T)
         return ((own.sum(1, keepdim=True) - own) / (samples - 1)).flatten(0, 1)
 
 
@@ -126,10 +128,11 @@ class MovingAverage(Baseline):
     def __call__(self, returns: Tensor, rollout: Rollout, *, generator: Generator, reward: Reward) -> Tensor:
         """Return the mean so far (a scalar, 0 at first), then take in this batch."""
         del generator, reward
+        batch = world.gather(returns[rollout.captions.mask])
         # Divided by the total weight, as Adam does: the early means are not drawn towards 0.
         weight = 1 - self.decay**self.batches
         baseline = self.mean / weight if self.batches > 0 else self.mean
-        self.mean = self.decay * self.mean + (1 - self.decay) * returns[rollout.captions.mask].mean().cpu()
+        self.mean = self.decay * self.mean + (1 - self.decay) * batch.mean().cpu()
         self.batches = self.batches + 1
         return baseline.to(returns.device)
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gan_caption import world
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.errors import at_least
@@ -80,9 +81,11 @@ class LearnedCritic(Baseline):
         mask = rollout.captions.mask
         with torch.enable_grad():
             values = self.critic(rollout.features.detach(), rollout.captions)
-            loss = (values - returns.detach()).square()[mask].mean()
+            loss = world.gather((values - returns.detach()).square()[mask]).mean()
             self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            if loss.requires_grad:  # not where this rank has no image
+                loss.backward()
+        world.sum_gradients(self.critic.parameters())
         nn.utils.clip_grad_norm_(self.critic.parameters(), 5.0)
         self.optimizer.step()
         return values.detach()

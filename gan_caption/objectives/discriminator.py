@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from gan_caption import world
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
@@ -54,13 +55,13 @@ class DiscriminatorLoss(ABC):
             generated: captions that the generator sampled for these images, cut off from its graph.
         """
         negatives = {"generated": generated}
-        if self.weights["mismatched"] and len(features) > 1:
+        if self.weights["mismatched"] and sum(world.everyone(len(features))) > 1:
             negatives["mismatched"] = mismatch(real, images=len(features))
-        truth = spoken(discriminator(features, real), real)
+        truth = world.gather(spoken(discriminator(features, real), real))
         loss = self.penalty(discriminator, features, real=real, generated=generated)
         accuracy: dict[str, float] = {}
         for kind, captions in negatives.items():
-            logits = spoken(discriminator(features, captions), captions)
+            logits = world.gather(spoken(discriminator(features, captions), captions))
             loss = loss + self.weights[kind] * self.compare(truth, logits)
             of_real, accuracy[kind] = self.accuracy(truth.detach(), logits.detach())
             accuracy.setdefault("real", of_real)
@@ -68,7 +69,10 @@ class DiscriminatorLoss(ABC):
 
     @abstractmethod
     def compare(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Return the loss (scalar) of real pairs' logits (M,) beside those of one kind of negatives (M',)."""
+        """Return the loss (scalar) of real pairs' logits (M,) beside those of one kind of negatives (M',).
+
+        They are those of all ranks; see `world.gather`.
+        """
 
     def accuracy(self, real: Tensor, fake: Tensor) -> tuple[float, float]:
         """Return the shares of real pairs and of negatives that are taken for what they are."""
@@ -175,6 +179,13 @@ class Wasserstein(DiscriminatorLoss):
         """Return lambda x the mean of (gradient norm - 1)^2."""
         if not self.gradient_penalty or not torch.is_grad_enabled():
             return features.pooled.new_zeros(())
+        norms = self._slopes(discriminator, features, real, generated) if len(real) else features.pooled.new_zeros(0)
+        return self.gradient_penalty * (world.gather(norms) - 1).square().mean()
+
+    def _slopes(
+        self, discriminator: Discriminator, features: ImageFeatures, real: Captions, generated: Captions
+    ) -> Tensor:
+        """Return the gradient norms (N,) of D at mixtures of real and generated captions."""
         length = max(real.tokens.shape[1], generated.tokens.shape[1])
         vectors = []
         for captions in (real, generated):
@@ -189,8 +200,8 @@ class Wasserstein(DiscriminatorLoss):
         with torch.backends.mkldnn.flags(enabled=False), torch.backends.cudnn.flags(enabled=False):
             logits = discriminator.judge(features, mixed, form)
             (slope,) = torch.autograd.grad(logits.sum(), mixed, create_graph=True)
-        norms = slope.flatten(1).norm(dim=1)
-        return self.gradient_penalty * (norms - 1).square().mean()
+        norms: Tensor = slope.flatten(1).norm(dim=1)
+        return norms
 
 
 def spoken(logits: Tensor, captions: Captions) -> Tensor:
@@ -199,7 +210,21 @@ def spoken(logits: Tensor, captions: Captions) -> Tensor:
 
 
 def mismatch(captions: Captions, *, images: int) -> Captions:
-    """Give every caption to the next image of the batch, and the last image's captions to the first."""
-    moved = (captions.images + 1) % images
+    """Give every caption to the next image of the batch, and the last image's captions to the first.
+
+    The batch is that of all ranks: the captions of a rank's last image go to the next rank.
+
+    Args:
+        captions: of this rank's images.
+        images: how many these are.
+
+    Returns:
+        the captions that this rank's images are given.
+    """
+    counts = world.everyone(images)
+    first, total = sum(counts[: world.rank()]), sum(counts)
+    moved = (world.gather(captions.images + first) + 1) % total
     order = moved.argsort(stable=True)
-    return Captions(captions.tokens[order], captions.lengths[order], moved[order])
+    order = order[(moved[order] >= first) & (moved[order] < first + images)]
+    tokens, lengths = world.gather(captions.tokens), world.gather(captions.lengths)
+    return Captions(tokens[order], lengths[order], moved[order] - first)

@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 from torch import Tensor
 from torch.nn import functional
 
+from gan_caption import world
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
@@ -40,7 +41,7 @@ class NonSaturating:
     ) -> Tensor:
         """Return the loss."""
         del real
-        return functional.softplus(-discriminator(features, fake)).mean()
+        return functional.softplus(-world.gather(discriminator(features, fake))).mean()
 
 
 class RelativisticGenerator:
@@ -54,9 +55,12 @@ class RelativisticGenerator:
         Raises:
             ValueError: the kinds differ in number.
         """
-        if len(real) != len(fake):
-            raise ValueError(f"samples_per_image: {len(fake)} samples beside {len(real)} real captions, as many needed")
-        return functional.softplus(discriminator(features, real) - discriminator(features, fake)).mean()
+        theirs, own = (world.gather(discriminator(features, captions)) for captions in (real, fake))
+        if len(theirs) != len(own):
+            raise ValueError(
+                f"samples_per_image: {len(own)} samples beside {len(theirs)} real captions, as many needed"
+            )
+        return functional.softplus(theirs - own).mean()
 
 
 @runtime_checkable
@@ -95,7 +99,9 @@ class FeatureMatching:
         if not isinstance(discriminator, Representing):
             kind = type(discriminator).__name__
             raise ValueError(f"FeatureMatching needs a discriminator with `represent`, such as set; {kind} has none")
-        theirs = discriminator.represent(features, discriminator.embed(real), real).mean(0).detach()
-        own = discriminator.represent(features, discriminator.embed(fake), fake).mean(0)
-        distance = (own - theirs).square().sum()
+        theirs, own = (
+            world.gather(discriminator.represent(features, discriminator.embed(captions), captions)).mean(0)
+            for captions in (real, fake)
+        )
+        distance = (own - theirs.detach()).square().sum()
         return self.loss(discriminator, features, real=real, fake=fake) + self.weight * distance

@@ -8,6 +8,7 @@ from typing import Literal
 
 import torch
 
+from gan_caption import world
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.gumbel import Relaxation, soft, soft_sample, straight_through
@@ -80,12 +81,12 @@ class GumbelSoftmax(GeneratorObjective):
         loss = self.loss(self.discriminator, features, real=real, fake=replace(fake, images=samples_of))
         self.discriminator.train(training)
         metrics = {
-            "policy/entropy": rollout.entropy.item(),
-            "policy/length": fake.lengths.float().mean().item(),
+            "policy/entropy": world.mean(rollout.entropy, fake.lengths.sum()).item(),
+            "policy/length": world.gather(fake.lengths).float().mean().item(),
             "policy/temperature": temperature,
         }
         if reference is not None:
             with torch.no_grad():
                 ratio = rollout.log_probs - reference.score(conditions, fake)
-            metrics["policy/kl"] = ratio.sum(1).mean().item()
+            metrics["policy/kl"] = world.gather(ratio.sum(1)).mean().item()
         yield PolicyLoss(loss, metrics)

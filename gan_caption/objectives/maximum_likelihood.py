@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from gan_caption import world
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.sampling import pick
@@ -47,7 +48,7 @@ class MaximumLikelihood:
 
 
 def cross_entropy(packed: Tensor, captions: Captions, *, first_word: int, label_smoothing: float = 0.0) -> Tensor:
-    """Return the mean over target tokens of -log p, a scalar.
+    """Return the mean over all ranks' target tokens of -log p, a scalar.
 
     Padding is no target, nor is a token that the generator never writes (`<unk>`): a model that cannot say "unknown" is
     not asked for its probability.
@@ -60,7 +61,8 @@ def cross_entropy(packed: Tensor, captions: Captions, *, first_word: int, label_
     """
     targets = captions.tokens[captions.mask] - first_word
     targets = targets.masked_fill(targets < 0, _NO_TARGET)
-    return functional.cross_entropy(packed, targets, ignore_index=_NO_TARGET, label_smoothing=label_smoothing)
+    loss = functional.cross_entropy(packed, targets, ignore_index=_NO_TARGET, label_smoothing=label_smoothing)
+    return world.mean(loss, (targets != _NO_TARGET).sum())
 
 
 def scheduled_logits(
@@ -70,8 +72,8 @@ def scheduled_logits(
     state = generator.start(features).select(captions.images)
     rows, length = captions.tokens.shape
     device = captions.tokens.device
-    replaced = (torch.rand(rows, length, generator=rng) < share).to(device)
-    uniforms = torch.rand(rows, length, generator=rng).to(device)
+    replaced = (world.draw(torch.rand, rows, length, rng=rng) < share).to(device)
+    uniforms = world.draw(torch.rand, rows, length, rng=rng).to(device)
     inputs = captions.inputs
     tokens, predictions = inputs[:, 0], []
     for step in range(length):

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from gan_caption import world
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.errors import at_least
@@ -102,7 +103,7 @@ class PolicyGradient(GeneratorObjective):
         if reference is not None:
             # E[log p - log p_ref] over the policy's own samples: nats per caption.
             ratio = log_ratio(experience.log_probs, reference, experience.rollout)
-            divergence["policy/kl"] = ratio.sum(1).mean().item()
+            divergence["policy/kl"] = world.gather(ratio.sum(1)).mean().item()
         for _ in range(self.updates):
             policy = self.loss(generator, experience)
             yield PolicyLoss(policy.loss, {**policy.metrics, **divergence})
@@ -164,17 +165,17 @@ class PolicyGradient(GeneratorObjective):
         captions = rollout.captions
         packed = generator.packed_logits(rollout.features, captions).log_softmax(1)
         log_probs = captions.unpacked(token_log_probs(packed, captions, first_word=generator.first_word))
-        entropy = token_entropy(packed if self.entropy_weight else packed.detach()).mean()
+        entropy = world.gather(token_entropy(packed if self.entropy_weight else packed.detach())).mean()
         surrogate, metrics = self._surrogate(log_probs, experience)
-        pay = experience.pay
-        kept = experience.advantages[captions.mask]
+        pay = world.gather(experience.pay)
+        kept = world.gather(experience.advantages[captions.mask])
         metrics |= {
             "reward/mean": pay.mean().item(),
             "reward/std": pay.std(correction=0).item(),
             "advantage/mean": kept.mean().item(),
             "advantage/std": kept.std(correction=0).item(),
             "policy/entropy": entropy.item(),
-            "policy/length": captions.lengths.float().mean().item(),
+            "policy/length": world.gather(captions.lengths).float().mean().item(),
         }
         return PolicyLoss(surrogate - self.entropy_weight * entropy, metrics)
 
@@ -197,13 +198,13 @@ def to_go(values: Tensor) -> Tensor:
 def policy_gradient_loss(log_probs: Tensor, advantages: Tensor) -> Tensor:
     """Return the scalar whose gradient is minus the estimate of the gradient of the expected pay.
 
-    Sum over the tokens of a caption, mean over captions; dividing by lengths would pay long captions less.
+    Sum over the tokens of a caption, mean over all ranks' captions; dividing by lengths would pay long captions less.
 
     Args:
         log_probs: (N, T) of the sampled tokens, 0 on padding.
         advantages: (N, T), 0 on padding; no gradient passes through them.
     """
-    return -(advantages.detach() * log_probs).sum(1).mean()
+    return -world.gather((advantages.detach() * log_probs).sum(1)).mean()
 
 
 def token_entropy(log_probs: Tensor) -> Tensor:

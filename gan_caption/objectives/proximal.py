@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from gan_caption import world
 from gan_caption.errors import at_least
 from gan_caption.objectives.baselines import Baseline
 from gan_caption.objectives.credit import Credit
@@ -54,13 +55,13 @@ class ProximalPolicy(PolicyGradient):
     def _surrogate(self, log_probs: Tensor, experience: Experience) -> tuple[Tensor, dict[str, float]]:
         ratio = (log_probs - experience.log_probs).exp()
         mask = experience.rollout.captions.mask
-        clipped = ((ratio - 1).abs() > self.ratio_clip)[mask].float().mean().item()
+        clipped = world.gather(((ratio - 1).abs() > self.ratio_clip)[mask]).float().mean().item()
         loss = clipped_surrogate_loss(ratio, experience.advantages, ratio_clip=self.ratio_clip)
         return loss, {"policy/clipped": clipped}
 
 
 def clipped_surrogate_loss(ratio: Tensor, advantages: Tensor, *, ratio_clip: float) -> Tensor:
-    """Return minus the clipped objective: sum over the tokens of a caption, mean over captions.
+    """Return minus the clipped objective: sum over the tokens of a caption, mean over all ranks' captions.
 
     Args:
         ratio: (N, T) p / p_old of the sampled tokens.
@@ -68,4 +69,4 @@ def clipped_surrogate_loss(ratio: Tensor, advantages: Tensor, *, ratio_clip: flo
         ratio_clip: epsilon.
     """
     inside = ratio.clamp(1 - ratio_clip, 1 + ratio_clip)
-    return -torch.minimum(ratio * advantages, inside * advantages).sum(1).mean()
+    return -world.gather(torch.minimum(ratio * advantages, inside * advantages).sum(1)).mean()

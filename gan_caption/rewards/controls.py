@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from gan_caption import world
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.rewards.base import Reward
@@ -48,9 +49,10 @@ class OtherImageReward:
         Raises:
             ValueError: there is one image only, and no other to show.
         """
-        images = len(features)
+        shown = features.map(world.gather)
+        images = len(shown)
         if images < 2:
             raise ValueError("images_per_batch=1: OtherImageReward needs another image, give at least 2")
         # Half a batch away: with a noise vector a sample, the rows of one image are neighbours.
         others = (torch.arange(images, device=features.pooled.device) + images // 2) % images
-        return self.reward(features.select(others), captions)
+        return self.reward(shown.select(world.own(others, len(features))), captions)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from gan_caption import world
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
@@ -39,7 +40,7 @@ class RankReward:
         with evaluating(self.discriminator):
             theirs = self.sharpness * self.discriminator.assess(features, human)
             own = self.sharpness * self.discriminator.assess(features, captions)
-        highest = torch.cat([theirs, own]).max()
+        highest = world.gather(torch.cat([theirs, own])).max()
         mass = own.new_zeros(len(features)).index_add(0, human.images, (theirs - highest).exp())
         counts = torch.bincount(human.images, minlength=len(features)) + 1
         likeness = (own - highest).exp()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from gan_caption import world
 from gan_caption.data.captions import EOS, UNK, Captions, captions_from_ids
 from gan_caption.data.compact import Groups, Texts
 from gan_caption.data.features import ImageFeatures
@@ -54,7 +55,7 @@ class References:
                 if UNK not in encoded:
                     ids.append(encoded)
                     images.append(image)
-        if not ids:
+        if not any(world.everyone(len(ids))):
             raise ValueError("no image of the batch has a reference without <unk>: lower vocabulary.min_count")
         return captions_from_ids(ids, images).to(features.pooled.device)
 

@@ -10,6 +10,8 @@ from typing import Protocol
 from torch import Tensor
 from torch.nn import functional
 
+from gan_caption import world
+
 
 class Transform(Protocol):
     """Turns logits into pay of the same shape, without gradients."""
@@ -55,4 +57,5 @@ class Odds:
 
     def __call__(self, logits: Tensor) -> Tensor:
         """Return the pay, 0 to N, with mean 1."""
-        return logits.softmax(0) * len(logits)  # exp(logit) = D / (1 - D), and no overflow
+        of_all = world.gather(logits)
+        return world.own(of_all.softmax(0) * len(of_all), len(logits))  # exp(logit) = D / (1 - D), and no overflow

@@ -30,7 +30,7 @@ from gan_caption.training.folders import WITHOUT_EFFECT, read_config
 from gan_caption.training.results import evaluate_run, evaluation_folder, left_weights
 from gan_caption.training.setup import open_features
 from gan_caption.training.trained import open_run
-from gan_caption.training.world import say
+from gan_caption.world import say
 
 NOT_OF_THE_METHOD = (*WITHOUT_EFFECT, "seed", "pretrained", "name", "allow", "skip_unreadable")
 """Settings in which runs of one system may differ."""

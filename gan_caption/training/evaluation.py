@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
 
+from gan_caption import world
 from gan_caption.data.captions import captions_from_ids
 from gan_caption.data.corpus import Split
 from gan_caption.data.features import FeatureSource, ImageFeatures
@@ -33,12 +35,19 @@ from gan_caption.metrics.scoring import quality
 from gan_caption.modes import evaluating
 from gan_caption.reporting.scores import Scores, score
 from gan_caption.training.networks import Captioner
-from gan_caption.training.seeding import random_generator
+from gan_caption.training.seeding import shared_generator
+
+T = TypeVar("T")
 
 
 def batches_of(total: int, size: int) -> list[range]:
     """Return the rows of each batch."""
     return [range(start, min(start + size, total)) for start in range(0, total, size)]
+
+
+def of_all(batches: Sequence[list[T]]) -> list[T]:
+    """Join what every rank made of its part of each batch, in the order of the rows."""
+    return [one for parts in zip(*world.everyone(batches), strict=True) for part in parts for one in part]
 
 
 def true_shares(split: Split, captions: Sequence[str], samples: Sequence[Sequence[str]]) -> dict[str, Score]:
@@ -63,7 +72,8 @@ class Evaluation:
 class Evaluator:
     """Measures captioners on one split, always in the same way.
 
-    Its random numbers are its own: evaluating more or less often changes nothing in the training.
+    Its random numbers are its own: evaluating more or less often changes nothing in the training. Every rank decodes
+    its part of each batch, and is told what all have written.
     """
 
     def __init__(
@@ -112,24 +122,28 @@ class Evaluator:
             progress: told (images done, images in all).
         """
         generator = captioner.generator
-        rng = random_generator(0)
-        captions: list[str] = []
-        samples: list[list[str]] = []
+        rng = shared_generator(0)
+        captions: list[list[str]] = []
+        samples: list[list[list[str]]] = []
         nll = tokens = references = 0.0
         total = len(self.source.split)
         with evaluating(captioner):
-            for rows in self._batches():
+            for batch in self._batches():
+                rows = world.own_of(batch)
                 features = self.source.features(rows, grid=generator.uses_grid, device=self.device)
-                captions += self._words(self.decoder(generator, features, max_length=self.max_length, rng=rng).tokens)
-                samples += self._draw(generator, features, self.sampling, rng)
+                decoded = self.decoder(generator, features, max_length=self.max_length, rng=rng)
+                captions.append(self._words(decoded.tokens))
+                samples.append(self._draw(generator, features, self.sampling, rng))
                 batch_nll, batch_tokens, batch_references = self._reference_nll(captioner, features, rows)
                 nll, tokens, references = nll + batch_nll, tokens + batch_tokens, references + batch_references
                 if progress is not None:
-                    progress(rows.stop, total)
-        metrics = self.measure(captions, samples)
+                    progress(batch.stop, total)
+        written, drawn = of_all(captions), of_all(samples)
+        metrics = world.from_main(lambda: self.measure(written, drawn))
+        nll, tokens, references = map(sum, zip(*world.everyone((nll, tokens, references)), strict=True))
         metrics["nll_per_token"] = nll / tokens
         metrics["nll_per_caption"] = nll / references
-        return Evaluation(metrics, captions, samples)
+        return Evaluation(metrics, written, drawn)
 
     def sample(
         self, captioner: Captioner, sampling: Sampling, *, progress: Callable[[int], None] | None = None
@@ -142,15 +156,15 @@ class Evaluator:
             progress: told the images done.
         """
         generator = captioner.generator
-        rng = random_generator(0)
-        samples: list[list[str]] = []
+        rng = shared_generator(0)
+        samples: list[list[list[str]]] = []
         with evaluating(captioner):
-            for rows in self._batches():
-                features = self.source.features(rows, grid=generator.uses_grid, device=self.device)
-                samples += self._draw(generator, features, sampling, rng)
+            for batch in self._batches():
+                features = self.source.features(world.own_of(batch), grid=generator.uses_grid, device=self.device)
+                samples.append(self._draw(generator, features, sampling, rng))
                 if progress is not None:
-                    progress(rows.stop)
-        return samples
+                    progress(batch.stop)
+        return of_all(samples)
 
     def judged(self, discriminator: Discriminator, captions: Sequence[str]) -> list[float]:
         """Return the probability with which a discriminator takes each image's caption for a person's.
@@ -159,14 +173,14 @@ class Evaluator:
             discriminator: on the evaluator's device, of the evaluator's vocabulary.
             captions: one an image, of words of the vocabulary.
         """
-        told: list[float] = []
+        told: list[list[float]] = []
         with evaluating(discriminator), torch.no_grad():
-            for rows in self._batches():
+            for rows in map(world.own_of, self._batches()):
                 features = self.source.features(rows, grid=discriminator.uses_grid, device=self.device)
                 encoded = [self.vocabulary.encode(captions[row], max_length=self.max_length) for row in rows]
                 batch = captions_from_ids(encoded, list(range(len(rows)))).to(self.device)
-                told += discriminator.probability(features, batch).tolist()
-        return told
+                told.append(discriminator.probability(features, batch).tolist())
+        return of_all(told)
 
     def _draw(
         self, generator: Generator, features: ImageFeatures, sampling: Sampling, rng: torch.Generator

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from gan_caption import processes, world
 from gan_caption.data.corpus import Corpus
 from gan_caption.data.features import FirstImages
 from gan_caption.encoders.base import Encoder
@@ -29,7 +31,7 @@ from gan_caption.training.setup import (
     set_up,
 )
 from gan_caption.training.tracking import LocalTracker, Tracker, Trackers
-from gan_caption.training.world import say
+from gan_caption.world import say
 
 BASELINE = "mle"
 """The phase that leaves the baseline."""
@@ -49,9 +51,10 @@ def run_experiment(config: Mapping[str, Any], *, data: str, command: str | None 
         metrics by system.
     """
     check_configuration(config)
-    folder = choose_folder(config, data=data)
-    with alone_in(folder, say):
-        if config["resume"] == "auto" and has_finished(folder):
+    folder = world.from_main(lambda: choose_folder(config, data=data, again=processes.restarted()))
+    check_seen(folder)
+    with alone_in(folder, say) if world.is_main() else nullcontext():
+        if config["resume"] == "auto" and world.from_main(lambda: has_finished(folder)):
             return tell_again(folder)
         return _run_in(folder, config, data=data, command=command)
 
@@ -60,8 +63,8 @@ def _run_in(folder: Path, config: Mapping[str, Any], *, data: str, command: str 
     """Do what `run_experiment` says, in this folder."""
     if config["threads"]:
         torch.set_num_threads(config["threads"])
-    resumes = (folder / "checkpoints" / "last.pt").exists()
-    if command and not (folder / COMMAND).exists():
+    resumes = world.from_main(lambda: (folder / "checkpoints" / "last.pt").exists())
+    if world.is_main() and command and not (folder / COMMAND).exists():
         write_text(folder / COMMAND, f"{command}\n")
     say(f"run folder: {folder}" + (" (taken up again)" if resumes else ""))
     run, phases, corpus, encoder = set_up(config, folder, report=say)
@@ -74,9 +77,11 @@ def _run_in(folder: Path, config: Mapping[str, Any], *, data: str, command: str 
         run, phases, build_evaluator(config, few, run.vocabulary, run.evaluator.training_captions, device=run.device)
     )
 
-    local = LocalTracker(folder=folder)
+    local = world.from_main(lambda: LocalTracker(folder=folder))
 
     def track(phase: str) -> Tracker:
+        if not world.is_main():
+            return Trackers()
         local.job_type = phase
         trackers: list[Tracker] = [local]
         if config["tracker"]:
@@ -106,6 +111,17 @@ def _run_in(folder: Path, config: Mapping[str, Any], *, data: str, command: str 
     return finish(config, run, corpus, encoder)
 
 
+def check_seen(folder: Path) -> None:
+    """Look whether every process can read what the main one writes.
+
+    Raises:
+        UserError: one cannot; the machines share no disk.
+    """
+    blind = [rank for rank, seen in enumerate(world.everyone(folder.exists())) if not seen]
+    if blind:
+        raise UserError(f"{folder} is not seen by the processes {blind}: give outputs=... on a disk that all share")
+
+
 def adopt(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Phase]:
     """Take the baseline from another run, and return the phases that come after it.
 
@@ -121,7 +137,9 @@ def adopt(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Pha
     if BASELINE not in state.selected:
         raise UserError(f"pretrained={pretrained}: that run has not finished the phase {BASELINE}; resume it first")
     load_weights(run.captioner, best_weights(pretrained, BASELINE), vocabulary=state.vocabulary)
-    save_weights(run.captioner, run.best_weights(BASELINE), vocabulary=state.vocabulary)
+    if world.is_main():
+        save_weights(run.captioner, run.best_weights(BASELINE), vocabulary=state.vocabulary)
+    world.everyone(None)
     run.selected[BASELINE] = run.evaluator.evaluate(run.captioner).metrics  # that run may have decoded otherwise
     return {name: phases[name] for name in left}
 

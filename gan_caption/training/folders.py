@@ -35,11 +35,17 @@ def configuration_hash(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:6]
 
 
-def choose_folder(config: Mapping[str, Any], *, data: str) -> Path:
+def choose_folder(config: Mapping[str, Any], *, data: str, again: bool = False) -> Path:
     """Return the folder of a run, made if new.
 
     `resume=null` starts afresh in a new folder; `resume=auto` returns that of the same configuration, one that has not
     finished before one that has, and starts one where there is none; `resume=<folder>` takes up that one.
+
+    Args:
+        config: of the run.
+        data: the name of the data set.
+        again: the same command has been started before and was interrupted: without `resume`, the folder that it made
+            is taken up, the latest of this configuration.
 
     Raises:
         UserError: the folder to resume holds no run of this configuration.
@@ -59,8 +65,11 @@ def choose_folder(config: Mapping[str, Any], *, data: str) -> Path:
             )
         return folder
     there = runs_of(config, data=data)
+    unfinished = [folder for folder in there if not has_finished(folder)]
     if resume == "auto" and there:
-        return next((folder for folder in there if not has_finished(folder)), there[-1])
+        return next(iter(unfinished), there[-1])
+    if again and unfinished:
+        return unfinished[-1]
     number = len(there) + 1
     while True:
         folder = _numbered(config, data, number)

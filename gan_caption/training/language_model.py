@@ -16,7 +16,7 @@ from gan_caption.generators.ngram import NgramGenerator
 from gan_caption.training.folders import inside, read_config
 from gan_caption.training.setup import build_part, load_split, training_captions
 from gan_caption.training.trained import open_run
-from gan_caption.training.world import say
+from gan_caption.world import say
 
 
 def learn_ngrams(settings: Mapping[str, Any]) -> None:

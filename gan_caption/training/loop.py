@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from signal import Signals
 
 import torch
 
+from gan_caption import world
 from gan_caption.errors import Interrupted, UserError
-from gan_caption.training import world
 from gan_caption.training.checkpoint import TrainState, load_state, load_weights, save_state, save_weights
 from gan_caption.training.evaluation import Evaluation, Evaluator
 from gan_caption.training.interruption import Asked, asked_to_stop
@@ -37,7 +38,7 @@ class Loop:
         Args:
             run: data and networks.
             phases: by name, in order.
-            track: makes the tracker of a phase, by its name.
+            track: makes the tracker of a phase, by its name; of several processes, the main one's writes.
             rewind: forgets the records after a step, when a run is taken up at it.
             log_every: steps between records.
             save_every: steps between checkpoints; a validation is always followed by one.
@@ -68,7 +69,8 @@ class Loop:
         """
         state = self._load() if resume else None
         if state is None:
-            self.rewind(0)  # what was noted before the first checkpoint is noted again
+            if world.is_main():
+                self.rewind(0)  # what was noted before the first checkpoint is noted again
         elif state.finished:
             return
         names = list(self.phases)
@@ -98,15 +100,16 @@ class Loop:
                 done = index + 1
                 progress.update(done, {key: values[key] for key in list(values)[:3]})
                 if done % self.log_every == 0 or done == phase.total:
-                    tracker.log(world.mean(values), step=self.step)
+                    tracker.log(values, step=self.step)
                 validates = bool(phase.validate_every) and (done % phase.validate_every == 0 or done == phase.total)
                 if validates:
                     self._validate(phase, name, tracker)
-                if validates or done % self.save_every == 0 or self.asked.signal:
+                asked = self._asked(done)
+                if validates or done % self.save_every == 0 or asked:
                     self._save(name, done)
-                if self.asked.signal:
+                if asked:
                     kept = run.checkpoints / "last.pt"
-                    raise Interrupted(f"phase {name}, step {done}, is saved in {kept}", signal=self.asked.signal)
+                    raise Interrupted(f"phase {name}, step {done}, is saved in {kept}", signal=asked)
         self._end_phase(phase, name)
 
     def _advance(self, phase: Phase, name: str, index: int) -> dict[str, float]:
@@ -124,6 +127,13 @@ class Loop:
             self.report(f"warning: phase {name}, step {index + 1}: {line}")
         return values
 
+    def _asked(self, done: int) -> Signals | None:
+        """Return the signal that has asked the run to stop. Several processes agree on it now and then: it costs."""
+        if world.size() == 1:
+            return self.asked.signal
+        told = world.everyone(self.asked.signal) if done % self.log_every == 0 else []
+        return next((signal for signal in told if signal), None)
+
     def _validate(self, phase: Phase, name: str, tracker: Tracker) -> None:
         run = self.run
         with phase.weights():
@@ -136,12 +146,14 @@ class Loop:
             else:
                 self.since_best += 1
         tracker.log({f"val/{key}": value for key, value in evaluation.metrics.items()}, step=self.step)
-        tracker.samples(sample_rows(run.evaluator, evaluation), step=self.step)
+        if world.is_main():
+            tracker.samples(sample_rows(run.evaluator, evaluation), step=self.step)
 
     def _end_phase(self, phase: Phase, name: str) -> None:
         run = self.run
         if not phase.validate_every:
             return
+        world.everyone(None)  # the weights are written
         if self.best:
             load_weights(run.captioner, run.best_weights(name), vocabulary=run.vocabulary.fingerprint)
             run.selected[name] = self.best
@@ -152,23 +164,34 @@ class Loop:
                 load_weights(run.captioner, path, vocabulary=run.vocabulary.fingerprint)
 
     def _save(self, name: str, done: int, *, finished: bool = False) -> None:
+        run = self.run
+        random = random_states(run.rng)
+        self._check_alike()
         if not world.is_main():
             return
-        run = self.run
         state = TrainState(
             phase=name, phase_step=done, step=self.step, networks=run.networks.state_dict(),
-            phase_state=self.phases[name].state_dict(), random=random_states(run.rng),
+            phase_state=self.phases[name].state_dict(), random=random,
             vocabulary=run.vocabulary.fingerprint, best=self.best, validations_since_best=self.since_best,
             selected=run.selected, stopped=run.stopped, finished=finished,
         )  # fmt: skip
         save_state(state, run.checkpoints / "last.pt")
+
+    def _check_alike(self) -> None:
+        """Look whether all processes have the same weights, which all that they share rests on."""
+        if world.size() == 1:
+            return
+        told = [float(tensor.double().sum()) for tensor in self.run.networks.state_dict().values()]
+        if any(other != told for other in world.everyone(told)):
+            raise RuntimeError(f"step {self.step}: the processes have different weights; the last checkpoint is whole")
 
     def _load(self) -> TrainState:
         state = load_state(self.run.checkpoints / "last.pt", vocabulary=self.run.vocabulary.fingerprint)
         if state.phase not in self.phases:
             raise UserError(f"the checkpoint stopped in phase {state.phase}, this schedule has {list(self.phases)}")
         self.step = state.step
-        self.rewind(state.step)
+        if world.is_main():
+            self.rewind(state.step)
         self.run.selected, self.run.stopped = state.selected, state.stopped
         return state
 

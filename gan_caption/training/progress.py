@@ -1,4 +1,4 @@
-"""How far a phase is: a bar in a terminal, a line now and then where there is none. Always on stderr."""
+"""How far a phase is: a bar in a terminal, a line now and then where there is none. Always on stderr, and once."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
+
+from gan_caption import world
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -50,9 +52,10 @@ class Progress:
 
     def __enter__(self) -> Progress:
         self._out = self._stream or sys.stderr
+        self._quiet = not world.is_main()
         self._began = self._last_line = time.monotonic()
         self._recent.append((self._began, self.step))
-        if self._out.isatty():
+        if self._out.isatty() and not self._quiet:
             self._open_bar()
         return self
 
@@ -84,6 +87,8 @@ class Progress:
         return f"{rate:.3g} steps/s  {_clock((self.total - self.step) / rate)} left"
 
     def _line(self, pace: str) -> None:
+        if self._quiet:
+            return
         print(f"{self.phase} {self.step}/{self.total}  {pace}  {self._values}".rstrip(), file=self._out, flush=True)
 
     def _open_bar(self) -> None:

@@ -47,7 +47,7 @@ from gan_caption.training.progress import Progress
 from gan_caption.training.results import decoder_name
 from gan_caption.training.setup import build_part, load_split
 from gan_caption.training.sweep import folders_of
-from gan_caption.training.world import say
+from gan_caption.world import say
 
 PAGE = "index.html"
 JUDGED = ("taken_for_human", "recall_1", "recall_5", "recall_10", "median_rank")

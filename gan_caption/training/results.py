@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from gan_caption import world
 from gan_caption.data.corpus import Corpus
 from gan_caption.data.vocabulary import Vocabulary
 from gan_caption.discriminators.base import Discriminator
@@ -34,7 +36,7 @@ from gan_caption.training.setup import (
     training_captions,
 )
 from gan_caption.training.trained import open_run
-from gan_caption.training.world import say
+from gan_caption.world import say
 
 
 def evaluate_run(settings: Mapping[str, Any]) -> dict[str, dict[str, float]]:
@@ -72,8 +74,9 @@ def evaluate_run(settings: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     evaluator = build_evaluator(config, source, vocabulary, known, device=run.device)
     title = f"{folder.name}: {len(source.split)} {split.name} images, {decoder_name(config)}"
     target = evaluation_folder(settings)
-    target.mkdir(exist_ok=True)
-    write_json(target / "config.json", dict(settings))
+    if world.is_main():
+        target.mkdir(exist_ok=True)
+        write_json(target / "config.json", dict(settings))
     discriminator = left_discriminator(folder, config, encoder, vocabulary, device=run.device)
     return compare_weights(
         run.captioner, weights, evaluator, folder=target, title=title, points=points, discriminator=discriminator,
@@ -161,14 +164,18 @@ def compare_weights(
         with Progress(phase=f"evaluate {name}", total=len(evaluator.source.split)) as progress:
             evaluation = evaluator.evaluate(captioner, progress=lambda done, _: progress.update(done))
         opinions = evaluator.judged(discriminator, evaluation.captions) if discriminator else None
-        write_captions(folder / f"captions_{name}.json", evaluator, evaluation, opinions)
-        scores[name] = evaluator.scores(evaluation, java)
+        if world.is_main():
+            write_captions(folder / f"captions_{name}.json", evaluator, evaluation, opinions)
+        scores[name] = world.from_main(partial(evaluator.scores, evaluation, java))
         systems[name] = {**scores[name].values, **evaluation.metrics}
         if points:
             with Progress(phase=f"curve of {name}", total=len(points)) as progress:
                 curve = sample_curve(captioner, evaluator, points, progress=progress.update)
-            write_curve(folder / f"curve_{name}.json", curve)
+            if world.is_main():
+                write_curve(folder / f"curve_{name}.json", curve)
             parts.append(f"{name}, {evaluator.samples_per_image} samples an image:\n\n{curve_table(curve)}")
+    if not world.is_main():
+        return systems
     humans = {**evaluator.humans(), **next(iter(scores.values())).humans}
     parts.insert(1, comparison(systems, intervals=paired_intervals(list(scores.values())), humans=humans))
     told = "\n\n".join(parts)
@@ -181,7 +188,8 @@ def compare_weights(
 def tell_again(folder: Path) -> dict[str, dict[str, float]]:
     """Print the table of a run that has finished, and return its metrics, as `compare_weights` did."""
     told = (folder / "table.md").read_text(encoding="utf-8").rstrip()
-    print(f"\n{told}\n\nFinished before: everything is in {folder}", flush=True)
+    if world.is_main():
+        print(f"\n{told}\n\nFinished before: everything is in {folder}", flush=True)
     systems: dict[str, dict[str, float]] = json.loads((folder / "results.json").read_text(encoding="utf-8"))["systems"]
     return systems
 

@@ -45,7 +45,7 @@ class Run:
     evaluator: Evaluator
     """Of the validation split."""
     rng: torch.Generator
-    """CPU generator of everything that training samples."""
+    """CPU generator of everything that training samples, on all ranks."""
     selected: dict[str, dict[str, float]] = field(default_factory=dict)
     """By phase, the validation of the weights that it left."""
     stopped: dict[str, int] = field(default_factory=dict)
@@ -90,4 +90,4 @@ class Run:
     def features(self, rows: list[int], *, grid: bool) -> ImageFeatures:
         """Return the features of training images, and whose they are."""
         features = self.source.features(rows, grid=grid, device=self.device)
-        return replace(features, rows=torch.tensor(rows, device=self.device))
+        return replace(features, rows=torch.tensor(rows, dtype=torch.long, device=self.device))

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from gan_caption import processes, world
 from gan_caption.configuration import TARGET, build, check
 from gan_caption.data.compact import Groups, Numbers, TextSet
 from gan_caption.data.corpus import Corpus, Split
@@ -26,7 +27,7 @@ from gan_caption.training.networks import Captioner, Networks
 from gan_caption.training.phases.base import Phase
 from gan_caption.training.progress import Progress
 from gan_caption.training.run import Run
-from gan_caption.training.seeding import random_generator, seed_everything
+from gan_caption.training.seeding import seed_everything, shared_generator
 from gan_caption.training.settings import Settings, ValidationSettings, VocabularySettings
 
 Config = Mapping[str, Any]
@@ -87,14 +88,20 @@ def choose_device(name: str) -> torch.device:
     Raises:
         UserError: the device is unknown or not there.
     """
+    if name == "cuda" or (name == "auto" and torch.cuda.is_available()):
+        name = str(processes.own_gpu()) if torch.cuda.is_available() else name
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cpu")
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"device={name} cannot be used ({reason}): allowed are auto, cpu, cuda, cuda:0 ...") from error
+    if device.type == "cuda":
+        if world.size() > 1 and device != processes.own_gpu():
+            raise UserError(f"device={name}: of several processes each takes its own GPU; give device=cuda, or cpu")
+        torch.cuda.set_device(device)
     return device
 
 
@@ -210,7 +217,8 @@ def set_up(config: Config, folder: Path, *, report: Report) -> tuple[Run, dict[s
     train, val = load_split(corpus, "train", report), load_split(corpus, "val", report)
 
     encoder = build_encoder(config, device=device)
-    keep_encoder(encoder, folder)
+    if world.is_main():
+        keep_encoder(encoder, folder)
     source = open_features(config, encoder, train, device=device)
     val_source = open_features(config, encoder, val, device=device)
     if config["validation"]["images"]:
@@ -218,7 +226,8 @@ def set_up(config: Config, folder: Path, *, report: Report) -> tuple[Run, dict[s
     tokenized = training_captions(source.split)
     sizes = [len(own) for own in tokenized]
     vocabulary = Vocabulary.build(chain.from_iterable(tokenized), min_count=config["vocabulary"]["min_count"])
-    vocabulary.save(folder / "vocabulary.json")
+    if world.is_main():
+        vocabulary.save(folder / "vocabulary.json")
 
     captioner = build_captioner(config, encoder, vocabulary, device=device)
     networks = Networks(captioner, build_discriminator(config, encoder, vocabulary, device=device))
@@ -228,7 +237,7 @@ def set_up(config: Config, folder: Path, *, report: Report) -> tuple[Run, dict[s
     encoded = (vocabulary.encode(caption, max_length=max_length) for own in tokenized for caption in own)
     run = Run(
         folder=folder, seed=config["seed"], device=device, vocabulary=vocabulary, max_length=max_length,
-        networks=networks, source=source, evaluator=evaluator, rng=random_generator(config["seed"]),
+        networks=networks, source=source, evaluator=evaluator, rng=shared_generator(config["seed"]),
         references=References(tokenized, vocabulary, max_length=max_length),
         encoded=Groups(Numbers(encoded), sizes),
     )  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gan_caption import world
 from gan_caption.training.run import Run
 
 
@@ -92,7 +93,7 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor, module: nn.Module, *
 
     Args:
         optimizer: of these parameters.
-        loss: scalar.
+        loss: scalar, of the batch of all ranks; gradients pass to this rank's images.
         module: whose gradients count.
         clip: the largest norm of the gradient.
 
@@ -103,7 +104,9 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor, module: nn.Module, *
         Diverged: the loss or the gradient is not finite; the parameters are as they were.
     """
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    if loss.requires_grad:  # not where this rank has no image
+        loss.backward()
+    world.sum_gradients(module.parameters())
     norm = nn.utils.clip_grad_norm_((p for p in module.parameters() if p.grad is not None), clip)
     if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
         raise Diverged(f"loss {loss.item()}, gradient norm {norm.item()}")

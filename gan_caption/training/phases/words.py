@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from gan_caption import world
 from gan_caption.data.captions import EOS
 from gan_caption.errors import at_least
 from gan_caption.training.phases.base import Phase, adamw, descend
@@ -59,7 +60,7 @@ class WordsPhase(Phase):
         rows = self.batches.at(index).rows
         features = self.run.features(rows, grid=False)
         logits, occurs = self.detector(features.pooled)[:, EOS + 1 :], self._words_of(rows)[:, EOS + 1 :]
-        loss = functional.binary_cross_entropy_with_logits(logits, occurs)
+        loss = world.mean(functional.binary_cross_entropy_with_logits(logits, occurs), len(rows))
         return {"words/loss": loss.item(), "words/gradient_norm": descend(self.optimizer, loss, self.both, clip=5.0)}
 
     def _words_of(self, rows: list[int]) -> Tensor:

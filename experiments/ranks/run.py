@@ -1,0 +1,139 @@
+"""One process against two and four, method by method: see README.md."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import socket
+import statistics
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+
+from gan_caption.configuration import conf_dir
+
+HERE = Path(__file__).parent
+OUTPUTS = HERE / "outputs"
+RANKS = (1, 2, 4)
+SMALL = [
+    "tracker=local", "threads=1", "log_every=1", "save_every=1000", "max_length=10",
+    # 47 images in batches of 10 leave 7, which four processes share unequally.
+    "data.train=47", "data.val=20", "data.test=30", "encoder.width=8", "generator.hidden=32", "generator.embedding=32",
+    "generator.dropout=0", "phases.words.steps=10", "phases.words.images_per_batch=10",
+    "phases.mle.epochs=3", "phases.mle.images_per_batch=10",
+]  # fmt: skip
+ADVERSARIAL = [
+    "phases.adversarial.steps=10", "phases.adversarial.images_per_batch=10", "phases.adversarial.validate_every=5",
+    "phases.adversarial.quality_floor=0",
+]  # fmt: skip
+CRITIC = ["phases.discriminator.steps=10", "discriminator_trainer.images_per_batch=10", "discriminator.dropout=0"]
+LARGER = [
+    "+experiment=seqgan", "tracker=local", "log_every=1", "save_every=1000", "generator.dropout=0",
+    "data.train=960", "data.val=16", "data.test=16", "phases.words.steps=1", "phases.mle.epochs=2",
+    "phases.mle.images_per_batch=64", "phases.discriminator.steps=20", "discriminator_trainer.images_per_batch=64",
+    "phases.adversarial.steps=20", "phases.adversarial.images_per_batch=64", "phases.adversarial.validate_every=1000",
+]  # fmt: skip
+"""The scenes' own sizes, in batches that are worth sharing out."""
+
+
+def main() -> None:
+    pages = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
+    lines = [
+        "| method | processes | losses and norms | final metrics | captions that differ |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for page in pages:
+        alone = train(1, f"{page}", *overrides(page))
+        for ranks in RANKS[1:]:
+            other = train(ranks, f"{page}", *overrides(page))
+            logged = largest(zip(steps(alone), steps(other), strict=True))
+            final = largest((systems(alone)[name], systems(other)[name]) for name in systems(alone))
+            lines.append(f"| {page} | {ranks} | {logged:.0e} | {final:.0e} | {differing(alone, other)} |")
+            print(lines[-1], flush=True)
+    lines += ["", "| processes x threads | maximum likelihood, captions/s | D, pairs of images/s | seqgan, images/s |",
+              "| --- | --- | --- | --- |"]  # fmt: skip
+    for ranks, threads in ((1, 1), (1, 2), (2, 1), (4, 1)):
+        run = train(ranks, f"speed-{threads}", *LARGER, f"threads={threads}", threads=threads)
+        images = {"mle": 5 * 64, "discriminator": 64, "adversarial": 64}  # five captions each
+        rates = [count / seconds(run, phase) for phase, count in images.items()]
+        lines.append(f"| {ranks} x {threads} | " + " | ".join(f"{rate:.0f}" for rate in rates) + " |")
+        print(lines[-1], flush=True)
+    (HERE / "table.md").write_text("\n".join(lines) + "\n")
+
+
+def overrides(page: str) -> list[str]:
+    """Return the settings with which a method runs in seconds."""
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        config = compose("config", [f"+experiment={page}"])
+    given = [f"+experiment={page}", *SMALL]
+    given += ADVERSARIAL if config.phases.get("adversarial") else []
+    return given + (CRITIC if config.get("discriminator") else [])
+
+
+def train(ranks: int, name: str, *settings: str, threads: int = 1) -> Path:
+    """Train in so many processes, unless that was done before; return the run folder."""
+    place = OUTPUTS / f"{name}-{ranks}"
+    if not any(place.glob("*/results.json")):
+        place.mkdir(parents=True, exist_ok=True)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        launcher = ["-m", "torch.distributed.run", f"--nproc_per_node={ranks}", f"--master_port={port}"]
+        command = [
+            sys.executable,
+            *launcher,
+            "-m",
+            "gan_caption.train",
+            *settings,
+            f"outputs={place}",
+            f"cache={place}",
+        ]
+        with (place / "log.txt").open("wb") as log:
+            environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+            subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=environment, check=True)
+    return next(place.glob("*/results.json")).parent
+
+
+def steps(run: Path) -> list[dict]:
+    """Return what a run logged of its updates; validations are compared by their captions."""
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [record for record in records if not any(name.startswith("val/") for name in record)]
+
+
+def systems(run: Path) -> dict[str, dict[str, float]]:
+    return json.loads((run / "results.json").read_text())["systems"]
+
+
+def largest(pairs) -> float:
+    """Return the largest difference of two numbers of one name, relative to the first or to .01, what is more."""
+    return max(
+        abs(one[name] - other[name]) / max(abs(one[name]), 0.01)
+        for one, other in pairs
+        for name in one
+        if isinstance(one[name], int | float) and name != "time" and math.isfinite(one[name])
+    )
+
+
+def differing(alone: Path, other: Path) -> str:
+    """Say how many decoded captions and samples of the test images are others."""
+    told = [
+        [text for row in json.loads((run / path.name).read_text()) for text in (row["caption"], *row["samples"])]
+        for path in sorted(alone.glob("captions_*.json"))
+        for run in (alone, other)
+    ]
+    pairs = [pair for one, two in zip(told[::2], told[1::2], strict=True) for pair in zip(one, two, strict=True)]
+    return f"{sum(one != two for one, two in pairs)} of {len(pairs)}"
+
+
+def seconds(run: Path, phase: str) -> float:
+    """Return the median duration of a step."""
+    times = [record["time"] for record in steps(run) if record["phase"] == phase]
+    return statistics.median(after - before for before, after in pairwise(times))
+
+
+if __name__ == "__main__":
+    main()

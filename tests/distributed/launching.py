@@ -1,0 +1,57 @@
+"""Starts tiny runs in one process and in several."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from gan_caption.training.experiment import run_experiment
+from tests.distributed.several import configured
+
+TOLERANCE = {"rel": 1e-4, "abs": 1e-6}
+"""Floats are added in another order (within products, over a batch, of gradients), which changes about their seventh
+digit; AdamW divides small gradients by small numbers, and a few steps make some of it."""
+
+
+def alone(folder: Path, *methods: str, resume: str | None = None) -> None:
+    """Run methods in this process."""
+    for method in methods:
+        run_experiment({**configured(folder, method), "resume": resume}, data="scenes")
+
+
+def together(ranks: int, *arguments: str, restarts: int = 0) -> subprocess.CompletedProcess:
+    """Run `several` in as many processes; returns once all have ended."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={ranks}"]
+    launcher += [f"--master_port={free_port()}", f"--max_restarts={restarts}"]
+    return subprocess.run(
+        [*launcher, "-m", "tests.distributed.several", *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+
+
+def free_port() -> int:
+    """Return a port that nobody listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def only_run(folder: Path, method: str) -> Path:
+    """Return the folder of the one run of a method."""
+    (run,) = (folder / method).iterdir()
+    return run
+
+
+def records(run: Path) -> list[dict]:
+    """Return what a run logged, but for the time."""
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    return [{key: value for key, value in json.loads(line).items() if key != "time"} for line in lines]
+
+
+def systems(run: Path) -> dict[str, dict[str, float]]:
+    """Return the final metrics."""
+    return json.loads((run / "results.json").read_text())["systems"]

@@ -1,0 +1,97 @@
+"""A rank may have no image of a batch: every part of the package takes none, and gives nothing back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from gan_caption.data.captions import Captions, captions_from_ids
+from gan_caption.data.vocabulary import Vocabulary
+from gan_caption.decoding.decoders import Beam, DiverseBeam, Greedy, Sampling, SeveralSamples
+from gan_caption.decoding.gumbel import soft_sample, straight_through
+from gan_caption.decoding.rollouts import complete_prefixes
+from gan_caption.discriminators.cnn import CNNDiscriminator
+from gan_caption.discriminators.dense import DenseDiscriminator
+from gan_caption.discriminators.lstm import LSTMDiscriminator
+from gan_caption.discriminators.multi import MultiDiscriminator
+from gan_caption.discriminators.set import SetDiscriminator
+from gan_caption.encoders.scene_cnn import SceneCNN
+from gan_caption.generators.lstm import LSTMGenerator
+from gan_caption.objectives.baselines import BatchMean, LeaveOneOut, NoBaseline
+from gan_caption.objectives.baselines import Greedy as GreedyBaseline
+from gan_caption.objectives.credit import Discounted, MonteCarlo, WholeSequence
+from gan_caption.objectives.critic import LearnedCritic
+from gan_caption.objectives.rollout import Rollout, collect
+from gan_caption.rewards.bleu import BleuReward
+from gan_caption.rewards.cider import CiderDReward
+from gan_caption.rewards.discriminator import DiscriminatorReward
+from gan_caption.rewards.references import References
+from gan_caption.rewards.transforms import Odds
+from tests import tiny
+
+NONE = tiny.features().select(torch.tensor([], dtype=torch.long))
+SIZES = {"vocabulary_size": tiny.VOCABULARY, "pooled_size": 5}
+
+
+def generators():
+    noisy = LSTMGenerator(**SIZES, hidden=4, embedding=4, noise_size=2)
+    return [*tiny.generators(), noisy.eval()]
+
+
+def nothing() -> Captions:
+    return captions_from_ids([], [])
+
+
+@pytest.mark.parametrize("generator", generators(), ids=lambda one: type(one).__name__)
+def test_generators_and_decoders(generator):
+    rng = torch.Generator()
+    assert generator.score(NONE, nothing()).shape[0] == 0
+    for decoder in (Greedy(), Beam(beam_size=2), DiverseBeam(groups=2), Sampling()):
+        assert len(decoder(generator, NONE, max_length=3, rng=rng)) == 0
+    for proposer in (Beam(beam_size=2), DiverseBeam(groups=2), SeveralSamples(samples=2)):
+        assert len(proposer.candidates(generator, NONE, max_length=3, rng=rng).captions) == 0
+    assert len(complete_prefixes(generator, NONE, nothing(), rollouts=2, max_length=3, rng=rng).captions) == 0
+    drawn = soft_sample(generator, NONE, samples=2, max_length=3, rng=rng, temperature=1, relaxation=straight_through)
+    assert len(drawn.captions) == 0
+
+
+@pytest.mark.parametrize(
+    "kind", [CNNDiscriminator, LSTMDiscriminator, DenseDiscriminator, SetDiscriminator, MultiDiscriminator]
+)
+@pytest.mark.parametrize("training", [False, True])
+def test_discriminators(kind, training):
+    discriminator = kind(**SIZES, embedding=4).train(training)
+    assert len(discriminator(NONE, nothing())) == 0
+    assert len(discriminator.assess(NONE, nothing())) == 0
+
+
+def test_rewards():
+    vocabulary = Vocabulary.build(["a b"], min_count=1)
+    references = References([["a b"], ["b"]], vocabulary, max_length=3)
+    none = replace(NONE, rows=torch.zeros(0, dtype=torch.long))
+    for reward in (CiderDReward(references=references), BleuReward(references=references)):
+        assert reward(none, nothing()).shape == (0,)
+    for transform in (None, Odds()):
+        paid = DiscriminatorReward(discriminator=CNNDiscriminator(**SIZES, embedding=4), transform=transform)
+        assert paid(none, nothing()).shape == (0,)
+
+
+def test_credits_and_baselines():
+    generator = tiny.generators()[0]
+    rollout: Rollout = collect(generator, NONE, samples=2, max_length=3, rng=torch.Generator())
+    pay = torch.zeros(0)
+    common = {"reward": tiny.Pay(), "rng": torch.Generator()}
+    for credit in (WholeSequence(), MonteCarlo(rollouts=2)):
+        returns = credit(generator, rollout, pay, **common)
+        assert len(returns) == 0
+    assert len(Discounted()(generator, rollout, torch.zeros(0, 3), **common)) == 0
+    critic = LearnedCritic(**SIZES, device=torch.device("cpu"), hidden=4, embedding=4)
+    for baseline in (NoBaseline(), BatchMean(), LeaveOneOut(), GreedyBaseline(), critic):
+        assert len(baseline(returns, rollout, generator=generator, reward=tiny.Pay())) == 0
+
+
+def test_the_encoder_that_learns():
+    features = SceneCNN(width=4)(torch.zeros(0, 3, 48, 48, dtype=torch.uint8))
+    assert features.pooled.shape == (0, 144)

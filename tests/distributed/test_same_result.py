@@ -1,0 +1,100 @@
+"""The number of processes changes nothing: losses, metrics, captions, features, resumed runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.distributed.launching import TOLERANCE, alone, only_run, records, systems, together
+
+METHODS = ("mle", "scst", "nsc", "seqgan", "shetty")
+KILLED_AT = 12
+"""Steps in all, of the 16 of seqgan: amid its adversarial phase, one after a checkpoint."""
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """The runs of all methods by the number of processes."""
+    made = {ranks: tmp_path_factory.mktemp(f"ranks{ranks}") for ranks in (1, 2, 4)}
+    alone(made[1], *METHODS)
+    for ranks in (2, 4):
+        ended = together(ranks, str(made[ranks]), *METHODS)
+        assert ended.returncode == 0, ended.stderr
+    return made
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """A run of two processes, one of which was killed."""
+    folder = tmp_path_factory.mktemp("killed")
+    return folder, together(2, str(folder), "seqgan", f"--die-at={KILLED_AT}")
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize("method", METHODS)
+def test_every_step_has_the_losses_and_metrics_of_one_process(folders, ranks, method):
+    assert_alike(only_run(folders[1], method), only_run(folders[ranks], method))
+
+
+def test_features_are_extracted_once_each_and_are_the_same(folders):
+    for path in sorted((folders[1] / "cache").glob("*/*.npy")):
+        for ranks in (2, 4):
+            other = folders[ranks] / path.relative_to(folders[1])
+            np.testing.assert_array_equal(np.load(path), np.load(other), err_msg=str(path))
+    assert len(list((folders[1] / "cache").glob("*/*.npy"))) == 9  # of three splits
+
+
+def test_one_process_writes(folders):
+    for method in METHODS:
+        one, four = (sorted(path.name for path in only_run(folders[ranks], method).rglob("*")) for ranks in (1, 4))
+        assert one == four
+
+
+def test_a_killed_process_ends_the_run(killed):
+    folder, ended = killed
+    assert ended.returncode != 0  # within the minutes that `together` allows: neither waits for ever
+    assert "SIGKILL" in ended.stderr
+    assert not (only_run(folder, "seqgan") / "results.json").exists()
+
+
+@pytest.mark.parametrize("ranks", [1, 4])
+def test_a_checkpoint_of_two_goes_on_in_one_and_in_four(folders, killed, tmp_path, ranks):
+    shutil.copytree(killed[0] / "seqgan", tmp_path / "seqgan")
+    if ranks == 1:
+        alone(tmp_path, "seqgan", resume="auto")
+    else:
+        ended = together(ranks, str(tmp_path), "seqgan", "--resume=auto")
+        assert ended.returncode == 0, ended.stderr
+    assert_alike(only_run(folders[1], "seqgan"), only_run(tmp_path, "seqgan"))
+
+
+def test_torchrun_starts_again_and_the_run_goes_on_from_its_checkpoint(folders, tmp_path):
+    ended = together(2, str(tmp_path), "seqgan", f"--die-at={KILLED_AT}", restarts=1)
+    assert ended.returncode == 0, ended.stderr
+    assert "taken up again" in ended.stderr
+    run, whole = only_run(tmp_path, "seqgan"), only_run(folders[2], "seqgan")
+    assert records(run) == records(whole)  # bitwise: as many processes as before
+    assert systems(run) == systems(whole)
+
+
+def assert_alike(one: Path, other: Path) -> None:
+    assert len(records(one)) == len(records(other))
+    for expected, found in zip(records(one), records(other), strict=True):
+        assert numbers(found) == pytest.approx(numbers(expected), **TOLERANCE), (expected["phase"], expected["step"])
+    assert systems(one).keys() == systems(other).keys()
+    for name, expected in systems(one).items():
+        assert systems(other)[name] == pytest.approx(expected, nan_ok=True, **TOLERANCE)
+    for path in one.glob("captions_*.json"):
+        said, others = (json.loads((run / path.name).read_text()) for run in (one, other))
+        for row, same in zip(said, others, strict=True):
+            assert (row["image_id"], row["caption"], row["samples"]) == (
+                same["image_id"], same["caption"], same["samples"],
+            )  # fmt: skip
+
+
+def numbers(record: dict) -> dict[str, float]:
+    return {name: value for name, value in record.items() if isinstance(value, int | float)}
