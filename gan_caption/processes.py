@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import threading
@@ -30,6 +31,9 @@ def joined(*, silence: float = 45.0) -> Iterator[None]:
     Raises:
         UserError: they cannot be reached.
     """
+    # Optimizers import it with their first step. Imported while there is a process group it would keep the group to the
+    # interpreter's end, and the group's threads, still there, then abort the process now and then (PyTorch 2.13).
+    importlib.import_module("torch._dynamo")
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
         backend = "cpu:gloo,cuda:nccl"

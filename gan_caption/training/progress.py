@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
-from gan_caption import world
-
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
@@ -52,7 +50,7 @@ class Progress:
 
     def __enter__(self) -> Progress:
         self._out = self._stream or sys.stderr
-        self._quiet = not world.is_main()
+        self._quiet = not _is_main()
         self._began = self._last_line = time.monotonic()
         self._recent.append((self._began, self.step))
         if self._out.isatty() and not self._quiet:
@@ -107,6 +105,12 @@ class Progress:
         )
         self._task = self._bars.add_task(self.phase, total=self.total, completed=self.step, state="")
         self._bars.start()
+
+
+def _is_main() -> bool:
+    from gan_caption import world  # which imports torch
+
+    return world.is_main()
 
 
 def _clock(seconds: float) -> str:
