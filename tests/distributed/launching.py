@@ -7,8 +7,13 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import torch
+import torch.multiprocessing
+
+from gan_caption import processes
 from gan_caption.training.experiment import run_experiment
 from tests.distributed.several import configured
 
@@ -31,6 +36,20 @@ def together(ranks: int, *arguments: str, restarts: int = 0) -> subprocess.Compl
         [*launcher, "-m", "tests.distributed.several", *arguments],
         env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
+
+
+def in_processes(what: Callable[..., None], *arguments, ranks: int = 3, join: bool = True, silence: float = 45):
+    """Call a function in several processes, which know each other; an exception in one is raised here."""
+    return torch.multiprocessing.spawn(
+        _joined, (ranks, free_port(), silence, what, arguments), nprocs=ranks, join=join, daemon=True
+    )
+
+
+def _joined(rank: int, ranks: int, port: int, silence: float, what, arguments) -> None:
+    torch.set_num_threads(1)
+    os.environ |= {"RANK": f"{rank}", "WORLD_SIZE": f"{ranks}", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": f"{port}"}
+    with processes.joined(silence=silence):
+        what(*arguments)
 
 
 def free_port() -> int:

@@ -8,8 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from PIL import Image
 
-from tests.distributed.launching import TOLERANCE, alone, only_run, records, systems, together
+from gan_caption import world
+from gan_caption.configuration import conf_dir
+from gan_caption.errors import Told, UserError
+from gan_caption.inference.captioning import caption_photos
+from tests.distributed.launching import TOLERANCE, alone, in_processes, only_run, records, systems, together
 
 METHODS = ("mle", "scst", "nsc", "seqgan", "shetty")
 KILLED_AT = 12
@@ -79,6 +86,35 @@ def test_torchrun_starts_again_and_the_run_goes_on_from_its_checkpoint(folders, 
     run, whole = only_run(tmp_path, "seqgan"), only_run(folders[2], "seqgan")
     assert records(run) == records(whole)  # bitwise: as many processes as before
     assert systems(run) == systems(whole)
+
+
+def test_three_caption_a_folder_like_one(folders, tmp_path):
+    for row in range(70):
+        Image.new("RGB", (9, 9), (3 * row, 99, 0)).save(tmp_path / f"{row:02}.png")
+    (tmp_path / "50.png").write_bytes(b"no image")
+    run = only_run(folders[1], "mle")
+    with pytest.raises(UserError, match=r"1 of 70 images cannot be read.*\n.*50\.png"):
+        caption(run, tmp_path, "one.jsonl")
+    in_processes(caption_together, run, tmp_path, ranks=3)
+    one, three = ((tmp_path / name).read_text().splitlines() for name in ("one.jsonl", "three.jsonl"))
+    assert len(one) == 69
+    for expected, found in zip(map(json.loads, one), map(json.loads, three), strict=True):
+        assert found["image"] == expected["image"]
+        assert found["captions"][0].pop("log_prob") == pytest.approx(expected["captions"][0].pop("log_prob"), abs=1e-5)
+        assert found == expected
+
+
+def caption(run: Path, photos: Path, name: str) -> None:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        given = [f"run={run}", f"images=[{photos}]", f"out={photos / name}", "device=cpu"]
+        settings = OmegaConf.to_container(compose("caption", given), resolve=True)
+    caption_photos(settings)
+
+
+def caption_together(run: Path, photos: Path) -> None:
+    with pytest.raises(UserError) as told:
+        caption(run, photos, "three.jsonl")
+    assert isinstance(told.value, Told) != world.is_main()  # which alone prints it
 
 
 def assert_alike(one: Path, other: Path) -> None:

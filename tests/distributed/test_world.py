@@ -14,7 +14,7 @@ import torch.multiprocessing
 from PIL import Image
 from torch import nn
 
-from gan_caption import processes, world
+from gan_caption import world
 from gan_caption.data.batches import CaptionBatches
 from gan_caption.data.corpus import CaptionedImage, Split
 from gan_caption.data.feature_cache import cached_features
@@ -23,22 +23,9 @@ from gan_caption.errors import UserError
 from gan_caption.objectives.discriminator import mismatch
 from gan_caption.training.phases.base import descend
 from gan_caption.training.seeding import random_states, restore_random_states, seed_everything, shared_generator
-from tests.distributed.launching import free_port
+from tests.distributed.launching import in_processes
 
 RANKS = 3
-
-
-def in_processes(what, *arguments, ranks: int = RANKS, join: bool = True):
-    return torch.multiprocessing.spawn(
-        _joined, (ranks, free_port(), what, arguments), nprocs=ranks, join=join, daemon=True
-    )
-
-
-def _joined(rank: int, ranks: int, port: int, what, arguments) -> None:
-    torch.set_num_threads(1)
-    os.environ |= {"RANK": f"{rank}", "WORLD_SIZE": f"{ranks}", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": f"{port}"}
-    with processes.joined(silence=3):
-        what(*arguments)
 
 
 def test_what_processes_share(tmp_path):
@@ -193,7 +180,7 @@ def features_are_extracted_by_all_and_faults_are_told_to_all(folder: Path) -> No
 
 
 def test_a_process_that_has_fallen_silent_ends_the_others(tmp_path):
-    started = in_processes(_stop, tmp_path, ranks=2, join=False)
+    started = in_processes(_stop, tmp_path, ranks=2, join=False, silence=4)
     started.processes[0].join(60)
     assert started.processes[0].exitcode == 2
     os.kill(started.processes[1].pid, signal.SIGKILL)
