@@ -54,7 +54,7 @@ class Photos(Split):
 
 
 def find_photos(given: Sequence[str]) -> list[Path]:
-    """Return the files that paths name, folders replaced by the images in and below them, in the order of their names.
+    """Return the files that paths name, folders replaced by the images in and below them, in the order of their names; each once.
 
     Args:
         given: files and folders. A file is taken whatever its ending; in folders those with the ending of an image.
@@ -74,4 +74,4 @@ def find_photos(given: Sequence[str]) -> list[Path]:
         if not inside:
             raise UserError(f"images: {path} holds no image (by their endings: {', '.join(sorted(endings)[:8])} ...)")
         found += inside
-    return found
+    return list(dict.fromkeys(found))
