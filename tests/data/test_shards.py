@@ -9,6 +9,8 @@ import io
 import json
 import os
 import pickle
+import subprocess
+import sys
 import tarfile
 import threading
 from collections import Counter
@@ -25,6 +27,7 @@ from webdataset.writer import TarWriter
 
 from gan_caption.data.corpus import CaptionedImage, Split
 from gan_caption.data.folder import Folder
+from gan_caption.data.scenes.corpus import Scenes
 from gan_caption.data.shards.corpus import Shards
 from gan_caption.data.shards.order import ShardOrder, part_of
 from gan_caption.data.shards.stream import ShardStream
@@ -449,6 +452,17 @@ def test_no_more_is_kept_than_there_is_room_for(tmp_path, served):
     assert len(asked) <= 18  # each shard once an epoch, though only two are kept
 
 
+def test_a_shard_that_changed_behind_its_url_is_not_mistaken_for_the_old_one(tmp_path, served):
+    address, _ = served
+    folder = tiny(tmp_path / "shards", [3, 3])
+    split = shards_in(address, tmp_path / "cache", train="train-{000..001}.tar", keep=0.0).split("train")
+    with (folder / "train-000.tar").open("ab") as file:
+        file.write(bytes(10240))
+    assert split.content(3) == b"3"
+    with pytest.raises(UserError, match=r"train-000\.tar has changed since it was indexed .* remove .*\.npz"):
+        split.content(0)
+
+
 def test_what_is_not_there_is_said(tmp_path, served):
     address, _ = served
     tiny(tmp_path / "shards", [3])
@@ -493,6 +507,24 @@ def test_training_from_shards_is_training_from_the_files(tmp_path, configured, f
     assert len(losses) == 8
     assert (losses, captions) == others[1:]
     assert all(torch.equal(weights[name], others[0][name]) for name in weights)
+
+
+def test_prepare_writes_shards_of_photographs_and_of_features(tmp_path):
+    scenes = ["data.train=7", "data.val=2", "data.test=2", "encoder.width=4", "encoder.finetune=false"]
+    for content in ("photos", "features"):
+        command = [sys.executable, "-m", "gan_caption.prepare", *scenes, f"cache={tmp_path}/cache"]
+        command += [f"shards.folder={tmp_path / content}", f"shards.content={content}", "shards.samples=3"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines()[0] == "train: 7 images, 35 captions"
+        split, drawn = shards_in(tmp_path / content, tmp_path / "index").split("train"), Scenes(train=7).split("train")
+        assert split.items[:] == list(drawn.items)
+        assert len(split.indexed.shards) == 3
+        pictures = [drawn.image(row) if content == "photos" else Image.new("RGB", (8, 8)) for row in range(7)]
+        assert [split.image(row).tobytes() for row in range(7)] == [picture.tobytes() for picture in pictures]
+        assert (split.indexed.features is not None) == (content == "features")
+    again = subprocess.run(command, capture_output=True, text=True)
+    assert again.returncode == 2
+    assert "something is there already" in again.stderr
 
 
 def test_features_in_shards_are_those_of_the_cache(tmp_path):

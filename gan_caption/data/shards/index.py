@@ -9,6 +9,7 @@ import functools
 import hashlib
 import io
 import json
+import os
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,6 +40,10 @@ class ShardIndex:
     """JSON of each sample's name and captions, one after the other."""
     ends: np.ndarray
     """(S + 1,) int64: where each sample's text ends; a 0 before the first."""
+    hashes: np.ndarray
+    """(S,) uint64, of the samples' names."""
+    size: int
+    """Bytes of the shard."""
     damaged: tuple[str, ...]
     """Why samples were left out."""
     features: dict[str, str] | None
@@ -59,7 +64,10 @@ def read_index(path: Path) -> ShardIndex:
     with np.load(path, allow_pickle=False) as content:
         told = json.loads(content["about"].tobytes())
         texts = content["texts"].tobytes()
-        return ShardIndex(content["places"], texts, content["ends"], tuple(told["damaged"]), told["features"])
+        return ShardIndex(
+            places=content["places"], texts=texts, ends=content["ends"], hashes=content["hashes"],
+            size=told["size"], damaged=tuple(told["damaged"]), features=told["features"],
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -101,16 +109,19 @@ class Indexed:
         """Read a sample's image or features, as they are in the shard.
 
         Raises:
-            UserError: the shard cannot be read or fetched, or has become shorter.
+            UserError: the shard cannot be read or fetched, or is another one than was indexed.
         """
         shard, own, index = self.find(number)
         begin, size = index.places[own].tolist()
         with self.places.open(self.shards[shard]) as file:
+            found = os.fstat(file.fileno()).st_size
+            if found != index.size:
+                raise UserError(
+                    f"{self.shards[shard]} has changed since it was indexed ({index.size} bytes, now {found}): remove "
+                    f"{self.files[shard]} and start again"
+                )
             file.seek(begin)
-            content = file.read(size)
-        if len(content) < size:
-            raise UserError(f"{self.name(number)} has become shorter since it was indexed: start again")
-        return content
+            return file.read(size)
 
     def name(self, number: int) -> str:
         """Say which sample is meant, for messages."""
@@ -178,13 +189,14 @@ def _made(path: Path, shard: str, places: Places) -> ShardIndex:
 
 def _packed(found: Scan) -> bytes:
     texts = [_text(sample) for sample in found.samples]
-    about = {"damaged": found.damaged, "features": found.features}
+    about = {"size": found.size, "damaged": found.damaged, "features": found.features}
     packed = io.BytesIO()
     np.savez(
         packed,
         places=np.array([sample.content for sample in found.samples], np.int64).reshape(-1, 2),
         texts=np.frombuffer(b"".join(texts), np.uint8),
         ends=np.array([*accumulate(map(len, texts), initial=0)]),
+        hashes=np.array([_hash(sample.image_id) for sample in found.samples], np.uint64),
         about=np.frombuffer(json.dumps(about).encode(), np.uint8),
     )
     return packed.getvalue()
@@ -196,7 +208,7 @@ def _text(sample: Found) -> bytes:
 
 def _refuse_twins(indexed: Indexed) -> None:
     """Refuse samples that have one name: results and caches go by names. 8 bytes a sample, for the moment."""
-    hashes = np.fromiter((_hash(indexed.item(number).image_id) for number in range(len(indexed))), np.uint64)
+    hashes = np.concatenate([read_index(path).hashes for path in indexed.files])
     same, counts = np.unique(hashes, return_counts=True)
     if twice := set(same[counts > 1].tolist()):
         names = {indexed.item(int(number)).image_id for number in np.flatnonzero(np.isin(hashes, [*twice]))}

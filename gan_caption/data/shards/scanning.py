@@ -42,6 +42,8 @@ class Scan:
     samples: list[Found] = field(default_factory=list)
     damaged: list[str] = field(default_factory=list)
     """Of each sample that is of no use, why; its shard and key are named."""
+    size: int = 0
+    """Bytes of the shard."""
     features: dict[str, str] | None = None
     """Of which encoder the features are: its "fingerprint" and "description"; None for images."""
 
@@ -58,7 +60,8 @@ def scan(file: BinaryIO, shard: str) -> Scan:
     """
     from webdataset.tariterators import group_by_keys
 
-    found = Scan()
+    found = Scan(size=file.seek(0, 2))
+    file.seek(0)
     members = _members(file, shard, found)
     seen: set[str] = set()
     try:

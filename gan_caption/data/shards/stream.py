@@ -54,7 +54,7 @@ class ShardStream(IterableDataset[Streamed]):
             seed: of the order, at least 0.
             epoch: each has an order of its own.
             rank: of this process, 0 to `ranks` - 1.
-            ranks: processes that share the epoch; their shares differ by one sample for each worker at most.
+            ranks: processes that share the epoch; their shares differ by one sample at most, and so do workers'.
             taken: the position to go on from, by part; None begins the epoch.
         """
         at_least(0, seed=seed, epoch=epoch, rank=rank)

@@ -120,6 +120,6 @@ def features_in(source: FeatureSource, row: int) -> tuple[str, bytes]:
 def _write_tar(file: BinaryIO, samples: Iterator[dict[str, str | bytes]]) -> None:
     from webdataset.writer import TarWriter
 
-    with TarWriter(file, encoder=False, mtime=0.0) as tar:
+    with TarWriter(file, encoder=False, mtime=0) as tar:  # a time with a fraction takes another KB a member
         for sample in samples:
             tar.write(sample)
