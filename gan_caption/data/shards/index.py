@@ -27,7 +27,7 @@ from gan_caption.files import write_atomically
 
 _VERSION = 1
 _OPEN = 64
-"""Shards whose index is in memory, at most: about 200 bytes a sample of them."""
+"""Shards whose index is in memory, at most: about 150 bytes a sample of them."""
 
 
 @dataclass(frozen=True)
