@@ -1,7 +1,11 @@
-"""Prepare a data set: read its captions, extract its features. `train` does the same where it is missing."""
+"""Prepare a data set: read its captions, extract its features. `train` does the same where it is missing.
+
+With `shards.folder=...` the photographs, or the features, are written there as tar shards, for `data=shards`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from gan_caption.configuration import launch
@@ -9,39 +13,86 @@ from gan_caption.configuration import launch
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from gan_caption.data.corpus import Corpus, Split
+    from gan_caption.encoders.base import Encoder
+
 
 def main(config: DictConfig) -> None:
-    """Read every split that is there, and extract the features of its images."""
+    """Read every split that is there, and extract the features of its images or write shards."""
+    from contextlib import nullcontext
+    from functools import partial
+    from pathlib import Path
+
     from omegaconf import OmegaConf
 
+    from gan_caption.data.shards.writer import ShardFolder, features_in, photograph_in
     from gan_caption.errors import UserError
     from gan_caption.training.setup import (
         build_encoder,
         build_part,
         check_configuration,
         choose_device,
-        load_split,
         open_features,
     )
-    from gan_caption.world import is_main, say
+    from gan_caption.world import size
 
     plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     check_configuration(plain)
+    asked = plain["shards"]
+    if asked["folder"] is not None and size() > 1:
+        raise UserError(f"shards.folder={asked['folder']}: one process writes shards; start it without torchrun")
+    shards = None if asked["folder"] is None else ShardFolder(Path(asked["folder"]), samples=asked["samples"])
     device = choose_device(plain["device"])
     corpus = build_part(plain, "data")
+    if shards is not None and asked["content"] == "photos":
+        with shards:
+            for split in _splits(corpus):
+                shards.write(split, partial(photograph_in, split))
+                _tell(split)
+        return
     encoder = build_encoder(plain, device=device)
+    about = None if shards is None else _origin(encoder)
+    with shards or nullcontext():
+        for split in _splits(corpus):
+            source = open_features(plain, encoder, split, device=device)
+            if shards is not None:
+                shards.write(source.split, partial(features_in, source), features_of=about)
+            _tell(source.split)
+
+
+def _origin(encoder: Encoder) -> dict[str, str]:
+    """Return which encoder features are of, if it can be told again whether another one is the same."""
+    from gan_caption.errors import UserError
+
+    if encoder.finetune or not any(True for _ in encoder.parameters()):
+        raise UserError(
+            "shards.content=features: choose an encoder with weights of its own that stay as they are, such as "
+            "encoder=efficientnet_lite0, with encoder.finetune=false; or shards.content=photos"
+        )
+    return {"fingerprint": encoder.fingerprint, "description": encoder.description}
+
+
+def _splits(corpus: Corpus) -> Iterator[Split]:
+    """Yield the splits that are there; only test may be missing."""
+    from gan_caption.errors import UserError
+    from gan_caption.training.setup import load_split
+    from gan_caption.world import say
+
     for name in ("train", "val", "test"):
         try:
-            split = load_split(corpus, name, say)
+            yield load_split(corpus, name, say)
         except UserError as error:
             if name != "test":
                 raise
             say(f"test: left out ({error})")
-            continue
-        source = open_features(plain, encoder, split, device=device)
-        captions = sum(len(item.captions) for item in source.split.items)
-        if is_main():
-            print(f"{name}: {len(source.split)} images, {captions} captions", flush=True)
+
+
+def _tell(split: Split) -> None:
+    from gan_caption.world import is_main
+
+    captions = sum(len(item.captions) for item in split.items)
+    if is_main():
+        print(f"{split.name}: {len(split)} images, {captions} captions", flush=True)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ A position in the data is one number, the step: nothing else needs saving to res
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,11 +25,21 @@ class Batch:
     """K captions of each; `captions.images` counts within these rows. T is the whole batch's."""
 
 
+def _permuted(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return rng.permutation(rows)
+
+
 class CaptionBatches:
     """Every image once an epoch, with up to K of its captions drawn afresh each epoch."""
 
     def __init__(
-        self, captions: Sequence[Sequence[Sequence[int]]], *, images: int, captions_per_image: int, seed: int
+        self,
+        captions: Sequence[Sequence[Sequence[int]]],
+        *,
+        images: int,
+        captions_per_image: int,
+        seed: int,
+        shuffle: Callable[[np.ndarray, np.random.Generator], np.ndarray] = _permuted,
     ) -> None:
         """Hold the encoded captions of a split.
 
@@ -38,6 +48,7 @@ class CaptionBatches:
             images: B, images a batch, those of all ranks together; the last batch of an epoch may be smaller.
             captions_per_image: K; an image that has fewer gives all it has.
             seed: of the order.
+            shuffle: returns rows in random order; `Split.shuffled` has one that suits the way images are stored.
         """
         self.captions = captions
         self.sizes = np.array([len(own) for own in captions], dtype=np.int64)
@@ -45,6 +56,7 @@ class CaptionBatches:
         self.images = images
         self.captions_per_image = captions_per_image
         self.seed = seed
+        self.shuffle = shuffle
         self._epoch = -1
         self._order = self.rows
         self._choices = Numbers([])
@@ -72,7 +84,7 @@ class CaptionBatches:
         if epoch == self._epoch:
             return
         rng = np.random.default_rng([self.seed, epoch])
-        self._order = rng.permutation(self.rows)
+        self._order = self.shuffle(self.rows, rng)
         sizes = self.sizes[self._order]
         self._choices = Numbers(rng.permutation(size)[: self.captions_per_image].tolist() for size in sizes)
         self._epoch = epoch

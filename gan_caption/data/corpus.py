@@ -1,7 +1,7 @@
 """What every data set gives: splits of captioned images.
 
 A corpus is any object with `split(name) -> Split`, where name is "train", "val" or "test".
-Plain Python and PIL only: no torch, so that reading captions is fast to import and easy to test.
+Plain Python, numpy and PIL only: no torch, so that reading captions is fast to import and easy to test.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 from PIL import Image
 
 from gan_caption.data.compact import Elements, Groups, Texts
@@ -77,6 +78,22 @@ class Split:
         path = self.items[index].path
         assert path is not None, "a split without paths overrides image()"
         return load_rgb(path)
+
+    def version(self, index: int) -> bytes:
+        """Return what changes when image `index` does: of its file the size and time, or a drawing's pixels.
+
+        Raises:
+            OSError: there is no such file.
+        """
+        path = self.items[index].path
+        if path is None:
+            return self.image(index).tobytes()
+        about = path.stat()
+        return f"{about.st_size} {about.st_mtime_ns}".encode()
+
+    def shuffled(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return these rows (N,) in the random order of an epoch, a function of `rng` alone."""
+        return rng.permutation(rows)
 
     def select(self, rows: Sequence[int]) -> Split:
         """Return the split that holds only these rows, in this order."""

@@ -236,16 +236,11 @@ def _encode(
 
 
 def _signature(split: Split, row: int) -> int:
-    """Return a number that changes with the image: of the file's size and time, or of a drawing's pixels. Never 0."""
-    item = split.items[row]
-    if item.path is None:
-        content = split.image(row).tobytes()
-    else:
-        try:
-            about = item.path.stat()
-        except OSError:
-            return 1  # reading it will say why
-        content = f"{about.st_size} {about.st_mtime_ns}".encode()
+    """Return a number that changes with the image; see `Split.version`. Never 0."""
+    try:
+        content = split.version(row)
+    except OSError:
+        return 1  # reading it will say why
     return int.from_bytes(hashlib.sha256(content).digest()[:8], "big") | 1
 
 

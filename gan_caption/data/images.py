@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -32,16 +33,33 @@ def load_rgb(path: Path) -> Image.Image:
     try:
         if path.stat().st_size == 0:
             raise UserError(_message(path, "the file is empty (0 bytes)"))
-        with Image.open(path) as image:
-            return to_rgb(image, path)
-    except UnidentifiedImageError as error:
-        raise UserError(_message(path, "it is no image, cut short, or of an unknown format")) from error
-    except Image.DecompressionBombError as error:
-        raise UserError(_message(path, f"it has far more than the {MAX_PIXELS} pixels allowed")) from error
+        with path.open("rb") as file:
+            return open_rgb(file, path)
     except FileNotFoundError as error:
         raise UserError(_message(path, "there is no such file")) from error
-    except _DAMAGED as error:
+    except OSError as error:
         raise UserError(_message(path, f"the file is truncated or damaged ({error})")) from error
+
+
+def open_rgb(file: BinaryIO, name: str | Path) -> Image.Image:
+    """Do the same with an image's bytes.
+
+    Args:
+        file: open at the first of them.
+        name: of the image, for messages.
+
+    Raises:
+        UserError: see `load_rgb`.
+    """
+    try:
+        with Image.open(file) as image:
+            return to_rgb(image, name)
+    except UnidentifiedImageError as error:
+        raise UserError(_message(name, "it is no image, cut short, or of an unknown format")) from error
+    except Image.DecompressionBombError as error:
+        raise UserError(_message(name, f"it has far more than the {MAX_PIXELS} pixels allowed")) from error
+    except _DAMAGED as error:
+        raise UserError(_message(name, f"the file is truncated or damaged ({error})")) from error
 
 
 def to_rgb(image: Image.Image, name: str | Path) -> Image.Image:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from gan_caption.counting import counted
 from gan_caption.data.captions import EOS, UNK
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
@@ -30,11 +30,13 @@ class Vocabulary:
         """Collect the words that occur at least `min_count` times, the most frequent first, ties by alphabet.
 
         Args:
-            captions: tokenized (`metrics.ptb_tokenize`), words joined by single spaces.
+            captions: tokenized (`metrics.ptb_tokenize`), words joined by single spaces; gone through once. Memory
+                grows with the words that are kept, not with those that occur.
             min_count: at least 1.
         """
-        counts = Counter(word for caption in captions for word in caption.split())
-        kept = sorted((word for word, count in counts.items() if count >= min_count), key=lambda w: (-counts[w], w))
+        counts = counted(word for caption in captions for word in caption.split())
+        frequent = {word: count for word, count in counts if count >= min_count}
+        kept = sorted(frequent, key=lambda word: (-frequent[word], word))
         if not kept:
             raise UserError(
                 f"no word occurs {min_count} times or more (vocabulary.min_count): lower it, or give more captions"

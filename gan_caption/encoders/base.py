@@ -16,6 +16,8 @@ from gan_caption.data.corpus import Split
 from gan_caption.data.feature_cache import cached_features
 from gan_caption.data.features import FeatureSource, ImageFeatures
 from gan_caption.data.loading import load, readable
+from gan_caption.data.shards.corpus import ShardSplit
+from gan_caption.data.shards.features import ShardFeatures
 from gan_caption.errors import UserError
 
 _IN_MEMORY = 2 * 1024**3
@@ -80,6 +82,10 @@ class Encoder(nn.Module, ABC):
         Raises:
             UserError: images cannot be read; all of them are named.
         """
+        if isinstance(split, ShardSplit) and split.indexed.features is not None:
+            if self.finetune:
+                raise UserError("these shards hold features, which cannot learn along: set encoder.finetune=false")
+            return ShardFeatures(split, fingerprint=self.fingerprint, description=self.description)
         if self.finetune:
             return LiveFeatures(self, split, skip_unreadable=skip_unreadable, progress=progress)
         self.eval()

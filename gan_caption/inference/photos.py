@@ -54,7 +54,7 @@ class Photos(Split):
 
 
 def find_photos(given: Sequence[str]) -> list[Path]:
-    """Return the files that paths name, folders replaced by the images in and below them, in the order of their names; each once.
+    """Return the files that paths name, each once, folders replaced by the images in and below them, by their names.
 
     Args:
         given: files and folders. A file is taken whatever its ending; in folders those with the ending of an image.

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from gan_caption import counting
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
 from gan_caption.metrics.coded import Coded, learn
@@ -54,11 +55,7 @@ class DocumentFrequencies:
     @classmethod
     def of_coded(cls, captions: Coded, words: dict[str, int], sizes: Sequence[int]) -> DocumentFrequencies:
         """Count over captions that `words` has coded, so many of each image; see `of`."""
-        if len(sizes) < 2:
-            raise UserError(
-                f"CIDEr-D weighs words by how rare they are among images, and {len(sizes)} image(s) tell nothing: "
-                "give at least two, or the DocumentFrequencies of a larger corpus"
-            )
+        _check_images(len(sizes))
         image = np.repeat(np.repeat(np.arange(len(sizes)), sizes), captions.lengths)  # (T,)
         left = np.repeat(np.cumsum(captions.lengths), captions.lengths) - np.arange(len(image))  # words to the end
         one = captions.words.astype(np.int64)
@@ -84,6 +81,49 @@ class DocumentFrequencies:
         return cls(len(sizes), words, pairs, counted)
 
     @classmethod
+    def of_many(cls, references: Iterable[Sequence[str]], *, at_once: int = 1_000_000) -> DocumentFrequencies:
+        """Count as `of`, exactly, in one pass; memory grows with the n-grams that are kept, not with the references.
+
+        Args:
+            references: of each image its tokenized references; gone through once.
+            at_once: distinct n-grams in memory before they go to disk; see `counting.counted`.
+
+        Raises:
+            UserError: see `of`.
+        """
+        images = 0
+
+        def grams() -> Iterator[str]:
+            nonlocal images
+            for own in references:
+                images += 1
+                yield from _grams(own)
+
+        counts = {
+            tuple(gram.split(" ")): count
+            for gram, count in counting.counted(grams(), at_once=at_once)
+            if count >= 2 or " " not in gram
+        }
+        _check_images(images)
+        return cls._of_counts(images, counts)
+
+    @classmethod
+    def _of_counts(cls, images: int, counts: dict[tuple[str, ...], int]) -> DocumentFrequencies:
+        """Hold counts, in which every n-gram has its halves as well."""
+        words = {gram[0]: place for place, gram in enumerate(gram for gram in counts if len(gram) == 1)}
+        numbers = [np.array([counts[word,] for word in words], np.int64)]
+        integers: dict[tuple[str, ...], int] = {(word,): place for word, place in words.items()}
+        pairs = []
+        for n in range(2, LONGEST + 1):
+            cut = n // 2 + n % 2
+            halves = {gram: integers[gram[:cut]] << _HALF | integers[gram[cut:]] for gram in counts if len(gram) == n}
+            grams = sorted(halves, key=halves.__getitem__)
+            integers |= {gram: place for place, gram in enumerate(grams)}
+            pairs.append(np.array([halves[gram] for gram in grams], np.int64))
+            numbers.append(np.array([counts[gram] for gram in grams], np.int64))
+        return cls(images, words, pairs, numbers)
+
+    @classmethod
     def load(cls, path: Path) -> DocumentFrequencies:
         """Read what `save` wrote.
 
@@ -95,20 +135,7 @@ class DocumentFrequencies:
             counts = {tuple(text.split()): int(count) for text, count in told["counts"].items()}
             if not {len(gram) for gram in counts} <= set(range(1, LONGEST + 1)):
                 raise ValueError("an n-gram has 1 to 4 words")
-            words = {gram[0]: place for place, gram in enumerate(gram for gram in counts if len(gram) == 1)}
-            counted = [np.array([counts[word,] for word in words], np.int64)]
-            integers: dict[tuple[str, ...], int] = {(word,): place for word, place in words.items()}
-            pairs = []
-            for n in range(2, LONGEST + 1):
-                cut = n // 2 + n % 2
-                halves = {
-                    gram: integers[gram[:cut]] << _HALF | integers[gram[cut:]] for gram in counts if len(gram) == n
-                }
-                grams = sorted(halves, key=halves.__getitem__)
-                integers |= {gram: place for place, gram in enumerate(grams)}
-                pairs.append(np.array([halves[gram] for gram in grams], np.int64))
-                counted.append(np.array([counts[gram] for gram in grams], np.int64))
-            return cls(int(told["images"]), words, pairs, counted)
+            return cls._of_counts(int(told["images"]), counts)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
                 f"{path}: no document frequencies here ({error!r}); DocumentFrequencies.of(references).save(path) "
@@ -174,6 +201,24 @@ class DocumentFrequencies:
                 f"document frequencies of another vocabulary: they know {known} of the references' {len(used)} words; "
                 "count them over captions tokenized in the same way"
             )
+
+
+def _check_images(images: int) -> None:
+    if images < 2:
+        raise UserError(
+            f"CIDEr-D weighs words by how rare they are among images, and {images} image(s) tell nothing: "
+            "give at least two, or the DocumentFrequencies of a larger corpus"
+        )
+
+
+def _grams(references: Sequence[str]) -> set[str]:
+    """Return the distinct n-grams of an image's references, n = 1 to 4."""
+    return {
+        " ".join(words[first : first + n])
+        for words in map(str.split, references)
+        for n in range(1, LONGEST + 1)
+        for first in range(len(words) - n + 1)
+    }
 
 
 def _images_of(gram: np.ndarray, image: np.ndarray, images: int, grams: int) -> np.ndarray:

@@ -25,13 +25,18 @@ FORMAT = "format.json"
 """Where a run folder says so; without it, it is of format 1."""
 WITHOUT_EFFECT = (
     "outputs", "resume", "tracker", "device", "threads", "cache", "log_every", "save_every", "diversity_floor",
+    "shards",
 )  # fmt: skip
 """Settings that do not change what is learned."""
+OF_THE_DATA_WITHOUT_EFFECT = ("cache", "keep")
+"""And those below `data`."""
 
 
 def configuration_hash(config: Mapping[str, Any]) -> str:
     """Return six hexadecimal digits that two runs share exactly when they train the same thing."""
     kept = {key: value for key, value in config.items() if key not in WITHOUT_EFFECT}
+    if isinstance(kept.get("data"), Mapping):
+        kept["data"] = {key: value for key, value in kept["data"].items() if key not in OF_THE_DATA_WITHOUT_EFFECT}
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:6]
 
 

@@ -85,7 +85,10 @@ class Run:
         self, captions: Sequence[Sequence[list[int]]], *, images: int, per_image: int, stream: int
     ) -> CaptionBatches:
         """Return batches of training images whose order differs from stream to stream."""
-        return CaptionBatches(captions, images=images, captions_per_image=per_image, seed=self.seed * 1000 + stream)
+        return CaptionBatches(
+            captions, images=images, captions_per_image=per_image, seed=self.seed * 1000 + stream,
+            shuffle=self.source.split.shuffled,
+        )  # fmt: skip
 
     def features(self, rows: list[int], *, grid: bool) -> ImageFeatures:
         """Return the features of training images, and whose they are."""

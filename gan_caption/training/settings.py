@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from gan_caption.errors import at_least, share
 
@@ -39,6 +40,21 @@ class ValidationSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ShardSettings:
+    """Of the shards that `prepare` writes."""
+
+    folder: str | None
+    """A new one; None writes none."""
+    content: Literal["photos", "features"]
+    """The images' files, or the encoder's features instead."""
+    samples: int
+    """Of a shard, at least 1."""
+
+    def __post_init__(self) -> None:
+        at_least(1, samples=self.samples)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """Of a run; `conf/config.yaml` says what each means."""
 
@@ -59,6 +75,7 @@ class Settings:
     diversity_floor: float
     vocabulary: VocabularySettings
     validation: ValidationSettings
+    shards: ShardSettings | None = None
 
     def __post_init__(self) -> None:
         at_least(0, seed=self.seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import torch
 
 from gan_caption import processes, world
 from gan_caption.configuration import TARGET, build, check
-from gan_caption.data.compact import Groups, Numbers, TextSet
+from gan_caption.data.compact import Groups, Numbers, Texts, TextSet
 from gan_caption.data.corpus import Corpus, Split
 from gan_caption.data.features import FeatureSource, FirstImages
 from gan_caption.data.vocabulary import Vocabulary
@@ -28,7 +28,7 @@ from gan_caption.training.phases.base import Phase
 from gan_caption.training.progress import Progress
 from gan_caption.training.run import Run
 from gan_caption.training.seeding import seed_everything, shared_generator
-from gan_caption.training.settings import Settings, ValidationSettings, VocabularySettings
+from gan_caption.training.settings import Settings, ShardSettings, ValidationSettings, VocabularySettings
 
 Config = Mapping[str, Any]
 Report = Callable[[str], None]
@@ -70,7 +70,8 @@ def check_configuration(config: Config) -> None:
              "tracker": {"folder", "group", "name", "job_type", "configuration", "run_id"}}  # fmt: skip
     home = f"{Settings.__module__}."
     settings = {key: value for key, value in config.items() if key not in (*parts, "phases", *SHARED)}
-    for key, kind in (("vocabulary", VocabularySettings), ("validation", ValidationSettings)):
+    nested = (("vocabulary", VocabularySettings), ("validation", ValidationSettings), ("shards", ShardSettings))
+    for key, kind in nested:
         if isinstance(settings.get(key), Mapping):
             settings[key] = {TARGET: home + kind.__name__, **settings[key]}
     build({TARGET: home + Settings.__name__, **settings}, path="")
@@ -204,9 +205,17 @@ def build_phases(config: Config, run: Run, encoder: Encoder) -> dict[str, Phase]
     return phases
 
 
-def training_captions(split: Split) -> list[list[str]]:
-    """Return every image's captions, tokenized."""
-    return [ptb_tokenize(list(item.captions)) for item in split.items]
+def training_captions(split: Split) -> Groups[str]:
+    """Return every image's captions, tokenized: on disk, so that memory does not grow with their words."""
+    sizes: list[int] = []
+
+    def texts() -> Iterator[str]:
+        for item in split.items:
+            sizes.append(len(item.captions))
+            yield from ptb_tokenize(list(item.captions))
+
+    told = Texts(texts())  # which fills `sizes`
+    return Groups(told, sizes)
 
 
 def set_up(config: Config, folder: Path, *, report: Report) -> tuple[Run, dict[str, Phase], Corpus, Encoder]:

@@ -1,0 +1,34 @@
+"""Words and document frequencies of the first captions of shards, in a process of its own: its time and its memory.
+
+python -m experiments.streaming.counter FOLDER CACHE COUNT words|disk|memory
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+from experiments.speed.growth.point import resident
+from gan_caption.data.shards.corpus import Shards
+from gan_caption.data.vocabulary import Vocabulary
+from gan_caption.metrics import DocumentFrequencies
+
+
+def main(folder: str, cache: str, count: int, what: str) -> None:
+    items = Shards(root=folder, cache=cache).split("train").items
+    before, start = resident("VmHWM"), time.perf_counter()
+    captions = (list(items[row].captions) for row in range(count))
+    if what == "words":
+        found = len(Vocabulary.build((text for own in captions for text in own), min_count=5))
+    elif what == "disk":
+        found = sum(map(len, DocumentFrequencies.of_many(captions).counts))
+    else:
+        found = sum(map(len, DocumentFrequencies.of(list(captions)).counts))
+    seconds = time.perf_counter() - start
+    print(json.dumps({"seconds": seconds, "megabytes": resident("VmHWM") - before, "found": found}))
+
+
+if __name__ == "__main__":
+    folder, cache, count, what = sys.argv[1:]
+    main(folder, cache, int(count), what)

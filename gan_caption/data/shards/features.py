@@ -1,0 +1,45 @@
+"""Features that lie in shards, beside their captions. Shapes: B images, R regions, D, P channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from gan_caption.data.features import ImageFeatures
+from gan_caption.data.shards.corpus import ShardSplit
+from gan_caption.errors import UserError
+
+
+class ShardFeatures:
+    """Features of a split, read from its shards as they are needed."""
+
+    def __init__(self, split: ShardSplit, *, fingerprint: str, description: str) -> None:
+        """Hold the split.
+
+        Args:
+            split: of shards with features.
+            fingerprint: of the encoder that the run has.
+            description: of it, for people.
+
+        Raises:
+            UserError: the features are another encoder's.
+        """
+        of = split.indexed.features
+        assert of is not None, "shards of images are encoded"
+        if of["fingerprint"] != fingerprint:
+            raise UserError(
+                f"the features of {split.indexed.shards[0]} are of {of['description']}; the run's encoder is "
+                f"{description}. Choose the encoder that they were made with, or write shards with this one"
+            )
+        self.split = split
+
+    def features(self, rows: Sequence[int], *, grid: bool, device: torch.device) -> ImageFeatures:
+        """Return the features of these rows in single precision."""
+        grids, pooled = zip(*(self.split.features(row) for row in rows), strict=True)
+        return ImageFeatures(
+            pooled=torch.from_numpy(np.stack(pooled)).to(device).float(),
+            grid=torch.from_numpy(np.stack(grids)).to(device).float() if grid else None,
+            rows=torch.tensor(list(rows), device=device),
+        )

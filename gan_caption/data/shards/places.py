@@ -1,0 +1,158 @@
+"""Where shards lie: names with wildcards and braces, files, and copies of what lies behind URLs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import urlsplit
+
+from filelock import FileLock
+
+from gan_caption.data.layout import some
+from gan_caption.errors import UserError
+from gan_caption.files import write_atomically
+
+_TRIES = 3
+_SECONDS = 60
+"""Without an answer until a server is given up."""
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # of two letters or more: C: is a drive
+
+
+def is_url(root: str) -> bool:
+    """Tell a URL from a folder.
+
+    Raises:
+        UserError: it is a URL of another kind than http(s), such as webdataset's `pipe:`, which runs a command.
+    """
+    if root.startswith(("http://", "https://")):
+        return True
+    if _SCHEME.match(root):
+        raise UserError(
+            f"data.root={root}: allowed are a folder and http:// or https:// addresses; nothing is run "
+            "(pipe:), and for other storage fetch the shards into a folder"
+        )
+    return False
+
+
+def expand(root: str, pattern: str) -> list[str]:
+    """Return the shards that a pattern means, in order: paths, or URLs.
+
+    Args:
+        root: a folder, or the URL of one.
+        pattern: names inside it, with braces (`train-{000000..000099}.tar`) and, in a folder, with wildcards
+            (`train-*.tar`).
+
+    Raises:
+        UserError: there is none, one is missing, one is named twice, or `root` is of a kind that is not allowed.
+    """
+    from braceexpand import braceexpand
+
+    remote = is_url(root)
+    try:
+        names = list(braceexpand(pattern))
+    except ValueError as error:
+        raise UserError(f"{pattern}: braces do not match; wanted is train-{{000000..000099}}.tar, say") from error
+    if remote:
+        if any(sign in pattern for sign in "*?["):
+            raise UserError(f"{root}/{pattern}: a server does not list its files; use train-{{000000..000099}}.tar")
+        found = [f"{root.rstrip('/')}/{name}" for name in names]
+    else:
+        folder = Path(root).expanduser()
+        if not folder.is_dir():
+            raise UserError(f"data.root={root}: there is no such folder")
+        found = [str(path) for name in names for path in (sorted(folder.glob(name)) or [folder / name])]
+        missing = [path for path in found if not Path(path).is_file()]
+        if missing:
+            raise UserError(f"there is no {some(missing)}: `prepare ... shards.folder={root}` writes shards")
+    if len(set(found)) < len(found):
+        raise UserError(f"{pattern} names a shard twice: {some([one for one in found if found.count(one) > 1], 2)}")
+    return found
+
+
+@dataclass(frozen=True)
+class Places:
+    """Opens shards; those behind URLs are copied to a folder first, where the last used are kept."""
+
+    folder: Path
+    """Of the copies."""
+    keep: float
+    """Gigabytes of copies that are kept, at least one shard."""
+
+    def identity(self, shard: str) -> str:
+        """Return what changes when a shard does; of a URL the address alone.
+
+        Raises:
+            UserError: the file is gone.
+        """
+        if is_url(shard):
+            return shard
+        try:
+            about = Path(shard).stat()
+        except OSError as error:
+            raise UserError(f"{shard} cannot be read: {error.strerror}") from error
+        return f"{Path(shard).absolute()} {about.st_size} {about.st_mtime_ns}"
+
+    def open(self, shard: str) -> BinaryIO:
+        """Open a shard.
+
+        Raises:
+            UserError: it cannot be read or fetched.
+        """
+        if not is_url(shard):
+            try:
+                return Path(shard).open("rb")
+            except OSError as error:
+                raise UserError(f"{shard} cannot be read: {error.strerror}") from error
+        name = Path(urlsplit(shard).path).name
+        copy = self.folder / f"{hashlib.sha256(shard.encode()).hexdigest()[:16]}-{name}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            os.utime(copy)  # used now
+            return copy.open("rb")
+        except FileNotFoundError:
+            pass
+        with FileLock(self.folder / "lock"):  # what several processes want is fetched once
+            if not copy.exists():
+                write_atomically(copy, lambda file: _fetch(shard, file))
+            opened = copy.open("rb")
+            self._tidy(copy)
+        return opened
+
+    def _tidy(self, newest: Path) -> None:
+        """Remove the copies that were used longest ago; who has one open can go on reading it."""
+        copies = sorted(self.folder.glob("*-*"), key=lambda path: path.stat().st_mtime, reverse=True)
+        total = 0
+        for path in copies:
+            total += path.stat().st_size
+            if total > self.keep * 1e9 and path != newest:
+                path.unlink()
+
+
+def _fetch(url: str, file: BinaryIO) -> None:
+    """Write what lies behind a URL to a file."""
+    for attempt in range(1, _TRIES + 1):
+        try:
+            file.seek(0)
+            file.truncate()
+            with urllib.request.urlopen(url, timeout=_SECONDS) as answer:
+                shutil.copyfileobj(answer, file, 1 << 20)
+                promised = answer.headers.get("Content-Length")
+            if promised is not None and file.tell() != int(promised):
+                raise OSError(f"{file.tell()} of {promised} bytes came")
+            return
+        except OSError as error:  # URLError, timeouts and broken connections are among them
+            final = isinstance(error, urllib.error.HTTPError) and 400 <= error.code < 500
+            if final or attempt == _TRIES:
+                raise UserError(
+                    f"{url} cannot be fetched ({error}): check the address and the network. What was indexed and "
+                    "fetched before is kept"
+                ) from error
+            time.sleep(attempt)
