@@ -141,6 +141,8 @@ def cached_features(
             f"features cannot be kept in {folder} ({error.strerror}): give cache=... another place"
         ) from error
     kept = world.from_main(lambda: readable(split, errors, skip=skip_unreadable))
+    if not all(world.everyone((folder / "pooled.npy").exists())):
+        raise UserError(f"cache={cache} is not seen by all processes: give cache=... on a disk that all share")
     whole = len(kept) == count
     rows = RowFile(folder / "pooled.npy"), RowFile(folder / "grid.npy")
     return CachedFeatures(split if whole else split.select(kept), np.array(kept), *rows)

@@ -58,7 +58,10 @@ def restore_random_states(states: dict[str, Tensor], rng: torch.Generator) -> No
     for name in _global_states():
         if f"{prefix}{name}" in states:
             state = states[f"{prefix}{name}"].cpu()
-            torch.set_rng_state(state) if name == "cpu" else torch.cuda.set_rng_state(state, name)
+            if name == "cpu":
+                torch.set_rng_state(state)
+            else:
+                torch.cuda.set_rng_state(state, name)
 
 
 def _global_states() -> dict[str, Tensor]:

@@ -58,7 +58,7 @@ class AdversarialPhase(Phase):
             pretraining: the phase whose best weights are the reference of `policy/kl`, and whose validation is the
                 reference of the floors.
             steps: generator updates.
-            images_per_batch: B.
+            images_per_batch: B, those of all processes together.
             captions_per_image: real captions of each, for the interleaved term and for objectives that compare.
             learning_rate: the generator's, of AdamW.
             weight_decay: of AdamW.

@@ -33,7 +33,7 @@ class DiscriminatorTrainer:
 
         Args:
             objective: the loss.
-            images_per_batch: B.
+            images_per_batch: B, those of all processes together.
             captions_per_image: K real captions and as many samples of each; above 1 for critics of whole sets.
             learning_rate: of AdamW.
             weight_decay: of AdamW.

@@ -43,7 +43,7 @@ class MaximumLikelihoodPhase(Phase):
         Args:
             objective: the loss.
             epochs: passes over the training images.
-            images_per_batch: B.
+            images_per_batch: B, those of all processes together.
             captions_per_image: K captions of each image in a batch.
             learning_rate: of AdamW, at its highest.
             encoder_learning_rate: the encoder's, where it learns; None for the same.

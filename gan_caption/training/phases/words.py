@@ -27,7 +27,7 @@ class WordsPhase(Phase):
 
         Args:
             steps: gradient steps.
-            images_per_batch: B.
+            images_per_batch: B, those of all processes together.
             learning_rate: of AdamW.
         """
         at_least(1, steps=steps, images_per_batch=images_per_batch)
