@@ -160,7 +160,7 @@ def _guard(entry: Path) -> None:
     check_pages(entry=entry)
 
     def refuse(*_: object) -> None:
-        raise ValueError("a configuration is saved and tracked, so it reads no environment variables, which hold secrets")
+        raise ValueError("a configuration is saved and tracked: it reads no environment variables, which hold secrets")
 
     OmegaConf.register_new_resolver("oc.env", refuse, replace=True)
 
@@ -222,7 +222,8 @@ def _whole_plan(node: Any, path: str, door: _Door) -> _Plan:
     try:
         return _plan(node, Any, path, door)
     except RecursionError:
-        raise UserError(f"{path or 'the configuration'} is nested too deeply: no part has so many inside each other") from None
+        where = path or "the configuration"
+        raise UserError(f"{where} is nested too deeply: no part has so many inside each other") from None
 
 
 def _plan(node: Any, hint: Any, path: str, door: _Door) -> _Plan:
@@ -311,7 +312,9 @@ def _find(name: Any, path: str, allowed: tuple[str, ...]) -> Callable[..., Any]:
     if inspect.isabstract(found) or getattr(found, "_is_protocol", False):
         raise UserError(f"{path}: {name} is a contract; name a class that fulfils it")
     if inspect.isfunction(found) and not _makes_a_part(found, allowed):
-        raise UserError(f"{path}: {name} is a function that makes no part: name a class, or a function annotated to return one")
+        raise UserError(
+            f"{path}: {name} is a function that makes no part: name a class, or a function annotated to return one"
+        )
     return found
 
 

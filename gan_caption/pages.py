@@ -1,7 +1,8 @@
 """Pages of configuration are data: what could make them more is refused before Hydra reads them.
 
-Hydra builds callbacks, loggers and launchers from the keys below `hydra`, whatever class they name, and sets environment
-variables by them, all before a run begins. An entry point's own page has such keys; no page that is chosen may.
+Hydra builds callbacks, loggers and launchers from the keys below `hydra`, whatever class they name, and sets
+environment variables by them, all before a run begins. An entry point's own page has such keys; no page that is chosen
+may.
 """
 
 from __future__ import annotations
@@ -78,6 +79,6 @@ def check_page(path: Path) -> None:
 
 def _refused(path: Path, line: int, why: str) -> UserError:
     return UserError(
-        f"{path}, line {line}: {why}. Pages set and choose parts, and nothing more, so that one from elsewhere cannot run "
-        "code; what you trust goes on the command line"
+        f"{path}, line {line}: {why}. Pages set and choose parts, and nothing more, so that one from elsewhere cannot "
+        "run code; what you trust goes on the command line"
     )

@@ -44,7 +44,8 @@ def read_references(path: Path) -> dict[str, list[str]]:
     for where, entry in _entries(path):
         for text in _texts(where, entry):
             if not text.strip():
-                raise UserError(f"{where}: a reference of image {briefly(entry['image_id'])} is empty. Write it or remove it")
+                image = briefly(entry["image_id"])
+                raise UserError(f"{where}: a reference of image {image} is empty. Write it or remove it")
             references.setdefault(_image_id(where, entry), []).append(text)
     if not references:
         raise UserError(f"{path}: no references; {_FORMS}")
@@ -62,8 +63,8 @@ def read_results(path: Path) -> dict[str, Said]:
         image = _image_id(where, entry)
         if image in results:
             raise UserError(
-                f'{where}: image {shown(image)} came already. Give one entry an image; several captions go into "samples": '
-                "[...] beside the caption"
+                f"{where}: image {shown(image)} came already. Give one entry an image; several captions go into "
+                '"samples": [...] beside the caption'
             )
         texts = _texts(where, entry)
         samples = _list(where, entry, "samples") if "samples" in entry else texts if "captions" in entry else []
@@ -149,16 +150,15 @@ def _texts(where: str, entry: dict[str, Any]) -> list[str]:
     if "captions" in entry:
         return _list(where, entry, "captions")
     if not isinstance(entry["caption"], str):
-        raise UserError(f"{where}: the caption of image {briefly(entry['image_id'])} is {briefly(entry['caption'])}, no text")
+        image, caption = briefly(entry["image_id"]), briefly(entry["caption"])
+        raise UserError(f"{where}: the caption of image {image} is {caption}, no text")
     return [entry["caption"]]
 
 
 def _list(where: str, entry: dict[str, Any], key: str) -> list[str]:
     told = entry[key]
     if not isinstance(told, list) or not all(isinstance(text, str) for text in told):
-        raise UserError(
-            f"{where}: {key} of image {briefly(entry['image_id'])} is {briefly(told)}, no list of texts"
-        )
+        raise UserError(f"{where}: {key} of image {briefly(entry['image_id'])} is {briefly(told)}, no list of texts")
     return told
 
 

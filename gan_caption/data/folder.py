@@ -167,15 +167,19 @@ def _given_splits(rows: list[_Row]) -> dict[str, str]:
     """Return every image's split as the caption file has it; {} where it has none."""
     homes: dict[str, str] = {}
     first: dict[str, str] = {}
+
+    def without(row: _Row) -> UserError:
+        return UserError(f"{row.where}: {shown(row.image)} has no split, others have: give every row one, or none")
+
     for row in rows:
         if row.split is None:
             if homes:
-                raise UserError(f"{row.where}: {shown(row.image)} has no split, others have: give every row one, or none")
+                raise without(row)
             continue
         if row.split not in SPLITS:
             raise UserError(f"{row.where}: split {briefly(row.split)} is not known: allowed are {', '.join(SPLITS)}")
         if not homes and row is not rows[0]:
-            raise UserError(f"{rows[0].where}: {shown(rows[0].image)} has no split, others have: give every row one, or none")
+            raise without(rows[0])
         if homes.setdefault(row.image, row.split) != row.split:
             raise UserError(
                 f"{row.where}: {shown(row.image)} is in {row.split}, and in {homes[row.image]} by {first[row.image]}: "

@@ -15,8 +15,8 @@ MAX_PIXELS = 80_000_000
 """No photograph of a captioning data set is nearly as large; a small file that claims more wants to fill the memory."""
 
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
-"""Of photographs, by Pillow's names. It knows others, which nobody tests against hostile files, and some that are programs:
-for an EPS file it would start Ghostscript."""
+"""Of photographs, by Pillow's names. It knows others, which no photograph has, and some that are programs: for an EPS
+file it would start Ghostscript."""
 
 _DAMAGED = (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, OverflowError, struct.error)
 """What Pillow's readers raise on damaged content; it differs by format."""

@@ -79,7 +79,8 @@ def read_names(path: Path) -> list[str]:
         name = relative_name(line.strip(), f"{path}, line {number}")
         if name in lines:
             raise UserError(
-                f"{path}, line {number}: {shown(name)} is listed twice, on line {lines[name]} already. Remove one of the lines"
+                f"{path}, line {number}: {shown(name)} is listed twice, on line {lines[name]} already. Remove one of "
+                "the lines"
             )
         lines[name] = number
     return list(lines)
@@ -118,7 +119,8 @@ def relative_name(name: str, where: str) -> str:
     parts = PurePosixPath(posix).parts
     if not parts or ".." in parts or posix.startswith("/") or PureWindowsPath(name).drive or "\0" in name:
         raise UserError(
-            f"{where}: the image name {beginning(name)} is refused: names are relative to the folder of images, without '..'"
+            f"{where}: the image name {beginning(name)} is refused: names are relative to the folder of images, "
+            "without '..'"
         )
     return "/".join(parts)
 

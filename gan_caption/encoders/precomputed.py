@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
 import torch
@@ -119,26 +119,27 @@ class Precomputed(Encoder):
 
     def _read_archive(self, path: Path, archive: zipfile.ZipFile) -> tuple[np.ndarray, np.ndarray | None]:
         arrays = {name.removesuffix(".npy"): name for name in archive.namelist()}
-        name = next((one for one in ("grid", "features") if one in arrays), None)
-        if name is None and len(arrays) == 1:
-            (name,) = arrays
-        if name is None:
-            raise UserError(f"{path} holds {briefly(list(arrays))}: call one of them grid")
-        with archive.open(arrays[name]) as file:
+        member = arrays.get("grid") or arrays.get("features")
+        if member is None:
+            if len(arrays) != 1:
+                raise UserError(f"{path} holds {briefly(list(arrays))}: call one of them grid")
+            (member,) = arrays.values()
+        with archive.open(member) as file:
             grid = self._read_grid(path, file)
         if "pooled" not in arrays:
             return grid, None
         with archive.open(arrays["pooled"]) as file:
-            shape, *about = _header(file)
-            self._check_vector(path, math.prod(shape))
-            return grid, _numbers(file, shape, *about).reshape(-1)
+            about = _header(file)
+            self._check_vector(path, math.prod(about.shape))
+            return grid, _numbers(file, about).reshape(-1)
 
     def _read_grid(self, path: Path, file: IO[bytes]) -> np.ndarray:
-        shape, *about = _header(file)
+        about = _header(file)
+        shape = about.shape
         if len(shape) != 2 or shape[1] != self.grid_size or not 1 <= shape[0] <= self.regions:
             wanted = f"1 to {self.regions} rows (encoder.regions) of {self.grid_size} (encoder.grid_size)"
             raise UserError(f"{path} has shape {briefly(shape)}: it must have {wanted}")
-        return _numbers(file, shape, *about)
+        return _numbers(file, about)
 
     def _check_vector(self, path: Path, size: int) -> None:
         if size != self.pooled_size:
@@ -155,24 +156,33 @@ class Precomputed(Encoder):
         raise UserError(f"image {item.image_id} has no features: {' or '.join(path.name for path in tried)} is missing")
 
 
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Return what an .npy file says of itself: shape, whether in Fortran's order, kind of number."""
+class _Header(NamedTuple):
+    """What an .npy file says of itself."""
+
+    shape: tuple[int, ...]
+    fortran: bool
+    """Whether the first index runs fastest."""
+    kind: np.dtype
+    """Of its numbers."""
+
+
+def _header(file: IO[bytes]) -> _Header:
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, fortran, kind = read(file)
     if kind.kind not in "fiub":
         raise ValueError(f"its elements are {kind}; wanted are numbers")
-    return shape, fortran, kind
+    return _Header(shape, fortran, kind)
 
 
-def _numbers(file: IO[bytes], shape: tuple[int, ...], fortran: bool, kind: np.dtype) -> np.ndarray:
+def _numbers(file: IO[bytes], about: _Header) -> np.ndarray:
     """Return the rest of an .npy file in single precision; no more is read, and unpacked, than its checked shape takes.
 
     numpy's own reader would reserve the memory of any shape, and unpack all of an archive.
     """
-    count = math.prod(shape)
-    content = file.read(count * kind.itemsize)
-    return np.frombuffer(content, kind, count).reshape(shape, order="F" if fortran else "C").astype(np.float32)
+    count = math.prod(about.shape)
+    numbers = np.frombuffer(file.read(count * about.kind.itemsize), about.kind, count)
+    return numbers.reshape(about.shape, order="F" if about.fortran else "C").astype(np.float32)
 
 
 class _Files:

@@ -168,9 +168,7 @@ class NgramGenerator(Generator):
             order = int(told["order"])
             if order != 1 + len(tensors) // len(_PARTS):
                 raise ValueError(f"its order is {briefly(order)}, and its tensors are {len(tensors)}")
-            contexts = [
-                tuple(tensors[f"contexts.{place}.{name}"] for name in _PARTS) for place in range(order - 1)
-            ]
+            contexts = [tuple(tensors[f"contexts.{place}.{name}"] for name in _PARTS) for place in range(order - 1)]
             unigrams, generate_unknown = tensors["unigrams"], told["generate_unknown"] == "True"
             _check_counts(unigrams, contexts, first_word=UNK if generate_unknown else EOS)
         except (OSError, SafetensorError, KeyError, ValueError) as error:
@@ -180,8 +178,8 @@ class NgramGenerator(Generator):
             ) from error
         if told.get("vocabulary") != vocabulary:
             raise UserError(
-                f"{path} belongs to another vocabulary ({shown(str(told.get('vocabulary')))}, this one is {vocabulary}): "
-                "its token ids mean other words. Learn one from captions in this vocabulary"
+                f"{path} belongs to another vocabulary ({shown(str(told.get('vocabulary')))}, this one is "
+                f"{vocabulary}): its token ids mean other words. Learn one from captions in this vocabulary"
             )
         return cls(unigrams=unigrams, contexts=contexts, generate_unknown=generate_unknown)  # type: ignore[arg-type]
 

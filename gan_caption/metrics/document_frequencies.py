@@ -98,7 +98,7 @@ class DocumentFrequencies:
                 raise ValueError(f"images is {briefly(images)}, no number of images")
             for text, count in told["counts"].items():
                 if type(count) is not int or not 1 <= count <= images or text.count(" ") >= LONGEST:
-                    raise ValueError(f"{briefly(text)}: {briefly(count)} is no entry of 1 to 4 words in 1 to all images")
+                    raise ValueError(f"{briefly(text)}: {briefly(count)} is not 1 to 4 words in 1 to all images")
             counts = {tuple(text.split()): count for text, count in told["counts"].items()}
             if not {len(gram) for gram in counts} <= set(range(1, LONGEST + 1)):
                 raise ValueError("an n-gram has 1 to 4 words")
@@ -118,8 +118,8 @@ class DocumentFrequencies:
             return cls(images, words, pairs, counted)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
-                f"{path}: no document frequencies here ({repr(error)[:300]}); DocumentFrequencies.of(references).save(path) "
-                "makes them"
+                f"{path}: no document frequencies here ({repr(error)[:300]}); "
+                "DocumentFrequencies.of(references).save(path) makes them"
             ) from error
 
     def save(self, path: Path) -> None:

@@ -67,7 +67,9 @@ def read_curve(path: Path) -> list[CurvePoint]:
             raise ValueError("a temperature is above 0, and top_p above 0 and at most 1")
         return points
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise UserError(f"{path}: no curve here ({repr(error)[:300]}); `python -m gan_caption.evaluate` writes it") from error
+        raise UserError(
+            f"{path}: no curve here ({repr(error)[:300]}); `python -m gan_caption.evaluate` writes it"
+        ) from error
 
 
 def curve_table(points: Sequence[CurvePoint]) -> str:

@@ -89,12 +89,14 @@ def load_state(path: Path, *, vocabulary: str | None = None) -> TrainState:
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist: give a run folder that holds checkpoints/last.pt") from error
     except _DAMAGED as error:
+        why = str(error).partition("\n")[0][:300]
         raise UserError(
-            f"{path} is not a checkpoint of gan_caption ({type(error).__name__} {str(error).partition(chr(10))[0][:300]}): "
+            f"{path} is not a checkpoint of gan_caption ({type(error).__name__} {why}): "
             "it is damaged or comes from elsewhere; nothing in it was executed"
         ) from error
     if state.version > VERSION:
-        raise UserError(f"{path} has format {briefly(state.version)}, this gan_caption reads up to {VERSION}: upgrade it")
+        found = briefly(state.version)
+        raise UserError(f"{path} has format {found}, this gan_caption reads up to {VERSION}: upgrade it")
     if vocabulary is not None and state.vocabulary != vocabulary:
         raise UserError(
             f"{path} belongs to another vocabulary ({shown(state.vocabulary)}, this run has {vocabulary}): "
@@ -156,8 +158,8 @@ def load_weights(module: nn.Module, path: Path, *, vocabulary: str) -> None:
             found = (file.metadata() or {}).get("vocabulary", "unknown")
         if found != vocabulary:
             raise UserError(
-                f"{path} belongs to another vocabulary ({shown(found)}, this one is {vocabulary}): its token ids mean other "
-                "words. Use the data and vocabulary settings that it was trained with"
+                f"{path} belongs to another vocabulary ({shown(found)}, this one is {vocabulary}): its token ids mean "
+                "other words. Use the data and vocabulary settings that it was trained with"
             )
         module.load_state_dict(load_file(path))
     except (OSError, SafetensorError) as error:

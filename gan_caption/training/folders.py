@@ -129,7 +129,8 @@ def inside(folder: Path, name: str | Path) -> Path:
         raise UserError(f"run={folder}: {shown(str(name))} cannot be looked up ({error})") from error
     if not real.is_relative_to(folder.resolve()):
         raise UserError(
-            f"run={folder}: {name} leads out of the folder, to {real}; a run's files lie in its folder. Nothing was read"
+            f"run={folder}: {name} leads out of the folder, to {real}; a run's files lie in its folder. "
+            "Nothing was read"
         )
     if not plain:
         raise UserError(f"run={folder}: {name} is not a plain file; a run's files are. Nothing was read")

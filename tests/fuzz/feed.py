@@ -7,8 +7,6 @@ import sys
 import traceback
 from pathlib import Path
 
-import torch  # noqa: F401 - large, and no reader's doing: so it is there before the memory is limited
-
 from tests.fuzz.corpus_files import inputs, target
 
 MORE = 2**29

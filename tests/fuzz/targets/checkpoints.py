@@ -58,18 +58,18 @@ class _Zeros:
 
 
 def _compressed(size: int) -> bytes:
-    """A checkpoint of few bytes whose one tensor unpacks to many."""
-    buffer = io.BytesIO()
+    """A checkpoint of few bytes whose one tensor unpacks to many; torch's reader would unpack it."""
+    buffer, bomb = io.BytesIO(), io.BytesIO()
     torch.save({"networks": {"weight": torch.zeros(4)}}, buffer)
-    with zipfile.ZipFile(buffer) as archive:
-        contents = {name: archive.read(name) for name in archive.namelist()}
-    bomb = io.BytesIO()
-    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in contents.items():
-            with archive.open(name, "w", force_zip64=True) as file:
-                file.write(content.replace(b"K\x04", b"J" + (size // 4).to_bytes(4, "little")) if name.endswith(".pkl") else content)
-                for _ in range(size // 2**24 if name.endswith("data/0") else 0):
-                    file.write(bytes(2**24))
+    with zipfile.ZipFile(buffer) as archive, zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name in archive.namelist():
+            content = archive.read(name)
+            with packed.open(name, "w", force_zip64=True) as file:
+                if name.endswith("data/0"):
+                    for _ in range(size // 2**24):
+                        file.write(bytes(2**24))
+                else:  # K: a number of one byte, J: of four; both sizes of the tensor are written so
+                    file.write(content.replace(b"K\x04", b"J" + (size // 4).to_bytes(4, "little")))
     return bomb.getvalue()
 
 

@@ -65,7 +65,8 @@ def _npy(kind: str, shape: tuple[int, ...]) -> bytes:
 def _bomb(shape: tuple[int, ...], size: int) -> bytes:
     """An archive of few bytes that unpack to many."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("grid.npy", "w", force_zip64=True) as file:
+    archive = zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED)
+    with archive, archive.open("grid.npy", "w", force_zip64=True) as file:
         file.write(_npy("<f4", shape)[:-8])
         for _ in range(size // 2**24):
             file.write(bytes(2**24))

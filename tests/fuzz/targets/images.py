@@ -20,9 +20,11 @@ PATH = Path(tempfile.mkdtemp()) / "a.jpg"
 
 def seeds() -> dict[str, bytes]:
     colours = Image.effect_noise((9, 7), 90).convert("RGB")
-    made = {f"{kind.lower()}_rgb": _saved(colours, kind) for kind in ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")}
+    kinds = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+    made = {f"{kind.lower()}_rgb": _saved(colours, kind) for kind in kinds}
     modes = {mode: _saved(colours.convert(mode), "PNG") for mode in ("1", "L", "LA", "P", "RGBA", "I")}
-    compressions = {one: _saved(colours, "TIFF", compression=one) for one in ("tiff_lzw", "tiff_adobe_deflate", "packbits")}
+    packed = ("tiff_lzw", "tiff_adobe_deflate", "packbits")
+    compressions = {one: _saved(colours, "TIFF", compression=one) for one in packed}
     exif = Image.Exif()
     exif[0x0112] = 6
     return (
@@ -56,8 +58,8 @@ def _png(width: int, height: int) -> bytes:
         return len(content).to_bytes(4, "big") + name + content + checksum.to_bytes(4, "big")
 
     size = width.to_bytes(4, "big") + height.to_bytes(4, "big")
-    content = zlib.compress(bytes(100_000))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size + b"\x08\x02\0\0\0") + chunk(b"IDAT", content) + chunk(b"IEND", b"")
+    chunks = chunk(b"IHDR", size + b"\x08\x02\0\0\0") + chunk(b"IDAT", zlib.compress(bytes(100_000)))
+    return b"\x89PNG\r\n\x1a\n" + chunks + chunk(b"IEND", b"")
 
 
 def one_input(data: bytes) -> set[str]:
@@ -70,4 +72,3 @@ def one_input(data: bytes) -> set[str]:
         assert min(image.size) > 0
         assert len(image.tobytes()) == 3 * image.width * image.height
     return taken
-

@@ -14,7 +14,10 @@ def seeds() -> dict[str, bytes]:
     ]
     made = {f"text_{place}": text.encode() for place, text in enumerate(texts)}
     # Whatever a pattern might repeat, often: a pattern that goes back over it in more than linear time takes forever.
-    pieces = ["a", "a.", "a-", "a/", "a'", "&a", "1,", "1.", "-1", "'", ".", "-", "@", "a@", "<a", "<", "A&", "n't", "\u0301a"]
+    pieces = [
+        "a", "a.", "a-", "a/", "a'", "&a", "1,", "1.", "-1", "1-1/", "'", ".", "-", "@", "a@", "<a", "<", "A&", "n't",
+        "\u0301", "#a", ",A", "_<a", "a.com/", "http://", "&&+", "..a",
+    ]  # fmt: skip
     return made | {f"repeated_{place}": (piece * 20_000).encode() for place, piece in enumerate(pieces)}
 
 

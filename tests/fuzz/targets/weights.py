@@ -66,4 +66,3 @@ def one_input(data: bytes) -> set[str]:
             assert torch.isfinite(logits).all()
             assert torch.allclose(logits.exp().sum(1), torch.ones(len(logits)), atol=1e-3)
     return taken
-
