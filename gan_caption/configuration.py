@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from gan_caption.errors import Interrupted, Told, UserError
+from gan_caption.parsing import briefly, shown
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -46,7 +47,7 @@ def build(node: Mapping[str, Any] | DictConfig, *, path: str, allowed: Sequence[
         UserError: the target is not allowed or does not exist; a key is unknown, missing, or the program's to set; a
             value has the wrong type; a constructor refused it with ValueError. The message names the key.
     """
-    return _plan(node, Any, path, _Door(tuple(allowed), frozenset(offered))).build(offered)
+    return _whole_plan(node, path, _Door(tuple(allowed), frozenset(offered))).build(offered)
 
 
 def check(node: Mapping[str, Any] | DictConfig, *, path: str, allowed: Sequence[str] = ("gan_caption.",),
@@ -64,7 +65,7 @@ def check(node: Mapping[str, Any] | DictConfig, *, path: str, allowed: Sequence[
     Raises:
         UserError: as `build`.
     """
-    _plan(node, Any, path, _Door(tuple(allowed), frozenset(offered)))
+    _whole_plan(node, path, _Door(tuple(allowed), frozenset(offered)))
 
 
 def conf_dir() -> Path:
@@ -177,9 +178,10 @@ def launch(
     status: Any = 0
     with tempfile.TemporaryDirectory(prefix="gan_caption-") as notes:
         try:
-            where = str(folder or conf_dir())
+            where = folder or conf_dir()
+            _guard(where / f"{config_name}.yaml")
             with _together(several):
-                hydra.main(version_base="1.3", config_path=where, config_name=config_name)(one_run)()
+                hydra.main(version_base="1.3", config_path=str(where), config_name=config_name)(one_run)()
         except UserError as error:
             print(f"{who}error: {error}", file=sys.stderr)
             sys.exit(2)
@@ -231,6 +233,27 @@ def _together(several: bool) -> AbstractContextManager[None]:
     from gan_caption.processes import joined  # which imports torch, and that takes seconds
 
     return joined()
+
+
+def _guard(entry: Path) -> None:
+    """See to it that no page runs code or reads secrets while Hydra composes the configuration.
+
+    Raises:
+        UserError: the command line brings a configuration that is a program.
+    """
+    from hydra._internal.utils import get_args_parser
+    from omegaconf import OmegaConf
+
+    from gan_caption.pages import check_pages
+
+    if get_args_parser().parse_known_args()[0].experimental_rerun:
+        raise UserError("--experimental-rerun reads a pickle, which could run code: repeat the command instead")
+    check_pages(entry=entry)
+
+    def refuse(*_: object) -> None:
+        raise ValueError("a configuration is saved and tracked: it reads no environment variables, which hold secrets")
+
+    OmegaConf.register_new_resolver("oc.env", refuse, replace=True)
 
 
 # --- From here on, how `build` works: a node is first checked and turned into a plan, then the plan is carried out. ---
@@ -286,6 +309,14 @@ def _build_inside(value: Any, offered: Mapping[str, Any]) -> Any:
     return value
 
 
+def _whole_plan(node: Any, path: str, door: _Door) -> _Plan:
+    try:
+        return _plan(node, Any, path, door)
+    except RecursionError:
+        where = path or "the configuration"
+        raise UserError(f"{where} is nested too deeply: no part has so many inside each other") from None
+
+
 def _plan(node: Any, hint: Any, path: str, door: _Door) -> _Plan:
     """Check one node against its target's signature."""
     node = _plain(node, path)
@@ -304,7 +335,7 @@ def _plan(node: Any, hint: Any, path: str, door: _Door) -> _Plan:
         if key not in parameters:
             known = sorted(parameters.keys() - given)
             raise UserError(
-                f"{_key(path, key)} is not known.{_suggest(key, known, _key(path, ''))} "
+                f"{_key(path, shown(str(key)))} is not known.{_suggest(key, known, _key(path, ''))} "
                 f"{_dotted(target)} knows {', '.join(known) or 'no keys'}"
             )
         if key not in hints:
@@ -346,7 +377,7 @@ def _plain(node: Any, path: str) -> Any:
 
 def _find(name: Any, path: str, allowed: tuple[str, ...]) -> Callable[..., Any]:
     """Return the class or function of this dotted name, if it is defined in an allowed module."""
-    if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")):
+    if not isinstance(name, str) or len(name) > 200 or not all(part.isidentifier() for part in name.split(".")):
         raise UserError(f"{path}: {_short(name)} is not the dotted name of a class")
     if not name.startswith(allowed) or any(part.startswith("_") for part in name.split(".")):
         raise UserError(
@@ -371,7 +402,23 @@ def _find(name: Any, path: str, allowed: tuple[str, ...]) -> Callable[..., Any]:
     assert callable(found)
     if inspect.isabstract(found) or getattr(found, "_is_protocol", False):
         raise UserError(f"{path}: {name} is a contract; name a class that fulfils it")
+    if inspect.isfunction(found) and not _makes_a_part(found, allowed):
+        raise UserError(
+            f"{path}: {name} is a function that makes no part: name a class, or a function annotated to return one"
+        )
     return found
+
+
+def _makes_a_part(function: Callable[..., Any], allowed: tuple[str, ...]) -> bool:
+    """Whether a function is annotated to return an object of an allowed class.
+
+    Others do something, such as writing a file, or hand out paths and dicts, with which more could be done.
+    """
+    try:
+        made = get_type_hints(function).get("return")
+    except NameError:  # a name that only the type checker knows
+        return False
+    return inspect.isclass(made) and f"{made.__module__}.".startswith(allowed)
 
 
 def _import(module_name: str, path: str, target: str) -> types.ModuleType:
@@ -494,7 +541,7 @@ def _key(path: str, name: str) -> str:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    text = repr(value) if isinstance(value, str | int | float) else briefly(value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

@@ -311,7 +311,7 @@ def test_conf_dir_is_inside_an_installed_package_and_beside_a_checkout(tmp_path)
     for place in ("site/gan_caption/conf", "checkout/conf"):
         home = tmp_path / place.split("/")[0]
         (home / "gan_caption").mkdir(parents=True)
-        for name in ("configuration.py", "errors.py", "__init__.py"):
+        for name in ("configuration.py", "errors.py", "parsing.py", "__init__.py"):
             (home / "gan_caption" / name).write_bytes((ROOT / "gan_caption" / name).read_bytes())
         code = "from gan_caption.configuration import conf_dir\ntry: print(conf_dir())\nexcept Exception as e: print(e)"
         say = [sys.executable, "-c", code]

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gan_caption.data.text import bad_line, beginning, numbered_lines, read_json
+from gan_caption.data.text import bad_line, numbered_lines, read_json
 from gan_caption.errors import UserError
+from gan_caption.parsing import briefly, parse_json, shown
 
 _FORMS = (
     'wanted is a COCO annotation file, a COCO result file [{"image_id": 9, "caption": "..."}, ...], or one such entry '
@@ -43,7 +44,8 @@ def read_references(path: Path) -> dict[str, list[str]]:
     for where, entry in _entries(path):
         for text in _texts(where, entry):
             if not text.strip():
-                raise UserError(f"{where}: a reference of image {entry['image_id']} is empty. Write it or remove it")
+                image = briefly(entry["image_id"])
+                raise UserError(f"{where}: a reference of image {image} is empty. Write it or remove it")
             references.setdefault(_image_id(where, entry), []).append(text)
     if not references:
         raise UserError(f"{path}: no references; {_FORMS}")
@@ -61,13 +63,13 @@ def read_results(path: Path) -> dict[str, Said]:
         image = _image_id(where, entry)
         if image in results:
             raise UserError(
-                f'{where}: image {image} came already. Give one entry an image; several captions go into "samples": '
-                "[...] beside the caption"
+                f"{where}: image {shown(image)} came already. Give one entry an image; several captions go into "
+                '"samples": [...] beside the caption'
             )
         texts = _texts(where, entry)
         samples = _list(where, entry, "samples") if "samples" in entry else texts if "captions" in entry else []
         if not texts:
-            raise UserError(f"{where}: image {image} has no caption")
+            raise UserError(f"{where}: image {shown(image)} has no caption")
         results[image] = Said(texts[0], tuple(samples))
     if not results:
         raise UserError(f"{path}: no results; {_FORMS}")
@@ -104,7 +106,7 @@ def _entries(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each entry and where it stands."""
     for where, entry in _raw_entries(path):
         if not isinstance(entry, dict) or "image_id" not in entry or not {"caption", "captions"} & set(entry):
-            raise UserError(f"{where}: {beginning(json.dumps(entry))} has no image_id and caption; {_FORMS}")
+            raise UserError(f"{where}: {briefly(entry)} has no image_id and caption; {_FORMS}")
         yield where, entry
 
 
@@ -112,7 +114,7 @@ def _raw_entries(path: Path) -> Iterator[tuple[str, Any]]:
     if _is_lines(path):
         for number, line in numbered_lines(path):
             try:
-                yield f"{path}, line {number}", json.loads(line)
+                yield f"{path}, line {number}", parse_json(line)
             except json.JSONDecodeError as error:
                 raise bad_line(path, number, line, f"no JSON ({error.msg})") from error
         return
@@ -120,7 +122,7 @@ def _raw_entries(path: Path) -> Iterator[tuple[str, Any]]:
     if isinstance(told, dict):
         told = told.get("annotations", [told])
     if not isinstance(told, list):
-        raise UserError(f"{path}: {beginning(json.dumps(told))}; {_FORMS}")
+        raise UserError(f"{path}: {briefly(told)}; {_FORMS}")
     for number, entry in enumerate(told, 1):
         yield f"{path}, entry {number}", entry
 
@@ -132,7 +134,7 @@ def _is_lines(path: Path) -> bool:
     lines = numbered_lines(path)
     _, first = next(lines, (0, ""))
     try:
-        return isinstance(json.loads(first), dict) and next(lines, None) is not None
+        return isinstance(parse_json(first), dict) and next(lines, None) is not None
     except json.JSONDecodeError:
         return False
 
@@ -140,7 +142,7 @@ def _is_lines(path: Path) -> bool:
 def _image_id(where: str, entry: dict[str, Any]) -> str:
     told = entry["image_id"]
     if isinstance(told, bool) or not isinstance(told, int | str) or told == "":
-        raise UserError(f"{where}: image_id {told!r} is no whole number and no text")
+        raise UserError(f"{where}: image_id {briefly(told)} is no whole number and no text")
     return str(told)
 
 
@@ -148,18 +150,17 @@ def _texts(where: str, entry: dict[str, Any]) -> list[str]:
     if "captions" in entry:
         return _list(where, entry, "captions")
     if not isinstance(entry["caption"], str):
-        raise UserError(f"{where}: the caption of image {entry['image_id']} is {entry['caption']!r}, no text")
+        image, caption = briefly(entry["image_id"]), briefly(entry["caption"])
+        raise UserError(f"{where}: the caption of image {image} is {caption}, no text")
     return [entry["caption"]]
 
 
 def _list(where: str, entry: dict[str, Any], key: str) -> list[str]:
     told = entry[key]
     if not isinstance(told, list) or not all(isinstance(text, str) for text in told):
-        raise UserError(
-            f"{where}: {key} of image {entry['image_id']} is {beginning(json.dumps(told))}, no list of texts"
-        )
+        raise UserError(f"{where}: {key} of image {briefly(entry['image_id'])} is {briefly(told)}, no list of texts")
     return told
 
 
 def _some(images: list[str]) -> str:
-    return ", ".join(images[:3]) + (" ..." if len(images) > 3 else "")
+    return ", ".join(map(shown, images[:3])) + (" ..." if len(images) > 3 else "")

@@ -164,7 +164,8 @@ def _read_official(path: Path) -> tuple[Captions, list[str]]:
     from pycocotools.coco import COCO
 
     annotations = COCO()
-    annotations.dataset = _checked(read_json(path), path)  # read here, for COCO(path) tells not what is wrong with it
+    # Read here, for COCO(path) tells not what is wrong with it, and stumbles over categories that no caption has.
+    annotations.dataset = _checked(read_json(path), path)
     with contextlib.redirect_stdout(io.StringIO()):
         annotations.createIndex()
     names = {number: _image_id(image["file_name"]) for number, image in annotations.imgs.items()}
@@ -195,7 +196,7 @@ def _checked(content: Any, path: Path) -> dict[str, Any]:
             )
         if not one["caption"].strip():
             raise empty_caption(f"{where}, id {one['id']}", f"image {one['image_id']}")
-    return content
+    return {"images": images, "annotations": annotations}
 
 
 def _has(entry: Any, **fields: type) -> bool:

@@ -32,6 +32,7 @@ from gan_caption.data.text import (
     relative_name,
 )
 from gan_caption.errors import UserError, share
+from gan_caption.parsing import briefly, parse_json, shown
 
 _LAYOUT = (
     "data.root is a folder of images, also in folders inside it; their captions are in captions.csv (columns image, "
@@ -102,9 +103,9 @@ class Folder:
         source = "the .txt files" if path is None else path.name
         if not rows:
             raise UserError(f"{self.root if path is None else path} holds no captions. {_LAYOUT}")
-        captions: dict[str, tuple[str, ...]] = {}
+        captions: dict[str, list[str]] = {}
         for row in rows:
-            captions[row.image] = captions.get(row.image, ()) + row.captions
+            captions.setdefault(row.image, []).extend(row.captions)
         if not files.keys() & captions.keys():
             raise UserError(
                 f"none of the images in {self.root} ({some(files, 2)}) has a caption in {source}, which names "
@@ -146,7 +147,7 @@ class Folder:
         }
 
     def _hashed(self, image: str) -> str:
-        digest = hashlib.sha256(f"{self.seed}/{image}".encode()).digest()
+        digest = hashlib.sha256(f"{self.seed}/{image}".encode("utf-8", "surrogateescape")).digest()
         point = int.from_bytes(digest[:8], "big") / 2**64
         if point < self.test_share:
             return "test"
@@ -166,18 +167,22 @@ def _given_splits(rows: list[_Row]) -> dict[str, str]:
     """Return every image's split as the caption file has it; {} where it has none."""
     homes: dict[str, str] = {}
     first: dict[str, str] = {}
+
+    def without(row: _Row) -> UserError:
+        return UserError(f"{row.where}: {shown(row.image)} has no split, others have: give every row one, or none")
+
     for row in rows:
         if row.split is None:
             if homes:
-                raise UserError(f"{row.where}: {row.image} has no split, others have: give every row one, or none")
+                raise without(row)
             continue
         if row.split not in SPLITS:
-            raise UserError(f"{row.where}: split {row.split!r} is not known: allowed are {', '.join(SPLITS)}")
+            raise UserError(f"{row.where}: split {briefly(row.split)} is not known: allowed are {', '.join(SPLITS)}")
         if not homes and row is not rows[0]:
-            raise UserError(f"{rows[0].where}: {rows[0].image} has no split, others have: give every row one, or none")
+            raise without(rows[0])
         if homes.setdefault(row.image, row.split) != row.split:
             raise UserError(
-                f"{row.where}: {row.image} is in {row.split}, and in {homes[row.image]} by {first[row.image]}: "
+                f"{row.where}: {shown(row.image)} is in {row.split}, and in {homes[row.image]} by {first[row.image]}: "
                 "an image belongs to one split"
             )
         first.setdefault(row.image, row.where)
@@ -206,13 +211,13 @@ def _read_csv(path: Path) -> Iterator[_Row]:
                 header = [field.strip() for field in fields]
                 if not {"image", "caption"} <= set(header):
                     raise UserError(
-                        f"{where}: the columns are {', '.join(header)}; wanted are image, caption and, if you like, "
+                        f"{where}: the columns are {some(header)}; wanted are image, caption and, if you like, "
                         "split, separated by commas"
                     )
                 continue
             if len(fields) != len(header):
                 raise UserError(
-                    f"{where}: {len(fields)} fields, but {len(header)} columns ({', '.join(header)}); the line begins "
+                    f"{where}: {len(fields)} fields, but {len(header)} columns ({some(header)}); the line begins "
                     f"{beginning(','.join(fields))}. A caption with a comma needs quotation marks around it"
                 )
             row = dict(zip(header, fields, strict=True))
@@ -230,7 +235,7 @@ def _read_json_lines(path: Path) -> Iterator[_Row]:
     wanted = 'wanted is {"image": "a.jpg", "caption": "..."} or "captions": ["...", "..."], "split" if you like'
     for number, line in numbered_lines(path):
         try:
-            entry = json.loads(line)
+            entry = parse_json(line)
         except json.JSONDecodeError as error:
             raise bad_line(path, number, line, f"no JSON ({error.msg}); {wanted}") from error
         if (

@@ -15,6 +15,10 @@ from gan_caption.errors import UserError
 MAX_PIXELS = 80_000_000
 """No photograph of a captioning data set is nearly as large; a small file that claims more wants to fill the memory."""
 
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+"""Of photographs, by Pillow's names. It knows others, which no photograph has, and some that are programs: for an EPS
+file it would start Ghostscript."""
+
 _DAMAGED = (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, OverflowError, struct.error)
 """What Pillow's readers raise on damaged content; it differs by format."""
 
@@ -27,7 +31,7 @@ def load_rgb(path: Path) -> Image.Image:
     Of an animation, the first frame. 16-bit greys are scaled to 8 bits.
 
     Raises:
-        UserError: the file is missing, empty, truncated, too large (`MAX_PIXELS`) or no image that Pillow knows; the
+        UserError: the file is missing, empty, truncated, too large (`MAX_PIXELS`) or no image in one of `FORMATS`; the
             message names it.
     """
     try:
@@ -52,14 +56,15 @@ def open_rgb(file: BinaryIO, name: str | Path) -> Image.Image:
         UserError: see `load_rgb`.
     """
     try:
-        with Image.open(file) as image:
+        Image.init()
+        with Image.open(file, formats=[one for one in FORMATS if one in Image.OPEN]) as image:
             return to_rgb(image, name)
     except UnidentifiedImageError as error:
-        raise UserError(_message(name, "it is no image, cut short, or of an unknown format")) from error
+        raise UserError(_message(name, f"it is no image, cut short, or none of {', '.join(FORMATS)}")) from error
     except Image.DecompressionBombError as error:
         raise UserError(_message(name, f"it has far more than the {MAX_PIXELS} pixels allowed")) from error
     except _DAMAGED as error:
-        raise UserError(_message(name, f"the file is truncated or damaged ({error})")) from error
+        raise UserError(_message(name, f"the file is truncated or damaged ({str(error)[:300]})")) from error
 
 
 def to_rgb(image: Image.Image, name: str | Path) -> Image.Image:
@@ -79,7 +84,7 @@ def to_rgb(image: Image.Image, name: str | Path) -> Image.Image:
         image.load()  # opening reads the header alone; here a truncated file is noticed
         return _to_rgb(_upright(image))
     except _DAMAGED as error:
-        raise UserError(_message(name, f"the file is truncated or damaged ({error})")) from error
+        raise UserError(_message(name, f"the file is truncated or damaged ({str(error)[:300]})")) from error
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -12,6 +12,7 @@ from typing import Any
 
 from gan_caption.data.text import empty_caption, read_json, relative_name
 from gan_caption.errors import UserError
+from gan_caption.parsing import briefly
 
 _SPLITS = ("train", "restval", "val", "test")
 
@@ -50,7 +51,7 @@ def _read_image(image: Any, where: str) -> KarpathyImage:
             f"{where}: wanted is an entry with filename, split and sentences, each with raw. Download the file again"
         ) from error
     if split not in _SPLITS:
-        raise UserError(f"{where}: split {split!r} is not known: allowed are {', '.join(_SPLITS)}")
+        raise UserError(f"{where}: split {briefly(split)} is not known: allowed are {', '.join(_SPLITS)}")
     if not all(isinstance(text, str) for text in (name, *raw)):
         raise UserError(f"{where}: filename and raw captions must be text")
     name = relative_name(name, where)

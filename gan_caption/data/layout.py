@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gan_caption.data.corpus import CaptionedImage, CaptionedImages, Split
 from gan_caption.errors import UserError
+from gan_caption.parsing import shown
 
 SPLITS = ("train", "val", "test")
 IMAGE_SUFFIXES = frozenset({".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
@@ -172,7 +173,7 @@ def counted(count: int, noun: str) -> str:
 
 def some(names: Collection[str], limit: int = 5) -> str:
     """Return the first names, and a mark where there are more."""
-    first = [name for _, name in zip(range(limit), names, strict=False)]
+    first = [shown(name) for _, name in zip(range(limit), names, strict=False)]
     return ", ".join(first) + (" ..." if len(names) > limit else "")
 
 

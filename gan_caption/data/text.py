@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from gan_caption.errors import UserError
+from gan_caption.parsing import parse_json, shown
 
 Captions = dict[str, tuple[str, ...]]
 """Raw captions by image, images and captions in the order of the file."""
@@ -52,7 +53,7 @@ def read_json(path: Path) -> Any:
     except UnicodeDecodeError as error:
         raise _not_utf8(path, data, error.start) from error
     try:
-        return json.loads(text)
+        return parse_json(text)
     except json.JSONDecodeError as error:
         cut = error.pos >= len(text) or error.msg.startswith("Unterminated") or text[-1] not in "]}"
         if cut and text[:1] in ("", "{", "["):
@@ -78,7 +79,8 @@ def read_names(path: Path) -> list[str]:
         name = relative_name(line.strip(), f"{path}, line {number}")
         if name in lines:
             raise UserError(
-                f"{path}, line {number}: {name} is listed twice, on line {lines[name]} already. Remove one of the lines"
+                f"{path}, line {number}: {shown(name)} is listed twice, on line {lines[name]} already. Remove one of "
+                "the lines"
             )
         lines[name] = number
     return list(lines)
@@ -96,13 +98,13 @@ def read_tokens(path: Path) -> Captions:
         name, _, index = key.rpartition("#")
         if not tab:
             raise bad_line(path, number, line, "no tab; wanted is name#number<TAB>caption")
-        if not name or not index.isdecimal():
+        if not name or not index.isdecimal() or len(index) > 9:
             raise bad_line(path, number, line, "no #number before the tab; wanted is name#number<TAB>caption")
         if not caption.strip():
             raise empty_caption(f"{path}, line {number}", name)
         own = captions.setdefault(relative_name(name, f"{path}, line {number}"), {})
         if int(index) in own:
-            raise bad_line(path, number, line, f"{name} has a caption #{int(index)} already")
+            raise bad_line(path, number, line, f"{shown(name)} has a caption #{int(index)} already")
         own[int(index)] = caption.strip()
     return {name: tuple(own.values()) for name, own in captions.items()}
 
@@ -117,7 +119,8 @@ def relative_name(name: str, where: str) -> str:
     parts = PurePosixPath(posix).parts
     if not parts or ".." in parts or posix.startswith("/") or PureWindowsPath(name).drive or "\0" in name:
         raise UserError(
-            f"{where}: the image name {name!r} is refused: names are relative to the folder of images, without '..'"
+            f"{where}: the image name {beginning(name)} is refused: names are relative to the folder of images, "
+            "without '..'"
         )
     return "/".join(parts)
 
@@ -129,7 +132,7 @@ def bad_line(path: Path, number: int, line: str, why: str) -> UserError:
 
 def empty_caption(where: str, image: str) -> UserError:
     """Return the error for a caption without a word."""
-    return UserError(f"{where}: the caption of {image} is empty. Write one, or remove the entry")
+    return UserError(f"{where}: the caption of {shown(image)} is empty. Write one, or remove the entry")
 
 
 def beginning(line: str) -> str:

@@ -11,6 +11,7 @@ from gan_caption.counting import counted
 from gan_caption.data.captions import EOS, UNK
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
+from gan_caption.parsing import parse_json
 
 SPECIAL = ("<pad>", "<bos>", "<unk>", "<eos>")
 """In the order of their ids (`captions.PAD`, `BOS`, `UNK`, `EOS`)."""
@@ -76,12 +77,15 @@ class Vocabulary:
         """Read what `save` wrote.
 
         Raises:
-            UserError: the file is missing or is not a list of distinct words.
+            UserError: the file is missing or is not a list of distinct words, which are texts without spaces.
         """
         try:
-            words = json.loads(path.read_text(encoding="utf-8"))
+            words = parse_json(path.read_bytes())
         except (OSError, ValueError) as error:
             raise UserError(f"{path} cannot be read as a vocabulary ({error}): a run folder holds one") from error
-        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        if not isinstance(words, list) or not all(isinstance(word, str) and word.split() == [word] for word in words):
             raise UserError(f"{path} is not a vocabulary: it must be a JSON list of words, as a run folder holds it")
-        return cls(words)
+        try:
+            return cls(words)
+        except ValueError as error:
+            raise UserError(f"{path}: {error}, and <pad>, <bos>, <unk>, <eos> by itself. Take the run's own") from error

@@ -30,6 +30,12 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.errors import UserError, at_least
 from gan_caption.files import write_atomically
 from gan_caption.generators.base import DecoderState, Generator
+from gan_caption.parsing import briefly, shown
+
+_PARTS = ("keys", "begins", "words", "counts")
+"""The tensors of the contexts of one length."""
+_MOST = 2**40
+"""No n-gram was counted as often; sums of such counts keep within 64 bits."""
 
 
 class NgramGenerator(Generator):
@@ -159,19 +165,21 @@ class NgramGenerator(Generator):
             with safe_open(path, framework="pt") as file:
                 told = file.metadata() or {}
             tensors = load_file(path)
-            contexts = [
-                tuple(tensors[f"contexts.{place}.{name}"] for name in ("keys", "begins", "words", "counts"))
-                for place in range(int(told["order"]) - 1)
-            ]
+            order = int(told["order"])
+            if order != 1 + len(tensors) // len(_PARTS):
+                raise ValueError(f"its order is {briefly(order)}, and its tensors are {len(tensors)}")
+            contexts = [tuple(tensors[f"contexts.{place}.{name}"] for name in _PARTS) for place in range(order - 1)]
             unigrams, generate_unknown = tensors["unigrams"], told["generate_unknown"] == "True"
+            _check_counts(unigrams, contexts, first_word=UNK if generate_unknown else EOS)
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise UserError(
-                f"{path} cannot be read as an n-gram model ({error}): give a file that NgramGenerator.save wrote"
+                f"{path} cannot be read as an n-gram model ({str(error)[:300]}): give a file that NgramGenerator.save "
+                "wrote"
             ) from error
         if told.get("vocabulary") != vocabulary:
             raise UserError(
-                f"{path} belongs to another vocabulary ({told.get('vocabulary')}, this one is {vocabulary}): its token "
-                "ids mean other words. Learn one from captions in this vocabulary"
+                f"{path} belongs to another vocabulary ({shown(str(told.get('vocabulary')))}, this one is "
+                f"{vocabulary}): its token ids mean other words. Learn one from captions in this vocabulary"
             )
         return cls(unigrams=unigrams, contexts=contexts, generate_unknown=generate_unknown)  # type: ignore[arg-type]
 
@@ -211,6 +219,29 @@ class _Contexts(nn.Module):
         within = torch.arange(len(rows), device=keys.device) - (sizes.cumsum(0) - sizes)[rows]
         entries = self.begins[place][rows] + within
         return rows, self.words[entries], self.shares[entries], torch.where(known, self.passed_on[place], 1.0)
+
+
+def _check_counts(unigrams: Tensor, contexts: Sequence[tuple[Tensor, ...]], *, first_word: int) -> None:
+    """Refuse counts that contradict each other, before any is taken for a size or a place.
+
+    Raises:
+        ValueError: a tensor has another form, or its numbers are impossible.
+    """
+    size = unigrams.numel()
+    for tensor in (unigrams, *(one for own in contexts for one in own)):
+        if tensor.dtype != torch.long or tensor.dim() != 1:
+            raise ValueError("its counts are not lists of whole numbers")
+    if size <= EOS or unigrams.min() < 0 or size ** len(contexts) >= 2**63 or not 0 <= unigrams.sum() < _MOST:
+        raise ValueError("its counts of single words are impossible")
+    for length, (keys, begins, words, counts) in enumerate(contexts, 1):
+        # `begins` ends with the number of entries, so these sizes bound all that is made of them.
+        rising = len(begins) == len(keys) + 1 and begins[0] == 0 and bool((begins.diff() >= 1).all())
+        if not len(keys) or not rising or begins[-1] != len(words) or len(words) != len(counts):
+            raise ValueError(f"its contexts of {length} words do not fit what follows them")
+        known = keys[0] >= 0 and keys[-1] < size**length and bool((keys.diff() > 0).all())
+        possible = words.min() >= first_word and words.max() < size and counts.min() >= 1 and counts.max() < _MOST
+        if not known or not possible:
+            raise ValueError(f"its counts after contexts of {length} words are impossible")
 
 
 def _ngrams(caption: Sequence[int], order: int) -> np.ndarray:

@@ -23,6 +23,7 @@ from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
 from gan_caption.metrics.coded import Coded, learn
 from gan_caption.metrics.occurrences import LONGEST
+from gan_caption.parsing import briefly, parse_json
 
 _HALF = 32
 
@@ -131,15 +132,21 @@ class DocumentFrequencies:
             UserError: the file is missing or is something else.
         """
         try:
-            told = json.loads(path.read_text(encoding="utf-8"))
-            counts = {tuple(text.split()): int(count) for text, count in told["counts"].items()}
+            told = parse_json(path.read_bytes())
+            images = told["images"]
+            if type(images) is not int or not 2 <= images < 1 << _HALF:
+                raise ValueError(f"images is {briefly(images)}, no number of images")
+            for text, count in told["counts"].items():
+                if type(count) is not int or not 1 <= count <= images or text.count(" ") >= LONGEST:
+                    raise ValueError(f"{briefly(text)}: {briefly(count)} is not 1 to 4 words in 1 to all images")
+            counts = {tuple(text.split()): count for text, count in told["counts"].items()}
             if not {len(gram) for gram in counts} <= set(range(1, LONGEST + 1)):
                 raise ValueError("an n-gram has 1 to 4 words")
-            return cls._of_counts(int(told["images"]), counts)
+            return cls._of_counts(images, counts)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
-                f"{path}: no document frequencies here ({error!r}); DocumentFrequencies.of(references).save(path) "
-                "makes them"
+                f"{path}: no document frequencies here ({repr(error)[:300]}); "
+                "DocumentFrequencies.of(references).save(path) makes them"
             ) from error
 
     def save(self, path: Path) -> None:

@@ -29,19 +29,21 @@ _OPENERS = (
 _LETTER, _CHARACTER = r"[^\W\d_\u00b2\u00b3\u00b9\u2160-\u2188]", r"[^\W_\u00b2\u00b3\u00b9\u2160-\u2188]"
 _ACCENT = r"&[aeiouAEIOU](?:acute|grave|uml);"
 _WORD = rf"(?:{_LETTER}|{_ACCENT})(?:{_CHARACTER}|[\u0300-\u036f]|{_ACCENT})*"
+# What a rule may read ahead before it gives up: without a bound, text without spaces takes time by its length squared.
+_SOME = "{1,200}"
 # The first that fits wins.
 _RULES = [
     r"[A-Za-z]+(?!\S)",  # most of any caption
     r"&[lg]t;",
     r"https?://[^\s\"<>()]+[^\s\"<>().,;:!?]|www\.[^\s\"<>()]+[^\s\"<>().,;:!?]",
-    r"(?:[^\s\"'|!(){}$,-_]+\.)+(?:com|net|org|edu)/[^\s\"<>|()]+[^\s\"<>|.!?(){},-]",
-    r"[^\s@\"'<>(),;:]+@[^\s@\"'<>(),;:]+\.[A-Za-z]{2,}",
+    rf"(?:[^\s\"'|!(){{}}$,-_]{_SOME}\.){{1,20}}(?:com|net|org|edu)/[^\s\"<>|()]+[^\s\"<>|.!?(){{}},-]",
+    rf"[^\s@\"'<>(),;:]{_SOME}@[^\s@\"'<>(),;:]{_SOME}\.[A-Za-z]{{2,}}",
     r"</?[A-Za-z][^<>]*>",
     r"-[lr][rsc]b-|[nN]'[tT](?!\w)|[yY]'(?= all\b)",
     r"\d{1,4}-\d{1,4}/\d{1,4}(?![/\w-])",
     r"[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}(?:/[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}){1,2}",  # black/white
     # t-shirt, 10,000-foot, non-U.S.
-    rf"{_CHARACTER}(?:{_CHARACTER}|[.,])*(?:[-_](?:(?:[A-Za-z]\.){{2,}}(?![A-Za-z])|{_CHARACTER}+))+",
+    rf"{_CHARACTER}(?:{_CHARACTER}|[.,]){{0,200}}(?:[-_](?:(?:[A-Za-z]\.){{2,}}(?![A-Za-z])|{_CHARACTER}+))+",
     r"[A-Z]+(?:[+&][A-Z]+)+",  # B&W
     r"[A-Za-z](?:\.[A-Za-z])+\.(?![A-Za-z])",  # u.s., e.g.
     r"(?i:ph\.d)\.(?![A-Za-z])",

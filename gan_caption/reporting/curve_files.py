@@ -6,6 +6,7 @@ Shapes: N images, K samples an image.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
+from gan_caption.parsing import parse_json
 from gan_caption.reporting.table import ROWS, markdown, shown
 
 
@@ -52,17 +54,22 @@ def read_curve(path: Path) -> list[CurvePoint]:
         UserError: the file is missing or is something else.
     """
     try:
-        return [
+        points = [
             CurvePoint(
                 float(told["temperature"]),
                 float(told["top_p"]),
                 {name: np.array(value, dtype=np.float64) for name, value in told["values"].items()},
                 told["samples"],
             )
-            for told in json.loads(path.read_text(encoding="utf-8"))
+            for told in parse_json(path.read_bytes())
         ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: no curve here ({error!r}); `python -m gan_caption.evaluate` writes it") from error
+        if not all(math.isfinite(one.temperature) and one.temperature > 0 and 0 < one.top_p <= 1 for one in points):
+            raise ValueError("a temperature is above 0, and top_p above 0 and at most 1")
+        return points
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise UserError(
+            f"{path}: no curve here ({repr(error)[:300]}); `python -m gan_caption.evaluate` writes it"
+        ) from error
 
 
 def curve_table(points: Sequence[CurvePoint]) -> str:

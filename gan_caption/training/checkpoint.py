@@ -1,14 +1,18 @@
 """Checkpoints: `last.pt` resumes a run bit for bit, `best_<phase>.safetensors` are weights to use.
 
-Both are written aside and renamed. Neither can carry code: `last.pt` is read with `weights_only=True`.
+Both are written aside and renamed. Neither can carry code: `last.pt` is read with `weights_only=True`, once it is seen
+to name nothing but tensors and dicts and to unpack to no more than its own size. Of what torch lets through beside
+those, a bytearray of any length, say, could fill the memory.
 """
 
 from __future__ import annotations
 
 import pickle
+import pickletools
+import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
 from safetensors import SafetensorError
@@ -17,8 +21,16 @@ from torch import Tensor, nn
 
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
+from gan_caption.parsing import briefly, shown
 
 VERSION = 1
+_NAMED = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2"}
+"""What the pickle in a training state names beside the kinds of storage, `torch FloatStorage` and its like."""
+_DAMAGED = (
+    *(OSError, RuntimeError, TypeError, EOFError, ValueError, LookupError, AttributeError, OverflowError),
+    *(AssertionError, RecursionError, pickle.UnpicklingError, zipfile.BadZipFile),
+)
+"""What the readers of torch and pickle raise on damaged content."""
 
 
 @dataclass
@@ -73,23 +85,59 @@ def load_state(path: Path, *, vocabulary: str | None = None) -> TrainState:
         UserError: the file is missing, damaged, of another version or of another vocabulary.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        state = TrainState(**content)
+        _check_archive(path)
+        state = TrainState(**torch.load(path, map_location="cpu", weights_only=True))
+        _check_types(state)
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist: give a run folder that holds checkpoints/last.pt") from error
-    except (OSError, RuntimeError, TypeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except _DAMAGED as error:
+        why = str(error).partition("\n")[0][:300]
         raise UserError(
-            f"{path} is not a checkpoint of gan_caption ({type(error).__name__} {str(error).partition(chr(10))[0]}): "
+            f"{path} is not a checkpoint of gan_caption ({type(error).__name__} {why}): "
             "it is damaged or comes from elsewhere; nothing in it was executed"
         ) from error
     if state.version > VERSION:
-        raise UserError(f"{path} has format {state.version}, this gan_caption reads up to {VERSION}: upgrade it")
+        found = briefly(state.version)
+        raise UserError(f"{path} has format {found}, this gan_caption reads up to {VERSION}: upgrade it")
     if vocabulary is not None and state.vocabulary != vocabulary:
         raise UserError(
-            f"{path} belongs to another vocabulary ({state.vocabulary}, this run has {vocabulary}): "
+            f"{path} belongs to another vocabulary ({shown(state.vocabulary)}, this run has {vocabulary}): "
             "its token ids mean other words. Use the data and vocabulary settings that it was trained with"
         )
     return state
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse an archive that torch.save did not write.
+
+    Raises:
+        ValueError: its records are packed, or claim more than the file holds; its pickle names something else than
+            tensors and dicts. Of a file that is no archive at all, BadZipFile; of a broken pickle, other exceptions.
+    """
+    with zipfile.ZipFile(path) as archive:
+        records = archive.infolist()
+        packed = any(record.compress_type != zipfile.ZIP_STORED for record in records)
+        if packed or sum(record.file_size for record in records) > path.stat().st_size:
+            raise ValueError("its records would unpack to more than the file holds")
+        for record in records:
+            if record.filename.endswith(".pkl"):
+                for opcode, argument, _ in pickletools.genops(archive.read(record)):
+                    if opcode.name in ("STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4"):
+                        raise ValueError(f"its pickle uses {opcode.name}")
+                    if opcode.name == "GLOBAL" and not _may_be_named(str(argument)):
+                        raise ValueError(f"its pickle names {argument}")
+
+
+def _may_be_named(name: str) -> bool:
+    return name in _NAMED or (name.startswith("torch ") and name.endswith("Storage"))
+
+
+def _check_types(state: TrainState) -> None:
+    """Raise ValueError where a field is of another type, so far as is seen without looking inside."""
+    for name, hint in get_type_hints(TrainState).items():
+        kind = getattr(hint, "__origin__", hint)
+        if type(getattr(state, name)) is not kind:
+            raise ValueError(f"{name} is no {kind.__name__}")
 
 
 def save_weights(module: nn.Module, path: Path, *, vocabulary: str) -> None:
@@ -112,13 +160,13 @@ def load_weights(module: nn.Module, path: Path, *, vocabulary: str) -> None:
             found = (file.metadata() or {}).get("vocabulary", "unknown")
         if found != vocabulary:
             raise UserError(
-                f"{path} belongs to another vocabulary ({found}, this one is {vocabulary}): its token ids mean other "
-                "words. Use the data and vocabulary settings that it was trained with"
+                f"{path} belongs to another vocabulary ({shown(found)}, this one is {vocabulary}): its token ids mean "
+                "other words. Use the data and vocabulary settings that it was trained with"
             )
         module.load_state_dict(load_file(path))
     except (OSError, SafetensorError) as error:
-        raise UserError(f"{path} cannot be read as weights ({error}): is the run folder whole?") from error
+        raise UserError(f"{path} cannot be read as weights ({str(error)[:300]}): is the run folder whole?") from error
     except RuntimeError as error:
         raise UserError(
-            f"{path} does not fit this model: {error}. Use the settings that it was trained with"
+            f"{path} does not fit this model: {str(error)[:2000]}. Use the settings that it was trained with"
         ) from error

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from gan_caption import __version__
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
+from gan_caption.parsing import briefly, parse_json, shown
 
 VERSION = 1
 """Of what lies in a run folder, and where."""
@@ -62,7 +63,7 @@ def choose_folder(config: Mapping[str, Any], *, data: str, again: bool = False) 
         settings = folder / "config.json"
         if not settings.exists():
             raise UserError(f"resume={resume}: no run there (no config.json); give a run folder, or resume=auto")
-        found = configuration_hash(json.loads(settings.read_text(encoding="utf-8")))
+        found = configuration_hash(read_json(settings))
         if found != digest:
             raise UserError(
                 f"resume={resume}: that run has another configuration ({found}, this command gives {digest}); "
@@ -160,15 +161,18 @@ def read_config(folder: Path) -> dict[str, Any]:
         UserError: the folder holds no run.
     """
     try:
-        config = json.loads(inside(folder, "config.json").read_text(encoding="utf-8"))
+        config = parse_json(inside(folder, "config.json").read_bytes())
         about = inside(folder, FORMAT)
-        found = json.loads(about.read_text(encoding="utf-8")) if about.exists() else {"format": 1}
-        version = int(found["format"])
+        found = parse_json(about.read_bytes()) if about.exists() else {"format": 1}
+        version = found["format"]
+        if not isinstance(version, int):
+            raise ValueError(f"format {briefly(version)} is no whole number")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"run={folder}: no run folder ({error}); `train` prints the folder that it wrote") from error
     if version > VERSION:
         raise UserError(
-            f"run={folder} was written by gan_caption {found.get('gan_caption')} in format {version}; this one, "
+            f"run={folder} was written by gan_caption {briefly(found.get('gan_caption'))} in format "
+            f"{briefly(version)}; this one, "
             f"{__version__}, reads up to format {VERSION}: upgrade it (nothing was changed)"
         )
     if not isinstance(config, dict) or not isinstance(config.get("phases"), dict):
@@ -177,17 +181,25 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def inside(folder: Path, name: str | Path) -> Path:
-    """Return the path of a run's file, which must lie in the run's folder.
+    """Return the path of a run's file, which must lie in the run's folder and be a plain file, if it exists.
 
     Raises:
-        UserError: it leads out of the folder, by its name or by a link.
+        UserError: it leads out of the folder, by its name or by a link, or in circles; it is no file but a pipe, say,
+            from which one could read for ever.
     """
     path = folder / name
-    if not path.resolve().is_relative_to(folder.resolve()):
+    try:
+        real = path.resolve()
+        plain = real.is_file() or not real.exists()
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UserError(f"run={folder}: {shown(str(name))} cannot be looked up ({error})") from error
+    if not real.is_relative_to(folder.resolve()):
         raise UserError(
-            f"run={folder}: {name} leads out of the folder, to {path.resolve()}; a run's files lie in its folder. "
+            f"run={folder}: {name} leads out of the folder, to {real}; a run's files lie in its folder. "
             "Nothing was read"
         )
+    if not plain:
+        raise UserError(f"run={folder}: {name} is not a plain file; a run's files are. Nothing was read")
     return path
 
 
@@ -198,7 +210,7 @@ def read_json(path: Path) -> dict[str, Any]:
         UserError: it is missing, damaged or something else.
     """
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = parse_json(path.read_bytes())
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({error}): is the run folder whole?") from error
     if not isinstance(told, dict):

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
+from gan_caption.parsing import parse_json
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -218,7 +219,10 @@ def _complete_lines(path: Path, content: bytes) -> list[tuple[bytes, dict[str, A
     complete = []
     for number, line in enumerate(lines, start=1):
         try:
-            complete.append((line, json.loads(line)))
+            record = parse_json(line)
+            if not isinstance(record, dict) or not isinstance(record.get("step"), int):
+                raise ValueError("a record is an object and has its step")
+            complete.append((line, record))
         except ValueError as error:
             if number < len(lines):
                 raise UserError(f"{path}, line {number} is damaged: remove the line, or the file") from error

@@ -1,0 +1,48 @@
+"""JSON of unknown origin, and what is said of it: one kind of error, messages of bounded length."""
+
+from __future__ import annotations
+
+import json
+import reprlib
+from typing import Any
+
+_BRIEF = reprlib.Repr()
+_BRIEF.maxlevel, _BRIEF.maxstring, _BRIEF.maxlong, _BRIEF.maxother = 3, 60, 40, 60
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON; of a key that comes twice, the last value counts. NaN and Infinity are numbers here.
+
+    Args:
+        text: bytes are UTF-8, with a byte order mark or without.
+
+    Raises:
+        json.JSONDecodeError: it is no JSON, is nested deeper than Python's stack, holds an integer of more digits than
+            Python converts (4,300), or half of a surrogate pair, which no file can hold.
+        UnicodeDecodeError: the bytes are not UTF-8; a ValueError, as the other is.
+    """
+    text = text if isinstance(text, str) else text.decode("utf-8-sig")
+    try:
+        value = json.loads(text)
+        if "\\ud" in text or "\\uD" in text:  # in text that was decoded from UTF-8 halves come as escapes alone
+            json.dumps(value, ensure_ascii=False).encode()
+    except json.JSONDecodeError:
+        raise
+    except RecursionError:
+        raise json.JSONDecodeError("Nested too deeply", text, 0) from None
+    except UnicodeEncodeError:
+        raise json.JSONDecodeError("Half of a surrogate pair", text, 0) from None
+    except ValueError as error:
+        raise json.JSONDecodeError(f"Number too long: {error}", text, 0) from None
+    return value
+
+
+def briefly(value: object) -> str:
+    """Return a value's beginning as Python writes it, whatever its size and depth."""
+    return _BRIEF.repr(value)
+
+
+def shown(name: str) -> str:
+    """Return a name for a message: cut where it is long, quoted where a terminal might obey it."""
+    name = name if len(name) <= 100 else f"{name[:100]}..."
+    return name if name.isprintable() else repr(name)

@@ -1,0 +1,61 @@
+"""The small files of a run's folder: its configuration, vocabulary, records, curve and other JSON."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+from gan_caption.data.vocabulary import Vocabulary
+from gan_caption.reporting.curve_files import read_curve
+from gan_caption.training.folders import choose_folder, configuration_hash, read_config, read_json
+from gan_caption.training.tracking import read_records
+from tests.fuzz.refusals import reading
+
+READERS = {"read_config", "choose_folder", "Vocabulary", "read_json", "read_records", "read_curve", "format.json"}
+HOME = Path(tempfile.mkdtemp())
+
+
+def seeds() -> dict[str, bytes]:
+    curve = [{"temperature": 0.5, "top_p": 1.0, "values": {"cider_d": [0.5, 1.0]}, "samples": [["a"], ["b"]]}]
+    return {
+        "configuration": b'{"phases": {"mle": null}, "name": "mle", "seed": 0, "resume": null}',
+        "nothing": b"{}",
+        "format": b'{"format": 1, "gan_caption": "0.1.0"}',
+        "vocabulary": b'["a", "dog", "runs"]',
+        "records": b'{"step": 1, "phase": "mle", "loss": 0.5}\n{"step": 2, "phase": "mle", "loss": NaN}\n{"st',
+        "curve": json.dumps(curve).encode(),
+        "deep_list": b"[" * 100_000,
+        "deep_list_closed": b"[" * 100_000 + b"]" * 100_000,
+        "deep_format": b'{"format":' * 100_000,
+        "many_digits": b'{"format": ' + b"9" * 10_000 + b"}",
+        "one_long_word": json.dumps(["x" * 3_000_000]).encode(),
+        "one_long_line": b"x" * 3_000_000,
+    }
+
+
+def one_input(data: bytes) -> set[str]:
+    taken: set[str] = set()
+    path = HOME / "config.json"
+    path.write_bytes(data)
+    with reading("read_config", taken):
+        configuration_hash(read_config(HOME))
+    with reading("choose_folder", taken):
+        choose_folder({"resume": str(HOME)}, data="scenes")
+    with reading("Vocabulary", taken):
+        vocabulary = Vocabulary.load(path)
+        ids = vocabulary.encode(" ".join(vocabulary.words[4:]), max_length=len(vocabulary))
+        assert ids[:-1] == list(range(4, len(vocabulary)))
+        assert len(vocabulary.fingerprint) == 16
+    with reading("read_json", taken):
+        assert isinstance(read_json(path), dict)
+    with reading("read_records", taken):
+        assert all(isinstance(record, dict) for record in read_records(path))
+    with reading("read_curve", taken):
+        assert all(point.temperature > 0 for point in read_curve(path))
+    (HOME / "format.json").write_bytes(data)
+    path.write_text('{"phases": {}}')
+    with reading("format.json", taken):
+        read_config(HOME)
+    (HOME / "format.json").unlink()
+    return taken

@@ -1,0 +1,248 @@
+"""Configuration and checkpoints of unknown origin are data: nothing in them runs, and no secret leaves by them."""
+
+from __future__ import annotations
+
+import ast
+import io
+import os
+import pickle
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from gan_caption.configuration import build, check, conf_dir
+from gan_caption.encoders.precomputed import Precomputed
+from gan_caption.errors import UserError
+from gan_caption.generators.ngram import NgramGenerator
+from gan_caption.pages import check_page
+from gan_caption.training.checkpoint import load_state, load_weights
+from gan_caption.training.folders import inside, read_config
+
+ROOT = Path(__file__).parents[2]
+ENTRY = """
+import sys
+from pathlib import Path
+from gan_caption.configuration import build, launch
+
+def work(config):
+    print(f"name is {config.name}")
+    build(config.part, path="part")
+
+launch(work, folder=Path("conf"))
+"""
+MARK = "executed"
+"""A file that appears where something runs."""
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start an entry point with a chosen page of unknown origin."""
+    (tmp_path / "conf" / "part").mkdir(parents=True)
+    (tmp_path / "mine" / "experiment").mkdir(parents=True)
+    (tmp_path / "conf" / "config.yaml").write_text(
+        "defaults: [_self_, part: greedy]\nname: plain\nhydra:\n  run: {dir: .}\n  output_subdir: null\n"
+    )
+    (tmp_path / "conf" / "part" / "greedy.yaml").write_text("_target_: gan_caption.decoding.decoders.Greedy\n")
+    (tmp_path / "entry.py").write_text(ENTRY)
+
+    def start(page: str, *arguments: str):
+        (tmp_path / "mine" / "experiment" / "sly.yaml").write_text(f"# @package _global_\n{page}\n")
+        command = [sys.executable, "entry.py", "--config-dir", "mine", "+experiment=sly", *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "SECRET": "hunter2", "OMP_NUM_THREADS": "1"}
+        # What Hydra itself refuses by its own lists shall not hide what we let through.
+        environment["HYDRA_INSTANTIATE_ALLOWLIST_OVERRIDE"] = "subprocess.check_call:os.system"
+        result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+        assert not (tmp_path / MARK).exists(), "the page ran a command"
+        return result
+
+    return start
+
+
+def test_a_page_that_only_chooses_and_sets_is_taken(start):
+    result = start("name: mine")
+    assert (result.returncode, result.stdout, result.stderr) == (0, "name is mine\n", "")
+
+
+SLY = {
+    "tag": f'name: !!python/object/apply:os.system ["touch {MARK}"]',
+    "nested_tag": f'part: {{groups: [{{x: !!python/object/new:subprocess.check_call [[touch, {MARK}]]}}]}}',
+    "callback": f"hydra: {{callbacks: {{x: {{_target_: subprocess.check_call, args: [touch, {MARK}]}}}}}}",
+    "escaped_key": f'"\\x68ydra": {{callbacks: {{x: {{_target_: subprocess.check_call, args: [touch, {MARK}]}}}}}}',
+    "logging": "hydra: {job_logging: {version: 1, root: {level: INFO}, formatters: "
+    f"{{x: {{(): os.system, command: touch {MARK}}}}}}}}}",
+    "environment": "hydra: {job: {env_set: {LD_PRELOAD: ./evil.so}}}",
+    "more_pages": "defaults: [{override /hydra/job_logging: default}]",
+    "package_of_a_page": "defaults: [{/part@hydra.callbacks.x: greedy}]",
+    "aliases": "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]",
+    "deep": f"name: {'[' * 5000}{']' * 5000}",
+    "no_yaml": "name: [",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("page", SLY.values(), ids=SLY.keys())
+def test_a_page_that_does_more_is_refused_before_anything(start, page):
+    result = start(page)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("error: ")
+    assert "sly.yaml" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_environment_variables_are_not_read(start):
+    hidden = 'a: oc\nname: "${${a}.env:SECRET,x}"'
+    for page in ("name: ${oc.env:SECRET}", hidden, "name: ${oc.decode:'${oc.env:SECRET}'}"):
+        result = start(page)
+        assert result.returncode == 2, result.stdout
+        assert "hunter2" not in result.stdout + result.stderr
+        assert "reads no environment variables" in result.stderr
+
+
+def test_packages_are_allowed_on_the_command_line_only(start):
+    result = start("allow: [subprocess]")
+    assert result.returncode == 2
+    assert "stands in a page" in result.stderr
+
+
+def test_a_pickled_configuration_is_refused(start, tmp_path):
+    (tmp_path / "run.pickle").write_bytes(pickle.dumps(Command(tmp_path / MARK)))
+    result = start("name: mine", "--experimental-rerun", "run.pickle")
+    assert result.returncode == 2
+    assert "could run code" in result.stderr
+
+
+TARGETS = [
+    "os.system", "subprocess.Popen", "builtins.eval", "gan_caption.x.__import__", "gan_caption.rewards.base.__import__",
+    "gan_caption.rewards.base.__builtins__.eval", "gan_caption.configuration.importlib.import_module",
+    "gan_caption.configuration.sys.exit", "gan_caption.files.os.system", "gan_caption.training.run.torch.load",
+    "gan_caption.configuration.build", "gan_caption.configuration.launch", "gan_caption.training.folders.write_text",
+    "gan_caption.training.folders.inside", "gan_caption.configuration.conf_dir", "gan_caption.data.text.read_json",
+    "gan_caption.files.write_atomically",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_no_name_leads_out_of_the_parts(target):
+    """Alone, and hidden in lists, dicts and other nodes."""
+    node = {"_target_": target, "command": "true", "name": "os", "path": "x", "text": "x", "args": ["true"]}
+    inner = {"_target_": "gan_caption.rewards.controls.OtherImageReward", "reward": node}
+    for hidden in (
+        node, inner,
+        {"_target_": "gan_caption.rewards.mixture.Mixture", "parts": {"a": node}, "weights": {"a": 1.0}},
+        {"_target_": "gan_caption.training.tracking.Trackers", "trackers": [inner]},
+        {"_target_": "gan_caption.data.flickr8k.Flickr8k", "root": node},
+    ):  # fmt: skip
+        with pytest.raises(UserError, match="_target_"):
+            check(hidden, path="part")
+        with pytest.raises(UserError, match="_target_"):
+            build(hidden, path="part")
+
+
+def test_a_page_cannot_write_files_through_the_functions_of_this_package():
+    """What once wrote into conf/: a path made by one function, given to another."""
+    path = {"_target_": "gan_caption.training.folders.inside", "name": "written_by_a_page.yaml",
+            "folder": {"_target_": "gan_caption.configuration.conf_dir"}}  # fmt: skip
+    with pytest.raises(UserError, match="a function that makes no part"):
+        build({"_target_": "gan_caption.training.folders.write_text", "path": path, "text": "x"}, path="phases.x")
+    assert not (conf_dir() / "written_by_a_page.yaml").exists()
+
+
+def test_all_pages_of_this_package_are_nothing_but_data():
+    pages = [path for path in conf_dir().rglob("*.yaml") if path.parent != conf_dir()]
+    assert len(pages) > 40
+    for page in pages:
+        check_page(page)
+
+
+class Command:
+    """Runs a command when it is unpickled the careless way."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.mark}",)
+
+
+def pickles(mark: Path) -> dict[str, bytes]:
+    """The command in every form that a careless reader would run."""
+    assert pickle.loads(pickle.dumps(Command(mark))) == 0
+    assert mark.exists(), "the attack works where nobody defends"
+    mark.unlink()
+    new, old = io.BytesIO(), io.BytesIO()
+    torch.save({"phase": Command(mark)}, new)
+    torch.save({"phase": Command(mark)}, old, _use_new_zipfile_serialization=False)
+    array, archive = io.BytesIO(), io.BytesIO()
+    np.save(array, np.array([[Command(mark)]], dtype=object))
+    np.savez(archive, grid=np.array([[Command(mark)]], dtype=object))
+    inside_npz = io.BytesIO()
+    with zipfile.ZipFile(inside_npz, "w") as made:
+        made.writestr("grid.npy", pickle.dumps(Command(mark)))
+    plain = {f"pickle_{protocol}": pickle.dumps(Command(mark), protocol) for protocol in (0, 2, 4)}
+    return plain | {
+        "torch": new.getvalue(), "torch_old": old.getvalue(), "array": array.getvalue(),
+        "archive": archive.getvalue(), "pickle_in_archive": inside_npz.getvalue(),
+    }  # fmt: skip
+
+
+def test_no_reader_runs_a_pickle(tmp_path):
+    mark = tmp_path / MARK
+    for name, content in pickles(mark).items():
+        readers = {
+            "last.pt": load_state,
+            "best_mle.safetensors": lambda path: load_weights(nn.Linear(2, 3), path, vocabulary="words"),
+            "ngrams.safetensors": lambda path: NgramGenerator.load(path, vocabulary="words"),
+            "a.npy": Precomputed(root=str(tmp_path), grid_size=1, regions=1).read,
+            "a.npz": Precomputed(root=str(tmp_path), grid_size=1, regions=1).read,
+        }
+        for file, read in readers.items():
+            (tmp_path / file).write_bytes(content)
+            with pytest.raises(UserError):
+                read(tmp_path / file)
+            assert not mark.exists(), f"{name} as {file} was executed"
+
+
+def test_a_run_folder_has_plain_files_of_its_own(tmp_path):
+    (tmp_path / "run").mkdir()
+    config = tmp_path / "run" / "config.json"
+    config.symlink_to(config)
+    with pytest.raises(UserError, match=r"cannot be looked up|no run folder"):
+        read_config(tmp_path / "run")
+    config.unlink()
+    os.mkfifo(config)  # from which one would read for ever
+    with pytest.raises(UserError, match="not a plain file"):
+        inside(tmp_path / "run", "config.json")
+    config.unlink()
+    config.symlink_to("/dev/zero")
+    with pytest.raises(UserError, match="leads out of the folder"):
+        read_config(tmp_path / "run")
+
+
+CARELESS = {
+    "eval", "exec", "compile", "__import__", "os.system", "os.popen", "yaml.load", "yaml.unsafe_load", "pickle.load",
+    "pickle.loads", "pickle.Unpickler", "joblib.load", "marshal.loads",
+}  # fmt: skip
+
+
+def test_no_code_of_this_package_reads_what_could_run():
+    """Every loader that can execute what it loads is called in the way that cannot; nothing evaluates text."""
+    found = 0
+    for path in sorted((ROOT / "gan_caption").rglob("*.py")):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(call, ast.Call):
+                continue
+            name = ast.unparse(call.func)
+            options = {one.arg: ast.unparse(one.value) for one in call.keywords}
+            where = f"{path.name}, line {call.lineno}: {name}"
+            if name == "torch.load":
+                found += 1
+                assert options.get("weights_only") == "True", where
+            assert options.get("allow_pickle", "False") == "False", where
+            assert options.get("shell", "False") == "False", where
+            assert name not in CARELESS, where
+    assert found == 2
