@@ -44,5 +44,5 @@ def briefly(value: object) -> str:
 
 def shown(name: str) -> str:
     """Return a name for a message: cut where it is long, quoted where a terminal might obey it."""
-    name = name if len(name) <= 100 else f"{name[:100]}..."
+    name = name if len(name) <= 300 else f"{name[:300]}..."
     return name if name.isprintable() else repr(name)
