@@ -136,7 +136,7 @@ def _check_types(state: TrainState) -> None:
     """Raise ValueError where a field is of another type, so far as is seen without looking inside."""
     for name, hint in get_type_hints(TrainState).items():
         kind = getattr(hint, "__origin__", hint)
-        if type(getattr(state, name)) is not kind:
+        if not isinstance(getattr(state, name), kind):
             raise ValueError(f"{name} is no {kind.__name__}")
 
 
