@@ -248,7 +248,7 @@ def _guard(entry: Path) -> None:
 
     if get_args_parser().parse_known_args()[0].experimental_rerun:
         raise UserError("--experimental-rerun reads a pickle, which could run code: repeat the command instead")
-    check_pages(entry=entry)
+    check_pages(entry=entry, own=conf_dir())
 
     def refuse(*_: object) -> None:
         raise ValueError("a configuration is saved and tracked: it reads no environment variables, which hold secrets")

@@ -1,8 +1,8 @@
 """Pages of configuration are data: what could make them more is refused before Hydra reads them.
 
 Hydra builds callbacks, loggers and launchers from the keys below `hydra`, whatever class they name, and sets
-environment variables by them, all before a run begins. An entry point's own page has such keys; no page that is chosen
-may.
+environment variables by them, all before a run begins. An entry point's own page has such keys, and so have this
+package's sweeps; no page from elsewhere may.
 """
 
 from __future__ import annotations
@@ -26,18 +26,19 @@ LONGEST, DEEPEST = 1_000_000, 50
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def check_pages(*, entry: Path) -> None:
+def check_pages(*, entry: Path, own: Path) -> None:
     """Have Hydra read pages only after `check_page`; a page that is refused ends the program with status 2.
 
     Args:
         entry: the entry point's own page, which is trusted.
+        own: this package's folder of pages, which come with its code and are trusted as well.
     """
 
     class CheckedSource(FileConfigSource):
         def load_config(self, config_path: str) -> ConfigResult:
             path = Path(self.path, self._normalize_file_name(config_path)).resolve()
             try:
-                if path != entry.resolve():
+                if path != entry.resolve() and not path.is_relative_to(own.resolve()):
                     check_page(path)
             except UserError as error:
                 print(f"error: {error}", file=sys.stderr)

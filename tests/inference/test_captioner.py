@@ -252,7 +252,7 @@ def test_a_run_of_a_newer_version_says_so(configured, trained_run, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(trained_run, run)
     write_json(run / "format.json", {"format": 2, "gan_caption": "9.0.0"})
-    with pytest.raises(UserError, match=r"written by gan_caption 9\.0\.0 in format 2.*upgrade"):
+    with pytest.raises(UserError, match=r"written by gan_caption '9\.0\.0' in format 2.*upgrade"):
         Captioner.load(run)
     with pytest.raises(UserError, match="upgrade"):
         evaluate_run(configured(f"run={run}", base=[], config_name="evaluate"))

@@ -22,7 +22,7 @@ def seeds() -> dict[str, bytes]:
 
 
 def one_input(data: bytes) -> set[str]:
-    text = data.decode("utf-8", "surrogatepass" if data[:1] == b"\xed" else "replace")
+    text = data.decode("utf-8", "surrogateescape")  # what is no UTF-8 becomes halves of surrogate pairs
     (tokens,) = ptb_tokenize([text])
     assert tokens == " ".join(tokens.split()), "single spaces, and no line end that would make two captions of one"
     return READERS
