@@ -13,8 +13,6 @@ from pathlib import Path
 
 import yaml
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
-from hydra._internal.sources_registry import SourcesRegistry
-from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult
 
 from gan_caption.errors import UserError
@@ -23,6 +21,7 @@ from gan_caption.parsing import briefly
 LONGEST, DEEPEST = 1_000_000, 50
 """Bytes of a page and levels of nesting; this package's have a few thousand, and six."""
 
+_LOAD_CONFIG = FileConfigSource.load_config
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -34,19 +33,18 @@ def check_pages(*, entry: Path, own: Path) -> None:
         own: this package's folder of pages, which come with its code and are trusted as well.
     """
 
-    class CheckedSource(FileConfigSource):
-        def load_config(self, config_path: str) -> ConfigResult:
-            path = Path(self.path, self._normalize_file_name(config_path)).resolve()
-            try:
-                if path != entry.resolve() and not path.is_relative_to(own.resolve()):
-                    check_page(path)
-            except UserError as error:
-                print(f"error: {error}", file=sys.stderr)
-                sys.exit(2)  # Hydra would print a traceback of any exception
-            return super().load_config(config_path)
+    def load_config(source: FileConfigSource, config_path: str) -> ConfigResult:
+        path = Path(source.path, source._normalize_file_name(config_path)).resolve()
+        try:
+            if path != entry.resolve() and not path.is_relative_to(own.resolve()):
+                check_page(path)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(2)  # Hydra would print a traceback of any exception
+        return _LOAD_CONFIG(source, config_path)
 
-    Plugins.instance()  # which registers Hydra's own source
-    SourcesRegistry.instance().types["file"] = CheckedSource
+    # In Hydra's own class: launchers hand its registry of sources to other processes, which know that class alone.
+    FileConfigSource.load_config = load_config  # type: ignore[method-assign, assignment]
 
 
 def check_page(path: Path) -> None:

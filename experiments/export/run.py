@@ -21,7 +21,7 @@ def main(runs: list[str]) -> None:
             lines = [line for line in told.splitlines() if line.strip() and not line.startswith("Everything is in")]
             parts.append("\n".join([f"**{lines[0]} ({kind})**", "", *(f"- {line}" for line in lines[1:])]))
             print(parts[-1], flush=True)
-    (HERE / "table.md").write_text("\n\n".join(parts) + "\n")
+            (HERE / "table.md").write_text("\n\n".join(parts) + "\n")
 
 
 if __name__ == "__main__":
