@@ -14,11 +14,12 @@ def main(config: DictConfig) -> None:
     """Write the dashboard, and save it where somebody is logged in."""
     from omegaconf import OmegaConf
 
-    from gan_caption.configuration import TARGET, build, conf_dir
+    from gan_caption.configuration import conf_dir
+    from gan_caption.reporting.dashboard import make_dashboard
 
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     methods = sorted(page.stem for page in (conf_dir() / "experiment").glob("*.yaml"))
-    build({TARGET: "gan_caption.reporting.dashboard.make_dashboard", **plain}, path="", methods=methods)  # type: ignore[dict-item]
+    make_dashboard(**plain, methods=methods)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

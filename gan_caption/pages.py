@@ -10,9 +10,12 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import yaml
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult
 
 from gan_caption.errors import UserError
@@ -21,7 +24,6 @@ from gan_caption.parsing import briefly
 LONGEST, DEEPEST = 1_000_000, 50
 """Bytes of a page and levels of nesting; this package's have a few thousand, and six."""
 
-_LOAD_CONFIG = FileConfigSource.load_config
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -41,10 +43,14 @@ def check_pages(*, entry: Path, own: Path) -> None:
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(2)  # Hydra would print a traceback of any exception
-        return _LOAD_CONFIG(source, config_path)
+        loaded: ConfigResult = unchecked(source, config_path)
+        return loaded
 
     # In Hydra's own class: launchers hand its registry of sources to other processes, which know that class alone.
-    FileConfigSource.load_config = load_config  # type: ignore[method-assign, assignment]
+    Plugins.instance()  # which registers it
+    registered: Any = SourcesRegistry.instance().types["file"]
+    unchecked = getattr(registered, "unchecked", registered.load_config)
+    registered.unchecked, registered.load_config = unchecked, load_config
 
 
 def check_page(path: Path) -> None:
