@@ -47,13 +47,17 @@ def main() -> None:
 
 
 def differences() -> list[str]:
-    """Return a table of how far runs of several processes are from those of one."""
+    """Return a table of how far runs of several processes are from those of one.
+
+    Beside them stands how far one process is from itself where PyTorch computes without vector instructions.
+    """
     lines = ["| method | processes | losses and the like | gradient norms | final metrics | captions that differ |"]
     lines += ["| --- | --- | --- | --- | --- | --- |"]
     for page in sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml")):
         alone = train(1, page, *overrides(page))
-        for ranks in RANKS[1:]:
-            other = train(ranks, page, *overrides(page))
+        others = {str(ranks): train(ranks, page, *overrides(page)) for ranks in RANKS[1:]}
+        others["1, other kernels"] = train(1, f"{page}-kernels", *overrides(page), ATEN_CPU_CAPABILITY="default")
+        for ranks, other in others.items():
             norms, logged = (
                 largest(zip(steps(alone), steps(other), strict=True), lambda name, own=own: ("norm" in name) == own)
                 for own in (True, False)
@@ -87,7 +91,7 @@ def overrides(page: str) -> list[str]:
     return given + (CRITIC if config.get("discriminator") else [])
 
 
-def train(ranks: int, name: str, *settings: str) -> Path:
+def train(ranks: int, name: str, *settings: str, **environment: str) -> Path:
     """Train in so many processes, unless that was done before; return the run folder."""
     place = OUTPUTS / f"{name}-{ranks}"
     if not any(place.glob("*/results.json")):
@@ -106,8 +110,8 @@ def train(ranks: int, name: str, *settings: str) -> Path:
             f"cache={place}",
         ]
         with (place / "log.txt").open("wb") as log:
-            environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-            subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=environment, check=True)
+            around = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+            subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=around, check=True)
     return next(place.glob("*/results.json")).parent
 
 
