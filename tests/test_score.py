@@ -161,7 +161,7 @@ def test_empty_captions_and_endless_ones_have_a_value(tmp_path, capsys):
         ('[{"image_id": true, "caption": "a"}]', "image_id True is no whole number"),
         ('[{"image_id": 1, "caption": null}]', "the caption of image 1 is None, no text"),
         ('[{"image_id": 1, "captions": []}]', "image 1 has no caption"),
-        ('[{"image_id": 1, "captions": "a"}]', "captions of image 1 is '\"a\"', no list of texts"),
+        ('[{"image_id": 1, "captions": "a"}]', "captions of image 1 is 'a', no list of texts"),
         ('[{"image": 1, "text": "a"}]', "has no image_id and caption; wanted is a COCO annotation file"),
         ('"a"', "wanted is a COCO annotation file"),
         ("[]", "no results"),
