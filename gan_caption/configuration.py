@@ -13,6 +13,8 @@ import inspect
 import json
 import os
 import re
+import secrets
+import shutil
 import sys
 import tempfile
 import types
@@ -125,7 +127,11 @@ def launch(
 
     who = f"rank {os.environ['RANK']}: " if os.environ.get("RANK", "0") != "0" else ""
     together = int(os.environ.get("WORLD_SIZE", 1)) > 1
+    # Runs of a sweep may be processes of their own, also on other machines, which share the working directory.
+    here = Path.cwd() if os.access(Path.cwd(), os.W_OK) else Path(tempfile.gettempdir())
+    notes = here / f".gan_caption-{secrets.token_hex(4)}"
     started: list[str] = []
+    jobs: list[Job] = []
     said = [one.lstrip("+").partition("=")[0] for one in sys.argv[1:]]  # a run's overrides hold what a sweep page sets
 
     @functools.wraps(task)  # Hydra names the job after the module of what is wrapped
@@ -133,15 +139,21 @@ def launch(
         from hydra.core.hydra_config import HydraConfig
         from hydra.types import RunMode
 
+        _refuse_environment()  # here as well: this may be a process of its own
         asked = HydraConfig.get()
+        os.chdir(asked.runtime.cwd)  # some launchers start runs elsewhere
         sweep = asked.sweep.dir if asked.mode == RunMode.MULTIRUN else None
         overrides = list(asked.overrides.task)
         started.append(_told(overrides))
 
         def note(**outcome: Any) -> None:
-            # Runs of a sweep may be processes of their own, which share nothing with this one but files.
-            path = Path(notes) / f"{asked.job.num if sweep else 0:06d}.json"
-            path.write_text(json.dumps(vars(Job(overrides, sweep, **outcome)), default=vars), encoding="utf-8")
+            job = Job(overrides, sweep, **outcome)
+            if sweep is None:
+                jobs.append(job)
+                return
+            notes.mkdir(exist_ok=True)
+            text = json.dumps(vars(job), default=vars)
+            (notes / f"{asked.job.num:06d}.json").write_text(text, encoding="utf-8")
 
         try:
             # A page that came from elsewhere must not be able to run code that its user did not name.
@@ -176,27 +188,28 @@ def launch(
         return None
 
     status: Any = 0
-    with tempfile.TemporaryDirectory(prefix="gan_caption-") as notes:
-        try:
-            where = folder or conf_dir()
-            _guard(where / f"{config_name}.yaml")
-            with _together(several):
-                hydra.main(version_base="1.3", config_path=str(where), config_name=config_name)(one_run)()
-        except UserError as error:
-            print(f"{who}error: {error}", file=sys.stderr)
-            sys.exit(2)
-        except Interrupted as stopped:
-            how = "the same command with resume=auto goes on from there"
-            print(f"{who}interrupted by {stopped.signal.name}: {stopped}; {how}", file=sys.stderr)
-            sys.exit(128 + stopped.signal)
-        except KeyboardInterrupt:
-            print(f"interrupted{': ' + started[-1] if started else ''}", file=sys.stderr)
-            sys.exit(130)
-        except SystemExit as end:  # Hydra's, which has said why
-            status = end.code
-            if status and not started:
-                _tell_of_plugins(sys.argv[1:])
-        jobs = [Job(**json.loads(path.read_text(encoding="utf-8"))) for path in sorted(Path(notes).iterdir())]
+    try:
+        where = folder or conf_dir()
+        _guard(where / f"{config_name}.yaml")
+        with _together(several):
+            hydra.main(version_base="1.3", config_path=str(where), config_name=config_name)(one_run)()
+    except UserError as error:
+        print(f"{who}error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except Interrupted as stopped:
+        how = "the same command with resume=auto goes on from there"
+        print(f"{who}interrupted by {stopped.signal.name}: {stopped}; {how}", file=sys.stderr)
+        sys.exit(128 + stopped.signal)
+    except KeyboardInterrupt:
+        print(f"interrupted{': ' + started[-1] if started else ''}", file=sys.stderr)
+        sys.exit(130)
+    except SystemExit as end:  # Hydra's, which has said why
+        status = end.code
+        if status and not started:
+            _tell_of_plugins(sys.argv[1:])
+    finally:
+        jobs += [Job(**json.loads(path.read_text(encoding="utf-8"))) for path in sorted(notes.glob("*.json"))]
+        shutil.rmtree(notes, ignore_errors=True)
     failed = [job for job in jobs if job.failure is not None]
     if after_sweep is not None and jobs and jobs[0].sweep and not who:
         after_sweep(Path(jobs[0].sweep), jobs)
@@ -242,13 +255,19 @@ def _guard(entry: Path) -> None:
         UserError: the command line brings a configuration that is a program.
     """
     from hydra._internal.utils import get_args_parser
-    from omegaconf import OmegaConf
 
     from gan_caption.pages import check_pages
 
     if get_args_parser().parse_known_args()[0].experimental_rerun:
         raise UserError("--experimental-rerun reads a pickle, which could run code: repeat the command instead")
     check_pages(entry=entry, own=conf_dir())
+
+    _refuse_environment()
+
+
+def _refuse_environment() -> None:
+    """Let no configuration read environment variables."""
+    from omegaconf import OmegaConf
 
     def refuse(*_: object) -> None:
         raise ValueError("a configuration is saved and tracked: it reads no environment variables, which hold secrets")
