@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from gan_caption.configuration import launch
+from gan_caption.configuration import given_overrides, launch
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -19,7 +19,7 @@ def main(config: DictConfig) -> None:
     from gan_caption.training.report import compare_runs
 
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    command = shlex.join(["python", "-m", "gan_caption.compare", *HydraConfig.get().overrides.task])
+    command = shlex.join(["python", "-m", "gan_caption.compare", *given_overrides(HydraConfig.get())])
     compare_runs(plain, command=command)  # type: ignore[arg-type]
 
 

@@ -22,12 +22,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from gan_caption.errors import Interrupted, Told, UserError
 from gan_caption.parsing import briefly, shown
 
 if TYPE_CHECKING:
+    from hydra.conf import HydraConf
     from omegaconf import DictConfig
 
 TARGET = "_target_"
@@ -143,7 +144,7 @@ def launch(
         asked = HydraConfig.get()
         os.chdir(asked.runtime.cwd)  # some launchers start runs elsewhere
         sweep = asked.sweep.dir if asked.mode == RunMode.MULTIRUN else None
-        overrides = list(asked.overrides.task)
+        overrides = given_overrides(asked)
         started.append(_told(overrides))
 
         def note(**outcome: Any) -> None:
@@ -222,15 +223,29 @@ def launch(
         sys.exit(status)
 
 
+def given_overrides(asked: HydraConf) -> list[str]:
+    """Return the overrides of a run as they were given; what they refer to, `${seed}`, stays as it is."""
+    from omegaconf import OmegaConf
+
+    return cast("list[str]", OmegaConf.to_container(cast(Any, asked.overrides.task), resolve=False))
+
+
 def _tell_of_plugins(arguments: Sequence[str]) -> None:
     """Say what brings sweepers and launchers, where some are asked for and not installed: Hydra knows no extras."""
     from gan_caption.extras import require
 
-    if any(one.lstrip("+").startswith(("sweep=", "hydra/")) for one in arguments):
-        try:
-            require("optuna", extra="sweep", what="searches and hydra/launcher=joblib")
-        except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
+    asked = " ".join(arguments)
+    for words, package, extra, what in (
+        (("sweep=search", "sweeper=optuna"), "optuna", "sweep", "searches"),
+        (("joblib",), "hydra_plugins.hydra_joblib_launcher", "sweep", "sweeps with joblib"),
+        (("cluster=ray", "launcher=ray"), "hydra_plugins.hydra_ray_launcher", "ray", "sweeps on Ray"),
+        (("slurm", "submitit"), "hydra_plugins.hydra_submitit_launcher", "slurm", "sweeps on Slurm"),
+    ):
+        if any(word in asked for word in words):
+            try:
+                require(package, extra=extra, what=what)
+            except UserError as error:
+                print(f"error: {error}", file=sys.stderr)
 
 
 def _told(overrides: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from gan_caption.configuration import Job, launch
+from gan_caption.configuration import Job, given_overrides, launch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ def main(config: DictConfig) -> Trial:
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     asked = HydraConfig.get()
     alone = ["hydra.mode=RUN"] if asked.mode == RunMode.MULTIRUN else []  # the command of this run, not of its sweep
-    command = shlex.join(["python", "-m", "gan_caption.train", *asked.overrides.task, *alone])
+    command = shlex.join(["python", "-m", "gan_caption.train", *given_overrides(asked), *alone])
     data = str(asked.runtime.choices["data"])
     run_experiment(plain, data=data, command=command)  # type: ignore[arg-type]
     return trial_of(finished_folder(plain, data=data), floor=plain["diversity_floor"])  # type: ignore[arg-type, call-overload, index]

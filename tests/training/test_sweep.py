@@ -69,7 +69,11 @@ def rows(outputs: Path, name: str) -> list[dict]:
         {
             **row,
             "folder": Path(row.get("folder", "-")).name,
-            "overrides": [one for one in row["overrides"] if not one.startswith(("outputs=", "cache="))],
+            "overrides": [
+                one
+                for one in row["overrides"]
+                if not one.startswith(("outputs=", "cache=", "+cluster=", "hydra/launcher="))
+            ],
         }
         for row in told
     ]
@@ -115,6 +119,12 @@ def test_the_command_of_a_run_is_not_that_of_its_sweep(whole, tmp_path):
     again = [f"outputs={tmp_path}" if one.startswith("outputs=") else one for one in words]
     subprocess.run([sys.executable, *again], check=True, capture_output=True)
     assert results(tmp_path) == {folder.name: results(whole)[folder.name]}
+
+
+def test_an_override_may_refer_to_another_and_stays_as_it_was_given(tmp_path):
+    sweep(tmp_path, *SMALL, "name=run${seed}", "seed=3")
+    (folder,) = tmp_path.glob("run3-*")
+    assert "'name=run${seed}'" in (folder / "command.txt").read_text()
 
 
 def test_a_sweep_page_cannot_allow_packages(tmp_path):
@@ -233,9 +243,21 @@ def test_every_sweep_page_describes_runs(overrides):
     assert config["resume"] == "auto"
 
 
-def test_what_brings_the_sweepers_is_said_where_they_are_missing(monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ("+sweep=search", "searches need optuna: pip install 'gan_caption[sweep]'"),
+        ("hydra/launcher=joblib", "pip install 'gan_caption[sweep]'"),
+        ("+cluster=ray", "pip install 'gan_caption[ray]'"),
+        ("+cluster=slurm", "pip install 'gan_caption[slurm]'"),
+        ("hydra/launcher=submitit_local", "pip install 'gan_caption[slurm]'"),
+    ],
+)
+def test_what_brings_sweepers_and_launchers_is_said_where_they_are_missing(monkeypatch, capsys, asked, message):
+    _tell_of_plugins([asked])
+    assert not capsys.readouterr().err
     monkeypatch.setattr("gan_caption.extras.find_spec", lambda name: None)
     _tell_of_plugins(["seed=0,1"])
     assert not capsys.readouterr().err
-    _tell_of_plugins(["+sweep=search"])
-    assert "need optuna: pip install 'gan_caption[sweep]'" in capsys.readouterr().err
+    _tell_of_plugins([asked])
+    assert message in capsys.readouterr().err

@@ -1,0 +1,109 @@
+"""Sweeps on Ray, on Slurm's engine and on joblib, by the commands that a user types: six runs each."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.plugins import Plugins
+from hydra.types import HydraContext
+
+from gan_caption.configuration import conf_dir
+from tests.training.test_sweep import SMALL, results, rows, start, sweep
+
+SIX = ["+sweep=grid", *SMALL, "+experiment=mle,scst,nsc", "seed=0,1", "save_every=1"]
+RAY = Path(sys.executable).with_name("ray")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """The six runs, one after the other in one process."""
+    outputs = tmp_path_factory.mktemp("whole")
+    sweep(outputs, *SIX)
+    return outputs
+
+
+@pytest.fixture
+def head(tmp_path, monkeypatch):
+    """The address of a Ray head of two cores, started in a folder of its own, as on another machine."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    (tmp_path / "elsewhere").mkdir()
+    asked = ["start", "--head", "--port=0", "--num-cpus=2", "--include-dashboard=false", "--disable-usage-stats"]
+    said = subprocess.run([RAY, *asked], cwd=tmp_path / "elsewhere", check=True, capture_output=True, text=True).stdout
+    yield said.split("--address='")[1].split("'")[0]
+    subprocess.run([RAY, "stop", "--force"], check=True, capture_output=True)
+
+
+def test_ray_gives_the_same_runs_from_a_head_that_was_there(whole, head, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    outputs = Path("relative")  # to the folder of the command, wherever Ray's processes began
+    sweep(outputs, *SIX, "+cluster=ray", f"hydra.launcher.ray.init.address={head}")
+    assert results(outputs) == results(whole)
+    assert rows(outputs, "grid") == rows(whole, "grid")
+    assert {path.name for path in tmp_path.iterdir()} == {"relative", "elsewhere"}, "nothing is left beside the runs"
+
+
+def test_submitit_gives_the_same_runs_and_a_preempted_one_goes_on(whole, tmp_path):
+    process = start(tmp_path, *SIX, "hydra/launcher=submitit_local")
+    while process.poll() is None and not preempt_one(tmp_path):
+        time.sleep(0.002)
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    said = "".join(path.read_text() for path in tmp_path.glob("sweeps/grid/.submitit/**/*_log.*"))
+    assert "this job is preempted" in said
+    assert said.count("(taken up again)") == 1
+    assert results(tmp_path) == results(whole)
+    assert rows(tmp_path, "grid") == rows(whole, "grid")
+
+
+def preempt_one(outputs: Path) -> bool:
+    """Send one job that is in the middle of its run what Slurm sends, through submitit, before it takes the machine."""
+    for last in outputs.glob("*/checkpoints/last.pt"):
+        folder = last.parents[1]
+        if (folder / "results.json").exists():
+            continue
+        for log in outputs.glob("sweeps/grid/.submitit/*/*_log.*"):
+            if str(folder) in log.read_text():
+                (worker,) = psutil.Process(int(log.name.partition("_")[0])).children()
+                worker.send_signal(signal.SIGUSR2)
+                return True
+    return False
+
+
+def test_joblib_by_its_page(whole, tmp_path):
+    sweep(tmp_path, *SIX, "+cluster=joblib", "hydra.launcher.n_jobs=2")
+    assert results(tmp_path) == results(whole)
+    assert rows(tmp_path, "grid") == rows(whole, "grid")
+
+
+def test_a_run_in_a_process_of_its_own_reads_no_environment_either(tmp_path, monkeypatch):
+    monkeypatch.setenv("SECRET", "hunter2")
+    asked = [*SMALL, "+sweep=grid", "+experiment=mle", "seed=0,1", "name=${oc.env:SECRET}", "+cluster=joblib"]
+    said, errors = sweep(tmp_path, *asked, status=2)
+    assert "it reads no environment variables" in errors
+    assert "hunter2" not in said + errors
+
+
+def test_the_page_of_slurm_is_one_that_submitit_takes():
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        config = compose("config", overrides=["+sweep=grid", "+cluster=slurm"], return_hydra_config=True)
+    assert config.resume == "auto"
+    launcher = Plugins.instance().instantiate_launcher(
+        hydra_context=HydraContext(config_loader=None, callbacks=None), task_function=print, config=config
+    )  # type: ignore[arg-type]
+    from submitit.slurm.slurm import _make_sbatch_string
+
+    told = dict(launcher.params)
+    assert told["max_num_timeout"] == 20
+    asked = {key: told[key] for key in ("gpus_per_node", "cpus_per_task", "signal_delay_s", "array_parallelism")}
+    page = _make_sbatch_string(command="train", folder="/shared", time=told["timeout_min"], map_count=60, **asked)
+    assert "#SBATCH --array=0-59%16" in page
+    assert "#SBATCH --signal=USR2@120" in page
