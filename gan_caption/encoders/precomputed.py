@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import math
-import tokenize
 import zipfile
-import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from gan_caption.data.arrays import DAMAGED, header, numbers
 from gan_caption.data.corpus import CaptionedImage, Split
 from gan_caption.data.features import FeatureSource, ImageFeatures
 from gan_caption.data.loading import readable
 from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError, at_least
 from gan_caption.parsing import briefly
-
-_DAMAGED = (
-    *(OSError, ValueError, TypeError, EOFError, LookupError, OverflowError, RecursionError, MemoryError, SyntaxError),
-    *(NotImplementedError, RuntimeError, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
-)
-"""What the readers of numpy and zipfile raise on damaged content, and zipfile on what is encrypted or packed strangely.
-
-The MemoryError is that of a header nested too deeply; nothing large is asked for.
-"""
 
 
 class Precomputed(Encoder):
@@ -110,7 +100,7 @@ class Precomputed(Encoder):
             else:
                 with path.open("rb") as file:
                     grid, vector = self._read_grid(path, file), None
-        except _DAMAGED as error:
+        except DAMAGED as error:
             raise UserError(f"{path} cannot be read as an array ({str(error)[:300]})") from error
         if vector is None:
             vector = grid.mean(0)
@@ -129,17 +119,17 @@ class Precomputed(Encoder):
         if "pooled" not in arrays:
             return grid, None
         with archive.open(arrays["pooled"]) as file:
-            about = _header(file)
+            about = header(file)
             self._check_vector(path, math.prod(about.shape))
-            return grid, _numbers(file, about).reshape(-1)
+            return grid, numbers(file, about).reshape(-1)
 
     def _read_grid(self, path: Path, file: IO[bytes]) -> np.ndarray:
-        about = _header(file)
+        about = header(file)
         shape = about.shape
         if len(shape) != 2 or shape[1] != self.grid_size or not 1 <= shape[0] <= self.regions:
             wanted = f"1 to {self.regions} rows (encoder.regions) of {self.grid_size} (encoder.grid_size)"
             raise UserError(f"{path} has shape {briefly(shape)}: it must have {wanted}")
-        return _numbers(file, about)
+        return numbers(file, about)
 
     def _check_vector(self, path: Path, size: int) -> None:
         if size != self.pooled_size:
@@ -154,35 +144,6 @@ class Precomputed(Encoder):
             if path.is_file():
                 return path
         raise UserError(f"image {item.image_id} has no features: {' or '.join(path.name for path in tried)} is missing")
-
-
-class _Header(NamedTuple):
-    """What an .npy file says of itself."""
-
-    shape: tuple[int, ...]
-    fortran: bool
-    """Whether the first index runs fastest."""
-    kind: np.dtype
-    """Of its numbers."""
-
-
-def _header(file: IO[bytes]) -> _Header:
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, kind = read(file)
-    if kind.kind not in "fiub":
-        raise ValueError(f"its elements are {kind}; wanted are numbers")
-    return _Header(shape, fortran, kind)
-
-
-def _numbers(file: IO[bytes], about: _Header) -> np.ndarray:
-    """Return the rest of an .npy file in single precision; no more is read, and unpacked, than its checked shape takes.
-
-    numpy's own reader would reserve the memory of any shape, and unpack all of an archive.
-    """
-    count = math.prod(about.shape)
-    numbers = np.frombuffer(file.read(count * about.kind.itemsize), about.kind, count)
-    return numbers.reshape(about.shape, order="F" if about.fortran else "C").astype(np.float32)
 
 
 class _Files:

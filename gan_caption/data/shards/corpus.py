@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
 import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from gan_caption.data.arrays import DAMAGED, header, numbers
 from gan_caption.data.compact import Elements
 from gan_caption.data.corpus import CaptionedImage, Split
 from gan_caption.data.images import open_rgb
@@ -21,6 +22,10 @@ from gan_caption.data.shards.order import ShardOrder
 from gan_caption.data.shards.places import Places, expand, is_url
 from gan_caption.errors import UserError, at_least
 from gan_caption.extras import require
+from gan_caption.parsing import briefly
+
+_LARGEST = 2**24
+"""Numbers of an image's features; 49 regions of 1,280 are 2**16."""
 
 
 class ShardItems(Elements[CaptionedImage]):
@@ -67,10 +72,11 @@ class ShardSplit(Split):
             UserError: they are damaged, or there are none.
         """
         try:
-            with np.load(io.BytesIO(self.content(index)), allow_pickle=False) as arrays:  # a pickle could carry code
-                return arrays["grid"], arrays["pooled"]
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise UserError(f"{self.indexed.name(int(self.numbers[index]))}: no features ({error})") from error
+            with zipfile.ZipFile(io.BytesIO(self.content(index))) as archive:
+                return _array(archive, "grid", 2), _array(archive, "pooled", 1)
+        except DAMAGED as error:
+            name = self.indexed.name(int(self.numbers[index]))
+            raise UserError(f"{name}: no features ({str(error)[:300]})") from error
 
     def version(self, index: int) -> bytes:
         """Return something that changes when the shard does."""
@@ -92,6 +98,15 @@ class ShardSplit(Split):
             return super().shuffled(rows, rng)
         order = self.select(rows.tolist()).order([int(rng.integers(2**32))])
         return rows[np.fromiter(order.rows(), np.int64, len(rows))]
+
+
+def _array(archive: zipfile.ZipFile, name: str, dimensions: int) -> np.ndarray:
+    """Read one array of an .npz, if it is what features are."""
+    with archive.open(f"{name}.npy") as file:
+        about = header(file)
+        if len(about.shape) != dimensions or not 1 <= math.prod(about.shape) <= _LARGEST:
+            raise ValueError(f"{name} has shape {briefly(about.shape)}")
+        return numbers(file, about)
 
 
 class Shards:

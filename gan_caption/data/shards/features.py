@@ -10,6 +10,7 @@ import torch
 from gan_caption.data.features import ImageFeatures
 from gan_caption.data.shards.corpus import ShardSplit
 from gan_caption.errors import UserError
+from gan_caption.parsing import shown
 
 
 class ShardFeatures:
@@ -24,7 +25,7 @@ class ShardFeatures:
             description: of it, for people.
 
         Raises:
-            UserError: the features are another encoder's.
+            UserError: the features are another encoder's, or damaged.
         """
         of = split.indexed.features
         assert of is not None, "shards of images are encoded"
@@ -34,12 +35,21 @@ class ShardFeatures:
                 f"{description}. Choose the encoder that they were made with, or write shards with this one"
             )
         self.split = split
+        self._shapes = tuple(one.shape for one in split.features(0))
 
     def features(self, rows: Sequence[int], *, grid: bool, device: torch.device) -> ImageFeatures:
-        """Return the features of these rows in single precision."""
-        grids, pooled = zip(*(self.split.features(row) for row in rows), strict=True)
+        """Return the features of these rows in single precision; each must have the sizes of the first."""
+        grids, pooled = zip(*(self._read(row) for row in rows), strict=True)
         return ImageFeatures(
             pooled=torch.from_numpy(np.stack(pooled)).to(device).float(),
             grid=torch.from_numpy(np.stack(grids)).to(device).float() if grid else None,
             rows=torch.tensor(list(rows), device=device),
         )
+
+    def _read(self, row: int) -> tuple[np.ndarray, np.ndarray]:
+        found = self.split.features(row)
+        shapes = tuple(one.shape for one in found)
+        if shapes != self._shapes:
+            name = self.split.items[row].image_id
+            raise UserError(f"the features of {shown(name)} have shapes {shapes}, others {self._shapes}")
+        return found

@@ -24,6 +24,7 @@ from gan_caption.data.shards.places import Places
 from gan_caption.data.shards.scanning import Found, Scan, scan
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
+from gan_caption.parsing import shown
 
 _VERSION = 1
 _OPEN = 64
@@ -126,7 +127,7 @@ class Indexed:
     def name(self, number: int) -> str:
         """Say which sample is meant, for messages."""
         shard, own, index = self.find(number)
-        return f"{self.shards[shard]}, sample {index.item(own).image_id}"
+        return f"{self.shards[shard]}, sample {shown(index.item(own).image_id)}"
 
     def version(self, number: int) -> bytes:
         """Return what changes when a sample does: its shard, and its place in it."""

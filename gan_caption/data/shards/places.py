@@ -23,6 +23,8 @@ from gan_caption.files import write_atomically
 _TRIES = 3
 _SECONDS = 60
 """Without an answer until a server is given up."""
+_MOST = 1_000_000
+"""Shards of a split."""
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # of two letters or more: C: is a drive
 
 
@@ -57,9 +59,11 @@ def expand(root: str, pattern: str) -> list[str]:
 
     remote = is_url(root)
     try:
-        names = list(braceexpand(pattern))
+        names = [name for name, _ in zip(braceexpand(pattern), range(_MOST + 1), strict=False)]
     except ValueError as error:
         raise UserError(f"{pattern}: braces do not match; wanted is train-{{000000..000099}}.tar, say") from error
+    if len(names) > _MOST:
+        raise UserError(f"{pattern} means more than {_MOST:,} shards")
     if remote:
         if any(sign in pattern for sign in "*?["):
             raise UserError(f"{root}/{pattern}: a server does not list its files; use train-{{000000..000099}}.tar")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tarfile
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import Any, BinaryIO
 from gan_caption.data.layout import IMAGE_SUFFIXES
 from gan_caption.data.text import relative_name
 from gan_caption.errors import UserError
+from gan_caption.parsing import parse_json, shown
 
 ABOUT = "__about__/features.json"
 """A member that says which encoder the features of a shard come from; other readers pass over names like that."""
@@ -73,9 +73,11 @@ def scan(file: BinaryIO, shard: str) -> Scan:
                 seen.add(key)
                 found.samples.append(_sample(file, shard, key, sample, found.features is not None))
             except UserError as error:
-                found.damaged.append(f"{shard}, sample {key}: {error}")
+                found.damaged.append(f"{shard}, sample {shown(key)}: {error}")
     except ValueError as error:
-        raise UserError(f"{shard}: two members have one name ({error.args[0]}). Write the shard again") from error
+        raise UserError(
+            f"{shard}: two members have one name ({shown(str(error.args[0]))}). Write the shard again"
+        ) from error
     return found
 
 
@@ -92,8 +94,8 @@ def _members(file: BinaryIO, shard: str, found: Scan) -> Iterator[dict[str, Any]
             # An archive that ends without its mark was cut, or its next header is damaged; tarfile takes both for ends.
             end = _content(file, (tar.offset, _BLOCK))
     except (tarfile.TarError, EOFError, UnicodeDecodeError) as error:
-        raise UserError(f"{shard} is no plain tar, or cut short ({error}): unpack a compressed one, or fetch it "
-                        "again") from error  # fmt: skip
+        what = f"{shard} is no plain tar, or cut short ({str(error)[:300]})"
+        raise UserError(f"{what}: unpack a compressed one, or fetch it again") from error
     if end != bytes(_BLOCK):
         what = "cut short" if len(end) < _BLOCK else "damaged"
         raise UserError(f"{shard} is {what} at byte {tar.offset}: fetch or write it again")
@@ -138,9 +140,9 @@ def _content(file: BinaryIO, place: Place) -> bytes:
 
 def _json(content: bytes) -> Any:
     try:
-        return json.loads(_text(content))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"its .json is none ({error})") from error
+        return parse_json(content)
+    except ValueError as error:
+        raise UserError(f"its .json is none ({str(error)[:300]})") from error
 
 
 def _text(content: bytes) -> str:
