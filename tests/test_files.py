@@ -9,6 +9,7 @@ import pytest
 
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
+from tests.small_disk import small_disk
 
 ROOT = Path(__file__).parents[2]
 
@@ -112,17 +113,8 @@ def test_file_too_large(tmp_path, what):
 
 @pytest.fixture
 def full_disk(tmp_path):
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
-    try:
-        mounted = subprocess.run(mount, capture_output=True).returncode == 0
-    except FileNotFoundError:
-        mounted = False
-    if not mounted:
-        pytest.skip("no right to mount a small disk; the limit on file sizes stands in for it above")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+    with small_disk(tmp_path / "disk", "64k") as folder:  # elsewhere the limit on file sizes stands in for it, above
+        yield folder
 
 
 def test_full_disk(full_disk):
