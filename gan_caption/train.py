@@ -22,6 +22,7 @@ def main(config: DictConfig) -> Trial:
     from hydra.types import RunMode
     from omegaconf import OmegaConf
 
+    from gan_caption import world
     from gan_caption.training.experiment import run_experiment
     from gan_caption.training.folders import finished_folder
     from gan_caption.training.sweep import trial_of
@@ -32,7 +33,9 @@ def main(config: DictConfig) -> Trial:
     command = shlex.join(["python", "-m", "gan_caption.train", *given_overrides(asked), *alone])
     data = str(asked.runtime.choices["data"])
     run_experiment(plain, data=data, command=command)  # type: ignore[arg-type]
-    return trial_of(finished_folder(plain, data=data), floor=plain["diversity_floor"])  # type: ignore[arg-type, call-overload, index]
+    # One process writes the results, and the others come to this line before it has.
+    floor = plain["diversity_floor"]  # type: ignore[index, call-overload]
+    return world.from_main(lambda: trial_of(finished_folder(plain, data=data), floor=floor))  # type: ignore[arg-type]
 
 
 def after_sweep(folder: Path, jobs: Sequence[Job]) -> None:

@@ -91,28 +91,26 @@ def overrides(page: str) -> list[str]:
     return given + (CRITIC if config.get("discriminator") else [])
 
 
-def train(ranks: int, name: str, *settings: str, **environment: str) -> Path:
+def train(ranks: int, name: str, *settings: str, place: Path | None = None, **environment: str) -> Path:
     """Train in so many processes, unless that was done before; return the run folder."""
-    place = OUTPUTS / f"{name}-{ranks}"
+    place = place or OUTPUTS / f"{name}-{ranks}"
     if not any(place.glob("*/results.json")):
         place.mkdir(parents=True, exist_ok=True)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        launcher = ["-m", "torch.distributed.run", f"--nproc_per_node={ranks}", f"--master_port={port}"]
-        command = [
-            sys.executable,
-            *launcher,
-            "-m",
-            "gan_caption.train",
-            *settings,
-            f"outputs={place}",
-            f"cache={place}",
-        ]
         with (place / "log.txt").open("wb") as log:
             around = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
-            subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=around, check=True)
+            subprocess.run(
+                command(ranks, place, *settings), stdout=log, stderr=subprocess.STDOUT, env=around, check=True
+            )
     return next(place.glob("*/results.json")).parent
+
+
+def command(ranks: int, place: Path, *settings: str) -> list[str]:
+    """Return what is typed to train in so many processes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    launcher = ["-m", "torch.distributed.run", f"--nproc_per_node={ranks}", f"--master_port={port}"]
+    return [sys.executable, *launcher, "-m", "gan_caption.train", *settings, f"outputs={place}", f"cache={place}"]
 
 
 def steps(run: Path) -> list[dict]:

@@ -45,6 +45,8 @@ SMALL = [
 ]  # fmt: skip
 WRITES = ("a checkpoint", "weights", "a metrics line", "features")
 AT_ANY_TIME = "any time"
+BEFORE, EVALUATION = "before the first step", "evaluation"
+"""What there is beside the phases of the training."""
 
 
 @dataclass
@@ -54,7 +56,7 @@ class Trial:
     method: str
     encoder: str
     kills: list[tuple[str, str]] = field(default_factory=list)
-    """What was being done, and the phase of the last record."""
+    """What was being done, and in which phase."""
     fault: str | None = None
 
 
@@ -63,32 +65,46 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
+    parser.add_argument("--out", type=Path, default=HERE / "table.md")
     told = parser.parse_args()
     torch.set_num_threads(1)  # of this process, which is forked: it must have no others
     with tempfile.TemporaryDirectory() as place:
         home = Path(place)
-        pairs = [(method, encoder) for method in METHODS for encoder in ENCODERS]
-        seconds = {pair: left_alone(pair, home) for pair in pairs}
+        pairs = [(method, encoder) for method in told.methods for encoder in ENCODERS]
+        times = {pair: left_alone(pair, home) for pair in pairs}
         with ThreadPoolExecutor(told.workers) as pool:
-            trials = list(pool.map(lambda number: trial(number, told.seed, pairs, seconds, home), range(told.trials)))
-    report(trials, told.seed)
+            trials = list(pool.map(lambda number: trial(number, told.seed, times, home), range(told.trials)))
+    text, whole = report(trials, told.seed)
+    told.out.write_text(f"{text}\n")
+    print(text)
+    if not whole:
+        raise SystemExit(1)
 
 
-def trial(
-    number: int, seed: int, pairs: list[tuple[str, str]], seconds: dict[tuple[str, str], float], home: Path
-) -> Trial:
-    """Kill a run one to three times, take it up each time, and compare what it ends with."""
+def trial(number: int, seed: int, times: dict[tuple[str, str], dict[str, float]], home: Path) -> Trial:
+    """Kill a run one to three times, each in a phase drawn from those that are left; take it up, and compare its end.
+
+    Args:
+        number: of the trial.
+        seed: of all trials.
+        times: the runs, by method and encoder, and how many seconds each of their phases takes.
+        home: has the runs that were left alone.
+    """
     rng = random.Random(f"{seed} {number}")
-    pair = pairs[number % len(pairs)]
+    pair = list(times)[number % len(times)]
+    phases = list(times[pair])
     done = Trial(*pair)
     folder = home / f"trial{number}"
     try:
         kills = rng.randint(1, 3)
         while len(done.kills) < kills:
-            moment = rng.choice((AT_ANY_TIME, *WRITES[: 4 if pair[1] == "frozen" else 3]))
+            phase = rng.choice(phases[phases.index(phase_of(folder)) :])
+            writes = {BEFORE: WRITES[3:] if pair[1] == "frozen" else (), EVALUATION: ()}.get(phase, WRITES[:3])
+            moment = rng.choice((AT_ANY_TIME, *writes))
             process = start(pair, folder)
-            if killed(process, until(moment, folder, rng, seconds[pair])):
-                done.kills.append((moment, last_phase(folder)))
+            if killed(process, until(phase, moment, folder, rng, times[pair][phase])):
+                done.kills.append((moment, phase_of(folder)))
                 check_readable(folder)
             elif not done.kills:  # it ended before: from the beginning
                 shutil.rmtree(folder)
@@ -105,14 +121,22 @@ def trial(
     return done
 
 
-def left_alone(pair: tuple[str, str], home: Path) -> float:
-    """Train without interruption; return the seconds."""
+def left_alone(pair: tuple[str, str], home: Path) -> dict[str, float]:
+    """Train without interruption; return the seconds of each phase, in their order."""
     begun = time.monotonic()
     folder = home / "-".join(pair)
-    status = os.waitstatus_to_exitcode(os.waitpid(start(pair, folder), 0)[1])
+    process = start(pair, folder)
+    times = {BEFORE: 0.0}
+    while True:
+        ended, status = os.waitpid(process, os.WNOHANG)
+        times.setdefault(phase_of(folder), time.monotonic() - begun)
+        if ended:
+            break
+        time.sleep(0.001)
     if status:
         raise SystemExit((folder / "log.txt").read_text()[-3000:])
-    return time.monotonic() - begun
+    ends = [*list(times.values())[1:], time.monotonic() - begun]
+    return {phase: end - start for (phase, start), end in zip(times.items(), ends, strict=True)}
 
 
 def start(pair: tuple[str, str], folder: Path) -> int:
@@ -160,8 +184,11 @@ def killed(process: int, waits: Iterator[bool]) -> bool:
     raise AssertionError("waiting never ends by itself")
 
 
-def until(moment: str, folder: Path, rng: random.Random, seconds: float) -> Iterator[bool]:
-    """Yield True once the moment has come."""
+def until(phase: str, moment: str, folder: Path, rng: random.Random, seconds: float) -> Iterator[bool]:
+    """Yield True once the moment has come in this phase, which takes so many seconds."""
+    while phase_of(folder) != phase and phase != BEFORE:
+        yield False
+        time.sleep(0.001)
     if moment == AT_ANY_TIME:
         end = time.monotonic() + rng.uniform(0, seconds)
         while True:
@@ -190,9 +217,11 @@ def sizes(folder: Path, pattern: str) -> tuple[int, ...]:
     return tuple(path.stat().st_size for path in folder.glob(pattern))
 
 
-def last_phase(folder: Path) -> str:
-    """Return the phase of the last whole record."""
-    phase = "before the first step"
+def phase_of(folder: Path) -> str:
+    """Return how far a run has come: the phase of its last whole record, or what is before or after all."""
+    if any(folder.glob("outputs/*/captions_*.json")):
+        return EVALUATION
+    phase = BEFORE
     for path in folder.glob("outputs/*/metrics.jsonl"):
         for line in path.read_bytes().split(b"\n")[:-1]:
             phase = json.loads(line)["phase"]
@@ -249,7 +278,8 @@ def same(one: Any, other: Any, *, where: str) -> None:
         assert repr(one) == repr(other), where  # to which one NaN is like another
 
 
-def report(trials: list[Trial], seed: int) -> None:
+def report(trials: list[Trial], seed: int) -> tuple[str, bool]:
+    """Return tables of what was killed and how it ended, with the faults, and whether there were none."""
     kills = [kill for own in trials for kill in own.kills]
     whole = sum(own.fault is None for own in trials)
     rows = [["killed while writing", *(by_moment := Counter(moment for moment, _ in kills))]]
@@ -262,10 +292,7 @@ def report(trials: list[Trial], seed: int) -> None:
     head = f"{whole} of {len(trials)} runs end bitwise equal to the uninterrupted one; {len(kills)} kills, seed {seed}."
     text = "\n\n".join([head, *(markdown(table) for table in (rows, more, last))])
     faults = [f"{own.method}, {own.encoder}, {own.kills}:\n\n{own.fault}" for own in trials if own.fault]
-    (HERE / "table.md").write_text("\n\n".join([text, *faults]) + "\n")
-    print("\n\n".join([text, *faults]))
-    if faults:
-        raise SystemExit(1)
+    return "\n\n".join([text, *faults]), not faults
 
 
 if __name__ == "__main__":
