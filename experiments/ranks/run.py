@@ -43,6 +43,7 @@ LARGER = [
 
 def main() -> None:
     (HERE / "table.md").write_text("\n".join(differences()) + "\n")
+    (HERE / "elsewhere.md").write_text("\n".join(elsewhere()) + "\n")
     (HERE / "speed.md").write_text("\n".join(rates()) + "\n")
 
 
@@ -67,6 +68,48 @@ def differences() -> list[str]:
             lines.append(f"| {page} | {ranks} | {told} |")
             print(lines[-1], flush=True)
     return lines
+
+
+def elsewhere() -> list[str]:
+    """Return a table of SeqGAN over several nodes, and from shards, against one process."""
+    shards = OUTPUTS / "shards"
+    settings = overrides("seqgan")
+    if not shards.exists():
+        sizes = [one for one in settings if one.startswith("data.")]
+        asked = [*sizes, f"shards.folder={shards}", "shards.samples=7", f"cache={OUTPUTS / 'cache'}"]
+        subprocess.run([sys.executable, "-m", "gan_caption.prepare", *asked], check=True)
+    rest = [one for one in settings if not one.startswith(("data.", "phases.words"))]
+    from_shards = [*rest, "data=shards", f"data.root={shards}", "encoder=scene_cnn", "vocabulary.min_count=1"]
+    lines = ["| what | processes | losses and the like | final metrics | captions that differ |"]
+    lines += ["| --- | --- | --- | --- | --- |"]
+    for what, alone, ranks, other in (
+        ("two nodes", train(1, "seqgan", *settings), "2 x 2", two_nodes(*settings)),
+        ("data=shards", train(1, "shards", *from_shards), "2", train(2, "shards", *from_shards)),
+        ("data=shards", train(1, "shards", *from_shards), "4", train(4, "shards", *from_shards)),
+    ):
+        logged = largest(zip(steps(alone), steps(other), strict=True), lambda name: "norm" not in name)
+        final = largest((systems(alone)[name], systems(other)[name]) for name in systems(alone))
+        lines.append(f"| {what} | {ranks} | {logged:.0e} | {final:.0e} | {differing(alone, other)} |")
+        print(lines[-1], flush=True)
+    return lines
+
+
+def two_nodes(*settings: str) -> Path:
+    """Train by two launchers of two processes each, which find each other by an address, as on two machines."""
+    place = OUTPUTS / "nodes"
+    if not any(place.glob("*/results.json")):
+        place.mkdir(parents=True, exist_ok=True)
+        port = free_port()
+        nodes = []
+        for node in (0, 1):
+            where = ["--nnodes=2", f"--node_rank={node}", "--master_addr=127.0.0.1"]
+            with (place / f"node{node}.txt").open("wb") as log:
+                around = {**os.environ, "OMP_NUM_THREADS": "1"}
+                asked = command(2, place, *settings, where=where, port=port)
+                nodes.append(subprocess.Popen(asked, stdout=log, stderr=subprocess.STDOUT, env=around))
+        if any([node.wait() for node in nodes]):  # noqa: C419 - every one is waited for
+            raise SystemExit(f"a node failed: {place}")
+    return next(place.glob("*/results.json")).parent
 
 
 def rates() -> list[str]:
@@ -104,13 +147,23 @@ def train(ranks: int, name: str, *settings: str, place: Path | None = None, **en
     return next(place.glob("*/results.json")).parent
 
 
-def command(ranks: int, place: Path, *settings: str) -> list[str]:
+def command(ranks: int, place: Path, *settings: str, where: Iterable[str] = (), port: int | None = None) -> list[str]:
     """Return what is typed to train in so many processes."""
+    launcher = [
+        "-m",
+        "torch.distributed.run",
+        f"--nproc_per_node={ranks}",
+        f"--master_port={port or free_port()}",
+        *where,
+    ]
+    return [sys.executable, *launcher, "-m", "gan_caption.train", *settings, f"outputs={place}", f"cache={place}"]
+
+
+def free_port() -> int:
+    """Return a port that nobody listens at."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    launcher = ["-m", "torch.distributed.run", f"--nproc_per_node={ranks}", f"--master_port={port}"]
-    return [sys.executable, *launcher, "-m", "gan_caption.train", *settings, f"outputs={place}", f"cache={place}"]
+        return int(free.getsockname()[1])
 
 
 def steps(run: Path) -> list[dict]:
