@@ -13,7 +13,6 @@ import inspect
 import json
 import os
 import re
-import secrets
 import shutil
 import sys
 import tempfile
@@ -128,9 +127,6 @@ def launch(
 
     who = f"rank {os.environ['RANK']}: " if os.environ.get("RANK", "0") != "0" else ""
     together = int(os.environ.get("WORLD_SIZE", 1)) > 1
-    # Runs of a sweep may be processes of their own, also on other machines, which share the working directory.
-    here = Path.cwd() if os.access(Path.cwd(), os.W_OK) else Path(tempfile.gettempdir())
-    notes = here / f".gan_caption-{secrets.token_hex(4)}"
     started: list[str] = []
     jobs: list[Job] = []
     said = [one.lstrip("+").partition("=")[0] for one in sys.argv[1:]]  # a run's overrides hold what a sweep page sets
@@ -152,9 +148,11 @@ def launch(
             if sweep is None:
                 jobs.append(job)
                 return
-            notes.mkdir(exist_ok=True)
+            # Runs of a sweep may be processes of their own, also on machines that share only the folder they began in.
+            folder = notes if notes.is_dir() else abroad
+            folder.mkdir(exist_ok=True)
             text = json.dumps(vars(job), default=vars)
-            (notes / f"{asked.job.num:06d}.json").write_text(text, encoding="utf-8")
+            (folder / f"{asked.job.num:06d}.json").write_text(text, encoding="utf-8")
 
         try:
             # A page that came from elsewhere must not be able to run code that its user did not name.
@@ -189,28 +187,32 @@ def launch(
         return None
 
     status: Any = 0
-    try:
-        where = folder or conf_dir()
-        _guard(where / f"{config_name}.yaml")
-        with _together(several):
-            hydra.main(version_base="1.3", config_path=str(where), config_name=config_name)(one_run)()
-    except UserError as error:
-        print(f"{who}error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except Interrupted as stopped:
-        how = "the same command with resume=auto goes on from there"
-        print(f"{who}interrupted by {stopped.signal.name}: {stopped}; {how}", file=sys.stderr)
-        sys.exit(128 + stopped.signal)
-    except KeyboardInterrupt:
-        print(f"interrupted{': ' + started[-1] if started else ''}", file=sys.stderr)
-        sys.exit(130)
-    except SystemExit as end:  # Hydra's, which has said why
-        status = end.code
-        if status and not started:
-            _tell_of_plugins(sys.argv[1:])
-    finally:
-        jobs += [Job(**json.loads(path.read_text(encoding="utf-8"))) for path in sorted(notes.glob("*.json"))]
-        shutil.rmtree(notes, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="gan_caption-", ignore_cleanup_errors=True) as place:
+        notes = Path(place)
+        abroad = Path.cwd() / f".{notes.name}"
+        try:
+            where = folder or conf_dir()
+            _guard(where / f"{config_name}.yaml")
+            with _together(several):
+                hydra.main(version_base="1.3", config_path=str(where), config_name=config_name)(one_run)()
+        except UserError as error:
+            print(f"{who}error: {error}", file=sys.stderr)
+            sys.exit(2)
+        except Interrupted as stopped:
+            how = "the same command with resume=auto goes on from there"
+            print(f"{who}interrupted by {stopped.signal.name}: {stopped}; {how}", file=sys.stderr)
+            sys.exit(128 + stopped.signal)
+        except KeyboardInterrupt:
+            print(f"interrupted{': ' + started[-1] if started else ''}", file=sys.stderr)
+            sys.exit(130)
+        except SystemExit as end:  # Hydra's, which has said why
+            status = end.code
+            if status and not started:
+                _tell_of_plugins(sys.argv[1:])
+        finally:
+            paths = sorted([*notes.glob("*.json"), *abroad.glob("*.json")], key=lambda path: path.name)
+            jobs += [Job(**json.loads(path.read_text(encoding="utf-8"))) for path in paths]
+            shutil.rmtree(abroad, ignore_errors=True)
     failed = [job for job in jobs if job.failure is not None]
     if after_sweep is not None and jobs and jobs[0].sweep and not who:
         after_sweep(Path(jobs[0].sweep), jobs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -119,6 +120,36 @@ def test_the_command_of_a_run_is_not_that_of_its_sweep(whole, tmp_path):
     again = [f"outputs={tmp_path}" if one.startswith("outputs=") else one for one in words]
     subprocess.run([sys.executable, *again], check=True, capture_output=True)
     assert results(tmp_path) == {folder.name: results(whole)[folder.name]}
+
+
+ABROAD = """
+import shutil, tempfile
+from pathlib import Path
+from gan_caption.configuration import launch
+from gan_caption.errors import UserError
+
+def task(config):
+    for folder in Path(tempfile.gettempdir()).glob("gan_caption-*"):
+        shutil.rmtree(folder)  # on another machine there is none
+    if config.seed == 1:
+        raise UserError("one is not allowed")
+
+launch(task, after_sweep=lambda folder, jobs: print([job.failure for job in jobs]))
+"""
+
+
+def test_runs_on_other_machines_are_heard_of_by_the_folder_that_all_share(tmp_path):
+    for name in ("tmp", "shared"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "abroad.py").write_text(ABROAD)
+    ended = subprocess.run(
+        [sys.executable, tmp_path / "abroad.py", "-m", "seed=0,1,2", f"outputs={tmp_path}/outputs"],
+        cwd=tmp_path / "shared", env={**os.environ, "TMPDIR": str(tmp_path / "tmp")}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert ended.stdout.splitlines()[-1] == "[None, 'one is not allowed', None]", ended.stderr
+    assert ended.returncode == 2
+    assert "error: 1 of 3 runs failed" in ended.stderr
+    assert not list((tmp_path / "shared").iterdir())
 
 
 def test_an_override_may_refer_to_another_and_stays_as_it_was_given(tmp_path):
