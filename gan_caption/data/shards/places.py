@@ -19,12 +19,13 @@ from filelock import FileLock
 from gan_caption.data.layout import some
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
+from gan_caption.parsing import shown
 
 _TRIES = 3
 _SECONDS = 60
 """Without an answer until a server is given up."""
-_MOST = 1_000_000
-"""Shards of a split."""
+_MOST, _LONGEST = 1_000_000, 1000
+"""Shards of a split; characters of the pattern that names them."""
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # of two letters or more: C: is a drive
 
 
@@ -58,12 +59,12 @@ def expand(root: str, pattern: str) -> list[str]:
     from braceexpand import braceexpand
 
     remote = is_url(root)
+    if len(pattern) > _LONGEST or _names_at_most(pattern) > _MOST:  # looked at first: they would be made all at once
+        raise UserError(f"{shown(pattern)} means more than {_MOST:,} shards")
     try:
-        names = [name for name, _ in zip(braceexpand(pattern), range(_MOST + 1), strict=False)]
+        names = list(braceexpand(pattern))
     except ValueError as error:
         raise UserError(f"{pattern}: braces do not match; wanted is train-{{000000..000099}}.tar, say") from error
-    if len(names) > _MOST:
-        raise UserError(f"{pattern} means more than {_MOST:,} shards")
     if remote:
         if any(sign in pattern for sign in "*?["):
             raise UserError(f"{root}/{pattern}: a server does not list its files; use train-{{000000..000099}}.tar")
@@ -79,6 +80,21 @@ def expand(root: str, pattern: str) -> list[str]:
     if len(set(found)) < len(found):
         raise UserError(f"{pattern} names a shard twice: {some([one for one in found if found.count(one) > 1], 2)}")
     return found
+
+
+def _names_at_most(pattern: str) -> int:
+    """Return a bound on how many names braces stand for: the product over all of them, also of those inside others."""
+    names = 1
+    while inner := re.search(r"\{([^{}]*)\}", pattern):
+        ends = inner[1].split("..")[:2]
+        if all(re.fullmatch(r"-?\d+", end) for end in ends) and len(ends) == 2:
+            names *= abs(int(ends[1]) - int(ends[0])) + 1
+        elif [len(end) for end in ends] == [1, 1]:
+            names *= abs(ord(ends[1]) - ord(ends[0])) + 1
+        else:
+            names *= inner[1].count(",") + 1
+        pattern = pattern[: inner.start()] + pattern[inner.end() :]
+    return names
 
 
 @dataclass(frozen=True)
