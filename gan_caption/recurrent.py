@@ -36,7 +36,8 @@ def step(lstm: nn.LSTM, gates: Tensor, state: State | None = None) -> State:
         state: before the step; None for zeros.
     """
     if state is not None:
-        gates = gates + linear(state[0], lstm.all_weights[0][1])
+        sums = linear(state[0], lstm.all_weights[0][1])
+        gates = gates + sums if torch.is_grad_enabled() else sums.add_(gates)
     inputs, forget, new, output = gates.chunk(4, dim=1)
     written = torch.sigmoid(inputs) * _tanh(new)
     cell = written if state is None else torch.addcmul(written, torch.sigmoid(forget), state[1])
