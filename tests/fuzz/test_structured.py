@@ -15,9 +15,19 @@ from hypothesis import strategies as some
 
 from gan_caption.data.caption_files import read_references
 from gan_caption.data.folder import Folder
+from gan_caption.data.shards.corpus import Shards
 from gan_caption.data.text import read_tokens
 from gan_caption.parsing import parse_json
-from tests.fuzz.targets import annotations, configuration, frequencies, own_captions, run_files, token_files, tokens
+from tests.fuzz.targets import (
+    annotations,
+    configuration,
+    frequencies,
+    own_captions,
+    run_files,
+    shards,
+    token_files,
+    tokens,
+)
 
 few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -65,6 +75,15 @@ nodes = nearly(
 )  # fmt: skip
 
 
+members = some.dictionaries(
+    some.sampled_from(["0", "1", "a/0", "../0", "/0", "__about__/features", "é\n", "x" * 300]).flatmap(
+        lambda key: some.sampled_from([".jpg", ".png", ".json", ".txt", ".npz", ""]).map(lambda ending: key + ending)
+    ),
+    some.binary(max_size=20) | values.map(lambda value: json.dumps(value).encode()) | some.just(b"A dog."),
+    max_size=6,
+)  # fmt: skip
+
+
 @few
 @given(corpora)
 def test_a_token_file_is_read_as_it_was_written(corpus):
@@ -107,6 +126,28 @@ def test_references_are_read_as_they_were_written(corpus):
 def test_json_is_parsed_as_the_standard_library_does(value):
     text = json.dumps(value)
     assert repr(parse_json(text)) == repr(json.loads(text))
+
+
+@few
+@given(corpora)
+def test_a_shard_of_any_text_is_read_as_it_was_written(corpus):
+    with tempfile.TemporaryDirectory() as root:
+        told = {f"{row}.json": {"image_id": name, "captions": own} for row, (name, own) in enumerate(corpus.items())}
+        content = {f"{row}.jpg": name.encode() for row, name in enumerate(corpus)}
+        packed = {name: json.dumps(value).encode() for name, value in told.items()}
+        both = {
+            name: (content | packed)[name] for name in sorted(content | packed)
+        }  # a sample's members are neighbours
+        Path(root, "train-0.tar").write_bytes(shards.tar(both))
+        split = Shards(root=root, cache=f"{root}/cache").split("train")
+        assert {item.image_id: list(item.captions) for item in split.items} == corpus
+        assert all(split.content(row) == item.image_id.encode() for row, item in enumerate(split.items))
+
+
+@few
+@given(members, some.integers(0, 2000) | some.none())
+def test_shards_of_any_members_and_cut_anywhere(members, kept):
+    shards.read("whole", shards.tar(members)[:kept], set())
 
 
 @few
