@@ -2,7 +2,7 @@
 
 Hydra builds callbacks, loggers and launchers from the keys below `hydra`, whatever class they name, and sets
 environment variables by them, all before a run begins. An entry point's own page has such keys, and so have this
-package's sweeps; no page from elsewhere may.
+package's sweeps and clusters; no page from elsewhere may.
 """
 
 from __future__ import annotations

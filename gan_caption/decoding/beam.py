@@ -11,9 +11,11 @@ from torch import Tensor
 from gan_caption.data.captions import BOS, EOS, PAD, Captions, captions_from_tokens
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.candidates import Candidates
-from gan_caption.generators.base import Generator
+from gan_caption.generators.base import DecoderState, Generator
 
 DEAD = float("-inf")
+_AT_ONCE = 200
+"""Images that are searched for at once: more bring nothing (`experiments/speed/beam`), and take their memory."""
 
 
 def beam_search(
@@ -90,10 +92,31 @@ def _search(
     keep: int,
 ) -> tuple[Tensor, Tensor]:
     """Return the best `keep` captions (B, keep, T) and their scores (B, keep), -inf where there is none."""
-    images = len(features)
-    state = generator.anticipate(generator.start(features), images * beam_size * max_length)
-    device = state.images.device
+    # What each word adds to a step is worked out once for all images.
+    state = generator.anticipate(generator.start(features), len(features) * beam_size * max_length)
+    found = [
+        _search_from(
+            generator, part, beam_size=beam_size, max_length=max_length, length_penalty=length_penalty,
+            no_repeated_trigram=no_repeated_trigram, keep=keep,
+        )
+        for part in state.split(_AT_ONCE)
+    ]  # fmt: skip
+    tokens, scores = zip(*found, strict=True)
+    return torch.cat(tokens), torch.cat(scores)
 
+
+def _search_from(
+    generator: Generator,
+    state: DecoderState,
+    *,
+    beam_size: int,
+    max_length: int,
+    length_penalty: float,
+    no_repeated_trigram: bool,
+    keep: int,
+) -> tuple[Tensor, Tensor]:
+    """Search from a state with a row an image; see `_search`."""
+    images, device = len(state.images), state.images.device
     found = torch.full((images, keep, max_length), PAD, dtype=torch.long, device=device)
     found_scores = torch.full((images, keep), DEAD, device=device)
     alive = torch.arange(images, device=device)  # the images whose search goes on; B counts these from here on

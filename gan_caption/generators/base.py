@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from gan_caption.data.captions import EOS, UNK, Captions
 from gan_caption.data.features import ImageFeatures
@@ -38,6 +37,18 @@ class DecoderState:
         """
         recurrent = tuple(tensor.index_select(0, rows) for tensor in self.recurrent)
         return replace(self, recurrent=recurrent, images=self.images.index_select(0, rows))
+
+    def split(self, images: int) -> list[DecoderState]:
+        """Return the state of so many images at a time (the last may be of fewer); it must have a row an image."""
+        return [
+            replace(
+                self,
+                recurrent=tuple(tensor[first : first + images] for tensor in self.recurrent),
+                memory=tuple(tensor[first : first + images] for tensor in self.memory),
+                images=self.images[first : first + images] - first,
+            )
+            for first in range(0, max(len(self.images), 1), images)
+        ]
 
     def repeat(self, times: int) -> DecoderState:
         """Return the state with every row `times` times, the copies of a row neighbours."""
@@ -150,7 +161,8 @@ class Generator(nn.Module, ABC):
 
     def _words_only(self, logits: Tensor) -> Tensor:
         """Put -inf before the logits of the tokens that may be written: (..., V - first_word) to (..., V)."""
-        return functional.pad(logits, (self.first_word, 0), value=float("-inf"))
+        never = logits.new_full((*logits.shape[:-1], self.first_word), float("-inf"))
+        return torch.cat([never, logits], -1)  # `pad` would write all of it twice
 
 
 def token_log_probs(log_probs: Tensor, captions: Captions, *, first_word: int) -> Tensor:

@@ -18,7 +18,7 @@ from gan_caption.generators.lstm import LSTMGenerator
 from gan_caption.reporting.table import markdown
 
 HERE = Path(__file__).parent
-IMAGES, AT_ONCE, ALONE, BEAMS, LENGTH, PENALTY = 1000, 200, 50, 5, 20, 0.8
+IMAGES, ALONE, BEAMS, LENGTH, PENALTY = 1000, 50, 5, 20, 0.8
 """ALONE of the images are decoded one at a time."""
 REPEATS = 7
 
@@ -34,10 +34,10 @@ def main(root: str) -> None:
     for name, generator, textbook in (("lstm", plain, Textbook(plain)), ("attention_lstm", attention, None)):
         images = features(IMAGES, grid=generator.uses_grid, seed=1)
         few = images.select(torch.arange(ALONE))
-        together, alone = decode(generator, images, AT_ONCE), decode(generator, few, 1)
+        together, alone = decode(generator, images, IMAGES), decode(generator, few, 1)
         assert together[:ALONE] == alone, "the batch changed a caption"
         calls = {
-            "together": lambda g=generator, i=images: decode(g, i, AT_ONCE),
+            "together": lambda g=generator, i=images: decode(g, i, IMAGES),
             "alone": lambda g=generator, i=few: decode(g, i, 1),
         }
         if textbook is not None:
@@ -50,7 +50,7 @@ def main(root: str) -> None:
             row += [f"{rates['textbook']:.0f}", f"{rates['together'] / rates['textbook']:.1f}", "10"]
         rows.append([*row, *[""] * (len(rows[0]) - len(row))])
     told = (
-        f"Beam {BEAMS}, {IMAGES:,} images, {AT_ONCE} at once, policies that have learned Flickr8k's captions, "
+        f"Beam {BEAMS}, {IMAGES:,} images, all in one call, policies that have learned Flickr8k's captions, "
         f"{torch.get_num_threads()} threads; medians of {REPEATS} interleaved repeats in one run."
     )
     text = f"{told}\n\n{markdown(rows)}"
