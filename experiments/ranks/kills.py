@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from experiments.ranks.run import HERE, OUTPUTS, command, differing, largest, overrides, steps, systems, train
+from experiments.ranks.run import HERE, OUTPUTS, command, compared, overrides, train
 from gan_caption.reporting.table import markdown
 from gan_caption.training.checkpoint import load_state
 
@@ -38,12 +38,7 @@ def main() -> None:
         ended_after = kill(place, settings, phase, rank)
         ranks = GOES_ON[number % len(GOES_ON)]
         run = train(ranks, place.name, *settings, place=place)
-        paired = list(zip(steps(alone), steps(run), strict=True))
-        losses = largest(paired, lambda name: "norm" not in name)
-        final = largest((systems(alone)[name], systems(run)[name]) for name in systems(alone))
-        rows.append(
-            [phase, str(rank), f"{ended_after:.1f}", str(ranks), f"{losses:.0e}", f"{final:.0e}", differing(alone, run)]
-        )
+        rows.append([phase, str(rank), f"{ended_after:.1f}", str(ranks), *compared(alone, run)])
         (HERE / "kills.md").write_text(f"{markdown(rows)}\n")
         print(" | ".join(rows[-1]), flush=True)
 

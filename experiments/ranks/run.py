@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 
 from gan_caption.configuration import conf_dir
+from tests.distributed.launching import free_port
 
 HERE = Path(__file__).parent
 OUTPUTS = HERE / "outputs"
@@ -87,9 +87,7 @@ def elsewhere() -> list[str]:
         ("data=shards", train(1, "shards", *from_shards), "2", train(2, "shards", *from_shards)),
         ("data=shards", train(1, "shards", *from_shards), "4", train(4, "shards", *from_shards)),
     ):
-        logged = largest(zip(steps(alone), steps(other), strict=True), lambda name: "norm" not in name)
-        final = largest((systems(alone)[name], systems(other)[name]) for name in systems(alone))
-        lines.append(f"| {what} | {ranks} | {logged:.0e} | {final:.0e} | {differing(alone, other)} |")
+        lines.append(f"| {' | '.join([what, ranks, *compared(alone, other)])} |")
         print(lines[-1], flush=True)
     return lines
 
@@ -159,13 +157,6 @@ def command(ranks: int, place: Path, *settings: str, where: Iterable[str] = (), 
     return [sys.executable, *launcher, "-m", "gan_caption.train", *settings, f"outputs={place}", f"cache={place}"]
 
 
-def free_port() -> int:
-    """Return a port that nobody listens at."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
 def steps(run: Path) -> list[dict]:
     """Return what a run logged of its updates; validations are compared by their captions."""
     records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
@@ -184,6 +175,13 @@ def largest(pairs: Iterable[tuple[dict, dict]], wanted: Callable[[str], bool] = 
         for name in one
         if isinstance(one[name], int | float) and name != "time" and math.isfinite(one[name]) and wanted(name)
     )
+
+
+def compared(alone: Path, other: Path) -> list[str]:
+    """Return how far two runs are from each other: in what they logged but for norms, final metrics, captions."""
+    logged = largest(zip(steps(alone), steps(other), strict=True), lambda name: "norm" not in name)
+    final = largest((systems(alone)[name], systems(other)[name]) for name in systems(alone))
+    return [f"{logged:.0e}", f"{final:.0e}", differing(alone, other)]
 
 
 def differing(alone: Path, other: Path) -> str:

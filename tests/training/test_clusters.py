@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 import signal
-import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -37,9 +37,21 @@ def head(tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
     (tmp_path / "elsewhere").mkdir()
     asked = ["start", "--head", "--port=0", "--num-cpus=2", "--include-dashboard=false", "--disable-usage-stats"]
-    said = subprocess.run([RAY, *asked], cwd=tmp_path / "elsewhere", check=True, capture_output=True, text=True).stdout
-    yield said.split("--address='")[1].split("'")[0]
-    subprocess.run([RAY, "stop", "--force"], check=True, capture_output=True)
+    # In the foreground, so that it can be ended by itself: `ray stop` would end every Ray of this machine.
+    said = tmp_path / "elsewhere" / "said.txt"
+    with said.open("wb") as log:
+        own = psutil.Popen([RAY, *asked, "--block"], cwd=said.parent, stdout=log, stderr=log)
+    try:
+        while "--address='" not in said.read_text():
+            assert own.poll() is None, said.read_text()
+            time.sleep(0.1)
+        yield said.read_text().split("--address='")[1].split("'")[0]
+    finally:
+        every = [*own.children(recursive=True), own]
+        for process in every:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(every, timeout=30)
 
 
 def test_ray_gives_the_same_runs_from_a_head_that_was_there(whole, head, tmp_path, monkeypatch):
