@@ -25,7 +25,7 @@ def input_gates(lstm: nn.LSTM, inputs: Tensor) -> Tensor:
     return linear(inputs, from_input, biases[0] + biases[1])
 
 
-def step(lstm: nn.LSTM, gates: Tensor, state: State | None = None) -> State:
+def step(lstm: nn.LSTM, gates: Tensor, state: State | None = None, rows: Tensor | None = None) -> State:
     """Return an LSTM's state after one step.
 
     Calling the LSTM itself for one step would have its weights laid out anew each time.
@@ -34,14 +34,26 @@ def step(lstm: nn.LSTM, gates: Tensor, state: State | None = None) -> State:
         lstm: of one layer.
         gates: (N, 4 H), as `input_gates` makes them.
         state: before the step; None for zeros.
+        rows: (N,) long: which row of the state each of N goes on from, a product for all that go on from the same;
+            None: the state has N rows, one for each.
     """
-    if state is not None:
-        sums = linear(state[0], lstm.all_weights[0][1])
-        gates = gates + sums if torch.is_grad_enabled() else sums.add_(gates)
-    inputs, forget, new, output = gates.chunk(4, dim=1)
-    written = torch.sigmoid(inputs) * _tanh(new)
-    cell = written if state is None else torch.addcmul(written, torch.sigmoid(forget), state[1])
-    return torch.sigmoid(output) * _tanh(cell), cell
+    if state is None:
+        inputs, _, new, output = gates.chunk(4, dim=1)
+        cell = torch.sigmoid(inputs) * _tanh(new)
+        return torch.sigmoid(output) * _tanh(cell), cell
+    hidden, cell = state
+    if rows is not None and len(rows) < len(hidden):
+        hidden, cell, rows = hidden.index_select(0, rows), cell.index_select(0, rows), None
+    sums = linear(hidden, lstm.all_weights[0][1])
+    if rows is not None:
+        sums, cell = sums.index_select(0, rows), cell.index_select(0, rows)
+    if torch.is_grad_enabled():
+        inputs, forget, new, output = (gates + sums).chunk(4, dim=1)
+        cell = torch.addcmul(torch.sigmoid(inputs) * _tanh(new), torch.sigmoid(forget), cell)
+        return torch.sigmoid(output) * _tanh(cell), cell
+    inputs, forget, new, output = _squash_(sums.add_(gates))
+    cell = torch.mul(forget, cell).addcmul_(inputs, new)
+    return _tanh(cell).mul_(output), cell
 
 
 def read(lstm: nn.LSTM, inputs: Tensor, lengths: Tensor, start: State | None = None) -> Tensor:
@@ -103,11 +115,7 @@ class _Packed(torch.autograd.Function):
         end = 0
         for count in counts:
             rows = slice(end, end + count)
-            sums = gates[rows].add_(linear(hidden[:count], weight))
-            inputs, forget, new, output = sums.chunk(4, dim=1)
-            sums[:, : 2 * size].sigmoid_()
-            new.copy_(_tanh(new))
-            output.sigmoid_()
+            inputs, forget, new, output = _squash_(gates[rows].add_(linear(hidden[:count], weight)))
             cell = torch.mul(forget, cell[:count], out=cells[rows]).addcmul_(inputs, new)
             squashed[rows] = _tanh(cell)
             hidden = torch.mul(output, squashed[rows], out=outputs[rows])
@@ -146,6 +154,15 @@ class _Packed(torch.autograd.Function):
             at_hidden, at_cell = linear(at_gates[rows], transposed), kept * forget
             end -= count
         return at_gates[: len(gates)], linear(at_gates.T, before.T), at_hidden, at_cell, None
+
+
+def _squash_(sums: Tensor) -> tuple[Tensor, ...]:
+    """Make gates of the sums at them (N, 4 H), in place: input, forget, new, output, (N, H) each."""
+    inputs, forget, new, output = sums.chunk(4, dim=1)
+    sums[:, : 2 * inputs.shape[1]].sigmoid_()
+    new.mul_(2).sigmoid_().mul_(2).sub_(1)  # see `_tanh`
+    output.sigmoid_()
+    return inputs, forget, new, output
 
 
 def _tanh(values: Tensor) -> Tensor:

@@ -76,6 +76,24 @@ def test_a_step_is_pytorchs():
             torch.testing.assert_close(one, other[0])
 
 
+@pytest.mark.parametrize("gradients", [True, False])
+@pytest.mark.parametrize("rows", [[5, 2, 2], [0, 0, 1, 2, 3, 4, 5, 5, 5], [0, 1, 2, 3, 4, 5]])
+def test_steps_that_go_on_from_the_same_row(rows, gradients):
+    lstm, inputs, state = world(start=True)
+    rows = torch.tensor(rows)
+    words = inputs[: len(rows)]
+    before = [part.clone() for part in state]
+    with torch.set_grad_enabled(gradients):
+        gates = input_gates(lstm, words)
+        given = gates.clone()
+        found = step(lstm, gates, state, rows)
+    _, truth = lstm(words[:, None], tuple(part[None, rows] for part in state))
+    for one, other in zip(found, truth, strict=True):
+        torch.testing.assert_close(one, other[0].detach() if not gradients else other[0])
+    for kept, was in zip((gates, *state), (given, *before), strict=True):
+        assert torch.equal(kept, was)
+
+
 def test_single_precision_through_onednn():
     """With 64 captions of 64 numbers every product is oneDNN's."""
     torch.manual_seed(0)

@@ -14,7 +14,7 @@ from gan_caption.decoding.candidates import Candidates
 from gan_caption.generators.base import DecoderState, Generator
 
 DEAD = float("-inf")
-_AT_ONCE = 200
+_AT_ONCE = 192
 """Images that are searched for at once: more bring nothing (`experiments/speed/beam`), and take their memory."""
 
 
@@ -42,10 +42,8 @@ def beam_search(
         no_repeated_trigram: forbid a caption to use the same three words in a row twice (Paulus et al. 2018,
             arXiv 1705.04304, section 2.5).
     """
-    tokens, _ = _search(
-        generator, features, beam_size=beam_size, max_length=max_length, length_penalty=length_penalty,
-        no_repeated_trigram=no_repeated_trigram, keep=1,
-    )  # fmt: skip
+    rules = Rules(beam_size, max_length, length_penalty, no_repeated_trigram)
+    tokens, _ = _search(generator, features, rules, keep=1)
     return captions_from_tokens(tokens[:, 0], torch.arange(len(features), device=tokens.device))
 
 
@@ -71,73 +69,56 @@ def beam_candidates(
     Returns:
         the captions; the first of an image is the one that `beam_search` returns.
     """
-    tokens, scores = _search(
-        generator, features, beam_size=beam_size, max_length=max_length, length_penalty=length_penalty,
-        no_repeated_trigram=no_repeated_trigram, keep=beam_size,
-    )  # fmt: skip
+    rules = Rules(beam_size, max_length, length_penalty, no_repeated_trigram)
+    tokens, scores = _search(generator, features, rules, keep=beam_size)
     images, places = (scores > DEAD).nonzero(as_tuple=True)
     captions, scores = captions_from_tokens(tokens[images, places], images), scores[images, places]
     return Candidates(captions, scores, scores * captions.lengths**length_penalty)
 
 
+class Rules(NamedTuple):
+    """What a search goes by; see `beam_search`."""
+
+    beam_size: int
+    max_length: int
+    length_penalty: float
+    no_repeated_trigram: bool
+
+
 @torch.no_grad()
-def _search(
-    generator: Generator,
-    features: ImageFeatures,
-    *,
-    beam_size: int,
-    max_length: int,
-    length_penalty: float,
-    no_repeated_trigram: bool,
-    keep: int,
-) -> tuple[Tensor, Tensor]:
+def _search(generator: Generator, features: ImageFeatures, rules: Rules, *, keep: int) -> tuple[Tensor, Tensor]:
     """Return the best `keep` captions (B, keep, T) and their scores (B, keep), -inf where there is none."""
     # What each word adds to a step is worked out once for all images.
-    state = generator.anticipate(generator.start(features), len(features) * beam_size * max_length)
-    found = [
-        _search_from(
-            generator, part, beam_size=beam_size, max_length=max_length, length_penalty=length_penalty,
-            no_repeated_trigram=no_repeated_trigram, keep=keep,
-        )
-        for part in state.split(_AT_ONCE)
-    ]  # fmt: skip
+    state = generator.anticipate(generator.start(features), len(features) * rules.beam_size * rules.max_length)
+    found = [_search_from(generator, part, rules, keep=keep) for part in state.split(_AT_ONCE)]
     tokens, scores = zip(*found, strict=True)
     return torch.cat(tokens), torch.cat(scores)
 
 
-def _search_from(
-    generator: Generator,
-    state: DecoderState,
-    *,
-    beam_size: int,
-    max_length: int,
-    length_penalty: float,
-    no_repeated_trigram: bool,
-    keep: int,
-) -> tuple[Tensor, Tensor]:
+def _search_from(generator: Generator, state: DecoderState, rules: Rules, *, keep: int) -> tuple[Tensor, Tensor]:
     """Search from a state with a row an image; see `_search`."""
     images, device = len(state.images), state.images.device
-    found = torch.full((images, keep, max_length), PAD, dtype=torch.long, device=device)
+    found = torch.full((images, keep, rules.max_length), PAD, dtype=torch.long, device=device)
     found_scores = torch.full((images, keep), DEAD, device=device)
     alive = torch.arange(images, device=device)  # the images whose search goes on; B counts these from here on
-    beams = Beams.begin(images, beam_size=beam_size, max_length=max_length, device=device)
-    previous = torch.full((images,), BOS, dtype=torch.long, device=device)
+    beams = Beams.begin(images, rules, device=device)
+    previous, rows = torch.full((images,), BOS, dtype=torch.long, device=device), torch.arange(images, device=device)
 
-    for step in range(max_length):
+    for step in range(rules.max_length):
         first_row = torch.arange(len(alive), device=device)[:, None] * beams.scores.shape[1]
-        logits, state = generator.step(previous, state)
+        logits, state = generator.packed_step(previous, state, rows)
         log_probs = generator.word_scores(logits).unflatten(0, beams.scores.shape)  # (B, k, V)
-        beams, written = advance(
-            beams, log_probs, step=step, length_penalty=length_penalty, no_repeated_trigram=no_repeated_trigram
-        )
+        beams, written = advance(beams, log_probs, rules, step=step, first_word=generator.first_word)
         found[alive], found_scores[alive] = beams.done_tokens[:, :keep], beams.done_scores[:, :keep]
         words, rows = written.words, first_row + written.parents  # the rows of the state, for each beam
         if device.type == "cpu":  # another device would have to wait for the answer
-            going = (beams.done_count < beam_size).nonzero()[:, 0]
+            going = (beams.done_count < rules.beam_size).nonzero()[:, 0]
             if len(going) == 0:
                 break
             alive, words, rows, beams = alive[going], words[going], rows[going], beams.select(going)
-        previous, state = words.flatten(), state.select(rows.flatten())
+            used, rows = rows.unique(return_inverse=True)  # beams that go on from the same share what they can
+            state = state.select(used)
+        previous, rows = words.flatten(), rows.flatten()
     return found, found_scores
 
 
@@ -157,14 +138,14 @@ class Beams:
     """(B,) long: captions that have ended; with k of them the search of an image is over."""
 
     @classmethod
-    def begin(cls, images: int, *, beam_size: int, max_length: int, device: torch.device) -> Beams:
+    def begin(cls, images: int, rules: Rules, *, device: torch.device) -> Beams:
         """Return one empty beam an image."""
-        tokens = torch.full((images, 1, max_length), PAD, dtype=torch.long, device=device)
+        tokens = torch.full((images, 1, rules.max_length), PAD, dtype=torch.long, device=device)
         return cls(
             tokens,
             torch.zeros(images, 1, device=device),
-            tokens.repeat(1, beam_size, 1),
-            torch.full((images, beam_size), DEAD, device=device),
+            tokens.repeat(1, rules.beam_size, 1),
+            torch.full((images, rules.beam_size), DEAD, device=device),
             torch.zeros(images, dtype=torch.long, device=device),
         )
 
@@ -186,30 +167,28 @@ class Written(NamedTuple):
     """(B, 2k) float: their scores."""
 
 
-def advance(
-    beams: Beams, log_probs: Tensor, *, step: int, length_penalty: float, no_repeated_trigram: bool
-) -> tuple[Beams, Written]:
+def advance(beams: Beams, log_probs: Tensor, rules: Rules, *, step: int, first_word: int) -> tuple[Beams, Written]:
     """Write one more token.
 
     Args:
         beams: of B images, `step` tokens long.
-        log_probs: (B, k, V) of the next token, after each beam.
+        log_probs: (B, k, V - first_word) of the next token, after each beam.
+        rules: of the search.
         step: counted from 0.
-        length_penalty: see `beam_search`.
-        no_repeated_trigram: see `beam_search`.
+        first_word: the id of the word whose log-probabilities come first.
 
     Returns:
         the beams, and what was written.
     """
-    beam_size, max_length = beams.done_tokens.shape[1:]
+    beam_size, max_length, length_penalty, _ = rules
     tokens, scores = beams.tokens, beams.scores
     device = tokens.device
-    if no_repeated_trigram:
-        log_probs = _forbid_trigrams(log_probs, tokens[:, :, :step])
+    if rules.no_repeated_trigram:
+        log_probs = _forbid_trigrams(log_probs, tokens[:, :, :step] - first_word)
     own, index = log_probs.topk(min(2 * beam_size, log_probs.shape[2]))  # (B, k, 2k): of each beam
     # 2k candidates: at most k of them end, so k that go on are always among them.
     best, place = (scores[..., None] + own).flatten(1).topk(min(2 * beam_size, scores.shape[1] * own.shape[2]))
-    parent, word = place // index.shape[2], index.flatten(1).gather(1, place)  # (B, 2k)
+    parent, word = place // index.shape[2], index.flatten(1).gather(1, place) + first_word  # (B, 2k)
     candidates = tokens.gather(1, parent[..., None].expand(-1, -1, max_length))
     candidates[:, :, step] = word
 
@@ -228,7 +207,7 @@ def advance(
 
 
 def _forbid_trigrams(log_probs: Tensor, tokens: Tensor) -> Tensor:
-    """Put -inf on every word that would complete a trigram that its beam (B, k, t) holds already."""
+    """Put -inf on every word that would complete a trigram that its beam (B, k, t) holds already: log_probs' places."""
     if tokens.shape[2] < 3:
         return log_probs
     repeats = (tokens[:, :, :-2] == tokens[:, :, -2:-1]) & (tokens[:, :, 1:-1] == tokens[:, :, -1:])  # (B, k, t - 2)

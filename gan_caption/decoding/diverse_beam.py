@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gan_caption.data.captions import BOS, EOS, PAD, captions_from_tokens
 from gan_caption.data.features import ImageFeatures
-from gan_caption.decoding.beam import DEAD, Beams, advance
+from gan_caption.decoding.beam import DEAD, Beams, Rules, advance
 from gan_caption.decoding.candidates import Candidates
 from gan_caption.generators.base import Generator
 
@@ -51,6 +51,7 @@ def diverse_beam_search(
         G * k captions of each image (fewer where a group finds fewer), ranked together by log p, without the penalties,
         over length ** length_penalty. A caption that several groups found is there several times.
     """
+    rules = Rules(beam_size, max_length, length_penalty, no_repeated_trigram)
     images, rows_each = len(features), groups * beam_size
     state = generator.anticipate(generator.start(features), images * rows_each * max_length)
     device = state.images.device
@@ -59,43 +60,45 @@ def diverse_beam_search(
     found_scores = torch.full((images, groups, beam_size), DEAD, device=device)
     chosen = torch.full((images, groups, beam_size, max_length), _NO_WORD, dtype=torch.long, device=device)
     alive = torch.arange(images, device=device)  # the images whose search goes on; B counts these from here on
-    first = Beams.begin(images, beam_size=beam_size, max_length=max_length, device=device)
+    first = Beams.begin(images, rules, device=device)
     searches = [first] * groups
-    previous = torch.full((images,), BOS, dtype=torch.long, device=device)
+    previous, rows = torch.full((images,), BOS, dtype=torch.long, device=device), torch.arange(images, device=device)
 
     for step in range(max_length):
-        logits, state = generator.step(previous, state)
+        logits, state = generator.packed_step(previous, state, rows)
         log_probs = generator.word_scores(logits).unflatten(
             0, (len(alive), 1 if step == 0 else groups, searches[0].scores.shape[1])
         )
-        together = log_probs.shape[1] == 1  # (B, 1, 1, V): at first the groups are as one; then (B, G, k, V)
+        together = log_probs.shape[1] == 1  # (B, 1, 1, V - first): at first the groups are as one; then (B, G, k, ...)
         first_row = torch.arange(len(alive), device=device)[:, None] * log_probs.shape[1] * log_probs.shape[2]
-        used = log_probs.new_zeros(len(alive), log_probs.shape[3])  # (B, V): chosen by the groups before
-        words, rows = [], []
+        used = log_probs.new_zeros(len(alive), log_probs.shape[3])  # (B, V - first): chosen by the groups before
+        words, parents = [], []
         for group in range(groups):
             own = 0 if together else group
             going = searches[group].done_count < beam_size
+            penalised = log_probs[:, own] - diversity * used[:, None]
             searches[group], written = advance(
-                searches[group], log_probs[:, own] - diversity * used[:, None],
-                step=step, length_penalty=length_penalty, no_repeated_trigram=no_repeated_trigram,
-            )  # fmt: skip
+                searches[group], penalised, rules, step=step, first_word=generator.first_word
+            )
             choice, scores = written.best_words[:, :beam_size], written.best_scores[:, :beam_size]
             counts = (choice != EOS) & (scores > DEAD) & going[:, None]
-            used.scatter_add_(1, choice, counts.to(used.dtype))
+            used.scatter_add_(1, choice - generator.first_word, counts.to(used.dtype))
             chosen[alive, group, : choice.shape[1], step] = torch.where(counts, choice, _NO_WORD)
             found[alive, group] = searches[group].done_tokens
             found_scores[alive, group] = searches[group].done_scores
             words.append(written.words)
-            rows.append(first_row + own * log_probs.shape[2] + written.parents)
-        previous, row = torch.cat(words, 1), torch.cat(rows, 1)  # (B, G * k)
+            parents.append(first_row + own * log_probs.shape[2] + written.parents)
+        previous, rows = torch.cat(words, 1), torch.cat(parents, 1)  # (B, G * k)
         if device.type == "cpu":  # another device would have to wait for the answer
             done = torch.stack([search.done_count for search in searches], 1)
             left = (done < beam_size).any(1).nonzero()[:, 0]
             if len(left) == 0:
                 break
-            alive, previous, row = alive[left], previous[left], row[left]
+            alive, previous, rows = alive[left], previous[left], rows[left]
             searches = [search.select(left) for search in searches]
-        previous, state = previous.flatten(), state.select(row.flatten())
+            used_rows, rows = rows.unique(return_inverse=True)  # as in beam search
+            state = state.select(used_rows)
+        previous, rows = previous.flatten(), rows.flatten()
 
     penalties = diversity * _times_chosen_before(found, chosen)
     places = (found_scores > DEAD).nonzero(as_tuple=True)  # image, group, rank

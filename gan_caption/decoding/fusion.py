@@ -85,12 +85,17 @@ class _Fusion(Generator):
         return _FusedState.of(own, self.language_model.start(no_image(len(features), own.images.device)))
 
     def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        logits, state = self.packed_step(tokens, state)
+        return self._words_only(logits), state
+
+    def packed_step(
+        self, tokens: Tensor, state: DecoderState, rows: Tensor | None = None
+    ) -> tuple[Tensor, DecoderState]:
         assert isinstance(state, _FusedState)
         own, language = state.parts()
-        own_logits, own = self.generator.step(tokens, own)
-        language_logits, language = self.language_model.step(tokens, language)
-        fused = self._fused(own_logits[:, self.first_word :], language_logits[:, self.first_word :])
-        return self._words_only(fused), _FusedState.of(own, language)
+        own_logits, own = self.generator.packed_step(tokens, own, rows)
+        language_logits, language = self.language_model.packed_step(tokens, language, rows)
+        return self._fused(own_logits, language_logits), _FusedState.of(own, language)
 
     def word_scores(self, logits: Tensor) -> Tensor:
         return logits
@@ -105,14 +110,12 @@ class _Fusion(Generator):
         return captions.unpacked(self._words_only(self.packed_logits(features, captions)))
 
     def packed_logits(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        own, language = self.generator, self.language_model
-        own_logits = own.packed_logits(features, captions)
-        language_logits = language.packed_logits(no_image(len(features), own_logits.device), captions)
-        return self._fused(
-            own_logits[:, self.first_word - own.first_word :],
-            language_logits[:, self.first_word - language.first_word :],
-        )
+        own_logits = self.generator.packed_logits(features, captions)
+        nothing = no_image(len(features), own_logits.device)
+        return self._fused(own_logits, self.language_model.packed_logits(nothing, captions))
 
     def _fused(self, own: Tensor, language: Tensor) -> Tensor:
-        """Add up the log-probabilities of the words that both may write, (..., W) each."""
-        return own.log_softmax(-1) + self.weight * language.log_softmax(-1)
+        """Add up log-probabilities (N, W), each over those of its generator's words that both may write."""
+        own = own[:, self.first_word - self.generator.first_word :]
+        language = language[:, self.first_word - self.language_model.first_word :]
+        return own.log_softmax(1) + self.weight * language.log_softmax(1)

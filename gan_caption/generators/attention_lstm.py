@@ -77,17 +77,25 @@ class AttentionLSTMGenerator(Generator):
 
     def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """Read one token a row; see `Generator.step`."""
+        logits, state = self.packed_step(tokens, state)
+        return self._words_only(logits), state
+
+    def packed_step(
+        self, tokens: Tensor, state: DecoderState, rows: Tensor | None = None
+    ) -> tuple[Tensor, DecoderState]:
+        """Read one token after each of these rows; see `Generator.packed_step`."""
         if state.words is None:
             gates = input_gates(self.asking, self.dropout(word_vectors(self.words, tokens)))
         else:
             gates = state.words.index_select(0, tokens)
         asked, kept, written, kept2 = state.recurrent
-        asked, kept = step(self.asking, gates, (asked, kept))
-        context = self.attention(asked[:, None], state.memory, state.images)[:, 0]  # (N, H)
+        images = state.images if rows is None else state.images.index_select(0, rows)
+        asked, kept = step(self.asking, gates, (asked, kept), rows)
+        context = self.attention(asked[:, None], state.memory, images)[:, 0]  # (N, H)
         inputs = self.dropout(torch.cat([asked, context], dim=1))
-        written, kept2 = step(self.writing, input_gates(self.writing, inputs), (written, kept2))
-        logits = self.output(self.dropout(written))
-        return self._words_only(logits), replace(state, recurrent=(asked, kept, written, kept2))
+        written, kept2 = step(self.writing, input_gates(self.writing, inputs), (written, kept2), rows)
+        logits: Tensor = self.output(self.dropout(written))
+        return logits, replace(state, recurrent=(asked, kept, written, kept2), images=images)
 
     def word_gates(self) -> Tensor:
         """Return what each word adds at the first LSTM's gates; see `Generator.word_gates`."""

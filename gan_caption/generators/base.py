@@ -99,11 +99,30 @@ class Generator(nn.Module, ABC):
             logits (N, V), -inf on tokens that are never written, and the state after reading.
         """
 
-    def word_scores(self, logits: Tensor) -> Tensor:
-        """Return what a search adds up for each word that a caption may go on with, (N, V): log p.
+    def packed_step(
+        self, tokens: Tensor, state: DecoderState, rows: Tensor | None = None
+    ) -> tuple[Tensor, DecoderState]:
+        """Read tokens and predict the next as `step` does, but the words that may be written alone.
+
+        A generator that shares what rows have in common, and never makes the rest of the logits, is faster.
 
         Args:
-            logits: (N, V), of `step`.
+            tokens: (N,) long; see `step`.
+            state: see `step`.
+            rows: (N,) long, their images ascending: the row of the state after which each token is read, several after
+                the same where a search or samples part there; None: the state has N rows, one for each.
+
+        Returns:
+            logits (N, V - first_word), and the state after reading, of N rows.
+        """
+        logits, state = self.step(tokens, state if rows is None else state.select(rows))
+        return logits[:, self.first_word :], state
+
+    def word_scores(self, logits: Tensor) -> Tensor:
+        """Return what a search adds up for each word that a caption may go on with: log p, of the logits' shape.
+
+        Args:
+            logits: of `step` or of `packed_step`, (N, V) or (N, V - first_word).
         """
         return logits.log_softmax(1)
 

@@ -70,12 +70,21 @@ class LSTMGenerator(Generator):
 
     def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """Read one token a row; see `Generator.step`."""
+        logits, state = self.packed_step(tokens, state)
+        return self._words_only(logits), state
+
+    def packed_step(
+        self, tokens: Tensor, state: DecoderState, rows: Tensor | None = None
+    ) -> tuple[Tensor, DecoderState]:
+        """Read one token after each of these rows; see `Generator.packed_step`."""
         if state.words is None:
             gates = input_gates(self.lstm, self.dropout(word_vectors(self.words, tokens)))
         else:
             gates = state.words.index_select(0, tokens)
-        hidden, cell = step(self.lstm, gates, (state.recurrent[0], state.recurrent[1]))
-        return self._words_only(self.output(self.dropout(hidden))), replace(state, recurrent=(hidden, cell))
+        hidden, cell = step(self.lstm, gates, (state.recurrent[0], state.recurrent[1]), rows)
+        images = state.images if rows is None else state.images.index_select(0, rows)
+        logits: Tensor = self.output(self.dropout(hidden))
+        return logits, replace(state, recurrent=(hidden, cell), images=images)
 
     def word_gates(self) -> Tensor:
         """Return what each word adds at the LSTM's gates; see `Generator.word_gates`."""

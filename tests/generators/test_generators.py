@@ -67,6 +67,21 @@ class TestEveryGenerator:
         chosen, _ = generator.step(torch.full((3,), 1), state.select(torch.tensor([0, 2, 2])))
         torch.testing.assert_close(chosen, logits[[0, 2, 2]])
 
+    @pytest.mark.parametrize("rows", [None, [0, 2], [0, 0, 0, 1, 2, 2]])
+    def test_a_packed_step_is_a_step_of_words_that_may_be_written(self, index, rows):
+        generator = tiny.generators()[index]
+        state = generator.start(tiny.features(3))
+        rows = None if rows is None else torch.tensor(rows)
+        tokens = torch.tensor([4, 5, 4, 5, 5, 4])[: 3 if rows is None else len(rows)]
+        chosen = state if rows is None else state.select(rows)
+        for begin, same in ((state, chosen), (generator.anticipate(state, 10**6), chosen)):
+            found, after = generator.packed_step(tokens, begin, rows)
+            wanted, truth = generator.step(tokens, same)
+            torch.testing.assert_close(found, wanted[:, EOS:])
+            torch.testing.assert_close((*after.recurrent, after.images), (*truth.recurrent, truth.images))
+            default, _ = Generator.packed_step(generator, tokens, begin, rows)
+            torch.testing.assert_close(default, found)
+
 
 @pytest.mark.parametrize("index", range(3))
 def test_packed_logits_are_the_captions_own_of_words_that_may_be_written(index):
