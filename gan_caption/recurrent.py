@@ -34,19 +34,18 @@ def step(lstm: nn.LSTM, gates: Tensor, state: State | None = None, rows: Tensor 
         lstm: of one layer.
         gates: (N, 4 H), as `input_gates` makes them.
         state: before the step; None for zeros.
-        rows: (N,) long: which row of the state each of N goes on from, a product for all that go on from the same;
-            None: the state has N rows, one for each.
+        rows: (N,) long: the row of the state that each goes on from; None: the state has N rows, one for each.
     """
     if state is None:
         inputs, _, new, output = gates.chunk(4, dim=1)
         cell = torch.sigmoid(inputs) * _tanh(new)
         return torch.sigmoid(output) * _tanh(cell), cell
     hidden, cell = state
-    if rows is not None and len(rows) < len(hidden):
-        hidden, cell, rows = hidden.index_select(0, rows), cell.index_select(0, rows), None
-    sums = linear(hidden, lstm.all_weights[0][1])
-    if rows is not None:
-        sums, cell = sums.index_select(0, rows), cell.index_select(0, rows)
+    from_hidden = lstm.all_weights[0][1]
+    if rows is None:
+        sums = linear(hidden, from_hidden)
+    else:
+        sums, cell = _shared(hidden, from_hidden, rows), cell.index_select(0, rows)
     if torch.is_grad_enabled():
         inputs, forget, new, output = (gates + sums).chunk(4, dim=1)
         cell = torch.addcmul(torch.sigmoid(inputs) * _tanh(new), torch.sigmoid(forget), cell)
@@ -54,6 +53,15 @@ def step(lstm: nn.LSTM, gates: Tensor, state: State | None = None, rows: Tensor 
     inputs, forget, new, output = _squash_(sums.add_(gates))
     cell = torch.mul(forget, cell).addcmul_(inputs, new)
     return _tanh(cell).mul_(output), cell
+
+
+def _shared(inputs: Tensor, weight: Tensor, rows: Tensor) -> Tensor:
+    """Return the products of these rows of the inputs, made once for all that are the same."""
+    if inputs.device.type == "cpu":  # another device would have to wait for their number
+        used, places = rows.unique(return_inverse=True)
+        if len(used) < 0.9 * len(rows):  # a tenth of the products costs as much as copying all of them
+            return linear(inputs.index_select(0, used), weight).index_select(0, places)
+    return linear(inputs.index_select(0, rows), weight)
 
 
 def read(lstm: nn.LSTM, inputs: Tensor, lengths: Tensor, start: State | None = None) -> Tensor:

@@ -116,8 +116,6 @@ def _search_from(generator: Generator, state: DecoderState, rules: Rules, *, kee
             if len(going) == 0:
                 break
             alive, words, rows, beams = alive[going], words[going], rows[going], beams.select(going)
-            used, rows = rows.unique(return_inverse=True)  # beams that go on from the same share what they can
-            state = state.select(used)
         previous, rows = words.flatten(), rows.flatten()
     return found, found_scores
 

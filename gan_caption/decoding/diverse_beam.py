@@ -96,8 +96,6 @@ def diverse_beam_search(
                 break
             alive, previous, rows = alive[left], previous[left], rows[left]
             searches = [search.select(left) for search in searches]
-            used_rows, rows = rows.unique(return_inverse=True)  # as in beam search
-            state = state.select(used_rows)
         previous, rows = previous.flatten(), rows.flatten()
 
     penalties = diversity * _times_chosen_before(found, chosen)

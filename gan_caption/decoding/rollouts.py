@@ -88,12 +88,12 @@ def complete_prefixes(
 
 
 def _read_all_prefixes(generator: Generator, start: DecoderState, captions: Captions) -> tuple[Tensor, DecoderState]:
-    """Return the next-token logits (N * T, V) and the state (N * T rows) after each prefix; row n * T + t."""
+    """Return next-word logits (N * T, V - first_word) and states (N * T rows) after each prefix; row n * T + t."""
     state = start.select(captions.images)
     _, state = generator.step(captions.inputs[:, 0], state)
     logits, states = [], []
     for tokens in captions.tokens.unbind(1):
-        following, state = generator.step(tokens, state)
+        following, state = generator.packed_step(tokens, state)
         logits.append(following)
         states.append(state.recurrent)
     recurrent = tuple(torch.stack(parts, dim=1).flatten(0, 1) for parts in zip(*states, strict=True))

@@ -137,7 +137,7 @@ def sample(
         B * K captions, the samples of one image neighbours.
     """
     state = generator.start(features)
-    logits, state = generator.step(torch.full_like(state.images, BOS), state)
+    logits, state = generator.packed_step(torch.full_like(state.images, BOS), state)
     copies = torch.arange(len(features), device=logits.device).repeat_interleave(samples)
     uniforms = world.draw(torch.rand, len(copies), max_length, rng=rng).to(logits.device)
     tokens, log_probs = continue_captions(
@@ -168,7 +168,7 @@ def continue_captions(
 
     Args:
         generator: the policy, in eval mode or without dropout: what it does with a state is a function of the words.
-        logits: (S, V) of the first token to draw after each state.
+        logits: (S, V - first_word) of the first token to draw after each state, as `Generator.packed_step` makes them.
         state: of S rows, after everything before that token.
         begins: (N,) long, ascending, 0 to S - 1: where each row begins.
         uniforms: (N, T) in [0, 1), one for each token to draw.
@@ -190,7 +190,7 @@ def continue_captions(
 
 
 Distribution = Callable[[Tensor], Tensor]
-"""From logits (S, V) to the probabilities to sample from."""
+"""From logits (S, V - first_word) to the probabilities to sample from."""
 
 
 def _draw_sharing(
@@ -209,16 +209,17 @@ def _draw_sharing(
     place = begins  # of each row that goes on, its state
     for step in range(uniforms.shape[1]):
         probabilities = distribution(logits)
-        tokens = pick(probabilities, uniforms[alive, step], place)
+        words = pick(probabilities, uniforms[alive, step], place)
+        tokens = words + generator.first_word
         written[alive, step] = tokens
-        log_probs[alive, step] = probabilities[place, tokens].log()
+        log_probs[alive, step] = probabilities[place, words].log()
         going = ((tokens != EOS) & (limits[alive] > step + 1)).nonzero()[:, 0]
         if len(going) == 0:
             break
         alive = alive[going]
-        vocabulary = logits.shape[1]
+        vocabulary = generator.vocabulary_size
         pairs, place = torch.unique(place[going] * vocabulary + tokens[going], return_inverse=True)
-        logits, state = generator.step(pairs % vocabulary, state.select(pairs // vocabulary))
+        logits, state = generator.packed_step(pairs % vocabulary, state, pairs // vocabulary)
     return written, log_probs
 
 
@@ -237,10 +238,11 @@ def _draw_side_by_side(
     written, log_probs = [], []
     for step, numbers in enumerate(uniforms.unbind(1)):
         probabilities = distribution(logits)
-        tokens = pick(probabilities, numbers)
+        words = pick(probabilities, numbers)
+        tokens = words + generator.first_word
         written.append(torch.where(alive, tokens, PAD))
-        log_probs.append(probabilities.gather(1, tokens[:, None])[:, 0].log() * alive)
+        log_probs.append(probabilities.gather(1, words[:, None])[:, 0].log() * alive)
         alive = alive & (tokens != EOS) & (limits > step + 1)
         if step + 1 < uniforms.shape[1]:
-            logits, state = generator.step(tokens, state)
+            logits, state = generator.packed_step(tokens, state)
     return torch.stack(written, dim=1), torch.stack(log_probs, dim=1)

@@ -93,7 +93,7 @@ def last_outputs(lstm: nn.LSTM, table: nn.Embedding, captions: Captions) -> Tens
         pairs, state = torch.unique(state * len(words) + tokens[alive, place], return_inverse=True)
         before = pairs // len(words)
         gates = from_words.index_select(0, pairs % len(words))
-        hidden, cell = step(lstm, gates, (hidden.index_select(0, before), cell.index_select(0, before)))
+        hidden, cell = step(lstm, gates, (hidden, cell), before)
         ends = captions.lengths[alive] == place + 1
         outputs[alive[ends]] = hidden.index_select(0, state[ends])
         alive, state = alive[~ends], state[~ends]

@@ -76,7 +76,7 @@ class AttentionLSTMGenerator(Generator):
         return DecoderState((hidden, cell, zeros, zeros), memory, images)
 
     def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        """Read one token a row; see `Generator.step`."""
+        """Read one token a row; see `Generator.step`. A subclass changes `packed_step`, which every decoder calls."""
         logits, state = self.packed_step(tokens, state)
         return self._words_only(logits), state
 

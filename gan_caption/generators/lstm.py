@@ -69,7 +69,7 @@ class LSTMGenerator(Generator):
         return DecoderState(recurrent, (), torch.arange(image.shape[0], device=image.device))
 
     def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        """Read one token a row; see `Generator.step`."""
+        """Read one token a row; see `Generator.step`. A subclass changes `packed_step`, which every decoder calls."""
         logits, state = self.packed_step(tokens, state)
         return self._words_only(logits), state
 

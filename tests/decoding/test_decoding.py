@@ -119,7 +119,7 @@ class TestSample:
     def test_fixed_shapes_draw_what_shared_states_draw(self, index):
         """Other devices than a CPU keep every row to the end."""
         generator, images = tiny.generators()[index], tiny.features(3)
-        logits, state = generator.step(torch.ones(3, dtype=torch.long), generator.start(images))
+        logits, state = generator.packed_step(torch.ones(3, dtype=torch.long), generator.start(images))
         begins = torch.arange(3).repeat_interleave(7)
         uniforms = torch.rand(21, 4, generator=torch.Generator().manual_seed(5))
         limits = torch.randint(1, 5, (21,), generator=torch.Generator().manual_seed(6))

@@ -123,9 +123,11 @@ class Counting(LSTMGenerator):
         self.eval()
         self.rows: list[int] = []
 
-    def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+    def packed_step(
+        self, tokens: Tensor, state: DecoderState, rows: Tensor | None = None
+    ) -> tuple[Tensor, DecoderState]:
         self.rows.append(len(tokens))
-        return super().step(tokens, state)
+        return super().packed_step(tokens, state, rows)
 
 
 def beginnings(captions: Captions) -> list[int]:
