@@ -15,7 +15,10 @@ from gan_caption.generators.base import DecoderState, Generator
 
 DEAD = float("-inf")
 _AT_ONCE = 192
-"""Images that are searched for at once: more bring nothing (`experiments/speed/beam`), and take their memory."""
+"""Images that are searched for at once: more bring nothing (`experiments/speed/beam`), and take their memory.
+
+With five beams their rows are a number that `products.linear` need not fill up.
+"""
 
 
 def beam_search(

@@ -50,7 +50,8 @@ def main() -> None:
             "textbook": lambda textbook=textbook: textbook_step(textbook, features, captions),
         }
         if shapes is not None:
-            factors = [(torch.randn(m, k), torch.randn(n, k), torch.randn(m, n)) for m, k, n in shapes]
+            weights = {(n, k): torch.randn(n, k) for _, k, n in shapes}  # a weight is the same at every step
+            factors = [(torch.randn(m, k), weights[n, k]) for m, k, n in shapes]
             calls["products"] = lambda factors=factors: bare_products(factors, linear)
             calls["products, PyTorch's default"] = lambda factors=factors: bare_products(factors, functional.linear)
         seconds = interleaved(calls, repeats=REPEATS)
@@ -73,24 +74,25 @@ def our_step(generator: LSTMGenerator | AttentionLSTMGenerator, features: ImageF
 
 
 def plain_products(captions: Captions) -> list[tuple[int, int, int]]:
-    """Return (m, k, n) of each forward product: the image, its step, the words' gates, each step's, the output layer.
+    """Return (m, k, n) of each product, forward and backward to both factors.
 
-    Captions that have ended cost nothing: each step has as many rows as captions that go on.
+    Layers: the image, its step, the words' gates, the output. In the LSTM each step has as many rows as captions that
+    go on: captions that have ended cost nothing. Its weights' gradient is one product for all steps.
     """
     tokens = int(captions.lengths.sum())
     going = [int((captions.lengths > step).sum()) for step in range(int(captions.lengths.max()))]
-    return [
-        (IMAGES, CHANNELS, SIZE), (IMAGES, SIZE, 4 * SIZE), (tokens, SIZE, 4 * SIZE),
-        *((rows, SIZE, 4 * SIZE) for rows in going), (tokens, SIZE, VOCABULARY - EOS),
+    layers = [
+        (IMAGES, CHANNELS, SIZE), (IMAGES, SIZE, 4 * SIZE), (tokens, SIZE, 4 * SIZE), (tokens, SIZE, VOCABULARY - EOS)
     ]  # fmt: skip
+    products = [own for m, k, n in layers for own in ((m, k, n), (m, n, k), (n, m, k))]
+    products += [own for rows in going for own in ((rows, SIZE, 4 * SIZE), (rows, 4 * SIZE, SIZE))]
+    return [*products, (4 * SIZE, tokens, SIZE)]
 
 
-def bare_products(factors: list[tuple[Tensor, Tensor, Tensor]], multiply: Callable[[Tensor, Tensor], Tensor]) -> None:
-    """Multiply forward, and backward for both factors; `multiply` transposes its second one."""
-    for one, other, gradient in factors:
+def bare_products(factors: list[tuple[Tensor, Tensor]], multiply: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """Multiply, and nothing else; `multiply` transposes its second factor."""
+    for one, other in factors:
         multiply(one, other)
-        multiply(gradient, other.T)
-        multiply(gradient.T, one.T)
 
 
 def textbook_step(model: nn.Module, features: ImageFeatures, captions: Captions) -> None:
