@@ -92,9 +92,9 @@ def our_step(generator: LSTMGenerator, discriminator: Discriminator, images: Ima
 def products(
     generator: LSTMGenerator, discriminator: Discriminator, images: ImageFeatures
 ) -> list[tuple[int, int, int]]:
-    """Return (m, k, n) of the products that the rollouts ask for, none of them twice: one a step and chunk.
+    """Return (m, k, n) of the products that the rollouts' states ask for: no state twice, one product a step and chunk.
 
-    A state's part at the gates is multiplied once, however many words are drawn after it; a word's once for all states.
+    A generator's state asks for its word's part at the gates and its hidden state's.
     """
     from gan_caption.decoding.rollouts import complete_prefixes
     from gan_caption.decoding.sampling import sample
@@ -104,37 +104,35 @@ def products(
     counting = Counting(generator)
     done = complete_prefixes(counting, images, captions, rollouts=ROLLOUTS, max_length=LENGTH, rng=rng)
     words = generator.vocabulary_size - EOS
-    shapes = [(generator.vocabulary_size, SIZE, 4 * SIZE)]
-    shapes += [own for states, rows in counting.steps for own in ((states, SIZE, 4 * SIZE), (rows, SIZE, words))]
+    shapes = [shape for rows in counting.rows for shape in ((rows, 2 * SIZE, 4 * SIZE), (rows, SIZE, words))]
     for chunk in done.captions.chunks(2048):  # as the reward takes them
-        seen = len(chunk.tokens.unique())
         if isinstance(discriminator, LSTMDiscriminator):
-            shapes += [(seen, EMBEDDING, 4 * SIZE), *((states, SIZE, 4 * SIZE) for states in beginnings(chunk))]
+            shapes += [(rows, SIZE, 4 * SIZE) for rows in beginnings(chunk)]
         else:
-            shapes += [(seen, EMBEDDING, FILTERS * width) for width in range(1, WIDTHS + 1)]
+            shapes += [(len(chunk.tokens.unique()), EMBEDDING, FILTERS * width) for width in range(1, WIDTHS + 1)]
             shapes += [(len(chunk), FILTERS * WIDTHS, FILTERS * WIDTHS)] * 2
     return shapes
 
 
 class Counting(LSTMGenerator):
-    """A policy that notes how many states each step goes on from, and to how many."""
+    """A policy that notes how many states each step goes on from."""
 
     def __init__(self, generator: LSTMGenerator) -> None:
         super().__init__(vocabulary_size=generator.vocabulary_size, pooled_size=CHANNELS, hidden=SIZE, embedding=SIZE)
         self.load_state_dict(generator.state_dict())
         self.eval()
-        self.steps: list[tuple[int, int]] = []
+        self.rows: list[int] = []
 
     def packed_step(
         self, tokens: Tensor, state: DecoderState, rows: Tensor | None = None
     ) -> tuple[Tensor, DecoderState]:
-        self.steps.append((len(tokens if rows is None else rows.unique()), len(tokens)))
+        self.rows.append(len(tokens))
         return super().packed_step(tokens, state, rows)
 
 
 def beginnings(captions: Captions) -> list[int]:
-    """Return how many different beginnings of each length captions go on from."""
-    alive = [captions.tokens[captions.lengths > length, :length] for length in range(1, captions.tokens.shape[1])]
+    """Return how many different beginnings of each length captions have."""
+    alive = [captions.tokens[captions.lengths > step, : step + 1] for step in range(captions.tokens.shape[1])]
     return [len(tokens.unique(dim=0)) for tokens in alive]
 
 
