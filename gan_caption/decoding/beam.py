@@ -110,7 +110,7 @@ def _search_from(generator: Generator, state: DecoderState, rules: Rules, *, kee
     for step in range(rules.max_length):
         first_row = torch.arange(len(alive), device=device)[:, None] * beams.scores.shape[1]
         logits, state = generator.packed_step(previous, state, rows)
-        log_probs = generator.word_scores(logits).unflatten(0, beams.scores.shape)  # (B, k, V)
+        log_probs = generator.word_scores(logits).unflatten(0, beams.scores.shape)  # (B, k, V - first_word)
         beams, written = advance(beams, log_probs, rules, step=step, first_word=generator.first_word)
         found[alive], found_scores[alive] = beams.done_tokens[:, :keep], beams.done_scores[:, :keep]
         words, rows = written.words, first_row + written.parents  # the rows of the state, for each beam

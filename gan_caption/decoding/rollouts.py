@@ -89,8 +89,7 @@ def complete_prefixes(
 
 def _read_all_prefixes(generator: Generator, start: DecoderState, captions: Captions) -> tuple[Tensor, DecoderState]:
     """Return next-word logits (N * T, V - first_word) and states (N * T rows) after each prefix; row n * T + t."""
-    state = start.select(captions.images)
-    _, state = generator.step(captions.inputs[:, 0], state)
+    _, state = generator.packed_step(captions.inputs[:, 0], start, captions.images)
     logits, states = [], []
     for tokens in captions.tokens.unbind(1):
         following, state = generator.packed_step(tokens, state)
