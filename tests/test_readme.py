@@ -8,8 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from gan_caption.experiment import run_experiment
 from gan_caption.reporting.table import ROWS
-from gan_caption.training.experiment import run_experiment
 
 README = Path(__file__).parents[1] / "README.md"
 CODE = re.compile(r"`(mine/[\w/]+\.(?:py|yaml))`[^`]*?\n\n```(?:python|yaml)\n(.*?)```", re.S)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 
-from gan_caption.configuration import conf_dir
+from gan_caption.configuration.launching import conf_dir
 from tests.distributed.launching import free_port
 
 HERE = Path(__file__).parent

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
+from gan_caption.data.annotations import read_tokens
 from gan_caption.data.caption_files import read_references
 from gan_caption.data.folder import Folder
 from gan_caption.data.shards.corpus import Shards
-from gan_caption.data.text import read_tokens
-from gan_caption.parsing import parse_json
+from gan_caption.untrusted.parsing import parse_json
 from tests.fuzz.targets import (
     annotations,
     configuration,

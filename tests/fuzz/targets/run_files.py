@@ -6,8 +6,8 @@ import json
 import tempfile
 from pathlib import Path
 
-from gan_caption.data.vocabulary import Vocabulary
-from gan_caption.reporting.curve_files import read_curve
+from gan_caption.evaluation.curve_files import read_curve
+from gan_caption.text.vocabulary import Vocabulary
 from gan_caption.training.folders import choose_folder, configuration_hash, read_config, read_json
 from gan_caption.training.tracking import read_records
 from tests.fuzz.refusals import reading
