@@ -297,7 +297,7 @@ def test_default_door_lets_only_this_package_in():
     assert type(made).__name__ == "Trackers"
     with pytest.raises(UserError, match=r"allowed are public names in gan_caption\.\*\. Put a class of your own into"):
         build({"_target_": "pathlib.Path"}, path="x")
-    with pytest.raises(UserError, match=r"gan_caption\.configuration defines no class or function Path"):
+    with pytest.raises(UserError, match=r"gan_caption\.configuration\.launching defines no class or function Path"):
         build({"_target_": "gan_caption.configuration.launching.Path"}, path="x")
 
 
