@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 IMAGES, SAMPLES = 16, 2
 WARM_UP, BATCHES = 200, 2000
 
-Reward = tiny.Pay | tiny.TokenPay
+Reward = tiny.CaptionReward | tiny.TokenReward
 
 
 def main() -> None:
@@ -38,8 +38,8 @@ def main() -> None:
         truth = tiny.exact_gradient(generator, reward)
         coordinates = int((truth != 0).sum())
         for name, baseline in baselines().items():
-            if isinstance(baseline, Greedy) and isinstance(reward, tiny.TokenPay):
-                continue  # refused: a greedy caption's pay is no baseline for single tokens
+            if isinstance(baseline, Greedy) and isinstance(reward, tiny.TokenReward):
+                continue  # refused: a greedy caption's reward is no baseline for single tokens
             objective = PolicyGradient(reward=reward, credit=credit, baseline=baseline, samples_per_image=SAMPLES)
             estimates = draw(objective, generator)
             error = estimates.std(0) / len(estimates) ** 0.5
@@ -61,13 +61,13 @@ def main() -> None:
 
 
 def credits() -> dict[str, tuple[Credit, Reward]]:
-    """Return each credit with the pay that it spreads."""
+    """Return each credit with the rewards that it takes."""
     return {
-        "whole sequence": (WholeSequence(), tiny.Pay()),
-        "Monte Carlo, 1 rollout": (MonteCarlo(rollouts=1), tiny.Pay()),
-        "Monte Carlo, 4 rollouts": (MonteCarlo(rollouts=4), tiny.Pay()),
-        "Monte Carlo, 16 rollouts": (MonteCarlo(rollouts=16), tiny.Pay()),
-        "paid tokens, discount 1": (Discounted(discount=1.0), tiny.TokenPay()),
+        "whole sequence": (WholeSequence(), tiny.CaptionReward()),
+        "Monte Carlo, 1 rollout": (MonteCarlo(rollouts=1), tiny.CaptionReward()),
+        "Monte Carlo, 4 rollouts": (MonteCarlo(rollouts=4), tiny.CaptionReward()),
+        "Monte Carlo, 16 rollouts": (MonteCarlo(rollouts=16), tiny.CaptionReward()),
+        "token rewards, gamma 1": (Discounted(discount=1.0), tiny.TokenReward()),
     }
 
 

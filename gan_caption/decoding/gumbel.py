@@ -33,7 +33,7 @@ def straight_through(relaxed: Tensor, drawn: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class SoftRollout:
+class SoftSamples:
     """Captions that gradients pass through, and how they were drawn."""
 
     captions: SoftCaptions
@@ -53,7 +53,7 @@ def soft_sample(
     rng: torch.Generator,
     temperature: float,
     relaxation: Relaxation,
-) -> SoftRollout:
+) -> SoftSamples:
     """Draw K captions an image; the drawn words follow the policy exactly, whatever the temperature.
 
     Args:
@@ -90,4 +90,4 @@ def soft_sample(
     entropy = torch.stack(entropies[:length], dim=1)[mask].mean()
     own = torch.stack(log_probs[:length], dim=1) * mask
     assert len(hard) == rows
-    return SoftRollout(SoftCaptions(hard.tokens, hard.lengths, hard.images, weights), own, entropy)
+    return SoftSamples(SoftCaptions(hard.tokens, hard.lengths, hard.images, weights), own, entropy)

@@ -101,12 +101,23 @@ def attach_noise(
 
 @dataclass(frozen=True)
 class Samples:
-    """Captions, and how probable each of their tokens was when it was drawn."""
+    """Sampled captions, the features that they were sampled from, and how probable each token was."""
 
+    features: ImageFeatures
+    """Of the B images (of B * K rows where each sample has its own noise)."""
     captions: Captions
-    """N of them."""
+    """N samples, those of one image neighbours; `captions.images` says which row of the features each describes."""
+    max_length: int
+    """The longest caption that could have been sampled, in tokens."""
+    samples_per_image: int
+    """K; N is a multiple of it."""
     log_probs: Tensor
     """(N, T), 0 on padding; under the distribution that was sampled from: the policy itself at temperature 1."""
+
+    @property
+    def samples_of(self) -> Tensor:
+        """(N,) long, 0 to B-1: the image of each caption, also where each has features of its own (noise)."""
+        return torch.arange(len(self.captions), device=self.captions.images.device) // self.samples_per_image
 
 
 @torch.no_grad()
@@ -145,7 +156,7 @@ def sample(
         temperature=temperature, top_k=top_k, top_p=top_p,
     )  # fmt: skip
     captions = captions_from_tokens(tokens, copies)
-    return Samples(captions, log_probs[:, : captions.tokens.shape[1]])
+    return Samples(features, captions, max_length, samples, log_probs[:, : captions.tokens.shape[1]])
 
 
 @torch.no_grad()

@@ -1,6 +1,6 @@
 """A critic of every word: did a person choose this one here, given the image and the words before it?
 
-ScratchGAN's discriminator (de Masson d'Autume et al. 2019, arXiv 1905.09922, section 3.1), with the image. It pays
+ScratchGAN's discriminator (de Masson d'Autume et al. 2019, arXiv 1905.09922, section 3.1), with the image. It rewards
 every token, so that no rollouts are needed. Shapes: B images, N captions, T steps, V vocabulary, P pooled, E embedding,
 H hidden.
 """

@@ -37,7 +37,7 @@ class LSTMDiscriminator(Discriminator):
             pooled_size: P.
             hidden: H, of the LSTM and of both vectors.
             embedding: E.
-            dropout: probability in [0, 1), on the word vectors and both vectors; never while D pays rewards.
+            dropout: probability in [0, 1), on the word vectors and both vectors; never while D rewards.
             instance_noise: see `Discriminator`.
         """
         super().__init__(vocabulary_size=vocabulary_size, embedding=embedding, instance_noise=instance_noise)

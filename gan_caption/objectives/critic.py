@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
+from gan_caption.decoding.sampling import Samples
 from gan_caption.distributed import world
 from gan_caption.errors import at_least
 from gan_caption.generators.base import Generator
@@ -19,12 +20,11 @@ from gan_caption.kernels.products import Linear
 from gan_caption.kernels.recurrent import read
 from gan_caption.layers import ImageVector
 from gan_caption.objectives.baselines import Baseline
-from gan_caption.objectives.samples import Rollout
 from gan_caption.rewards.base import Reward
 
 
 class Critic(nn.Module):
-    """V(image, words so far): the pay to be expected before the next word is chosen."""
+    """V(image, words so far): the reward to be expected before the next word is chosen."""
 
     def __init__(self, *, vocabulary_size: int, pooled_size: int, hidden: int, embedding: int) -> None:
         """Build the layers."""
@@ -75,12 +75,12 @@ class LearnedCritic(Baseline):
         ).to(device)
         self.optimizer = torch.optim.Adam(self.critic.parameters(), lr=learning_rate)
 
-    def __call__(self, returns: Tensor, rollout: Rollout, *, generator: Generator, reward: Reward) -> Tensor:
+    def __call__(self, returns: Tensor, samples: Samples, *, generator: Generator, reward: Reward) -> Tensor:
         """Return the values (N, T), and do one gradient step towards the returns."""
         del generator, reward
-        mask = rollout.captions.mask
+        mask = samples.captions.mask
         with torch.enable_grad():
-            values = self.critic(rollout.features.detach(), rollout.captions)
+            values = self.critic(samples.features.detach(), samples.captions)
             loss = world.gather((values - returns.detach()).square()[mask]).mean()
             self.optimizer.zero_grad(set_to_none=True)
             if loss.requires_grad:  # not where this rank has no image

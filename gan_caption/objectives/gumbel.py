@@ -70,23 +70,23 @@ class GumbelSoftmax(GeneratorObjective):
         """Yield one loss; see `GeneratorObjective.losses`."""
         temperature = self.temperature ** (1 - progress) * self.final_temperature**progress
         conditions, per_row = attach_noise(generator, features, samples=self.samples_per_image, rng=rng)
-        rollout = soft_sample(
+        drawn = soft_sample(
             generator, conditions, samples=per_row, max_length=max_length, rng=rng,
             temperature=temperature, relaxation=self.relaxation,
         )  # fmt: skip
-        fake = rollout.captions
+        fake = drawn.captions
         samples_of = torch.arange(len(fake), device=fake.images.device) // self.samples_per_image
         training = self.discriminator.training
         self.discriminator.eval()  # gradients are wanted, dropout is not
         loss = self.loss(self.discriminator, features, real=real, fake=replace(fake, images=samples_of))
         self.discriminator.train(training)
         metrics = {
-            "policy/entropy": world.mean(rollout.entropy, fake.lengths.sum()).item(),
+            "policy/entropy": world.mean(drawn.entropy, fake.lengths.sum()).item(),
             "policy/length": world.gather(fake.lengths).float().mean().item(),
             "policy/temperature": temperature,
         }
         if reference is not None:
             with torch.no_grad():
-                ratio = rollout.log_probs - reference.score(conditions, fake)
+                ratio = drawn.log_probs - reference.score(conditions, fake)
             metrics["policy/kl"] = world.gather(ratio.sum(1)).mean().item()
         yield PolicyLoss(loss, metrics)

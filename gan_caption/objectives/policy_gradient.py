@@ -14,26 +14,25 @@ from torch import Tensor
 
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
+from gan_caption.decoding.sampling import Samples
 from gan_caption.distributed import world
 from gan_caption.errors import at_least
 from gan_caption.generators.base import Generator, token_log_probs
 from gan_caption.objectives.base import GeneratorObjective, PolicyLoss
 from gan_caption.objectives.baselines import Baseline
 from gan_caption.objectives.credit import Credit
-from gan_caption.objectives.samples import Rollout, collect
+from gan_caption.objectives.samples import collect
 from gan_caption.rewards.base import Reward
 
 
 @dataclass(frozen=True)
 class Experience:
-    """Samples that somebody has paid."""
+    """Samples and what a step learns from them."""
 
-    rollout: Rollout
-    """N sampled captions."""
-    pay: Tensor
-    """(N,): of each caption; the sum over its tokens where these are paid."""
-    log_probs: Tensor
-    """(N, T) of the sampled tokens under the policy that sampled them, 0 on padding."""
+    samples: Samples
+    """N sampled captions, with their log-probabilities under the policy that sampled them."""
+    rewards: Tensor
+    """(N,): of each caption; the sum over its tokens where each token has a reward."""
     returns: Tensor
     """(N, T): what the credit gave each token, less the penalty for leaving the reference."""
     advantages: Tensor
@@ -41,7 +40,7 @@ class Experience:
 
 
 class PolicyGradient(GeneratorObjective):
-    """The gradient of the expected pay, estimated from samples (Williams 1992; Yu et al. 2017, eq. 7)."""
+    """The gradient of the expected reward, estimated from samples (Williams 1992; Yu et al. 2017, eq. 7)."""
 
     updates: int = 1
     """Gradient steps on the same samples."""
@@ -60,12 +59,12 @@ class PolicyGradient(GeneratorObjective):
         """Put the parts together.
 
         Args:
-            reward: pays complete captions, or every token of them.
-            credit: spreads the pay over tokens.
+            reward: of complete captions, or of every token.
+            credit: turns rewards into a return for every token.
             baseline: subtracted from the returns.
             samples_per_image: K.
             entropy_weight: of the policy's entropy (nats, mean per token), which is maximised.
-            kl_weight: of KL(policy || reference), nats a caption, which is subtracted from the expected pay. Every
+            kl_weight: of KL(policy || reference), nats a caption, which is subtracted from the expected reward. Every
                 token is charged for the log-ratios from itself to the caption's end: the exact gradient, in the mean.
             advantage_clip: advantages are clipped to plus or minus this; None does not clip.
         """
@@ -102,7 +101,7 @@ class PolicyGradient(GeneratorObjective):
         divergence: dict[str, float] = {}
         if reference is not None:
             # E[log p - log p_ref] over the policy's own samples: nats per caption.
-            ratio = log_ratio(experience.log_probs, reference, experience.rollout)
+            ratio = log_ratio(experience.samples, reference)
             divergence["policy/kl"] = world.gather(ratio.sum(1)).mean().item()
         for _ in range(self.updates):
             policy = self.loss(generator, experience)
@@ -126,7 +125,7 @@ class PolicyGradient(GeneratorObjective):
         rng: torch.Generator,
         reference: Generator | None = None,
     ) -> Experience:
-        """Sample, pay and compare, without gradients.
+        """Sample, reward and compare, without gradients.
 
         Args:
             generator: the policy.
@@ -138,22 +137,20 @@ class PolicyGradient(GeneratorObjective):
         Raises:
             ValueError: there is a `kl_weight` and no reference, or the parts do not fit together.
         """
-        rollout = collect(generator, features, samples=self.samples_per_image, max_length=max_length, rng=rng)
-        assert rollout.log_probs is not None, "the policy has just sampled"
-        log_probs = rollout.log_probs
-        pay = self.reward(rollout.features, rollout.captions)
-        if pay.dim() == 2:
-            pay = pay.masked_fill(~rollout.captions.mask, 0)
-        returns = self.credit(generator, rollout, pay, reward=self.reward, rng=rng)
+        samples = collect(generator, features, samples=self.samples_per_image, max_length=max_length, rng=rng)
+        rewards = self.reward(samples.features, samples.captions)
+        if rewards.dim() == 2:
+            rewards = rewards.masked_fill(~samples.captions.mask, 0)
+        returns = self.credit(generator, samples, rewards, reward=self.reward, rng=rng)
         if self.kl_weight:
             if reference is None:
                 raise ValueError(f"kl_weight={self.kl_weight}: there is no pretrained policy to stay near")
-            returns = returns - self.kl_weight * to_go(log_ratio(log_probs, reference, rollout))
-        baseline = self.baseline(returns, rollout, generator=generator, reward=self.reward)
-        advantages = (returns - baseline).masked_fill(~rollout.captions.mask, 0)
+            returns = returns - self.kl_weight * to_go(log_ratio(samples, reference))
+        baseline = self.baseline(returns, samples, generator=generator, reward=self.reward)
+        advantages = (returns - baseline).masked_fill(~samples.captions.mask, 0)
         if self.advantage_clip is not None:
             advantages = advantages.clamp(-self.advantage_clip, self.advantage_clip)
-        return Experience(rollout, pay.sum(1) if pay.dim() == 2 else pay, log_probs, returns, advantages)
+        return Experience(samples, rewards.sum(1) if rewards.dim() == 2 else rewards, returns, advantages)
 
     def loss(self, generator: Generator, experience: Experience) -> PolicyLoss:
         """Score what was sampled, with gradients.
@@ -161,17 +158,17 @@ class PolicyGradient(GeneratorObjective):
         The generator scores in the mode it is in; the phases keep it in eval mode, so that the scored
         distribution is the sampled one.
         """
-        rollout = experience.rollout
-        captions = rollout.captions
-        packed = generator.packed_logits(rollout.features, captions).log_softmax(1)
+        samples = experience.samples
+        captions = samples.captions
+        packed = generator.packed_logits(samples.features, captions).log_softmax(1)
         log_probs = captions.unpacked(token_log_probs(packed, captions, first_word=generator.first_word))
         entropy = world.gather(token_entropy(packed if self.entropy_weight else packed.detach())).mean()
         surrogate, metrics = self._surrogate(log_probs, experience)
-        pay = world.gather(experience.pay)
+        rewards = world.gather(experience.rewards)
         kept = world.gather(experience.advantages[captions.mask])
         metrics |= {
-            "reward/mean": pay.mean().item(),
-            "reward/std": pay.std(correction=0).item(),
+            "reward/mean": rewards.mean().item(),
+            "reward/std": rewards.std(correction=0).item(),
             "advantage/mean": kept.mean().item(),
             "advantage/std": kept.std(correction=0).item(),
             "policy/entropy": entropy.item(),
@@ -184,10 +181,10 @@ class PolicyGradient(GeneratorObjective):
         return policy_gradient_loss(log_probs, experience.advantages), {}
 
 
-def log_ratio(log_probs: Tensor, reference: Generator, rollout: Rollout) -> Tensor:
+def log_ratio(samples: Samples, reference: Generator) -> Tensor:
     """Return log p - log p_reference of the sampled tokens (N, T), without gradients, 0 on padding."""
     with torch.no_grad():
-        return log_probs.detach() - reference.score(rollout.features, rollout.captions)
+        return samples.log_probs - reference.score(samples.features, samples.captions)
 
 
 def to_go(values: Tensor) -> Tensor:
@@ -196,9 +193,10 @@ def to_go(values: Tensor) -> Tensor:
 
 
 def policy_gradient_loss(log_probs: Tensor, advantages: Tensor) -> Tensor:
-    """Return the scalar whose gradient is minus the estimate of the gradient of the expected pay.
+    """Return the scalar whose gradient is minus the estimate of the gradient of the expected reward.
 
-    Sum over the tokens of a caption, mean over all ranks' captions; dividing by lengths would pay long captions less.
+    The sum over the tokens of a caption, and the mean over all ranks' captions. Divided by their lengths, long captions
+    would count less.
 
     Args:
         log_probs: (N, T) of the sampled tokens, 0 on padding.

@@ -33,7 +33,7 @@ class ProximalPolicy(PolicyGradient):
 
         Args:
             reward: see `PolicyGradient`, as for all that is not named here.
-            credit: spreads the pay over tokens.
+            credit: turns rewards into a return for every token.
             baseline: subtracted from the returns.
             updates: gradient steps on the same samples.
             ratio_clip: epsilon in (0, 1): a token gains nothing by a ratio beyond 1 plus or minus it.
@@ -53,8 +53,8 @@ class ProximalPolicy(PolicyGradient):
         self.ratio_clip = ratio_clip
 
     def _surrogate(self, log_probs: Tensor, experience: Experience) -> tuple[Tensor, dict[str, float]]:
-        ratio = (log_probs - experience.log_probs).exp()
-        mask = experience.rollout.captions.mask
+        ratio = (log_probs - experience.samples.log_probs).exp()
+        mask = experience.samples.captions.mask
         clipped = world.gather(((ratio - 1).abs() > self.ratio_clip)[mask]).float().mean().item()
         loss = clipped_surrogate_loss(ratio, experience.advantages, ratio_clip=self.ratio_clip)
         return loss, {"policy/clipped": clipped}

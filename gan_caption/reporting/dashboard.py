@@ -172,7 +172,7 @@ def _discriminator() -> Section:
 
 
 def _adversarial() -> Section:
-    """The policy and its pay."""
+    """The policy and its reward."""
     from wandb_workspaces.workspaces import Section
 
     return Section(

@@ -11,10 +11,10 @@ from gan_caption.data.features import ImageFeatures
 
 
 class Reward(Protocol):
-    """Pays complete captions, or every token of them, without gradients."""
+    """Rewards complete captions, or every token of them, without gradients."""
 
     def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        """Return the pay of each caption, (N,) float, or of each token, (N, T); what stands on padding is not read.
+        """Return the reward of each caption, (N,) float, or of each token, (N, T); what stands on padding is not read.
 
         Args:
             features: of B images.

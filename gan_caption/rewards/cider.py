@@ -1,4 +1,4 @@
-"""CIDEr-D as pay. Shapes: B images, N captions."""
+"""CIDEr-D as a reward. Shapes: B images, N captions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MANY = 200_000
 class CiderDReward:
     """CIDEr-D against the training image's own references, 0 to 10: SCST's reward (Rennie et al. 2017, section 5).
 
-    `<eos>` counts as a word, and n-grams are weighed by their frequency among the training images.
+    `<eos>` counts as a word, and n-grams are weighted by their frequency among the training images.
     """
 
     def __init__(self, *, references: References) -> None:

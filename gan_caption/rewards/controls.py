@@ -1,4 +1,4 @@
-"""Rewards that carry no information about the caption: what a method gains with these, it owes to something else.
+"""Rewards that know nothing of the caption: what a method gains with these does not come from its reward.
 
 A policy gradient with a constant reward and no baseline "improves" several published numbers, by entropy collapse
 alone. A method is worth something when it beats these. Shapes: B images, N captions.

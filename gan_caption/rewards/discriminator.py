@@ -1,4 +1,4 @@
-"""The discriminator's judgement as pay. Shapes: B images, N captions."""
+"""The discriminator's judgement as a reward. Shapes: B images, N captions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class DiscriminatorReward:
 
         Args:
             discriminator: D.
-            transform: turns D's logits into pay; None for the probability that a person wrote it (Yu et al. 2017,
+            transform: turns D's logits into rewards; None for the probability that a person wrote it (Yu et al. 2017,
                 eq. 4).
             chunk_rows: the most captions that are scored at once; does not change the result.
         """
@@ -31,7 +31,7 @@ class DiscriminatorReward:
         self.chunk_rows = chunk_rows
 
     def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        """Return (N,); D is in eval mode while it pays, so no dropout noise reaches the reward."""
+        """Return (N,); D is in eval mode meanwhile, so no dropout noise reaches the reward."""
         with evaluating(self.discriminator):
             logits = [self.discriminator.assess(features, chunk) for chunk in captions.chunks(self.chunk_rows)]
         return self.transform(torch.cat(logits)) if logits else features.pooled.new_zeros(0)

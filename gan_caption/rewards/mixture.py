@@ -20,7 +20,7 @@ class Mixture:
         Args:
             parts: rewards by name.
             weights: a number for each of the same names; None is what the others leave of 1, so that lambda can be
-                changed alone. Scales differ: D pays 0 to 1, CIDEr-D 0 to 10.
+                changed alone. Scales differ: D is 0 to 1, CIDEr-D 0 to 10.
         """
         if parts.keys() != weights.keys() or not parts:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Rank against human captions as pay: RankGAN (Lin et al. 2017, arXiv 1705.11001). Shapes: B images, N captions."""
+"""Rank among human captions: RankGAN (Lin et al. 2017, arXiv 1705.11001). Shapes: B images, N captions."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from gan_caption.rewards.references import References
 
 
 class RankReward:
-    """A caption's share of a softmax beside what people said of the same image, times their number plus one.
+    """A caption's share of a softmax over itself and the image's human captions, times how many captions that is.
 
-    1 is the rank of a caption that the discriminator likes as well as theirs. The ranker's relevance is the
+    It is 1 for a caption that the discriminator likes as well as theirs. The ranker's relevance is the
     discriminator's logit of (image, caption), where the paper compares with reference sentences.
     """
 

@@ -13,8 +13,8 @@ from gan_caption.distributed import world
 from gan_caption.text.vocabulary import Vocabulary
 
 END = "<eos>"
-"""Counted as a word, in references and candidates alike: without it a caption that breaks off ("a man on a") is paid as
-much as one that ends, and about a third come to break off."""
+"""Counted as a word, in references and candidates alike: without it a caption that breaks off ("a man on a") has the
+reward of one that ends, and about a third come to break off."""
 
 
 class References:

@@ -25,7 +25,7 @@ class Diagnostics:
         Args:
             strongest: the highest accuracy of D over real and generated captions.
             least_entropy: the lowest entropy, as a share of its first value.
-            least_spread: the lowest standard deviation of the pay, as a share of its mean's size.
+            least_spread: the lowest standard deviation of the rewards, as a share of its mean's size.
             shortest: the lowest length of samples, as a share of its first value.
             decay: of the moving averages, in [0, 1).
         """
@@ -71,10 +71,10 @@ class Diagnostics:
                 "objective.entropy_weight of phases.adversarial, or lower its learning_rate"
             )
         if "reward/std" in average and average["reward/std"] <= self.least_spread * abs(average["reward/mean"]):
-            pay = f"{average['reward/mean']:.3g} with a spread of {average['reward/std']:.2g}"
+            told = f"{average['reward/mean']:.3g} with a spread of {average['reward/std']:.2g}"
             found["spread"] = (
-                f"all samples are paid alike ({pay}): there is nothing to learn from. Weaken D, or take another reward "
-                "or transform"
+                f"all samples have the same reward ({told}): there is nothing to learn from. Weaken D, or take another "
+                "reward or transform"
             )
         if "policy/length" in average and average["policy/length"] < self.shortest * first["policy/length"]:
             tokens = f"{first['policy/length']:.1f} to {average['policy/length']:.1f} tokens"

@@ -61,13 +61,13 @@ def test_pay_is_the_reference_tools_value_with_eos_as_a_word(reward, scorer, cap
 def test_a_caption_that_breaks_off_is_paid_less_than_one_that_ends(reward):
     whole = said(["a man rides a red bike"], [0])
     cut = said(["a man rides a red bike"], [0], max_length=6)  # the same words, without <eos>
-    pay = reward(references=REFERENCES)
-    assert pay(features([1]), whole).item() > pay(features([1]), cut).item() > 0
+    scored = reward(references=REFERENCES)
+    assert scored(features([1]), whole).item() > scored(features([1]), cut).item() > 0
 
 
 def test_an_empty_caption_is_paid_nothing_and_no_captions_no_error():
-    pay = CiderDReward(references=REFERENCES)
-    assert pay(features([1]), said([""], [0])).item() == pytest.approx(0, abs=0.5)  # <eos> alone is a shared word
+    reward = CiderDReward(references=REFERENCES)
+    assert reward(features([1]), said([""], [0])).item() == pytest.approx(0, abs=0.5)  # <eos> alone is a shared word
     assert BleuReward(references=REFERENCES)(features([1]), said([""], [0])).item() < 1e-6
 
 
@@ -161,9 +161,9 @@ class Likes(torch.nn.Module):
 def test_rank_by_hand():
     """Image 1 has references of 6 and 7 words, image 0 of 6, 4 and 4; logits are these numbers."""
     reward = RankReward(discriminator=Likes(), references=REFERENCES, sharpness=0.5)
-    pay = reward(features([1, 0]), said(["a man on a bike", "the dog runs"], [0, 1]))
+    found = reward(features([1, 0]), said(["a man on a bike", "the dog runs"], [0, 1]))
     e = [torch.tensor(0.5 * n).exp().item() for n in range(8)]
-    assert pay[0].item() == pytest.approx(3 * e[5] / (e[5] + e[6] + e[7]), rel=1e-5)
-    assert pay[1].item() == pytest.approx(4 * e[3] / (e[3] + e[6] + e[4] + e[4]), rel=1e-5)
+    assert found[0].item() == pytest.approx(3 * e[5] / (e[5] + e[6] + e[7]), rel=1e-5)
+    assert found[1].item() == pytest.approx(4 * e[3] / (e[3] + e[6] + e[4] + e[4]), rel=1e-5)
     alike = RankReward(discriminator=Likes(), references=REFERENCES, sharpness=0.0)
     assert alike(features([1, 0]), said(["a man on a bike", "the dog runs"], [0, 1])).tolist() == [1.0, 1.0]

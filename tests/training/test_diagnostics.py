@@ -16,7 +16,7 @@ HEALTHY = {
     [
         ({"discriminator/accuracy": 0.99}, "D is right about 9"),
         ({"policy/entropy": 0.5}, "the policy's entropy fell from 2.00 to"),
-        ({"reward/std": 0.0}, "all samples are paid alike"),
+        ({"reward/std": 0.0}, "all samples have the same reward"),
         ({"policy/length": 5.0}, "samples shrank from 10.0 to"),
     ],
 )

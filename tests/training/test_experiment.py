@@ -106,8 +106,8 @@ def test_the_discriminator_pays_without_dropout_noise(ready):
     with torch.no_grad():
         features = run.features(batch.rows, grid=True)
     run.discriminator.train()
-    pays = [objective.reward(features, batch.captions) for _ in range(2)]
-    assert torch.equal(*pays)
+    rewards = [objective.reward(features, batch.captions) for _ in range(2)]
+    assert torch.equal(*rewards)
     assert run.discriminator.training
 
 

@@ -169,23 +169,23 @@ class Textbook:
             parameter.grad = None
         images = torch.arange(BATCH)
         tokens = self.complete(features, torch.empty(BATCH, 0, dtype=torch.long))
-        pay = torch.zeros(BATCH, LENGTH)
+        rewards = torch.zeros(BATCH, LENGTH)
         with torch.no_grad():
             for _ in range(ROLLOUTS):
                 for step in range(1, LENGTH):
                     completed = captions_from_tokens(self.complete(features, tokens[:, :step]), images)
-                    pay[:, step - 1] += discriminator(features, completed).sigmoid() / ROLLOUTS
+                    rewards[:, step - 1] += discriminator(features, completed).sigmoid() / ROLLOUTS
             captions = captions_from_tokens(tokens, images)
-            pay[:, -1] = discriminator(features, captions).sigmoid()
-        self.loss(features, captions, pay[:, : captions.tokens.shape[1]]).backward()
+            rewards[:, -1] = discriminator(features, captions).sigmoid()
+        self.loss(features, captions, rewards[:, : captions.tokens.shape[1]]).backward()
 
-    def loss(self, features: ImageFeatures, captions: Captions, pay: Tensor) -> Tensor:
+    def loss(self, features: ImageFeatures, captions: Captions, rewards: Tensor) -> Tensor:
         state = self.cell(self.image(features))
         losses = []
         for inputs, targets in zip(captions.inputs.unbind(1), captions.tokens.unbind(1), strict=True):
             state = self.cell(self.words(inputs), state)
             losses.append(nn.functional.cross_entropy(self.logits(state[0]), targets.clamp(min=EOS), reduction="none"))
-        advantage = (pay - pay.mean()) * captions.mask
+        advantage = (rewards - rewards.mean()) * captions.mask
         return (torch.stack(losses, dim=1) * advantage).sum(1).mean()
 
 

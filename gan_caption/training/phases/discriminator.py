@@ -83,10 +83,10 @@ class DiscriminatorTrainer:
         self.steps += 1
         with torch.no_grad():
             features = run.features(batch.rows, grid=run.generator.uses_grid or run.discriminator.uses_grid)
-        rollout = collect(
+        samples = collect(
             run.generator, features, samples=self.captions_per_image, max_length=run.max_length, rng=run.rng
         )
-        generated = replace(rollout.captions, images=rollout.samples_of)
+        generated = replace(samples.captions, images=samples.samples_of)
         real = batch.captions.to(run.device)
         return self.objective(run.discriminator, features, real=real, generated=generated)
 
@@ -126,7 +126,7 @@ class DiscriminatorPhase(Phase):
             trainer: one step of D.
             steps: at most.
             target_accuracy: stop once the moving accuracy over real and generated captions reaches it; a D
-                that is always right pays every sample the same.
+                that is always right rewards every sample alike.
             initial_weights: "generator" begins with the word vectors, and where they fit the recurrent weights, of the
                 pretrained generator.
         """
