@@ -76,6 +76,11 @@ def systems(folder: Path) -> dict[str, dict[str, float]]:
     return json.loads((folder / "results.json").read_text())["systems"]
 
 
+def trained(folder: Path) -> str:
+    """Return the system that a run's last phase left: "adversarial" or "policy_gradient"."""
+    return list(systems(folder))[-1]
+
+
 def captions(folder: Path, system: str) -> dict[str, str]:
     """Return a run's decoded captions by image."""
     return {row["image_id"]: row["caption"] for row in json.loads((folder / f"captions_{system}.json").read_text())}

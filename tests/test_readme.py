@@ -32,13 +32,13 @@ def test_ones_own_generator_reward_method_and_data_train(tmp_path):
         "generator=gru", "data=colours", "tracker=local", "threads=1", "generator.hidden=32", "encoder.width=4",
         "phases.words.steps=20", "phases.mle.epochs=40", "phases.mle.images_per_batch=10",
         "phases.mle.learning_rate=1e-2", "phases.mle.warmup_steps=5",
-        "phases.adversarial.steps=15", "phases.adversarial.images_per_batch=20",
+        "adversarial.steps=15", "adversarial.images_per_batch=20",
     ]  # fmt: skip
     subprocess.run([sys.executable, "-m", *command, *overrides], cwd=tmp_path, check=True)
     (results,) = tmp_path.glob("outputs/length-colours-*/results.json")
     systems = json.loads(results.read_text())["systems"]
     assert systems["mle"]["bleu_1"] > 0.6  # "it is red": the page, the generator and the data work together
-    assert systems["adversarial"]["sample_length"] > systems["mle"]["sample_length"]  # and the reward is obeyed
+    assert systems["policy_gradient"]["sample_length"] > systems["mle"]["sample_length"]  # and the reward is obeyed
 
     # Without its user's word, a page runs no code from outside.
     plain = [word for word in command if not word.startswith("allow=")]

@@ -12,7 +12,7 @@ import inspect
 import re
 import types
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from gan_caption.errors import UserError
@@ -129,7 +129,9 @@ def _plan(node: Any, hint: Any, path: str, door: _Door) -> _Plan:
         raise UserError(f"{path}: {_short(node)} names nothing to build: it needs {TARGET}, the dotted name of a class")
     target = _find(node[TARGET], f"{path}.{TARGET}", door.allowed)
     parameters = _parameters(target)
-    hints = get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    # A dataclass's own hints, since its fields may come from a base in another module, whose names these are.
+    plain = inspect.isclass(target) and not is_dataclass(target)
+    hints = get_type_hints(target.__init__ if plain else target)
     given = door.offered & parameters.keys()
     arguments = {}
     for key, value in node.items():

@@ -87,7 +87,7 @@ def define_dashboard(*, project: str, entity: str, name: str, baseline: str, met
         entity=entity,
         project=project,
         name=name,
-        sections=[_against_the_baseline(), _samples(), _pretraining(), _discriminator(), _adversarial()],
+        sections=[_against_the_baseline(), _samples(), _pretraining(), _discriminator(), _policy()],
         settings=WorkspaceSettings(x_axis="step", max_runs=100),
         runset_settings=RunsetSettings(
             groupby=[Metric("Group"), Metric("JobType")],
@@ -98,7 +98,7 @@ def define_dashboard(*, project: str, entity: str, name: str, baseline: str, met
 
 
 def _against_the_baseline() -> Section:
-    """Validation: what the adversarial phases gain in quality and lose in variety."""
+    """Validation: what the phases after the baseline gain in quality and lose in variety."""
     from wandb_workspaces.reports.v2 import BarPlot
     from wandb_workspaces.workspaces import Section
 
@@ -171,12 +171,12 @@ def _discriminator() -> Section:
     )
 
 
-def _adversarial() -> Section:
+def _policy() -> Section:
     """The policy and its reward."""
     from wandb_workspaces.workspaces import Section
 
     return Section(
-        name="phase adversarial",
+        name="policy, in phases adversarial and policy_gradient",
         is_open=True,
         panels=[
             _lines("reward", "reward/mean"),

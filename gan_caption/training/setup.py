@@ -41,7 +41,7 @@ PARTS = {"discriminator", "references", "device", *NETWORKS}
 """What the parts of a phase are told by the program."""
 
 
-SHARED = ("size", "critic", "finetuning", "discriminator_trainer")
+SHARED = ("size", "discriminator_training", "adversarial", "discriminator_trainer")
 """Keys that exist for others to refer to; they are checked where they are used."""
 
 

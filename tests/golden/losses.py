@@ -44,8 +44,8 @@ def losses_of(page: str, folder: Path) -> dict[str, list[float]]:
             phase["trainer"]["images_per_batch"] = 8
     if phases.get("discriminator"):
         phases["discriminator"] |= {"steps": STEPS, "target_accuracy": 1.0}
-    if phases.get("adversarial"):
-        phases["adversarial"] |= {"steps": STEPS, "images_per_batch": 4, "validate_every": STEPS, "quality_floor": 0.0}
+    for phase in filter(None, (phases.get("adversarial"), phases.get("policy_gradient"))):
+        phase |= {"steps": STEPS, "images_per_batch": 4, "validate_every": STEPS, "quality_floor": 0.0}
     run_experiment(config, data="scenes")
     (log,) = folder.glob("*/metrics.jsonl")
     found: dict[str, list[float]] = {}

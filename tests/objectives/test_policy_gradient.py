@@ -55,7 +55,7 @@ BASELINES = [NoBaseline, BatchMean, MovingAverage, LeaveOneOut, Greedy, critic, 
 
 @pytest.mark.parametrize("credit", [WholeSequence, lambda: MonteCarlo(rollouts=2)], ids=["whole", "rollouts"])
 @pytest.mark.parametrize("baseline", BASELINES)
-def test_the_estimate_is_the_gradient_of_the_expected_pay(credit, baseline):
+def test_the_estimate_is_the_gradient_of_the_expected_reward(credit, baseline):
     # With few samples a batch, a baseline that holds the row's own return would show: by a quarter of the gradient.
     objective = PolicyGradient(reward=reward, credit=credit(), baseline=baseline(), samples_per_image=2)
     generator = tiny.generators()[0]
@@ -68,7 +68,7 @@ def test_the_estimate_is_right_for_the_attention_generator_as_well():
     assert_unbiased(objective, generator, tiny.exact_gradient(generator, reward))
 
 
-def test_the_first_proximal_update_is_the_gradient_of_the_expected_pay():
+def test_the_first_proximal_update_is_the_gradient_of_the_expected_reward():
     objective = ProximalPolicy(reward=reward, credit=WholeSequence(), baseline=LeaveOneOut(), samples_per_image=2)
     generator = tiny.generators()[0]
     assert_unbiased(objective, generator, tiny.exact_gradient(generator, reward))
@@ -87,7 +87,8 @@ def objective_of(page):
     """The page's estimator: its credit, baseline and samples, with the rewards of the tiny world."""
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         config = OmegaConf.to_container(compose("config", overrides=[f"+experiment={page}"]), resolve=True)
-    objective = (config["phases"].get("adversarial") or {"objective": {}})["objective"]
+    phases = config["phases"]
+    objective = (phases.get("adversarial") or phases.get("policy_gradient") or {"objective": {}})["objective"]
     if "credit" not in objective:
         return None  # a page without a policy gradient
     dense = objective["credit"]["_target_"].endswith("Discounted")
@@ -113,13 +114,13 @@ def test_the_pages_with_a_policy_gradient_are_found():
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_estimator_of_every_page_is_the_gradient_of_the_expected_pay(page):
+def test_the_estimator_of_every_page_is_the_gradient_of_the_expected_reward(page):
     objective = objective_of(page)
     generator = tiny.generators()[0]
     assert_unbiased(objective, generator, tiny.exact_gradient(generator, objective.reward))
 
 
-def test_what_the_greedy_caption_is_paid_is_no_baseline_for_single_tokens():
+def test_the_reward_of_the_greedy_caption_is_no_baseline_for_single_tokens():
     objective = PolicyGradient(reward=tiny.TokenReward(), credit=Discounted(), baseline=Greedy())
     with pytest.raises(ValueError, match="one reward a caption"):
         objective.collect(tiny.generators()[0], tiny.features(), max_length=3, rng=torch.Generator())

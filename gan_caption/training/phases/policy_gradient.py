@@ -1,0 +1,166 @@
+"""Training of the generator by rewards alone: what has nothing to learn beside it, CIDEr-D say."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from gan_caption.data.batches import Batch, CaptionBatches
+from gan_caption.data.features import ImageFeatures
+from gan_caption.errors import at_least
+from gan_caption.generators.base import Generator
+from gan_caption.modes import evaluating
+from gan_caption.objectives.base import GeneratorObjective, PolicyLoss
+from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
+from gan_caption.training.checkpoint import load_weights
+from gan_caption.training.diagnostics import Diagnostics
+from gan_caption.training.networks import Captioner
+from gan_caption.training.phases.base import Phase, adamw, descend
+from gan_caption.training.run import Run
+from gan_caption.training.seeding import random_generator
+
+
+@dataclass(kw_only=True, eq=False)
+class PolicyGradientPhase(Phase):
+    """One step: a generator update.
+
+    The encoder is frozen here, and the generator runs without dropout: the scored distribution is the sampled one.
+    """
+
+    objective: GeneratorObjective
+    """The policy gradient, say."""
+    pretraining: str
+    """The phase whose best weights are the reference of `policy/kl`, and whose validation is that of the floors."""
+    steps: int
+    """Generator updates."""
+    images_per_batch: int
+    """B, those of all processes together."""
+    captions_per_image: int
+    """Real captions of each, for the interleaved term and for objectives that compare."""
+    learning_rate: float
+    """The generator's, of AdamW."""
+    weight_decay: float
+    """Of AdamW."""
+    clip: float
+    """Largest gradient norm."""
+    likelihood: MaximumLikelihood | None
+    """The interleaved maximum-likelihood term; None for none."""
+    likelihood_weight: float
+    """Of this term."""
+    validate_every: int = field()
+    """Steps between validations."""
+    quality_floor: float
+    """A validation is healthy while CIDEr-D is at least this share of the pretrained one ..."""
+    entropy_floor: float
+    """... and the policy's entropy at least this share of its first value. The last healthy weights are what the phase
+    leaves."""
+    patience: int = field()
+    """Unhealthy validations in a row before the phase stops; 0 never stops."""
+    diagnostics: Diagnostics
+    """What is warned of."""
+
+    run: Run = field(init=False, repr=False)
+    batches: CaptionBatches = field(init=False, repr=False)
+    optimizer: torch.optim.Optimizer = field(init=False, repr=False)
+    reference: Generator | None = field(init=False, repr=False, default=None)
+    _warnings: list[str] = field(init=False, repr=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        at_least(1, captions_per_image=self.captions_per_image, steps=self.steps)
+        at_least(1, images_per_batch=self.images_per_batch, validate_every=self.validate_every)
+        at_least(0, learning_rate=self.learning_rate, weight_decay=self.weight_decay, clip=self.clip)
+        at_least(0, likelihood_weight=self.likelihood_weight, patience=self.patience)
+
+    def begin(self, run: Run) -> None:
+        """Make the optimizer, the batches and the frozen copy of the pretrained policy."""
+        self.run = run
+        self.batches = run.batches(
+            run.encoded, images=self.images_per_batch, per_image=self.captions_per_image, stream=2
+        )
+        self.optimizer = adamw(
+            run.generator.parameters(), learning_rate=self.learning_rate, weight_decay=self.weight_decay
+        )
+        self.reference = None
+        path = run.best_weights(self.pretraining)
+        if path.exists():
+            reference: Captioner = copy.deepcopy(run.captioner)
+            load_weights(reference, path, vocabulary=run.vocabulary.fingerprint)
+            self.reference = reference.generator.eval().requires_grad_(False)
+
+    def rehearse(self, run: Run) -> None:
+        """Compute one loss of the generator; see `Phase.rehearse`."""
+        batch = run.batches(run.encoded, images=2, per_image=self.captions_per_image, stream=2).at(0)
+        memory = copy.deepcopy(self.objective.state_dict())
+        with torch.random.fork_rng(), evaluating(run.captioner):
+            losses = self.objective.losses(
+                run.generator, run.features(batch.rows, grid=True), real=batch.captions.to(run.device),
+                max_length=run.max_length, rng=random_generator(0), reference=run.generator, progress=0.0,
+            )  # fmt: skip
+            next(losses)
+        self.objective.load_state_dict(memory)
+
+    @property
+    def total(self) -> int:
+        """Generator updates."""
+        return self.steps
+
+    def step(self, index: int) -> dict[str, float]:
+        """Do one generator update, or as many as the objective makes of one batch of samples."""
+        run = self.run
+        run.captioner.eval()
+        batch = self.batches.at(index)
+        grid = run.generator.uses_grid or (run.networks.discriminator is not None and run.discriminator.uses_grid)
+        with torch.no_grad():
+            features = run.features(batch.rows, grid=grid)
+        metrics: dict[str, float] = {}
+        for policy in self.objective.losses(
+            run.generator, features, real=batch.captions.to(run.device), max_length=run.max_length, rng=run.rng,
+            reference=self.reference, progress=index / self.steps,
+        ):  # fmt: skip
+            metrics |= self._update(policy, features, batch)
+        metrics |= self._respond()
+        self._warnings = self.diagnostics.follow(metrics)
+        return metrics
+
+    def warnings(self) -> list[str]:
+        """Return the ailments that the last step showed first."""
+        return self._warnings
+
+    def is_better(self, metrics: dict[str, float], best: dict[str, float]) -> bool:
+        """Tell whether the policy is healthy: the latest healthy one is kept, not the one that scores highest."""
+        del best
+        floor = self.quality_floor * self.run.selected.get(self.pretraining, {}).get("cider_d", 0.0)
+        return metrics["cider_d"] >= floor and self.diagnostics.entropy_share() >= self.entropy_floor
+
+    def _update(self, policy: PolicyLoss, features: ImageFeatures, batch: Batch) -> dict[str, float]:
+        """Do one gradient step of the generator."""
+        run = self.run
+        loss, metrics = policy.loss, policy.metrics
+        if self.likelihood is not None:
+            likelihood = self.likelihood.loss(run.generator, features, batch.captions.to(run.device), run.rng)
+            loss = loss + self.likelihood_weight * likelihood
+            metrics["policy/mle_loss"] = likelihood.item()
+        metrics["policy/loss"] = loss.item()
+        metrics["policy/gradient_norm"] = descend(self.optimizer, loss, run.generator, clip=self.clip)
+        return metrics
+
+    def _respond(self) -> dict[str, float]:
+        """Do what follows a generator update, and return numbers to log."""
+        return {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return optimizer, objective and the entropy's course."""
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "objective": self.objective.state_dict(),
+            "diagnostics": self.diagnostics.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.objective.load_state_dict(state["objective"])
+        self.diagnostics.load_state_dict(state["diagnostics"])
