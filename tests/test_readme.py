@@ -31,7 +31,7 @@ def test_ones_own_generator_reward_method_and_data_train(tmp_path):
     overrides = [
         "generator=gru", "data=colours", "tracker=local", "threads=1", "generator.hidden=32", "encoder.width=4",
         "phases.words.steps=20", "phases.mle.epochs=40", "phases.mle.images_per_batch=10",
-        "phases.mle.learning_rate=1e-2", "phases.mle.warmup_steps=5",
+        "phases.mle.learning_rate=1e-2", "phases.mle.learning_rate_schedule.warmup_steps=5",
         "adversarial.steps=15", "adversarial.images_per_batch=20",
     ]  # fmt: skip
     subprocess.run([sys.executable, "-m", *command, *overrides], cwd=tmp_path, check=True)
@@ -73,7 +73,13 @@ def test_every_documented_name_is_logged_and_every_logged_name_is_documented(tmp
     for name in logged:
         plain = name.removeprefix("val/").removeprefix("sample_")
         assert plain in documented, f"{name} is logged and not in the README"
-    of_some_methods = {"policy/clipped", "policy/temperature", "policy/mle_loss"}
+    of_some_methods = {
+        "reward/cider_d",
+        "reward/discriminator",
+        "policy/clipped",
+        "policy/temperature",
+        "policy/mle_loss",
+    }
     for name in documented - {"_generated", "_mismatched", "val/", "sample_"} - of_some_methods:
         names = {name, f"val/{name}"}
         assert names & logged or name in {"results", "step"} | ROWS.keys(), f"{name} is in the README and nowhere else"

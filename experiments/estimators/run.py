@@ -40,7 +40,15 @@ def main() -> None:
         for name, baseline in baselines().items():
             if isinstance(baseline, Greedy) and isinstance(reward, tiny.TokenReward):
                 continue  # refused: a greedy caption's reward is no baseline for single tokens
-            objective = PolicyGradient(reward=reward, credit=credit, baseline=baseline, samples_per_image=SAMPLES)
+            objective = PolicyGradient(
+                reward=reward,
+                credit=credit,
+                baseline=baseline,
+                samples_per_image=SAMPLES,
+                entropy_weight=0.0,
+                kl_weight=0.0,
+                advantage_clip=None,
+            )
             estimates = draw(objective, generator)
             error = estimates.std(0) / len(estimates) ** 0.5
             varies = error > 1e-9
@@ -64,9 +72,9 @@ def credits() -> dict[str, tuple[Credit, Reward]]:
     """Return each credit with the rewards that it takes."""
     return {
         "whole sequence": (WholeSequence(), tiny.CaptionReward()),
-        "Monte Carlo, 1 rollout": (MonteCarlo(rollouts=1), tiny.CaptionReward()),
-        "Monte Carlo, 4 rollouts": (MonteCarlo(rollouts=4), tiny.CaptionReward()),
-        "Monte Carlo, 16 rollouts": (MonteCarlo(rollouts=16), tiny.CaptionReward()),
+        "Monte Carlo, 1 rollout": (MonteCarlo(rollouts=1, update_rate=1.0), tiny.CaptionReward()),
+        "Monte Carlo, 4 rollouts": (MonteCarlo(rollouts=4, update_rate=1.0), tiny.CaptionReward()),
+        "Monte Carlo, 16 rollouts": (MonteCarlo(rollouts=16, update_rate=1.0), tiny.CaptionReward()),
         "token rewards, gamma 1": (Discounted(discount=1.0), tiny.TokenReward()),
     }
 
@@ -78,7 +86,7 @@ def baselines() -> dict[str, Baseline]:
         learning_rate=1e-2,
     )  # fmt: skip
     return {
-        "none": NoBaseline(), "fixed, .7": Fixed(value=0.7), "moving average": MovingAverage(),
+        "none": NoBaseline(), "fixed, .7": Fixed(value=0.7), "moving average": MovingAverage(decay=0.9),
         "batch mean": BatchMean(), "leave one out": LeaveOneOut(), "greedy": Greedy(), "learned critic": critic,
     }  # fmt: skip
 

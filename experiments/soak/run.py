@@ -40,7 +40,7 @@ ENCODERS = {
 SMALL = [
     "tracker=local", "threads=1", "log_every=1", "save_every=2", "resume=auto", "max_length=8",
     "data.train=40", "data.val=8", "data.test=8", "size.hidden=16", "size.embedding=16",
-    "phases.mle.epochs=2", "phases.mle.images_per_batch=8", "phases.mle.warmup_steps=2",
+    "phases.mle.epochs=2", "phases.mle.images_per_batch=8", "phases.mle.learning_rate_schedule.warmup_steps=2",
     "discriminator_training.steps=4", "adversarial.steps=6", "adversarial.images_per_batch=4",
     "adversarial.quality_floor=0",
 ]  # fmt: skip

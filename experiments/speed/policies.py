@@ -79,7 +79,7 @@ def learned(generator: G, flickr: Flickr, *, steps: int = 300) -> G:
     """Let a policy learn Flickr8k's captions (of random features) for an epoch: their lengths, and their phrases."""
     batches = flickr.batches(images=20, per_image=5)
     optimizer = torch.optim.Adam(generator.parameters(), lr=2e-3)
-    loss = MaximumLikelihood()
+    loss = MaximumLikelihood(label_smoothing=0.0, scheduled_sampling=0.0)
     for step in range(steps):
         batch = batches.at(step)
         seen = features(len(batch.rows), grid=generator.uses_grid, seed=step)

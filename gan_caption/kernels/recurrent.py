@@ -87,10 +87,10 @@ def read(lstm: nn.LSTM, inputs: Tensor, lengths: Tensor, start: State | None = N
         start = (inputs.new_zeros(len(lengths), lstm.hidden_size),) * 2
     hidden, cell = start[0].index_select(0, order), start[1].index_select(0, order)
     words = inputs.index_select(0, places)
-    if inputs.device.type == "cpu" and torch.backends.mkldnn.enabled:
+    if inputs.device.type == "cpu" and torch.backends.mkldnn.enabled and not torch.is_autocast_enabled("cpu"):
         counts = going.sum(1).tolist()
         outputs = _Packed.apply(input_gates(lstm, words), lstm.all_weights[0][1], hidden, cell, counts)
-    else:  # other devices have kernels of their own; and second derivatives are had of PyTorch's alone
+    else:  # other devices and precisions have kernels of their own; second derivatives are had of PyTorch's alone
         packed = nn.utils.rnn.PackedSequence(words, going.sum(1).cpu())
         outputs = lstm(packed, (hidden[None], cell[None]))[0].data
     unpacked: Tensor = outputs.index_select(0, places.argsort())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from gan_caption.decoding.sampling import Samples
 from gan_caption.errors import at_least
 from gan_caption.generators.base import Generator
 from gan_caption.modes import evaluating
-from gan_caption.rewards.base import Reward
+from gan_caption.rewards.base import PlainReward
 
 
 class Credit(ABC):
@@ -26,7 +27,7 @@ class Credit(ABC):
 
     @abstractmethod
     def __call__(
-        self, generator: Generator, samples: Samples, rewards: Tensor, *, reward: Reward, rng: torch.Generator
+        self, generator: Generator, samples: Samples, rewards: Tensor, *, reward: PlainReward, rng: torch.Generator
     ) -> Tensor:
         """Return (N, T); past a caption's end stands its own reward, or 0 where every token has one.
 
@@ -50,38 +51,38 @@ class Credit(ABC):
         del state
 
 
+@dataclass(kw_only=True)
 class WholeSequence(Credit):
     """The return of every token is the reward of its caption (REINFORCE, Williams 1992)."""
 
     def __call__(
-        self, generator: Generator, samples: Samples, rewards: Tensor, *, reward: Reward, rng: torch.Generator
+        self, generator: Generator, samples: Samples, rewards: Tensor, *, reward: PlainReward, rng: torch.Generator
     ) -> Tensor:
         """Return (N, T)."""
         del generator, reward, rng
         return _whole(rewards, self)[:, None].expand_as(samples.captions.tokens)
 
 
+@dataclass(kw_only=True)
 class MonteCarlo(Credit):
     """The return of a token is the mean reward of n completions of its prefix (SeqGAN, Yu et al. 2017, eq. 4)."""
 
-    def __init__(self, *, rollouts: int = 16, update_rate: float = 1.0) -> None:
-        """Set how prefixes are completed.
+    rollouts: int
+    """n, the completions of each prefix; the paper uses 16."""
+    update_rate: float
+    """In (0, 1]: the share of the policy's weights that the rollout policy takes over before each use. Its first
+    weights are the policy's. 1: the policy itself completes. The authors' code uses 0.2."""
 
-        Args:
-            rollouts: n, the completions of each prefix; the paper uses 16.
-            update_rate: in (0, 1]: the share of the policy's weights that the rollout policy takes over before each
-                use (its first weights are the policy's). 1: the policy itself completes. The authors' code uses 0.2.
-        """
-        at_least(1, rollouts=rollouts)
-        if not 0 < update_rate <= 1:
-            raise ValueError(f"update_rate={update_rate}: above 0, at most 1")
-        self.rollouts = rollouts
-        self.update_rate = update_rate
-        self.policy: Generator | None = None
-        self._saved: dict[str, Any] = {}
+    policy: Generator | None = field(init=False, default=None, repr=False)
+    _saved: dict[str, Any] = field(init=False, default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        at_least(1, rollouts=self.rollouts)
+        if not 0 < self.update_rate <= 1:
+            raise ValueError(f"update_rate={self.update_rate}: above 0, at most 1")
 
     def __call__(
-        self, generator: Generator, samples: Samples, rewards: Tensor, *, reward: Reward, rng: torch.Generator
+        self, generator: Generator, samples: Samples, rewards: Tensor, *, reward: PlainReward, rng: torch.Generator
     ) -> Tensor:
         """Return (N, T): the caption's own reward at its last token, means over completions before it."""
         captions = samples.captions
@@ -121,17 +122,19 @@ class MonteCarlo(Credit):
         self.policy, self._saved = None, state
 
 
+@dataclass(kw_only=True)
 class Discounted(Credit):
     """Each token has its own reward: R_t = r_t + gamma R_(t+1) (ScratchGAN, de Masson d'Autume et al. 2019, eq. 4)."""
 
-    def __init__(self, *, discount: float = 0.23) -> None:
-        """Set gamma in [0, 1]; the paper uses .23, and 1 is the undiscounted return to go."""
-        if not 0 <= discount <= 1:
-            raise ValueError(f"discount={discount}: at least 0, at most 1")
-        self.discount = discount
+    discount: float
+    """Gamma in [0, 1]; the paper uses .23, and 1 is the undiscounted return to go."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.discount <= 1:
+            raise ValueError(f"discount={self.discount}: at least 0, at most 1")
 
     def __call__(
-        self, generator: Generator, samples: Samples, rewards: Tensor, *, reward: Reward, rng: torch.Generator
+        self, generator: Generator, samples: Samples, rewards: Tensor, *, reward: PlainReward, rng: torch.Generator
     ) -> Tensor:
         """Return (N, T)."""
         del generator, samples, reward, rng

@@ -5,6 +5,7 @@ Shapes: B images, N captions, T steps, V vocabulary, P pooled, E embedding, H hi
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from gan_caption.kernels.products import Linear
 from gan_caption.kernels.recurrent import read
 from gan_caption.layers import ImageVector
 from gan_caption.objectives.baselines import Baseline
-from gan_caption.rewards.base import Reward
+from gan_caption.rewards.base import PlainReward
 
 
 class Critic(nn.Module):
@@ -42,40 +43,41 @@ class Critic(nn.Module):
         return captions.unpacked(self.value(outputs)[:, 0])
 
 
+@dataclass(kw_only=True, eq=False)
 class LearnedCritic(Baseline):
     """The critic's values, fitted to the returns by least squares (Bahdanau et al. 2017, arXiv 1607.07086).
 
     It is asked before it learns from a batch: a value never knows the return that it is subtracted from.
     """
 
-    def __init__(
-        self,
-        *,
-        vocabulary_size: int,
-        pooled_size: int,
-        device: torch.device,
-        hidden: int = 256,
-        embedding: int = 128,
-        learning_rate: float = 1e-3,
-    ) -> None:
-        """Build the critic and its optimizer.
+    vocabulary_size: int
+    """V."""
+    pooled_size: int
+    """P."""
+    device: torch.device
+    """Where the captioner lives."""
+    hidden: int
+    """H."""
+    embedding: int
+    """E."""
+    learning_rate: float
+    """Of Adam."""
+    clip: float
+    """Largest gradient norm."""
 
-        Args:
-            vocabulary_size: V.
-            pooled_size: P.
-            device: where the captioner lives.
-            hidden: H.
-            embedding: E.
-            learning_rate: of Adam.
-        """
-        at_least(1, hidden=hidden, embedding=embedding)
-        at_least(0, learning_rate=learning_rate)
+    critic: Critic = field(init=False, repr=False)
+    optimizer: torch.optim.Adam = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        at_least(1, hidden=self.hidden, embedding=self.embedding)
+        at_least(0, learning_rate=self.learning_rate, clip=self.clip)
         self.critic = Critic(
-            vocabulary_size=vocabulary_size, pooled_size=pooled_size, hidden=hidden, embedding=embedding
-        ).to(device)
-        self.optimizer = torch.optim.Adam(self.critic.parameters(), lr=learning_rate)
+            vocabulary_size=self.vocabulary_size, pooled_size=self.pooled_size,
+            hidden=self.hidden, embedding=self.embedding,
+        ).to(self.device)  # fmt: skip
+        self.optimizer = torch.optim.Adam(self.critic.parameters(), lr=self.learning_rate)
 
-    def __call__(self, returns: Tensor, samples: Samples, *, generator: Generator, reward: Reward) -> Tensor:
+    def __call__(self, returns: Tensor, samples: Samples, *, generator: Generator, reward: PlainReward) -> Tensor:
         """Return the values (N, T), and do one gradient step towards the returns."""
         del generator, reward
         mask = samples.captions.mask
@@ -86,7 +88,7 @@ class LearnedCritic(Baseline):
             if loss.requires_grad:  # not where this rank has no image
                 loss.backward()
         world.sum_gradients(self.critic.parameters())
-        nn.utils.clip_grad_norm_(self.critic.parameters(), 5.0)
+        nn.utils.clip_grad_norm_(self.critic.parameters(), self.clip)
         self.optimizer.step()
         return values.detach()
 

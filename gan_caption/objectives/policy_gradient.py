@@ -5,7 +5,7 @@ Shapes: B images, K samples of each, N = B * K captions, T steps, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ from gan_caption.objectives.base import GeneratorObjective, PolicyLoss
 from gan_caption.objectives.baselines import Baseline
 from gan_caption.objectives.credit import Credit
 from gan_caption.objectives.samples import collect
-from gan_caption.rewards.base import Reward
+from gan_caption.rewards.base import Reward, in_parts, plain
 
 
 @dataclass(frozen=True)
@@ -33,56 +33,46 @@ class Experience:
     """N sampled captions, with their log-probabilities under the policy that sampled them."""
     rewards: Tensor
     """(N,): of each caption; the sum over its tokens where each token has a reward."""
+    parts: Mapping[str, Tensor]
+    """(N,) each: the rewards' parts by name, where they have some; see `Parts`."""
     returns: Tensor
     """(N, T): what the credit gave each token, less the penalty for leaving the reference."""
     advantages: Tensor
     """(N, T): returns less the baseline, 0 on padding."""
 
 
+@dataclass(kw_only=True)
 class PolicyGradient(GeneratorObjective):
     """The gradient of the expected reward, estimated from samples (Williams 1992; Yu et al. 2017, eq. 7)."""
 
-    updates: int = 1
-    """Gradient steps on the same samples."""
+    reward: Reward
+    """Of complete captions, or of every token."""
+    credit: Credit
+    """Turns rewards into a return for every token."""
+    baseline: Baseline
+    """Subtracted from the returns."""
+    samples_per_image: int
+    """K."""
+    entropy_weight: float
+    """Of the policy's entropy (nats, mean per token), which is maximised."""
+    kl_weight: float
+    """Of KL(policy || reference), nats a caption, which is subtracted from the expected reward. Every token is charged
+    for the log-ratios from itself to the caption's end: the exact gradient, in the mean."""
+    advantage_clip: float | None
+    """Advantages are clipped to plus or minus this; None does not clip."""
 
-    def __init__(
-        self,
-        *,
-        reward: Reward,
-        credit: Credit,
-        baseline: Baseline,
-        samples_per_image: int = 1,
-        entropy_weight: float = 0.0,
-        kl_weight: float = 0.0,
-        advantage_clip: float | None = None,
-    ) -> None:
-        """Put the parts together.
+    def __post_init__(self) -> None:
+        if self.samples_per_image < self.baseline.fewest_samples:
+            kind, fewest = type(self.baseline).__name__, self.baseline.fewest_samples
+            raise ValueError(f"samples_per_image={self.samples_per_image}: the baseline {kind} needs at least {fewest}")
+        at_least(0, entropy_weight=self.entropy_weight, kl_weight=self.kl_weight)
+        if self.advantage_clip is not None and self.advantage_clip <= 0:
+            raise ValueError(f"advantage_clip={self.advantage_clip}: above 0, or null")
 
-        Args:
-            reward: of complete captions, or of every token.
-            credit: turns rewards into a return for every token.
-            baseline: subtracted from the returns.
-            samples_per_image: K.
-            entropy_weight: of the policy's entropy (nats, mean per token), which is maximised.
-            kl_weight: of KL(policy || reference), nats a caption, which is subtracted from the expected reward. Every
-                token is charged for the log-ratios from itself to the caption's end: the exact gradient, in the mean.
-            advantage_clip: advantages are clipped to plus or minus this; None does not clip.
-        """
-        if samples_per_image < baseline.fewest_samples:
-            kind = type(baseline).__name__
-            raise ValueError(
-                f"samples_per_image={samples_per_image}: the baseline {kind} needs at least {baseline.fewest_samples}"
-            )
-        at_least(0, entropy_weight=entropy_weight, kl_weight=kl_weight)
-        if advantage_clip is not None and advantage_clip <= 0:
-            raise ValueError(f"advantage_clip={advantage_clip}: above 0, or null")
-        self.reward = reward
-        self.credit = credit
-        self.baseline = baseline
-        self.samples_per_image = samples_per_image
-        self.entropy_weight = entropy_weight
-        self.kl_weight = kl_weight
-        self.advantage_clip = advantage_clip
+    @property
+    def gradient_steps(self) -> int:
+        """Gradient steps on the same samples."""
+        return 1
 
     def losses(
         self,
@@ -103,7 +93,7 @@ class PolicyGradient(GeneratorObjective):
             # E[log p - log p_ref] over the policy's own samples: nats per caption.
             ratio = log_ratio(experience.samples, reference)
             divergence["policy/kl"] = world.gather(ratio.sum(1)).mean().item()
-        for _ in range(self.updates):
+        for _ in range(self.gradient_steps):
             policy = self.loss(generator, experience)
             yield PolicyLoss(policy.loss, {**policy.metrics, **divergence})
 
@@ -138,19 +128,19 @@ class PolicyGradient(GeneratorObjective):
             ValueError: there is a `kl_weight` and no reference, or the parts do not fit together.
         """
         samples = collect(generator, features, samples=self.samples_per_image, max_length=max_length, rng=rng)
-        rewards = self.reward(samples.features, samples.captions)
-        if rewards.dim() == 2:
-            rewards = rewards.masked_fill(~samples.captions.mask, 0)
-        returns = self.credit(generator, samples, rewards, reward=self.reward, rng=rng)
+        given = in_parts(self.reward(samples.features, samples.captions))
+        rewards, reward = _on_tokens(given.total, samples.captions), plain(self.reward)
+        returns = self.credit(generator, samples, rewards, reward=reward, rng=rng)
         if self.kl_weight:
             if reference is None:
                 raise ValueError(f"kl_weight={self.kl_weight}: there is no pretrained policy to stay near")
             returns = returns - self.kl_weight * to_go(log_ratio(samples, reference))
-        baseline = self.baseline(returns, samples, generator=generator, reward=self.reward)
+        baseline = self.baseline(returns, samples, generator=generator, reward=reward)
         advantages = (returns - baseline).masked_fill(~samples.captions.mask, 0)
         if self.advantage_clip is not None:
             advantages = advantages.clamp(-self.advantage_clip, self.advantage_clip)
-        return Experience(samples, rewards.sum(1) if rewards.dim() == 2 else rewards, returns, advantages)
+        parts = {name: _of_captions(_on_tokens(part, samples.captions)) for name, part in given.parts.items()}
+        return Experience(samples, _of_captions(rewards), parts, returns, advantages)
 
     def loss(self, generator: Generator, experience: Experience) -> PolicyLoss:
         """Score what was sampled, with gradients.
@@ -169,6 +159,7 @@ class PolicyGradient(GeneratorObjective):
         metrics |= {
             "reward/mean": rewards.mean().item(),
             "reward/std": rewards.std(correction=0).item(),
+            **{f"reward/{name}": world.gather(part).mean().item() for name, part in experience.parts.items()},
             "advantage/mean": kept.mean().item(),
             "advantage/std": kept.std(correction=0).item(),
             "policy/entropy": entropy.item(),
@@ -179,6 +170,16 @@ class PolicyGradient(GeneratorObjective):
     def _surrogate(self, log_probs: Tensor, experience: Experience) -> tuple[Tensor, dict[str, float]]:
         """Return the scalar whose gradient is the estimate, and numbers of its own."""
         return policy_gradient_loss(log_probs, experience.advantages), {}
+
+
+def _on_tokens(rewards: Tensor, captions: Captions) -> Tensor:
+    """Return rewards of captions (N,) as they are, and those of tokens (N, T) with 0 on padding."""
+    return rewards if rewards.dim() == 1 else rewards.masked_fill(~captions.mask, 0)
+
+
+def _of_captions(rewards: Tensor) -> Tensor:
+    """Return rewards of captions (N,) as they are, and the sums over tokens (N,) of those of tokens (N, T)."""
+    return rewards if rewards.dim() == 1 else rewards.sum(1)
 
 
 def log_ratio(samples: Samples, reference: Generator) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -14,6 +16,7 @@ from gan_caption.modes import evaluating
 from gan_caption.rewards.references import References
 
 
+@dataclass(kw_only=True)
 class RankReward:
     """A caption's share of a softmax over itself and the image's human captions, times how many captions that is.
 
@@ -21,18 +24,15 @@ class RankReward:
     discriminator's logit of (image, caption), where the paper compares with reference sentences.
     """
 
-    def __init__(self, *, discriminator: Discriminator, references: References, sharpness: float = 1.0) -> None:
-        """Hold the ranker.
+    discriminator: Discriminator
+    """D; it goes on learning elsewhere."""
+    references: References
+    """The comparison sets."""
+    sharpness: float
+    """The paper's gamma, at least 0: logits are multiplied by it."""
 
-        Args:
-            discriminator: D; it goes on learning elsewhere.
-            references: the comparison sets.
-            sharpness: the paper's gamma, at least 0: logits are multiplied by it.
-        """
-        at_least(0, sharpness=sharpness)
-        self.discriminator = discriminator
-        self.references = references
-        self.sharpness = sharpness
+    def __post_init__(self) -> None:
+        at_least(0, sharpness=self.sharpness)
 
     def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return (N,)."""

@@ -493,7 +493,7 @@ def test_what_is_not_there_is_said(tmp_path, served):
 SMALL = [
     "tracker=local", "threads=1", "log_every=1", "max_length=10", "vocabulary.min_count=1",
     "encoder=scene_cnn", "encoder.width=4", "generator.hidden=8", "generator.embedding=8", "phases.mle.epochs=2",
-    "phases.mle.images_per_batch=6", "phases.mle.warmup_steps=2", "phases.mle.selected_by=last",
+    "phases.mle.images_per_batch=6", "phases.mle.learning_rate_schedule.warmup_steps=2", "phases.mle.selected_by=last",
 ]  # fmt: skip
 
 

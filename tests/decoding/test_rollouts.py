@@ -29,7 +29,9 @@ def test_a_reward_comes_back_to_its_own_image_and_step(index):
 
     samples = Samples(images, captions, 4, 1, torch.zeros(captions.tokens.shape))
     rng = torch.Generator().manual_seed(0)
-    returns = MonteCarlo(rollouts=3)(always_five(index), samples, reward(images, captions), reward=reward, rng=rng)
+    returns = MonteCarlo(rollouts=3, update_rate=1.0)(
+        always_five(index), samples, reward(images, captions), reward=reward, rng=rng
+    )
     expected = torch.tensor([[1.0, 2, 3, 4], [1, 2, 2, 2], [101, 102, 103, 103], [201, 202, 203, 204]])
     torch.testing.assert_close(returns, expected)
 
@@ -78,7 +80,9 @@ def test_returns_are_the_exact_state_action_values(index):
 
     samples = Samples(images, captions, 3, 1, torch.zeros(captions.tokens.shape))
     rng = torch.Generator().manual_seed(0)
-    returns = MonteCarlo(rollouts=rollouts)(generator, samples, reward(images, captions), reward=reward, rng=rng)
+    returns = MonteCarlo(rollouts=rollouts, update_rate=1.0)(
+        generator, samples, reward(images, captions), reward=reward, rng=rng
+    )
     for row, (text, image) in enumerate(zip(texts, (0, 1, 1), strict=True)):
         everything = tiny.captions_of(image)
         log_probs = generator.score(images, everything).detach()
@@ -109,7 +113,7 @@ def test_forked_rollouts_follow_the_law_of_rerun_prefixes():
 def test_captions_that_have_all_ended_at_once_have_nothing_to_complete():
     captions = captions_from_ids([[EOS], [EOS]], [0, 1])
     samples = Samples(tiny.features(), captions, 3, 1, torch.zeros(captions.tokens.shape))
-    credit, generator = MonteCarlo(rollouts=2), tiny.generators()[0]
+    credit, generator = MonteCarlo(rollouts=2, update_rate=1.0), tiny.generators()[0]
     rewards = torch.tensor([7.0, 8.0])
     returns = credit(generator, samples, rewards, reward=lambda _, c: 0.0 * c.images, rng=torch.Generator())
     assert returns.tolist() == [[7.0], [8.0]]

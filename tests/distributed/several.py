@@ -26,7 +26,7 @@ COMMON = [
     "encoder.width=4", "generator.hidden=16", "generator.embedding=16",
     "generator.dropout=0",  # which each process draws for itself
     "phases.words.steps=4", "phases.words.images_per_batch=7",
-    "phases.mle.epochs=1", "phases.mle.images_per_batch=7", "phases.mle.warmup_steps=2",
+    "phases.mle.epochs=1", "phases.mle.images_per_batch=7", "phases.mle.learning_rate_schedule.warmup_steps=2",
 ]  # fmt: skip
 ADVERSARIAL = [
     "adversarial.steps=5", "adversarial.validate_every=3", "adversarial.quality_floor=0",

@@ -28,7 +28,7 @@ from gan_caption.rewards.bleu import BleuReward
 from gan_caption.rewards.cider import CiderDReward
 from gan_caption.rewards.discriminator import DiscriminatorReward
 from gan_caption.rewards.references import References
-from gan_caption.rewards.transforms import Odds
+from gan_caption.rewards.transforms import Odds, Probability
 from gan_caption.text.vocabulary import Vocabulary
 from tests import tiny
 
@@ -74,8 +74,10 @@ def test_rewards():
     none = replace(NONE, rows=torch.zeros(0, dtype=torch.long))
     for reward in (CiderDReward(references=references), BleuReward(references=references)):
         assert reward(none, nothing()).shape == (0,)
-    for transform in (None, Odds()):
-        reward = DiscriminatorReward(discriminator=CNNDiscriminator(**SIZES, embedding=4), transform=transform)
+    for transform in (Probability(), Odds()):
+        reward = DiscriminatorReward(
+            discriminator=CNNDiscriminator(**SIZES, embedding=4), transform=transform, chunk_rows=2048
+        )
         assert reward(none, nothing()).shape == (0,)
 
 
@@ -84,11 +86,11 @@ def test_credits_and_baselines():
     samples: Samples = collect(generator, NONE, samples=2, max_length=3, rng=torch.Generator())
     rewards = torch.zeros(0)
     common = {"reward": tiny.CaptionReward(), "rng": torch.Generator()}
-    for credit in (WholeSequence(), MonteCarlo(rollouts=2)):
+    for credit in (WholeSequence(), MonteCarlo(rollouts=2, update_rate=1.0)):
         returns = credit(generator, samples, rewards, **common)
         assert len(returns) == 0
-    assert len(Discounted()(generator, samples, torch.zeros(0, 3), **common)) == 0
-    critic = LearnedCritic(**SIZES, device=torch.device("cpu"), hidden=4, embedding=4)
+    assert len(Discounted(discount=0.23)(generator, samples, torch.zeros(0, 3), **common)) == 0
+    critic = LearnedCritic(**SIZES, device=torch.device("cpu"), hidden=4, embedding=4, learning_rate=1e-3, clip=5.0)
     for baseline in (NoBaseline(), BatchMean(), LeaveOneOut(), GreedyBaseline(), critic):
         assert len(baseline(returns, samples, generator=generator, reward=tiny.CaptionReward())) == 0
 

@@ -28,7 +28,7 @@ SMALL = [
     "tracker=local", "threads=1", "log_every=1", "save_every=100", "max_length=10",
     "data.train=40", "data.val=8", "data.test=8", "encoder.width=8", "generator.hidden=16", "generator.embedding=16",
     "phases.words.steps=5", "phases.words.images_per_batch=8", "phases.mle.images_per_batch=8",
-    "phases.mle.epochs=4", "phases.mle.validations_per_epoch=1", "phases.mle.warmup_steps=2",
+    "phases.mle.epochs=4", "phases.mle.validations_per_epoch=1", "phases.mle.learning_rate_schedule.warmup_steps=2",
 ]  # fmt: skip
 """Sizes that take a second; words are learned for 5 steps and captions for 4 epochs of 5."""
 

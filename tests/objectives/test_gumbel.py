@@ -97,7 +97,8 @@ def test_the_temperature_is_geometric_in_the_share_of_the_phase(noise):
     discriminator = SetDiscriminator(vocabulary_size=6, pooled_size=5, embedding=8)
     objective = GumbelSoftmax(
         discriminator=discriminator,
-        loss=FeatureMatching(),
+        loss=FeatureMatching(weight=1.0, loss=NonSaturating()),
+        relaxation="straight_through",
         temperature=1.0,
         final_temperature=0.01,
         samples_per_image=2,
@@ -139,9 +140,11 @@ def test_generator_losses_by_hand():
     assert plain.item() == pytest.approx((softplus(0.0) + softplus(-0.5)) / 2)
     pairs = RelativisticGenerator()(Answers(), images, real=real, fake=fake)
     assert pairs.item() == pytest.approx((softplus(1.0) + softplus(0.0)) / 2)
-    matched = FeatureMatching(weight=2.0)(Answers(), images, real=real, fake=fake)
+    matched = FeatureMatching(weight=2.0, loss=NonSaturating())(Answers(), images, real=real, fake=fake)
     assert matched.item() == pytest.approx(plain.item() + 2 * (0.75 - 0.25) ** 2)
     with pytest.raises(ValueError, match="CNNDiscriminator has none"):
-        FeatureMatching()(CNNDiscriminator(vocabulary_size=6, pooled_size=5, embedding=8), images, real=real, fake=fake)
+        FeatureMatching(weight=1.0, loss=NonSaturating())(
+            CNNDiscriminator(vocabulary_size=6, pooled_size=5, embedding=8), images, real=real, fake=fake
+        )
     with pytest.raises(ValueError, match="1 samples beside 2 real captions"):
         RelativisticGenerator()(Answers(), images, real=real, fake=captions_from_ids([[4]], [0]))

@@ -18,7 +18,11 @@ from gan_caption.objectives.credit import Discounted, MonteCarlo, WholeSequence
 from gan_caption.objectives.critic import LearnedCritic
 from gan_caption.objectives.policy_gradient import Experience, PolicyGradient, policy_gradient_loss, token_entropy
 from gan_caption.objectives.proximal import ProximalPolicy, clipped_surrogate_loss
+from gan_caption.rewards.base import Parts
+from gan_caption.rewards.controls import ConstantReward
 from gan_caption.rewards.discriminator import DiscriminatorReward
+from gan_caption.rewards.mixture import Mixture
+from gan_caption.rewards.transforms import Probability
 from tests import tiny
 
 reward = tiny.CaptionReward()
@@ -27,8 +31,19 @@ reward = tiny.CaptionReward()
 def critic():
     torch.manual_seed(0)
     return LearnedCritic(
-        vocabulary_size=tiny.VOCABULARY, pooled_size=5, device=torch.device("cpu"), hidden=8, embedding=8
+        vocabulary_size=tiny.VOCABULARY,
+        pooled_size=5,
+        device=torch.device("cpu"),
+        hidden=8,
+        embedding=8,
+        learning_rate=1e-3,
+        clip=5.0,
     )
+
+
+def policy_gradient(**changes):
+    plain = {"samples_per_image": 1, "entropy_weight": 0.0, "kl_weight": 0.0, "advantage_clip": None}
+    return PolicyGradient(**(plain | changes))
 
 
 def assert_unbiased(objective, generator, truth, *, batches=800, reference=None):
@@ -50,33 +65,56 @@ def assert_unbiased(objective, generator, truth, *, batches=800, reference=None)
     assert true_along[-1] > 8 * error[-1]  # and the gradient is large enough for the test to see a wrong one
 
 
-BASELINES = [NoBaseline, BatchMean, MovingAverage, LeaveOneOut, Greedy, critic, lambda: Fixed(value=0.7)]
+def two_rollouts():
+    return MonteCarlo(rollouts=2, update_rate=1.0)
 
 
-@pytest.mark.parametrize("credit", [WholeSequence, lambda: MonteCarlo(rollouts=2)], ids=["whole", "rollouts"])
+def moving_average():
+    return MovingAverage(decay=0.9)
+
+
+def fixed():
+    return Fixed(value=0.7)
+
+
+BASELINES = [
+    NoBaseline,
+    BatchMean,
+    moving_average,
+    LeaveOneOut,
+    Greedy,
+    critic,
+    lambda: Fixed(value=0.7),
+]
+
+
+@pytest.mark.parametrize("credit", [WholeSequence, two_rollouts], ids=["whole", "rollouts"])
 @pytest.mark.parametrize("baseline", BASELINES)
 def test_the_estimate_is_the_gradient_of_the_expected_reward(credit, baseline):
     # With few samples a batch, a baseline that holds the row's own return would show: by a quarter of the gradient.
-    objective = PolicyGradient(reward=reward, credit=credit(), baseline=baseline(), samples_per_image=2)
+    objective = policy_gradient(reward=reward, credit=credit(), baseline=baseline(), samples_per_image=2)
     generator = tiny.generators()[0]
     assert_unbiased(objective, generator, tiny.exact_gradient(generator, reward))
 
 
 def test_the_estimate_is_right_for_the_attention_generator_as_well():
-    objective = PolicyGradient(reward=reward, credit=MonteCarlo(rollouts=2), baseline=BatchMean(), samples_per_image=2)
+    objective = policy_gradient(reward=reward, credit=two_rollouts(), baseline=BatchMean(), samples_per_image=2)
     generator = tiny.generators()[2]
     assert_unbiased(objective, generator, tiny.exact_gradient(generator, reward))
 
 
 def test_the_first_proximal_update_is_the_gradient_of_the_expected_reward():
-    objective = ProximalPolicy(reward=reward, credit=WholeSequence(), baseline=LeaveOneOut(), samples_per_image=2)
+    objective = ProximalPolicy(
+        reward=reward, credit=WholeSequence(), baseline=LeaveOneOut(), samples_per_image=2,
+        entropy_weight=0.0, kl_weight=0.0, advantage_clip=None, updates=4, ratio_clip=0.2,
+    )  # fmt: skip
     generator = tiny.generators()[0]
     assert_unbiased(objective, generator, tiny.exact_gradient(generator, reward))
 
 
 @pytest.mark.parametrize("baseline", [b for b in BASELINES if b is not Greedy])
-def test_paid_tokens_give_the_gradient_of_their_expected_sum(baseline):
-    objective = PolicyGradient(
+def test_token_rewards_give_the_gradient_of_their_expected_sum(baseline):
+    objective = policy_gradient(
         reward=tiny.TokenReward(), credit=Discounted(discount=1.0), baseline=baseline(), samples_per_image=2
     )
     generator = tiny.generators()[0]
@@ -121,7 +159,7 @@ def test_the_estimator_of_every_page_is_the_gradient_of_the_expected_reward(page
 
 
 def test_the_reward_of_the_greedy_caption_is_no_baseline_for_single_tokens():
-    objective = PolicyGradient(reward=tiny.TokenReward(), credit=Discounted(), baseline=Greedy())
+    objective = policy_gradient(reward=tiny.TokenReward(), credit=Discounted(discount=0.5), baseline=Greedy())
     with pytest.raises(ValueError, match="one reward a caption"):
         objective.collect(tiny.generators()[0], tiny.features(), max_length=3, rng=torch.Generator())
 
@@ -138,7 +176,7 @@ def test_the_penalty_has_the_gradient_of_the_divergence():
         expected = expected + (log_p.exp() * (tiny.reward_of(captions) - 1.5 * (log_p - log_q))).sum() / 2
     generator.zero_grad()
     expected.backward()
-    objective = PolicyGradient(
+    objective = policy_gradient(
         reward=reward, credit=WholeSequence(), baseline=LeaveOneOut(), samples_per_image=2, kl_weight=1.5
     )
     assert_unbiased(objective, generator, tiny.gradient(generator).clone(), reference=reference)
@@ -153,7 +191,10 @@ def test_discounted_returns_by_hand():
     assert found.tolist() == [[3.0, 4.0, 4.0], [9.0, 2.0, 0.0]]
 
 
-@pytest.mark.parametrize(("credit", "shape"), [(WholeSequence(), (2, 3)), (MonteCarlo(), (2, 3)), (Discounted(), (2,))])
+@pytest.mark.parametrize(
+    ("credit", "shape"),
+    [(WholeSequence(), (2, 3)), (two_rollouts(), (2, 3)), (Discounted(discount=0.5), (2,))],
+)
 def test_rewards_of_the_wrong_form_are_refused(credit, shape):
     samples = samples_of([[4, 5, EOS], [4, EOS]], [0, 1])
     with pytest.raises(ValueError, match=r"one reward a caption|reward for every token"):
@@ -185,7 +226,7 @@ def test_the_rollout_policy_follows_at_its_own_rate_and_is_resumed():
 def test_the_critic_learns_the_expected_return():
     """Trained long enough it finds the enumerated value of every state that is often visited."""
     generator, images = tiny.generators()[0], tiny.features()
-    objective = PolicyGradient(reward=reward, credit=WholeSequence(), baseline=critic(), samples_per_image=16)
+    objective = policy_gradient(reward=reward, credit=WholeSequence(), baseline=critic(), samples_per_image=16)
     objective.baseline.optimizer.param_groups[0]["lr"] = 0.02
     rng = torch.Generator().manual_seed(0)
     for _ in range(600):
@@ -261,10 +302,10 @@ def test_leave_one_out_by_hand():
 
 def test_leave_one_out_needs_two_samples():
     with pytest.raises(ValueError, match="samples_per_image=1: the baseline LeaveOneOut needs at least 2"):
-        PolicyGradient(reward=reward, credit=WholeSequence(), baseline=LeaveOneOut())
+        policy_gradient(reward=reward, credit=WholeSequence(), baseline=LeaveOneOut())
 
 
-def test_greedy_pays_the_most_probable_caption_of_the_same_image():
+def test_greedy_rewards_the_most_probable_caption_of_the_same_image():
     generator, images = tiny.generators(dropout=0.5)[2].train(), tiny.features()
     samples = samples_of([[4, EOS], [5, 5, 4], [EOS]], [0, 0, 1])
     found = subtract(Greedy(), torch.zeros(3, 3), replace(samples, features=images), generator=generator)
@@ -291,14 +332,61 @@ def test_moving_average_by_hand_and_resumed():
     assert subtract(resumed, torch.tensor([[0.0, 0.0]]), samples).item() == pytest.approx(17 / 3)
 
 
+@pytest.mark.parametrize("credit", [WholeSequence, two_rollouts])
+@pytest.mark.parametrize("baseline", [BatchMean, Greedy])
+def test_each_part_of_a_reward_is_logged_as_it_was_before_its_weight(credit, baseline):
+    """And credits and baselines, which ask for rewards themselves, take the sum."""
+    mixture = Mixture(parts={"own": reward, "one": ConstantReward(value=1.0)}, weights={"own": 0.25, "one": 2.0})
+    objective = policy_gradient(reward=mixture, credit=credit(), baseline=baseline(), samples_per_image=8)
+    generator = tiny.generators()[0]
+    rng = torch.Generator().manual_seed(0)
+    experience = objective.collect(generator, tiny.features(), max_length=3, rng=rng)
+    logged = objective.loss(generator, experience).metrics
+    own = tiny.reward_of(experience.samples.captions)
+    assert logged["reward/own"] == pytest.approx(own.mean().item())
+    assert logged["reward/one"] == 1
+    assert logged["reward/mean"] == pytest.approx(0.25 * own.mean().item() + 2)
+    torch.testing.assert_close(experience.rewards, 0.25 * own + 2)
+
+
+class TokenParts:
+    """A reward of every token in two parts, with rubbish on the padding."""
+
+    def __call__(self, _, captions):
+        tokens = tiny.token_rewards_of(captions)
+        return Parts(3 * tokens, {"plain": tokens, "twice": 2 * tokens})
+
+
+def test_parts_of_token_rewards_are_summed_over_tokens_alone():
+    objective = policy_gradient(reward=TokenParts(), credit=Discounted(discount=1.0), baseline=NoBaseline())
+    generator = tiny.generators()[0]
+    experience = objective.collect(generator, tiny.features(), max_length=3, rng=torch.Generator().manual_seed(0))
+    captions = experience.samples.captions
+    own = (tiny.token_rewards_of(captions) * captions.mask).sum(1).mean().item()
+    logged = objective.loss(generator, experience).metrics
+    assert (logged["reward/plain"], logged["reward/twice"]) == (pytest.approx(own), pytest.approx(2 * own))
+    assert logged["reward/mean"] == pytest.approx(3 * own)
+
+
+def test_a_part_cannot_take_the_name_or_the_form_of_another_number():
+    with pytest.raises(ValueError, match="cannot be called mean"):
+        Parts(torch.zeros(2), {"mean": torch.zeros(2)})
+    with pytest.raises(ValueError, match=r"reward a is \(3,\), and the whole \(2,\)"):
+        Parts(torch.zeros(2), {"a": torch.zeros(3)})
+
+
+def rewarding(discriminator, *, chunk_rows=2048):
+    return DiscriminatorReward(discriminator=discriminator, transform=Probability(), chunk_rows=chunk_rows)
+
+
 class TestDiscriminatorReward:
     @pytest.fixture
     def discriminator(self):
         torch.manual_seed(0)
         return LSTMDiscriminator(vocabulary_size=6, pooled_size=5, hidden=8, embedding=8, dropout=0.9)
 
-    def test_no_dropout_noise_in_the_pay_and_the_mode_is_given_back(self, discriminator):
-        reward = DiscriminatorReward(discriminator=discriminator.train())
+    def test_no_dropout_noise_in_the_reward_and_the_mode_is_given_back(self, discriminator):
+        reward = rewarding(discriminator.train())
         captions = tiny.captions_of(0)
         first = reward(tiny.features(), captions)
         torch.testing.assert_close(reward(tiny.features(), captions), first, rtol=0, atol=0)
@@ -307,8 +395,10 @@ class TestDiscriminatorReward:
 
     def test_the_generators_gradient_never_reaches_the_discriminator(self, discriminator):
         generator = tiny.generators()[0]
-        objective = PolicyGradient(
-            reward=DiscriminatorReward(discriminator=discriminator), credit=MonteCarlo(rollouts=1), baseline=BatchMean()
+        objective = policy_gradient(
+            reward=rewarding(discriminator),
+            credit=MonteCarlo(rollouts=1, update_rate=1.0),
+            baseline=BatchMean(),
         )
         rng = torch.Generator().manual_seed(0)
         experience = objective.collect(generator, tiny.features(), max_length=3, rng=rng)
@@ -316,17 +406,17 @@ class TestDiscriminatorReward:
         assert all(parameter.grad is None for parameter in discriminator.parameters())
         assert tiny.gradient(generator).abs().sum() > 0
 
-    def test_chunks_pay_the_same(self, discriminator):
+    def test_chunks_have_the_same_rewards(self, discriminator):
         captions = tiny.captions_of(1)
-        whole = DiscriminatorReward(discriminator=discriminator)(tiny.features(), captions)
-        parts = DiscriminatorReward(discriminator=discriminator, chunk_rows=4)(tiny.features(), captions)
+        whole = rewarding(discriminator)(tiny.features(), captions)
+        parts = rewarding(discriminator, chunk_rows=4)(tiny.features(), captions)
         torch.testing.assert_close(whole, parts)
 
 
 def test_what_is_scored_is_what_was_sampled():
     """With dropout in the generator, collecting is in eval mode and the scored tokens are the sampled ones'."""
     generator = tiny.generators(dropout=0.5)[0].train()
-    objective = PolicyGradient(reward=reward, credit=WholeSequence(), baseline=NoBaseline(), samples_per_image=4)
+    objective = policy_gradient(reward=reward, credit=WholeSequence(), baseline=NoBaseline(), samples_per_image=4)
     rng = torch.Generator().manual_seed(0)
     experience = objective.collect(generator, tiny.features(), max_length=3, rng=rng)
     assert generator.training
@@ -342,10 +432,10 @@ def test_what_is_scored_is_what_was_sampled():
 def test_metrics_are_what_their_names_say():
     generator, images = tiny.generators()[0], tiny.features()
     captions = captions_from_ids([[4, EOS], [5, 5, 4]], [0, 1])
-    objective = PolicyGradient(reward=reward, credit=WholeSequence(), baseline=NoBaseline())
+    objective = policy_gradient(reward=reward, credit=WholeSequence(), baseline=NoBaseline())
     returns = torch.tensor([[1.0, 1.0, 1.0], [3.0, 3.0, 3.0]])
     advantages = (returns - 1).masked_fill(~captions.mask, 0)
-    experience = Experience(Samples(images, captions, 3, 1, torch.zeros(2, 3)), returns[:, 0], returns, advantages)
+    experience = Experience(Samples(images, captions, 3, 1, torch.zeros(2, 3)), returns[:, 0], {}, returns, advantages)
     metrics = objective.loss(generator, experience).metrics
     assert metrics["reward/mean"] == pytest.approx(2)
     assert metrics["reward/std"] == pytest.approx(1)

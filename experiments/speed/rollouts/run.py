@@ -23,6 +23,7 @@ from gan_caption.objectives.credit import MonteCarlo
 from gan_caption.objectives.policy_gradient import PolicyGradient
 from gan_caption.reporting.table import markdown
 from gan_caption.rewards.discriminator import DiscriminatorReward
+from gan_caption.rewards.transforms import Probability
 
 HERE = Path(__file__).parent
 BATCH, LENGTH, ROLLOUTS = 64, 16, 16
@@ -81,8 +82,9 @@ def new_cnn(vocabulary: int) -> CNNDiscriminator:
 def our_step(generator: LSTMGenerator, discriminator: Discriminator, images: ImageFeatures) -> None:
     """Sample, roll out, have it judged, and make the gradients; what the optimizer does is the same for both."""
     objective = PolicyGradient(
-        reward=DiscriminatorReward(discriminator=discriminator), credit=MonteCarlo(rollouts=ROLLOUTS),
-        baseline=BatchMean(), samples_per_image=1,
+        reward=DiscriminatorReward(discriminator=discriminator, transform=Probability(), chunk_rows=2048),
+        credit=MonteCarlo(rollouts=ROLLOUTS, update_rate=1.0), baseline=BatchMean(), samples_per_image=1,
+        entropy_weight=0.0, kl_weight=0.0, advantage_clip=None,
     )  # fmt: skip
     generator.zero_grad(set_to_none=True)
     experience = objective.collect(generator, images, max_length=LENGTH, rng=torch.Generator().manual_seed(0))

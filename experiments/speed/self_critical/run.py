@@ -39,7 +39,15 @@ def main(root: str) -> None:
     textbook = Textbook(generator, Held([list(own) for own in references.texts]), references)
     rows = [["baseline", "ours, ms", "textbook, ms", "textbook / ours", "at least", "reward's share", "at most"]]
     for name, baseline in (("the image's other samples", LeaveOneOut()), ("the greedy caption", Greedy())):
-        objective = PolicyGradient(reward=cider, credit=WholeSequence(), baseline=baseline, samples_per_image=SAMPLES)
+        objective = PolicyGradient(
+            reward=cider,
+            credit=WholeSequence(),
+            baseline=baseline,
+            samples_per_image=SAMPLES,
+            entropy_weight=0.0,
+            kl_weight=0.0,
+            advantage_clip=None,
+        )
         greedy = isinstance(baseline, Greedy)
         cider.seconds = []
         seconds = interleaved(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,8 +18,10 @@ from gan_caption.objectives.base import GeneratorObjective, PolicyLoss
 from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
 from gan_caption.training.checkpoint import load_weights
 from gan_caption.training.diagnostics import Diagnostics
+from gan_caption.training.learning_rates import LearningRate
 from gan_caption.training.networks import Captioner
-from gan_caption.training.phases.base import Phase, adamw, descend
+from gan_caption.training.optimizers import Group, Optimizer, set_learning_rates
+from gan_caption.training.phases.base import Phase, Precision, autocast, descend
 from gan_caption.training.run import Run
 from gan_caption.training.seeding import random_generator
 
@@ -40,12 +43,16 @@ class PolicyGradientPhase(Phase):
     """B, those of all processes together."""
     captions_per_image: int
     """Real captions of each, for the interleaved term and for objectives that compare."""
+    optimizer: Optimizer
+    """Of the generator."""
     learning_rate: float
-    """The generator's, of AdamW."""
-    weight_decay: float
-    """Of AdamW."""
+    """The generator's, at its highest."""
+    learning_rate_schedule: LearningRate
+    """How it moves over the phase."""
     clip: float
     """Largest gradient norm."""
+    precision: Precision
+    """Of sampling and scoring; "bfloat16" on devices made for it."""
     likelihood: MaximumLikelihood | None
     """The interleaved maximum-likelihood term; None for none."""
     likelihood_weight: float
@@ -64,14 +71,14 @@ class PolicyGradientPhase(Phase):
 
     run: Run = field(init=False, repr=False)
     batches: CaptionBatches = field(init=False, repr=False)
-    optimizer: torch.optim.Optimizer = field(init=False, repr=False)
+    updater: torch.optim.Optimizer = field(init=False, repr=False)
     reference: Generator | None = field(init=False, repr=False, default=None)
     _warnings: list[str] = field(init=False, repr=False, default_factory=list)
 
     def __post_init__(self) -> None:
         at_least(1, captions_per_image=self.captions_per_image, steps=self.steps)
         at_least(1, images_per_batch=self.images_per_batch, validate_every=self.validate_every)
-        at_least(0, learning_rate=self.learning_rate, weight_decay=self.weight_decay, clip=self.clip)
+        at_least(0, learning_rate=self.learning_rate, clip=self.clip)
         at_least(0, likelihood_weight=self.likelihood_weight, patience=self.patience)
 
     def begin(self, run: Run) -> None:
@@ -80,9 +87,7 @@ class PolicyGradientPhase(Phase):
         self.batches = run.batches(
             run.encoded, images=self.images_per_batch, per_image=self.captions_per_image, stream=2
         )
-        self.optimizer = adamw(
-            run.generator.parameters(), learning_rate=self.learning_rate, weight_decay=self.weight_decay
-        )
+        self.updater = self.optimizer([Group(run.generator.parameters(), self.learning_rate)])
         self.reference = None
         path = run.best_weights(self.pretraining)
         if path.exists():
@@ -115,11 +120,13 @@ class PolicyGradientPhase(Phase):
         grid = run.generator.uses_grid or (run.networks.discriminator is not None and run.discriminator.uses_grid)
         with torch.no_grad():
             features = run.features(batch.rows, grid=grid)
-        metrics: dict[str, float] = {}
-        for policy in self.objective.losses(
+        set_learning_rates(self.updater, self.learning_rate_schedule, step=index, total=self.total)
+        losses = self.objective.losses(
             run.generator, features, real=batch.captions.to(run.device), max_length=run.max_length, rng=run.rng,
             reference=self.reference, progress=index / self.steps,
-        ):  # fmt: skip
+        )  # fmt: skip
+        metrics: dict[str, float] = {}
+        while policy := self._next(losses):
             metrics |= self._update(policy, features, batch)
         metrics |= self._respond()
         self._warnings = self.diagnostics.follow(metrics)
@@ -135,17 +142,21 @@ class PolicyGradientPhase(Phase):
         floor = self.quality_floor * self.run.selected.get(self.pretraining, {}).get("cider_d", 0.0)
         return metrics["cider_d"] >= floor and self.diagnostics.entropy_share() >= self.entropy_floor
 
+    def _next(self, losses: Iterator[PolicyLoss]) -> PolicyLoss | None:
+        with autocast(self.run.device, self.precision):
+            return next(losses, None)
+
     def _update(self, policy: PolicyLoss, features: ImageFeatures, batch: Batch) -> dict[str, float]:
         """Do one gradient step of the generator."""
         run = self.run
         loss, metrics = policy.loss, policy.metrics
         if self.likelihood is not None:
-            likelihood = self.likelihood.loss(run.generator, features, batch.captions.to(run.device), run.rng)
+            with autocast(run.device, self.precision):
+                likelihood = self.likelihood.loss(run.generator, features, batch.captions.to(run.device), run.rng)
             loss = loss + self.likelihood_weight * likelihood
             metrics["policy/mle_loss"] = likelihood.item()
-        metrics["policy/loss"] = loss.item()
-        metrics["policy/gradient_norm"] = descend(self.optimizer, loss, run.generator, clip=self.clip)
-        return metrics
+        descent = descend(self.updater, [loss], run.generator, clip=self.clip)
+        return {**metrics, "policy/loss": descent.loss, "policy/gradient_norm": descent.gradient_norm}
 
     def _respond(self) -> dict[str, float]:
         """Do what follows a generator update, and return numbers to log."""
@@ -154,13 +165,13 @@ class PolicyGradientPhase(Phase):
     def state_dict(self) -> dict[str, Any]:
         """Return optimizer, objective and the entropy's course."""
         return {
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": self.updater.state_dict(),
             "objective": self.objective.state_dict(),
             "diagnostics": self.diagnostics.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` gave."""
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.updater.load_state_dict(state["optimizer"])
         self.objective.load_state_dict(state["objective"])
         self.diagnostics.load_state_dict(state["diagnostics"])
