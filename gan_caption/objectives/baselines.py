@@ -50,7 +50,7 @@ class Baseline(ABC):
 
 @dataclass(kw_only=True)
 class NoBaseline(Baseline):
-    """Zero."""
+    """No baseline: 0 for every token."""
 
     def __call__(self, returns: Tensor, samples: Samples, *, generator: Generator, reward: PlainReward) -> Tensor:
         """Return zeros (N, T)."""
@@ -63,7 +63,7 @@ class Fixed(Baseline):
     """A number that is known beforehand, e.g. the mean of normalised rewards."""
 
     value: float
-    """The number."""
+    """What is subtracted."""
 
     def __call__(self, returns: Tensor, samples: Samples, *, generator: Generator, reward: PlainReward) -> Tensor:
         """Return (N, T)."""
@@ -92,7 +92,7 @@ class BatchMean(Baseline):
 class LeaveOneOut(Baseline):
     """The mean return of the image's other samples (Luo 2020, arXiv 2003.09971; Kool et al. 2019: RLOO).
 
-    At a step that another sample did not reach, that sample counts with what its credit puts there: its reward.
+    At a step that another sample did not reach, it counts with its reward, which its credit puts there.
     """
 
     fewest_samples = 2

@@ -47,19 +47,19 @@ class Critic(nn.Module):
 class LearnedCritic(Baseline):
     """The critic's values, fitted to the returns by least squares (Bahdanau et al. 2017, arXiv 1607.07086).
 
-    It is asked before it learns from a batch: a value never knows the return that it is subtracted from.
+    It learns from a batch after it has answered: no value depends on the return that it is subtracted from.
     """
 
     vocabulary_size: int
-    """V."""
+    """V, of the vocabulary."""
     pooled_size: int
-    """P."""
+    """P, of the image vector."""
     device: torch.device
-    """Where the captioner lives."""
+    """That of the captioner."""
     hidden: int
-    """H."""
+    """H, units of its LSTM."""
     embedding: int
-    """E."""
+    """E, numbers of a word's vector."""
     learning_rate: float
     """Of Adam."""
     clip: float

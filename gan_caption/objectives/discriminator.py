@@ -21,12 +21,12 @@ from gan_caption.errors import at_least, share
 
 @dataclass(frozen=True)
 class Judged:
-    """A loss to minimise, and the share of each kind that D took for what it is."""
+    """A loss to minimise, and how often D was right."""
 
     loss: Tensor
     """Scalar."""
     accuracy: dict[str, float]
-    """By kind: "real", "generated", "mismatched"; in [0, 1]."""
+    """The share of each kind that D took for what it is: "real", "generated", "mismatched"; in [0, 1]."""
 
 
 @dataclass(kw_only=True)
@@ -57,11 +57,11 @@ class DiscriminatorLoss(ABC):
         negatives = {"generated": generated}
         if self.mismatched and sum(world.everyone(len(features))) > 1:
             negatives["mismatched"] = mismatch(real, images=len(features))
-        truth = world.gather(spoken(discriminator(features, real), real))
+        truth = world.gather(spoken(discriminator(features, real), real)).float()  # also where D computes in bfloat16
         loss = self.penalty(discriminator, features, real=real, generated=generated)
         accuracy: dict[str, float] = {}
         for kind, captions in negatives.items():
-            logits = world.gather(spoken(discriminator(features, captions), captions))
+            logits = world.gather(spoken(discriminator(features, captions), captions)).float()
             loss = loss + weights[kind] * self.compare(truth, logits)
             of_real, accuracy[kind] = self.accuracy(truth.detach(), logits.detach())
             accuracy.setdefault("real", of_real)
@@ -81,7 +81,7 @@ class DiscriminatorLoss(ABC):
     def penalty(
         self, discriminator: Discriminator, features: ImageFeatures, *, real: Captions, generated: Captions
     ) -> Tensor:
-        """Return what the loss asks of D beside the comparisons; 0 here."""
+        """Return what is added to the comparisons; 0 here."""
         del discriminator, real, generated
         return features.pooled.new_zeros(())
 

@@ -1,4 +1,4 @@
-"""What the generator wants of the discriminator, when gradients pass through the words.
+"""The generator's losses from the discriminator's answers, where gradients pass through the words.
 
 Shapes: N captions of one kind.
 """
@@ -67,7 +67,7 @@ class RelativisticGenerator:
 
 @runtime_checkable
 class Representing(Protocol):
-    """A discriminator that shows what it bases its answer on."""
+    """A discriminator that shows the features on which its answer rests."""
 
     def represent(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
         """Return (M, F)."""
@@ -78,7 +78,8 @@ class Representing(Protocol):
 class FeatureMatching:
     """Squared distance between D's mean representations of real and fake (Salimans et al. 2016, section 3.1).
 
-    Shetty et al. 2017 add it to the adversarial loss: it keeps the generator near the data where D is sure of itself.
+    Shetty et al. 2017 add it to the adversarial loss: it keeps the generator near the data where D is too sure to give
+    a useful gradient.
     """
 
     weight: float

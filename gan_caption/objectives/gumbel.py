@@ -27,9 +27,9 @@ class GumbelSoftmax(GeneratorObjective):
     """The discriminator's own gradient, through words drawn with the Gumbel-softmax: biased, and of low variance."""
 
     discriminator: Discriminator
-    """D."""
+    """D, whose gradients the generator follows."""
     loss: GeneratorLoss
-    """What the generator wants of D."""
+    """The generator's, from D's answers."""
     relaxation: Literal["soft", "straight_through"]
     """With "soft", D and the next step are given relaxed words, with "straight_through" drawn ones."""
     temperature: float

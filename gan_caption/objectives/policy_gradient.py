@@ -52,7 +52,7 @@ class PolicyGradient(GeneratorObjective):
     baseline: Baseline
     """Subtracted from the returns."""
     samples_per_image: int
-    """K."""
+    """K, at least what the baseline needs."""
     entropy_weight: float
     """Of the policy's entropy (nats, mean per token), which is maximised."""
     kl_weight: float

@@ -14,7 +14,7 @@ from gan_caption.data.features import ImageFeatures
 
 @dataclass(frozen=True)
 class Parts:
-    """A reward that was put together from others, and these by name."""
+    """A reward that is made of others, and these by name."""
 
     total: Tensor
     """(N,) or (N, T): the reward."""

@@ -22,7 +22,7 @@ class ConstantReward:
     """The same for every caption."""
 
     value: float
-    """The reward."""
+    """What every caption is given."""
 
     def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return (N,)."""
@@ -40,10 +40,10 @@ class RandomReward:
 
 @dataclass(kw_only=True)
 class OtherImageReward:
-    """Another reward, which is shown another image of the batch in place of the caption's own."""
+    """Another reward, asked about another image of the batch in place of the caption's own."""
 
     reward: Reward
-    """The other reward."""
+    """The reward that is asked."""
 
     def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor | Parts:
         """Return what the reward gives.

@@ -30,7 +30,7 @@ class DiscriminatorReward:
         at_least(1, chunk_rows=self.chunk_rows)
 
     def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        """Return (N,); D is in eval mode meanwhile, so no dropout noise reaches the reward."""
+        """Return (N,), or (N, T) of a dense D; it is in eval mode, so no dropout noise reaches the reward."""
         with evaluating(self.discriminator):
             logits = [self.discriminator.assess(features, chunk) for chunk in captions.chunks(self.chunk_rows)]
-        return self.transform(torch.cat(logits)) if logits else features.pooled.new_zeros(0)
+        return self.transform(torch.cat(logits).float()) if logits else features.pooled.new_zeros(0)

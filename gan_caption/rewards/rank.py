@@ -27,7 +27,7 @@ class RankReward:
     discriminator: Discriminator
     """D; it goes on learning elsewhere."""
     references: References
-    """The comparison sets."""
+    """The human captions to compare with."""
     sharpness: float
     """The paper's gamma, at least 0: logits are multiplied by it."""
 
@@ -38,8 +38,8 @@ class RankReward:
         """Return (N,)."""
         human = self.references.captions(features)
         with evaluating(self.discriminator):
-            theirs = self.sharpness * self.discriminator.assess(features, human)
-            own = self.sharpness * self.discriminator.assess(features, captions)
+            theirs = self.sharpness * self.discriminator.assess(features, human).float()
+            own = self.sharpness * self.discriminator.assess(features, captions).float()
         highest = world.gather(torch.cat([theirs, own])).max()
         mass = own.new_zeros(len(features)).index_add(0, human.images, (theirs - highest).exp())
         counts = torch.bincount(human.images, minlength=len(features)) + 1

@@ -30,7 +30,7 @@ class Probability:
 
 
 class LogProbability:
-    """log D, at most 0: punishes what D is sure about; the non-saturating loss of Goodfellow et al. 2014."""
+    """log D, at most 0: what D is sure about loses most; the non-saturating loss of Goodfellow et al. 2014."""
 
     def __call__(self, logits: Tensor) -> Tensor:
         """Return the rewards."""

@@ -1,4 +1,4 @@
-"""Why an adversarial run fails: four known ways, recognised from the logged numbers and said in one line each."""
+"""Four known ways in which an adversarial run fails, recognised from the logged numbers, a line each."""
 
 from __future__ import annotations
 

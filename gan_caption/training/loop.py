@@ -42,7 +42,7 @@ class Loop:
             rewind: forgets the records after a step, when a run is taken up at it.
             log_every: steps between records.
             save_every: steps between checkpoints; a validation is always followed by one.
-            report: takes plain lines for the person who watches.
+            report: prints a line.
         """
         self.run = run
         self.phases = dict(phases)
@@ -178,7 +178,7 @@ class Loop:
         save_state(state, run.checkpoints / "last.pt")
 
     def _check_alike(self) -> None:
-        """Look whether all processes have the same weights, which all that they share rests on."""
+        """Check that all processes have the same weights: nothing that they share is right otherwise."""
         if world.size() == 1:
             return
         told = [float(tensor.double().sum()) for tensor in self.run.networks.state_dict().values()]
@@ -203,7 +203,7 @@ class Loop:
 
 
 def sample_rows(evaluator: Validator, evaluation: Evaluation, *, rows: int = 8) -> list[Sample]:
-    """Return the first images of a split with what was said of them."""
+    """Return the first images of a split with their captions."""
     split = evaluator.source.split
     return [
         Sample(

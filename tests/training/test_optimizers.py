@@ -175,6 +175,17 @@ def test_bfloat16_moves_the_loss_a_little_and_keeps_the_gradients_direction(gene
     assert torch.nn.functional.cosine_similarity(gradient, rounded, dim=0) > 0.99
 
 
+def test_every_phase_of_an_adversarial_run_takes_a_step_in_bfloat16(configured, tmp_path):
+    names = ("phases.words", "phases.mle", "phases.adversarial", "discriminator_trainer")
+    config = configured(*(f"{name}.precision=bfloat16" for name in names))
+    run, phases, *_ = set_up(config, tmp_path, report=lambda line: None)
+    for phase in phases.values():
+        phase.begin(run)
+        logged = phase.step(0)
+        assert all(math.isfinite(value) for value in logged.values())
+    assert all(parameter.dtype == torch.float32 for parameter in run.networks.parameters())
+
+
 @pytest.mark.parametrize(
     ("page", "part"),
     [

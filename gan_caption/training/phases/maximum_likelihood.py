@@ -57,7 +57,7 @@ class MaximumLikelihoodPhase(Phase):
     selected_by: Literal["cider_d", "nll_per_token", "last"]
     """The validation metric that chooses the weights: CIDEr-D of decoded captions, or the NLL of the references where
     decoded captions mean little; "last" keeps the last ones."""
-    patience: int = field()
+    patience: int = field()  # the contract's 0 is no default here
     """Validations without a better one before stopping; 0 runs all epochs."""
 
     run: Run = field(init=False, repr=False)

@@ -1,4 +1,4 @@
-"""Training of the generator by rewards alone: what has nothing to learn beside it, CIDEr-D say."""
+"""Training of the generator by its objective alone: by a reward that does not learn beside it, CIDEr-D say."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class PolicyGradientPhase(Phase):
     """
 
     objective: GeneratorObjective
-    """The policy gradient, say."""
+    """What makes the generator's losses."""
     pretraining: str
     """The phase whose best weights are the reference of `policy/kl`, and whose validation is that of the floors."""
     steps: int
@@ -57,14 +57,14 @@ class PolicyGradientPhase(Phase):
     """The interleaved maximum-likelihood term; None for none."""
     likelihood_weight: float
     """Of this term."""
-    validate_every: int = field()
+    validate_every: int = field()  # the contract's 0 is no default here
     """Steps between validations."""
     quality_floor: float
     """A validation is healthy while CIDEr-D is at least this share of the pretrained one ..."""
     entropy_floor: float
     """... and the policy's entropy at least this share of its first value. The last healthy weights are what the phase
     leaves."""
-    patience: int = field()
+    patience: int = field()  # the contract's 0 is no default here
     """Unhealthy validations in a row before the phase stops; 0 never stops."""
     diagnostics: Diagnostics
     """What is warned of."""

@@ -33,7 +33,7 @@ class WordsPhase(Phase):
     images_per_batch: int
     """B, those of all processes together."""
     optimizer: Optimizer
-    """Of the encoder and of the detector, which is thrown away afterwards."""
+    """Of the encoder, and of the detector, which only this phase needs."""
     learning_rate: float
     """At its highest."""
     learning_rate_schedule: LearningRate
