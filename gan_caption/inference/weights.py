@@ -8,7 +8,8 @@ from typing import Any
 
 from gan_caption.configuration import TARGET
 from gan_caption.training.checkpoint import load_weights, save_weights
-from gan_caption.training.folders import WITHOUT_EFFECT, write_json
+from gan_caption.training.folders import write_json
+from gan_caption.training.identity import WITHOUT_EFFECT
 from gan_caption.training.networks import Captioner
 from gan_caption.training.trained import Trained, open_run
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from gan_caption import processes, world
 from gan_caption.configuration import TARGET, build, check
 from gan_caption.data.compact import Groups, Numbers, Texts, TextSet
-from gan_caption.data.corpus import Corpus, Split
+from gan_caption.data.corpus import Corpus, Split, locations_of
 from gan_caption.data.features import FeatureSource, FirstImages
 from gan_caption.data.vocabulary import Vocabulary
 from gan_caption.decoding.decoders import Decoder
@@ -23,6 +24,7 @@ from gan_caption.metrics import ptb_tokenize
 from gan_caption.rewards.references import References
 from gan_caption.training.evaluation import Evaluator
 from gan_caption.training.folders import inside, read_json, write_json
+from gan_caption.training.identity import KnownData
 from gan_caption.training.networks import Captioner, Networks
 from gan_caption.training.phases.base import Phase
 from gan_caption.training.progress import Progress
@@ -112,6 +114,36 @@ def load_split(corpus: Corpus, name: str, report: Report) -> Split:
     for note in split.notes:
         report(f"{name}: {note}")
     return split
+
+
+class Data:
+    """The corpus of a run, and the splits that it is trained and validated on: each read when it is first asked for."""
+
+    def __init__(self, config: Config, report: Report) -> None:
+        """Build the corpus."""
+        self.corpus: Corpus = build_part(config, "data")
+        self._report = report
+
+    @cached_property
+    def train(self) -> Split:
+        """The images to learn from."""
+        return load_split(self.corpus, "train", self._report)
+
+    @cached_property
+    def val(self) -> Split:
+        """The images to validate on."""
+        return load_split(self.corpus, "val", self._report)
+
+    def known(self) -> KnownData | None:
+        """Return what tells these data from others, wherever they lie; None where their settings do.
+
+        Raises:
+            UserError: they are missing or faulty.
+        """
+        locations = locations_of(self.corpus)
+        if locations == ():
+            return None
+        return KnownData({"train": self.train.fingerprint, "val": self.val.fingerprint}, locations or ())
 
 
 def open_features(config: Config, encoder: Encoder, split: Split, *, device: torch.device) -> FeatureSource:
@@ -218,13 +250,11 @@ def training_captions(split: Split) -> Groups[str]:
     return Groups(told, sizes)
 
 
-def set_up(config: Config, folder: Path, *, report: Report) -> tuple[Run, dict[str, Phase], Corpus, Encoder]:
+def set_up(config: Config, folder: Path, data: Data) -> tuple[Run, dict[str, Phase], Encoder]:
     """Build everything that a training run needs, and keep its vocabulary in its folder."""
     device = choose_device(config["device"])
     seed_everything(config["seed"], deterministic=config["deterministic"])
-    corpus: Corpus = build_part(config, "data")
-    train, val = load_split(corpus, "train", report), load_split(corpus, "val", report)
-
+    train, val = data.train, data.val
     encoder = build_encoder(config, device=device)
     if world.is_main():
         keep_encoder(encoder, folder)
@@ -250,7 +280,7 @@ def set_up(config: Config, folder: Path, *, report: Report) -> tuple[Run, dict[s
         references=References(tokenized, vocabulary, max_length=max_length),
         encoded=Groups(Numbers(encoded), sizes),
     )  # fmt: skip
-    return run, build_phases(config, run, encoder), corpus, encoder
+    return run, build_phases(config, run, encoder), encoder
 
 
 def build_evaluator(
