@@ -118,6 +118,17 @@ def test_the_estimator_of_every_page_is_the_gradient_of_the_expected_pay(page):
     assert_unbiased(objective, generator, tiny.exact_gradient(generator, objective.reward))
 
 
+def test_scratchgans_baseline_keeps_as_little_of_the_past_as_the_authors_does():
+    """Their `decay * average + (1 - decay) * mean` has a decay of .08 (deepmind-research, scratchgan)."""
+    baseline = objective_of("scratchgan").baseline
+    rollout = rollout_of([[4, 5, EOS], [4, EOS]], [0, 1])
+    for mean in (3.0, 1.0):
+        baseline(torch.full((2, 3), mean), rollout, generator=None, reward=None)
+    told = baseline(torch.zeros(2, 3), rollout, generator=None, reward=None)
+    # Two batches cannot yet weigh 1 together: the rest is .08 squared.
+    assert told.item() == pytest.approx((0.92 * 0.08 * 3 + 0.92 * 1) / (1 - 0.08**2))
+
+
 def test_what_the_greedy_caption_is_paid_is_no_baseline_for_single_tokens():
     objective = PolicyGradient(reward=tiny.TokenPay(), credit=Discounted(), baseline=Greedy())
     with pytest.raises(ValueError, match="one pay a caption"):
