@@ -53,3 +53,21 @@ def test_an_evaluation_takes_any_data_and_keeps_its_own_settings(data):
     config = composed(f"data={data}", "run=somewhere", config_name="evaluate")
     assert config["data"]["_target_"].startswith("gan_caption.data.")
     assert config["validation"] == composed("run=somewhere", config_name="evaluate")["validation"]
+
+
+def discriminator_rates(*overrides: str) -> list[float]:
+    phases = composed(*overrides)["phases"]
+    return [phases[name]["trainer"]["learning_rate"] for name in ("discriminator", "adversarial")]
+
+
+TRAINED_D = [page for page in choices("experiment") if composed(f"+experiment={page}").get("discriminator")]
+
+
+@pytest.mark.parametrize("experiment", TRAINED_D)
+def test_the_discriminators_learning_rate_that_a_search_tunes_reaches_every_page(experiment):
+    assert discriminator_rates(f"+experiment={experiment}", "critic.learning_rate=0.125") == [0.125, 0.125]
+
+
+@pytest.mark.parametrize("data", ["scenes", "flickr8k"])
+def test_relgan_learns_at_its_papers_rate_whatever_the_data_suggest(data):
+    assert discriminator_rates("+experiment=relgan", f"data={data}") == [1e-4, 1e-4]
