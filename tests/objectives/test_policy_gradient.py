@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from gan_caption.configuration import build, conf_dir
 from gan_caption.data.captions import EOS, captions_from_ids
 from gan_caption.discriminators.lstm import LSTMDiscriminator
+from gan_caption.generators.lstm import LSTMGenerator
 from gan_caption.objectives.baselines import BatchMean, Fixed, Greedy, LeaveOneOut, MovingAverage, NoBaseline
 from gan_caption.objectives.credit import Discounted, MonteCarlo, WholeSequence
 from gan_caption.objectives.critic import LearnedCritic
@@ -153,6 +154,30 @@ def test_the_penalty_has_the_gradient_of_the_divergence():
     assert_unbiased(objective, generator, tiny.gradient(generator).clone(), reference=reference)
     with pytest.raises(ValueError, match=r"kl_weight=1\.5: there is no pretrained policy"):
         objective.collect(generator, images, max_length=3, rng=torch.Generator())
+
+
+class Counted(LSTMGenerator):
+    """Counts how often it has scored captions."""
+
+    scored = 0
+
+    def packed_logits(self, features, captions):
+        self.scored += 1
+        return super().packed_logits(features, captions)
+
+
+@pytest.mark.parametrize("kl_weight", [0.0, 1.5])
+@pytest.mark.parametrize("kind", [PolicyGradient, ProximalPolicy])
+def test_the_reference_scores_the_samples_once(kind, kl_weight):
+    reference = Counted(vocabulary_size=tiny.VOCABULARY, pooled_size=5, hidden=4, embedding=4).eval()
+    objective = kind(reward=pay, credit=WholeSequence(), baseline=BatchMean(), kl_weight=kl_weight)
+    losses = objective.losses(
+        tiny.generators()[0], tiny.features(), real=tiny.captions_of(0), max_length=3,
+        rng=torch.Generator().manual_seed(0), reference=reference, progress=0.0,
+    )  # fmt: skip
+    told = [policy.metrics["policy/kl"] for policy in losses]
+    assert reference.scored == 1
+    assert told == told[:1] * objective.updates
 
 
 def test_discounted_returns_by_hand():
