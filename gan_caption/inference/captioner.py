@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gan_caption.configuration import build
+from gan_caption.data.feature_cache import half
 from gan_caption.data.features import ImageFeatures
 from gan_caption.data.loading import load
 from gan_caption.decoding.decoders import Decoder, DiverseBeam, Proposer, Reranked
@@ -212,8 +213,8 @@ class Captioner:
         features = trained.encoder(pixels.to(trained.device))
         if trained.encoder.finetune:
             return features
-        rounded = None if features.grid is None else features.grid.half().float()  # as the cache keeps them
-        return ImageFeatures(features.pooled.half().float(), rounded, features.regions)
+        grid = None if features.grid is None else half(features.grid).float()
+        return ImageFeatures(half(features.pooled).float(), grid, features.regions)
 
     def _batch(
         self, loaded: Sequence[tuple[str, Tensor | Unreadable]], count: int, attention: bool, rng: torch.Generator

@@ -29,6 +29,7 @@ from gan_caption.training.experiment import BASELINE, COMMAND
 from gan_caption.training.folders import WITHOUT_EFFECT, read_config
 from gan_caption.training.results import evaluate_run, evaluation_folder, left_weights
 from gan_caption.training.setup import open_features
+from gan_caption.training.tracking import METRICS, read_records
 from gan_caption.training.trained import open_run
 from gan_caption.world import say
 
@@ -223,11 +224,9 @@ def measure(
 
 def _records(chosen: Chosen) -> list[dict[str, Any]]:
     """Return what the run logged up to the phase that left the weights."""
-    lines = (chosen.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    records = [json.loads(line) for line in lines]
     phases = list(chosen.config["phases"])
     kept = set(phases[: phases.index(chosen.phase) + 1])
-    return [record for record in records if record.get("phase") in kept]
+    return [record for record in read_records(chosen.folder / METRICS) if record.get("phase") in kept]
 
 
 def with_language_models(

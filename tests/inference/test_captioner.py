@@ -18,6 +18,8 @@ from pycocotools.coco import COCO
 
 from gan_caption import Captioner
 from gan_caption.data.captions import BOS, EOS, captions_from_ids
+from gan_caption.data.corpus import CaptionedImage, Split
+from gan_caption.encoders.scene_cnn import SceneCNN
 from gan_caption.errors import UserError
 from gan_caption.inference.captioner import Caption, Captioned, Unreadable
 from gan_caption.inference.captioning import caption_photos
@@ -43,6 +45,31 @@ def test_photographs_get_the_captions_and_the_opinions_of_the_runs_own_evaluatio
     baseline = json.loads((trained_run / "captions_mle.json").read_text())
     told = list(Captioner.load(trained_run, weights="mle").stream(photos))
     assert [one.best.text for one in told] == [row["caption"] for row in baseline]
+
+
+class Loud(SceneCNN):
+    """Its features are beyond half precision."""
+
+    def forward(self, pixels):
+        return super().forward(pixels).map(lambda tensor: 1e6 * tensor)
+
+
+def test_a_photograph_is_encoded_as_the_cache_keeps_it_also_where_half_precision_ends(captioner, photos, tmp_path):
+    network = Loud(width=4, finetune=False)
+    split = Split("test", tuple(CaptionedImage(path.name, ("a photo",), path) for path in photos))
+    source = network.source(
+        split, cache=tmp_path, skip_unreadable=False, device=torch.device("cpu"), progress=lambda *_: None
+    )
+    cached = source.features(range(len(split)), grid=True, device=torch.device("cpu"))
+    loud = Captioner(
+        replace(captioner.trained, encoder=network), decoder=captioner.decoder, proposer=captioner.proposer
+    )
+    with torch.no_grad():
+        pixels = torch.stack([network.preprocess(split.image(row)) for row in range(len(split))])
+        encoded = loud.encode(pixels)
+    assert encoded.grid.abs().max() == 65504
+    assert torch.equal(encoded.grid, cached.grid)
+    assert torch.equal(encoded.pooled, cached.pooled)
 
 
 def test_log_prob_is_that_of_the_words_one_by_one(captioner, photos):
