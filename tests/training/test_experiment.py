@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,16 +14,18 @@ import torch
 from safetensors.torch import load_file
 
 from gan_caption.data.scenes.corpus import Scenes
-from gan_caption.errors import UserError
+from gan_caption.errors import Interrupted, UserError
 from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
 from gan_caption.training.checkpoint import load_state
 from gan_caption.training.evaluation import Evaluator
 from gan_caption.training.experiment import run_experiment
+from gan_caption.training.folders import best_weights
 from gan_caption.training.phases.adversarial import AdversarialPhase
-from gan_caption.training.phases.base import Diverged, adamw, descend
+from gan_caption.training.phases.base import Diverged, Phase, adamw, descend
 from gan_caption.training.phases.maximum_likelihood import MaximumLikelihoodPhase
 from gan_caption.training.results import evaluate_run
 from gan_caption.training.setup import set_up
+from gan_caption.training.trained import open_run
 from tests.tiny_runs import TINY
 
 
@@ -269,6 +273,43 @@ def test_a_pretrained_baseline_is_taken_over_and_not_trained_again(configured, t
     assert '"phase": "mle"' not in (folder / "metrics.jsonl").read_text()
     with pytest.raises(UserError, match="nothing would be left"):
         run_experiment(configured(f"pretrained={baseline}", f"outputs={tmp_path}/more", base=TINY), data="scenes")
+
+
+def interrupted(config: dict, patch: pytest.MonkeyPatch, phase: type[Phase], *, after: int) -> None:
+    """Train until a phase has done a step, and send the process the signal of schedulers then."""
+    step = phase.step
+
+    def stopping(self: Phase, index: int) -> dict[str, float]:
+        values = step(self, index)
+        if index == after:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return values
+
+    with patch.context() as patched:
+        patched.setattr(phase, "step", stopping)
+        with pytest.raises(Interrupted):
+            run_experiment(config, data="scenes")
+
+
+def test_tied_weights_are_saved_and_resumed_and_are_tied_when_loaded(configured, monkeypatch, tmp_path):
+    def config(outputs: str) -> dict:
+        made = configured("resume=auto", "allow=[tests]", f"outputs={tmp_path / outputs}")
+        made["generator"] = {"_target_": "tests.generators.tied.TiedLSTM", "hidden": 16}
+        return made
+
+    systems = run_experiment(config("whole"), data="scenes")
+    for phase in (MaximumLikelihoodPhase, AdversarialPhase):
+        interrupted(config("stopped"), monkeypatch, phase, after=2)
+    assert repr(run_experiment(config("stopped"), data="scenes")) == repr(systems)
+    (folder,) = (tmp_path / "whole").iterdir()
+    trained = open_run(folder, {})
+    generator = trained.captioner.generator
+    for phase in systems:
+        trained.load(phase)
+        assert generator.output.weight is generator.words.weight
+        kept = load_file(best_weights(folder, phase))
+        assert torch.equal(generator.output.weight, kept["generator.words.weight"])
+        assert "generator.output.weight" not in kept  # once is enough
 
 
 def test_an_encoder_with_fixed_weights_has_no_words_to_learn(configured, tmp_path):
