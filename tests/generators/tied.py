@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -25,15 +23,8 @@ class Tied(nn.Module):
 class TiedLSTM(LSTMGenerator):
     """`LSTMGenerator` with as many hidden units as a word vector has numbers."""
 
-    def __init__(
-        self, *, vocabulary_size: int, pooled_size: int, hidden: int, dropout: float = 0.0, **rest: Any
-    ) -> None:
+    def __init__(self, *, vocabulary_size: int, pooled_size: int, hidden: int) -> None:
         super().__init__(
-            vocabulary_size=vocabulary_size,
-            pooled_size=pooled_size,
-            hidden=hidden,
-            embedding=hidden,
-            dropout=dropout,
-            **rest,
+            vocabulary_size=vocabulary_size, pooled_size=pooled_size, hidden=hidden, embedding=hidden, dropout=0.0
         )
         self.output = Tied(self.words, self.first_word)
