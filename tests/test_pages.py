@@ -71,3 +71,13 @@ def test_the_discriminators_learning_rate_that_a_search_tunes_reaches_every_page
 @pytest.mark.parametrize("data", ["scenes", "flickr8k"])
 def test_relgan_learns_at_its_papers_rate_whatever_the_data_suggest(data):
     assert discriminator_rates("+experiment=relgan", f"data={data}") == [1e-4, 1e-4]
+
+
+@pytest.mark.parametrize("control", ["control_random", "control_shuffled_image"])
+def test_a_control_is_seqgan_with_only_the_reward_replaced(control):
+    page, seqgan = (composed(f"+experiment={name}") for name in (control, "seqgan"))
+    rewards = [one["phases"]["adversarial"]["objective"].pop("reward") for one in (page, seqgan)]
+    assert rewards[0] != rewards[1]
+    assert page.pop("name") == control
+    del seqgan["name"]
+    assert page == seqgan
