@@ -58,10 +58,14 @@ class ImageVector(nn.Module):
         return self.project(pooled)
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
-        """Let weights that know no noise fit a layer that takes some: it then begins unheard."""
+        """Let weights that know no noise fit a layer that takes some: it keeps the noise's own, random ones.
+
+        With zeros in their place nobody would hear the noise, and small steps hardly move them.
+        """
         weight = state_dict.get(f"{prefix}project.weight")
-        if weight is not None and self.project.in_features - weight.shape[1] == self.noise:
-            state_dict[f"{prefix}project.weight"] = functional.pad(weight, (0, self.noise))
+        if weight is not None and self.noise and self.project.in_features - weight.shape[1] == self.noise:
+            own = self.project.weight.detach()[:, -self.noise :].to(weight)
+            state_dict[f"{prefix}project.weight"] = torch.cat([weight, own], dim=1)
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 

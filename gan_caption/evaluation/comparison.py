@@ -31,6 +31,7 @@ from gan_caption.reporting.results import evaluate_run, evaluation_folder, left_
 from gan_caption.training.folders import BASELINE, COMMAND, read_config
 from gan_caption.training.identity import WITHOUT_EFFECT, KnownData, flattened, read_data, settings_of
 from gan_caption.training.setup import open_features
+from gan_caption.training.tracking import METRICS, read_records
 
 NOT_OF_THE_METHOD = (*WITHOUT_EFFECT, "seed", "pretrained", "name", "allow", "skip_unreadable")
 """Settings in which runs of one system may differ."""
@@ -238,11 +239,9 @@ def measure(
 
 def _records(chosen: Chosen) -> list[dict[str, Any]]:
     """Return what the run logged up to the phase that left the weights."""
-    lines = (chosen.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    records = [json.loads(line) for line in lines]
     phases = list(chosen.config["phases"])
     kept = set(phases[: phases.index(chosen.phase) + 1])
-    return [record for record in records if record.get("phase") in kept]
+    return [record for record in read_records(chosen.folder / METRICS) if record.get("phase") in kept]
 
 
 def with_language_models(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -18,6 +19,9 @@ from gan_caption.text.vocabulary import Vocabulary
 from gan_caption.training.folders import best_weights
 from gan_caption.training.networks import Captioner, Networks
 from gan_caption.training.validation import Validator
+
+if TYPE_CHECKING:
+    from gan_caption.training.phases.discriminator import DiscriminatorTrainer
 
 
 @dataclass
@@ -50,6 +54,8 @@ class Run:
     """By phase, the validation of the weights that it left."""
     stopped: dict[str, int] = field(default_factory=dict)
     """By phase whose patience ended, the steps that it made."""
+    discriminator_trainer: DiscriminatorTrainer | None = None
+    """What has trained D so far in this process, which the next phase's trainer goes on from."""
 
     @property
     def captioner(self) -> Captioner:

@@ -151,15 +151,18 @@ def test_a_vocabulary_without_words_is_refused():
         LSTMGenerator(vocabulary_size=3, pooled_size=5)
 
 
-def test_weights_without_noise_fit_a_generator_with_noise_and_mean_the_same():
+def test_weights_without_noise_fit_a_generator_with_noise_and_mean_the_same_where_it_is_zero():
     plain = LSTMGenerator(vocabulary_size=tiny.VOCABULARY, pooled_size=5, hidden=4, embedding=4)
     noisy = LSTMGenerator(vocabulary_size=tiny.VOCABULARY, pooled_size=5, hidden=4, embedding=4, noise_size=3)
     noisy.load_state_dict(plain.state_dict())
     plain.eval(), noisy.eval()
-    heard = replace(tiny.features(), noise=torch.randn(2, 3))
-    torch.testing.assert_close(
-        noisy.score(heard, tiny.captions_of(1)), plain.score(tiny.features(), tiny.captions_of(1))
+    silent, heard = (replace(tiny.features(), noise=noise) for noise in (torch.zeros(2, 3), torch.ones(2, 3)))
+    before, alike, other = (
+        generator.score(images, tiny.captions_of(1))
+        for generator, images in ((plain, tiny.features()), (noisy, silent), (noisy, heard))
     )
+    torch.testing.assert_close(alike, before)
+    assert not torch.allclose(other, before, atol=1e-3)
     noisy.load_state_dict(noisy.state_dict())
     with pytest.raises(RuntimeError, match="size mismatch"):
         LSTMGenerator(
