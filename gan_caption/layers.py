@@ -14,12 +14,6 @@ from gan_caption.kernels.products import Linear
 _LEVELS = 1 << 16
 
 
-def word_vectors(table: nn.Embedding, tokens: Tensor) -> Tensor:
-    """Return the vectors (..., E) of word ids (...), or of weights (..., V) over the words, which pass gradients."""
-    vectors: Tensor = tokens @ table.weight if tokens.is_floating_point() else table(tokens)
-    return vectors
-
-
 class Dropout(nn.Dropout):
     """`nn.Dropout`, which on a CPU spends a tenth of a training step on drawing one number after the other.
 
@@ -94,8 +88,10 @@ class GridAttention(nn.Module):
         counts = features.regions if features.regions is not None else steps.new_full((batch,), regions)
         return self._heads(self.keys(grid)), self._heads(self.values(grid)), steps < counts[:, None]
 
-    def forward(self, queries: Tensor, memory: tuple[Tensor, ...], images: Tensor) -> Tensor:
-        """Attend from (N, T, query) to (N, T, H); row n reads the memory of image `images[n]`."""
+    def forward(self, queries: Tensor, memory: tuple[Tensor, ...], images: Tensor | None) -> Tensor:
+        """Attend from (N, T, query) to (N, T, H); row n reads the memory of image `images[n]`; None: of image n."""
+        if images is None:
+            return self.attend(self.query(queries), memory)
         grouped, place = _group(self.query(queries), images, len(memory[0]))  # (B, K, T, H)
         batch, most, steps, hidden = grouped.shape
         contexts = self.attend(grouped.reshape(batch, most * steps, hidden), memory)

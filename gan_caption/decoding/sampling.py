@@ -15,8 +15,10 @@ from torch import Tensor
 
 from gan_caption.data.captions import BOS, EOS, PAD, Captions, captions_from_tokens
 from gan_caption.data.features import ImageFeatures
+from gan_caption.decoding.memory import rows_at_once
 from gan_caption.distributed import world
-from gan_caption.generators.base import DecoderState, Generator
+from gan_caption.generators.base import Generator
+from gan_caption.generators.state import PolicyState
 
 _BLOCK = 64
 """Words whose probabilities are added up before any is looked at."""
@@ -136,14 +138,19 @@ def sample(
     Returns:
         B * K captions, the samples of one image neighbours.
     """
-    state = generator.start(features)
-    logits, state = generator.packed_step(torch.full_like(state.images, BOS), state)
-    copies = torch.arange(len(features), device=logits.device).repeat_interleave(samples)
-    uniforms = world.draw(torch.rand, len(copies), max_length, rng=rng).to(logits.device)
-    tokens, log_probs = continue_captions(
-        generator, logits, state, copies, uniforms=uniforms,
-        temperature=temperature, top_k=top_k, top_p=top_p,
-    )  # fmt: skip
+    state = generator.start(features, max_length)
+    device = features.pooled.device
+    copies = torch.arange(len(features), device=device).repeat_interleave(samples)
+    uniforms = world.draw(torch.rand, len(copies), max_length, rng=rng).to(device)
+    images = max(rows_at_once(state, words=generator.vocabulary_size - generator.first_word) // samples, 1)
+    drawn = []
+    for part, numbers in zip(state.split(images), uniforms.split(images * samples), strict=True):
+        logits, part = generator.step(torch.full((len(part),), BOS, device=device), part)
+        begins = torch.arange(len(part), device=device).repeat_interleave(samples)
+        drawn.append(continue_captions(
+            generator, logits, part, begins, uniforms=numbers, temperature=temperature, top_k=top_k, top_p=top_p
+        ))  # fmt: skip
+    tokens, log_probs = (torch.cat(parts) for parts in zip(*drawn, strict=True))
     captions = captions_from_tokens(tokens, copies)
     return Samples(captions, log_probs[:, : captions.tokens.shape[1]])
 
@@ -152,7 +159,7 @@ def sample(
 def continue_captions(
     generator: Generator,
     logits: Tensor,
-    state: DecoderState,
+    state: PolicyState,
     begins: Tensor,
     *,
     uniforms: Tensor,
@@ -168,7 +175,7 @@ def continue_captions(
 
     Args:
         generator: the policy, in eval mode or without dropout: what it does with a state is a function of the words.
-        logits: (S, V - first_word) of the first token to draw after each state, as `Generator.packed_step` makes them.
+        logits: (S, V - first_word) of the first token to draw after each state, as `Generator.step` makes them.
         state: of S rows, after everything before that token.
         begins: (N,) long, ascending, 0 to S - 1: where each row begins.
         uniforms: (N, T) in [0, 1), one for each token to draw.
@@ -196,7 +203,7 @@ Distribution = Callable[[Tensor], Tensor]
 def _draw_sharing(
     generator: Generator,
     logits: Tensor,
-    state: DecoderState,
+    state: PolicyState,
     begins: Tensor,
     uniforms: Tensor,
     limits: Tensor,
@@ -219,14 +226,14 @@ def _draw_sharing(
         alive = alive[going]
         vocabulary = generator.vocabulary_size
         pairs, place = torch.unique(place[going] * vocabulary + tokens[going], return_inverse=True)
-        logits, state = generator.packed_step(pairs % vocabulary, state, pairs // vocabulary)
+        logits, state = generator.step(pairs % vocabulary, state, pairs // vocabulary)
     return written, log_probs
 
 
 def _draw_side_by_side(
     generator: Generator,
     logits: Tensor,
-    state: DecoderState,
+    state: PolicyState,
     begins: Tensor,
     uniforms: Tensor,
     limits: Tensor,
@@ -244,5 +251,5 @@ def _draw_side_by_side(
         log_probs.append(probabilities.gather(1, words[:, None])[:, 0].log() * alive)
         alive = alive & (tokens != EOS) & (limits > step + 1)
         if step + 1 < uniforms.shape[1]:
-            logits, state = generator.packed_step(tokens, state)
+            logits, state = generator.step(tokens, state)
     return torch.stack(written, dim=1), torch.stack(log_probs, dim=1)

@@ -5,6 +5,7 @@ import torch
 
 from gan_caption.data.captions import EOS, captions_from_ids, captions_from_tokens
 from gan_caption.data.features import ImageFeatures
+from gan_caption.decoding import sampling
 from gan_caption.decoding.beam import beam_search
 from gan_caption.decoding.decoders import Beam, Sampling
 from gan_caption.decoding.greedy import greedy
@@ -101,11 +102,11 @@ class TestSample:
         together = sample(generator, images, samples=4, max_length=3, rng=torch.Generator().manual_seed(3)).captions
         uniforms = torch.rand(8, 3, generator=torch.Generator().manual_seed(3))
         for row in range(8):
-            state = generator.start(images.select(together.images[row : row + 1]))
+            state = generator.start(images.select(together.images[row : row + 1]), 3)
             previous, text = torch.tensor([1]), []
             for step in range(3):
                 logits, state = generator.step(previous, state)
-                previous = pick(logits.softmax(1), uniforms[row : row + 1, step])
+                previous = pick(logits.softmax(1), uniforms[row : row + 1, step]) + EOS
                 text.append(previous.item())
                 if text[-1] == EOS:
                     break
@@ -119,7 +120,7 @@ class TestSample:
     def test_fixed_shapes_draw_what_shared_states_draw(self, index):
         """Other devices than a CPU keep every row to the end."""
         generator, images = tiny.generators()[index], tiny.features(3)
-        logits, state = generator.packed_step(torch.ones(3, dtype=torch.long), generator.start(images))
+        logits, state = generator.step(torch.ones(3, dtype=torch.long), generator.start(images, 4))
         begins = torch.arange(3).repeat_interleave(7)
         uniforms = torch.rand(21, 4, generator=torch.Generator().manual_seed(5))
         limits = torch.randint(1, 5, (21,), generator=torch.Generator().manual_seed(6))
@@ -132,15 +133,27 @@ class TestSample:
         torch.testing.assert_close(found[1], wanted[1])
 
     def test_words_looked_at_beforehand_change_no_step(self, index):
-        generator, images = tiny.generators()[index], tiny.features(3)
-        state = generator.start(images)
-        tokens = torch.tensor([4, 5, 4])
-        ready = generator.anticipate(state, 10**6)
-        assert ready.words is not None
-        assert generator.anticipate(state, 1).words is None
+        """With gradients every word is looked at anew; without, all words at once as soon as enough were read."""
+        generator, images = tiny.generators()[index], tiny.features(6)
+        state = generator.start(images, 5)
+        ready = generator.start(images, 5)
+        tokens = torch.tensor([4, 5, 4, 5, 5, 4])
         for _ in range(2):
-            (logits, state), (found, ready) = generator.step(tokens, state), generator.step(tokens, ready)
-            torch.testing.assert_close(found, logits)
+            logits, state = generator.step(tokens, state)
+            with torch.no_grad():
+                found, ready = generator.step(tokens, ready)
+            torch.testing.assert_close(found, logits.detach())
+        assert ready.known._table.shape == (6, 16)
+        assert state.known._table is None
+
+    def test_parts_of_the_images_draw_what_all_together_draw(self, index, monkeypatch):
+        generator, images = tiny.generators()[index], tiny.features(5)
+        together = sample(generator, images, samples=3, max_length=5, rng=torch.Generator().manual_seed(3))
+        monkeypatch.setattr(sampling, "rows_at_once", lambda *_, **__: 6)
+        parts = sample(generator, images, samples=3, max_length=5, rng=torch.Generator().manual_seed(3))
+        assert torch.equal(parts.captions.tokens, together.captions.tokens)
+        assert torch.equal(parts.captions.images, together.captions.images)
+        torch.testing.assert_close(parts.log_probs, together.log_probs)
 
     def test_samples_of_an_image_are_neighbours(self, index):
         captions = sample(
@@ -202,10 +215,10 @@ class TestBeam:
 def test_greedy_takes_the_most_probable_word():
     generator, images = tiny.generators()[0], tiny.features()
     for image, text in enumerate(rows_of(greedy(generator, images, max_length=3))):
-        state, previous = generator.start(images.select(torch.tensor([image]))), 1
+        state, previous = generator.start(images.select(torch.tensor([image])), 3), 1
         for token in text:
             logits, state = generator.step(torch.tensor([previous]), state)
-            assert token == logits.argmax()
+            assert token == logits.argmax() + EOS
             previous = token
 
 
@@ -237,12 +250,12 @@ def test_samples_that_share_a_beginning_are_drawn_as_if_each_were_alone(index):
     numbers = torch.rand(120, 5, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
         for row in range(120):
-            state = generator.start(images.select(torch.tensor([row // 40])))
+            state = generator.start(images.select(torch.tensor([row // 40])), 5)
             tokens = torch.tensor([1])
             text = []
             for step in range(5):
                 logits, state = generator.step(tokens, state)
-                tokens = pick(logits.softmax(1), numbers[row, step : step + 1])
+                tokens = pick(logits.softmax(1), numbers[row, step : step + 1]) + EOS
                 text.append(int(tokens))
                 if text[-1] == EOS:
                     break
