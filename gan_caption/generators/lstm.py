@@ -15,10 +15,11 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.errors import at_least, share
 from gan_caption.generators.base import Generator
 from gan_caption.generators.recurrent_state import RecurrentState
+from gan_caption.kernels.dropout import Dropout
 from gan_caption.kernels.products import Linear
 from gan_caption.kernels.recurrent import input_gates, read, step
 from gan_caption.kernels.word_gates import KnownWords, word_gates
-from gan_caption.layers import Dropout, ImageVector
+from gan_caption.layers import ImageVector
 
 
 class LSTMGenerator(Generator[RecurrentState]):

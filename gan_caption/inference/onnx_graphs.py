@@ -13,8 +13,7 @@ Shapes: B images of S x S pixels, V vocabulary.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -27,6 +26,7 @@ from gan_caption.encoders.pixels import Geometry, Stretch
 from gan_caption.errors import UserError
 from gan_caption.generators.base import Generator, over_vocabulary
 from gan_caption.generators.state import PolicyState
+from gan_caption.kernels import plain
 from gan_caption.modes import evaluating
 
 _OPSET = 18
@@ -48,7 +48,8 @@ def onnx_graphs(encoder: Encoder, generator: Generator, pixels: Tensor, *, max_l
     """
     start = _Start(encoder, generator, max_length)
     try:
-        with evaluating(start), _plain_products():
+        with evaluating(start), plain(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch about torch
             features: ImageFeatures = encoder(pixels)
             state = generator.start(features, max_length)
             # A tensor that stands at two places would become one input.
@@ -123,15 +124,6 @@ class _Step(nn.Module):
         named = after.named_tensors()
         logits = over_vocabulary(logits, first_word=self.generator.first_word)
         return (logits, *(named[name] for name in self.changed))
-
-
-@contextmanager
-def _plain_products() -> Iterator[None]:
-    """Keep to PyTorch's own operators: oneDNN's have no ONNX form, and are chosen by the number of images."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch about torch
-        with torch.backends.mkldnn.flags(enabled=False):
-            yield
 
 
 def _graph(module: nn.Module, inputs: Sequence[Tensor], names: Sequence[str], outputs: Sequence[str]) -> bytes:

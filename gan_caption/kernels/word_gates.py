@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_caption.kernels.recurrent import input_gates
+from gan_caption.kernels.switch import is_plain
 
 _FEWEST = 4
 """Rows; the product of fewer costs nothing, and has its last digits from another order of sums."""
@@ -22,14 +23,14 @@ def word_gates(
     Args:
         lstm: of one layer.
         words: the word vectors (V, E).
-        tokens: (N,) long; or weights (N, V) over the words, which pass gradients.
+        tokens: (N,) long; or, with gradients, weights (N, V) over the words.
         dropout: of the word vectors.
         known: from the start of these captions, where it may be used.
     """
-    may_look_up = known is not None and not (torch.is_grad_enabled() or dropout.training or tokens.is_floating_point())
-    table = known.table(lstm, words, len(tokens)) if known is not None and may_look_up else None
-    if table is not None:
-        return table.index_select(0, tokens)
+    if known is not None and not (is_plain() or torch.is_grad_enabled() or dropout.training):
+        table = known.table(lstm, words, len(tokens))
+        if table is not None:
+            return table.index_select(0, tokens)
     return input_gates(lstm, dropout(word_vectors(words, tokens)))
 
 

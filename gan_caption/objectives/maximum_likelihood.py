@@ -11,9 +11,9 @@ from torch.nn import functional
 
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
-from gan_caption.decoding.sampling import pick
 from gan_caption.distributed import world
 from gan_caption.generators.base import Generator, over_vocabulary
+from gan_caption.kernels.picking import pick
 
 _NO_TARGET = -100
 
