@@ -240,7 +240,7 @@ class Evaluator:
         encoded = [self.vocabulary.encode(text, max_length=self.max_length) for _, text in texts]
         captions = captions_from_ids(encoded, [image for image, _ in texts]).to(self.device)
         generator = captioner.generator
-        packed = (generator.packed_logits(features, captions) / self.sampling.temperature).log_softmax(1)
+        packed = (generator.logits(features, captions) / self.sampling.temperature).log_softmax(1)
         log_probs = token_log_probs(packed, captions, first_word=generator.first_word)
         scored = log_probs[captions.tokens[captions.mask] >= generator.first_word]
         return -scored.sum().item(), float(len(scored)), float(len(texts))

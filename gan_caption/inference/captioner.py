@@ -257,7 +257,7 @@ class Captioner:
             opinions: Sequence[float | None] = [None] * len(captions)
             if self.discriminator is not None:
                 opinions = self.discriminator.probability(features, captions).tolist()
-            maps = generator.looks(features, captions) if attention else None
+            maps = generator.attention_weights(features, captions) if attention else None
         own: list[dict[str, Caption]] = [{} for _ in range(len(features))]
         for row, image in enumerate(captions.images.tolist()):
             text = self.trained.vocabulary.decode(captions.tokens[row].tolist())

@@ -36,7 +36,8 @@ def write_onnx(
         UserError: the networks have no ONNX form, or the graphs in float32 say something else than PyTorch.
     """
     generator, max_length = run.captioner.generator, run.config["max_length"]
-    for name, content in onnx_graphs(run.encoder, generator, images.pixels[[0, 0]]).items():
+    graphs = onnx_graphs(run.encoder, generator, images.pixels[[0, 0]], max_length=max_length)
+    for name, content in graphs.items():
         (folder / name).write_bytes(content)
     write_json(folder / "config.json", {"max_length": max_length, "int8": calibration is not None, "pixels": recipe})
     run.vocabulary.save(folder / "vocabulary.json")

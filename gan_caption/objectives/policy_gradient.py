@@ -165,7 +165,7 @@ class PolicyGradient(GeneratorObjective):
         """
         rollout = experience.rollout
         captions = rollout.captions
-        packed = generator.packed_logits(rollout.features, captions).log_softmax(1)
+        packed = generator.logits(rollout.features, captions).log_softmax(1)
         log_probs = captions.unpacked(token_log_probs(packed, captions, first_word=generator.first_word))
         entropy = world.gather(token_entropy(packed if self.entropy_weight else packed.detach())).mean()
         surrogate, metrics = self._surrogate(log_probs, experience)

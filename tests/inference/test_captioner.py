@@ -78,10 +78,10 @@ def test_log_prob_is_that_of_the_words_one_by_one(captioner, photos):
         pixels = captioner.trained.encoder.preprocess(Image.open(one.name).convert("RGB"))[None]
         for caption in one.captions:
             with torch.no_grad():
-                state, token, total = generator.start(captioner.encode(pixels)), BOS, 0.0
+                state, token, total = generator.start(captioner.encode(pixels), captioner.max_length), BOS, 0.0
                 for word in vocabulary.encode(caption.text, max_length=captioner.max_length):
                     logits, state = generator.step(torch.tensor([token]), state)
-                    total += float(logits.log_softmax(1)[0, word])
+                    total += float(logits.log_softmax(1)[0, word - generator.first_word])
                     token = word
             assert caption.log_prob == pytest.approx(total, abs=1e-4)
 
@@ -178,7 +178,7 @@ def test_attention_is_a_distribution_and_even_over_equal_regions(captioner, phot
     with torch.no_grad():
         features = captioner.encode(pixels)
         even = replace(features, grid=features.grid[:, :1].expand_as(features.grid))
-        looks = generator.looks(even, captions_from_ids([[7, EOS]], [0]))
+        looks = generator.attention_weights(even, captions_from_ids([[7, EOS]], [0]))
     assert looks.flatten().tolist() == pytest.approx([1 / looks.shape[2]] * 2 * looks.shape[2], abs=1e-6)
 
 
