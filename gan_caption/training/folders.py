@@ -29,8 +29,8 @@ BASELINE = "mle"
 COMMAND = "command.txt"
 """In a run's folder: what started it."""
 WITHOUT_EFFECT = (
-    "outputs", "resume", "tracker", "device", "threads", "cache", "log_every", "save_every", "diversity_floor",
-    "shards",
+    "outputs", "resume", "tracker", "device", "threads", "cache", "log_every", "save_every", "search_metric",
+    "diversity_metric", "diversity_floor", "shards",
 )  # fmt: skip
 """Settings that do not change what is learned."""
 OF_THE_DATA_WITHOUT_EFFECT = ("cache", "keep")
@@ -40,6 +40,8 @@ OF_THE_DATA_WITHOUT_EFFECT = ("cache", "keep")
 def configuration_hash(config: Mapping[str, Any]) -> str:
     """Return six hexadecimal digits that two runs share exactly when they train the same thing."""
     kept = {key: value for key, value in config.items() if key not in WITHOUT_EFFECT}
+    if not kept.get("metrics"):
+        kept.pop("metrics", None)  # so that runs of before there were any are found again
     if isinstance(kept.get("data"), Mapping):
         kept["data"] = {key: value for key, value in kept["data"].items() if key not in OF_THE_DATA_WITHOUT_EFFECT}
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:6]

@@ -9,7 +9,7 @@ from pathlib import Path
 from gan_caption.evaluation.curve_files import read_curve
 from gan_caption.text.vocabulary import Vocabulary
 from gan_caption.training.folders import choose_folder, configuration_hash, read_config, read_json
-from gan_caption.training.tracking import read_records
+from gan_caption.training.records import read_records
 from tests.fuzz.refusals import reading
 
 READERS = {"read_config", "choose_folder", "Vocabulary", "read_json", "read_records", "read_curve", "format.json"}
