@@ -21,7 +21,8 @@ from gan_caption.evaluation.scores import Scores, paired_intervals
 from gan_caption.evaluation.trained import left_discriminator, left_weights, open_run
 from gan_caption.metrics.metric import Metrics
 from gan_caption.training.checkpoint import load_weights
-from gan_caption.training.folders import configuration_hash, write_json
+from gan_caption.training.folders import numbered, read_json, write_json
+from gan_caption.training.identity import configuration_hash, same_settings
 from gan_caption.training.networks import Captioner
 from gan_caption.training.progress import Progress
 from gan_caption.training.setup import build_part, load_split, open_features, training_captions
@@ -97,9 +98,23 @@ def measure_run(settings: Mapping[str, Any]) -> Results:
 
 
 def evaluation_folder(settings: Mapping[str, Any]) -> Path:
-    """Return where an evaluation with these settings is written: a folder within the run's."""
-    kept = {key: value for key, value in settings.items() if key != "run"}
-    return Path(settings["run"]) / f"evaluation-{settings['split']}-{configuration_hash(kept)}"
+    """Return where an evaluation with these settings is written: a folder within the run's.
+
+    Raises:
+        UserError: an earlier evaluation's configuration is damaged.
+    """
+    asked = _of_any_run(settings)
+    first = Path(settings["run"]) / f"evaluation-{settings['split']}-{configuration_hash(asked)}"
+
+    def is_own(folder: Path) -> bool:  # two settings may share their hash
+        told = folder / "config.json"
+        return not told.exists() or same_settings(_of_any_run(read_json(told)), asked)
+
+    return next(filter(is_own, numbered(first)))
+
+
+def _of_any_run(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key != "run"}
 
 
 def curve_points(settings: Mapping[str, Any]) -> list[tuple[float, float]]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gan_caption.evaluation.comparison import flattened
 from gan_caption.extras import require
 from gan_caption.files import write_atomically
 from gan_caption.metrics.metric import Metric, Metrics
@@ -14,6 +13,7 @@ from gan_caption.metrics.standard import STANDARD
 from gan_caption.reporting.equal_quality import FAMILIES, Verdict
 from gan_caption.reporting.page import Cell, Row, Table
 from gan_caption.reporting.summary import Estimate
+from gan_caption.training.identity import flattened
 
 SUMMARY = (
     "cider_d", "bleu_4", "oracle_true", "sample_cider_d", "sample_oracle_true", "self_cider", "div_2", "mbleu_4",
