@@ -22,11 +22,10 @@ from gan_caption.decoding.fusion import shallow_fusion
 from gan_caption.decoding.rerank import DiscriminatorLogit, Judge, LanguageModelLogProbability
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.errors import UserError, at_least
-from gan_caption.evaluation.trained import Trained, open_run
+from gan_caption.evaluation.trained import Trained, left_discriminator, left_weights, open_run
 from gan_caption.generators.base import Generator
 from gan_caption.inference.language_model import load_language_model
 from gan_caption.inference.photos import Photo, Photos
-from gan_caption.reporting.results import left_discriminator, left_weights
 from gan_caption.training.seeding import random_generator
 
 _BATCH = 32

@@ -14,6 +14,7 @@ from gan_caption.data.features import FeatureSource, ImageFeatures
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.errors import UserError
 from gan_caption.generators.base import Generator
+from gan_caption.metrics.metric import Metric, choose
 from gan_caption.rewards.references import References
 from gan_caption.text.vocabulary import Vocabulary
 from gan_caption.training.folders import best_weights
@@ -86,6 +87,21 @@ class Run:
     def best_weights(self, phase: str) -> Path:
         """Where a phase's best captioner is kept."""
         return best_weights(self.folder, phase)
+
+    def metric(self, name: str, *, asked: str) -> Metric:
+        """Return a metric that validation measures and of which more or less is better.
+
+        Args:
+            name: the metric's.
+            asked: the setting that names it.
+
+        Raises:
+            ValueError: there is no such metric.
+        """
+        try:
+            return choose(self.evaluator.metrics, name)
+        except ValueError as error:
+            raise ValueError(f"{asked}={error}") from error
 
     def batches(
         self, captions: Sequence[Sequence[list[int]]], *, images: int, per_image: int, stream: int
