@@ -39,6 +39,8 @@ class Experience:
     """(N, T): what the credit gave each token, less the penalty for leaving the reference."""
     advantages: Tensor
     """(N, T): returns less the baseline, 0 on padding."""
+    log_ratio: Tensor | None = None
+    """(N, T): log p - log p_reference of the sampled tokens, 0 on padding; None where there is no reference."""
 
 
 @dataclass(kw_only=True)
@@ -89,10 +91,9 @@ class PolicyGradient(GeneratorObjective):
         del real, progress
         experience = self.collect(generator, features, max_length=max_length, rng=rng, reference=reference)
         divergence: dict[str, float] = {}
-        if reference is not None:
+        if experience.log_ratio is not None:
             # E[log p - log p_ref] over the policy's own samples: nats per caption.
-            ratio = log_ratio(experience.samples, reference)
-            divergence["policy/kl"] = world.gather(ratio.sum(1)).mean().item()
+            divergence["policy/kl"] = world.gather(experience.log_ratio.sum(1)).mean().item()
         for _ in range(self.gradient_steps):
             policy = self.loss(generator, experience)
             yield PolicyLoss(policy.loss, {**policy.metrics, **divergence})
@@ -122,7 +123,7 @@ class PolicyGradient(GeneratorObjective):
             features: of B images.
             max_length: of samples, in tokens.
             rng: a CPU generator.
-            reference: the policy that `kl_weight` refers to.
+            reference: the policy that `kl_weight` refers to, scored once; None where there is none.
 
         Raises:
             ValueError: there is a `kl_weight` and no reference, or the parts do not fit together.
@@ -131,16 +132,17 @@ class PolicyGradient(GeneratorObjective):
         given = in_parts(self.reward(samples.features, samples.captions))
         rewards, reward = _on_tokens(given.total, samples.captions), plain(self.reward)
         returns = self.credit(generator, samples, rewards, reward=reward, rng=rng)
+        ratio = None if reference is None else log_ratio(samples, reference)
         if self.kl_weight:
-            if reference is None:
+            if ratio is None:
                 raise ValueError(f"kl_weight={self.kl_weight}: there is no pretrained policy to stay near")
-            returns = returns - self.kl_weight * to_go(log_ratio(samples, reference))
+            returns = returns - self.kl_weight * to_go(ratio)
         baseline = self.baseline(returns, samples, generator=generator, reward=reward)
         advantages = (returns - baseline).masked_fill(~samples.captions.mask, 0)
         if self.advantage_clip is not None:
             advantages = advantages.clamp(-self.advantage_clip, self.advantage_clip)
         parts = {name: _of_captions(_on_tokens(part, samples.captions)) for name, part in given.parts.items()}
-        return Experience(samples, _of_captions(rewards), parts, returns, advantages)
+        return Experience(samples, _of_captions(rewards), parts, returns, advantages, ratio)
 
     def loss(self, generator: Generator, experience: Experience) -> PolicyLoss:
         """Score what was sampled, with gradients.
@@ -150,7 +152,7 @@ class PolicyGradient(GeneratorObjective):
         """
         samples = experience.samples
         captions = samples.captions
-        packed = generator.packed_logits(samples.features, captions).log_softmax(1)
+        packed = generator.logits(samples.features, captions).log_softmax(1)
         log_probs = captions.unpacked(token_log_probs(packed, captions, first_word=generator.first_word))
         entropy = world.gather(token_entropy(packed if self.entropy_weight else packed.detach())).mean()
         surrogate, metrics = self._surrogate(log_probs, experience)

@@ -15,6 +15,7 @@ from gan_caption.experiment import set_up
 from gan_caption.training.learning_rates import Constant, Cosine, InverseSquareRoot, Polynomial
 from gan_caption.training.optimizers import SGD, Adam, AdamW, Group, RMSprop, set_learning_rates
 from gan_caption.training.phases.base import descend
+from gan_caption.training.setup import Data
 from tests.tiny_runs import TINY
 
 
@@ -104,9 +105,8 @@ def test_every_choice_trains_when_it_is_named_on_the_command_line(choice, config
     key = "optimizer" if group == "optimizer" else "learning_rate_schedule"
     warm = "learning_rate_schedule.warmup_steps"
     base = [one for one in TINY if warm not in one]
-    run, phases, *_ = set_up(
-        configured(f"{group}@phases.mle.{key}={name}", base=base), tmp_path, report=lambda line: None
-    )
+    config = configured(f"{group}@phases.mle.{key}={name}", base=base)
+    run, phases, _ = set_up(config, tmp_path, Data(config, report=lambda line: None))
     phases["mle"].begin(run)
     before = [parameter.clone() for parameter in run.generator.parameters()]
     assert math.isfinite(phases["mle"].step(0)["mle/loss"])
@@ -117,7 +117,7 @@ def stepped(configured, tmp_path, *overrides: str):
     """The first loss of the baseline, and the gradients that it left."""
     config = configured("generator.dropout=0", "data.train=11", "encoder.finetune=false", "phases.words=null",
                         *overrides, base=TINY)  # fmt: skip
-    run, phases, *_ = set_up(config, tmp_path, report=lambda line: None)
+    run, phases, _ = set_up(config, tmp_path, Data(config, report=lambda line: None))
     phases["mle"].begin(run)
     loss = phases["mle"].step(0)["mle/loss"]
     return loss, torch.cat([p.grad.flatten() for p in run.generator.parameters() if p.grad is not None])
@@ -178,7 +178,7 @@ def test_bfloat16_moves_the_loss_a_little_and_keeps_the_gradients_direction(gene
 def test_every_phase_of_an_adversarial_run_takes_a_step_in_bfloat16(configured, tmp_path):
     names = ("phases.words", "phases.mle", "phases.adversarial", "discriminator_trainer")
     config = configured(*(f"{name}.precision=bfloat16" for name in names))
-    run, phases, *_ = set_up(config, tmp_path, report=lambda line: None)
+    run, phases, _ = set_up(config, tmp_path, Data(config, report=lambda line: None))
     for phase in phases.values():
         phase.begin(run)
         logged = phase.step(0)

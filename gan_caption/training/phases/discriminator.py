@@ -51,12 +51,26 @@ class DiscriminatorTrainer:
         at_least(0, learning_rate=self.learning_rate, clip=self.clip)
 
     def begin(self, run: Run, *, stream: int) -> None:
-        """Make the optimizer and the batches; streams differ in their order."""
+        """Make the optimizer and the batches, and go on with what the last phase's trainer knew of the same D.
+
+        Args:
+            run: whose D learns.
+            stream: of the batches; streams differ in their order.
+        """
         self.run = run
         self.batches = run.batches(
             without_unknown(run.encoded), images=self.images_per_batch, per_image=self.captions_per_image, stream=stream
         )
         self.updater = self.optimizer([Group(run.discriminator.parameters(), self.learning_rate)])
+        if run.discriminator_trainer is not None:
+            self._follow(run.discriminator_trainer)
+        run.discriminator_trainer = self
+
+    def _follow(self, before: DiscriminatorTrainer) -> None:
+        """Take over its accuracy and its optimizer's moments; the learning rate and the like are this trainer's."""
+        own = self.updater.state_dict()["param_groups"]
+        self.updater.load_state_dict({"state": before.updater.state_dict()["state"], "param_groups": own})
+        self.accuracy = before.accuracy
 
     def step(self) -> dict[str, float]:
         """Do one gradient step; the generator is left alone."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -54,9 +54,9 @@ class MaximumLikelihoodPhase(Phase):
     """Of the networks; "bfloat16" on devices made for it."""
     validations_per_epoch: int
     """How often the validation images are decoded."""
-    selected_by: Literal["cider_d", "nll_per_token", "last"]
-    """The validation metric that chooses the weights: CIDEr-D of decoded captions, or the NLL of the references where
-    decoded captions mean little; "last" keeps the last ones."""
+    selected_by: str
+    """The validation metric that chooses the weights: "cider_d" of decoded captions; "nll_per_token" of the references,
+    where decoded captions mean little; any other by its name, one's own too; "last" keeps the last weights."""
     patience: int = field()  # the contract's 0 is no default here
     """Validations without a better one before stopping; 0 runs all epochs."""
 
@@ -73,9 +73,15 @@ class MaximumLikelihoodPhase(Phase):
         at_least(0, patience=self.patience, clip=self.clip)
         share(averaging=self.averaging)
 
+    def rehearse(self, run: Run) -> None:
+        """Look up the metric that chooses the weights; see `Phase.rehearse`."""
+        if self.selected_by != "last":
+            run.metric(self.selected_by, asked="selected_by")
+
     def begin(self, run: Run) -> None:
         """Make the optimizer, the batches and the running average."""
         self.run = run
+        self.selector = None if self.selected_by == "last" else run.metric(self.selected_by, asked="selected_by")
         self.captioner = run.captioner
         self.batches = run.batches(
             run.encoded, images=self.images_per_batch, per_image=self.captions_per_image, stream=0
@@ -124,14 +130,6 @@ class MaximumLikelihoodPhase(Phase):
         with autocast(device, self.precision):
             features = self.run.features(batch.rows, grid=generator.uses_grid)
             return self.objective.loss(generator, features, batch.captions.to(device), self.run.rng)
-
-    def is_better(self, metrics: dict[str, float], best: dict[str, float]) -> bool:
-        """Compare by the metric that was asked for."""
-        if self.selected_by == "last" or not best:
-            return True
-        if self.selected_by == "nll_per_token":
-            return metrics["nll_per_token"] < best["nll_per_token"]
-        return metrics["cider_d"] > best["cider_d"]
 
     def weights(self) -> AbstractContextManager[None]:
         """Lend the captioner its averaged weights."""

@@ -13,6 +13,7 @@ from gan_caption.data.batches import Batch, CaptionBatches
 from gan_caption.data.features import ImageFeatures
 from gan_caption.errors import at_least
 from gan_caption.generators.base import Generator
+from gan_caption.metrics.metric import Metric
 from gan_caption.modes import evaluating
 from gan_caption.objectives.base import GeneratorObjective, PolicyLoss
 from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
@@ -59,8 +60,11 @@ class PolicyGradientPhase(Phase):
     """Of this term."""
     validate_every: int = field()  # the contract's 0 is no default here
     """Steps between validations."""
+    quality_metric: str
+    """The metric of validation that has a floor: "cider_d" or another, by its name."""
     quality_floor: float
-    """A validation is healthy while CIDEr-D is at least this share of the pretrained one ..."""
+    """A validation is healthy while that metric is at least this share of the pretrained one (at most 1 / this, where
+    lower is better) ..."""
     entropy_floor: float
     """... and the policy's entropy at least this share of its first value. The last healthy weights are what the phase
     leaves."""
@@ -70,6 +74,7 @@ class PolicyGradientPhase(Phase):
     """What is warned of."""
 
     run: Run = field(init=False, repr=False)
+    quality: Metric = field(init=False, repr=False)
     batches: CaptionBatches = field(init=False, repr=False)
     updater: torch.optim.Optimizer = field(init=False, repr=False)
     reference: Generator | None = field(init=False, repr=False, default=None)
@@ -84,6 +89,7 @@ class PolicyGradientPhase(Phase):
     def begin(self, run: Run) -> None:
         """Make the optimizer, the batches and the frozen copy of the pretrained policy."""
         self.run = run
+        self.quality = run.metric(self.quality_metric, asked="quality_metric")
         self.batches = run.batches(
             run.encoded, images=self.images_per_batch, per_image=self.captions_per_image, stream=2
         )
@@ -96,7 +102,8 @@ class PolicyGradientPhase(Phase):
             self.reference = reference.generator.eval().requires_grad_(False)
 
     def rehearse(self, run: Run) -> None:
-        """Compute one loss of the generator; see `Phase.rehearse`."""
+        """Look up the metric and compute one loss of the generator; see `Phase.rehearse`."""
+        run.metric(self.quality_metric, asked="quality_metric")
         batch = run.batches(run.encoded, images=2, per_image=self.captions_per_image, stream=2).at(0)
         memory = copy.deepcopy(self.objective.state_dict())
         with torch.random.fork_rng(), evaluating(run.captioner):
@@ -139,8 +146,10 @@ class PolicyGradientPhase(Phase):
     def is_better(self, metrics: dict[str, float], best: dict[str, float]) -> bool:
         """Tell whether the policy is healthy: the latest healthy one is kept, not the one that scores highest."""
         del best
-        floor = self.quality_floor * self.run.selected.get(self.pretraining, {}).get("cider_d", 0.0)
-        return metrics["cider_d"] >= floor and self.diagnostics.entropy_share() >= self.entropy_floor
+        name = self.quality.name
+        reference = self.run.selected.get(self.pretraining, {}).get(name)
+        good = reference is None or self.quality.keeps(metrics[name], share=self.quality_floor, reference=reference)
+        return good and self.diagnostics.entropy_share() >= self.entropy_floor
 
     def _next(self, losses: Iterator[PolicyLoss]) -> PolicyLoss | None:
         with autocast(self.run.device, self.precision):
