@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from gan_caption.configuration.launching import Job, given_overrides, launch
+from gan_caption.configuration.jobs import Job
+from gan_caption.configuration.launching import given_overrides, launch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

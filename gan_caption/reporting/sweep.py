@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gan_caption.configuration.launching import Job
+from gan_caption.configuration.jobs import Job
 from gan_caption.errors import UserError
 from gan_caption.reporting.table import ROWS, markdown, shown
 from gan_caption.training.checkpoint import load_state

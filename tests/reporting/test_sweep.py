@@ -15,7 +15,8 @@ import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from gan_caption.configuration.launching import Job, _tell_of_plugins, conf_dir
+from gan_caption.configuration.jobs import Job
+from gan_caption.configuration.launching import _tell_of_plugins, conf_dir
 from gan_caption.errors import UserError
 from gan_caption.evaluation.comparison import choose_systems
 from gan_caption.experiment import run_experiment
