@@ -10,7 +10,7 @@ from __future__ import annotations
 import types
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from gan_caption.configuration.fitting import fit
 from gan_caption.configuration.planning import TARGET, Door, call_of, named, plan_of
@@ -86,7 +86,7 @@ class Part:
         check(self.node, path=self.path, allowed=self.allowed, offered=offered)
 
 
-def read(kind: type[T], config: Mapping[str, Any] | DictConfig, **offered: Any) -> T:
+def read(kind: type[T], config: Mapping[str, Any] | DictConfig, *, besides: Collection[str] = (), **offered: Any) -> T:
     """Return a page of configuration as a typed record.
 
     Args:
@@ -94,13 +94,15 @@ def read(kind: type[T], config: Mapping[str, Any] | DictConfig, **offered: Any) 
             parts, of which those that are null are left out. A field `allow` lists packages whose classes the parts
             may name besides this package's.
         config: the page, composed.
+        besides: keys that the page may have for others; they are left out.
         offered: fields that are the program's.
 
     Raises:
         UserError: a key is unknown or missing, a value has the wrong type, or a record refused it with ValueError. The
             message names the key.
     """
-    given = dict(_plain(config, ""))
+    known = {field.name for field in fields(cast(Any, kind))}
+    given = {key: value for key, value in _plain(config, "").items() if key in known or key not in besides}
     allow: list[str] = fit(given.get("allow", []), list[str], "allow")
     return _read(kind, given, "", (OURS, *(f"{package}." for package in allow)), offered)
 
@@ -126,7 +128,7 @@ def _read(kind: type[T], given: Mapping[str, Any], path: str, allowed: tuple[str
             nodes = fit(value, dict[str, Any], where).items()
             made[key] = {name: Part(named(one, f"{where}.{name}"), f"{where}.{name}", allowed)
                          for name, one in nodes if one is not None}  # fmt: skip
-        elif is_dataclass(wanted) and isinstance(value, dict):
+        elif isinstance(wanted, type) and is_dataclass(wanted) and isinstance(value, dict):
             made[key] = _read(wanted, value, where, allowed, {})
     record: T = call_of(kind, made, path, Door(allowed, frozenset(offered))).build(offered)
     return record

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _PLAIN = (int, float, bool, str, Any, object, None, type(None))
-_LISTS = {list: list, tuple: tuple, Sequence: Sequence, Collection: Sequence, Iterable: Sequence}
-_MAPPINGS = {dict: dict, Mapping: Mapping}
+_CONTAINERS: dict[Any, Any] = {
+    list: list, tuple: tuple, Sequence: Sequence, Collection: Sequence, Iterable: Sequence, dict: dict, Mapping: Mapping
+}  # fmt: skip
+"""Of which the elements are looked at, and as what."""
 
 
 class Later:
@@ -55,8 +57,8 @@ def _checked(hint: Any) -> Any:
         told = Union[tuple(map(_checked, inner))]  # noqa: UP007 - the members are not known here
     elif origin is Literal:
         told = Annotated[hint, WrapValidator(_same_kind)]
-    elif origin in _LISTS or origin in _MAPPINGS:
-        container = {**_LISTS, **_MAPPINGS}[origin]
+    elif origin in _CONTAINERS:
+        container = _CONTAINERS[origin]
         told = container[tuple(one if one is ... else _checked(one) for one in inner)] if inner else container
         told = Annotated[told, Strict(False)] if container in (list, tuple) else told
     elif origin in _PLAIN:

@@ -1,11 +1,16 @@
-"""The plain settings of `conf/config.yaml`: their types and ranges."""
+"""A run's whole configuration as one typed record: made once, from `conf/config.yaml` composed, and passed on."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
+from gan_caption.configuration.building import Part, read
 from gan_caption.errors import at_least, share
+
+SHARED = ("size", "critic", "finetuning", "discriminator_trainer")
+"""Keys that exist for others to refer to; they are checked where they are used."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,10 +80,36 @@ class Settings:
     diversity_floor: float
     vocabulary: VocabularySettings
     validation: ValidationSettings
-    shards: ShardSettings | None = None
+    shards: ShardSettings
+    data: Part
+    encoder: Part
+    generator: Part
+    discriminator: Part | None
+    decoding: Part
+    tracker: Part | None
+    phases: dict[str, Part]
+    """In their order, without those that are null."""
+    given: dict[str, Any]
+    """The mapping that all this was read from: what a run keeps, and is told apart by."""
 
     def __post_init__(self) -> None:
         at_least(0, seed=self.seed)
         at_least(1, threads=self.threads, log_every=self.log_every, save_every=self.save_every)
         at_least(2, max_length=self.max_length)  # a word and <eos>
         share(diversity_floor=self.diversity_floor)
+
+
+def settings_of(config: Mapping[str, Any]) -> Settings:
+    """Return a run's settings.
+
+    Args:
+        config: `conf/config.yaml`, composed and resolved.
+
+    Raises:
+        UserError: the first mistake, by its key; see `building.read`. What is inside the parts is not looked at.
+    """
+    return read(Settings, config, besides=SHARED, given=dict(config))
+
+
+OF_A_RUN = (*(field.name for field in fields(Settings)), *SHARED)
+"""Keys of `conf/config.yaml`; a page of `conf/data` brings some of them, which suit its data, wherever it is chosen."""

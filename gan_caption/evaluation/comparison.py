@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gan_caption.configuration.settings import Settings
 from gan_caption.data.corpus import Split
 from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
@@ -20,6 +21,7 @@ from gan_caption.evaluation.adversarial import Judgement
 from gan_caption.evaluation.curve_files import read_curve
 from gan_caption.evaluation.evaluator import batches_of, true_shares
 from gan_caption.evaluation.java import java_metrics
+from gan_caption.evaluation.settings import ComparisonSettings, EvaluationSettings
 from gan_caption.evaluation.systems import EvaluatedRun, System
 from gan_caption.evaluation.trained import open_run
 from gan_caption.metrics import DocumentFrequencies, ptb_tokenize
@@ -28,7 +30,7 @@ from gan_caption.metrics.ngrams import Score
 from gan_caption.metrics.scoring import image_by_image
 from gan_caption.reporting.comparison_tables import flattened
 from gan_caption.reporting.results import evaluate_run, evaluation_folder, left_weights
-from gan_caption.training.folders import BASELINE, COMMAND, WITHOUT_EFFECT, read_config
+from gan_caption.training.folders import BASELINE, COMMAND, WITHOUT_EFFECT, read_settings
 from gan_caption.training.setup import open_features
 
 NOT_OF_THE_METHOD = (*WITHOUT_EFFECT, "seed", "pretrained", "name", "allow", "skip_unreadable")
@@ -40,17 +42,17 @@ class Chosen:
     """Weights that take part."""
 
     folder: Path
-    config: Mapping[str, Any]
+    settings: Settings
     phase: str
     """The phase that left the weights."""
 
     @property
     def seed(self) -> int:
         """Of the training."""
-        return int(self.config["seed"])
+        return self.settings.seed
 
 
-def choose_systems(folders: Sequence[str], *, baseline: str) -> dict[str, list[Chosen]]:
+def choose_systems(folders: Sequence[str], *, baseline: str, allow: Sequence[str] = ()) -> dict[str, list[Chosen]]:
     """Return the weights of each system, the baseline first, by seed; the seeds are those that all systems have.
 
     Runs with the same name that differ in more than their seed are systems of their own, named by what differs.
@@ -59,6 +61,7 @@ def choose_systems(folders: Sequence[str], *, baseline: str) -> dict[str, list[C
         folders: run folders.
         baseline: the system that comes first. Where no run has this name, it is made of the weights that the runs'
             maximum-likelihood phase left.
+        allow: packages of your own whose classes the runs may name.
 
     Raises:
         UserError: a folder holds no finished run, runs were trained on different data, a run is given twice, there is
@@ -66,20 +69,20 @@ def choose_systems(folders: Sequence[str], *, baseline: str) -> dict[str, list[C
     """
     if not folders:
         raise UserError("runs=[]: no runs are given; runs=[outputs/a,outputs/b]")
-    runs = [_finished(Path(folder)) for folder in folders]
-    data = {json.dumps(run.config["data"], sort_keys=True): run.folder for run in runs}
+    runs = [_finished(Path(folder), allow) for folder in folders]
+    data = {json.dumps(run.settings.data.node, sort_keys=True): run.folder for run in runs}
     if len(data) > 1:
         one, other = list(data.values())[:2]
         raise UserError(f"runs={one} and {other} were trained on different data: compare runs of one data set")
     groups: dict[str, list[Chosen]] = defaultdict(list)
     for run in runs:
-        kept = {key: value for key, value in run.config.items() if key not in NOT_OF_THE_METHOD}
-        groups[json.dumps([run.config["name"], kept], sort_keys=True)].append(run)
+        kept = {key: value for key, value in run.settings.given.items() if key not in NOT_OF_THE_METHOD}
+        groups[json.dumps([run.settings.name, kept], sort_keys=True)].append(run)
     systems = dict(zip(_names(list(groups.values())), groups.values(), strict=True))
     if baseline not in systems:
         if baseline != BASELINE:
             raise UserError(f"baseline={baseline}: the runs are of {', '.join(systems)}")
-        began = {run.seed: Chosen(run.folder, run.config, BASELINE) for run in runs}
+        began = {run.seed: Chosen(run.folder, run.settings, BASELINE) for run in runs}
         systems = {BASELINE: list(began.values()), **systems}
     systems = {baseline: systems[baseline], **systems}
     for name, own in systems.items():
@@ -101,21 +104,21 @@ def choose_systems(folders: Sequence[str], *, baseline: str) -> dict[str, list[C
     }
 
 
-def _finished(folder: Path) -> Chosen:
-    config = read_config(folder)
-    left = list(left_weights(folder, config))
+def _finished(folder: Path, allow: Sequence[str]) -> Chosen:
+    settings = read_settings(folder, allow=allow)
+    left = list(left_weights(folder, settings))
     if not left or not (folder / "results.json").exists():
         raise UserError(f"runs={folder}: that run has not finished; `resume={folder}` with its command takes it up")
-    return Chosen(folder, config, left[-1])
+    return Chosen(folder, settings, left[-1])
 
 
 def _names(groups: Sequence[Sequence[Chosen]]) -> list[str]:
     """Name groups by their method, and where that is ambiguous by the settings in which they differ as well."""
     names = []
     for group in groups:
-        name = str(group[0].config["name"])
-        alike = [flattened(other[0].config) for other in groups if other[0].config["name"] == name]
-        own = flattened(group[0].config)
+        name = group[0].settings.name
+        alike = [flattened(other[0].settings.given) for other in groups if other[0].settings.name == name]
+        own = flattened(group[0].settings.given)
         differing = [
             f"{key}={value}"
             for key, value in own.items()
@@ -125,15 +128,13 @@ def _names(groups: Sequence[Sequence[Chosen]]) -> list[str]:
     return names
 
 
-def evaluated(chosen: Chosen, settings: Mapping[str, Any]) -> Path:
+def evaluated(chosen: Chosen, asked: ComparisonSettings) -> Path:
     """Return the folder of a run's evaluation, made where it was not made before with the same settings."""
-    temperature = settings["validation"]["temperature"] or chosen.config["validation"]["temperature"]
-    keys = ("split", "device", "allow", "cache", "skip_unreadable", "decoding", "curve")
-    own = {
-        "run": str(chosen.folder), "weights": chosen.phase, "data": None,
-        **{key: settings[key] for key in keys},
-        "validation": {**settings["validation"], "temperature": temperature}, "java_metrics": [],
-    }  # fmt: skip
+    own = EvaluationSettings(
+        run=str(chosen.folder), weights=chosen.phase, data=None, split=asked.split, device=asked.device,
+        allow=asked.allow, cache=asked.cache, skip_unreadable=asked.skip_unreadable, decoding=asked.decoding,
+        curve=asked.curve, validation=asked.validation.of(chosen.settings.validation), java_metrics=[],
+    )  # fmt: skip
     folder = evaluation_folder(own)
     if not (folder / "results.json").exists():
         say(f"evaluating {chosen.folder} ({chosen.phase})")
@@ -141,14 +142,16 @@ def evaluated(chosen: Chosen, settings: Mapping[str, Any]) -> Path:
     return folder
 
 
-def pooled_features(chosen: Chosen, split: Split, settings: Mapping[str, Any]) -> Tensor:
+def pooled_features(chosen: Chosen, split: Split, asked: ComparisonSettings) -> Tensor:
     """Return the pooled features of a split, (N, D), by a run's encoder as its training left it."""
-    run = open_run(chosen.folder, {key: settings[key] for key in ("device", "allow", "cache", "skip_unreadable")})
+    run = open_run(
+        chosen.folder, allow=asked.allow, device=asked.device, cache=asked.cache, skip_unreadable=asked.skip_unreadable
+    )
     run.load(chosen.phase)
     run.captioner.eval()
-    source = open_features(run.config, run.encoder, split, device=run.device)
+    source = open_features(run.settings, run.encoder, split, device=run.device)
     with torch.no_grad():
-        rows = batches_of(len(split), settings["validation"]["batch_images"])
+        rows = batches_of(len(split), asked.validation.batch_images)
         return torch.cat([source.features(own, grid=False, device=run.device).pooled for own in rows])
 
 
@@ -208,7 +211,7 @@ def measure(
         seed=chosen.seed,
         folder=str(chosen.folder),
         command=command.read_text(encoding="utf-8").strip() if command.exists() else "",
-        config=chosen.config,
+        config=chosen.settings.given,
         captions=captions,
         samples=samples,
         opinions=opinions,
@@ -224,7 +227,7 @@ def _records(chosen: Chosen) -> list[dict[str, Any]]:
     """Return what the run logged up to the phase that left the weights."""
     lines = (chosen.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     records = [json.loads(line) for line in lines]
-    phases = list(chosen.config["phases"])
+    phases = list(chosen.settings.phases)
     kept = set(phases[: phases.index(chosen.phase) + 1])
     return [record for record in records if record.get("phase") in kept]
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
+from gan_caption.configuration.settings import Settings
 from gan_caption.data.captions import captions_from_ids
 from gan_caption.data.corpus import Split
 from gan_caption.data.features import FeatureSource, ImageFeatures
@@ -35,7 +36,6 @@ from gan_caption.modes import evaluating
 from gan_caption.text.vocabulary import Vocabulary
 from gan_caption.training.networks import Captioner
 from gan_caption.training.seeding import shared_generator
-from gan_caption.training.setup import Config, build_part
 from gan_caption.training.validation import Evaluation
 
 T = TypeVar("T")
@@ -247,12 +247,13 @@ class Evaluator:
 
 
 def build_evaluator(
-    config: Config, source: FeatureSource, vocabulary: Vocabulary, training: Container[str], *, device: torch.device
+    settings: Settings, source: FeatureSource, vocabulary: Vocabulary, training: Container[str], *, device: torch.device
 ) -> Evaluator:
     """Build the measure of a split."""
-    decoder: Decoder = build_part(config, "decoding")
+    decoder: Decoder = settings.decoding.build()
+    asked = settings.validation
     return Evaluator(
-        source, vocabulary, decoder=decoder, training_captions=training, max_length=config["max_length"],
-        samples_per_image=config["validation"]["samples_per_image"], temperature=config["validation"]["temperature"],
-        batch_images=config["validation"]["batch_images"], device=device,
+        source, vocabulary, decoder=decoder, training_captions=training, max_length=settings.max_length,
+        samples_per_image=asked.samples_per_image, temperature=asked.temperature, batch_images=asked.batch_images,
+        device=device,
     )  # fmt: skip

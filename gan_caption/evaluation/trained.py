@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from gan_caption.configuration.settings import Settings
 from gan_caption.encoders.base import Encoder
 from gan_caption.text.vocabulary import Vocabulary
 from gan_caption.training.checkpoint import load_weights
-from gan_caption.training.folders import best_weights, inside, read_config
+from gan_caption.training.folders import best_weights, inside, read_settings
 from gan_caption.training.networks import Captioner
 from gan_caption.training.setup import build_captioner, build_encoder, check_encoder, choose_device
 
@@ -23,7 +24,7 @@ class Trained:
 
     folder: Path
     """The run's."""
-    config: dict[str, Any]
+    settings: Settings
     """The run's, with what its reader changed."""
     device: torch.device
     """Where the networks live."""
@@ -46,21 +47,21 @@ class Trained:
         )
 
 
-def open_run(folder: Path, changed: Mapping[str, Any]) -> Trained:
+def open_run(folder: Path, *, allow: Sequence[str] = (), **changed: Any) -> Trained:
     """Build the networks of a run from its folder.
 
     Args:
         folder: the run's.
+        allow: packages of your own whose classes the run's configuration may name.
         changed: settings that replace the run's own, such as its device.
 
     Raises:
         UserError: the folder holds no run, one of its files leads out of it, or its encoder now has other weights.
     """
-    config = read_config(folder) | dict(changed)
-    device = choose_device(config["device"])
+    settings = replace(read_settings(folder, allow=allow), **changed)
+    device = choose_device(settings.device)
     vocabulary = Vocabulary.load(inside(folder, "vocabulary.json"))
-    encoder = build_encoder(config, device=device)
+    encoder = build_encoder(settings, device=device)
     check_encoder(encoder, folder)
-    return Trained(
-        folder, config, device, vocabulary, encoder, build_captioner(config, encoder, vocabulary, device=device)
-    )
+    captioner = build_captioner(settings, encoder, vocabulary, device=device)
+    return Trained(folder, settings, device, vocabulary, encoder, captioner)

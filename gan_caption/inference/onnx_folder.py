@@ -35,7 +35,7 @@ def write_onnx(
     Raises:
         UserError: the networks have no ONNX form, or the graphs in float32 say something else than PyTorch.
     """
-    generator, max_length = run.captioner.generator, run.config["max_length"]
+    generator, max_length = run.captioner.generator, run.settings.max_length
     for name, content in onnx_graphs(run.encoder, generator, images.pixels[[0, 0]]).items():
         (folder / name).write_bytes(content)
     write_json(folder / "config.json", {"max_length": max_length, "int8": calibration is not None, "pixels": recipe})

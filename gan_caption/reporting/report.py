@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from gan_caption.configuration.building import plain
 from gan_caption.data.corpus import Split
 from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
-from gan_caption.evaluation.adversarial import Judgement, JudgeSettings, enough_images, judge
+from gan_caption.evaluation.adversarial import Judgement, enough_images, judge
 from gan_caption.evaluation.comparison import (
     NOT_OF_THE_METHOD,
     choose_systems,
@@ -26,6 +27,7 @@ from gan_caption.evaluation.comparison import (
 )
 from gan_caption.evaluation.java import check_java_metrics
 from gan_caption.evaluation.scores import human_scores
+from gan_caption.evaluation.settings import ComparisonSettings
 from gan_caption.evaluation.systems import System
 from gan_caption.extras import require
 from gan_caption.metrics import DocumentFrequencies
@@ -47,17 +49,17 @@ from gan_caption.reporting.sweep import folders_of
 from gan_caption.reporting.table import ROWS
 from gan_caption.training.folders import write_json
 from gan_caption.training.progress import Progress
-from gan_caption.training.setup import build_part, load_split
+from gan_caption.training.setup import load_split
 
 PAGE = "index.html"
 JUDGED = ("taken_for_human", "recall_1", "recall_5", "recall_10", "median_rank")
 
 
-def compare_runs(settings: Mapping[str, Any], *, command: str) -> Path:
+def compare_runs(settings: ComparisonSettings, *, command: str) -> Path:
     """Evaluate runs alike where that was not done before, and write the report.
 
     Args:
-        settings: resolved, as `conf/compare.yaml` lays it out.
+        settings: of the comparison.
         command: what the user typed, for the report.
 
     Returns:
@@ -68,38 +70,32 @@ def compare_runs(settings: Mapping[str, Any], *, command: str) -> Path:
     """
     # Missed before minutes of evaluation, not after.
     require("jinja2", "matplotlib", "pandas", "scipy", "statsmodels", extra="report", what="reports")
-    target = Path(settings["out"])
+    target = Path(settings.out)
     if target.exists() and not (target / PAGE).exists():
         raise UserError(f"out={target} exists and holds no report: choose another folder")
-    try:
-        asked = JudgeSettings(**settings["judge"])
-    except (TypeError, ValueError) as error:
-        raise UserError(f"judge: {error}") from error
-    check_java_metrics(settings["java_metrics"])
-    chosen = choose_systems(folders_of(settings["runs"]), baseline=settings["baseline"])
-    config = {**next(iter(chosen.values()))[0].config, "allow": settings["allow"]}
-    corpus = build_part(config, "data")
-    split = load_split(corpus, settings["split"], say)
-    enough_images(len(split), asked)
-    pooled = pooled_features(next(iter(chosen.values()))[0], split, settings)
+    check_java_metrics(settings.java_metrics)
+    chosen = choose_systems(folders_of(settings.runs), baseline=settings.baseline, allow=settings.allow)
+    first = next(iter(chosen.values()))[0]
+    corpus = first.settings.data.build()
+    split = load_split(corpus, settings.split, say)
+    enough_images(len(split), settings.judge)
+    pooled = pooled_features(first, split, settings)
     references = tokenized(split)
     systems = [
-        System(
-            name, [measure(run, evaluated(run, settings), split, references, settings["java_metrics"]) for run in runs]
-        )
+        System(name, [measure(run, evaluated(run, settings), split, references, settings.java_metrics) for run in runs])
         for name, runs in chosen.items()
     ]
-    with Progress(phase="adversarial evaluation", total=asked.folds) as progress:
+    with Progress(phase="adversarial evaluation", total=settings.judge.folds) as progress:
         judgement = judge(
             pooled, references, {system.name: _captions(system) for system in systems},
-            settings=asked, progress=lambda done, _: progress.update(done),
+            settings=settings.judge, progress=lambda done, _: progress.update(done),
         )  # fmt: skip
     systems, humans = with_judgement(systems, judgement)
     say("language models, bootstrap, curves")
     training = [text for own in tokenized(load_split(corpus, "train", say)) for text in own]
     systems, more = with_language_models(systems, references, training)
     humans |= more
-    humans |= human_values(split, references, settings["validation"]["samples_per_image"])
+    humans |= human_values(split, references, settings.validation.samples_per_image)
 
     aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     aside.mkdir(parents=True)
@@ -132,7 +128,7 @@ def write_report(
     split: Split,
     judgement: Judgement,
     *,
-    settings: Mapping[str, Any],
+    settings: ComparisonSettings,
     commands: Sequence[str],
 ) -> None:
     """Write the page and what belongs to it.
@@ -161,7 +157,7 @@ def write_report(
     drawn = learning_curves(systems)
     if drawn is not None:
         save(drawn, folder / "learning")
-    write_json(folder / "settings.json", dict(settings))
+    write_json(folder / "settings.json", plain(settings))
     page = Page(
         title=" / ".join(names),
         description=description(systems, split, settings),
@@ -172,7 +168,7 @@ def write_report(
         verdicts=verdict_table(told),
         adversarial=Adversarial(about(judgement), metrics_table(estimates, JUDGED, names, humans)),
         learning=None if drawn is None else "learning",
-        gallery=gallery(folder, systems, split, settings["gallery"]),
+        gallery=gallery(folder, systems, split, settings.gallery),
         orders={
             "disagreement": "disagreement in CIDEr-D",
             "gain": "gain over the baseline in CIDEr-D",
@@ -186,13 +182,13 @@ def write_report(
     write_page(folder / PAGE, page)
 
 
-def description(systems: Sequence[System], split: Split, settings: Mapping[str, Any]) -> str:
+def description(systems: Sequence[System], split: Split, settings: ComparisonSettings) -> str:
     """Say in a sentence what was compared on what."""
     seeds = [run.seed for run in systems[0].runs]
     told = f"seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else f"seed {seeds[0]} only"
     return (
-        f"{len(split)} {split.name} images; {told}; decoded by {decoder_name(settings)}; "
-        f"{settings['validation']['samples_per_image']} samples an image for variety."
+        f"{len(split)} {split.name} images; {told}; decoded by {decoder_name(settings.decoding)}; "
+        f"{settings.validation.samples_per_image} samples an image for variety."
     )
 
 

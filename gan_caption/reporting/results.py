@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from gan_caption.configuration.building import TARGET, Part, plain
+from gan_caption.configuration.settings import Settings
 from gan_caption.data.corpus import Corpus
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import world
@@ -21,6 +23,7 @@ from gan_caption.evaluation.curve_files import curve_table, write_curve
 from gan_caption.evaluation.evaluator import Evaluator, build_evaluator
 from gan_caption.evaluation.java import check_java_metrics
 from gan_caption.evaluation.scores import Scores
+from gan_caption.evaluation.settings import CurveSettings, EvaluationSettings
 from gan_caption.evaluation.trained import open_run
 from gan_caption.metrics.bootstrap import paired_difference
 from gan_caption.reporting.table import comparison
@@ -31,7 +34,6 @@ from gan_caption.training.networks import Captioner
 from gan_caption.training.progress import Progress
 from gan_caption.training.setup import (
     build_discriminator,
-    build_part,
     load_split,
     open_features,
     training_captions,
@@ -39,72 +41,70 @@ from gan_caption.training.setup import (
 from gan_caption.training.validation import Evaluation
 
 
-def evaluate_run(settings: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+def evaluate_run(asked: EvaluationSettings) -> dict[str, dict[str, float]]:
     """Evaluate a finished (or stopped) run, on its own data or on other photographs.
 
     The vocabulary, the encoder and the generator are the run's own, whatever the data.
 
-    Args:
-        settings: resolved, as `conf/evaluate.yaml` lays it out.
-
     Returns:
         metrics by the phase that left the weights.
     """
-    folder = Path(settings["run"])
-    points = curve_points(settings)
-    check_java_metrics(settings["java_metrics"])
-    own_data = settings.get("data") is None
-    replaced = ("decoding", "device", "cache", "skip_unreadable", "allow", "validation")
-    run = open_run(folder, {key: settings[key] for key in replaced})
-    config, encoder, vocabulary = run.config, run.encoder, run.vocabulary
-    weights = left_weights(folder, config)
-    if settings["weights"] is not None:
-        if settings["weights"] not in weights:
-            raise UserError(f"weights={settings['weights']}: this run has {sorted(weights) or 'none yet'}")
-        weights = {settings["weights"]: weights[settings["weights"]]}
+    folder = Path(asked.run)
+    points = curve_points(asked.curve)
+    check_java_metrics(asked.java_metrics)
+    run = open_run(
+        folder, allow=asked.allow, decoding=asked.decoding, device=asked.device, cache=asked.cache,
+        skip_unreadable=asked.skip_unreadable, validation=asked.validation,
+    )  # fmt: skip
+    settings, encoder, vocabulary = run.settings, run.encoder, run.vocabulary
+    weights = left_weights(folder, settings)
+    if asked.weights is not None:
+        if asked.weights not in weights:
+            raise UserError(f"weights={asked.weights}: this run has {sorted(weights) or 'none yet'}")
+        weights = {asked.weights: weights[asked.weights]}
     if not weights:
         raise UserError(f"run={folder}: no phase has validated yet, there are no weights to evaluate")
 
     # What counts as learned by heart is what the run was trained on.
-    training = load_split(build_part(config, "data"), "train", say) if own_data else None
-    corpus: Corpus = build_part(config if own_data else settings, "data")
+    training = load_split(settings.data.build(), "train", say) if asked.data is None else None
+    corpus: Corpus = (asked.data or settings.data).build()
     known = set() if training is None else {text for own in training_captions(training) for text in own}
-    split = load_split(corpus, settings["split"], say)
-    source = open_features(config, encoder, split, device=run.device)
-    evaluator = build_evaluator(config, source, vocabulary, known, device=run.device)
-    title = f"{folder.name}: {len(source.split)} {split.name} images, {decoder_name(config)}"
-    target = evaluation_folder(settings)
+    split = load_split(corpus, asked.split, say)
+    source = open_features(settings, encoder, split, device=run.device)
+    evaluator = build_evaluator(settings, source, vocabulary, known, device=run.device)
+    title = f"{folder.name}: {len(source.split)} {split.name} images, {decoder_name(settings.decoding)}"
+    target = evaluation_folder(asked)
     if world.is_main():
         target.mkdir(exist_ok=True)
-        write_json(target / "config.json", dict(settings))
-    discriminator = left_discriminator(folder, config, encoder, vocabulary, device=run.device)
+        write_json(target / "config.json", plain(asked))
+    discriminator = left_discriminator(folder, settings, encoder, vocabulary, device=run.device)
     return compare_weights(
         run.captioner, weights, evaluator, folder=target, title=title, points=points, discriminator=discriminator,
-        java=settings["java_metrics"],
+        java=asked.java_metrics,
     )  # fmt: skip
 
 
-def left_weights(folder: Path, config: Mapping[str, Any]) -> dict[str, Path]:
+def left_weights(folder: Path, settings: Settings) -> dict[str, Path]:
     """Return the weights that a run has left so far, by phase in the order of its schedule."""
-    weights = {phase: best_weights(folder, phase) for phase in config["phases"]}
+    weights = {phase: best_weights(folder, phase) for phase in settings.phases}
     return {phase: path for phase, path in weights.items() if inside(folder, path.relative_to(folder)).exists()}
 
 
-def evaluation_folder(settings: Mapping[str, Any]) -> Path:
+def evaluation_folder(asked: EvaluationSettings) -> Path:
     """Return where an evaluation with these settings is written: a folder within the run's."""
-    kept = {key: value for key, value in settings.items() if key != "run"}
-    return Path(settings["run"]) / f"evaluation-{settings['split']}-{configuration_hash(kept)}"
+    kept = {key: value for key, value in plain(asked).items() if key != "run"}
+    return Path(asked.run) / f"evaluation-{asked.split}-{configuration_hash(kept)}"
 
 
 def left_discriminator(
-    folder: Path, config: Mapping[str, Any], encoder: Encoder, vocabulary: Vocabulary, *, device: torch.device
+    folder: Path, settings: Settings, encoder: Encoder, vocabulary: Vocabulary, *, device: torch.device
 ) -> Discriminator | None:
     """Return the discriminator as the run left it; None where the run has none.
 
     Raises:
         UserError: the run's checkpoint is missing or damaged.
     """
-    discriminator = build_discriminator(config, encoder, vocabulary, device=device)
+    discriminator = build_discriminator(settings, encoder, vocabulary, device=device)
     if discriminator is None:
         return None
     state = load_state(inside(folder, "checkpoints/last.pt"), vocabulary=vocabulary.fingerprint)
@@ -114,20 +114,18 @@ def left_discriminator(
     return discriminator
 
 
-def curve_points(settings: Mapping[str, Any]) -> list[tuple[float, float]]:
+def curve_points(curve: CurveSettings | None) -> list[tuple[float, float]]:
     """Return (temperature, top-p) of each point that an evaluation shall sample; none with `curve=null`.
 
     Raises:
         UserError: a point cannot be sampled with.
     """
-    if not settings["curve"]:
+    if curve is None:
         return []
     try:
-        return grid(settings["curve"]["temperatures"], settings["curve"]["top_p"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"curve={settings['curve']}: {error}; give curve.temperatures=[.7,1] curve.top_p=[.9]"
-        ) from error
+        return grid(curve.temperatures, curve.top_p)
+    except ValueError as error:
+        raise UserError(f"curve: {error}; give curve.temperatures=[.7,1] curve.top_p=[.9]") from error
 
 
 def compare_weights(
@@ -215,9 +213,7 @@ def write_captions(path: Path, evaluator: Evaluator, evaluation: Evaluation, opi
     write_json(path, rows)
 
 
-def decoder_name(config: Mapping[str, Any]) -> str:
+def decoder_name(decoding: Part) -> str:
     """Return the decoder and its settings in words."""
-    node = dict(config["decoding"])
-    name = node.pop("_target_").rsplit(".", 1)[1].lower()
-    settings = ", ".join(f"{key} {value}" for key, value in node.items())
-    return f"{name} ({settings})" if settings else name
+    settings = ", ".join(f"{key} {value}" for key, value in decoding.node.items() if key != TARGET)
+    return f"{decoding.name.lower()} ({settings})" if settings else decoding.name.lower()

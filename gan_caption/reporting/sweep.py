@@ -13,7 +13,7 @@ from gan_caption.configuration.jobs import Job
 from gan_caption.errors import UserError
 from gan_caption.reporting.table import ROWS, markdown, shown
 from gan_caption.training.checkpoint import load_state
-from gan_caption.training.folders import read_config, write_json, write_text
+from gan_caption.training.folders import read_settings, write_json, write_text
 
 RUNS, TABLE = "runs.json", "table.md"
 """In a sweep's folder."""
@@ -56,15 +56,15 @@ def trial_of(folder: Path, *, floor: float) -> Trial:
     Raises:
         UserError: the folder holds no run, or its checkpoint is damaged.
     """
-    config = read_config(folder)
+    settings = read_settings(folder)
     state = load_state(folder / "checkpoints" / "last.pt")
-    phase = [name for name, node in config["phases"].items() if node][-1]
+    phase = list(settings.phases)[-1]
     left = state.selected.get(phase, {})
     ended = f"stopped early, after {state.stopped[phase]} steps" if phase in state.stopped else "finished"
     return Trial(
         folder=str(folder),
-        name=config["name"],
-        seed=config["seed"],
+        name=settings.name,
+        seed=settings.seed,
         quality=left.get(QUALITY),
         diversity=left.get(DIVERSITY),
         ended=ended if left else f"{ended}: no healthy weights",

@@ -8,14 +8,19 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import yaml
 from filelock import FileLock, Timeout
 
 from gan_caption import __version__
+from gan_caption.configuration.building import read
+from gan_caption.configuration.launching import conf_dir
+from gan_caption.configuration.settings import Settings
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
 from gan_caption.untrusted.parsing import briefly, parse_json, shown
@@ -33,6 +38,8 @@ WITHOUT_EFFECT = (
     "shards",
 )  # fmt: skip
 """Settings that do not change what is learned."""
+OF_ONE_MACHINE = (*WITHOUT_EFFECT, "pretrained", "skip_unreadable", "allow")
+"""Settings that say nothing of what was trained to somebody on another machine."""
 OF_THE_DATA_WITHOUT_EFFECT = ("cache", "keep")
 """And those below `data`."""
 
@@ -45,14 +52,14 @@ def configuration_hash(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:6]
 
 
-def choose_folder(config: Mapping[str, Any], *, data: str, again: bool = False) -> Path:
+def choose_folder(settings: Settings, *, data: str, again: bool = False) -> Path:
     """Return the folder of a run, made if new.
 
     `resume=null` starts afresh in a new folder; `resume=auto` returns that of the same configuration, one that has not
     finished before one that has, and starts one where there is none; `resume=<folder>` takes up that one.
 
     Args:
-        config: of the run.
+        settings: of the run.
         data: the name of the data set.
         again: the same command has been started before and was interrupted: without `resume`, the folder that it made
             is taken up, the latest of this configuration.
@@ -60,21 +67,21 @@ def choose_folder(config: Mapping[str, Any], *, data: str, again: bool = False) 
     Raises:
         UserError: the folder to resume holds no run of this configuration.
     """
-    resume = config["resume"]
-    digest = configuration_hash(config)
-    if resume not in (None, "auto"):
+    resume = settings.resume
+    digest = configuration_hash(settings.given)
+    if resume is not None and resume != "auto":
         folder = Path(resume)
-        settings = folder / "config.json"
-        if not settings.exists():
+        before = folder / "config.json"
+        if not before.exists():
             raise UserError(f"resume={resume}: no run there (no config.json); give a run folder, or resume=auto")
-        found = configuration_hash(read_json(settings))
+        found = configuration_hash(read_json(before))
         if found != digest:
             raise UserError(
                 f"resume={resume}: that run has another configuration ({found}, this command gives {digest}); "
                 "repeat the command that started it, with resume=... added"
             )
         return folder
-    there = runs_of(config, data=data)
+    there = runs_of(settings, data=data)
     unfinished = [folder for folder in there if not has_finished(folder)]
     if resume == "auto" and there:
         return next(iter(unfinished), there[-1])
@@ -82,7 +89,7 @@ def choose_folder(config: Mapping[str, Any], *, data: str, again: bool = False) 
         return unfinished[-1]
     number = len(there) + 1
     while True:
-        folder = _numbered(config, data, number)
+        folder = _numbered(settings, data, number)
         try:
             (folder / "checkpoints").mkdir(parents=True)
         except FileExistsError:  # made by another process meanwhile
@@ -91,36 +98,29 @@ def choose_folder(config: Mapping[str, Any], *, data: str, again: bool = False) 
             number += 1
             continue
         except OSError as error:
-            raise UserError(f"outputs={config['outputs']}: no folder can be made there ({error})") from error
-        write_json(folder / "config.json", dict(config))
+            raise UserError(f"outputs={settings.outputs}: no folder can be made there ({error})") from error
+        write_json(folder / "config.json", settings.given)
         write_json(folder / FORMAT, {"format": VERSION, "gan_caption": __version__})
         write_json(folder / "id.json", uuid.uuid4().hex[:8])
         return folder
 
 
-def runs_of(config: Mapping[str, Any], *, data: str) -> list[Path]:
+def runs_of(settings: Settings, *, data: str) -> list[Path]:
     """Return the folders of the runs of a configuration, the oldest first."""
     found: list[Path] = []
-    while (folder := _numbered(config, data, len(found) + 1)).exists():
+    while (folder := _numbered(settings, data, len(found) + 1)).exists():
         found.append(folder)
     return found
 
 
-def _numbered(config: Mapping[str, Any], data: str, number: int) -> Path:
-    name = f"{config['name']}-{data}-seed{config['seed']}-{configuration_hash(config)}"
-    return Path(config["outputs"]) / (name if number == 1 else f"{name}-{number}")
+def _numbered(settings: Settings, data: str, number: int) -> Path:
+    name = f"{settings.name}-{data}-seed{settings.seed}-{configuration_hash(settings.given)}"
+    return Path(settings.outputs) / (name if number == 1 else f"{name}-{number}")
 
 
 def has_finished(folder: Path) -> bool:
     """Tell whether a run has made its final table."""
     return (folder / "results.json").exists()
-
-
-def finished_folder(config: Mapping[str, Any], *, data: str) -> Path:
-    """Return the folder of a run that has just finished."""
-    if config["resume"] not in (None, "auto"):
-        return Path(config["resume"])
-    return [folder for folder in runs_of(config, data=data) if has_finished(folder)][-1]
 
 
 @contextmanager
@@ -182,6 +182,29 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict) or not isinstance(config.get("phases"), dict):
         raise UserError(f"run={folder}: config.json is not a configuration")
     return config
+
+
+def read_settings(folder: Path, *, allow: Sequence[str] = ()) -> Settings:
+    """Return the settings that a run was started with.
+
+    What concerns one machine alone (`OF_ONE_MACHINE`), and is missing as in exported folders, is as
+    `conf/config.yaml` has it. Keys that are no settings of today are left out; `given` keeps them.
+
+    Args:
+        folder: the run's.
+        allow: packages of your own whose classes it may name; what its own configuration allows does not count.
+
+    Raises:
+        UserError: the folder holds no run, or its configuration lacks a key or has a wrong type.
+    """
+    config = read_config(folder)
+    usual = yaml.safe_load((conf_dir() / "config.yaml").read_text(encoding="utf-8"))
+    filled = {**{key: usual.get(key) for key in OF_ONE_MACHINE}, **config, "allow": list(allow)}
+    names = {field.name for field in fields(Settings)} - {"given"}
+    try:
+        return read(Settings, {key: value for key, value in filled.items() if key in names}, given=config)
+    except UserError as error:
+        raise UserError(f"run={folder}: config.json: {error}") from error
 
 
 def inside(folder: Path, name: str | Path) -> Path:

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from gan_caption.data.scenes.corpus import Scenes
 from gan_caption.errors import UserError
 from gan_caption.evaluation.evaluator import Evaluator
+from gan_caption.evaluation.settings import EvaluationSettings, evaluation_of
 from gan_caption.experiment import run_experiment, set_up
 from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
 from gan_caption.reporting.results import evaluate_run
@@ -21,6 +22,7 @@ from gan_caption.training.checkpoint import load_state
 from gan_caption.training.phases.adversarial import AdversarialPhase
 from gan_caption.training.phases.base import Diverged, adamw, descend
 from gan_caption.training.phases.maximum_likelihood import MaximumLikelihoodPhase
+from gan_caption.training.setup import check_configuration
 from tests.tiny_runs import TINY
 
 
@@ -29,7 +31,7 @@ def ready(configured, tmp_path):
     """A run whose networks are built and whose phases have begun."""
 
     def make(*overrides: str):
-        run, phases, _, _ = set_up(configured(*overrides), tmp_path, report=lambda line: None)
+        run, phases, _, _ = set_up(check_configuration(configured(*overrides)), tmp_path, report=lambda line: None)
         for phase in phases.values():
             phase.begin(run)
         return run, phases
@@ -51,8 +53,9 @@ def run_folder(tmp_path: Path) -> Path:
 
 
 def test_a_run_leaves_baseline_and_adversarial_model_and_compares_them(configured, tmp_path, capsys):
-    systems = run_experiment(configured(), data="scenes")
-    folder = run_folder(tmp_path)
+    finished = run_experiment(configured(), data="scenes")
+    folder, systems = finished.folder, finished.systems
+    assert folder == run_folder(tmp_path)
     assert list(systems) == ["mle", "adversarial"]
     assert not same(*(load_file(folder / "checkpoints" / f"best_{name}.safetensors") for name in systems))
     printed = capsys.readouterr().out
@@ -190,19 +193,19 @@ def test_an_adversarial_phase_that_ruins_the_captions_stops_and_leaves_the_basel
 
 
 def test_seeds_differ_and_a_seed_repeats_itself(configured, tmp_path):
-    runs = [run_experiment(configured(f"seed={seed}", base=TINY), data="scenes") for seed in (0, 0, 1)]
+    runs = [run_experiment(configured(f"seed={seed}", base=TINY), data="scenes").systems for seed in (0, 0, 1)]
     assert repr(runs[0]) == repr(runs[1])
     assert repr(runs[0]) != repr(runs[2])
     assert len(list((tmp_path / "outputs").iterdir())) == 3  # none overwrote another
 
 
 def test_a_run_is_evaluated_on_its_own_data_and_on_other_data(configured, tmp_path):
-    systems = run_experiment(configured(base=TINY), data="scenes")
+    systems = run_experiment(configured(base=TINY), data="scenes").systems
     folder = run_folder(tmp_path)
 
-    def settings(*overrides: str) -> dict:
+    def settings(*overrides: str) -> EvaluationSettings:
         given = [f"run={folder}", "split=test", *overrides]
-        return configured(*given, base=[], config_name="evaluate")
+        return evaluation_of(configured(*given, base=[], config_name="evaluate"))
 
     assert repr(evaluate_run(settings())) == repr(systems)
     other = evaluate_run(settings("data=scenes", "data.seed=7", "data.test=8"))
@@ -258,8 +261,8 @@ def test_wrong_settings_are_named_before_anything_is_made(configured, override, 
 def test_a_pretrained_baseline_is_taken_over_and_not_trained_again(configured, tmp_path):
     run_experiment(configured(base=TINY), data="scenes")
     baseline = run_folder(tmp_path)
-    systems = run_experiment(configured(f"pretrained={baseline}", f"outputs={tmp_path}/other"), data="scenes")
-    (folder,) = (tmp_path / "other").iterdir()
+    finished = run_experiment(configured(f"pretrained={baseline}", f"outputs={tmp_path}/other"), data="scenes")
+    folder, systems = finished.folder, finished.systems
     assert list(systems) == ["mle", "adversarial"]
     weights_of = [load_file(one / "checkpoints" / "best_mle.safetensors") for one in (baseline, folder)]
     assert same(*weights_of)
