@@ -14,7 +14,7 @@ from gan_caption.reporting.table import comparison
 HERE = Path(__file__).parent
 OUTPUTS = HERE / "outputs"
 SELF_CRITICAL = (
-    "finetuning.steps=750", "finetuning.images_per_batch=10", "finetuning.learning_rate=1e-4",
+    "adversarial.steps=750", "adversarial.images_per_batch=10", "adversarial.learning_rate=1e-4",
     "phases.adversarial.objective.samples_per_image=5", "phases.adversarial.validate_every=250",
 )  # fmt: skip
 """One and a quarter epochs of 10 images x 5 samples."""

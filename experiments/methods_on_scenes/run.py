@@ -31,8 +31,9 @@ Runs = Sequence[Mapping[str, float]]
 
 
 BUDGET = (
-    "finetuning.steps=100", "finetuning.learning_rate=1e-4", "finetuning.quality_floor=0",
-    "phases.adversarial.entropy_floor=0", "phases.adversarial.validate_every=50", "critic.learning_rate=1e-3",
+    "adversarial.steps=100", "adversarial.learning_rate=1e-4", "adversarial.quality_floor=0",
+    "phases.adversarial.entropy_floor=0", "phases.adversarial.validate_every=50",
+    "discriminator_training.learning_rate=1e-3",
 )  # fmt: skip
 
 

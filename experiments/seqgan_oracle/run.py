@@ -34,8 +34,8 @@ ADVERSARIAL = {
     "maligan": ("discriminator.embedding=64",),
 }
 QUICK = (
-    "data.words=200", "data.train=600", "data.val=100", "data.test=200", "phases.mle.epochs=10", "critic.steps=20",
-    "finetuning.steps=10",
+    "data.words=200", "data.train=600", "data.val=100", "data.test=200", "phases.mle.epochs=10",
+    "discriminator_training.steps=20", "adversarial.steps=10",
 )  # fmt: skip
 
 Runs = Sequence[Mapping[str, float]]

@@ -41,7 +41,8 @@ SMALL = [
     "tracker=local", "threads=1", "log_every=1", "save_every=2", "resume=auto", "max_length=8",
     "data.train=40", "data.val=8", "data.test=8", "size.hidden=16", "size.embedding=16",
     "phases.mle.epochs=2", "phases.mle.images_per_batch=8", "phases.mle.warmup_steps=2",
-    "critic.steps=4", "finetuning.steps=6", "finetuning.images_per_batch=4", "finetuning.quality_floor=0",
+    "discriminator_training.steps=4", "adversarial.steps=6", "adversarial.images_per_batch=4",
+    "adversarial.quality_floor=0",
 ]  # fmt: skip
 WRITES = ("a checkpoint", "weights", "a metrics line", "features")
 AT_ANY_TIME = "any time"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Union, cast, get_args, get_origi
 
 from gan_caption.configuration.fitting import fit
 from gan_caption.configuration.planning import TARGET, Door, call_of, named, plan_of
+from gan_caption.configuration.renamed import advice
 from gan_caption.configuration.wording import key_of
 from gan_caption.errors import UserError
 
@@ -152,4 +153,4 @@ def _plain(node: Any, path: str) -> Any:
     try:
         return OmegaConf.to_container(node, resolve=True)
     except InterpolationResolutionError as error:
-        raise UserError(f"{error.full_key or path}: {str(error).splitlines()[0]}") from error
+        raise UserError(advice(f"{error.full_key or path}: {str(error).splitlines()[0]}")) from error

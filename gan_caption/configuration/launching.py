@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from gan_caption.configuration.jobs import Job, notes
+from gan_caption.configuration.renamed import advice, refuse_old_overrides
 from gan_caption.errors import Interrupted, Told, UserError
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def launch(
         except MissingMandatoryValue as error:
             message = f"{error.full_key} has no value: give one, {error.full_key}=..."
         except InterpolationResolutionError as error:
-            message = f"{error.full_key}: {str(error).splitlines()[0]}"
+            message = advice(f"{error.full_key}: {str(error).splitlines()[0]}")
         except Exception:
             if sweep is None:
                 raise
@@ -117,6 +118,7 @@ def launch(
     status: Any = 0
     with notes() as noted:
         try:
+            refuse_old_overrides(sys.argv[1:])
             where = folder or conf_dir()
             _guard(where / f"{config_name}.yaml")
             with _together(several):

@@ -7,9 +7,10 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from gan_caption.configuration.building import Part, read
+from gan_caption.configuration.renamed import refuse_old_keys
 from gan_caption.errors import at_least, share
 
-SHARED = ("size", "critic", "finetuning", "discriminator_trainer")
+SHARED = ("size", "discriminator_training", "adversarial", "discriminator_trainer")
 """Keys that exist for others to refer to; they are checked where they are used."""
 
 
@@ -108,6 +109,7 @@ def settings_of(config: Mapping[str, Any]) -> Settings:
     Raises:
         UserError: the first mistake, by its key; see `building.read`. What is inside the parts is not looked at.
     """
+    refuse_old_keys(config)
     return read(Settings, config, besides=SHARED, given=dict(config))
 
 

@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from gan_caption import __version__
 from gan_caption.configuration.building import read
 from gan_caption.configuration.launching import conf_dir
+from gan_caption.configuration.renamed import renewed
 from gan_caption.configuration.settings import Settings
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
@@ -74,7 +75,7 @@ def choose_folder(settings: Settings, *, data: str, again: bool = False) -> Path
         before = folder / "config.json"
         if not before.exists():
             raise UserError(f"resume={resume}: no run there (no config.json); give a run folder, or resume=auto")
-        found = configuration_hash(read_json(before))
+        found = configuration_hash(renewed(read_json(before)))
         if found != digest:
             raise UserError(
                 f"resume={resume}: that run has another configuration ({found}, this command gives {digest}); "
@@ -159,7 +160,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Return the configuration that a run was started with.
+    """Return the configuration that a run was started with, by today's names of its keys.
 
     Raises:
         UserError: the folder holds no run.
@@ -181,7 +182,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         )
     if not isinstance(config, dict) or not isinstance(config.get("phases"), dict):
         raise UserError(f"run={folder}: config.json is not a configuration")
-    return config
+    return renewed(config)
 
 
 def read_settings(folder: Path, *, allow: Sequence[str] = ()) -> Settings:

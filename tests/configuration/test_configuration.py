@@ -313,7 +313,7 @@ def test_conf_dir_is_inside_an_installed_package_and_beside_a_checkout(tmp_path)
         home = tmp_path / place.split("/")[0]
         (home / "gan_caption").mkdir(parents=True)
         (home / "gan_caption" / "configuration").mkdir()
-        needed = ("configuration/launching.py", "configuration/jobs.py", "configuration/__init__.py")
+        needed = [f"configuration/{name}.py" for name in ("launching", "jobs", "renamed", "__init__")]
         for name in (*needed, "errors.py", "__init__.py"):
             (home / "gan_caption" / name).write_bytes((ROOT / "gan_caption" / name).read_bytes())
         code = (

@@ -25,11 +25,11 @@ from gan_caption.training.checkpoint import load_state
 from gan_caption.training.setup import check_configuration
 from tests.tiny_runs import TINY
 
-SMALL = [*TINY, "finetuning.steps=4", "finetuning.images_per_batch=8", "phases.mle.epochs=1"]
+SMALL = [*TINY, "adversarial.steps=4", "adversarial.images_per_batch=8", "phases.mle.epochs=1"]
 GRID = ["+sweep=grid", *SMALL, "+experiment=mle,scst", "seed=0,1"]
 SEARCH = [
-    "+sweep=search", *SMALL, "critic.steps=2", "discriminator.embedding=8", "discriminator.filters=4",
-    "discriminator_trainer.images_per_batch=8", "phases.adversarial.validate_every=2", "finetuning.quality_floor=0",
+    "+sweep=search", *SMALL, "discriminator_training.steps=2", "discriminator.embedding=8", "discriminator.filters=4",
+    "discriminator_trainer.images_per_batch=8", "phases.adversarial.validate_every=2", "adversarial.quality_floor=0",
     "hydra.sweeper.n_trials=4", "hydra.sweeper.n_jobs=2",
     # Below 0 there is nothing to do: such a trial fails.
     "phases.adversarial.discriminator_steps=choice(-1,1)",
