@@ -29,6 +29,7 @@ from gan_caption.inference.photos import find_photos
 from gan_caption.inference.settings import CaptionSettings, LanguageModelSettings
 from gan_caption.reporting.results import evaluate_run
 from gan_caption.training.folders import write_json
+from tests.tiny_runs import composed
 
 
 @pytest.fixture(scope="module")
@@ -272,12 +273,12 @@ def test_the_command_writes_what_can_be_captioned_and_says_in_its_exit_code_what
     assert subprocess.run([*command, f"images=[{photos[1]}]"], capture_output=True, check=False).returncode == 0
 
 
-def test_settings_that_leave_nothing_to_choose_are_told_before_anything_is_loaded(configured):
+def test_settings_that_leave_nothing_to_choose_are_told_before_anything_is_loaded():
     for overrides, message in (
         (["captions=3", "candidates=2"], "candidates=2: at least captions=3"),
         (["rerank.discriminator=1"], "there is one candidate"),
         (["out=captions.txt"], "the ending says the format"),
     ):
-        settings = configured("run=nowhere", "images=[a.jpg]", *overrides, base=[], config_name="caption")
+        settings = composed("run=nowhere", "images=[a.jpg]", *overrides, config_name="caption")
         with pytest.raises(UserError, match=message):
             caption_photos(read(CaptionSettings, settings))
