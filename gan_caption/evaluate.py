@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 def main(config: DictConfig) -> None:
     """Evaluate the weights that each phase of a run left, on any data, with any decoding."""
-    from gan_caption.evaluation.settings import evaluation_of
+    from gan_caption.evaluation.settings import evaluation_from
     from gan_caption.reporting.results import evaluate_run
 
-    evaluate_run(evaluation_of(config))
+    evaluate_run(evaluation_from(config))
 
 
 if __name__ == "__main__":

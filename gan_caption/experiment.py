@@ -25,22 +25,16 @@ from gan_caption.reporting.results import compare_weights, decoder_name, tell_ag
 from gan_caption.rewards.references import References
 from gan_caption.text.vocabulary import Vocabulary
 from gan_caption.training.checkpoint import load_state, load_weights, save_weights
-from gan_caption.training.folders import (
-    BASELINE,
-    COMMAND,
-    alone_in,
-    best_weights,
-    choose_folder,
-    has_finished,
-    write_text,
-)
+from gan_caption.training.folders import BASELINE, COMMAND, alone_in, best_weights, has_finished, write_text
+from gan_caption.training.identity import KnownData, add_split, read_data
 from gan_caption.training.loop import Loop, preflight
 from gan_caption.training.networks import Networks
 from gan_caption.training.phases.base import Phase
+from gan_caption.training.resuming import choose_folder, keep_location
 from gan_caption.training.run import Run
 from gan_caption.training.seeding import seed_everything, shared_generator
 from gan_caption.training.setup import (
-    Report,
+    Data,
     build_captioner,
     build_discriminator,
     build_encoder,
@@ -74,21 +68,38 @@ def run_experiment(config: Mapping[str, Any], *, data: str, command: str | None 
         command: what the user typed; the folder keeps it for whoever wants to do the same.
     """
     settings = check_configuration(config)
-    folder = world.from_main(lambda: choose_folder(settings, data=data, again=processes.restarted()))
+    opened = Data(settings, say)
+    known = opened.known()
+    check_alike(known)
+    folder = world.from_main(lambda: choose_folder(settings, known, data=data, again=processes.restarted()))
     check_seen(folder)
     with alone_in(folder, say) if world.is_main() else nullcontext():
-        if settings.resume == "auto" and world.from_main(lambda: has_finished(folder)):
+        if world.is_main():
+            keep_location(folder, settings)
+        if settings.resume == "auto" and world.from_main(lambda: has_finished(folder) and is_told(folder, opened)):
             return Finished(folder, tell_again(folder))
-        return Finished(folder, _run_in(folder, settings, data=data, command=command))
+        return Finished(folder, _run_in(folder, settings, opened, data=data, command=command))
 
 
-def set_up(settings: Settings, folder: Path, *, report: Report) -> tuple[Run, dict[str, Phase], Corpus, Encoder]:
+def is_told(folder: Path, data: Data) -> bool:
+    """Tell whether the table of a finished run is of the test images and captions that there are now."""
+    known = read_data(folder)
+    if known is None or "test" not in known.splits:
+        return True
+    try:
+        same = data.corpus.split("test").fingerprint == known.splits["test"]
+    except UserError:  # they are gone; the table stands
+        return True
+    if not same:
+        say("the test images or captions are others than when this run was evaluated: it is evaluated anew")
+    return same
+
+
+def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str, Phase], Encoder]:
     """Build everything that a training run needs, and keep its vocabulary in its folder."""
     device = choose_device(settings.device)
     seed_everything(settings.seed, deterministic=settings.deterministic)
-    corpus: Corpus = settings.data.build()
-    train, val = load_split(corpus, "train", report), load_split(corpus, "val", report)
-
+    train, val = data.train, data.val
     encoder = build_encoder(settings, device=device)
     if world.is_main():
         keep_encoder(encoder, folder)
@@ -114,10 +125,12 @@ def set_up(settings: Settings, folder: Path, *, report: Report) -> tuple[Run, di
         references=References(tokenized, vocabulary, max_length=max_length),
         encoded=Groups(Numbers(encoded), sizes),
     )  # fmt: skip
-    return run, build_phases(settings, run, encoder), corpus, encoder
+    return run, build_phases(settings, run, encoder), encoder
 
 
-def _run_in(folder: Path, settings: Settings, *, data: str, command: str | None) -> dict[str, dict[str, float]]:
+def _run_in(
+    folder: Path, settings: Settings, opened: Data, *, data: str, command: str | None
+) -> dict[str, dict[str, float]]:
     """Do what `run_experiment` says, in this folder."""
     if settings.threads:
         torch.set_num_threads(settings.threads)
@@ -125,7 +138,7 @@ def _run_in(folder: Path, settings: Settings, *, data: str, command: str | None)
     if world.is_main() and command and not (folder / COMMAND).exists():
         write_text(folder / COMMAND, f"{command}\n")
     say(f"run folder: {folder}" + (" (taken up again)" if resumes else ""))
-    run, phases, corpus, encoder = set_up(settings, folder, report=say)
+    run, phases, encoder = set_up(settings, folder, opened)
     say(
         f"{len(run.source.split)} training images, {len(run.evaluator.source.split)} validation images, "
         f"{len(run.vocabulary)} words, generator of {sum(p.numel() for p in run.generator.parameters()):,} parameters"
@@ -164,7 +177,22 @@ def _run_in(folder: Path, settings: Settings, *, data: str, command: str | None)
         log_every=settings.log_every, save_every=settings.save_every, report=say,
     )  # fmt: skip
     loop.train(resume=resumes)
-    return finish(settings, run, corpus, encoder)
+    return finish(settings, run, opened.corpus, encoder)
+
+
+def check_alike(known: KnownData | None) -> None:
+    """Look whether every process has the same data.
+
+    Raises:
+        UserError: one has others; their machines have copies that differ.
+    """
+    first, *others = world.everyone(known)
+    different = [rank for rank, other in enumerate(others, 1) if other != first]
+    if different:
+        raise UserError(
+            f"the processes {different} read other images or captions than process 0: give data.root=... with the same "
+            "content on every machine"
+        )
 
 
 def check_seen(folder: Path) -> None:
@@ -212,6 +240,9 @@ def finish(settings: Settings, run: Run, corpus: Corpus, encoder: Encoder) -> di
     weights = {phase: run.best_weights(phase) for phase in run.selected}
     decoding = decoder_name(settings.decoding)
     title = f"{settings.name}, seed {settings.seed}: {len(source.split)} {split.name} images, {decoding}"
-    return compare_weights(
+    systems = compare_weights(
         run.captioner, weights, evaluator, folder=run.folder, title=title, discriminator=run.networks.discriminator
     )
+    if world.is_main():
+        add_split(run.folder, split)
+    return systems

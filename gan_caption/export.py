@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 def main(config: DictConfig) -> None:
     """Write the captioner of a run as one folder: ONNX graphs or safetensors, and a model card."""
     from gan_caption.inference.exporting import export_run
-    from gan_caption.inference.settings import export_of
+    from gan_caption.inference.settings import export_from
 
-    export_run(export_of(config))
+    export_run(export_from(config))
 
 
 if __name__ == "__main__":

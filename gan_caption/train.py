@@ -32,9 +32,9 @@ def main(config: DictConfig) -> Trial:
     alone = ["hydra.mode=RUN"] if asked.mode == RunMode.MULTIRUN else []  # the command of this run, not of its sweep
     command = shlex.join(["python", "-m", "gan_caption.train", *given_overrides(asked), *alone])
     data = str(asked.runtime.choices["data"])
-    finished = run_experiment(plain, data=data, command=command)  # type: ignore[arg-type]
+    folder = run_experiment(plain, data=data, command=command).folder  # type: ignore[arg-type]
     # One process writes the results, and the others come to this line before it has.
-    return world.from_main(lambda: trial_of(finished.folder, floor=config.diversity_floor))
+    return world.from_main(lambda: trial_of(folder, floor=config.diversity_floor))
 
 
 def after_sweep(folder: Path, jobs: Sequence[Job]) -> None:

@@ -12,6 +12,13 @@ from gan_caption.errors import at_least, share
 
 SHARED = ("size", "discriminator_training", "adversarial", "discriminator_trainer")
 """Keys that exist for others to refer to; they are checked where they are used."""
+WITHOUT_EFFECT = (
+    "outputs", "resume", "tracker", "device", "threads", "cache", "log_every", "save_every", "diversity_floor",
+    "shards",
+)  # fmt: skip
+"""Settings that do not change what is learned."""
+OF_ONE_MACHINE = (*WITHOUT_EFFECT, "pretrained", "skip_unreadable", "allow")
+"""Settings that say nothing of what was trained to somebody on another machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +107,7 @@ class Settings:
         share(diversity_floor=self.diversity_floor)
 
 
-def settings_of(config: Mapping[str, Any]) -> Settings:
+def settings_from(config: Mapping[str, Any]) -> Settings:
     """Return a run's settings.
 
     Args:

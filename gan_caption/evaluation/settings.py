@@ -41,7 +41,7 @@ class EvaluationSettings:
     data: Part | None
 
 
-def evaluation_of(config: Mapping[str, Any] | DictConfig) -> EvaluationSettings:
+def evaluation_from(config: Mapping[str, Any] | DictConfig) -> EvaluationSettings:
     """Return the settings of an evaluation, of `conf/evaluate.yaml` composed; see `building.read`."""
     return read(EvaluationSettings, config, besides=OF_A_RUN)
 

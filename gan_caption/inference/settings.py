@@ -85,7 +85,7 @@ class ExportSettings:
             raise ValueError("int8=true: only format=onnx has it")
 
 
-def export_of(config: Mapping[str, Any] | DictConfig) -> ExportSettings:
+def export_from(config: Mapping[str, Any] | DictConfig) -> ExportSettings:
     """Return the settings of an export, of `conf/export.yaml` composed; see `building.read`."""
     return read(ExportSettings, config, besides=OF_A_RUN)
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from gan_caption.configuration.building import TARGET
+from gan_caption.configuration.settings import OF_ONE_MACHINE
 from gan_caption.evaluation.trained import Trained, open_run
 from gan_caption.training.checkpoint import load_weights, save_weights
-from gan_caption.training.folders import OF_ONE_MACHINE, write_json
+from gan_caption.training.folders import write_json
 from gan_caption.training.networks import Captioner
 
 

@@ -13,10 +13,10 @@ from omegaconf import OmegaConf
 
 from gan_caption.configuration.building import Part, plain, read
 from gan_caption.configuration.renamed import RENAMED, now_called
-from gan_caption.configuration.settings import Settings, settings_of
+from gan_caption.configuration.settings import Settings, settings_from
 from gan_caption.errors import UserError
-from gan_caption.evaluation.settings import ComparisonSettings, EvaluationSettings, evaluation_of
-from gan_caption.inference.settings import CaptionSettings, DemoSettings, LanguageModelSettings, export_of
+from gan_caption.evaluation.settings import ComparisonSettings, EvaluationSettings, evaluation_from
+from gan_caption.inference.settings import CaptionSettings, DemoSettings, LanguageModelSettings, export_from
 from gan_caption.reporting.dashboard import DashboardSettings
 from gan_caption.training.folders import OF_ONE_MACHINE, read_settings, write_json
 from tests.tiny_runs import composed
@@ -102,7 +102,7 @@ def test_parts_may_name_what_the_page_allows():
 
 
 PAGES = {
-    "evaluate": (evaluation_of, ["run=a"], [
+    "evaluate": (evaluation_from, ["run=a"], [
         ("run=1", "run: 1 is not a valid string"), ("split=valid", "split: 'valid' is not one of 'train', 'val' or"),
         ("curve.top_p=0.9", "curve.top_p: 0.9 is not a valid list"),
         ("validation.samples_per_image=1", "validation.samples_per_image=1: at least 2"),
@@ -119,7 +119,7 @@ PAGES = {
     "demo": (lambda page: read(DemoSettings, page), ["run=a"], [
         ("port=abc", "port: 'abc' is not a valid integer"), ("samples=1", "samples=1: at least 2"),
     ]),
-    "export": (export_of, ["run=a"], [
+    "export": (export_from, ["run=a"], [
         ("format=pickle", "format: 'pickle' is not one of 'onnx' or 'safetensors'"),
         ("check_images=1", "check_images=1: at least 2"),
     ]),
@@ -160,11 +160,11 @@ def test_a_wrong_setting_is_one_line_and_status_2(command, overrides, message, t
 
 def test_the_default_configuration_as_a_record():
     config = composed("+experiment=seqgan", "seed=3", "validation.images=8")
-    settings = settings_of(config)
+    settings = settings_from(config)
     assert (settings.name, settings.seed, settings.validation.images) == ("seqgan", 3, 8)
     assert list(settings.phases) == ["words", "mle", "discriminator", "adversarial"]
     assert settings.given == config
-    assert settings_of(composed("phases.words=null", "+experiment=seqgan")).phases.keys() == {
+    assert settings_from(composed("phases.words=null", "+experiment=seqgan")).phases.keys() == {
         "mle", "discriminator", "adversarial",
     }  # fmt: skip
 
@@ -177,7 +177,7 @@ def test_an_old_key_on_a_page_or_command_line_is_told_its_new_name(tmp_path):
         assert old not in composed()
         assert new in composed()
         with pytest.raises(UserError, match=f"^{old} is now {new}$"):
-            settings_of({**composed(), old: {"steps": 3}})
+            settings_from({**composed(), old: {"steps": 3}})
     assert now_called("finetuning.steps") == "adversarial.steps"
     assert now_called("phases.adversarial.steps") is None
     assert now_called("critics") is None
@@ -221,7 +221,7 @@ def test_what_a_run_of_before_lacks_is_filled_where_it_is_of_one_machine_and_nam
 
 
 def test_an_evaluation_is_of_its_own_settings_whatever_the_data_bring():
-    asked = evaluation_of(composed("run=a", "data=coco", "data.root=b", config_name="evaluate"))
+    asked = evaluation_from(composed("run=a", "data=coco", "data.root=b", config_name="evaluate"))
     assert isinstance(asked, EvaluationSettings)
     assert asked.data.name == "Coco"
     assert asked.validation.images is None

@@ -20,7 +20,7 @@ from gan_caption import Captioner
 from gan_caption.configuration.building import read
 from gan_caption.data.captions import BOS, EOS, captions_from_ids
 from gan_caption.errors import UserError
-from gan_caption.evaluation.settings import evaluation_of
+from gan_caption.evaluation.settings import evaluation_from
 from gan_caption.inference.captioner import Caption, Captioned, Unreadable
 from gan_caption.inference.captioning import caption_photos
 from gan_caption.inference.language_model import learn_ngrams
@@ -259,7 +259,7 @@ def test_a_run_of_a_newer_version_says_so(configured, trained_run, tmp_path):
     with pytest.raises(UserError, match=r"written by gan_caption '9\.0\.0' in format 2.*upgrade"):
         Captioner.load(run)
     with pytest.raises(UserError, match="upgrade"):
-        evaluate_run(evaluation_of(configured(f"run={run}", base=[], config_name="evaluate")))
+        evaluate_run(evaluation_from(configured(f"run={run}", base=[], config_name="evaluate")))
 
 
 def test_the_command_writes_what_can_be_captioned_and_says_in_its_exit_code_what_cannot(trained_run, photos, tmp_path):

@@ -35,7 +35,7 @@ from gan_caption.inference.model_card import hallucination
 from gan_caption.inference.onnx_captioner import OnnxCaptioner
 from gan_caption.inference.onnx_check import Images, check_pixels, check_words, cost
 from gan_caption.inference.onnx_graphs import onnx_graphs, pixel_recipe
-from gan_caption.inference.settings import export_of
+from gan_caption.inference.settings import export_from
 from gan_caption.inference.weights import read_weights
 from tests.tiny_runs import TINY, TINY_SEQGAN
 
@@ -81,7 +81,7 @@ def exported(runs, tmp_path_factory):
     def folder(name: str) -> Path:
         if name not in made:
             settings = [f"run={runs(name)}", f"out={root / name}", "check_images=8", "batch_images=3"]
-            made[name] = export_run(export_of(composed("export", *settings)))
+            made[name] = export_run(export_from(composed("export", *settings)))
         return made[name]
 
     return folder
@@ -93,7 +93,7 @@ def export(tmp_path):
 
     def make(run: Path, *overrides: str) -> Path:
         asked = composed("export", f"run={run}", f"out={tmp_path}/out", "check_images=8", *overrides)
-        return export_run(export_of(asked))
+        return export_run(export_from(asked))
 
     return make
 

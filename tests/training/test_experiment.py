@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from gan_caption.data.scenes.corpus import Scenes
 from gan_caption.errors import UserError
 from gan_caption.evaluation.evaluator import Evaluator
-from gan_caption.evaluation.settings import EvaluationSettings, evaluation_of
+from gan_caption.evaluation.settings import EvaluationSettings, evaluation_from
 from gan_caption.experiment import run_experiment, set_up
 from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
 from gan_caption.reporting.results import evaluate_run
@@ -22,7 +22,7 @@ from gan_caption.training.checkpoint import load_state
 from gan_caption.training.phases.adversarial import AdversarialPhase
 from gan_caption.training.phases.base import Diverged, adamw, descend
 from gan_caption.training.phases.maximum_likelihood import MaximumLikelihoodPhase
-from gan_caption.training.setup import check_configuration
+from gan_caption.training.setup import Data, check_configuration
 from tests.tiny_runs import TINY
 
 
@@ -31,7 +31,8 @@ def ready(configured, tmp_path):
     """A run whose networks are built and whose phases have begun."""
 
     def make(*overrides: str):
-        run, phases, _, _ = set_up(check_configuration(configured(*overrides)), tmp_path, report=lambda line: None)
+        settings = check_configuration(configured(*overrides))
+        run, phases, _ = set_up(settings, tmp_path, Data(settings, report=lambda line: None))
         for phase in phases.values():
             phase.begin(run)
         return run, phases
@@ -205,7 +206,7 @@ def test_a_run_is_evaluated_on_its_own_data_and_on_other_data(configured, tmp_pa
 
     def settings(*overrides: str) -> EvaluationSettings:
         given = [f"run={folder}", "split=test", *overrides]
-        return evaluation_of(configured(*given, base=[], config_name="evaluate"))
+        return evaluation_from(configured(*given, base=[], config_name="evaluate"))
 
     assert repr(evaluate_run(settings())) == repr(systems)
     other = evaluate_run(settings("data=scenes", "data.seed=7", "data.test=8"))

@@ -6,26 +6,22 @@ import json
 import tempfile
 from pathlib import Path
 
-from gan_caption.configuration.settings import settings_of
+from gan_caption.configuration.settings import settings_from
 from gan_caption.evaluation.curve_files import read_curve
 from gan_caption.text.vocabulary import Vocabulary
-from gan_caption.training.folders import choose_folder, configuration_hash, read_config, read_json, read_settings
+from gan_caption.training.folders import read_config, read_json, read_settings
+from gan_caption.training.identity import configuration_hash, read_data
+from gan_caption.training.resuming import choose_folder
 from gan_caption.training.tracking import read_records
 from tests.fuzz.refusals import reading
 from tests.tiny_runs import composed
 
 READERS = {
-    "read_config",
-    "read_settings",
-    "choose_folder",
-    "Vocabulary",
-    "read_json",
-    "read_records",
-    "read_curve",
-    "format.json",
-}
+    "read_config", "read_settings", "choose_folder", "Vocabulary", "read_json", "read_records", "read_curve",
+    "format.json", "data.json",
+}  # fmt: skip
 HOME = Path(tempfile.mkdtemp())
-RESUMED = settings_of(composed(f"resume={HOME}"))
+RESUMED = settings_from(composed(f"resume={HOME}"))
 
 
 def seeds() -> dict[str, bytes]:
@@ -35,6 +31,7 @@ def seeds() -> dict[str, bytes]:
         "whole_configuration": json.dumps(composed()).encode(),
         "nothing": b"{}",
         "format": b'{"format": 1, "gan_caption": "0.1.0"}',
+        "data": b'{"splits": {"train": "0a", "val": "1b"}, "locations": ["root"]}',
         "vocabulary": b'["a", "dog", "runs"]',
         "records": b'{"step": 1, "phase": "mle", "loss": 0.5}\n{"step": 2, "phase": "mle", "loss": NaN}\n{"st',
         "curve": json.dumps(curve).encode(),
@@ -56,7 +53,7 @@ def one_input(data: bytes) -> set[str]:
     with reading("read_settings", taken):
         assert read_settings(HOME).phases
     with reading("choose_folder", taken):
-        choose_folder(RESUMED, data="scenes")
+        choose_folder(RESUMED, None, data="scenes")
     with reading("Vocabulary", taken):
         vocabulary = Vocabulary.load(path)
         ids = vocabulary.encode(" ".join(vocabulary.words[4:]), max_length=len(vocabulary))
@@ -73,4 +70,8 @@ def one_input(data: bytes) -> set[str]:
     with reading("format.json", taken):
         read_config(HOME)
     (HOME / "format.json").unlink()
+    (HOME / "data.json").write_bytes(data)
+    with reading("data.json", taken):
+        assert read_data(HOME) is not None
+    (HOME / "data.json").unlink()
     return taken
