@@ -91,9 +91,9 @@ def read(kind: type[T], config: Mapping[str, Any] | DictConfig, *, besides: Coll
     """Return a page of configuration as a typed record.
 
     Args:
-        kind: a dataclass; its fields are the page's keys. A field may be a record itself, or a `Part`, or a dict of
-            parts, of which those that are null are left out. A field `allow` lists packages whose classes the parts
-            may name besides this package's.
+        kind: a dataclass; its fields are the page's keys. A field may be a record itself, a `Part`, a list of
+            parts, or a dict of them, of which those that are null are left out. A field `allow` lists packages whose
+            classes the parts may name besides this package's.
         config: the page, composed.
         besides: keys that the page may have for others; they are left out.
         offered: fields that are the program's.
@@ -114,6 +114,8 @@ def plain(record: Any) -> Any:
         return dict(record.node)
     if is_dataclass(record):
         return {field.name: plain(getattr(record, field.name)) for field in fields(record)}
+    if isinstance(record, list):
+        return [plain(value) for value in record]
     return {key: plain(value) for key, value in record.items()} if isinstance(record, dict) else record
 
 
@@ -125,10 +127,13 @@ def _read(kind: type[T], given: Mapping[str, Any], path: str, allowed: tuple[str
         where, value, wanted = key_of(path, key), given.get(key), _sole(hint)
         if wanted is Part:
             made[key] = Part(named(value, where), where, allowed) if value or wanted is hint else None
+        elif wanted == list[Part] and not (value is None and wanted is not hint):
+            nodes = enumerate(fit(value, list[Any], where))
+            made[key] = [Part(named(one, f"{where}[{place}]"), f"{where}[{place}]", allowed) for place, one in nodes]
         elif hint == dict[str, Part]:
-            nodes = fit(value, dict[str, Any], where).items()
+            named_nodes = fit(value, dict[str, Any], where).items()
             made[key] = {name: Part(named(one, f"{where}.{name}"), f"{where}.{name}", allowed)
-                         for name, one in nodes if one is not None}  # fmt: skip
+                         for name, one in named_nodes if one is not None}  # fmt: skip
         elif isinstance(wanted, type) and is_dataclass(wanted) and isinstance(value, dict):
             made[key] = _read(wanted, value, where, allowed, {})
     record: T = call_of(kind, made, path, Door(allowed, frozenset(offered))).build(offered)

@@ -13,12 +13,14 @@ from gan_caption.errors import at_least, share
 SHARED = ("size", "discriminator_training", "adversarial", "discriminator_trainer")
 """Keys that exist for others to refer to; they are checked where they are used."""
 WITHOUT_EFFECT = (
-    "outputs", "resume", "tracker", "device", "threads", "cache", "log_every", "save_every", "diversity_floor",
-    "shards",
+    "outputs", "resume", "tracker", "device", "threads", "cache", "log_every", "save_every", "search_metric",
+    "diversity_metric", "diversity_floor", "shards",
 )  # fmt: skip
 """Settings that do not change what is learned."""
 OF_ONE_MACHINE = (*WITHOUT_EFFECT, "pretrained", "skip_unreadable", "allow")
 """Settings that say nothing of what was trained to somebody on another machine."""
+SINCE = ("metrics",)
+"""Settings that runs of before lack: what `conf/config.yaml` has for them is what these did."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +87,8 @@ class Settings:
     max_length: int
     log_every: int
     save_every: int
+    search_metric: str
+    diversity_metric: str
     diversity_floor: float
     vocabulary: VocabularySettings
     validation: ValidationSettings
@@ -94,6 +98,8 @@ class Settings:
     generator: Part
     discriminator: Part | None
     decoding: Part
+    metrics: list[Part]
+    """Of one's own."""
     tracker: Part | None
     phases: dict[str, Part]
     """In their order, without those that are null."""

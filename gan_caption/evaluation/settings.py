@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from gan_caption.configuration.building import Part, read
 from gan_caption.configuration.settings import OF_A_RUN, ValidationSettings
 from gan_caption.errors import at_least
-from gan_caption.evaluation.adversarial import JudgeSettings
+from gan_caption.evaluation.judge_network import JudgeSettings
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -34,6 +34,7 @@ class EvaluationSettings:
     allow: list[str]
     cache: str
     skip_unreadable: bool
+    metrics: list[Part] | None
     java_metrics: list[str]
     validation: ValidationSettings
     curve: CurveSettings | None
@@ -76,6 +77,7 @@ class ComparisonSettings:
     allow: list[str]
     cache: str
     skip_unreadable: bool
+    metrics: list[Part] | None
     java_metrics: list[str]
     validation: ComparedValidation
     curve: CurveSettings | None

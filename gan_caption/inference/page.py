@@ -16,10 +16,10 @@ from gan_caption.configuration.building import Part
 from gan_caption.data.images import load_rgb
 from gan_caption.decoding.decoders import SeveralSamples
 from gan_caption.errors import UserError
+from gan_caption.evaluation.trained import left_weights
 from gan_caption.extras import require
 from gan_caption.inference.captioner import Caption, Captioner
 from gan_caption.inference.settings import DemoSettings
-from gan_caption.reporting.results import left_weights
 from gan_caption.training.folders import read_settings
 
 if TYPE_CHECKING:

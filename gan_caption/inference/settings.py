@@ -36,8 +36,6 @@ class CaptionSettings:
 
     def __post_init__(self) -> None:
         at_least(1, captions=self.captions)
-        if self.candidates < self.captions:
-            raise ValueError(f"candidates={self.candidates}: at least captions={self.captions}")
         at_least(0, seed=self.seed)
 
 

@@ -17,7 +17,7 @@ from gan_caption import __version__
 from gan_caption.configuration.building import read
 from gan_caption.configuration.launching import conf_dir
 from gan_caption.configuration.renamed import renewed
-from gan_caption.configuration.settings import OF_ONE_MACHINE, Settings
+from gan_caption.configuration.settings import OF_ONE_MACHINE, SINCE, Settings
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
 from gan_caption.untrusted.parsing import briefly, parse_json, shown
@@ -109,7 +109,8 @@ def read_settings(folder: Path, *, allow: Sequence[str] = ()) -> Settings:
     """Return the settings that a run was started with.
 
     What concerns one machine alone (`OF_ONE_MACHINE`), and is missing as in exported folders, is as
-    `conf/config.yaml` has it. Keys that are no settings of today are left out; `given` keeps them.
+    `conf/config.yaml` has it; so is what there was not yet when the run began (`SINCE`). Keys that are no settings of
+    today are left out; `given` keeps them.
 
     Args:
         folder: the run's.
@@ -120,7 +121,7 @@ def read_settings(folder: Path, *, allow: Sequence[str] = ()) -> Settings:
     """
     config = read_config(folder)
     usual = yaml.safe_load((conf_dir() / "config.yaml").read_text(encoding="utf-8"))
-    filled = {**{key: usual.get(key) for key in OF_ONE_MACHINE}, **config, "allow": list(allow)}
+    filled = {**{key: usual.get(key) for key in (*OF_ONE_MACHINE, *SINCE)}, **config, "allow": list(allow)}
     names = {field.name for field in fields(Settings)} - {"given"}
     try:
         return read(Settings, {key: value for key, value in filled.items() if key in names}, given=config)

@@ -65,6 +65,8 @@ def settings_of(config: Mapping[str, Any], locations: Sequence[str] = ()) -> dic
         locations: settings below `data` that are left out, where the data themselves are known.
     """
     kept = {key: value for key, value in config.items() if key not in WITHOUT_EFFECT}
+    if not kept.get("metrics"):
+        kept.pop("metrics", None)  # so that runs of before there were any are found again
     if isinstance(kept.get("data"), Mapping):
         without = (*OF_THE_DATA_WITHOUT_EFFECT, *locations)
         kept["data"] = {key: value for key, value in kept["data"].items() if key not in without}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from gan_caption.configuration.building import TARGET, Part
 from gan_caption.configuration.settings import Settings, settings_from
 from gan_caption.data.compact import Groups, Texts
 from gan_caption.data.corpus import Corpus, Split, locations_of
@@ -17,7 +18,7 @@ from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import processes, world
 from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError
-from gan_caption.metrics import ptb_tokenize
+from gan_caption.metrics import Metric, ptb_tokenize
 from gan_caption.text.vocabulary import Vocabulary
 from gan_caption.training.folders import inside, read_json, write_json
 from gan_caption.training.identity import KnownData
@@ -56,6 +57,7 @@ def check_configuration(config: Mapping[str, Any]) -> Settings:
         UserError: the first mistake, by its key.
     """
     settings = settings_from(config)
+    own_metrics(settings.metrics)
     parts = (settings.data, settings.encoder, settings.generator, settings.discriminator, settings.decoding,
              settings.tracker)  # fmt: skip
     for part in filter(None, parts):
@@ -63,6 +65,21 @@ def check_configuration(config: Mapping[str, Any]) -> Settings:
     for part in settings.phases.values():
         part.check(PARTS)
     return settings
+
+
+def own_metrics(parts: Sequence[Part]) -> list[Metric]:
+    """Return the metrics of one's own that a configuration names.
+
+    Raises:
+        UserError: a node is faulty, or what it names is no metric.
+    """
+    found = []
+    for part in parts:
+        metric = part.build()
+        if not isinstance(metric, Metric):
+            raise UserError(f"{part.path}: {part.node[TARGET]} is no gan_caption.metrics.Metric and returns none")
+        found.append(metric)
+    return found
 
 
 def choose_device(name: str) -> torch.device:
