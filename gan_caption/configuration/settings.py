@@ -35,23 +35,37 @@ class VocabularySettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ValidationSettings:
-    """Of validation and evaluation."""
+class ComparedValidation:
+    """Of evaluations that are compared."""
 
     images: int | None
     """The first so many images, at least 2; None for all."""
     samples_per_image: int
     """At least 2: the diversity metrics compare samples of one image."""
-    temperature: float
-    """Of these samples, above 0."""
+    temperature: float | None
+    """Of these samples, above 0; None: each run's own."""
     batch_images: int
     """Images decoded at once, at least 1."""
 
     def __post_init__(self) -> None:
         at_least(2, images=self.images, samples_per_image=self.samples_per_image)
         at_least(1, batch_images=self.batch_images)
-        if self.temperature <= 0:
+        if self.temperature is not None and self.temperature <= 0:
             raise ValueError(f"temperature={self.temperature}: above 0")
+
+    def of(self, run: ValidationSettings) -> ValidationSettings:
+        """Return the settings with which a run is evaluated."""
+        return ValidationSettings(
+            images=self.images, samples_per_image=self.samples_per_image, batch_images=self.batch_images,
+            temperature=run.temperature if self.temperature is None else self.temperature,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationSettings(ComparedValidation):
+    """Of validation and evaluation."""
+
+    temperature: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from gan_caption.configuration.building import Part, read
-from gan_caption.configuration.settings import OF_A_RUN, ValidationSettings
+from gan_caption.configuration.settings import OF_A_RUN, ComparedValidation, ValidationSettings
 from gan_caption.errors import at_least
 from gan_caption.evaluation.judge_network import JudgeSettings
 
@@ -45,24 +45,6 @@ class EvaluationSettings:
 def evaluation_from(config: Mapping[str, Any] | DictConfig) -> EvaluationSettings:
     """Return the settings of an evaluation, of `conf/evaluate.yaml` composed; see `building.read`."""
     return read(EvaluationSettings, config, besides=OF_A_RUN)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ComparedValidation:
-    """Of the evaluations behind a comparison."""
-
-    images: int | None
-    samples_per_image: int
-    temperature: float | None
-    """None: each run's own."""
-    batch_images: int
-
-    def of(self, run: ValidationSettings) -> ValidationSettings:
-        """Return the settings with which a run is evaluated."""
-        return ValidationSettings(
-            images=self.images, samples_per_image=self.samples_per_image, batch_images=self.batch_images,
-            temperature=run.temperature if self.temperature is None else self.temperature,
-        )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

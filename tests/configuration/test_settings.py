@@ -110,6 +110,8 @@ PAGES = {
     "compare": (lambda page: read(ComparisonSettings, page), ["runs=[a,b]"], [
         ("runs=[2024]", "runs[0]: 2024 is not a valid string (text needs quotes: runs[0]='\"2024\"')"),
         ("runs=3", "runs: 3 is not a valid string or a valid list"), ("judge.folds=1", "judge.folds=1: at least 2"),
+        ("validation.samples_per_image=1", "validation.samples_per_image=1: at least 2"),
+        ("validation.temperature=0", "validation.temperature=0.0: above 0"),
         ("judge.epochs=many", "judge.epochs: 'many' is not a valid integer"), ("gallery=-1", "gallery=-1: at least 0"),
     ]),
     "caption": (lambda page: read(CaptionSettings, page), ["run=a", "images=[b]"], [
