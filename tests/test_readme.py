@@ -60,8 +60,7 @@ def test_a_page_cannot_allow_packages(tmp_path):
 
 def test_every_documented_name_is_logged_and_every_logged_name_is_documented(tmp_path, configured):
     config = configured("phases.adversarial.likelihood_weight=0.1")
-    run_experiment(config, data="scenes")
-    (folder,) = (tmp_path / "outputs").iterdir()
+    folder = run_experiment(config, data="scenes").folder
     logged = {name for line in (folder / "metrics.jsonl").read_text().splitlines() for name in json.loads(line)}
     for system in json.loads((folder / "results.json").read_text())["systems"].values():
         logged |= system.keys()

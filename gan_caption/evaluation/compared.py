@@ -19,7 +19,7 @@ from gan_caption.evaluation.adversarial import AdversarialEvaluation, judge
 from gan_caption.evaluation.comparison import Chosen
 from gan_caption.evaluation.curve_files import read_curve
 from gan_caption.evaluation.evaluator import batches_of
-from gan_caption.evaluation.judge_network import JudgeSettings
+from gan_caption.evaluation.settings import ComparisonSettings
 from gan_caption.evaluation.systems import EvaluatedRun, System
 from gan_caption.evaluation.trained import open_run
 from gan_caption.metrics import DocumentFrequencies, ptb_tokenize
@@ -55,8 +55,7 @@ def compare(
     split: Split,
     metrics: Metrics,
     *,
-    asked: JudgeSettings,
-    settings: Mapping[str, Any],
+    settings: ComparisonSettings,
 ) -> Compared:
     """Measure systems.
 
@@ -66,8 +65,7 @@ def compare(
         corpus: that all were trained on.
         split: the images.
         metrics: that are measured.
-        asked: of the network that judges.
-        settings: of the comparison, as `conf/compare.yaml` lays it out.
+        settings: of the comparison.
 
     Raises:
         UserError: something cannot be read or scored.
@@ -79,13 +77,15 @@ def compare(
         for name, runs in chosen.items()
     ]
     captions = {system.name: system.captions() for system in systems}
-    with Progress(phase="adversarial evaluation", total=asked.folds) as progress:
-        judgement = judge(pooled, references, captions, settings=asked, progress=lambda done, _: progress.update(done))
+    with Progress(phase="adversarial evaluation", total=settings.judge.folds) as progress:
+        judgement = judge(
+            pooled, references, captions, settings=settings.judge, progress=lambda done, _: progress.update(done)
+        )
     systems, humans = with_judgement(systems, judgement)
     say("language models, bootstrap, curves")
     training = [text for own in tokenized(load_split(corpus, "train", say)) for text in own]
     systems, more = with_language_models(systems, references, training)
-    known = human_values(split, references, settings["validation"]["samples_per_image"])
+    known = human_values(split, references, settings.validation.samples_per_image)
     return Compared(systems, {**humans, **more, **known}, judgement, split, metrics)
 
 
@@ -100,14 +100,16 @@ def human_values(split: Split, references: Sequence[Sequence[str]], samples: int
     }
 
 
-def pooled_features(chosen: Chosen, split: Split, settings: Mapping[str, Any]) -> Tensor:
+def pooled_features(chosen: Chosen, split: Split, asked: ComparisonSettings) -> Tensor:
     """Return the pooled features of a split, (N, D), by a run's encoder as its training left it."""
-    run = open_run(chosen.folder, {key: settings[key] for key in ("device", "allow", "cache", "skip_unreadable")})
+    run = open_run(
+        chosen.folder, allow=asked.allow, device=asked.device, cache=asked.cache, skip_unreadable=asked.skip_unreadable
+    )
     run.load(chosen.phase)
     run.captioner.eval()
-    source = open_features(run.config, run.encoder, split, device=run.device)
+    source = open_features(run.settings, run.encoder, split, device=run.device)
     with torch.no_grad():
-        rows = batches_of(len(split), settings["validation"]["batch_images"])
+        rows = batches_of(len(split), asked.validation.batch_images)
         return torch.cat([source.features(own, grid=False, device=run.device).pooled for own in rows])
 
 
@@ -167,7 +169,7 @@ def measured(
         seed=chosen.seed,
         folder=str(chosen.folder),
         command=command.read_text(encoding="utf-8").strip() if command.exists() else "",
-        config=chosen.config,
+        config=chosen.settings.given,
         captions=captions,
         samples=samples,
         opinions=opinions,
@@ -181,7 +183,7 @@ def measured(
 
 def _records(chosen: Chosen) -> list[dict[str, Any]]:
     """Return what the run logged up to the phase that left the weights."""
-    phases = list(chosen.config["phases"])
+    phases = list(chosen.settings.phases)
     kept = set(phases[: phases.index(chosen.phase) + 1])
     return [record for record in read_records(chosen.folder / METRICS) if record.get("phase") in kept]
 

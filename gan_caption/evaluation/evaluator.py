@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import torch
 
+from gan_caption.configuration.settings import Settings
 from gan_caption.data.captions import captions_from_ids
 from gan_caption.data.features import FeatureSource, ImageFeatures
 from gan_caption.decoding.decoders import Decoder, Sampling
@@ -24,7 +25,7 @@ from gan_caption.modes import evaluating
 from gan_caption.text.vocabulary import Vocabulary
 from gan_caption.training.networks import Captioner
 from gan_caption.training.seeding import shared_generator
-from gan_caption.training.setup import Config, build_part, own_metrics
+from gan_caption.training.setup import own_metrics
 from gan_caption.training.validation import Evaluation
 
 T = TypeVar("T")
@@ -207,7 +208,7 @@ class Evaluator:
 
 
 def build_evaluator(
-    config: Config,
+    settings: Settings,
     source: FeatureSource,
     vocabulary: Vocabulary,
     training: Container[str],
@@ -220,10 +221,11 @@ def build_evaluator(
     Raises:
         UserError: two metrics have the same name.
     """
-    decoder: Decoder = build_part(config, "decoding")
+    decoder: Decoder = settings.decoding.build()
+    asked = settings.validation
     return Evaluator(
-        source, vocabulary, decoder=decoder, training_captions=training, max_length=config["max_length"],
-        metrics=catalogue(*source.split.metrics, *own_metrics(config), quality=java),
-        samples_per_image=config["validation"]["samples_per_image"], temperature=config["validation"]["temperature"],
-        batch_images=config["validation"]["batch_images"], device=device,
+        source, vocabulary, decoder=decoder, training_captions=training, max_length=settings.max_length,
+        metrics=catalogue(*source.split.metrics, *own_metrics(settings.metrics), quality=java),
+        samples_per_image=asked.samples_per_image, temperature=asked.temperature, batch_images=asked.batch_images,
+        device=device,
     )  # fmt: skip

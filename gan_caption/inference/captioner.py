@@ -109,7 +109,7 @@ class Captioner:
         self.own_weight = own_weight
         self.discriminator = discriminator
         self.writer = trained.captioner.generator if writer is None else writer
-        self.max_length: int = trained.config["max_length"]
+        self.max_length: int = trained.settings.max_length
 
     @classmethod
     def load(
@@ -147,23 +147,26 @@ class Captioner:
             UserError: the folder holds no run that can be used; the message says what is the matter.
         """
         folder = Path(run)
-        trained = open_run(folder, {"device": device, "allow": list(allow)})
-        found = left_weights(folder, trained.config)
+        trained = open_run(folder, allow=allow, device=device)
+        found = left_weights(folder, trained.settings)
         if not found:
             raise UserError(f"run={run}: no phase has validated yet, there are no weights to caption with")
         if weights is not None and weights not in found:
             raise UserError(f"weights={weights}: this run has {', '.join(found)}")
         trained.load(weights or list(found)[-1])
         discriminator = left_discriminator(
-            folder, trained.config, trained.encoder, trained.vocabulary, device=trained.device
+            folder, trained.settings, trained.encoder, trained.vocabulary, device=trained.device
         )
-        allowed = ("gan_caption.", *(f"{package}." for package in allow))
-        decoder: Decoder = build(decoding or trained.config["decoding"], path="decoding", allowed=allowed)
+        own_decoding = trained.settings.decoding
+        allowed = own_decoding.allowed
+        decoder: Decoder = build(decoding or own_decoding.node, path="decoding", allowed=allowed)
         several: Proposer | None = build(proposer, path="proposer", allowed=allowed) if proposer else None
         writer = trained.captioner.generator
         advising = None
         if language_model is not None:
-            advising = load_language_model(Path(language_model), vocabulary=trained.vocabulary, device=trained.device)
+            advising = load_language_model(
+                Path(language_model), vocabulary=trained.vocabulary, device=trained.device, allow=allow
+            )
             writer = shallow_fusion(writer, advising, weight=fusion)
         elif fusion:
             raise UserError(f"fusion={fusion}: with which language model? Give language_model=...")

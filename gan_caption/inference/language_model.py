@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -14,31 +13,34 @@ from gan_caption.errors import UserError
 from gan_caption.evaluation.trained import open_run
 from gan_caption.generators.base import Generator
 from gan_caption.generators.ngram import NgramGenerator
+from gan_caption.inference.settings import LanguageModelSettings
 from gan_caption.text.vocabulary import Vocabulary
-from gan_caption.training.folders import inside, read_config
-from gan_caption.training.setup import build_part, load_split, training_captions
+from gan_caption.training.folders import inside, read_settings
+from gan_caption.training.setup import load_split, training_captions
 
 
-def learn_ngrams(settings: Mapping[str, Any]) -> None:
+def learn_ngrams(settings: LanguageModelSettings) -> None:
     """Count the n-grams of the captions that a run was trained on, and write them as `conf/language_model.yaml` says.
 
     Raises:
         UserError: the run or its data cannot be read, the order is too high, or the file cannot be written.
     """
-    folder = Path(settings["run"])
-    config = read_config(folder) | {"allow": settings["allow"]}
+    folder = Path(settings.run)
+    run = read_settings(folder, allow=settings.allow)
     vocabulary = Vocabulary.load(inside(folder, "vocabulary.json"))
-    captions = training_captions(load_split(build_part(config, "data"), "train", say))
-    encoded = [vocabulary.encode(text, max_length=config["max_length"]) for own in captions for text in own]
+    captions = training_captions(load_split(run.data.build(), "train", say))
+    encoded = [vocabulary.encode(text, max_length=run.max_length) for own in captions for text in own]
     try:
-        model = NgramGenerator.learn(encoded, vocabulary_size=len(vocabulary), order=settings["order"])
+        model = NgramGenerator.learn(encoded, vocabulary_size=len(vocabulary), order=settings.order)
     except ValueError as error:
         raise UserError(str(error)) from error
-    model.save(Path(settings["out"]), vocabulary=vocabulary.fingerprint)
-    print(f"{settings['order']}-grams of {len(encoded)} captions: {settings['out']}", flush=True)
+    model.save(Path(settings.out), vocabulary=vocabulary.fingerprint)
+    print(f"{settings.order}-grams of {len(encoded)} captions: {settings.out}", flush=True)
 
 
-def load_language_model(path: Path, *, vocabulary: Vocabulary, device: torch.device) -> Generator:
+def load_language_model(
+    path: Path, *, vocabulary: Vocabulary, device: torch.device, allow: Sequence[str] = ()
+) -> Generator:
     """Return a language model in eval mode.
 
     Args:
@@ -46,13 +48,14 @@ def load_language_model(path: Path, *, vocabulary: Vocabulary, device: torch.dev
             maximum-likelihood weights are taken.
         vocabulary: of the captioner that it shall advise; the language model must have the same one.
         device: where it shall live.
+        allow: packages of your own whose classes its run may name.
 
     Raises:
         UserError: it is missing, damaged, has seen images, or has another vocabulary.
     """
     if not path.is_dir():
         return NgramGenerator.load(path, vocabulary=vocabulary.fingerprint).to(device).eval()
-    run = open_run(path, {"device": str(device)})
+    run = open_run(path, allow=allow, device=str(device))
     if not isinstance(run.encoder, NoImage):
         raise UserError(f"{path}: this run captions images; a language model is a run that was trained by encoder=none")
     if run.vocabulary.fingerprint != vocabulary.fingerprint:

@@ -37,7 +37,7 @@ def write_onnx(
     Raises:
         UserError: the networks have no ONNX form, or the graphs in float32 say something else than PyTorch.
     """
-    generator, max_length = run.captioner.generator, run.config["max_length"]
+    generator, max_length = run.captioner.generator, run.settings.max_length
     graphs = onnx_graphs(run.encoder, generator, images.pixels[[0, 0]], max_length=max_length)
     for name, content in graphs.items():
         (folder / name).write_bytes(content)

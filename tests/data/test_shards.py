@@ -501,8 +501,7 @@ SMALL = [
 
 def trained(configured, tmp_path: Path, *overrides: str) -> tuple[dict, list, dict]:
     """Train; return the baseline's weights, the losses and the test captions."""
-    run_experiment(configured(*overrides, base=SMALL), data="data")
-    folder = max((tmp_path / "outputs").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    folder = run_experiment(configured(*overrides, base=SMALL), data="data").folder
     records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     losses = [record["mle/loss"] for record in records if "mle/loss" in record]
     captions = json.loads((folder / "captions_mle.json").read_text())

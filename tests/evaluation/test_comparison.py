@@ -8,16 +8,21 @@ from pathlib import Path
 
 import pytest
 
+from gan_caption.configuration.building import read
 from gan_caption.errors import UserError
 from gan_caption.evaluation.comparison import choose_systems
+from gan_caption.evaluation.settings import ComparisonSettings
 from gan_caption.experiment import run_experiment
 from gan_caption.reporting.report import PAGE, compare_runs
-from tests.tiny_runs import TINY
+from tests.tiny_runs import TINY, composed
 
 
 def made_run(folder: Path, *, name="mle", seed=0, data="scenes", finished=True, phases=("mle",), **settings) -> str:
     """A folder that looks like a run's from outside."""
-    config = {"name": name, "seed": seed, "data": {"root": data}, "phases": {key: {} for key in phases}, **settings}
+    config = {
+        **composed(), "name": name, "seed": seed, "data": {"_target_": "data.of.Mine", "root": data},
+        "phases": {key: {"_target_": "phases.of.Mine"} for key in phases}, **settings,
+    }  # fmt: skip
     (folder / "checkpoints").mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(config))
     for phase in phases:
@@ -79,7 +84,7 @@ def test_other_things_that_cannot_be_compared(tmp_path):
 def test_a_missing_extra_is_missed_before_anything_is_evaluated(monkeypatch):
     monkeypatch.setattr("gan_caption.extras.find_spec", lambda name: None if name == "statsmodels" else name)
     with pytest.raises(UserError, match=r"reports need statsmodels: pip install 'gan_caption\[report\]'"):
-        compare_runs({}, command="")
+        compare_runs(read(ComparisonSettings, composed("runs=[]", config_name="compare")), command="")
 
 
 def test_the_report_of_real_runs(configured, tmp_path, capsys):
@@ -93,7 +98,7 @@ def test_the_report_of_real_runs(configured, tmp_path, capsys):
     )  # fmt: skip
 
     def settings(*more):
-        return configured(*asked, *more, base=[], config_name="compare")
+        return read(ComparisonSettings, configured(*asked, *more, base=[], config_name="compare"))
 
     with pytest.raises(UserError, match=r"judge\.folds=5: 8 images are too few"):
         compare_runs(settings("judge.folds=5"), command="")

@@ -46,8 +46,7 @@ def losses_of(page: str, folder: Path) -> dict[str, list[float]]:
         phases["discriminator"] |= {"steps": STEPS, "target_accuracy": 1.0}
     for phase in filter(None, (phases.get("adversarial"), phases.get("policy_gradient"))):
         phase |= {"steps": STEPS, "images_per_batch": 4, "validate_every": STEPS, "quality_floor": 0.0}
-    run_experiment(config, data="scenes")
-    (log,) = folder.glob("*/metrics.jsonl")
+    log = run_experiment(config, data="scenes").folder / "metrics.jsonl"
     found: dict[str, list[float]] = {}
     for record in map(json.loads, log.read_text(encoding="utf-8").splitlines()):
         for name, value in record.items():

@@ -17,17 +17,21 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from gan_caption import Captioner
+from gan_caption.configuration.building import read
 from gan_caption.data.captions import BOS, EOS, captions_from_ids
 from gan_caption.data.corpus import CaptionedImage, Split
 from gan_caption.encoders.scene_cnn import SceneCNN
 from gan_caption.errors import UserError
+from gan_caption.evaluation.settings import evaluation_from
 from gan_caption.inference.captioner import Caption, Captioned, Unreadable
 from gan_caption.inference.captioning import caption_photos
 from gan_caption.inference.language_model import learn_ngrams
 from gan_caption.inference.output import write_captions
 from gan_caption.inference.photos import find_photos
+from gan_caption.inference.settings import CaptionSettings, LanguageModelSettings
 from gan_caption.reporting.results import evaluate_run
 from gan_caption.training.folders import write_json
+from tests.tiny_runs import composed
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +99,7 @@ def test_without_a_proposer_it_ranks_as_the_command_line_does(trained_run, photo
         f"run={trained_run}", f"images={[str(path) for path in photos]}", f"captions={count}",
         f"out={tmp_path}/captions.jsonl", base=[], config_name="caption",
     )  # fmt: skip
-    caption_photos({key: value for key, value in settings.items() if key != "cache"})
+    caption_photos(read(CaptionSettings, settings, besides=["cache"]))
     rows = [json.loads(line) for line in (tmp_path / "captions.jsonl").read_text().splitlines()]
     told = list(Captioner.load(trained_run).stream(photos, count=count))
     assert [[one.text for one in image.captions] for image in told] == [
@@ -140,7 +144,7 @@ def test_the_discriminator_chooses_among_candidates_where_it_is_asked(trained_ru
 
 def test_weights_of_zero_change_nothing_and_a_judge_that_is_missing_is_told(trained_run, photos, tmp_path):
     ngrams = tmp_path / "ngrams.safetensors"
-    learn_ngrams({"run": str(trained_run), "out": str(ngrams), "order": 3, "allow": []})
+    learn_ngrams(LanguageModelSettings(run=str(trained_run), out=str(ngrams), order=3, allow=[]))
     plain = list(Captioner.load(trained_run, proposer=SAMPLING).stream(photos, count=3))
     nothing = {"own": 1.0, "discriminator": 0.0, "language_model": 0.0}
     same = Captioner.load(trained_run, proposer=SAMPLING, rerank=nothing, language_model=ngrams, fusion=0.0)
@@ -155,7 +159,7 @@ def test_weights_of_zero_change_nothing_and_a_judge_that_is_missing_is_told(trai
     with pytest.raises(UserError, match=r"rerank\.human is not known"):
         Captioner.load(trained_run, rerank={"human": 1.0})
     with pytest.raises(UserError, match="order=40"):
-        learn_ngrams({"run": str(trained_run), "out": str(ngrams), "order": 40, "allow": []})
+        learn_ngrams(LanguageModelSettings(run=str(trained_run), out=str(ngrams), order=40, allow=[]))
 
 
 def test_paths_images_and_arrays_are_the_same_to_it(captioner, photos):
@@ -310,7 +314,7 @@ def test_a_run_of_a_newer_version_says_so(configured, trained_run, tmp_path):
     with pytest.raises(UserError, match=r"written by gan_caption '9\.0\.0' in format 2.*upgrade"):
         Captioner.load(run)
     with pytest.raises(UserError, match="upgrade"):
-        evaluate_run(configured(f"run={run}", base=[], config_name="evaluate"))
+        evaluate_run(evaluation_from(configured(f"run={run}", base=[], config_name="evaluate")))
 
 
 def test_the_command_writes_what_can_be_captioned_and_says_in_its_exit_code_what_cannot(trained_run, photos, tmp_path):
@@ -324,12 +328,12 @@ def test_the_command_writes_what_can_be_captioned_and_says_in_its_exit_code_what
     assert subprocess.run([*command, f"images=[{photos[1]}]"], capture_output=True, check=False).returncode == 0
 
 
-def test_settings_that_leave_nothing_to_choose_are_told_before_anything_is_loaded(configured):
+def test_settings_that_leave_nothing_to_choose_are_told_before_anything_is_loaded():
     for overrides, message in (
         (["captions=3", "candidates=2"], "candidates=2: at least captions=3"),
         (["rerank.discriminator=1"], "there is one candidate"),
         (["out=captions.txt"], "the ending says the format"),
     ):
-        settings = configured("run=nowhere", "images=[a.jpg]", *overrides, base=[], config_name="caption")
+        settings = composed("run=nowhere", "images=[a.jpg]", *overrides, config_name="caption")
         with pytest.raises(UserError, match=message):
-            caption_photos(settings)
+            caption_photos(read(CaptionSettings, settings))

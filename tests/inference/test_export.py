@@ -35,6 +35,7 @@ from gan_caption.inference.model_card import hallucination
 from gan_caption.inference.onnx_captioner import OnnxCaptioner
 from gan_caption.inference.onnx_check import Images, check_pixels, check_words, cost
 from gan_caption.inference.onnx_graphs import onnx_graphs, pixel_recipe
+from gan_caption.inference.settings import export_from
 from gan_caption.inference.weights import read_weights
 from tests.tiny_runs import TINY, TINY_SEQGAN
 
@@ -65,8 +66,7 @@ def runs(tmp_path_factory):
     def run(name: str) -> Path:
         if name not in made:
             places = [f"outputs={root / name}", f"cache={root}/cache"]
-            run_experiment(composed("config", *RUNS[name], *places), data="scenes")
-            (made[name],) = (root / name).iterdir()
+            made[name] = run_experiment(composed("config", *RUNS[name], *places), data="scenes").folder
         return made[name]
 
     return run
@@ -81,7 +81,7 @@ def exported(runs, tmp_path_factory):
     def folder(name: str) -> Path:
         if name not in made:
             settings = [f"run={runs(name)}", f"out={root / name}", "check_images=8", "batch_images=3"]
-            made[name] = export_run(composed("export", *settings))
+            made[name] = export_run(export_from(composed("export", *settings)))
         return made[name]
 
     return folder
@@ -92,7 +92,8 @@ def export(tmp_path):
     """Export a run as the command line does, to this test's folder."""
 
     def make(run: Path, *overrides: str) -> Path:
-        return export_run(composed("export", f"run={run}", f"out={tmp_path}/out", "check_images=8", *overrides))
+        asked = composed("export", f"run={run}", f"out={tmp_path}/out", "check_images=8", *overrides)
+        return export_run(export_from(asked))
 
     return make
 

@@ -27,8 +27,7 @@ WITHOUT_IMAGES = [one for one in TINY if not one.startswith("encoder.")]
 
 def train(configured, *overrides: str, base: list[str]) -> Path:
     config = configured("+experiment=mle", "phases.mle.epochs=1", *overrides, base=base)
-    run_experiment(config, data="scenes")
-    return max(Path(config["outputs"]).iterdir(), key=lambda folder: folder.stat().st_mtime_ns)
+    return run_experiment(config, data="scenes").folder
 
 
 @pytest.fixture
@@ -44,7 +43,7 @@ def test_a_run_without_images_advises_a_captioner_of_the_same_words(configured, 
     assert all(torch.equal(saved[f"generator.{name}"], own) for name, own in language.state_dict().items())
 
     captioner_run = train(configured, base=TINY)
-    run = open_run(captioner_run, {"device": "cpu"})
+    run = open_run(captioner_run, device="cpu")
     run.load("mle")
     generator = run.captioner.generator.eval()
     encoder = run.encoder

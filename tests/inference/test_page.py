@@ -15,7 +15,7 @@ from gan_caption.inference.page import attention_maps, build_page, launch_page, 
 
 @pytest.fixture(scope="module")
 def systems(trained_run) -> dict[str, Captioner]:
-    return load_systems({"run": str(trained_run), "device": "cpu", "allow": []})
+    return load_systems(trained_run, device="cpu")
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def test_noise_is_heard_after_a_baseline_that_knew_none_was_taken_over(page, tmp
     (baseline,) = tmp_path.glob("mle-scenes-*")
     run_experiment({**shrunk(page, tmp_path), "pretrained": str(baseline)}, data="scenes")
     (folder,) = tmp_path.glob(f"{page}-scenes-*")
-    trained = open_run(folder, {})
+    trained = open_run(folder)
     generator = trained.captioner.generator
     for phase in ("mle", "adversarial"):
         trained.load(phase)

@@ -11,22 +11,17 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from gan_caption.configuration.launching import conf_dir
 from gan_caption.training.setup import PARTS, check_configuration
+from tests.tiny_runs import composed
 
 GROUPS = ("data", "encoder", "generator", "discriminator", "decoding", "tracker")
 
 
 def choices(group: str) -> list[str]:
     return sorted(path.stem for path in (Path(conf_dir()) / group).glob("*.yaml"))
-
-
-def composed(*overrides: str, config_name: str = "config") -> dict:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return OmegaConf.to_container(compose(config_name, overrides=list(overrides)), resolve=True)
 
 
 PAGES = list(itertools.chain.from_iterable(((group, choice) for choice in choices(group)) for group in GROUPS))
