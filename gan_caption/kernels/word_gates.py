@@ -27,7 +27,8 @@ def word_gates(
         dropout: of the word vectors.
         known: from the start of these captions, where it may be used.
     """
-    if known is not None and not (is_plain() or torch.is_grad_enabled() or dropout.training):
+    exact = torch.is_grad_enabled() or dropout.training or tokens.is_floating_point()
+    if known is not None and not (exact or is_plain()):
         table = known.table(lstm, words, len(tokens))
         if table is not None:
             return table.index_select(0, tokens)
