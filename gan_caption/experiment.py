@@ -21,7 +21,7 @@ from gan_caption.errors import UserError
 from gan_caption.evaluation.evaluator import build_evaluator
 from gan_caption.reporting.results import compare_weights, decoder_name, tell_again
 from gan_caption.rewards.references import References
-from gan_caption.text.vocabulary import Vocabulary
+from gan_caption.text.base import Tokenizer
 from gan_caption.training.checkpoint import load_state, load_weights, save_weights
 from gan_caption.training.folders import (
     BASELINE,
@@ -76,7 +76,7 @@ def run_experiment(config: Mapping[str, Any], *, data: str, command: str | None 
 
 
 def set_up(config: Config, folder: Path, *, report: Report) -> tuple[Run, dict[str, Phase], Corpus, Encoder]:
-    """Build everything that a training run needs, and keep its vocabulary in its folder."""
+    """Build everything that a training run needs, and keep its tokenizer in its folder."""
     device = choose_device(config["device"])
     seed_everything(config["seed"], deterministic=config["deterministic"])
     corpus: Corpus = build_part(config, "data")
@@ -89,22 +89,23 @@ def set_up(config: Config, folder: Path, *, report: Report) -> tuple[Run, dict[s
     val_source = open_features(config, encoder, val, device=device)
     if config["validation"]["images"]:
         val_source = FirstImages(val_source, config["validation"]["images"])
-    tokenized = training_captions(source.split)
-    sizes = [len(own) for own in tokenized]
-    vocabulary = Vocabulary.build(chain.from_iterable(tokenized), min_count=config["vocabulary"]["min_count"])
+    tokenizer: Tokenizer = build_part(config, "tokenizer")
+    captions = training_captions(source.split, tokenizer)
+    sizes = [len(own) for own in captions]
+    tokenizer = tokenizer.learn(chain.from_iterable(captions))
     if world.is_main():
-        vocabulary.save(folder / "vocabulary.json")
+        tokenizer.save(folder / tokenizer.file)
 
-    captioner = build_captioner(config, encoder, vocabulary, device=device)
-    networks = Networks(captioner, build_discriminator(config, encoder, vocabulary, device=device))
+    captioner = build_captioner(config, encoder, tokenizer, device=device)
+    networks = Networks(captioner, build_discriminator(config, encoder, tokenizer, device=device))
     max_length = config["max_length"]
-    known = TextSet(chain.from_iterable(tokenized))
-    evaluator = build_evaluator(config, val_source, vocabulary, known, device=device)
-    encoded = (vocabulary.encode(caption, max_length=max_length) for own in tokenized for caption in own)
+    known = TextSet(text for own in captions for text in tokenizer.tokenized(own))
+    evaluator = build_evaluator(config, val_source, tokenizer, known, device=device)
+    encoded = (tokenizer.encode(caption, max_length=max_length) for own in captions for caption in own)
     run = Run(
-        folder=folder, seed=config["seed"], device=device, vocabulary=vocabulary, max_length=max_length,
+        folder=folder, seed=config["seed"], device=device, tokenizer=tokenizer, max_length=max_length,
         networks=networks, source=source, evaluator=evaluator, rng=shared_generator(config["seed"]),
-        references=References(tokenized, vocabulary, max_length=max_length),
+        references=References(captions, tokenizer, max_length=max_length),
         encoded=Groups(Numbers(encoded), sizes),
     )  # fmt: skip
     return run, build_phases(config, run, encoder), corpus, encoder
@@ -121,11 +122,11 @@ def _run_in(folder: Path, config: Mapping[str, Any], *, data: str, command: str 
     run, phases, corpus, encoder = set_up(config, folder, report=say)
     say(
         f"{len(run.source.split)} training images, {len(run.evaluator.source.split)} validation images, "
-        f"{len(run.vocabulary)} words, generator of {sum(p.numel() for p in run.generator.parameters()):,} parameters"
+        f"{len(run.tokenizer)} tokens, generator of {sum(p.numel() for p in run.generator.parameters()):,} parameters"
     )
     few = FirstImages(run.evaluator.source, 4)
     preflight(
-        run, phases, build_evaluator(config, few, run.vocabulary, run.evaluator.training_captions, device=run.device)
+        run, phases, build_evaluator(config, few, run.tokenizer, run.evaluator.training_captions, device=run.device)
     )
 
     local = world.from_main(lambda: LocalTracker(folder=folder))
@@ -184,7 +185,7 @@ def adopt(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Pha
     left = names[names.index(BASELINE) + 1 :] if BASELINE in names else []
     if not left:
         raise UserError(f"pretrained={pretrained}: nothing would be left to train after {BASELINE}, phases are {names}")
-    state = load_state(pretrained / "checkpoints" / "last.pt", vocabulary=run.vocabulary.fingerprint)
+    state = load_state(pretrained / "checkpoints" / "last.pt", vocabulary=run.tokenizer.fingerprint)
     if BASELINE not in state.selected:
         raise UserError(f"pretrained={pretrained}: that run has not finished the phase {BASELINE}; resume it first")
     load_weights(run.captioner, best_weights(pretrained, BASELINE), vocabulary=state.vocabulary)
@@ -203,7 +204,7 @@ def finish(config: Mapping[str, Any], run: Run, corpus: Corpus, encoder: Encoder
         say(f"no test split ({error}); the validation images, which also chose the weights, stand in")
         split = load_split(corpus, "val", say)
     source = open_features(config, encoder, split, device=run.device)
-    evaluator = build_evaluator(config, source, run.vocabulary, run.evaluator.training_captions, device=run.device)
+    evaluator = build_evaluator(config, source, run.tokenizer, run.evaluator.training_captions, device=run.device)
     weights = {phase: run.best_weights(phase) for phase in run.selected}
     title = f"{config['name']}, seed {config['seed']}: {len(source.split)} {split.name} images, {decoder_name(config)}"
     return compare_weights(

@@ -12,7 +12,7 @@ from gan_caption.errors import UserError
 from gan_caption.evaluation.java import check_java_metrics, java_metrics
 from gan_caption.evaluation.scores import Scores, score, scores_table
 from gan_caption.files import write_atomically
-from gan_caption.metrics import DocumentFrequencies, ptb_tokenize
+from gan_caption.metrics import DocumentFrequencies, character_tokenize, ptb_tokenize
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -26,19 +26,22 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _run(told: argparse.Namespace) -> None:
     by_java = [name for name in ("meteor", "spice") if getattr(told, name)]
-    check_java_metrics(by_java)
+    counted_by, tokenized = ("character", character_tokenize) if told.by_character else ("word", ptb_tokenize)
+    check_java_metrics(by_java, counted_by=counted_by)
     references = read_references(told.references)
     results = read_results(told.results)
     images = check_images(references, results, only_given=told.only_given)
-    tokens = [ptb_tokenize(references[image]) for image in images]
-    captions = ptb_tokenize([results[image].caption for image in images])
-    samples = [ptb_tokenize(results[image].samples) for image in images]
+    tokens = [tokenized(references[image]) for image in images]
+    captions = tokenized([results[image].caption for image in images])
+    samples = [tokenized(results[image].samples) for image in images]
     frequencies = DocumentFrequencies.load(told.frequencies) if told.frequencies else DocumentFrequencies.of(tokens)
     if told.save_frequencies:
         frequencies.save(told.save_frequencies)
     known = java_metrics(by_java, captions, tokens)
     scores = score(captions, tokens, samples if any(samples) else None, frequencies, known)
-    print(f"{told.results.name}: {_description(images, references, captions, samples)}\n\n{scores_table(scores)}")
+    description = _description(images, references, captions, samples)
+    by = ", metrics by character" if told.by_character else ""
+    print(f"{told.results.name}: {description}{by}\n\n{scores_table(scores)}")
     if told.out:
         write_atomically(told.out, lambda file: file.write(_as_json(images, scores)))
         print(f"\nValues of the corpus and of each image are in {told.out}")
@@ -78,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("references", type=Path, help="COCO annotation file, or JSON lines of image_id and caption(s)")
     parser.add_argument("results", type=Path, help="COCO result file, or JSON lines of image_id, caption and samples")
     parser.add_argument("--only-given", action="store_true", help="score only the images that the results have")
+    parser.add_argument("--by-character", action="store_true", help="count characters, as of Chinese, and not words")
     parser.add_argument("--frequencies", type=Path, metavar="FILE", help="document frequencies of a larger corpus")
     parser.add_argument("--save-frequencies", type=Path, metavar="FILE", help="keep those of these references")
     parser.add_argument("--meteor", action="store_true", help="METEOR too, by its Java program (extra: java)")

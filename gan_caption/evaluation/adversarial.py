@@ -25,7 +25,7 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.lstm import LSTMDiscriminator
 from gan_caption.errors import UserError, at_least, share
 from gan_caption.modes import evaluating
-from gan_caption.text.vocabulary import Vocabulary
+from gan_caption.text.words import WordTokenizer
 
 _SCORED_AT_ONCE = 1024
 Texts = Sequence[Sequence[str]]
@@ -116,11 +116,11 @@ def judge(
     fewest = min(len(own) for own in references)
     humans = [list(own[:fewest]) for own in references]
     everything = [text for group in (references, *systems.values()) for own in group for text in own]
-    vocabulary = Vocabulary.build(everything, min_count=1)
+    words = WordTokenizer(min_count=1).learn(everything)  # of what the metrics read, whatever the tokenizer
     longest = 1 + max(len(text.split()) for text in everything)
 
     def encode(texts: Texts) -> list[list[list[int]]]:
-        return [[vocabulary.encode(text, max_length=longest) for text in own] for own in texts]
+        return [[words.encode(text, max_length=longest) for text in own] for own in texts]
 
     coded = {"": encode(humans), **{name: encode(texts) for name, texts in systems.items()}}
     logits = {name: np.zeros((count, len(own[0]))) for name, own in coded.items()}
@@ -129,7 +129,7 @@ def judge(
     folds = np.array_split(np.random.default_rng(settings.seed).permutation(count), settings.folds)
     for index, fold in enumerate(folds):
         rest = np.concatenate([other for other in folds if other is not fold])
-        known = Known(pooled, coded, rest, len(vocabulary))
+        known = Known(pooled, coded, rest, len(words))
         matcher, judging = _train(known, settings, seed=settings.seed * 1000 + index)
         own_image = np.arange(len(fold))
         for name, own in coded.items():

@@ -22,14 +22,15 @@ from gan_caption.evaluation.evaluator import batches_of, true_shares
 from gan_caption.evaluation.java import java_metrics
 from gan_caption.evaluation.systems import EvaluatedRun, System
 from gan_caption.evaluation.trained import open_run
-from gan_caption.metrics import DocumentFrequencies, ptb_tokenize
+from gan_caption.metrics import DocumentFrequencies
 from gan_caption.metrics.language_model import NgramModel
 from gan_caption.metrics.ngrams import Score
 from gan_caption.metrics.scoring import image_by_image
 from gan_caption.reporting.comparison_tables import flattened
 from gan_caption.reporting.results import evaluate_run, evaluation_folder, left_weights
+from gan_caption.text.base import Tokenizer
 from gan_caption.training.folders import BASELINE, COMMAND, WITHOUT_EFFECT, read_config
-from gan_caption.training.setup import open_features
+from gan_caption.training.setup import load_tokenizer, open_features
 
 NOT_OF_THE_METHOD = (*WITHOUT_EFFECT, "seed", "pretrained", "name", "allow", "skip_unreadable")
 """Settings in which runs of one system may differ."""
@@ -175,7 +176,12 @@ def _judged(logits: np.ndarray, ranks: np.ndarray) -> dict[str, Score]:
 
 
 def measure(
-    chosen: Chosen, folder: Path, split: Split, references: Sequence[Sequence[str]], java: Sequence[str] = ()
+    chosen: Chosen,
+    folder: Path,
+    split: Split,
+    references: Sequence[Sequence[str]],
+    tokenizer: Tokenizer,
+    java: Sequence[str] = (),
 ) -> EvaluatedRun:
     """Read what an evaluation left, and measure it image by image.
 
@@ -184,6 +190,7 @@ def measure(
         folder: of its evaluation.
         split: the images.
         references: of each its tokenized captions.
+        tokenizer: the run's.
         java: names of metrics that Java programs compute.
 
     Raises:
@@ -192,7 +199,8 @@ def measure(
     rows = json.loads((folder / f"captions_{chosen.phase}.json").read_text(encoding="utf-8"))
     if [row["image_id"] for row in rows] != [item.image_id for item in split.items]:
         raise UserError(f"{folder} is an evaluation of other images than {split.name} has now: delete it")
-    captions, samples = [row["caption"] for row in rows], [row["samples"] for row in rows]
+    texts = [row["caption"] for row in rows]
+    captions, samples = tokenizer.tokenized(texts), [tokenizer.tokenized(row["samples"]) for row in rows]
     frequencies = DocumentFrequencies.of(references)
     scores = {
         **image_by_image(captions, samples, references, frequencies),
@@ -209,6 +217,7 @@ def measure(
         folder=str(chosen.folder),
         command=command.read_text(encoding="utf-8").strip() if command.exists() else "",
         config=chosen.config,
+        texts=texts,
         captions=captions,
         samples=samples,
         opinions=opinions,
@@ -258,6 +267,25 @@ def with_language_models(
     return [replace(system, runs=[scored(run) for run in system.runs]) for system in systems], humans
 
 
-def tokenized(split: Split) -> list[list[str]]:
-    """Return the references of each image of a split."""
-    return [ptb_tokenize(list(item.captions)) for item in split.items]
+def run_tokenizers(systems: Mapping[str, Sequence[Chosen]], *, allow: Sequence[str]) -> dict[Path, Tokenizer]:
+    """Return the tokenizer of each run, by its folder, those of the first system first.
+
+    Args:
+        systems: those that are compared.
+        allow: packages of the user's own whose classes the runs may name.
+
+    Raises:
+        UserError: the metrics count some runs' captions by word, and others' by character.
+    """
+    runs = [run for own in systems.values() for run in own]
+    tokenizers = {run.folder: load_tokenizer({**run.config, "allow": allow}, run.folder) for run in runs}
+    counted = {tokenizer.counted_by: folder for folder, tokenizer in tokenizers.items()}
+    if len(counted) > 1:
+        told = " and ".join(f"{folder} by {unit}" for unit, folder in counted.items())
+        raise UserError(f"runs: the metrics count {told}, which cannot be compared: give runs that are counted alike")
+    return tokenizers
+
+
+def tokenized(split: Split, tokenizer: Tokenizer) -> list[list[str]]:
+    """Return the references of each image of a split, as the metrics read them."""
+    return [tokenizer.tokenized(tokenizer.normalize(list(item.captions))) for item in split.items]

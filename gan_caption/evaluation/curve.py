@@ -48,12 +48,13 @@ def sample_curve(
     curve = []
     for done, (temperature, top_p) in enumerate(points, 1):
         samples = evaluator.sample(captioner, Sampling(temperature=temperature, top_p=top_p))
+        told = evaluator.tokenized_samples(samples)
         values = {
-            "sample_cider_d": sampled_quality(samples, references, frequencies).per_image,
-            "self_cider": self_cider(samples, frequencies).per_image,
-            "div_2": div_n(samples, 2).per_image,
+            "sample_cider_d": sampled_quality(told, references, frequencies).per_image,
+            "self_cider": self_cider(told, frequencies).per_image,
+            "div_2": div_n(told, 2).per_image,
         }
-        true = evaluator.source.split.true_share(samples)
+        true = evaluator.source.split.true_share(told)
         if true is not None:
             values["sample_oracle_true"] = np.array(true)
         curve.append(CurvePoint(temperature, top_p, values, samples))

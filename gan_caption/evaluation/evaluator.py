@@ -24,7 +24,6 @@ from gan_caption.metrics import (
     DocumentFrequencies,
     div_n,
     mbleu,
-    ptb_tokenize,
     unique_share,
     verbatim_share,
     vocabulary_size,
@@ -32,7 +31,7 @@ from gan_caption.metrics import (
 from gan_caption.metrics.ngrams import Score
 from gan_caption.metrics.scoring import quality
 from gan_caption.modes import evaluating
-from gan_caption.text.vocabulary import Vocabulary
+from gan_caption.text.base import Tokenizer
 from gan_caption.training.networks import Captioner
 from gan_caption.training.seeding import shared_generator
 from gan_caption.training.setup import Config, build_part
@@ -68,7 +67,7 @@ class Evaluator:
     def __init__(
         self,
         source: FeatureSource,
-        vocabulary: Vocabulary,
+        tokenizer: Tokenizer,
         *,
         decoder: Decoder,
         training_captions: Container[str],
@@ -82,9 +81,9 @@ class Evaluator:
 
         Args:
             source: features of the split.
-            vocabulary: of the captioner.
+            tokenizer: of the captioner.
             decoder: for the one caption an image.
-            training_captions: a set of them, tokenized; to tell which captions were learned by heart.
+            training_captions: a set of them, as the metrics read them; to tell which captions were learned by heart.
             max_length: in tokens, `<eos>` counted.
             samples_per_image: K, for the diversity metrics; at least 2.
             temperature: of these samples, and of the distribution whose NLL is measured.
@@ -92,7 +91,7 @@ class Evaluator:
             device: where the captioner lives.
         """
         self.source = source
-        self.vocabulary = vocabulary
+        self.tokenizer = tokenizer
         self.decoder = decoder
         self.training_captions = training_captions
         self.max_length = max_length
@@ -100,7 +99,8 @@ class Evaluator:
         self.sampling = Sampling(temperature=temperature)
         self.batch_images = batch_images
         self.device = device
-        self.references = [ptb_tokenize(list(item.captions)) for item in source.split.items]
+        self.written = [tokenizer.normalize(list(item.captions)) for item in source.split.items]
+        self.references = [tokenizer.tokenized(own) for own in self.written]
         self.frequencies = DocumentFrequencies.of(self.references)
 
     def evaluate(self, captioner: Captioner, *, progress: Callable[[int, int], None] | None = None) -> Evaluation:
@@ -159,14 +159,14 @@ class Evaluator:
         """Return the probability with which a discriminator takes each image's caption for a person's.
 
         Args:
-            discriminator: on the evaluator's device, of the evaluator's vocabulary.
-            captions: one an image, of words of the vocabulary.
+            discriminator: on the evaluator's device, of the evaluator's tokenizer.
+            captions: one an image, as the tokenizer decodes them.
         """
         told: list[list[float]] = []
         with evaluating(discriminator), torch.no_grad():
             for rows in map(world.own_of, self._batches()):
                 features = self.source.features(rows, grid=discriminator.uses_grid, device=self.device)
-                encoded = [self.vocabulary.encode(captions[row], max_length=self.max_length) for row in rows]
+                encoded = [self.tokenizer.encode(captions[row], max_length=self.max_length) for row in rows]
                 batch = captions_from_ids(encoded, list(range(len(rows)))).to(self.device)
                 told.append(discriminator.probability(features, batch).tolist())
         return of_all(told)
@@ -185,18 +185,19 @@ class Evaluator:
 
     def measure(self, captions: list[str], samples: list[list[str]]) -> dict[str, float]:
         """Score decoded captions (one an image) and samples (K an image) against the split's references."""
-        drawn = [caption for own in samples for caption in own]
+        told, several = self.tokenizer.tokenized(captions), self.tokenized_samples(samples)
+        drawn = [caption for own in several for caption in own]
         metrics = {
-            **{name: own.corpus for name, own in quality(captions, self.references, self.frequencies).items()},
-            **self._variety(captions),
-            "div_1": div_n(samples, 1).corpus,
-            "div_2": div_n(samples, 2).corpus,
-            "mbleu_4": mbleu(samples).corpus,
+            **{name: own.corpus for name, own in quality(told, self.references, self.frequencies).items()},
+            **self._variety(told),
+            "div_1": div_n(several, 1).corpus,
+            "div_2": div_n(several, 2).corpus,
+            "mbleu_4": mbleu(several).corpus,
             **{f"sample_{name}": value for name, value in self._variety(drawn).items()},
         }
         split = self.source.split
-        metrics |= {f"oracle_{name}": value for name, value in split.oracle([[c] for c in captions]).items()}
-        metrics |= {f"sample_oracle_{name}": value for name, value in split.oracle(samples).items()}
+        metrics |= {f"oracle_{name}": value for name, value in split.oracle([[text] for text in told]).items()}
+        metrics |= {f"sample_oracle_{name}": value for name, value in split.oracle(several).items()}
         return metrics
 
     def scores(self, evaluation: Evaluation, java: Sequence[str] = ()) -> Scores:
@@ -206,9 +207,14 @@ class Evaluator:
             evaluation: of this split.
             java: names of metrics that Java programs compute.
         """
-        known = true_shares(self.source.split, evaluation.captions, evaluation.samples)
-        known |= java_metrics(java, evaluation.captions, self.references)
-        return score(evaluation.captions, self.references, evaluation.samples, self.frequencies, known)
+        captions, samples = self.tokenizer.tokenized(evaluation.captions), self.tokenized_samples(evaluation.samples)
+        known = true_shares(self.source.split, captions, samples)
+        known |= java_metrics(java, captions, self.references)
+        return score(captions, self.references, samples, self.frequencies, known)
+
+    def tokenized_samples(self, samples: Sequence[Sequence[str]]) -> list[list[str]]:
+        """Return the samples of each image as the metrics read them."""
+        return [self.tokenizer.tokenized(own) for own in samples]
 
     def humans(self) -> dict[str, float]:
         """Return what the references score where a metric looks at captions alone, or at the corpus's truth."""
@@ -232,12 +238,12 @@ class Evaluator:
         }
 
     def _words(self, tokens: torch.Tensor) -> list[str]:
-        return [self.vocabulary.decode(row) for row in tokens.tolist()]
+        return [self.tokenizer.decode(row) for row in tokens.tolist()]
 
     def _reference_nll(self, captioner: Captioner, features: ImageFeatures, rows: range) -> tuple[float, float, float]:
         """Return the nats, the tokens and the number of the batch's references; unknown words are not scored."""
-        texts = [(image, text) for image, row in enumerate(rows) for text in self.references[row]]
-        encoded = [self.vocabulary.encode(text, max_length=self.max_length) for _, text in texts]
+        texts = [(image, text) for image, row in enumerate(rows) for text in self.written[row]]
+        encoded = [self.tokenizer.encode(text, max_length=self.max_length) for _, text in texts]
         captions = captions_from_ids(encoded, [image for image, _ in texts]).to(self.device)
         generator = captioner.generator
         packed = (generator.packed_logits(features, captions) / self.sampling.temperature).log_softmax(1)
@@ -247,12 +253,12 @@ class Evaluator:
 
 
 def build_evaluator(
-    config: Config, source: FeatureSource, vocabulary: Vocabulary, training: Container[str], *, device: torch.device
+    config: Config, source: FeatureSource, tokenizer: Tokenizer, training: Container[str], *, device: torch.device
 ) -> Evaluator:
     """Build the measure of a split."""
     decoder: Decoder = build_part(config, "decoding")
     return Evaluator(
-        source, vocabulary, decoder=decoder, training_captions=training, max_length=config["max_length"],
+        source, tokenizer, decoder=decoder, training_captions=training, max_length=config["max_length"],
         samples_per_image=config["validation"]["samples_per_image"], temperature=config["validation"]["temperature"],
         batch_images=config["validation"]["batch_images"], device=device,
     )  # fmt: skip

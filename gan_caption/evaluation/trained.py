@@ -10,11 +10,11 @@ from typing import Any
 import torch
 
 from gan_caption.encoders.base import Encoder
-from gan_caption.text.vocabulary import Vocabulary
+from gan_caption.text.base import Tokenizer
 from gan_caption.training.checkpoint import load_weights
 from gan_caption.training.folders import best_weights, inside, read_config
 from gan_caption.training.networks import Captioner
-from gan_caption.training.setup import build_captioner, build_encoder, check_encoder, choose_device
+from gan_caption.training.setup import build_captioner, build_encoder, check_encoder, choose_device, load_tokenizer
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Trained:
     """The run's, with what its reader changed."""
     device: torch.device
     """Where the networks live."""
-    vocabulary: Vocabulary
+    tokenizer: Tokenizer
     """The run's."""
     encoder: Encoder
     """The run's."""
@@ -42,7 +42,7 @@ class Trained:
         """
         path = best_weights(self.folder, phase)
         load_weights(
-            self.captioner, inside(self.folder, path.relative_to(self.folder)), vocabulary=self.vocabulary.fingerprint
+            self.captioner, inside(self.folder, path.relative_to(self.folder)), vocabulary=self.tokenizer.fingerprint
         )
 
 
@@ -58,9 +58,9 @@ def open_run(folder: Path, changed: Mapping[str, Any]) -> Trained:
     """
     config = read_config(folder) | dict(changed)
     device = choose_device(config["device"])
-    vocabulary = Vocabulary.load(inside(folder, "vocabulary.json"))
+    tokenizer = load_tokenizer(config, folder)
     encoder = build_encoder(config, device=device)
     check_encoder(encoder, folder)
     return Trained(
-        folder, config, device, vocabulary, encoder, build_captioner(config, encoder, vocabulary, device=device)
+        folder, config, device, tokenizer, encoder, build_captioner(config, encoder, tokenizer, device=device)
     )

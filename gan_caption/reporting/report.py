@@ -20,6 +20,7 @@ from gan_caption.evaluation.comparison import (
     evaluated,
     measure,
     pooled_features,
+    run_tokenizers,
     tokenized,
     with_judgement,
     with_language_models,
@@ -41,10 +42,11 @@ from gan_caption.reporting.comparison_tables import (
 from gan_caption.reporting.equal_quality import DIVERSITIES, QUALITIES, Verdict, verdicts
 from gan_caption.reporting.figures import learning_curves, quality_against_diversity, save
 from gan_caption.reporting.page import Adversarial, Card, Page, Picture, Said, write_page
-from gan_caption.reporting.results import decoder_name
+from gan_caption.reporting.results import counting, decoder_name
 from gan_caption.reporting.summary import summarise
 from gan_caption.reporting.sweep import folders_of
 from gan_caption.reporting.table import ROWS
+from gan_caption.text.base import Tokenizer
 from gan_caption.training.folders import write_json
 from gan_caption.training.progress import Progress
 from gan_caption.training.setup import build_part, load_split
@@ -75,17 +77,25 @@ def compare_runs(settings: Mapping[str, Any], *, command: str) -> Path:
         asked = JudgeSettings(**settings["judge"])
     except (TypeError, ValueError) as error:
         raise UserError(f"judge: {error}") from error
-    check_java_metrics(settings["java_metrics"])
     chosen = choose_systems(folders_of(settings["runs"]), baseline=settings["baseline"])
+    tokenizers = run_tokenizers(chosen, allow=settings["allow"])
+    tokenizer = next(iter(tokenizers.values()))
+    check_java_metrics(settings["java_metrics"], counted_by=tokenizer.counted_by)
     config = {**next(iter(chosen.values()))[0].config, "allow": settings["allow"]}
     corpus = build_part(config, "data")
     split = load_split(corpus, settings["split"], say)
     enough_images(len(split), asked)
     pooled = pooled_features(next(iter(chosen.values()))[0], split, settings)
-    references = tokenized(split)
+    references = tokenized(split, tokenizer)
     systems = [
         System(
-            name, [measure(run, evaluated(run, settings), split, references, settings["java_metrics"]) for run in runs]
+            name,
+            [
+                measure(
+                    run, evaluated(run, settings), split, references, tokenizers[run.folder], settings["java_metrics"]
+                )
+                for run in runs
+            ],
         )
         for name, runs in chosen.items()
     ]
@@ -96,7 +106,7 @@ def compare_runs(settings: Mapping[str, Any], *, command: str) -> Path:
         )  # fmt: skip
     systems, humans = with_judgement(systems, judgement)
     say("language models, bootstrap, curves")
-    training = [text for own in tokenized(load_split(corpus, "train", say)) for text in own]
+    training = [text for own in tokenized(load_split(corpus, "train", say), tokenizer) for text in own]
     systems, more = with_language_models(systems, references, training)
     humans |= more
     humans |= human_values(split, references, settings["validation"]["samples_per_image"])
@@ -105,7 +115,9 @@ def compare_runs(settings: Mapping[str, Any], *, command: str) -> Path:
     aside.mkdir(parents=True)
     try:
         commands = [*_commands(systems), command]
-        write_report(aside, systems, humans, split, judgement, settings=settings, commands=commands)
+        write_report(
+            aside, systems, humans, split, judgement, tokenizer=tokenizer, settings=settings, commands=commands
+        )
         if target.exists():
             shutil.rmtree(target)
         os.replace(aside, target)
@@ -132,6 +144,7 @@ def write_report(
     split: Split,
     judgement: Judgement,
     *,
+    tokenizer: Tokenizer,
     settings: Mapping[str, Any],
     commands: Sequence[str],
 ) -> None:
@@ -143,6 +156,7 @@ def write_report(
         humans: what humans score, by metric.
         split: the images.
         judgement: of the adversarial evaluation.
+        tokenizer: by which the metrics count.
         settings: of the comparison.
         commands: that make all this again.
     """
@@ -164,7 +178,7 @@ def write_report(
     write_json(folder / "settings.json", dict(settings))
     page = Page(
         title=" / ".join(names),
-        description=description(systems, split, settings),
+        description=description(systems, split, tokenizer, settings),
         summary=summary_table(estimates, names, humans),
         legend=legend(baseline),
         findings=findings(told, baseline.name),
@@ -186,12 +200,12 @@ def write_report(
     write_page(folder / PAGE, page)
 
 
-def description(systems: Sequence[System], split: Split, settings: Mapping[str, Any]) -> str:
+def description(systems: Sequence[System], split: Split, tokenizer: Tokenizer, settings: Mapping[str, Any]) -> str:
     """Say in a sentence what was compared on what."""
     seeds = [run.seed for run in systems[0].runs]
     told = f"seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else f"seed {seeds[0]} only"
     return (
-        f"{len(split)} {split.name} images; {told}; decoded by {decoder_name(settings)}; "
+        f"{len(split)} {split.name} images; {told}; decoded by {decoder_name(settings)}{counting(tokenizer)}; "
         f"{settings['validation']['samples_per_image']} samples an image for variety."
     )
 
@@ -259,9 +273,7 @@ def gallery(folder: Path, systems: Sequence[System], split: Split, count: int) -
         image.save(folder / name, quality=88)
         rows = [_said(system, index) for system in systems]
         ciders = [row.cider or 0.0 for row in rows]
-        more = [
-            f"{system.name}, seed {run.seed}: {run.captions[index]}" for system in systems for run in system.runs[1:]
-        ]
+        more = [f"{system.name}, seed {run.seed}: {run.texts[index]}" for system in systems for run in system.runs[1:]]
         gain = sum(ciders[1:]) / max(1, len(ciders) - 1) - ciders[0]
         order = {"disagreement": max(ciders) - min(ciders), "gain": gain, "loss": -gain, "position": -index}
         item = split.items[index]
@@ -275,7 +287,7 @@ def _said(system: System, index: int) -> Said:
     bars = {} if run.judged is None else {"judge": float(1 / (1 + np.exp(-run.judged[index])))}
     bars |= {} if run.opinions is None else {"its D": run.opinions[index]}
     who = system.name if len(system.runs) == 1 else f"{system.name}, seed {run.seed}"
-    return Said(who, run.captions[index], float(run.scores["cider_d"].per_image[index]) * 100, true, bars)
+    return Said(who, run.texts[index], float(run.scores["cider_d"].per_image[index]) * 100, true, bars)
 
 
 def _captions(system: System) -> list[list[str]]:

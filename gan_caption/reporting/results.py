@@ -24,7 +24,7 @@ from gan_caption.evaluation.scores import Scores
 from gan_caption.evaluation.trained import open_run
 from gan_caption.metrics.bootstrap import paired_difference
 from gan_caption.reporting.table import comparison
-from gan_caption.text.vocabulary import Vocabulary
+from gan_caption.text.base import Tokenizer
 from gan_caption.training.checkpoint import load_state, load_weights
 from gan_caption.training.folders import best_weights, configuration_hash, inside, write_json, write_text
 from gan_caption.training.networks import Captioner
@@ -42,7 +42,7 @@ from gan_caption.training.validation import Evaluation
 def evaluate_run(settings: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     """Evaluate a finished (or stopped) run, on its own data or on other photographs.
 
-    The vocabulary, the encoder and the generator are the run's own, whatever the data.
+    The tokenizer, the encoder and the generator are the run's own, whatever the data.
 
     Args:
         settings: resolved, as `conf/evaluate.yaml` lays it out.
@@ -52,11 +52,11 @@ def evaluate_run(settings: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     """
     folder = Path(settings["run"])
     points = curve_points(settings)
-    check_java_metrics(settings["java_metrics"])
     own_data = settings.get("data") is None
     replaced = ("decoding", "device", "cache", "skip_unreadable", "allow", "validation")
     run = open_run(folder, {key: settings[key] for key in replaced})
-    config, encoder, vocabulary = run.config, run.encoder, run.vocabulary
+    config, encoder, tokenizer = run.config, run.encoder, run.tokenizer
+    check_java_metrics(settings["java_metrics"], counted_by=tokenizer.counted_by)
     weights = left_weights(folder, config)
     if settings["weights"] is not None:
         if settings["weights"] not in weights:
@@ -68,16 +68,17 @@ def evaluate_run(settings: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     # What counts as learned by heart is what the run was trained on.
     training = load_split(build_part(config, "data"), "train", say) if own_data else None
     corpus: Corpus = build_part(config if own_data else settings, "data")
-    known = set() if training is None else {text for own in training_captions(training) for text in own}
+    learned_from = [] if training is None else training_captions(training, tokenizer)
+    known = {text for own in learned_from for text in tokenizer.tokenized(own)}
     split = load_split(corpus, settings["split"], say)
     source = open_features(config, encoder, split, device=run.device)
-    evaluator = build_evaluator(config, source, vocabulary, known, device=run.device)
+    evaluator = build_evaluator(config, source, tokenizer, known, device=run.device)
     title = f"{folder.name}: {len(source.split)} {split.name} images, {decoder_name(config)}"
     target = evaluation_folder(settings)
     if world.is_main():
         target.mkdir(exist_ok=True)
         write_json(target / "config.json", dict(settings))
-    discriminator = left_discriminator(folder, config, encoder, vocabulary, device=run.device)
+    discriminator = left_discriminator(folder, config, encoder, tokenizer, device=run.device)
     return compare_weights(
         run.captioner, weights, evaluator, folder=target, title=title, points=points, discriminator=discriminator,
         java=settings["java_metrics"],
@@ -97,17 +98,17 @@ def evaluation_folder(settings: Mapping[str, Any]) -> Path:
 
 
 def left_discriminator(
-    folder: Path, config: Mapping[str, Any], encoder: Encoder, vocabulary: Vocabulary, *, device: torch.device
+    folder: Path, config: Mapping[str, Any], encoder: Encoder, tokenizer: Tokenizer, *, device: torch.device
 ) -> Discriminator | None:
     """Return the discriminator as the run left it; None where the run has none.
 
     Raises:
         UserError: the run's checkpoint is missing or damaged.
     """
-    discriminator = build_discriminator(config, encoder, vocabulary, device=device)
+    discriminator = build_discriminator(config, encoder, tokenizer, device=device)
     if discriminator is None:
         return None
-    state = load_state(inside(folder, "checkpoints/last.pt"), vocabulary=vocabulary.fingerprint)
+    state = load_state(inside(folder, "checkpoints/last.pt"), vocabulary=tokenizer.fingerprint)
     prefix = "discriminator."
     own = {name.removeprefix(prefix): value for name, value in state.networks.items() if name.startswith(prefix)}
     discriminator.load_state_dict(own)
@@ -158,9 +159,10 @@ def compare_weights(
     """
     systems: dict[str, dict[str, float]] = {}
     scores: dict[str, Scores] = {}
+    title += counting(evaluator.tokenizer)
     parts = [title]
     for name, path in weights.items():
-        load_weights(captioner, path, vocabulary=evaluator.vocabulary.fingerprint)
+        load_weights(captioner, path, vocabulary=evaluator.tokenizer.fingerprint)
         with Progress(phase=f"evaluate {name}", total=len(evaluator.source.split)) as progress:
             evaluation = evaluator.evaluate(captioner, progress=lambda done, _: progress.update(done))
         opinions = evaluator.judged(discriminator, evaluation.captions) if discriminator else None
@@ -213,6 +215,11 @@ def write_captions(path: Path, evaluator: Evaluator, evaluation: Evaluation, opi
     if opinions is not None:
         rows = [{**row, "discriminator": opinion} for row, opinion in zip(rows, opinions, strict=True)]
     write_json(path, rows)
+
+
+def counting(tokenizer: Tokenizer) -> str:
+    """Return what a title says of how the metrics count text; nothing where they count words, as everybody does."""
+    return "" if tokenizer.counted_by == "word" else f", metrics by {tokenizer.counted_by}"
 
 
 def decoder_name(config: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from gan_caption import __version__
+from gan_caption.configuration.building import TARGET
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
 from gan_caption.untrusted.parsing import briefly, parse_json, shown
@@ -37,9 +38,18 @@ OF_THE_DATA_WITHOUT_EFFECT = ("cache", "keep")
 """And those below `data`."""
 
 
+def words_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tokenizer of a configuration that names none, as every one did before there was a choice."""
+    vocabulary = config.get("vocabulary")
+    min_count = vocabulary.get("min_count", 1) if isinstance(vocabulary, Mapping) else 1
+    return {TARGET: "gan_caption.text.words.WordTokenizer", "min_count": min_count}
+
+
 def configuration_hash(config: Mapping[str, Any]) -> str:
     """Return six hexadecimal digits that two runs share exactly when they train the same thing."""
     kept = {key: value for key, value in config.items() if key not in WITHOUT_EFFECT}
+    if kept.get("tokenizer") == words_of(config):
+        del kept["tokenizer"]  # so that runs of before there was a choice are found
     if isinstance(kept.get("data"), Mapping):
         kept["data"] = {key: value for key, value in kept["data"].items() if key not in OF_THE_DATA_WITHOUT_EFFECT}
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:6]
@@ -181,7 +191,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         )
     if not isinstance(config, dict) or not isinstance(config.get("phases"), dict):
         raise UserError(f"run={folder}: config.json is not a configuration")
-    return config
+    return {"tokenizer": words_of(config), **config}
 
 
 def inside(folder: Path, name: str | Path) -> Path:

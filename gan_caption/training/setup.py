@@ -1,4 +1,4 @@
-"""From configuration to a run: data, features, vocabulary, networks, phases."""
+"""From configuration to a run: data, features, tokenizer, networks, phases."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import processes, world
 from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError
-from gan_caption.metrics import ptb_tokenize
-from gan_caption.text.vocabulary import Vocabulary
+from gan_caption.text.base import Tokenizer
 from gan_caption.training.folders import inside, read_json, write_json
 from gan_caption.training.networks import Captioner
 from gan_caption.training.phases.base import Phase
@@ -61,7 +60,8 @@ def check_configuration(config: Config) -> None:
     Raises:
         UserError: the first mistake, by its key.
     """
-    parts = {"data": set(), "encoder": set(), "generator": NETWORKS, "discriminator": NETWORKS, "decoding": set(),
+    parts = {"data": set(), "tokenizer": set(), "encoder": set(), "decoding": set(),
+             "generator": NETWORKS, "discriminator": NETWORKS,
              "tracker": {"folder", "group", "name", "job_type", "configuration", "run_id"}}  # fmt: skip
     home = f"{Settings.__module__}."
     settings = {key: value for key, value in config.items() if key not in (*parts, "phases", *SHARED)}
@@ -163,30 +163,30 @@ def check_encoder(encoder: Encoder, folder: Path) -> None:
         )
 
 
-def build_captioner(config: Config, encoder: Encoder, vocabulary: Vocabulary, *, device: torch.device) -> Captioner:
+def build_captioner(config: Config, encoder: Encoder, tokenizer: Tokenizer, *, device: torch.device) -> Captioner:
     """Build the generator from its seed, and join it to the encoder where that learns."""
     torch.manual_seed(config["seed"] + 1)
     sizes: dict[str, Any] = {"pooled_size": encoder.pooled_size, "grid_size": encoder.grid_size}
-    generator = build_part(config, "generator", vocabulary_size=len(vocabulary), **sizes)
+    generator = build_part(config, "generator", vocabulary_size=len(tokenizer), **sizes)
     return Captioner(generator, encoder if encoder.finetune else None).to(device)
 
 
 def build_discriminator(
-    config: Config, encoder: Encoder, vocabulary: Vocabulary, *, device: torch.device
+    config: Config, encoder: Encoder, tokenizer: Tokenizer, *, device: torch.device
 ) -> Discriminator | None:
     """Build the discriminator from its seed, where the configuration names one."""
     if not config.get("discriminator"):
         return None
     torch.manual_seed(config["seed"] + 2)
     sizes: dict[str, Any] = {"pooled_size": encoder.pooled_size, "grid_size": encoder.grid_size}
-    network: Discriminator = build_part(config, "discriminator", vocabulary_size=len(vocabulary), **sizes)
+    network: Discriminator = build_part(config, "discriminator", vocabulary_size=len(tokenizer), **sizes)
     return network.to(device)
 
 
 def build_phases(config: Config, run: Run, encoder: Encoder) -> dict[str, Phase]:
     """Build the schedule; parts that need the discriminator or the references are given the run's."""
     offered: dict[str, Any] = {
-        "references": run.references, "device": run.device, "vocabulary_size": len(run.vocabulary),
+        "references": run.references, "device": run.device, "vocabulary_size": len(run.tokenizer),
         "pooled_size": encoder.pooled_size, "grid_size": encoder.grid_size,
     }  # fmt: skip
     if run.networks.discriminator is not None:
@@ -200,14 +200,24 @@ def build_phases(config: Config, run: Run, encoder: Encoder) -> dict[str, Phase]
     return phases
 
 
-def training_captions(split: Split) -> Groups[str]:
-    """Return every image's captions, tokenized: on disk, so that memory does not grow with their words."""
+def load_tokenizer(config: Config, folder: Path) -> Tokenizer:
+    """Return the tokenizer that a run was trained with, as its folder keeps it.
+
+    Raises:
+        UserError: the file is missing, leads out of the folder, or holds something else.
+    """
+    tokenizer: Tokenizer = build_part(config, "tokenizer")
+    return tokenizer.load(inside(folder, tokenizer.file))
+
+
+def training_captions(split: Split, tokenizer: Tokenizer) -> Groups[str]:
+    """Return every image's captions as `tokenizer.normalize` leaves them: on disk, so that memory does not grow."""
     sizes: list[int] = []
 
     def texts() -> Iterator[str]:
         for item in split.items:
             sizes.append(len(item.captions))
-            yield from ptb_tokenize(list(item.captions))
+            yield from tokenizer.normalize(list(item.captions))
 
     told = Texts(texts())  # which fills `sizes`
     return Groups(told, sizes)

@@ -14,11 +14,12 @@ _CHECKS = {"meteor": check_meteor, "spice": check_spice}
 _METRICS = {"meteor": meteor, "spice": spice}
 
 
-def check_java_metrics(names: Sequence[str]) -> None:
+def check_java_metrics(names: Sequence[str], *, counted_by: str = "word") -> None:
     """Find out before long work begins whether these metrics can be computed here.
 
     Args:
         names: of `meteor` and `spice`; none is fine.
+        counted_by: what captions are split into; the programs read English words alone.
 
     Raises:
         UserError: a name is unknown, or something is missing; the message says what to do.
@@ -26,6 +27,8 @@ def check_java_metrics(names: Sequence[str]) -> None:
     for name in names:
         if name not in _CHECKS:
             raise UserError(f"java_metrics: {name!r} is unknown; there are {sorted(_CHECKS)}")
+        if counted_by != "word":
+            raise UserError(f"{name} reads English words, and these captions are counted by {counted_by}: leave it out")
         _CHECKS[name]()
 
 

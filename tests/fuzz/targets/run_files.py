@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from gan_caption.evaluation.curve_files import read_curve
-from gan_caption.text.vocabulary import Vocabulary
+from gan_caption.text.words import WordTokenizer
 from gan_caption.training.folders import choose_folder, configuration_hash, read_config, read_json
 from gan_caption.training.tracking import read_records
 from tests.fuzz.refusals import reading
@@ -43,8 +43,8 @@ def one_input(data: bytes) -> set[str]:
     with reading("choose_folder", taken):
         choose_folder({"resume": str(HOME)}, data="scenes")
     with reading("Vocabulary", taken):
-        vocabulary = Vocabulary.load(path)
-        ids = vocabulary.encode(" ".join(vocabulary.words[4:]), max_length=len(vocabulary))
+        vocabulary = WordTokenizer(min_count=1).load(path)
+        ids = vocabulary.encode(" ".join(vocabulary.tokens[4:]), max_length=len(vocabulary))
         assert ids[:-1] == list(range(4, len(vocabulary)))
         assert len(vocabulary.fingerprint) == 16
     with reading("read_json", taken):
