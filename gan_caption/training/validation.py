@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gan_caption.data.features import FeatureSource
+from gan_caption.metrics.metric import Metrics, Predictions
 from gan_caption.training.networks import Captioner
 
 
@@ -16,10 +17,12 @@ class Evaluation:
 
     metrics: dict[str, float]
     """By their documented names; scale 0 to 1, CIDEr-D 0 to 10, NLL in nats."""
-    captions: list[str]
-    """One decoded caption an image."""
-    samples: list[list[str]]
-    """K sampled captions an image."""
+    captions: Sequence[str]
+    """One decoded caption an image, as people read it."""
+    samples: Sequence[Sequence[str]]
+    """K sampled captions an image, as people read them."""
+    predictions: Predictions
+    """The same as the metrics read them, beside what people wrote."""
 
 
 class Validator(Protocol):
@@ -28,6 +31,11 @@ class Validator(Protocol):
     @property
     def source(self) -> FeatureSource:
         """Features of the split."""
+        ...
+
+    @property
+    def metrics(self) -> Metrics:
+        """What a validation measures."""
         ...
 
     @property
