@@ -42,8 +42,7 @@ def test_subwords_train_and_are_counted_by_word(tmp_path, capsys):
         f"outputs={tmp_path}/outputs", f"cache={tmp_path}/cache",
     )  # fmt: skip
     config |= {"tokenizer": {"_target_": "tests.text.subwords.Subwords"}, "allow": ["tests"]}
-    results = run_experiment(config, data="scenes")
-    (run,) = (tmp_path / "outputs").iterdir()
+    run, results = run_experiment(config, data="scenes")
     assert (run / "subwords.json").exists()
     assert not (run / "vocabulary.json").exists()
     rows = json.loads((run / "captions_mle.json").read_text())
