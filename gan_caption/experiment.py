@@ -25,7 +25,7 @@ from gan_caption.evaluation.results import decoder_name, measure_weights
 from gan_caption.reporting.results import tell, tell_again
 from gan_caption.reporting.sweep import sought_by
 from gan_caption.rewards.references import References
-from gan_caption.text.vocabulary import Vocabulary
+from gan_caption.text.base import Tokenizer
 from gan_caption.training.checkpoint import load_state, load_weights, save_weights
 from gan_caption.training.folders import BASELINE, COMMAND, alone_in, best_weights, has_finished, write_text
 from gan_caption.training.identity import KnownData, add_split, read_data
@@ -99,7 +99,7 @@ def is_told(folder: Path, data: Data) -> bool:
 
 
 def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str, Phase], Encoder]:
-    """Build everything that a training run needs, and keep its vocabulary in its folder."""
+    """Build everything that a training run needs, and keep its tokenizer in its folder."""
     device = choose_device(settings.device)
     seed_everything(settings.seed, deterministic=settings.deterministic)
     train, val = data.train, data.val
@@ -110,23 +110,24 @@ def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str,
     val_source = open_features(settings, encoder, val, device=device)
     if settings.validation.images:
         val_source = FirstImages(val_source, settings.validation.images)
-    tokenized = training_captions(source.split)
-    sizes = [len(own) for own in tokenized]
-    vocabulary = Vocabulary.build(chain.from_iterable(tokenized), min_count=settings.vocabulary.min_count)
+    tokenizer: Tokenizer = settings.tokenizer.build()
+    captions = training_captions(source.split, tokenizer)
+    sizes = [len(own) for own in captions]
+    tokenizer = tokenizer.learn(chain.from_iterable(captions))
     if world.is_main():
-        vocabulary.save(folder / "vocabulary.json")
+        tokenizer.save(folder / tokenizer.file)
 
-    captioner = build_captioner(settings, encoder, vocabulary, device=device)
-    networks = Networks(captioner, build_discriminator(settings, encoder, vocabulary, device=device))
+    captioner = build_captioner(settings, encoder, tokenizer, device=device)
+    networks = Networks(captioner, build_discriminator(settings, encoder, tokenizer, device=device))
     max_length = settings.max_length
-    known = TextSet(chain.from_iterable(tokenized))
-    evaluator = build_evaluator(settings, val_source, vocabulary, known, device=device)
+    known = TextSet(text for own in captions for text in tokenizer.tokenized(own))
+    evaluator = build_evaluator(settings, val_source, tokenizer, known, device=device)
     sought_by(settings, evaluator.metrics)
-    encoded = (vocabulary.encode(caption, max_length=max_length) for own in tokenized for caption in own)
+    encoded = (tokenizer.encode(caption, max_length=max_length) for own in captions for caption in own)
     run = Run(
-        folder=folder, seed=settings.seed, device=device, vocabulary=vocabulary, max_length=max_length,
+        folder=folder, seed=settings.seed, device=device, tokenizer=tokenizer, max_length=max_length,
         networks=networks, source=source, evaluator=evaluator, rng=shared_generator(settings.seed),
-        references=References(tokenized, vocabulary, max_length=max_length),
+        references=References(captions, tokenizer, max_length=max_length),
         encoded=Groups(Numbers(encoded), sizes),
     )  # fmt: skip
     return run, build_phases(settings, run, encoder), encoder
@@ -145,11 +146,11 @@ def _run_in(
     run, phases, encoder = set_up(settings, folder, opened)
     say(
         f"{len(run.source.split)} training images, {len(run.evaluator.source.split)} validation images, "
-        f"{len(run.vocabulary)} words, generator of {sum(p.numel() for p in run.generator.parameters()):,} parameters"
+        f"{len(run.tokenizer)} tokens, generator of {sum(p.numel() for p in run.generator.parameters()):,} parameters"
     )
     few = FirstImages(run.evaluator.source, 4)
     preflight(
-        run, phases, build_evaluator(settings, few, run.vocabulary, run.evaluator.training_captions, device=run.device)
+        run, phases, build_evaluator(settings, few, run.tokenizer, run.evaluator.training_captions, device=run.device)
     )
 
     local = world.from_main(lambda: LocalTracker(folder=folder))
@@ -221,7 +222,7 @@ def adopt(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Pha
     left = names[names.index(BASELINE) + 1 :] if BASELINE in names else []
     if not left:
         raise UserError(f"pretrained={pretrained}: nothing would be left to train after {BASELINE}, phases are {names}")
-    state = load_state(pretrained / "checkpoints" / "last.pt", vocabulary=run.vocabulary.fingerprint)
+    state = load_state(pretrained / "checkpoints" / "last.pt", vocabulary=run.tokenizer.fingerprint)
     if BASELINE not in state.selected:
         raise UserError(f"pretrained={pretrained}: that run has not finished the phase {BASELINE}; resume it first")
     load_weights(run.captioner, best_weights(pretrained, BASELINE), vocabulary=state.vocabulary)
@@ -240,7 +241,7 @@ def finish(settings: Settings, run: Run, corpus: Corpus, encoder: Encoder) -> di
         say(f"no test split ({error}); the validation images, which also chose the weights, stand in")
         split = load_split(corpus, "val", say)
     source = open_features(settings, encoder, split, device=run.device)
-    evaluator = build_evaluator(settings, source, run.vocabulary, run.evaluator.training_captions, device=run.device)
+    evaluator = build_evaluator(settings, source, run.tokenizer, run.evaluator.training_captions, device=run.device)
     weights = {phase: run.best_weights(phase) for phase in run.selected}
     decoding = decoder_name(settings.decoding)
     title = f"{settings.name}, seed {settings.seed}: {len(source.split)} {split.name} images, {decoding}"

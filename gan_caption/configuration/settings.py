@@ -108,6 +108,7 @@ class Settings:
     validation: ValidationSettings
     shards: ShardSettings
     data: Part
+    tokenizer: Part
     encoder: Part
     generator: Part
     discriminator: Part | None

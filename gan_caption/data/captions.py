@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 PAD, BOS, UNK, EOS = 0, 1, 2, 3
-"""Ids of the four special tokens; the words of a vocabulary follow."""
+"""Ids of the four special tokens, whatever the tokenizer; everything from `EOS` on may be written."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class SoftCaptions(Captions):
 
 
 def captions_from_ids(ids: Sequence[Sequence[int]], images: Sequence[int]) -> Captions:
-    """Pad lists of token ids (as `Vocabulary.encode` gives them) to one tensor.
+    """Pad lists of token ids (as `Tokenizer.encode` gives them) to one tensor.
 
     Args:
         ids: N lists, none empty; N may be 0.

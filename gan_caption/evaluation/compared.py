@@ -22,11 +22,12 @@ from gan_caption.evaluation.evaluator import batches_of
 from gan_caption.evaluation.settings import ComparisonSettings
 from gan_caption.evaluation.systems import EvaluatedRun, System
 from gan_caption.evaluation.trained import open_run
-from gan_caption.metrics import DocumentFrequencies, ptb_tokenize
+from gan_caption.metrics import DocumentFrequencies
 from gan_caption.metrics.humans import human_scores
 from gan_caption.metrics.language_model import NgramModel
 from gan_caption.metrics.metric import Metrics, Predictions, corpus_value, measure
 from gan_caption.metrics.ngrams import Score
+from gan_caption.text.base import Tokenizer
 from gan_caption.training.folders import COMMAND
 from gan_caption.training.progress import Progress
 from gan_caption.training.records import METRICS, read_records
@@ -46,6 +47,8 @@ class Compared:
     """The images."""
     metrics: Metrics
     """All that may have been measured, in the order of tables."""
+    counted_by: str
+    """What the metrics count: `Tokenizer.counted_by` of all runs."""
 
 
 def compare(
@@ -54,6 +57,7 @@ def compare(
     corpus: Corpus,
     split: Split,
     metrics: Metrics,
+    tokenizers: Mapping[Path, Tokenizer],
     *,
     settings: ComparisonSettings,
 ) -> Compared:
@@ -65,15 +69,20 @@ def compare(
         corpus: that all were trained on.
         split: the images.
         metrics: that are measured.
+        tokenizers: of the runs, by folder; see `comparison.run_tokenizers`.
         settings: of the comparison.
 
     Raises:
         UserError: something cannot be read or scored.
     """
     pooled = pooled_features(next(iter(chosen.values()))[0], split, settings)
-    references = tokenized(split)
+    tokenizer = next(iter(tokenizers.values()))
+    references = tokenized(split, tokenizer)
     systems = [
-        System(name, [measured(run, evaluated(run), split, references, metrics) for run in runs])
+        System(
+            name,
+            [measured(run, evaluated(run), split, references, metrics, tokenizers[run.folder]) for run in runs],
+        )
         for name, runs in chosen.items()
     ]
     captions = {system.name: system.captions() for system in systems}
@@ -83,10 +92,10 @@ def compare(
         )
     systems, humans = with_judgement(systems, judgement)
     say("language models, bootstrap, curves")
-    training = [text for own in tokenized(load_split(corpus, "train", say)) for text in own]
+    training = [text for own in tokenized(load_split(corpus, "train", say), tokenizer) for text in own]
     systems, more = with_language_models(systems, references, training)
     known = human_values(split, references, settings.validation.samples_per_image)
-    return Compared(systems, {**humans, **more, **known}, judgement, split, metrics)
+    return Compared(systems, {**humans, **more, **known}, judgement, split, metrics, tokenizer.counted_by)
 
 
 def human_values(split: Split, references: Sequence[Sequence[str]], samples: int) -> dict[str, float]:
@@ -138,7 +147,12 @@ def _judged(logits: np.ndarray, ranks: np.ndarray) -> dict[str, Score]:
 
 
 def measured(
-    chosen: Chosen, folder: Path, split: Split, references: Sequence[Sequence[str]], metrics: Metrics
+    chosen: Chosen,
+    folder: Path,
+    split: Split,
+    references: Sequence[Sequence[str]],
+    metrics: Metrics,
+    tokenizer: Tokenizer,
 ) -> EvaluatedRun:
     """Read what an evaluation left, and measure it image by image.
 
@@ -148,6 +162,7 @@ def measured(
         split: the images.
         references: of each its tokenized captions.
         metrics: those that are known image by image are measured again, the others are read.
+        tokenizer: the run's.
 
     Raises:
         UserError: the evaluation is of other images.
@@ -155,7 +170,8 @@ def measured(
     rows = json.loads((folder / f"captions_{chosen.phase}.json").read_text(encoding="utf-8"))
     if [row["image_id"] for row in rows] != [item.image_id for item in split.items]:
         raise UserError(f"{folder} is an evaluation of other images than {split.name} has now: delete it")
-    captions, samples = [row["caption"] for row in rows], [row["samples"] for row in rows]
+    texts = [row["caption"] for row in rows]
+    captions, samples = tokenizer.tokenized(texts), [tokenizer.tokenized(row["samples"]) for row in rows]
     frequencies, image_ids = DocumentFrequencies.of(references), [item.image_id for item in split.items]
     predictions = Predictions(captions, samples, references, frequencies, image_ids=image_ids)
     told = measure((metric for metric in metrics.values() if metric.per_image), predictions)
@@ -170,6 +186,7 @@ def measured(
         folder=str(chosen.folder),
         command=command.read_text(encoding="utf-8").strip() if command.exists() else "",
         config=chosen.settings.given,
+        texts=texts,
         captions=captions,
         samples=samples,
         opinions=opinions,
@@ -217,6 +234,6 @@ def with_language_models(
     return [replace(system, runs=[scored(run) for run in system.runs]) for system in systems], humans
 
 
-def tokenized(split: Split) -> list[list[str]]:
-    """Return the references of each image of a split."""
-    return [ptb_tokenize(list(item.captions)) for item in split.items]
+def tokenized(split: Split, tokenizer: Tokenizer) -> list[list[str]]:
+    """Return the references of each image of a split, as the metrics read them."""
+    return [tokenizer.tokenized(tokenizer.normalize(list(item.captions))) for item in split.items]

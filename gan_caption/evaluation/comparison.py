@@ -14,8 +14,10 @@ from gan_caption.configuration.settings import WITHOUT_EFFECT, Settings
 from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
 from gan_caption.evaluation.trained import left_weights
+from gan_caption.text.base import Tokenizer
 from gan_caption.training.folders import BASELINE, read_settings
 from gan_caption.training.identity import KnownData, flattened, read_data, settings_of
+from gan_caption.training.setup import load_tokenizer
 
 NOT_OF_THE_METHOD = (*WITHOUT_EFFECT, "seed", "pretrained", "name", "allow", "skip_unreadable", "metrics")
 """Settings in which runs of one system may differ."""
@@ -125,3 +127,21 @@ def _names(methods: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
         differing = [f"{key}={value}" for key, value in own.items() if any(other.get(key) != value for other in alike)]
         names.append(" ".join([name, *differing]))
     return names
+
+
+def run_tokenizers(systems: Mapping[str, Sequence[Chosen]]) -> dict[Path, Tokenizer]:
+    """Return the tokenizer of each run, by its folder, those of the first system first.
+
+    Args:
+        systems: those that are compared.
+
+    Raises:
+        UserError: the metrics count some runs' captions by word, and others' by character.
+    """
+    runs = [run for own in systems.values() for run in own]
+    tokenizers = {run.folder: load_tokenizer(run.settings, run.folder) for run in runs}
+    counted = {tokenizer.counted_by: folder for folder, tokenizer in tokenizers.items()}
+    if len(counted) > 1:
+        told = " and ".join(f"{folder} by {unit}" for unit, folder in counted.items())
+        raise UserError(f"runs: the metrics count {told}, which cannot be compared: give runs that are counted alike")
+    return tokenizers

@@ -56,7 +56,7 @@ class Results:
 def measure_run(asked: EvaluationSettings) -> Results:
     """Evaluate a finished (or stopped) run, on its own data or on other photographs.
 
-    The vocabulary, the encoder and the generator are the run's own, whatever the data; so are the metrics of one's own,
+    The tokenizer, the encoder and the generator are the run's own, whatever the data; so are the metrics of one's own,
     unless others are asked for.
 
     Raises:
@@ -64,13 +64,13 @@ def measure_run(asked: EvaluationSettings) -> Results:
     """
     folder = Path(asked.run)
     points = curve_points(asked.curve)
-    java = java_metrics(asked.java_metrics)
     run = open_run(
         folder, allow=asked.allow, decoding=asked.decoding, device=asked.device, cache=asked.cache,
         skip_unreadable=asked.skip_unreadable, validation=asked.validation,
         **({} if asked.metrics is None else {"metrics": asked.metrics}),
     )  # fmt: skip
-    settings, encoder, vocabulary = run.settings, run.encoder, run.vocabulary
+    settings, encoder, tokenizer = run.settings, run.encoder, run.tokenizer
+    java = java_metrics(asked.java_metrics, counted_by=tokenizer.counted_by)
     weights = left_weights(folder, settings)
     if asked.weights is not None:
         if asked.weights not in weights:
@@ -82,16 +82,17 @@ def measure_run(asked: EvaluationSettings) -> Results:
     # What counts as learned by heart is what the run was trained on.
     training = load_split(settings.data.build(), "train", say) if asked.data is None else None
     corpus: Corpus = (asked.data or settings.data).build()
-    known = set() if training is None else {text for own in training_captions(training) for text in own}
+    learned_from = [] if training is None else training_captions(training, tokenizer)
+    known = {text for own in learned_from for text in tokenizer.tokenized(own)}
     split = load_split(corpus, asked.split, say)
     source = open_features(settings, encoder, split, device=run.device)
-    evaluator = build_evaluator(settings, source, vocabulary, known, device=run.device, java=java)
+    evaluator = build_evaluator(settings, source, tokenizer, known, device=run.device, java=java)
     title = f"{folder.name}: {len(source.split)} {split.name} images, {decoder_name(settings.decoding)}"
     target = evaluation_folder(asked)
     if world.is_main():
         target.mkdir(exist_ok=True)
         write_json(target / "config.json", plain(asked))
-    discriminator = left_discriminator(folder, settings, encoder, vocabulary, device=run.device)
+    discriminator = left_discriminator(folder, settings, encoder, tokenizer, device=run.device)
     return measure_weights(
         run.captioner, weights, evaluator, folder=target, title=title, points=points, discriminator=discriminator
     )
@@ -152,10 +153,11 @@ def measure_weights(
         points: (temperature, top-p) of the curves; none: no curves.
         discriminator: whose opinion of each caption is kept beside it.
     """
+    title += counting(evaluator.tokenizer.counted_by)
     results = Results(folder, title, evaluator.every, evaluator.samples_per_image)
     scores: dict[str, Scores] = {}
     for name, path in weights.items():
-        load_weights(captioner, path, vocabulary=evaluator.vocabulary.fingerprint)
+        load_weights(captioner, path, vocabulary=evaluator.tokenizer.fingerprint)
         with Progress(phase=f"evaluate {name}", total=len(evaluator.source.split)) as progress:
             evaluation = evaluator.evaluate(captioner, progress=lambda done, _: progress.update(done))
         opinions = evaluator.judged(discriminator, evaluation.captions) if discriminator else None
@@ -183,6 +185,11 @@ def write_captions(path: Path, evaluator: Evaluator, evaluation: Evaluation, opi
     if opinions is not None:
         rows = [{**row, "discriminator": opinion} for row, opinion in zip(rows, opinions, strict=True)]
     write_json(path, rows)
+
+
+def counting(counted_by: str) -> str:
+    """Return what a title says of how the metrics count text; nothing where they count words, as everybody does."""
+    return "" if counted_by == "word" else f", metrics by {counted_by}"
 
 
 def decoder_name(decoding: Part) -> str:

@@ -12,7 +12,7 @@ import torch
 from gan_caption.configuration.settings import Settings
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.encoders.base import Encoder
-from gan_caption.text.vocabulary import Vocabulary
+from gan_caption.text.base import Tokenizer
 from gan_caption.training.checkpoint import load_state, load_weights
 from gan_caption.training.folders import best_weights, inside, read_settings
 from gan_caption.training.networks import Captioner
@@ -22,6 +22,7 @@ from gan_caption.training.setup import (
     build_encoder,
     check_encoder,
     choose_device,
+    load_tokenizer,
 )
 
 
@@ -35,7 +36,7 @@ class Trained:
     """The run's, with what its reader changed."""
     device: torch.device
     """Where the networks live."""
-    vocabulary: Vocabulary
+    tokenizer: Tokenizer
     """The run's."""
     encoder: Encoder
     """The run's."""
@@ -50,7 +51,7 @@ class Trained:
         """
         path = best_weights(self.folder, phase)
         load_weights(
-            self.captioner, inside(self.folder, path.relative_to(self.folder)), vocabulary=self.vocabulary.fingerprint
+            self.captioner, inside(self.folder, path.relative_to(self.folder)), vocabulary=self.tokenizer.fingerprint
         )
 
 
@@ -67,11 +68,11 @@ def open_run(folder: Path, *, allow: Sequence[str] = (), **changed: Any) -> Trai
     """
     settings = replace(read_settings(folder, allow=allow), **changed)
     device = choose_device(settings.device)
-    vocabulary = Vocabulary.load(inside(folder, "vocabulary.json"))
+    tokenizer = load_tokenizer(settings, folder)
     encoder = build_encoder(settings, device=device)
     check_encoder(encoder, folder)
-    captioner = build_captioner(settings, encoder, vocabulary, device=device)
-    return Trained(folder, settings, device, vocabulary, encoder, captioner)
+    captioner = build_captioner(settings, encoder, tokenizer, device=device)
+    return Trained(folder, settings, device, tokenizer, encoder, captioner)
 
 
 def left_weights(folder: Path, settings: Settings) -> dict[str, Path]:
@@ -81,17 +82,17 @@ def left_weights(folder: Path, settings: Settings) -> dict[str, Path]:
 
 
 def left_discriminator(
-    folder: Path, settings: Settings, encoder: Encoder, vocabulary: Vocabulary, *, device: torch.device
+    folder: Path, settings: Settings, encoder: Encoder, tokenizer: Tokenizer, *, device: torch.device
 ) -> Discriminator | None:
     """Return the discriminator as the run left it; None where the run has none.
 
     Raises:
         UserError: the run's checkpoint is missing or damaged.
     """
-    discriminator = build_discriminator(settings, encoder, vocabulary, device=device)
+    discriminator = build_discriminator(settings, encoder, tokenizer, device=device)
     if discriminator is None:
         return None
-    state = load_state(inside(folder, "checkpoints/last.pt"), vocabulary=vocabulary.fingerprint)
+    state = load_state(inside(folder, "checkpoints/last.pt"), vocabulary=tokenizer.fingerprint)
     prefix = "discriminator."
     own = {name.removeprefix(prefix): value for name, value in state.networks.items() if name.startswith(prefix)}
     discriminator.load_state_dict(own)

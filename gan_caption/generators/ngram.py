@@ -70,7 +70,7 @@ class NgramGenerator(Generator[TensorState]):
         """Count the n-grams of captions.
 
         Args:
-            captions: token ids as `Vocabulary.encode` gives them, `<eos>` included where the caption has one. Words
+            captions: token ids as `Tokenizer.encode` gives them, `<eos>` included where the caption has one. Words
                 that may not be written are context alone, never counted as the word that follows.
             vocabulary_size: V.
             order: n, at least 1.

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gan_caption.configuration.building import build
 from gan_caption.configuration.launching import conf_dir
+from gan_caption.data.captions import EOS
 from gan_caption.data.feature_cache import half
 from gan_caption.data.features import ImageFeatures
 from gan_caption.data.loading import load
@@ -36,7 +37,7 @@ class Caption:
     """One caption of one image."""
 
     text: str
-    """Its words, joined by spaces."""
+    """As the run's tokenizer decodes it: words joined by spaces, or characters without."""
     log_prob: float
     """log p(caption | image), nats, `<eos>` counted; of a generator with noise, at noise 0."""
     discriminator: float | None
@@ -44,6 +45,8 @@ class Caption:
     attention: np.ndarray | None = None
     """(T, R) float32: where each token looked, rows summing to 1; row by row over the image where R is a square. None
     unless it was asked for, and where the generator has no attention."""
+    tokens: tuple[str, ...] = ()
+    """The text of each token, `<eos>` left out."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class Unreadable:
 
 
 class Captioner:
-    """Captions photographs with the weights, the vocabulary, the encoder and the decoding of a run."""
+    """Captions photographs with the weights, the tokenizer, the encoder and the decoding of a run."""
 
     def __init__(
         self,
@@ -155,7 +158,7 @@ class Captioner:
             raise UserError(f"weights={weights}: this run has {', '.join(found)}")
         trained.load(weights or list(found)[-1])
         discriminator = left_discriminator(
-            folder, trained.settings, trained.encoder, trained.vocabulary, device=trained.device
+            folder, trained.settings, trained.encoder, trained.tokenizer, device=trained.device
         )
         own_decoding = trained.settings.decoding
         allowed = own_decoding.allowed
@@ -165,7 +168,7 @@ class Captioner:
         advising = None
         if language_model is not None:
             advising = load_language_model(
-                Path(language_model), vocabulary=trained.vocabulary, device=trained.device, allow=allow
+                Path(language_model), tokenizer=trained.tokenizer, device=trained.device, allow=allow
             )
             writer = shallow_fusion(writer, advising, weight=fusion)
         elif fusion:
@@ -260,11 +263,13 @@ class Captioner:
             if self.discriminator is not None:
                 opinions = self.discriminator.probability(features, captions).tolist()
             maps = generator.attention_weights(features, captions) if attention else None
+        decode = self.trained.tokenizer.decode
         own: list[dict[str, Caption]] = [{} for _ in range(len(features))]
         for row, image in enumerate(captions.images.tolist()):
-            text = self.trained.vocabulary.decode(captions.tokens[row].tolist())
-            looks = None if maps is None else maps[row, : captions.lengths[row]].cpu().numpy()
-            own[image].setdefault(text, Caption(text, log_probs[row], opinions[row], looks))
+            ids = captions.tokens[row, : captions.lengths[row]].tolist()
+            text, tokens = decode(ids), tuple(decode([one]) for one in ids if one != EOS)
+            looks = None if maps is None else maps[row, : len(ids)].cpu().numpy()
+            own[image].setdefault(text, Caption(text, log_probs[row], opinions[row], looks, tokens))
         return [tuple(texts.values())[:count] for texts in own]
 
     def _proposer(self, count: int) -> Proposer:

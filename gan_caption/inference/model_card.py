@@ -15,6 +15,7 @@ from typing import Any
 
 import gan_caption
 from gan_caption.configuration.building import Part
+from gan_caption.data.captions import EOS
 from gan_caption.evaluation.trained import Trained
 from gan_caption.reporting.results import metrics_of
 from gan_caption.reporting.table import comparison
@@ -48,6 +49,8 @@ def model_card(export: Export) -> str:
     results = _results(run.folder)
     numbers = sum(weight.numel() for part in (run.encoder, run.captioner.generator) for weight in part.parameters())
     sizes = [f"- `{name}`: {size / 1e6:.2f} MB" for name, size in export.files.items()]
+    counted_by = run.tokenizer.counted_by
+    english = counted_by == "word"
     measured_in = " That was measured in float32, before int8." if results and export.int8 else ""
     return Template((_HERE / "model_card.md").read_text(encoding="utf-8")).substitute(
         name=run.folder.name, phase=export.phase, format=export.format, version=gan_caption.__version__,
@@ -56,7 +59,9 @@ def model_card(export: Export) -> str:
         use=(_HERE / f"use_{export.format}.md").read_text(encoding="utf-8").strip(),
         training=_training(export, numbers), metrics=_metrics(results, export),
         export="\n".join([*(f"- {line}" for line in export.told), *sizes]),
-        max_length=settings.max_length, words=f"{len(run.vocabulary.words) - 4:,}",
+        max_length=settings.max_length, words=f"{len(run.tokenizer) - EOS - 1:,}",
+        counted_by=counted_by, in_language=" in English" if english else "",
+        language="language: en" if english else "# language: that of the training captions",
     )  # fmt: skip
 
 

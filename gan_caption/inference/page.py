@@ -187,7 +187,7 @@ def attention_maps(captioner: Captioner, photo: Image.Image, caption: Caption) -
     pixels = captioner.trained.encoder.preprocess(photo).permute(1, 2, 0).numpy()
     seen = np.asarray(Image.fromarray(pixels).resize((_SHOWN, _SHOWN), Image.Resampling.BICUBIC), np.float32)
     shown = []
-    for word, looked in zip([*caption.text.split(), "(end)"], caption.attention, strict=False):
+    for word, looked in zip([*caption.tokens, "(end)"], caption.attention, strict=False):
         share = Image.fromarray((looked / looked.max()).reshape(side, side).astype(np.float32))
         light = np.asarray(share.resize((_SHOWN, _SHOWN), Image.Resampling.BILINEAR))[..., None]
         shown.append((Image.fromarray((seen * (_DARK + (1 - _DARK) * light)).clip(0, 255).astype(np.uint8)), word))

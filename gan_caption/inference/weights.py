@@ -1,4 +1,4 @@
-"""A captioner as one folder of safetensors: weights of generator and encoder, configuration, vocabulary."""
+"""A captioner as one folder of safetensors: weights of generator and encoder, configuration, tokenizer."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def write_weights(trained: Trained, folder: Path) -> None:
     """Write a captioner to a folder, an encoder that did not learn too."""
     config = shared_config(trained.settings.given)
     write_json(folder / "config.json", config)
-    trained.vocabulary.save(folder / "vocabulary.json")
-    save_weights(whole(trained), folder / "weights.safetensors", vocabulary=trained.vocabulary.fingerprint)
+    trained.tokenizer.save(folder / trained.tokenizer.file)
+    save_weights(whole(trained), folder / "weights.safetensors", vocabulary=trained.tokenizer.fingerprint)
 
 
 def read_weights(folder: Path, *, device: str = "auto", allow: Sequence[str] = ()) -> Trained:
@@ -34,7 +34,7 @@ def read_weights(folder: Path, *, device: str = "auto", allow: Sequence[str] = (
         UserError: the folder is no export, or is damaged.
     """
     trained = open_run(folder, allow=allow, device=device)
-    load_weights(whole(trained), folder / "weights.safetensors", vocabulary=trained.vocabulary.fingerprint)
+    load_weights(whole(trained), folder / "weights.safetensors", vocabulary=trained.tokenizer.fingerprint)
     return trained
 
 

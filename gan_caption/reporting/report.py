@@ -15,7 +15,7 @@ from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
 from gan_caption.evaluation.adversarial import enough_images
 from gan_caption.evaluation.compared import Compared, compare
-from gan_caption.evaluation.comparison import NOT_OF_THE_METHOD, Chosen, choose_systems
+from gan_caption.evaluation.comparison import NOT_OF_THE_METHOD, Chosen, choose_systems, run_tokenizers
 from gan_caption.evaluation.java import java_metrics
 from gan_caption.evaluation.results import evaluation_folder
 from gan_caption.evaluation.settings import ComparisonSettings, EvaluationSettings
@@ -64,8 +64,9 @@ def compare_runs(settings: ComparisonSettings, *, command: str) -> Path:
     target = Path(settings.out)
     if target.exists() and not (target / PAGE).exists():
         raise UserError(f"out={target} exists and holds no report: choose another folder")
-    java = java_metrics(settings.java_metrics)
     chosen = choose_systems(folders_of(settings.runs), baseline=settings.baseline, allow=settings.allow)
+    tokenizers = run_tokenizers(chosen)
+    java = java_metrics(settings.java_metrics, counted_by=next(iter(tokenizers.values())).counted_by)
     asked = _metrics_asked(chosen, settings)
     settings = replace(settings, metrics=asked)
     own = own_metrics(asked)
@@ -74,7 +75,7 @@ def compare_runs(settings: ComparisonSettings, *, command: str) -> Path:
     enough_images(len(split), settings.judge)
     compared = compare(
         chosen, lambda run: evaluated(run, settings), corpus, split, catalogue(*split.metrics, *own, quality=java),
-        settings=settings,
+        tokenizers, settings=settings,
     )  # fmt: skip
 
     aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
@@ -140,7 +141,7 @@ def write_report(
     write_json(folder / "settings.json", plain(settings))
     page = Page(
         title=" / ".join(names),
-        description=description(systems, compared.split, settings),
+        description=description(systems, compared.split, settings, counted_by=compared.counted_by),
         summary=summary_table(estimates, names, humans, metrics, own),
         legend=legend(baseline),
         findings=findings(told, baseline.name, metrics),

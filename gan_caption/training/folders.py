@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from itertools import count
@@ -14,7 +14,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from gan_caption import __version__
-from gan_caption.configuration.building import read
+from gan_caption.configuration.building import TARGET, read
 from gan_caption.configuration.launching import conf_dir
 from gan_caption.configuration.renamed import renewed
 from gan_caption.configuration.settings import OF_ONE_MACHINE, SINCE, Settings
@@ -30,6 +30,13 @@ BASELINE = "mle"
 """The phase that leaves the baseline."""
 COMMAND = "command.txt"
 """In a run's folder: what started it."""
+
+
+def words_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tokenizer of a configuration that names none, as every one did before there was a choice."""
+    vocabulary = config.get("vocabulary")
+    min_count = vocabulary.get("min_count", 1) if isinstance(vocabulary, Mapping) else 1
+    return {TARGET: "gan_caption.text.words.WordTokenizer", "min_count": min_count}
 
 
 def has_finished(folder: Path) -> bool:
@@ -102,7 +109,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         )
     if not isinstance(config, dict) or not isinstance(config.get("phases"), dict):
         raise UserError(f"run={folder}: config.json is not a configuration")
-    return renewed(config)
+    return {"tokenizer": words_of(config), **renewed(config)}
 
 
 def read_settings(folder: Path, *, allow: Sequence[str] = ()) -> Settings:

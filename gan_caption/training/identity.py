@@ -13,7 +13,7 @@ from gan_caption.configuration.renamed import renewed
 from gan_caption.configuration.settings import WITHOUT_EFFECT
 from gan_caption.data.corpus import Split
 from gan_caption.errors import UserError
-from gan_caption.training.folders import inside, read_json, write_json
+from gan_caption.training.folders import inside, read_json, words_of, write_json
 from gan_caption.untrusted.parsing import shown
 
 OF_THE_DATA_WITHOUT_EFFECT = ("cache", "keep")
@@ -67,6 +67,8 @@ def settings_of(config: Mapping[str, Any], locations: Sequence[str] = ()) -> dic
     kept = {key: value for key, value in config.items() if key not in WITHOUT_EFFECT}
     if not kept.get("metrics"):
         kept.pop("metrics", None)  # so that runs of before there were any are found again
+    if kept.get("tokenizer") == words_of(config):
+        del kept["tokenizer"]  # so are those of before there was a choice
     if isinstance(kept.get("data"), Mapping):
         without = (*OF_THE_DATA_WITHOUT_EFFECT, *locations)
         kept["data"] = {key: value for key, value in kept["data"].items() if key not in without}

@@ -142,7 +142,7 @@ class Loop:
                 self.best, self.since_best = evaluation.metrics, 0
                 if world.is_main():
                     path = run.best_weights(name)
-                    save_weights(run.captioner, path, vocabulary=run.vocabulary.fingerprint)
+                    save_weights(run.captioner, path, vocabulary=run.tokenizer.fingerprint)
             else:
                 self.since_best += 1
         tracker.log({f"val/{key}": value for key, value in evaluation.metrics.items()}, step=self.step)
@@ -155,13 +155,13 @@ class Loop:
             return
         world.everyone(None)  # the weights are written
         if self.best:
-            load_weights(run.captioner, run.best_weights(name), vocabulary=run.vocabulary.fingerprint)
+            load_weights(run.captioner, run.best_weights(name), vocabulary=run.tokenizer.fingerprint)
             run.selected[name] = self.best
         else:
             self.report(f"phase {name} left no healthy weights: those from before it are kept")
             if run.selected:
                 path = run.best_weights(list(run.selected)[-1])
-                load_weights(run.captioner, path, vocabulary=run.vocabulary.fingerprint)
+                load_weights(run.captioner, path, vocabulary=run.tokenizer.fingerprint)
 
     def _save(self, name: str, done: int, *, finished: bool = False) -> None:
         run = self.run
@@ -172,7 +172,7 @@ class Loop:
         state = TrainState(
             phase=name, phase_step=done, step=self.step, networks=run.networks.state_dict(),
             phase_state=self.phases[name].state_dict(), random=random,
-            vocabulary=run.vocabulary.fingerprint, best=self.best, validations_since_best=self.since_best,
+            vocabulary=run.tokenizer.fingerprint, best=self.best, validations_since_best=self.since_best,
             selected=run.selected, stopped=run.stopped, finished=finished,
         )  # fmt: skip
         save_state(state, run.checkpoints / "last.pt")
@@ -186,7 +186,7 @@ class Loop:
             raise RuntimeError(f"step {self.step}: the processes have different weights; the last checkpoint is whole")
 
     def _load(self) -> TrainState:
-        state = load_state(self.run.checkpoints / "last.pt", vocabulary=self.run.vocabulary.fingerprint)
+        state = load_state(self.run.checkpoints / "last.pt", vocabulary=self.run.tokenizer.fingerprint)
         if state.phase not in self.phases:
             raise UserError(f"the checkpoint stopped in phase {state.phase}, this schedule has {list(self.phases)}")
         self.step = state.step

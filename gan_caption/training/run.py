@@ -16,7 +16,7 @@ from gan_caption.errors import UserError
 from gan_caption.generators.base import Generator
 from gan_caption.metrics.metric import Metric, choose
 from gan_caption.rewards.references import References
-from gan_caption.text.vocabulary import Vocabulary
+from gan_caption.text.base import Tokenizer
 from gan_caption.training.folders import best_weights
 from gan_caption.training.networks import Captioner, Networks
 from gan_caption.training.validation import Validator
@@ -35,8 +35,8 @@ class Run:
     """Of weights, data order, dropout and sampling."""
     device: torch.device
     """Where the networks live."""
-    vocabulary: Vocabulary
-    """Of the training captions."""
+    tokenizer: Tokenizer
+    """Learned from the training captions."""
     max_length: int
     """The longest caption, in tokens, `<eos>` counted."""
     networks: Networks

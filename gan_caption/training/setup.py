@@ -1,4 +1,4 @@
-"""From configuration to a run: data, features, vocabulary, networks, phases."""
+"""From configuration to a run: data, features, tokenizer, networks, phases."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import processes, world
 from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError
-from gan_caption.metrics import Metric, ptb_tokenize
-from gan_caption.text.vocabulary import Vocabulary
+from gan_caption.metrics import Metric
+from gan_caption.text.base import Tokenizer
 from gan_caption.training.folders import inside, read_json, write_json
 from gan_caption.training.identity import KnownData
 from gan_caption.training.networks import Captioner
@@ -58,8 +58,8 @@ def check_configuration(config: Mapping[str, Any]) -> Settings:
     """
     settings = settings_from(config)
     own_metrics(settings.metrics)
-    parts = (settings.data, settings.encoder, settings.generator, settings.discriminator, settings.decoding,
-             settings.tracker)  # fmt: skip
+    parts = (settings.data, settings.tokenizer, settings.encoder, settings.generator, settings.discriminator,
+             settings.decoding, settings.tracker)  # fmt: skip
     for part in filter(None, parts):
         part.check(OF_THE_PARTS.get(part.path, ()))
     for part in settings.phases.values():
@@ -197,30 +197,30 @@ def check_encoder(encoder: Encoder, folder: Path) -> None:
         )
 
 
-def build_captioner(settings: Settings, encoder: Encoder, vocabulary: Vocabulary, *, device: torch.device) -> Captioner:
+def build_captioner(settings: Settings, encoder: Encoder, tokenizer: Tokenizer, *, device: torch.device) -> Captioner:
     """Build the generator from its seed, and join it to the encoder where that learns."""
     torch.manual_seed(settings.seed + 1)
     sizes: dict[str, Any] = {"pooled_size": encoder.pooled_size, "grid_size": encoder.grid_size}
-    generator = settings.generator.build(vocabulary_size=len(vocabulary), **sizes)
+    generator = settings.generator.build(vocabulary_size=len(tokenizer), **sizes)
     return Captioner(generator, encoder if encoder.finetune else None).to(device)
 
 
 def build_discriminator(
-    settings: Settings, encoder: Encoder, vocabulary: Vocabulary, *, device: torch.device
+    settings: Settings, encoder: Encoder, tokenizer: Tokenizer, *, device: torch.device
 ) -> Discriminator | None:
     """Build the discriminator from its seed, where the configuration names one."""
     if settings.discriminator is None:
         return None
     torch.manual_seed(settings.seed + 2)
     sizes: dict[str, Any] = {"pooled_size": encoder.pooled_size, "grid_size": encoder.grid_size}
-    network: Discriminator = settings.discriminator.build(vocabulary_size=len(vocabulary), **sizes)
+    network: Discriminator = settings.discriminator.build(vocabulary_size=len(tokenizer), **sizes)
     return network.to(device)
 
 
 def build_phases(settings: Settings, run: Run, encoder: Encoder) -> dict[str, Phase]:
     """Build the schedule; parts that need the discriminator or the references are given the run's."""
     offered: dict[str, Any] = {
-        "references": run.references, "device": run.device, "vocabulary_size": len(run.vocabulary),
+        "references": run.references, "device": run.device, "vocabulary_size": len(run.tokenizer),
         "pooled_size": encoder.pooled_size, "grid_size": encoder.grid_size,
     }  # fmt: skip
     if run.networks.discriminator is not None:
@@ -230,14 +230,24 @@ def build_phases(settings: Settings, run: Run, encoder: Encoder) -> dict[str, Ph
     return {name: part.build(**offered) for name, part in settings.phases.items()}
 
 
-def training_captions(split: Split) -> Groups[str]:
-    """Return every image's captions, tokenized: on disk, so that memory does not grow with their words."""
+def load_tokenizer(settings: Settings, folder: Path) -> Tokenizer:
+    """Return the tokenizer that a run was trained with, as its folder keeps it.
+
+    Raises:
+        UserError: the file is missing, leads out of the folder, or holds something else.
+    """
+    tokenizer: Tokenizer = settings.tokenizer.build()
+    return tokenizer.load(inside(folder, tokenizer.file))
+
+
+def training_captions(split: Split, tokenizer: Tokenizer) -> Groups[str]:
+    """Return every image's captions as `tokenizer.normalize` leaves them: on disk, so that memory does not grow."""
     sizes: list[int] = []
 
     def texts() -> Iterator[str]:
         for item in split.items:
             sizes.append(len(item.captions))
-            yield from ptb_tokenize(list(item.captions))
+            yield from tokenizer.normalize(list(item.captions))
 
     told = Texts(texts())  # which fills `sizes`
     return Groups(told, sizes)

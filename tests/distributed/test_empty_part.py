@@ -29,7 +29,7 @@ from gan_caption.rewards.cider import CiderDReward
 from gan_caption.rewards.discriminator import DiscriminatorReward
 from gan_caption.rewards.references import References
 from gan_caption.rewards.transforms import Odds, Probability
-from gan_caption.text.vocabulary import Vocabulary
+from gan_caption.text.words import WordTokenizer
 from tests import tiny
 
 NONE = tiny.features().select(torch.tensor([], dtype=torch.long))
@@ -69,7 +69,7 @@ def test_discriminators(kind, training):
 
 
 def test_rewards():
-    vocabulary = Vocabulary.build(["a b"], min_count=1)
+    vocabulary = WordTokenizer(min_count=1).learn(["a b"])
     references = References([["a b"], ["b"]], vocabulary, max_length=3)
     none = replace(NONE, rows=torch.zeros(0, dtype=torch.long))
     for reward in (CiderDReward(references=references), BleuReward(references=references)):

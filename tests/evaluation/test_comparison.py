@@ -10,10 +10,11 @@ import pytest
 
 from gan_caption.configuration.building import read
 from gan_caption.errors import UserError
-from gan_caption.evaluation.comparison import choose_systems
+from gan_caption.evaluation.comparison import choose_systems, run_tokenizers
 from gan_caption.evaluation.settings import ComparisonSettings
 from gan_caption.experiment import run_experiment
 from gan_caption.reporting.report import PAGE, compare_runs
+from gan_caption.training.folders import read_config
 from tests.tiny_runs import TINY, composed
 
 
@@ -136,3 +137,27 @@ def test_the_report_of_real_runs(configured, tmp_path, capsys):
     with pytest.raises(UserError, match="holds no report"):
         compare_runs(settings(f"out={other}"), command="")
     assert (other / "chapter.txt").exists()
+
+
+def test_runs_counted_by_word_and_by_character_are_refused(tmp_path):
+    kept = ["一", "dog"]
+    runs = []
+    for name, target in (("mle", "words.WordTokenizer"), ("seqgan", "characters.CharacterTokenizer")):
+        node = {"_target_": f"gan_caption.text.{target}", "min_count": 1}
+        folder = made_run(tmp_path / name, name=name, tokenizer=node)
+        (Path(folder) / "vocabulary.json").write_text(json.dumps(kept))
+        runs.append(folder)
+    systems = choose_systems(runs, baseline="mle")
+    with pytest.raises(UserError, match=r"mle by word and .*seqgan by character, which cannot be compared"):
+        run_tokenizers(systems, allow=[])
+    counted = run_tokenizers({"mle": systems["mle"]}, allow=[])
+    assert [tokenizer.tokenized(["一 dog"]) for tokenizer in counted.values()] == [["一 dog"]]
+
+
+def test_a_run_of_before_there_was_a_choice_is_of_words(tmp_path):
+    before = Path(made_run(tmp_path / "before", vocabulary={"min_count": 5}))
+    node = {"_target_": "gan_caption.text.words.WordTokenizer", "min_count": 5}
+    now = Path(made_run(tmp_path / "now", seed=1, vocabulary={"min_count": 5}, tokenizer=node))
+    assert read_config(before)["tokenizer"] == read_config(now)["tokenizer"] == node
+    with pytest.raises(UserError, match="all of them are mle"):  # which are one system
+        choose_systems([str(before), str(now)], baseline="mle")

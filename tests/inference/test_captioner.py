@@ -77,7 +77,7 @@ def test_a_photograph_is_encoded_as_the_cache_keeps_it_also_where_half_precision
 
 
 def test_log_prob_is_that_of_the_words_one_by_one(captioner, photos):
-    generator, vocabulary = captioner.trained.captioner.generator, captioner.trained.vocabulary
+    generator, vocabulary = captioner.trained.captioner.generator, captioner.trained.tokenizer
     for one in captioner.stream(photos[:3], count=4):
         pixels = captioner.trained.encoder.preprocess(Image.open(one.name).convert("RGB"))[None]
         for caption in one.captions:
@@ -337,3 +337,12 @@ def test_settings_that_leave_nothing_to_choose_are_told_before_anything_is_loade
         settings = composed("run=nowhere", "images=[a.jpg]", *overrides, config_name="caption")
         with pytest.raises(UserError, match=message):
             caption_photos(read(CaptionSettings, settings))
+
+
+def test_a_run_of_before_tokenizers_were_a_choice_opens(captioner, trained_run, photos, tmp_path):
+    old = shutil.copytree(trained_run, tmp_path / "old")
+    config = json.loads((old / "config.json").read_text())
+    del config["tokenizer"]
+    write_json(old / "config.json", config)
+    wanted = [one.best.text for one in captioner.stream(photos)]
+    assert [one.best.text for one in Captioner.load(old).stream(photos)] == wanted

@@ -37,6 +37,7 @@ from gan_caption.inference.onnx_check import Images, check_pixels, check_words, 
 from gan_caption.inference.onnx_graphs import onnx_graphs, pixel_recipe
 from gan_caption.inference.settings import export_from
 from gan_caption.inference.weights import read_weights
+from gan_caption.text.words import WordTokenizer
 from tests.tiny_runs import TINY, TINY_SEQGAN
 
 # Enough updates that captions differ from image to image, and that some are sentences.
@@ -255,9 +256,10 @@ def test_int8_is_smaller_and_its_price_is_printed(runs, exported, export, capsys
 def test_the_cost_of_other_words():
     split = Scenes(train=2, val=6, test=2).split("val")
     first = [item.captions[0] for item in split.items]
-    same = cost(first, first, split)
+    words = WordTokenizer(min_count=1)
+    same = cost(first, first, split, words)
     assert (same.equal, same.difference, same.interval) == (1.0, 0.0, (0.0, 0.0))
-    worse = cost(first, [*first[:3], "", "", ""], split)
+    worse = cost(first, [*first[:3], "", "", ""], split, words)
     assert worse.equal == 0.5
     assert worse.difference < 0
     assert worse.interval[0] <= worse.difference <= worse.interval[1]

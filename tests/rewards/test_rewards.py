@@ -19,7 +19,7 @@ from gan_caption.rewards.mixture import Mixture
 from gan_caption.rewards.rank import RankReward
 from gan_caption.rewards.references import References
 from gan_caption.rewards.transforms import LogProbability, Odds, Probability, Signed
-from gan_caption.text.vocabulary import Vocabulary
+from gan_caption.text.words import WordTokenizer
 from tests import tiny
 
 TEXTS = [
@@ -28,7 +28,7 @@ TEXTS = [
     ["two girls play in the water", "girls splash in the water"],
     ["a man on a horse", "the horse runs in the street with a man"],
 ]
-VOCABULARY = Vocabulary.build([text for own in TEXTS for text in own], min_count=1)
+VOCABULARY = WordTokenizer(min_count=1).learn([text for own in TEXTS for text in own])
 REFERENCES = References(TEXTS, VOCABULARY, max_length=20)
 
 

@@ -98,7 +98,7 @@ class PolicyGradientPhase(Phase):
         path = run.best_weights(self.pretraining)
         if path.exists():
             reference: Captioner = copy.deepcopy(run.captioner)
-            load_weights(reference, path, vocabulary=run.vocabulary.fingerprint)
+            load_weights(reference, path, vocabulary=run.tokenizer.fingerprint)
             self.reference = reference.generator.eval().requires_grad_(False)
 
     def rehearse(self, run: Run) -> None:

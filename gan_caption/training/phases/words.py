@@ -59,7 +59,7 @@ class WordsPhase(Phase):
         self.run = run
         self.encoder = run.captioner.encoder
         size = 1 if self.encoder is None else self.encoder.pooled_size
-        words = len(run.vocabulary)
+        words = len(run.tokenizer)
         with torch.random.fork_rng(devices=[]):  # drawing its weights must not shift the run's random numbers
             torch.manual_seed(run.seed)
             self.detector = nn.Sequential(nn.LayerNorm(size), nn.Linear(size, words)).to(run.device)
@@ -86,7 +86,7 @@ class WordsPhase(Phase):
 
     def _words_of(self, rows: list[int]) -> Tensor:
         """Return (B, V): 1 where a word occurs in a caption of the image."""
-        occurs = torch.zeros(len(rows), len(self.run.vocabulary))
+        occurs = torch.zeros(len(rows), len(self.run.tokenizer))
         for place, row in enumerate(rows):
             for caption in self.run.encoded[row]:
                 occurs[place, caption] = 1

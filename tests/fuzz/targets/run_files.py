@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gan_caption.configuration.settings import settings_from
 from gan_caption.evaluation.curve_files import read_curve
-from gan_caption.text.vocabulary import Vocabulary
+from gan_caption.text.words import WordTokenizer
 from gan_caption.training.folders import read_config, read_json, read_settings
 from gan_caption.training.identity import configuration_hash, read_data
 from gan_caption.training.records import read_records
@@ -55,8 +55,8 @@ def one_input(data: bytes) -> set[str]:
     with reading("choose_folder", taken):
         choose_folder(RESUMED, None, data="scenes")
     with reading("Vocabulary", taken):
-        vocabulary = Vocabulary.load(path)
-        ids = vocabulary.encode(" ".join(vocabulary.words[4:]), max_length=len(vocabulary))
+        vocabulary = WordTokenizer(min_count=1).load(path)
+        ids = vocabulary.encode(" ".join(vocabulary.tokens[4:]), max_length=len(vocabulary))
         assert ids[:-1] == list(range(4, len(vocabulary)))
         assert len(vocabulary.fingerprint) == 16
     with reading("read_json", taken):
