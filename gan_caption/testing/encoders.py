@@ -43,7 +43,7 @@ def check_encoder(encoder: Encoder, images: Sequence[Image.Image], *, tolerance:
     with evaluating(encoder):
         with untouched("forward", pixels=pixels):
             features = encoder(pixels)
-        wanted = {"pooled": (count, encoder.pooled_size)}
+        wanted: dict[str, tuple[int, ...]] = {"pooled": (count, encoder.pooled_size)}
         if features.grid is not None:
             wanted["grid"] = (count, features.grid.shape[1], encoder.grid_size)
             check(
