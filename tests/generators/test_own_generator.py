@@ -11,12 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from experiments.own_generator.transformer import TransformerGenerator
-from gan_caption.configuration.launching import conf_dir
 from gan_caption.data.captions import EOS, Captions, captions_from_ids
 from gan_caption.data.features import ImageFeatures
 from gan_caption.data.scenes.corpus import Scenes
@@ -26,9 +23,10 @@ from gan_caption.generators.base import Generator
 from gan_caption.generators.state import TensorState
 from gan_caption.inference.exporting import export_run
 from gan_caption.inference.onnx_captioner import OnnxCaptioner
+from gan_caption.inference.settings import export_from
 from gan_caption.testing import check_generator
 from tests import tiny
-from tests.tiny_runs import TINY_SEQGAN
+from tests.tiny_runs import TINY_SEQGAN, composed
 
 ROOT = Path(__file__).parents[2]
 OWN = ["allow=[experiments.own_generator]", "generator=my_transformer"]
@@ -135,9 +133,9 @@ def test_it_trains_rolls_out_searches_and_is_exported(tmp_path):
     assert len(paid) == 4
     assert np.isfinite(paid).all()
 
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        page = compose("export", [f"run={run}", f"out={tmp_path}/onnx", "check_images=4", OWN[0]])
-    export_run(OmegaConf.to_container(page, resolve=True))
+    export_run(
+        export_from(composed(f"run={run}", f"out={tmp_path}/onnx", "check_images=4", OWN[0], config_name="export"))
+    )
     test = Scenes(train=40, val=8, test=8).split("test")
     captioner = OnnxCaptioner(tmp_path / "onnx")
     said = captioner.caption(np.stack([captioner.preprocess(test.image(row)) for row in range(len(test))]))

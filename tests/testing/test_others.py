@@ -23,10 +23,13 @@ from gan_caption.encoders.none import NoImage
 from gan_caption.encoders.scene_cnn import SceneCNN
 from gan_caption.encoders.timm_cnn import TimmCNN
 from gan_caption.encoders.torchvision_cnn import TorchvisionCNN
+from gan_caption.rewards.base import Parts
 from gan_caption.rewards.bleu import BleuReward
 from gan_caption.rewards.cider import CiderDReward
 from gan_caption.rewards.controls import ConstantReward, RandomReward
 from gan_caption.rewards.discriminator import DiscriminatorReward
+from gan_caption.rewards.mixture import Mixture
+from gan_caption.rewards.transforms import Probability
 from gan_caption.testing import check_discriminator, check_encoder, check_reward
 from tests import tiny
 from tests.rewards.test_rewards import CANDIDATES, IMAGES, REFERENCES, said
@@ -147,14 +150,20 @@ CAPTIONS = captions_from_ids(TEXTS, [0, 0, 1, 1, 2, 2])
 @pytest.mark.parametrize("kind", KINDS)
 def test_rewards(kind):
     discriminator = made(kind).eval()
-    check_reward(DiscriminatorReward(discriminator=discriminator), tiny.features(3), CAPTIONS)
+    check_reward(
+        DiscriminatorReward(discriminator=discriminator, transform=Probability(), chunk_rows=2),
+        tiny.features(3),
+        CAPTIONS,
+    )
 
 
 def test_other_rewards():
-    check_reward(ConstantReward(), tiny.features(3), CAPTIONS)
+    check_reward(ConstantReward(value=1.0), tiny.features(3), CAPTIONS)
     for kind in (CiderDReward, BleuReward):
         check_reward(kind(references=REFERENCES), of_rows([1, 0]), said(CANDIDATES, IMAGES))
-    with pytest.raises(AssertionError, match="must be paid the same again"):
+    parts = {"same": ConstantReward(value=2.0), "cider": CiderDReward(references=REFERENCES)}
+    check_reward(Mixture(parts=parts, weights={"same": 0.5, "cider": 2.0}), of_rows([1, 0]), said(CANDIDATES, IMAGES))
+    with pytest.raises(AssertionError, match="must be rewarded the same again"):
         check_reward(RandomReward(), tiny.features(3), CAPTIONS)
 
 
@@ -165,13 +174,14 @@ def lengths(captions):
 @pytest.mark.parametrize(
     ("reward", "message"),
     [
-        (lambda _, captions: lengths(captions).mean(), r"the rewards are \(\): one a caption"),
-        (lambda _, captions: captions.lengths, "the rewards are torch.int64"),
+        (lambda _, captions: lengths(captions).mean(), r"the reward is \(\): one number a caption"),
+        (lambda _, captions: captions.lengths, "the reward is torch.int64"),
         (lambda _, captions: lengths(captions) / 0, "NaN or infinite"),
-        (lambda _, captions: lengths(captions).requires_grad_(), "carry gradients"),
+        (lambda _, captions: lengths(captions).requires_grad_(), "carries gradients"),
         (lambda _, captions: lengths(captions) + captions.images, "the order of images and captions"),
-        (lambda _, captions: lengths(captions) + captions.tokens.sum(1), r"padding must not change a reward \(token 4"),
+        (lambda _, captions: lengths(captions) + captions.tokens.sum(1), r"padding must not change it \(token 4"),
         (lambda _, captions: lengths(captions) * captions.tokens.shape[1], r"padding must not .* \(token 0 on it\)"),
+        (lambda _, captions: Parts(lengths(captions), {"place": captions.images.float()}), "part place: the order of"),
         (lambda _, captions: captions.lengths.clamp_(max=3).float(), "changed its argument captions.lengths"),
     ],
 )  # fmt: skip
