@@ -59,7 +59,7 @@ def rerank(
     return candidates.ranked_by(total)
 
 
-class LogProbability:
+class LogLikelihood:
     """log p(caption | image) of a generator that reads the same features."""
 
     def __init__(self, generator: Generator, *, length_penalty: float = 0.0, chunk_rows: int = 256) -> None:
@@ -82,7 +82,7 @@ class LogProbability:
         return torch.cat(log_probs) / captions.lengths**self.length_penalty
 
 
-class LanguageModelLogProbability(LogProbability):
+class LanguageModelLogLikelihood(LogLikelihood):
     """log p(caption) of a generator that is shown no image: an n-gram model, or a run with `encoder=none`."""
 
     def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:

@@ -20,7 +20,7 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.data.loading import load
 from gan_caption.decoding.decoders import Decoder, Proposer, Reranked
 from gan_caption.decoding.fusion import shallow_fusion
-from gan_caption.decoding.rerank import DiscriminatorLogit, Judge, LanguageModelLogProbability
+from gan_caption.decoding.rerank import DiscriminatorLogit, Judge, LanguageModelLogLikelihood
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.errors import UserError, at_least
 from gan_caption.evaluation.trained import Trained, left_discriminator, left_weights, open_run
@@ -327,5 +327,5 @@ def chosen_judges(
     if weight := weights.get("language_model", 0.0):
         if language_model is None:
             raise UserError(f"rerank.language_model={weight}: with which one? Give language_model=...")
-        judges.append((LanguageModelLogProbability(language_model, length_penalty=length_penalty), weight))
+        judges.append((LanguageModelLogLikelihood(language_model, length_penalty=length_penalty), weight))
     return judges

@@ -23,12 +23,12 @@ def word_gates(
     Args:
         lstm: of one layer.
         words: the word vectors (V, E).
-        tokens: (N,) long; or, with gradients, weights (N, V) over the words.
+        tokens: (N,) long; or weights (N, V) over the words, which pass gradients.
         dropout: of the word vectors.
         known: from the start of these captions, where it may be used.
     """
-    exact = torch.is_grad_enabled() or dropout.training or tokens.is_floating_point()
-    if known is not None and not (exact or is_plain()):
+    looks_up = not (is_plain() or torch.is_grad_enabled() or dropout.training or tokens.is_floating_point())
+    if known is not None and looks_up:
         table = known.table(lstm, words, len(tokens))
         if table is not None:
             return table.index_select(0, tokens)

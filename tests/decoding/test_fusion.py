@@ -8,7 +8,7 @@ from gan_caption.decoding.beam import beam_candidates, beam_search
 from gan_caption.decoding.diverse_beam import diverse_beam_search
 from gan_caption.decoding.fusion import shallow_fusion, word_scores
 from gan_caption.decoding.greedy import greedy
-from gan_caption.decoding.rerank import LanguageModelLogProbability, rerank
+from gan_caption.decoding.rerank import LanguageModelLogLikelihood, rerank
 from gan_caption.decoding.rollouts import complete_prefixes
 from gan_caption.decoding.sampling import sample
 from gan_caption.encoders.none import no_image
@@ -60,7 +60,7 @@ def test_a_search_finds_the_greatest_weighted_sum(index, kind, weight):
 def test_reranking_everything_is_fusing(index, kind):
     generator, language, images = tiny.generators(seed=2)[index], language_models()[kind], tiny.features()
     everything = beam_candidates(generator, images, beam_size=16, max_length=3)
-    chosen = rerank(everything, images, [(LanguageModelLogProbability(language), 0.6)])
+    chosen = rerank(everything, images, [(LanguageModelLogLikelihood(language), 0.6)])
     fused = beam_candidates(shallow_fusion(generator, language, weight=0.6), images, beam_size=16, max_length=3)
     assert torch.equal(chosen.captions.tokens, fused.captions.tokens)
     torch.testing.assert_close(chosen.scores, fused.scores)

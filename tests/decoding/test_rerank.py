@@ -7,7 +7,7 @@ from gan_caption.data.captions import EOS, captions_from_ids
 from gan_caption.decoding.beam import beam_candidates, beam_search
 from gan_caption.decoding.candidates import Candidates
 from gan_caption.decoding.decoders import Beam, DiverseBeam, Reranked, SeveralSamples
-from gan_caption.decoding.rerank import DiscriminatorLogit, LanguageModelLogProbability, LogProbability, rerank
+from gan_caption.decoding.rerank import DiscriminatorLogit, LanguageModelLogLikelihood, LogLikelihood, rerank
 from gan_caption.discriminators.dense import DenseDiscriminator
 from gan_caption.discriminators.lstm import LSTMDiscriminator
 from gan_caption.generators.ngram import NgramGenerator
@@ -83,7 +83,7 @@ def test_a_discriminators_logit_is_of_each_caption_by_itself(kind, chunk_rows):
 @pytest.mark.parametrize("index", range(3))
 def test_log_probabilities_are_those_of_each_step(index):
     generator, features, captions = tiny.generators(dropout=0.5)[index], tiny.features(), candidates().captions
-    found = LogProbability(generator.train(), length_penalty=0.5, chunk_rows=2)(features, captions)
+    found = LogLikelihood(generator.train(), length_penalty=0.5, chunk_rows=2)(features, captions)
     assert generator.training
     generator.eval()
     for row, image in enumerate(captions.images.tolist()):
@@ -96,7 +96,7 @@ def test_a_language_model_is_shown_no_image():
     torch.manual_seed(0)
     language = tiny.LSTMGenerator(vocabulary_size=6, pooled_size=1, hidden=4, embedding=4).eval()
     captions = captions_from_ids([[4, EOS], [5, 4, EOS], [4, EOS]], [0, 0, 1])
-    found = LanguageModelLogProbability(language)(tiny.features(), captions)
+    found = LanguageModelLogLikelihood(language)(tiny.features(), captions)
     assert found[0] == found[2] != found[1]
 
 
@@ -125,7 +125,7 @@ def test_the_decoder_takes_what_the_judges_like_best(proposer):
 def test_judges_of_no_weight_leave_beam_search_as_it_is(index):
     generator, features = tiny.generators()[index], tiny.features(4)
     language = NgramGenerator.learn([[4, EOS]], vocabulary_size=6)
-    judges = [(LanguageModelLogProbability(language), 0.0)]
+    judges = [(LanguageModelLogLikelihood(language), 0.0)]
     decoder = Reranked(proposer=Beam(beam_size=3, length_penalty=0.8), judges=judges)
     found = decoder(generator, features, max_length=5, rng=torch.Generator())
     wanted = beam_search(generator, features, beam_size=3, max_length=5, length_penalty=0.8)
@@ -137,5 +137,5 @@ def test_the_candidates_scores_and_a_generators_own_are_the_same():
     """So that a search's length penalty can be given to its judges."""
     generator, features = tiny.generators()[1], tiny.features(3)
     found = beam_candidates(generator, features, beam_size=4, max_length=4, length_penalty=0.6)
-    own = LogProbability(generator, length_penalty=0.6)(features, found.captions)
+    own = LogLikelihood(generator, length_penalty=0.6)(features, found.captions)
     torch.testing.assert_close(own, found.scores)

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ from gan_caption.errors import UserError
 from gan_caption.experiment import run_experiment
 from gan_caption.generators.attention_lstm import AttentionLSTMGenerator
 from gan_caption.generators.lstm import LSTMGenerator
-from gan_caption.generators.state import TensorState
+from gan_caption.generators.state import PolicyState, TensorState
 from gan_caption.inference.exporting import export_run, new_folder
 from gan_caption.inference.model_card import hallucination
 from gan_caption.inference.onnx_captioner import OnnxCaptioner
@@ -388,6 +389,22 @@ def test_networks_without_an_onnx_form_are_refused():
     encoder = SceneCNN(width=2)
     generator = Counting(vocabulary_size=6, pooled_size=encoder.pooled_size, hidden=4, embedding=4)
     with pytest.raises(UserError, match=r"take the number of images from x\.shape\[0\]"):
+        onnx_graphs(encoder, generator, torch.zeros(2, 3, 48, 48, dtype=torch.uint8), max_length=5)
+
+
+def test_a_state_without_names_for_its_tensors_is_refused_with_what_to_do():
+    @dataclass(frozen=True)
+    class Nameless(TensorState):
+        def named_tensors(self):
+            return PolicyState.named_tensors(self)
+
+    class Own(LSTMGenerator):
+        def start(self, features, max_length):
+            return Nameless(super().start(features, max_length).own)
+
+    encoder = SceneCNN(width=2)
+    generator = Own(vocabulary_size=6, pooled_size=encoder.pooled_size, hidden=4, embedding=4)
+    with pytest.raises(UserError, match=r"Nameless cannot be exported: give it `named_tensors` and `rebuilt`"):
         onnx_graphs(encoder, generator, torch.zeros(2, 3, 48, 48, dtype=torch.uint8), max_length=5)
 
 

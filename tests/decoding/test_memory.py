@@ -1,0 +1,48 @@
+"""What goes on at once is counted in bytes of states and logits together, and changes no result."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from gan_caption.decoding import beam, memory
+from gan_caption.decoding.beam import beam_candidates, images_at_once
+from gan_caption.decoding.diverse_beam import diverse_beam_search
+from gan_caption.decoding.memory import rows_at_once
+from gan_caption.generators.state import TensorState
+from tests import tiny
+
+
+def test_rows_by_hand():
+    cache = torch.zeros(2, 3, 7, 5)  # 105 numbers of 4 bytes a row
+    state = TensorState((cache, torch.zeros(2, dtype=torch.long)), (torch.zeros(2, 10**6),))
+    assert state.row_bytes == 428
+    assert state.repeat(5).row_bytes == 428
+    assert state.select(torch.tensor([], dtype=torch.long)).row_bytes == 428
+    assert rows_at_once(state, words=18, memory=5000) == 10
+    assert rows_at_once(state, words=18, memory=1) == 1
+
+
+def test_a_large_state_is_searched_with_fewer_images_at_once():
+    generator = tiny.generators()[0]
+    small, large = (TensorState((torch.zeros(1, size),)) for size in (10, 10**6))
+    assert images_at_once(generator, small, rows_each=5) == 192
+    assert images_at_once(generator, large, rows_each=5) == memory.MOST // (4 * 10**6 + 4 * 3) // 5
+    assert images_at_once(generator, TensorState((torch.zeros(1, 10**9),)), rows_each=5) == 1
+
+
+@pytest.mark.parametrize("index", range(3))
+def test_images_searched_for_in_parts(index, monkeypatch):
+    generator, images = tiny.generators()[index], tiny.features(5)
+
+    def searches():
+        yield beam_candidates(generator, images, beam_size=3, max_length=4)
+        yield diverse_beam_search(generator, images, groups=2, beam_size=2, diversity=0.5, max_length=4)
+
+    together = list(searches())
+    monkeypatch.setattr(beam, "_AT_ONCE", 2)
+    for whole, parts in zip(together, searches(), strict=True):
+        assert torch.equal(parts.captions.tokens, whole.captions.tokens)
+        assert torch.equal(parts.captions.images, whole.captions.images)
+        torch.testing.assert_close(parts.scores, whole.scores)
+        torch.testing.assert_close(parts.log_probs, whole.log_probs)

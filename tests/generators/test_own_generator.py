@@ -1,0 +1,143 @@
+"""A generator outside the package, which knows nothing of it: the example of experiments/own_generator."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from experiments.own_generator.transformer import TransformerGenerator
+from gan_caption.data.captions import EOS, Captions, captions_from_ids
+from gan_caption.data.features import ImageFeatures
+from gan_caption.data.scenes.corpus import Scenes
+from gan_caption.decoding.beam import beam_candidates
+from gan_caption.decoding.rollouts import complete_prefixes
+from gan_caption.generators.base import Generator
+from gan_caption.generators.state import TensorState
+from gan_caption.inference.exporting import export_run
+from gan_caption.inference.onnx_captioner import OnnxCaptioner
+from gan_caption.inference.settings import export_from
+from gan_caption.testing import check_generator
+from tests import tiny
+from tests.tiny_runs import TINY_SEQGAN, composed
+
+ROOT = Path(__file__).parents[2]
+OWN = ["allow=[experiments.own_generator]", "generator=my_transformer"]
+SIZES = ["generator.hidden=16", "generator.layers=2", "generator.heads=2"]
+
+
+def made(**settings) -> TransformerGenerator:
+    torch.manual_seed(0)
+    sizes = {"vocabulary_size": tiny.VOCABULARY, "pooled_size": 5, "hidden": 8, "layers": 2, "heads": 2}
+    generator = TransformerGenerator(**{**sizes, **settings})
+    for parameter in generator.output.parameters():
+        parameter.data *= 3
+    return generator.eval()
+
+
+def test_it_keeps_the_contract():
+    check_generator(made(vocabulary_size=9), tiny.features(3))
+    check_generator(made(vocabulary_size=9, layers=1, heads=1).train(), tiny.features(2), max_length=9)
+
+
+def test_room_for_one_word_too_few_is_told():
+    class Short(TransformerGenerator):
+        def start(self, features, max_length):
+            return super().start(features, max_length - 1)
+
+    generator = Short(vocabulary_size=9, pooled_size=5, hidden=8, layers=2, heads=2)
+    with pytest.raises(AssertionError, match="<bos> and max_length tokens must have room"):
+        check_generator(generator, tiny.features(3))
+
+
+def test_the_smallest_generator_keeps_the_contract():
+    """Three methods around a layer of PyTorch's; it takes no weights over words."""
+
+    class GRUGenerator(Generator[TensorState]):
+        def __init__(self, *, vocabulary_size: int, pooled_size: int, hidden: int = 512) -> None:
+            super().__init__(vocabulary_size=vocabulary_size)
+            self.image = nn.Linear(pooled_size, hidden)
+            self.words = nn.Embedding(vocabulary_size, hidden)
+            self.gru = nn.GRU(hidden, hidden, batch_first=True)
+            self.output = nn.Linear(hidden, vocabulary_size - self.first_word)
+
+        def start(self, features: ImageFeatures, max_length: int) -> TensorState:
+            return TensorState((torch.tanh(self.image(features.pooled)),))
+
+        def step(self, tokens: Tensor, state: TensorState, rows: Tensor | None = None) -> tuple[Tensor, TensorState]:
+            state = state if rows is None else state.select(rows)
+            _, hidden = self.gru(self.words(tokens)[:, None], state.own[0][None])
+            return self.output(hidden[0]), state.after((hidden[0],))
+
+        def logits(self, features: ImageFeatures, captions: Captions) -> Tensor:
+            state = self.start(features, captions.tokens.shape[1]).select(captions.images)
+            outputs, _ = self.gru(self.words(captions.inputs), state.own[0][None])
+            return self.output(outputs[captions.mask])
+
+    torch.manual_seed(0)
+    check_generator(GRUGenerator(vocabulary_size=9, pooled_size=5, hidden=8), tiny.features(3), soft_words=False)
+
+
+def test_it_is_short_and_the_package_does_not_know_it():
+    lines = (ROOT / "experiments/own_generator/transformer.py").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 120
+    for path in (ROOT / "gan_caption").rglob("*.py"):
+        assert "own_generator" not in path.read_text(encoding="utf-8")
+
+
+def test_a_beam_finds_every_caption_in_its_order():
+    generator, images = made(), tiny.features()
+    found = beam_candidates(generator, images, beam_size=16, max_length=tiny.LENGTH)
+    for image in (0, 1):
+        exact = generator.score(images, tiny.captions_of(image)).sum(1)
+        order = exact.argsort(descending=True)
+        captions = found.captions.select(found.captions.images == image)
+        assert [row[:n].tolist() for row, n in zip(captions.tokens, captions.lengths, strict=True)] == [
+            tiny.all_captions()[place] for place in order
+        ]
+
+
+def test_rollouts_follow_the_law_of_rerun_prefixes():
+    generator, images, draws = made(), tiny.features(), 8000
+    captions = captions_from_ids([[5, 4, 4], [4, EOS]], [0, 1])
+    done = complete_prefixes(
+        generator, images, captions, rollouts=draws, max_length=3, rng=torch.Generator().manual_seed(0)
+    )
+    tails = done.captions.tokens[(done.rows == 0) & (done.steps == 1), 2]
+    exact = torch.nn.functional.pad(generator.logits(images, captions)[2].softmax(0), (EOS, 0))
+    shares = tails.bincount(minlength=tiny.VOCABULARY) / draws
+    assert ((shares - exact).abs() < 4 * (exact * (1 - exact) / draws).sqrt() + 1e-6).all()
+
+
+def test_it_trains_rolls_out_searches_and_is_exported(tmp_path):
+    sizes = [one for one in TINY_SEQGAN if not one.startswith("generator.")]
+    folders = [f"outputs={tmp_path}/outputs", f"cache={tmp_path}/cache"]
+    command = [sys.executable, "-m", "gan_caption.train", "--config-dir", str(ROOT / "experiments/own_generator/conf")]
+    settings = ["decoding=beam", "phases.mle.epochs=12", "phases.mle.learning_rate=0.01"]
+    done = subprocess.run(
+        [*command, *OWN, *SIZES, *sizes, *folders, *settings], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    (run,) = (tmp_path / "outputs").iterdir()
+    told = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    losses = [one["mle/loss"] for one in told if "mle/loss" in one]
+    assert losses[-1] < 0.8 * losses[0]
+    paid = [one["reward/mean"] for one in told if one.get("phase") == "adversarial" and "reward/mean" in one]
+    assert len(paid) == 4
+    assert np.isfinite(paid).all()
+
+    export_run(
+        export_from(composed(f"run={run}", f"out={tmp_path}/onnx", "check_images=4", OWN[0], config_name="export"))
+    )
+    test = Scenes(train=40, val=8, test=8).split("test")
+    captioner = OnnxCaptioner(tmp_path / "onnx")
+    said = captioner.caption(np.stack([captioner.preprocess(test.image(row)) for row in range(len(test))]))
+    words = set(json.loads((tmp_path / "onnx" / "vocabulary.json").read_text(encoding="utf-8")))
+    assert all(re.findall(r"\S+", caption) and set(caption.split()) <= words for caption in said)
