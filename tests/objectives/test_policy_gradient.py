@@ -90,7 +90,7 @@ def objective_of(page):
     if "credit" not in objective:
         return None  # a page without a policy gradient
     dense = objective["credit"]["_target_"].endswith("Discounted")
-    objective |= {"reward": {"_target_": f"tests.tiny.{'TokenPay' if dense else 'Pay'}"}}
+    objective |= {"reward": {"_target_": f"experiments.estimators.world.{'TokenPay' if dense else 'Pay'}"}}
     objective |= {"entropy_weight": 0.0, "kl_weight": 0.0}  # terms of their own, tested by themselves
     objective["samples_per_image"] = min(objective["samples_per_image"], 2)
     if dense:
@@ -99,7 +99,7 @@ def objective_of(page):
         objective["baseline"] |= {"hidden": 8, "embedding": 8}
     torch.manual_seed(0)
     return build(
-        objective, path=page, allowed=("gan_caption.", "tests."),
+        objective, path=page, allowed=("gan_caption.", "experiments."),
         vocabulary_size=tiny.VOCABULARY, pooled_size=5, device=torch.device("cpu"),
     )  # fmt: skip
 

@@ -6,11 +6,11 @@ import json
 import tempfile
 from pathlib import Path
 
+from experiments.fuzzing.refusals import reading
 from gan_caption.data.vocabulary import Vocabulary
 from gan_caption.reporting.curve_files import read_curve
 from gan_caption.training.folders import choose_folder, configuration_hash, read_config, read_json
 from gan_caption.training.tracking import read_records
-from tests.fuzz.refusals import reading
 
 READERS = {"read_config", "choose_folder", "Vocabulary", "read_json", "read_records", "read_curve", "format.json"}
 HOME = Path(tempfile.mkdtemp())
