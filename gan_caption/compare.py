@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from gan_caption.configuration import given_overrides, launch
+from gan_caption.configuration.launching import given_overrides, launch
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -16,7 +16,7 @@ def main(config: DictConfig) -> None:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
-    from gan_caption.training.report import compare_runs
+    from gan_caption.reporting.report import compare_runs
 
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     command = shlex.join(["python", "-m", "gan_caption.compare", *given_overrides(HydraConfig.get())])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gan_caption.configuration import launch
+from gan_caption.configuration.launching import launch
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -14,7 +14,7 @@ def main(config: DictConfig) -> None:
     """Write the dashboard, and save it where somebody is logged in."""
     from omegaconf import OmegaConf
 
-    from gan_caption.configuration import conf_dir
+    from gan_caption.configuration.launching import conf_dir
     from gan_caption.reporting.dashboard import make_dashboard
 
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gan_caption.configuration import launch
+from gan_caption.configuration.launching import launch
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -14,7 +14,7 @@ def main(config: DictConfig) -> None:
     """Evaluate the weights that each phase of a run left, on any data, with any decoding."""
     from omegaconf import OmegaConf
 
-    from gan_caption.training.results import evaluate_run
+    from gan_caption.reporting.results import evaluate_run
 
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     evaluate_run(plain)  # type: ignore[arg-type]

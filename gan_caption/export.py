@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gan_caption.configuration import launch
+from gan_caption.configuration.launching import launch
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gan_caption.configuration import launch
+from gan_caption.configuration.launching import launch
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -14,7 +14,7 @@ def main(config: DictConfig) -> None:
     """Learn an n-gram model and write it to a file."""
     from omegaconf import OmegaConf
 
-    from gan_caption.training.language_model import learn_ngrams
+    from gan_caption.inference.language_model import learn_ngrams
 
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     learn_ngrams(plain)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gan_caption.data.features import ImageFeatures
-from gan_caption.products import Linear
+from gan_caption.kernels.products import Linear
 
 _LEVELS = 1 << 16
 

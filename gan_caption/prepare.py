@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from gan_caption.configuration import launch
+from gan_caption.configuration.launching import launch
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -26,6 +26,7 @@ def main(config: DictConfig) -> None:
     from omegaconf import OmegaConf
 
     from gan_caption.data.shards.writer import ShardFolder, features_in, photograph_in
+    from gan_caption.distributed.world import size
     from gan_caption.errors import UserError
     from gan_caption.training.setup import (
         build_encoder,
@@ -34,7 +35,6 @@ def main(config: DictConfig) -> None:
         choose_device,
         open_features,
     )
-    from gan_caption.world import size
 
     plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     check_configuration(plain)
@@ -74,9 +74,9 @@ def _origin(encoder: Encoder) -> dict[str, str]:
 
 def _splits(corpus: Corpus) -> Iterator[Split]:
     """Yield the splits that are there; only test may be missing."""
+    from gan_caption.distributed.world import say
     from gan_caption.errors import UserError
     from gan_caption.training.setup import load_split
-    from gan_caption.world import say
 
     for name in ("train", "val", "test"):
         try:
@@ -88,7 +88,7 @@ def _splits(corpus: Corpus) -> Iterator[Split]:
 
 
 def _tell(split: Split) -> None:
-    from gan_caption.world import is_main
+    from gan_caption.distributed.world import is_main
 
     captions = sum(len(item.captions) for item in split.items)
     if is_main():

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from gan_caption.data.caption_files import check_images, read_references, read_results
 from gan_caption.errors import UserError
+from gan_caption.evaluation.java import check_java_metrics, java_metrics
+from gan_caption.evaluation.scores import Scores, score, scores_table
 from gan_caption.files import write_atomically
-from gan_caption.java import check_java_metrics, java_metrics
 from gan_caption.metrics import DocumentFrequencies, ptb_tokenize
-from gan_caption.reporting.scores import Scores, score, scores_table
 
 
 def main(arguments: list[str] | None = None) -> None:

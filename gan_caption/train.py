@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from gan_caption.configuration import Job, given_overrides, launch
+from gan_caption.configuration.launching import Job, given_overrides, launch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from omegaconf import DictConfig
 
-    from gan_caption.training.sweep import Trial
+    from gan_caption.reporting.sweep import Trial
 
 
 def main(config: DictConfig) -> Trial:
@@ -22,10 +22,10 @@ def main(config: DictConfig) -> Trial:
     from hydra.types import RunMode
     from omegaconf import OmegaConf
 
-    from gan_caption import world
-    from gan_caption.training.experiment import run_experiment
+    from gan_caption.distributed import world
+    from gan_caption.experiment import run_experiment
+    from gan_caption.reporting.sweep import trial_of
     from gan_caption.training.folders import finished_folder
-    from gan_caption.training.sweep import trial_of
 
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     asked = HydraConfig.get()
@@ -40,7 +40,7 @@ def main(config: DictConfig) -> Trial:
 
 def after_sweep(folder: Path, jobs: Sequence[Job]) -> None:
     """Write the table of a sweep."""
-    from gan_caption.training.sweep import write_summary
+    from gan_caption.reporting.sweep import write_summary
 
     write_summary(folder, jobs)
 

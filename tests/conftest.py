@@ -7,7 +7,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from gan_caption.configuration import conf_dir
+from gan_caption.configuration.launching import conf_dir
 from tests.tiny_runs import TINY_SEQGAN
 
 # Tests are tiny: a second thread costs more than it computes, and sums in one order are the same everywhere.

@@ -13,11 +13,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from gan_caption.configuration import conf_dir
+from gan_caption.configuration.launching import conf_dir
 from gan_caption.errors import UserError
-from gan_caption.java import check_java_metrics
-from gan_caption.training.experiment import run_experiment
-from gan_caption.training.report import compare_runs
+from gan_caption.evaluation.java import check_java_metrics
+from gan_caption.experiment import run_experiment
+from gan_caption.reporting.report import compare_runs
 from tests.documents import ROOT, documents
 from tests.shortened import ORACLE
 from tests.training.test_methods import shrunk

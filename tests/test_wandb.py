@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from gan_caption.experiment import run_experiment
 from gan_caption.reporting.dashboard import define_dashboard
-from gan_caption.training.experiment import run_experiment
 from gan_caption.training.tracking import read_records
 from tests.tiny_runs import TINY_SEQGAN
 from tests.training.test_methods import shrunk

@@ -19,7 +19,7 @@ from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 
 from gan_caption.data.flickr8k import Flickr8k
 from gan_caption.errors import UserError
-from gan_caption.java import check_java_metrics, meteor
+from gan_caption.evaluation.java import check_java_metrics, meteor
 from gan_caption.metrics import bleu, cider_d, ptb_tokenize, rouge_l
 from gan_caption.reporting.table import markdown
 

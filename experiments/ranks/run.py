@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 
-from gan_caption.configuration import conf_dir
+from gan_caption.configuration.launching import conf_dir
 
 HERE = Path(__file__).parent
 OUTPUTS = HERE / "outputs"

@@ -24,10 +24,10 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
-from gan_caption.configuration import conf_dir
+from gan_caption.configuration.launching import conf_dir
+from gan_caption.experiment import run_experiment
 from gan_caption.reporting.table import markdown
 from gan_caption.training.checkpoint import load_state
-from gan_caption.training.experiment import run_experiment
 
 HERE = Path(__file__).parent
 METHODS = ("mle", "scst", "actor_critic", "ppo", "seqgan", "scratchgan", "shetty")

@@ -12,12 +12,12 @@ from gan_caption.data.batches import CaptionBatches
 from gan_caption.data.captions import EOS
 from gan_caption.data.features import ImageFeatures
 from gan_caption.data.flickr8k import Flickr8k
-from gan_caption.data.vocabulary import Vocabulary
 from gan_caption.generators.attention_lstm import AttentionLSTMGenerator
 from gan_caption.generators.base import Generator
 from gan_caption.generators.lstm import LSTMGenerator
 from gan_caption.metrics import ptb_tokenize
 from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
+from gan_caption.text.vocabulary import Vocabulary
 
 SIZE, CHANNELS, REGIONS = 512, 1280, 49
 """H and E, P and D, R."""

@@ -11,8 +11,8 @@ import time
 
 from experiments.speed.growth.point import resident
 from gan_caption.data.shards.corpus import Shards
-from gan_caption.data.vocabulary import Vocabulary
 from gan_caption.metrics import DocumentFrequencies
+from gan_caption.text.vocabulary import Vocabulary
 
 
 def main(folder: str, cache: str, count: int, what: str) -> None:

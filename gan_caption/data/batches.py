@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from gan_caption import world
 from gan_caption.data.captions import UNK, Captions, captions_from_ids
 from gan_caption.data.compact import Groups, Numbers
+from gan_caption.distributed import world
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gan_caption.data.text import bad_line, numbered_lines, read_json
+from gan_caption.data.annotations import bad_line, numbered_lines, read_json
 from gan_caption.errors import UserError
-from gan_caption.parsing import briefly, parse_json, shown
+from gan_caption.untrusted.parsing import briefly, parse_json, shown
 
 _FORMS = (
     'wanted is a COCO annotation file, a COCO result file [{"image_id": 9, "caption": "..."}, ...], or one such entry '

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from gan_caption.data.annotations import Captions, empty_caption, read_json, relative_name
 from gan_caption.data.corpus import Split
 from gan_caption.data.karpathy import read_karpathy
 from gan_caption.data.layout import (
@@ -21,7 +22,6 @@ from gan_caption.data.layout import (
     given_file,
     images_in,
 )
-from gan_caption.data.text import Captions, empty_caption, read_json, relative_name
 from gan_caption.errors import UserError
 
 _FOLDERS = ("train2014", "val2014", "train2017", "val2017")

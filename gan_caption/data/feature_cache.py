@@ -22,10 +22,10 @@ from filelock import FileLock
 from PIL import Image
 from torch import Tensor
 
-from gan_caption import world
 from gan_caption.data.corpus import Split
 from gan_caption.data.features import ImageFeatures
 from gan_caption.data.loading import load, readable
+from gan_caption.distributed import world
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
 

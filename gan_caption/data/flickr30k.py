@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gan_caption.data.annotations import Captions, read_names, read_tokens
 from gan_caption.data.corpus import Split
 from gan_caption.data.karpathy import read_karpathy
 from gan_caption.data.layout import (
@@ -17,7 +18,6 @@ from gan_caption.data.layout import (
     images_in,
     is_image,
 )
-from gan_caption.data.text import Captions, read_names, read_tokens
 from gan_caption.errors import UserError
 
 _KARPATHY = "dataset_flickr30k.json"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gan_caption.data.annotations import read_names, read_tokens
 from gan_caption.data.corpus import Split
 from gan_caption.data.layout import Listing, assemble, check_name, existing_file, existing_folder, images_in
-from gan_caption.data.text import read_names, read_tokens
 
 _LISTS = {
     "train": "Flickr_8k.trainImages.txt",

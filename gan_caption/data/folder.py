@@ -11,6 +11,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from gan_caption.data.annotations import (
+    bad_line,
+    beginning,
+    empty_caption,
+    numbered_lines,
+    read_text,
+    relative_name,
+)
 from gan_caption.data.corpus import Split
 from gan_caption.data.layout import (
     SPLITS,
@@ -23,16 +31,8 @@ from gan_caption.data.layout import (
     is_image,
     some,
 )
-from gan_caption.data.text import (
-    bad_line,
-    beginning,
-    empty_caption,
-    numbered_lines,
-    read_text,
-    relative_name,
-)
 from gan_caption.errors import UserError, share
-from gan_caption.parsing import briefly, parse_json, shown
+from gan_caption.untrusted.parsing import briefly, parse_json, shown
 
 _LAYOUT = (
     "data.root is a folder of images, also in folders inside it; their captions are in captions.csv (columns image, "

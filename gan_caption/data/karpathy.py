@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gan_caption.data.text import empty_caption, read_json, relative_name
+from gan_caption.data.annotations import empty_caption, read_json, relative_name
 from gan_caption.errors import UserError
-from gan_caption.parsing import briefly
+from gan_caption.untrusted.parsing import briefly
 
 _SPLITS = ("train", "restval", "val", "test")
 

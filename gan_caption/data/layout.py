@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gan_caption.data.corpus import CaptionedImage, CaptionedImages, Split
 from gan_caption.errors import UserError
-from gan_caption.parsing import shown
+from gan_caption.untrusted.parsing import shown
 
 SPLITS = ("train", "val", "test")
 IMAGE_SUFFIXES = frozenset({".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gan_caption import world
 from gan_caption.data.captions import BOS, SoftCaptions, captions_from_tokens
 from gan_caption.data.features import ImageFeatures
+from gan_caption.distributed import world
 from gan_caption.generators.base import Generator
 
 Relaxation = Callable[[Tensor, Tensor], Tensor]

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from gan_caption import world
 from gan_caption.data.captions import BOS, EOS, PAD, Captions, captions_from_tokens
 from gan_caption.data.features import ImageFeatures
+from gan_caption.distributed import world
 from gan_caption.generators.base import DecoderState, Generator
 
 _BLOCK = 64

@@ -14,9 +14,9 @@ from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.errors import at_least, share
+from gan_caption.kernels.products import Linear
+from gan_caption.kernels.recurrent import read
 from gan_caption.layers import Dropout, ImageVector
-from gan_caption.products import Linear
-from gan_caption.recurrent import read
 
 
 class SetDiscriminator(Discriminator):

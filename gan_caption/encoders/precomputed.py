@@ -13,13 +13,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gan_caption.data.arrays import DAMAGED, header, numbers
 from gan_caption.data.corpus import CaptionedImage, Split
 from gan_caption.data.features import FeatureSource, ImageFeatures
 from gan_caption.data.loading import readable
 from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError, at_least
-from gan_caption.parsing import briefly
+from gan_caption.untrusted.arrays import DAMAGED, header, numbers
+from gan_caption.untrusted.parsing import briefly
 
 
 class Precomputed(Encoder):

@@ -15,9 +15,9 @@ from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.errors import at_least, share
 from gan_caption.generators.base import DecoderState, Generator
+from gan_caption.kernels.products import Linear
+from gan_caption.kernels.recurrent import input_gates, read, step
 from gan_caption.layers import Dropout, ImageVector, word_vectors
-from gan_caption.products import Linear
-from gan_caption.recurrent import input_gates, read, step
 
 
 class LSTMGenerator(Generator):

@@ -30,7 +30,7 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.errors import UserError, at_least
 from gan_caption.files import write_atomically
 from gan_caption.generators.base import DecoderState, Generator
-from gan_caption.parsing import briefly, shown
+from gan_caption.untrusted.parsing import briefly, shown
 
 _PARTS = ("keys", "begins", "words", "counts")
 """The tensors of the contexts of one length."""

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gan_caption.configuration import build
+from gan_caption.configuration.building import build
 from gan_caption.data.features import ImageFeatures
 from gan_caption.data.loading import load
 from gan_caption.decoding.decoders import Decoder, DiverseBeam, Proposer, Reranked
@@ -19,12 +19,12 @@ from gan_caption.decoding.fusion import shallow_fusion
 from gan_caption.decoding.rerank import DiscriminatorLogit, Judge, LanguageModelLogProbability
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.errors import UserError, at_least
+from gan_caption.evaluation.trained import Trained, open_run
 from gan_caption.generators.base import Generator
+from gan_caption.inference.language_model import load_language_model
 from gan_caption.inference.photos import Photo, Photos
-from gan_caption.training.language_model import load_language_model
-from gan_caption.training.results import left_discriminator, left_weights
+from gan_caption.reporting.results import left_discriminator, left_weights
 from gan_caption.training.seeding import random_generator
-from gan_caption.training.trained import Trained, open_run
 
 _BATCH = 32
 

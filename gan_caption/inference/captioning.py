@@ -8,7 +8,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from gan_caption import world
+from gan_caption.distributed import world
 from gan_caption.errors import UserError
 from gan_caption.inference.captioner import Captioned, Captioner, Unreadable
 from gan_caption.inference.output import format_of, write_captions

@@ -14,9 +14,9 @@ from string import Template
 from typing import Any
 
 import gan_caption
-from gan_caption.configuration import TARGET
+from gan_caption.configuration.building import TARGET
+from gan_caption.evaluation.trained import Trained
 from gan_caption.reporting.table import comparison
-from gan_caption.training.trained import Trained
 
 _HERE = Path(__file__).parent
 _SHOWN = ("epochs", "steps", "images_per_batch", "captions_per_image", "learning_rate")

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from gan_caption.data.corpus import Split
-from gan_caption.data.vocabulary import Vocabulary
 from gan_caption.decoding.greedy import greedy
 from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError
@@ -21,6 +20,7 @@ from gan_caption.inference.onnx_captioner import OnnxCaptioner
 from gan_caption.metrics import cider_d, ptb_tokenize
 from gan_caption.metrics.bootstrap import paired_difference
 from gan_caption.modes import evaluating
+from gan_caption.text.vocabulary import Vocabulary
 
 _REPEATS = 3
 

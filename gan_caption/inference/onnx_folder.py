@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
+from gan_caption.evaluation.trained import Trained
 from gan_caption.inference.int8 import quantize
 from gan_caption.inference.onnx_captioner import OnnxCaptioner
 from gan_caption.inference.onnx_check import Images, check_pixels, check_words, cost, quality, speeds, torch_captioner
 from gan_caption.inference.onnx_graphs import onnx_graphs
 from gan_caption.reporting.table import between, shown
 from gan_caption.training.folders import write_json
-from gan_caption.training.trained import Trained
 
 
 def write_onnx(

@@ -17,8 +17,8 @@ from gan_caption.decoding.decoders import SeveralSamples
 from gan_caption.errors import UserError
 from gan_caption.extras import require
 from gan_caption.inference.captioner import Caption, Captioner
+from gan_caption.reporting.results import left_weights
 from gan_caption.training.folders import read_config
-from gan_caption.training.results import left_weights
 
 if TYPE_CHECKING:
     import gradio

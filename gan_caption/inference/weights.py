@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gan_caption.configuration import TARGET
+from gan_caption.configuration.building import TARGET
+from gan_caption.evaluation.trained import Trained, open_run
 from gan_caption.training.checkpoint import load_weights, save_weights
 from gan_caption.training.folders import WITHOUT_EFFECT, write_json
 from gan_caption.training.networks import Captioner
-from gan_caption.training.trained import Trained, open_run
 
 _OF_ONE_MACHINE = {*WITHOUT_EFFECT, "pretrained", "skip_unreadable", "allow"}
 

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_caption import world
 from gan_caption.decoding.greedy import greedy
+from gan_caption.distributed import world
 from gan_caption.generators.base import Generator
 from gan_caption.modes import evaluating
-from gan_caption.objectives.rollout import Rollout
+from gan_caption.objectives.samples import Rollout
 from gan_caption.rewards.base import Reward
 
 

@@ -17,7 +17,7 @@ from gan_caption.decoding.rollouts import complete_prefixes
 from gan_caption.errors import at_least
 from gan_caption.generators.base import Generator
 from gan_caption.modes import evaluating
-from gan_caption.objectives.rollout import Rollout
+from gan_caption.objectives.samples import Rollout
 from gan_caption.rewards.base import Reward
 
 

@@ -10,16 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gan_caption import world
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
+from gan_caption.distributed import world
 from gan_caption.errors import at_least
 from gan_caption.generators.base import Generator
+from gan_caption.kernels.products import Linear
+from gan_caption.kernels.recurrent import read
 from gan_caption.layers import ImageVector
 from gan_caption.objectives.baselines import Baseline
-from gan_caption.objectives.rollout import Rollout
-from gan_caption.products import Linear
-from gan_caption.recurrent import read
+from gan_caption.objectives.samples import Rollout
 from gan_caption.rewards.base import Reward
 
 

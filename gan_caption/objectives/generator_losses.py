@@ -10,10 +10,10 @@ from typing import Protocol, runtime_checkable
 from torch import Tensor
 from torch.nn import functional
 
-from gan_caption import world
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
+from gan_caption.distributed import world
 
 
 class GeneratorLoss(Protocol):

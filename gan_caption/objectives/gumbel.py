@@ -8,12 +8,12 @@ from typing import Literal
 
 import torch
 
-from gan_caption import world
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.gumbel import Relaxation, soft, soft_sample, straight_through
 from gan_caption.decoding.sampling import attach_noise
 from gan_caption.discriminators.base import Discriminator
+from gan_caption.distributed import world
 from gan_caption.errors import at_least
 from gan_caption.generators.base import Generator
 from gan_caption.objectives.base import GeneratorObjective, PolicyLoss

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gan_caption import world
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.sampling import pick
+from gan_caption.distributed import world
 from gan_caption.generators.base import Generator
 
 _NO_TARGET = -100

@@ -12,15 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gan_caption import world
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
+from gan_caption.distributed import world
 from gan_caption.errors import at_least
 from gan_caption.generators.base import Generator, token_log_probs
 from gan_caption.objectives.base import GeneratorObjective, PolicyLoss
 from gan_caption.objectives.baselines import Baseline
 from gan_caption.objectives.credit import Credit
-from gan_caption.objectives.rollout import Rollout, collect
+from gan_caption.objectives.samples import Rollout, collect
 from gan_caption.rewards.base import Reward
 
 

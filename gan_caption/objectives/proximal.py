@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gan_caption import world
+from gan_caption.distributed import world
 from gan_caption.errors import at_least
 from gan_caption.objectives.baselines import Baseline
 from gan_caption.objectives.credit import Credit

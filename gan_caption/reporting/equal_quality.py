@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gan_caption.errors import UserError
+from gan_caption.evaluation.systems import System
 from gan_caption.metrics.curves import Curve, at_equal_quality
-from gan_caption.reporting.systems import System
 
 QUALITIES = ("sample_cider_d", "sample_oracle_true")
 DIVERSITIES = ("self_cider", "div_2")

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gan_caption.evaluation.systems import System
 from gan_caption.extras import require
 from gan_caption.files import write_atomically
 from gan_caption.reporting.equal_quality import of_family
-from gan_caption.reporting.systems import System
 from gan_caption.reporting.table import ROWS
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from gan_caption.evaluation.systems import System
 from gan_caption.extras import require
 from gan_caption.metrics.bootstrap import Difference, mean_interval, paired_difference
 from gan_caption.reporting.seeds import interval
-from gan_caption.reporting.systems import System
 from gan_caption.reporting.table import ROWS
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gan_caption import world
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
+from gan_caption.distributed import world
 from gan_caption.errors import at_least
 from gan_caption.modes import evaluating
 from gan_caption.rewards.references import References

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from gan_caption import world
 from gan_caption.data.captions import EOS, UNK, Captions, captions_from_ids
 from gan_caption.data.compact import Groups, Texts
 from gan_caption.data.features import ImageFeatures
-from gan_caption.data.vocabulary import Vocabulary
+from gan_caption.distributed import world
+from gan_caption.text.vocabulary import Vocabulary
 
 END = "<eos>"
 """Counted as a word, in references and candidates alike: without it a caption that breaks off ("a man on a") is paid as

@@ -10,7 +10,7 @@ from typing import Protocol
 from torch import Tensor
 from torch.nn import functional
 
-from gan_caption import world
+from gan_caption.distributed import world
 
 
 class Transform(Protocol):

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
-from gan_caption.parsing import briefly, shown
+from gan_caption.untrusted.parsing import briefly, shown
 
 VERSION = 1
 _NAMED = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2"}

@@ -18,12 +18,16 @@ from filelock import FileLock, Timeout
 from gan_caption import __version__
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
-from gan_caption.parsing import briefly, parse_json, shown
+from gan_caption.untrusted.parsing import briefly, parse_json, shown
 
 VERSION = 1
 """Of what lies in a run folder, and where."""
 FORMAT = "format.json"
 """Where a run folder says so; without it, it is of format 1."""
+BASELINE = "mle"
+"""The phase that leaves the baseline."""
+COMMAND = "command.txt"
+"""In a run's folder: what started it."""
 WITHOUT_EFFECT = (
     "outputs", "resume", "tracker", "device", "threads", "cache", "log_every", "save_every", "diversity_floor",
     "shards",

@@ -7,16 +7,16 @@ from signal import Signals
 
 import torch
 
-from gan_caption import world
+from gan_caption.distributed import world
 from gan_caption.errors import Interrupted, UserError
 from gan_caption.training.checkpoint import TrainState, load_state, load_weights, save_state, save_weights
-from gan_caption.training.evaluation import Evaluation, Evaluator
 from gan_caption.training.interruption import Asked, asked_to_stop
 from gan_caption.training.phases.base import Diverged, Phase
 from gan_caption.training.progress import Progress
 from gan_caption.training.run import Run
 from gan_caption.training.seeding import random_states, restore_random_states
 from gan_caption.training.tracking import Sample, Tracker, finishing
+from gan_caption.training.validation import Evaluation, Validator
 
 
 class Loop:
@@ -202,7 +202,7 @@ class Loop:
         self.best, self.since_best = state.best, state.validations_since_best
 
 
-def sample_rows(evaluator: Evaluator, evaluation: Evaluation, *, rows: int = 8) -> list[Sample]:
+def sample_rows(evaluator: Validator, evaluation: Evaluation, *, rows: int = 8) -> list[Sample]:
     """Return the first images of a split with what was said of them."""
     split = evaluator.source.split
     return [
@@ -216,7 +216,7 @@ def sample_rows(evaluator: Evaluator, evaluation: Evaluation, *, rows: int = 8) 
     ]
 
 
-def preflight(run: Run, phases: Mapping[str, Phase], evaluator: Evaluator) -> None:
+def preflight(run: Run, phases: Mapping[str, Phase], evaluator: Validator) -> None:
     """Go once through everything that a validation and the phases will need, on a few images.
 
     A missing package, an unreadable photograph, a full disk or parts that do not fit show now and not hours later.

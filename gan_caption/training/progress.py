@@ -108,7 +108,7 @@ class Progress:
 
 
 def _is_main() -> bool:
-    from gan_caption import world  # which imports torch
+    from gan_caption.distributed import world  # which imports torch
 
     return world.is_main()
 

@@ -10,14 +10,14 @@ import torch
 
 from gan_caption.data.batches import CaptionBatches
 from gan_caption.data.features import FeatureSource, ImageFeatures
-from gan_caption.data.vocabulary import Vocabulary
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.errors import UserError
 from gan_caption.generators.base import Generator
 from gan_caption.rewards.references import References
-from gan_caption.training.evaluation import Evaluator
+from gan_caption.text.vocabulary import Vocabulary
 from gan_caption.training.folders import best_weights
 from gan_caption.training.networks import Captioner, Networks
+from gan_caption.training.validation import Validator
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Run:
     """For every training image its captions as token ids."""
     references: References
     """Of the training images, for rewards."""
-    evaluator: Evaluator
+    evaluator: Validator
     """Of the validation split."""
     rng: torch.Generator
     """CPU generator of everything that training samples, on all ranks."""

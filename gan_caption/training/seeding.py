@@ -7,7 +7,7 @@ import os
 import torch
 from torch import Tensor
 
-from gan_caption import world
+from gan_caption.distributed import world
 
 
 def seed_everything(seed: int, *, deterministic: bool) -> None:

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping
-from itertools import chain
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from gan_caption import processes, world
-from gan_caption.configuration import TARGET, build, check
-from gan_caption.data.compact import Groups, Numbers, Texts, TextSet
+from gan_caption.configuration.building import TARGET, build, check
+from gan_caption.configuration.settings import Settings, ShardSettings, ValidationSettings, VocabularySettings
+from gan_caption.data.compact import Groups, Texts
 from gan_caption.data.corpus import Corpus, Split
-from gan_caption.data.features import FeatureSource, FirstImages
-from gan_caption.data.vocabulary import Vocabulary
-from gan_caption.decoding.decoders import Decoder
+from gan_caption.data.features import FeatureSource
 from gan_caption.discriminators.base import Discriminator
+from gan_caption.distributed import processes, world
 from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError
 from gan_caption.metrics import ptb_tokenize
-from gan_caption.rewards.references import References
-from gan_caption.training.evaluation import Evaluator
+from gan_caption.text.vocabulary import Vocabulary
 from gan_caption.training.folders import inside, read_json, write_json
-from gan_caption.training.networks import Captioner, Networks
+from gan_caption.training.networks import Captioner
 from gan_caption.training.phases.base import Phase
 from gan_caption.training.progress import Progress
 from gan_caption.training.run import Run
-from gan_caption.training.seeding import seed_everything, shared_generator
-from gan_caption.training.settings import Settings, ShardSettings, ValidationSettings, VocabularySettings
 
 Config = Mapping[str, Any]
 Report = Callable[[str], None]
@@ -216,50 +211,3 @@ def training_captions(split: Split) -> Groups[str]:
 
     told = Texts(texts())  # which fills `sizes`
     return Groups(told, sizes)
-
-
-def set_up(config: Config, folder: Path, *, report: Report) -> tuple[Run, dict[str, Phase], Corpus, Encoder]:
-    """Build everything that a training run needs, and keep its vocabulary in its folder."""
-    device = choose_device(config["device"])
-    seed_everything(config["seed"], deterministic=config["deterministic"])
-    corpus: Corpus = build_part(config, "data")
-    train, val = load_split(corpus, "train", report), load_split(corpus, "val", report)
-
-    encoder = build_encoder(config, device=device)
-    if world.is_main():
-        keep_encoder(encoder, folder)
-    source = open_features(config, encoder, train, device=device)
-    val_source = open_features(config, encoder, val, device=device)
-    if config["validation"]["images"]:
-        val_source = FirstImages(val_source, config["validation"]["images"])
-    tokenized = training_captions(source.split)
-    sizes = [len(own) for own in tokenized]
-    vocabulary = Vocabulary.build(chain.from_iterable(tokenized), min_count=config["vocabulary"]["min_count"])
-    if world.is_main():
-        vocabulary.save(folder / "vocabulary.json")
-
-    captioner = build_captioner(config, encoder, vocabulary, device=device)
-    networks = Networks(captioner, build_discriminator(config, encoder, vocabulary, device=device))
-    max_length = config["max_length"]
-    known = TextSet(chain.from_iterable(tokenized))
-    evaluator = build_evaluator(config, val_source, vocabulary, known, device=device)
-    encoded = (vocabulary.encode(caption, max_length=max_length) for own in tokenized for caption in own)
-    run = Run(
-        folder=folder, seed=config["seed"], device=device, vocabulary=vocabulary, max_length=max_length,
-        networks=networks, source=source, evaluator=evaluator, rng=shared_generator(config["seed"]),
-        references=References(tokenized, vocabulary, max_length=max_length),
-        encoded=Groups(Numbers(encoded), sizes),
-    )  # fmt: skip
-    return run, build_phases(config, run, encoder), corpus, encoder
-
-
-def build_evaluator(
-    config: Config, source: FeatureSource, vocabulary: Vocabulary, training: Container[str], *, device: torch.device
-) -> Evaluator:
-    """Build the measure of a split."""
-    decoder: Decoder = build_part(config, "decoding")
-    return Evaluator(
-        source, vocabulary, decoder=decoder, training_captions=training, max_length=config["max_length"],
-        samples_per_image=config["validation"]["samples_per_image"], temperature=config["validation"]["temperature"],
-        batch_images=config["validation"]["batch_images"], device=device,
-    )  # fmt: skip

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
-from gan_caption.parsing import parse_json
+from gan_caption.untrusted.parsing import parse_json
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -8,8 +8,8 @@ import re
 import pytest
 from PIL import Image
 
+from gan_caption.data.annotations import read_json, relative_name
 from gan_caption.data.flickr8k import Flickr8k
-from gan_caption.data.text import read_json, relative_name
 from gan_caption.errors import UserError
 
 TRAIN, DEV, TEST = (f"Flickr_8k.{name}Images.txt" for name in ("train", "dev", "test"))

@@ -34,7 +34,7 @@ from gan_caption.data.shards.stream import ShardStream
 from gan_caption.data.shards.writer import ShardFolder, features_in, photograph_in
 from gan_caption.encoders.scene_cnn import SceneCNN
 from gan_caption.errors import UserError
-from gan_caption.training.experiment import run_experiment
+from gan_caption.experiment import run_experiment
 
 CPU = torch.device("cpu")
 

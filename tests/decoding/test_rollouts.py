@@ -6,7 +6,7 @@ import torch
 from gan_caption.data.captions import EOS, captions_from_ids
 from gan_caption.decoding.rollouts import complete_prefixes
 from gan_caption.objectives.credit import MonteCarlo
-from gan_caption.objectives.rollout import Rollout
+from gan_caption.objectives.samples import Rollout
 from tests import tiny
 
 

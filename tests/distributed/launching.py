@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 import torch.multiprocessing
 
-from gan_caption import processes
-from gan_caption.training.experiment import run_experiment
+from gan_caption.distributed import processes
+from gan_caption.experiment import run_experiment
 from tests.distributed.several import configured
 
 TOLERANCE = {"rel": 1e-4, "abs": 1e-6}

@@ -14,9 +14,9 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from gan_caption import processes, world
-from gan_caption.configuration import conf_dir
-from gan_caption.training.experiment import run_experiment
+from gan_caption.configuration.launching import conf_dir
+from gan_caption.distributed import processes, world
+from gan_caption.experiment import run_experiment
 from gan_caption.training.loop import Loop
 
 COMMON = [

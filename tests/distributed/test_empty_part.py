@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from gan_caption.data.captions import Captions, captions_from_ids
-from gan_caption.data.vocabulary import Vocabulary
 from gan_caption.decoding.decoders import Beam, DiverseBeam, Greedy, Sampling, SeveralSamples
 from gan_caption.decoding.gumbel import soft_sample, straight_through
 from gan_caption.decoding.rollouts import complete_prefixes
@@ -23,12 +22,13 @@ from gan_caption.objectives.baselines import BatchMean, LeaveOneOut, NoBaseline
 from gan_caption.objectives.baselines import Greedy as GreedyBaseline
 from gan_caption.objectives.credit import Discounted, MonteCarlo, WholeSequence
 from gan_caption.objectives.critic import LearnedCritic
-from gan_caption.objectives.rollout import Rollout, collect
+from gan_caption.objectives.samples import Rollout, collect
 from gan_caption.rewards.bleu import BleuReward
 from gan_caption.rewards.cider import CiderDReward
 from gan_caption.rewards.discriminator import DiscriminatorReward
 from gan_caption.rewards.references import References
 from gan_caption.rewards.transforms import Odds
+from gan_caption.text.vocabulary import Vocabulary
 from tests import tiny
 
 NONE = tiny.features().select(torch.tensor([], dtype=torch.long))

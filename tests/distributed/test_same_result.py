@@ -12,8 +12,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from PIL import Image
 
-from gan_caption import world
-from gan_caption.configuration import conf_dir
+from gan_caption.configuration.launching import conf_dir
+from gan_caption.distributed import world
 from gan_caption.errors import Told, UserError
 from gan_caption.inference.captioning import caption_photos
 from tests.distributed.launching import TOLERANCE, alone, in_processes, only_run, records, systems, together

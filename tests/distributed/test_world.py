@@ -14,11 +14,11 @@ import torch.multiprocessing
 from PIL import Image
 from torch import nn
 
-from gan_caption import world
 from gan_caption.data.batches import CaptionBatches
 from gan_caption.data.corpus import CaptionedImage, Split
 from gan_caption.data.feature_cache import cached_features
 from gan_caption.data.features import ImageFeatures
+from gan_caption.distributed import world
 from gan_caption.errors import UserError
 from gan_caption.objectives.discriminator import mismatch
 from gan_caption.training.phases.base import descend

@@ -16,19 +16,21 @@ import pytest
 import torch
 from torch import nn
 
-from gan_caption.configuration import build, check, conf_dir
+from gan_caption.configuration.building import build, check
+from gan_caption.configuration.launching import conf_dir
 from gan_caption.encoders.precomputed import Precomputed
 from gan_caption.errors import UserError
 from gan_caption.generators.ngram import NgramGenerator
-from gan_caption.pages import check_page
 from gan_caption.training.checkpoint import load_state, load_weights
 from gan_caption.training.folders import inside, read_config
+from gan_caption.untrusted.pages import check_page
 
 ROOT = Path(__file__).parents[2]
 ENTRY = """
 import sys
 from pathlib import Path
-from gan_caption.configuration import build, launch
+from gan_caption.configuration.building import build
+from gan_caption.configuration.launching import launch
 
 def work(config):
     print(f"name is {config.name}")
@@ -117,11 +119,13 @@ def test_a_pickled_configuration_is_refused(start, tmp_path):
 
 
 TARGETS = [
-    "os.system", "subprocess.Popen", "builtins.eval", "gan_caption.x.__import__", "gan_caption.rewards.base.__import__",
-    "gan_caption.rewards.base.__builtins__.eval", "gan_caption.configuration.importlib.import_module",
-    "gan_caption.configuration.sys.exit", "gan_caption.files.os.system", "gan_caption.training.run.torch.load",
-    "gan_caption.configuration.build", "gan_caption.configuration.launch", "gan_caption.training.folders.write_text",
-    "gan_caption.training.folders.inside", "gan_caption.configuration.conf_dir", "gan_caption.data.text.read_json",
+    "os.system", "subprocess.Popen", "builtins.eval", "gan_caption.x.__import__",
+    "gan_caption.rewards.base.__import__", "gan_caption.rewards.base.__builtins__.eval",
+    "gan_caption.configuration.building.importlib.import_module", "gan_caption.configuration.launching.sys.exit",
+    "gan_caption.files.os.system", "gan_caption.training.run.torch.load", "gan_caption.configuration.building.build",
+    "gan_caption.configuration.launching.launch", "gan_caption.training.folders.write_text",
+    "gan_caption.training.folders.inside", "gan_caption.configuration.launching.conf_dir",
+    "gan_caption.data.annotations.read_json",
     "gan_caption.files.write_atomically",
 ]  # fmt: skip
 
@@ -146,7 +150,7 @@ def test_no_name_leads_out_of_the_parts(target):
 def test_a_page_cannot_write_files_through_the_functions_of_this_package():
     """What once wrote into conf/: a path made by one function, given to another."""
     path = {"_target_": "gan_caption.training.folders.inside", "name": "written_by_a_page.yaml",
-            "folder": {"_target_": "gan_caption.configuration.conf_dir"}}  # fmt: skip
+            "folder": {"_target_": "gan_caption.configuration.launching.conf_dir"}}  # fmt: skip
     with pytest.raises(UserError, match="a function that makes no part"):
         build({"_target_": "gan_caption.training.folders.write_text", "path": path, "text": "x"}, path="phases.x")
     assert not (conf_dir() / "written_by_a_page.yaml").exists()

@@ -17,8 +17,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from gan_caption.configuration import conf_dir
-from gan_caption.training.experiment import run_experiment
+from gan_caption.configuration.launching import conf_dir
+from gan_caption.experiment import run_experiment
 
 HERE = Path(__file__).parent
 KEPT = HERE / "losses.json"

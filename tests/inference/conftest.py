@@ -6,9 +6,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from gan_caption.configuration import conf_dir
+from gan_caption.configuration.launching import conf_dir
 from gan_caption.data.scenes.corpus import Scenes
-from gan_caption.training.experiment import run_experiment
+from gan_caption.experiment import run_experiment
 from tests.tiny_runs import TINY_SEQGAN
 
 

@@ -21,11 +21,11 @@ from gan_caption.data.captions import BOS, EOS, captions_from_ids
 from gan_caption.errors import UserError
 from gan_caption.inference.captioner import Caption, Captioned, Unreadable
 from gan_caption.inference.captioning import caption_photos
+from gan_caption.inference.language_model import learn_ngrams
 from gan_caption.inference.output import write_captions
 from gan_caption.inference.photos import find_photos
+from gan_caption.reporting.results import evaluate_run
 from gan_caption.training.folders import write_json
-from gan_caption.training.language_model import learn_ngrams
-from gan_caption.training.results import evaluate_run
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 from safetensors.torch import load_file
 
-from gan_caption.configuration import conf_dir
+from gan_caption.configuration.launching import conf_dir
 from gan_caption.data.corpus import Split
 from gan_caption.data.scenes.corpus import Scenes
 from gan_caption.encoders.none import NoImage
@@ -26,6 +26,7 @@ from gan_caption.encoders.pixels import Geometry
 from gan_caption.encoders.scene_cnn import SceneCNN
 from gan_caption.encoders.torchvision_cnn import TorchvisionCNN
 from gan_caption.errors import UserError
+from gan_caption.experiment import run_experiment
 from gan_caption.generators.attention_lstm import AttentionLSTMGenerator
 from gan_caption.generators.base import DecoderState
 from gan_caption.generators.lstm import LSTMGenerator
@@ -35,7 +36,6 @@ from gan_caption.inference.onnx_captioner import OnnxCaptioner
 from gan_caption.inference.onnx_check import Images, check_pixels, check_words, cost
 from gan_caption.inference.onnx_graphs import onnx_graphs, pixel_recipe
 from gan_caption.inference.weights import read_weights
-from gan_caption.training.experiment import run_experiment
 from tests.tiny_runs import TINY, TINY_SEQGAN
 
 # Enough updates that captions differ from image to image, and that some are sentences.

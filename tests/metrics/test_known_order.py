@@ -9,7 +9,7 @@ from collections import defaultdict
 
 import pytest
 
-from gan_caption.java import meteor
+from gan_caption.evaluation.java import meteor
 from gan_caption.metrics import DocumentFrequencies, bleu, cider_d, rouge_l
 from gan_caption.metrics.cider import cider
 from gan_caption.metrics.language_model import NgramModel

@@ -8,7 +8,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from gan_caption.configuration import build, conf_dir
+from gan_caption.configuration.building import build
+from gan_caption.configuration.launching import conf_dir
 from gan_caption.data.captions import EOS, captions_from_ids
 from gan_caption.discriminators.lstm import LSTMDiscriminator
 from gan_caption.objectives.baselines import BatchMean, Fixed, Greedy, LeaveOneOut, MovingAverage, NoBaseline
@@ -16,7 +17,7 @@ from gan_caption.objectives.credit import Discounted, MonteCarlo, WholeSequence
 from gan_caption.objectives.critic import LearnedCritic
 from gan_caption.objectives.policy_gradient import Experience, PolicyGradient, policy_gradient_loss, token_entropy
 from gan_caption.objectives.proximal import ProximalPolicy, clipped_surrogate_loss
-from gan_caption.objectives.rollout import Rollout
+from gan_caption.objectives.samples import Rollout
 from gan_caption.rewards.discriminator import DiscriminatorReward
 from tests import tiny
 

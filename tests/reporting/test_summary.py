@@ -8,14 +8,14 @@ import io
 import numpy as np
 import pytest
 
+from gan_caption.evaluation.curve_files import CurvePoint, read_curve, write_curve
+from gan_caption.evaluation.systems import EvaluatedRun, System
 from gan_caption.metrics.bootstrap import Difference, mean_interval
 from gan_caption.metrics.ngrams import Score
 from gan_caption.reporting.comparison_tables import configuration_table, summary_table, write_tables
-from gan_caption.reporting.curve_files import CurvePoint, read_curve, write_curve
 from gan_caption.reporting.equal_quality import of_family, verdicts
 from gan_caption.reporting.figures import logged
 from gan_caption.reporting.summary import Estimate, corrected, summarise
-from gan_caption.reporting.systems import EvaluatedRun, System
 
 IMAGES = 40
 

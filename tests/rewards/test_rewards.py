@@ -11,7 +11,6 @@ from pycocoevalcap.cider.cider import Cider
 
 from gan_caption.data.captions import captions_from_ids
 from gan_caption.data.features import ImageFeatures
-from gan_caption.data.vocabulary import Vocabulary
 from gan_caption.rewards.bleu import BleuReward
 from gan_caption.rewards.cider import CiderDReward
 from gan_caption.rewards.controls import ConstantReward, OtherImageReward, RandomReward
@@ -19,6 +18,7 @@ from gan_caption.rewards.mixture import Mixture
 from gan_caption.rewards.rank import RankReward
 from gan_caption.rewards.references import References
 from gan_caption.rewards.transforms import LogProbability, Odds, Probability, Signed
+from gan_caption.text.vocabulary import Vocabulary
 from tests import tiny
 
 TEXTS = [

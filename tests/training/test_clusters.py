@@ -15,8 +15,8 @@ from hydra import compose, initialize_config_dir
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext
 
-from gan_caption.configuration import conf_dir
-from tests.training.test_sweep import SMALL, results, rows, start, sweep
+from gan_caption.configuration.launching import conf_dir
+from tests.reporting.test_sweep import SMALL, results, rows, start, sweep
 
 SIX = ["+sweep=grid", *SMALL, "+experiment=mle,scst,nsc", "seed=0,1", "save_every=1"]
 RAY = Path(sys.executable).with_name("ray")

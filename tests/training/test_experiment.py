@@ -13,15 +13,14 @@ from safetensors.torch import load_file
 
 from gan_caption.data.scenes.corpus import Scenes
 from gan_caption.errors import UserError
+from gan_caption.evaluation.evaluator import Evaluator
+from gan_caption.experiment import run_experiment, set_up
 from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
+from gan_caption.reporting.results import evaluate_run
 from gan_caption.training.checkpoint import load_state
-from gan_caption.training.evaluation import Evaluator
-from gan_caption.training.experiment import run_experiment
 from gan_caption.training.phases.adversarial import AdversarialPhase
 from gan_caption.training.phases.base import Diverged, adamw, descend
 from gan_caption.training.phases.maximum_likelihood import MaximumLikelihoodPhase
-from gan_caption.training.results import evaluate_run
-from gan_caption.training.setup import set_up
 from tests.tiny_runs import TINY
 
 

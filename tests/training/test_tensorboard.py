@@ -116,7 +116,7 @@ def test_a_missing_tensorboard_is_said_before_anything_is_trained(tmp_path):
     code = (
         "import sys; sys.modules['tensorboard'] = None\n"
         "from gan_caption.train import main\n"
-        "from gan_caption.configuration import launch\n"
+        "from gan_caption.configuration.launching import launch\n"
         "launch(main)\n"
     )
     command = [sys.executable, "-c", code, *TINY_SEQGAN, "tracker=tensorboard"]

@@ -10,7 +10,7 @@ from typing import Any
 import torch  # noqa: F401 - parts import it; a large library is there before a test limits the memory
 
 from experiments.fuzzing.refusals import reading
-from gan_caption.configuration import check
+from gan_caption.configuration.building import check
 
 READERS = {"check"}
 PATH = Path(tempfile.mkdtemp()) / "page.yaml"
@@ -29,9 +29,9 @@ def seeds() -> dict[str, bytes]:
     for _ in range(200):
         deep = {"_target_": "gan_caption.rewards.controls.OtherImageReward", "reward": deep}
     attacks = [
-        "os.system", "gan_caption.files.os.system", "gan_caption.configuration.importlib.import_module",
-        "gan_caption.configuration.__builtins__.exec", "gan_caption.rewards.base.__import__", "gan_caption..x",
-        "gan_caption", "gan_caption.configuration.build", "gan_caption.configuration.launch",
+        "os.system", "gan_caption.files.os.system", "gan_caption.configuration.building.importlib.import_module",
+        "gan_caption.configuration.building.__builtins__.exec", "gan_caption.rewards.base.__import__", "gan_caption..x",
+        "gan_caption", "gan_caption.configuration.building.build", "gan_caption.configuration.launching.launch",
         "gan_caption.training.folders.write_text", "", "x" * 1_000_000, "gan_caption." + "x." * 100_000 + "x",
     ]  # fmt: skip
     made = {"lstm": lstm, "beam": beam, "mixture": mixture, "deep": deep}

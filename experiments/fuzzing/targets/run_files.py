@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 
 from experiments.fuzzing.refusals import reading
-from gan_caption.data.vocabulary import Vocabulary
-from gan_caption.reporting.curve_files import read_curve
+from gan_caption.evaluation.curve_files import read_curve
+from gan_caption.text.vocabulary import Vocabulary
 from gan_caption.training.folders import choose_folder, configuration_hash, read_config, read_json
 from gan_caption.training.tracking import read_records
 

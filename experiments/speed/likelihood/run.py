@@ -15,8 +15,8 @@ from gan_caption.data.captions import EOS, Captions, captions_from_ids
 from gan_caption.data.features import ImageFeatures
 from gan_caption.generators.attention_lstm import AttentionLSTMGenerator
 from gan_caption.generators.lstm import LSTMGenerator
+from gan_caption.kernels.products import linear
 from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
-from gan_caption.products import linear
 from gan_caption.reporting.table import markdown
 
 HERE = Path(__file__).parent

@@ -1,4 +1,4 @@
-"""Dense products, forward and backward, by `gan_caption.products` and by PyTorch's default: see README.md."""
+"""Dense products, forward and backward, by `gan_caption.kernels.products` and by PyTorch's default: see README.md."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from experiments.speed.timing import interleaved
-from gan_caption.products import linear
+from gan_caption.kernels.products import linear
 from gan_caption.reporting.table import markdown
 
 HERE = Path(__file__).parent

@@ -17,10 +17,10 @@ from gan_caption.discriminators.cnn import CNNDiscriminator
 from gan_caption.discriminators.lstm import LSTMDiscriminator
 from gan_caption.generators.base import DecoderState
 from gan_caption.generators.lstm import LSTMGenerator
+from gan_caption.kernels.products import linear
 from gan_caption.objectives.baselines import BatchMean
 from gan_caption.objectives.credit import MonteCarlo
 from gan_caption.objectives.policy_gradient import PolicyGradient
-from gan_caption.products import linear
 from gan_caption.reporting.table import markdown
 from gan_caption.rewards.discriminator import DiscriminatorReward
 

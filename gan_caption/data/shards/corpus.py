@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from gan_caption.data.arrays import DAMAGED, header, numbers
 from gan_caption.data.compact import Elements
 from gan_caption.data.corpus import CaptionedImage, Split
 from gan_caption.data.images import open_rgb
@@ -22,7 +21,8 @@ from gan_caption.data.shards.order import ShardOrder
 from gan_caption.data.shards.places import Places, expand, is_url
 from gan_caption.errors import UserError, at_least
 from gan_caption.extras import require
-from gan_caption.parsing import briefly
+from gan_caption.untrusted.arrays import DAMAGED, header, numbers
+from gan_caption.untrusted.parsing import briefly
 
 _LARGEST = 2**24
 """Numbers of an image's features; 49 regions of 1,280 are 2**16."""

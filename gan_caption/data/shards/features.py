@@ -10,7 +10,7 @@ import torch
 from gan_caption.data.features import ImageFeatures
 from gan_caption.data.shards.corpus import ShardSplit
 from gan_caption.errors import UserError
-from gan_caption.parsing import shown
+from gan_caption.untrusted.parsing import shown
 
 
 class ShardFeatures:

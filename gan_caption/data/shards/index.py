@@ -24,7 +24,7 @@ from gan_caption.data.shards.places import Places
 from gan_caption.data.shards.scanning import Found, Scan, scan
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
-from gan_caption.parsing import shown
+from gan_caption.untrusted.parsing import shown
 
 _VERSION = 1
 _OPEN = 64

@@ -19,7 +19,7 @@ from filelock import FileLock
 from gan_caption.data.layout import some
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
-from gan_caption.parsing import shown
+from gan_caption.untrusted.parsing import shown
 
 _TRIES = 3
 _SECONDS = 60

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
+from gan_caption.data.annotations import relative_name
 from gan_caption.data.layout import IMAGE_SUFFIXES
-from gan_caption.data.text import relative_name
 from gan_caption.errors import UserError
-from gan_caption.parsing import parse_json, shown
+from gan_caption.untrusted.parsing import parse_json, shown
 
 ABOUT = "__about__/features.json"
 """A member that says which encoder the features of a shard come from; other readers pass over names like that."""

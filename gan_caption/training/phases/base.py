@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gan_caption import world
+from gan_caption.distributed import world
 from gan_caption.training.run import Run
 
 

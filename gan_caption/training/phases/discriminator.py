@@ -11,7 +11,7 @@ from gan_caption.data.batches import without_unknown
 from gan_caption.discriminators.warm_start import shared_weights, take_from_generator
 from gan_caption.errors import at_least
 from gan_caption.objectives.discriminator import DiscriminatorLoss, Judged
-from gan_caption.objectives.rollout import collect
+from gan_caption.objectives.samples import collect
 from gan_caption.training.phases.base import Phase, adamw, descend
 from gan_caption.training.run import Run
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gan_caption import world
 from gan_caption.data.captions import EOS
+from gan_caption.distributed import world
 from gan_caption.errors import at_least
 from gan_caption.training.phases.base import Phase, adamw, descend
 from gan_caption.training.run import Run

@@ -1,0 +1,160 @@
+"""Reading annotation files: every fault is reported with the file's name, its line, and what to do."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from gan_caption.errors import UserError
+from gan_caption.untrusted.parsing import parse_json, shown
+
+Captions = dict[str, tuple[str, ...]]
+"""Raw captions by image, images and captions in the order of the file."""
+
+
+def read_text(path: Path) -> str:
+    """Return a text file's content, without its byte order mark.
+
+    Raises:
+        UserError: the file cannot be opened, or is not UTF-8; then the message gives the line.
+    """
+    data = _read(path)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _not_utf8(path, data, error.start) from error
+
+
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a text file that are not blank with their numbers, from 1.
+
+    Only line feeds end a line, as in an editor's count: a caption may hold other separators (U+2028 and the like).
+
+    Raises:
+        UserError: as `read_text`.
+    """
+    for number, line in enumerate(read_text(path).split("\n"), 1):
+        if line.strip():
+            yield number, line.removesuffix("\r")
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file.
+
+    Raises:
+        UserError: the file cannot be opened, ends too early, or is no JSON.
+    """
+    data = _read(path)
+    try:  # not final: a file cut inside a character is an incomplete file, not one of another encoding
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(data, final=False).rstrip()
+    except UnicodeDecodeError as error:
+        raise _not_utf8(path, data, error.start) from error
+    try:
+        return parse_json(text)
+    except json.JSONDecodeError as error:
+        cut = error.pos >= len(text) or error.msg.startswith("Unterminated") or text[-1] not in "]}"
+        if cut and text[:1] in ("", "{", "["):
+            raise UserError(
+                f"{path} is incomplete: its JSON breaks off after {len(data)} bytes. Download it again"
+            ) from error
+        line = text.split("\n")[error.lineno - 1]
+        start = max(0, error.colno - 20)
+        raise UserError(
+            f"{path}, line {error.lineno}, column {error.colno}: no JSON ({error.msg}): "
+            f"{beginning(line[start:])}. Download it again"
+        ) from error
+
+
+def read_names(path: Path) -> list[str]:
+    """Return the image names that a list file gives, one a line.
+
+    Raises:
+        UserError: as `read_text`; a name comes twice or leads out of the images' folder.
+    """
+    lines: dict[str, int] = {}
+    for number, line in numbered_lines(path):
+        name = relative_name(line.strip(), f"{path}, line {number}")
+        if name in lines:
+            raise UserError(
+                f"{path}, line {number}: {shown(name)} is listed twice, on line {lines[name]} already. Remove one of "
+                "the lines"
+            )
+        lines[name] = number
+    return list(lines)
+
+
+def read_tokens(path: Path) -> Captions:
+    """Return the captions of a token file of Flickr8k or Flickr30k, with lines `name#i<TAB>caption`.
+
+    Raises:
+        UserError: as `read_text`; a line has another form, an empty caption or a number that came already.
+    """
+    captions: dict[str, dict[int, str]] = {}
+    for number, line in numbered_lines(path):
+        key, tab, caption = line.partition("\t")
+        name, _, index = key.rpartition("#")
+        if not tab:
+            raise bad_line(path, number, line, "no tab; wanted is name#number<TAB>caption")
+        if not name or not index.isdecimal() or len(index) > 9:
+            raise bad_line(path, number, line, "no #number before the tab; wanted is name#number<TAB>caption")
+        if not caption.strip():
+            raise empty_caption(f"{path}, line {number}", name)
+        own = captions.setdefault(relative_name(name, f"{path}, line {number}"), {})
+        if int(index) in own:
+            raise bad_line(path, number, line, f"{shown(name)} has a caption #{int(index)} already")
+        own[int(index)] = caption.strip()
+    return {name: tuple(own.values()) for name, own in captions.items()}
+
+
+def relative_name(name: str, where: str) -> str:
+    """Return an image's name with forward slashes, if it stays inside its folder.
+
+    Raises:
+        UserError: the name is empty, absolute, or climbs with "..".
+    """
+    posix = name.replace("\\", "/")
+    parts = PurePosixPath(posix).parts
+    if not parts or ".." in parts or posix.startswith("/") or PureWindowsPath(name).drive or "\0" in name:
+        raise UserError(
+            f"{where}: the image name {beginning(name)} is refused: names are relative to the folder of images, "
+            "without '..'"
+        )
+    return "/".join(parts)
+
+
+def bad_line(path: Path, number: int, line: str, why: str) -> UserError:
+    """Return the error for a faulty line."""
+    return UserError(f"{path}, line {number}: {why}. The line begins {beginning(line)}. Correct or remove it")
+
+
+def empty_caption(where: str, image: str) -> UserError:
+    """Return the error for a caption without a word."""
+    return UserError(f"{where}: the caption of {shown(image)} is empty. Write one, or remove the entry")
+
+
+def beginning(line: str) -> str:
+    """Return the first characters of a line, quoted."""
+    return repr(line if len(line) <= 60 else f"{line[:60]}...")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: there is no such file") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _not_utf8(path: Path, data: bytes, position: int) -> UserError:
+    start = data.rfind(b"\n", 0, position) + 1
+    number = data.count(b"\n", 0, position) + 1
+    line = data[start : start + 60].split(b"\n")[0].decode("utf-8", "replace")
+    encoding = "UTF-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "LATIN1"
+    return UserError(
+        f"{path}, line {number}: not UTF-8 (byte 0x{data[position]:02x}); the line begins {line!r}. "
+        f"Save the file as UTF-8, e.g. iconv -f {encoding} -t UTF-8 {path.name} > new && mv new {path.name}"
+    )

@@ -1,0 +1,1 @@
+"""What measures a trained policy."""

@@ -1,0 +1,258 @@
+"""Decode a split and measure the captions: the one function behind validation, the final table and `evaluate`.
+
+Shapes: B images a batch, K samples an image, T steps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Sequence
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from gan_caption.data.captions import captions_from_ids
+from gan_caption.data.corpus import Split
+from gan_caption.data.features import FeatureSource, ImageFeatures
+from gan_caption.decoding.decoders import Decoder, Sampling
+from gan_caption.discriminators.base import Discriminator
+from gan_caption.distributed import world
+from gan_caption.evaluation.java import java_metrics
+from gan_caption.evaluation.scores import Scores, score
+from gan_caption.generators.base import Generator, token_log_probs
+from gan_caption.metrics import (
+    DocumentFrequencies,
+    div_n,
+    mbleu,
+    ptb_tokenize,
+    unique_share,
+    verbatim_share,
+    vocabulary_size,
+)
+from gan_caption.metrics.ngrams import Score
+from gan_caption.metrics.scoring import quality
+from gan_caption.modes import evaluating
+from gan_caption.text.vocabulary import Vocabulary
+from gan_caption.training.networks import Captioner
+from gan_caption.training.seeding import shared_generator
+from gan_caption.training.setup import Config, build_part
+from gan_caption.training.validation import Evaluation
+
+T = TypeVar("T")
+
+
+def batches_of(total: int, size: int) -> list[range]:
+    """Return the rows of each batch."""
+    return [range(start, min(start + size, total)) for start in range(0, total, size)]
+
+
+def of_all(batches: Sequence[list[T]]) -> list[T]:
+    """Join what every rank made of its part of each batch, in the order of the rows."""
+    return [one for parts in zip(*world.everyone(batches), strict=True) for part in parts for one in part]
+
+
+def true_shares(split: Split, captions: Sequence[str], samples: Sequence[Sequence[str]]) -> dict[str, Score]:
+    """Return the share of true captions and of true samples, by name; {} where the corpus does not know."""
+    told = {"oracle_true": [[text] for text in captions], "sample_oracle_true": samples}
+    shares = {name: split.true_share(own) for name, own in told.items()}
+    return {name: Score(float(np.mean(own)), np.array(own)) for name, own in shares.items() if own is not None}
+
+
+class Evaluator:
+    """Measures captioners on one split, always in the same way.
+
+    Its random numbers are its own: evaluating more or less often changes nothing in the training. Every rank decodes
+    its part of each batch, and is told what all have written.
+    """
+
+    def __init__(
+        self,
+        source: FeatureSource,
+        vocabulary: Vocabulary,
+        *,
+        decoder: Decoder,
+        training_captions: Container[str],
+        max_length: int,
+        samples_per_image: int = 5,
+        temperature: float = 1.0,
+        batch_images: int = 100,
+        device: torch.device,
+    ) -> None:
+        """Tokenize the references once.
+
+        Args:
+            source: features of the split.
+            vocabulary: of the captioner.
+            decoder: for the one caption an image.
+            training_captions: a set of them, tokenized; to tell which captions were learned by heart.
+            max_length: in tokens, `<eos>` counted.
+            samples_per_image: K, for the diversity metrics; at least 2.
+            temperature: of these samples, and of the distribution whose NLL is measured.
+            batch_images: B.
+            device: where the captioner lives.
+        """
+        self.source = source
+        self.vocabulary = vocabulary
+        self.decoder = decoder
+        self.training_captions = training_captions
+        self.max_length = max_length
+        self.samples_per_image = samples_per_image
+        self.sampling = Sampling(temperature=temperature)
+        self.batch_images = batch_images
+        self.device = device
+        self.references = [ptb_tokenize(list(item.captions)) for item in source.split.items]
+        self.frequencies = DocumentFrequencies.of(self.references)
+
+    def evaluate(self, captioner: Captioner, *, progress: Callable[[int, int], None] | None = None) -> Evaluation:
+        """Decode, sample and score the whole split.
+
+        Args:
+            captioner: on the evaluator's device; its mode and gradients are left as they were.
+            progress: told (images done, images in all).
+        """
+        generator = captioner.generator
+        rng = shared_generator(0)
+        captions: list[list[str]] = []
+        samples: list[list[list[str]]] = []
+        nll = tokens = references = 0.0
+        total = len(self.source.split)
+        with evaluating(captioner):
+            for batch in self._batches():
+                rows = world.own_of(batch)
+                features = self.source.features(rows, grid=generator.uses_grid, device=self.device)
+                decoded = self.decoder(generator, features, max_length=self.max_length, rng=rng)
+                captions.append(self._words(decoded.tokens))
+                samples.append(self._draw(generator, features, self.sampling, rng))
+                batch_nll, batch_tokens, batch_references = self._reference_nll(captioner, features, rows)
+                nll, tokens, references = nll + batch_nll, tokens + batch_tokens, references + batch_references
+                if progress is not None:
+                    progress(batch.stop, total)
+        written, drawn = of_all(captions), of_all(samples)
+        metrics = world.from_main(lambda: self.measure(written, drawn))
+        nll, tokens, references = map(sum, zip(*world.everyone((nll, tokens, references)), strict=True))
+        metrics["nll_per_token"] = nll / tokens
+        metrics["nll_per_caption"] = nll / references
+        return Evaluation(metrics, written, drawn)
+
+    def sample(
+        self, captioner: Captioner, sampling: Sampling, *, progress: Callable[[int], None] | None = None
+    ) -> list[list[str]]:
+        """Return K samples of every image of the split from another distribution.
+
+        Args:
+            captioner: on the evaluator's device.
+            sampling: the distribution.
+            progress: told the images done.
+        """
+        generator = captioner.generator
+        rng = shared_generator(0)
+        samples: list[list[list[str]]] = []
+        with evaluating(captioner):
+            for batch in self._batches():
+                features = self.source.features(world.own_of(batch), grid=generator.uses_grid, device=self.device)
+                samples.append(self._draw(generator, features, sampling, rng))
+                if progress is not None:
+                    progress(batch.stop)
+        return of_all(samples)
+
+    def judged(self, discriminator: Discriminator, captions: Sequence[str]) -> list[float]:
+        """Return the probability with which a discriminator takes each image's caption for a person's.
+
+        Args:
+            discriminator: on the evaluator's device, of the evaluator's vocabulary.
+            captions: one an image, of words of the vocabulary.
+        """
+        told: list[list[float]] = []
+        with evaluating(discriminator), torch.no_grad():
+            for rows in map(world.own_of, self._batches()):
+                features = self.source.features(rows, grid=discriminator.uses_grid, device=self.device)
+                encoded = [self.vocabulary.encode(captions[row], max_length=self.max_length) for row in rows]
+                batch = captions_from_ids(encoded, list(range(len(rows)))).to(self.device)
+                told.append(discriminator.probability(features, batch).tolist())
+        return of_all(told)
+
+    def _draw(
+        self, generator: Generator, features: ImageFeatures, sampling: Sampling, rng: torch.Generator
+    ) -> list[list[str]]:
+        """Return K samples of each image of a batch."""
+        count = self.samples_per_image
+        drawn = sampling.several(generator, features, samples=count, max_length=self.max_length, rng=rng)
+        texts = self._words(drawn.tokens)
+        return [texts[first : first + count] for first in range(0, len(texts), count)]
+
+    def _batches(self) -> list[range]:
+        return batches_of(len(self.source.split), self.batch_images)
+
+    def measure(self, captions: list[str], samples: list[list[str]]) -> dict[str, float]:
+        """Score decoded captions (one an image) and samples (K an image) against the split's references."""
+        drawn = [caption for own in samples for caption in own]
+        metrics = {
+            **{name: own.corpus for name, own in quality(captions, self.references, self.frequencies).items()},
+            **self._variety(captions),
+            "div_1": div_n(samples, 1).corpus,
+            "div_2": div_n(samples, 2).corpus,
+            "mbleu_4": mbleu(samples).corpus,
+            **{f"sample_{name}": value for name, value in self._variety(drawn).items()},
+        }
+        split = self.source.split
+        metrics |= {f"oracle_{name}": value for name, value in split.oracle([[c] for c in captions]).items()}
+        metrics |= {f"sample_oracle_{name}": value for name, value in split.oracle(samples).items()}
+        return metrics
+
+    def scores(self, evaluation: Evaluation, java: Sequence[str] = ()) -> Scores:
+        """Return every metric with its interval over images, beside what humans score: for final tables.
+
+        Args:
+            evaluation: of this split.
+            java: names of metrics that Java programs compute.
+        """
+        known = true_shares(self.source.split, evaluation.captions, evaluation.samples)
+        known |= java_metrics(java, evaluation.captions, self.references)
+        return score(evaluation.captions, self.references, evaluation.samples, self.frequencies, known)
+
+    def humans(self) -> dict[str, float]:
+        """Return what the references score where a metric looks at captions alone, or at the corpus's truth."""
+        first = [own[0] for own in self.references]
+        several = [own[: self.samples_per_image] for own in self.references]
+        drawn = [text for own in several for text in own]
+        oracle = self.source.split.oracle
+        return {
+            **self._variety(first),
+            **{f"sample_{name}": value for name, value in self._variety(drawn).items()},
+            **{f"oracle_{name}": value for name, value in oracle([[text] for text in first]).items()},
+            **{f"sample_oracle_{name}": value for name, value in oracle(several).items()},
+        }
+
+    def _variety(self, captions: list[str]) -> dict[str, float]:
+        return {
+            "length": sum(len(caption.split()) for caption in captions) / len(captions),
+            "vocabulary": float(vocabulary_size(captions)),
+            "unique": unique_share(captions),
+            "verbatim": verbatim_share(captions, self.training_captions),
+        }
+
+    def _words(self, tokens: torch.Tensor) -> list[str]:
+        return [self.vocabulary.decode(row) for row in tokens.tolist()]
+
+    def _reference_nll(self, captioner: Captioner, features: ImageFeatures, rows: range) -> tuple[float, float, float]:
+        """Return the nats, the tokens and the number of the batch's references; unknown words are not scored."""
+        texts = [(image, text) for image, row in enumerate(rows) for text in self.references[row]]
+        encoded = [self.vocabulary.encode(text, max_length=self.max_length) for _, text in texts]
+        captions = captions_from_ids(encoded, [image for image, _ in texts]).to(self.device)
+        generator = captioner.generator
+        packed = (generator.packed_logits(features, captions) / self.sampling.temperature).log_softmax(1)
+        log_probs = token_log_probs(packed, captions, first_word=generator.first_word)
+        scored = log_probs[captions.tokens[captions.mask] >= generator.first_word]
+        return -scored.sum().item(), float(len(scored)), float(len(texts))
+
+
+def build_evaluator(
+    config: Config, source: FeatureSource, vocabulary: Vocabulary, training: Container[str], *, device: torch.device
+) -> Evaluator:
+    """Build the measure of a split."""
+    decoder: Decoder = build_part(config, "decoding")
+    return Evaluator(
+        source, vocabulary, decoder=decoder, training_captions=training, max_length=config["max_length"],
+        samples_per_image=config["validation"]["samples_per_image"], temperature=config["validation"]["temperature"],
+        batch_images=config["validation"]["batch_images"], device=device,
+    )  # fmt: skip

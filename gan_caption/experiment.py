@@ -1,0 +1,211 @@
+"""One experiment from its configuration to its table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import nullcontext
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gan_caption.data.compact import Groups, Numbers, TextSet
+from gan_caption.data.corpus import Corpus
+from gan_caption.data.features import FirstImages
+from gan_caption.distributed import processes, world
+from gan_caption.distributed.world import say
+from gan_caption.encoders.base import Encoder
+from gan_caption.errors import UserError
+from gan_caption.evaluation.evaluator import build_evaluator
+from gan_caption.reporting.results import compare_weights, decoder_name, tell_again
+from gan_caption.rewards.references import References
+from gan_caption.text.vocabulary import Vocabulary
+from gan_caption.training.checkpoint import load_state, load_weights, save_weights
+from gan_caption.training.folders import (
+    BASELINE,
+    COMMAND,
+    alone_in,
+    best_weights,
+    choose_folder,
+    has_finished,
+    write_text,
+)
+from gan_caption.training.loop import Loop, preflight
+from gan_caption.training.networks import Networks
+from gan_caption.training.phases.base import Phase
+from gan_caption.training.run import Run
+from gan_caption.training.seeding import seed_everything, shared_generator
+from gan_caption.training.setup import (
+    Config,
+    Report,
+    build_captioner,
+    build_discriminator,
+    build_encoder,
+    build_part,
+    build_phases,
+    check_configuration,
+    choose_device,
+    keep_encoder,
+    load_split,
+    open_features,
+    training_captions,
+)
+from gan_caption.training.tracking import LocalTracker, Tracker, Trackers
+
+
+def run_experiment(config: Mapping[str, Any], *, data: str, command: str | None = None) -> dict[str, dict[str, float]]:
+    """Train, evaluate what each phase left, and print the table; with `resume=auto` only what is left to do of that.
+
+    Args:
+        config: resolved, as `conf/config.yaml` lays it out.
+        data: the name of the data set, for the folder's name.
+        command: what the user typed; the folder keeps it for whoever wants to do the same.
+
+    Returns:
+        metrics by system.
+    """
+    check_configuration(config)
+    folder = world.from_main(lambda: choose_folder(config, data=data, again=processes.restarted()))
+    check_seen(folder)
+    with alone_in(folder, say) if world.is_main() else nullcontext():
+        if config["resume"] == "auto" and world.from_main(lambda: has_finished(folder)):
+            return tell_again(folder)
+        return _run_in(folder, config, data=data, command=command)
+
+
+def set_up(config: Config, folder: Path, *, report: Report) -> tuple[Run, dict[str, Phase], Corpus, Encoder]:
+    """Build everything that a training run needs, and keep its vocabulary in its folder."""
+    device = choose_device(config["device"])
+    seed_everything(config["seed"], deterministic=config["deterministic"])
+    corpus: Corpus = build_part(config, "data")
+    train, val = load_split(corpus, "train", report), load_split(corpus, "val", report)
+
+    encoder = build_encoder(config, device=device)
+    if world.is_main():
+        keep_encoder(encoder, folder)
+    source = open_features(config, encoder, train, device=device)
+    val_source = open_features(config, encoder, val, device=device)
+    if config["validation"]["images"]:
+        val_source = FirstImages(val_source, config["validation"]["images"])
+    tokenized = training_captions(source.split)
+    sizes = [len(own) for own in tokenized]
+    vocabulary = Vocabulary.build(chain.from_iterable(tokenized), min_count=config["vocabulary"]["min_count"])
+    if world.is_main():
+        vocabulary.save(folder / "vocabulary.json")
+
+    captioner = build_captioner(config, encoder, vocabulary, device=device)
+    networks = Networks(captioner, build_discriminator(config, encoder, vocabulary, device=device))
+    max_length = config["max_length"]
+    known = TextSet(chain.from_iterable(tokenized))
+    evaluator = build_evaluator(config, val_source, vocabulary, known, device=device)
+    encoded = (vocabulary.encode(caption, max_length=max_length) for own in tokenized for caption in own)
+    run = Run(
+        folder=folder, seed=config["seed"], device=device, vocabulary=vocabulary, max_length=max_length,
+        networks=networks, source=source, evaluator=evaluator, rng=shared_generator(config["seed"]),
+        references=References(tokenized, vocabulary, max_length=max_length),
+        encoded=Groups(Numbers(encoded), sizes),
+    )  # fmt: skip
+    return run, build_phases(config, run, encoder), corpus, encoder
+
+
+def _run_in(folder: Path, config: Mapping[str, Any], *, data: str, command: str | None) -> dict[str, dict[str, float]]:
+    """Do what `run_experiment` says, in this folder."""
+    if config["threads"]:
+        torch.set_num_threads(config["threads"])
+    resumes = world.from_main(lambda: (folder / "checkpoints" / "last.pt").exists())
+    if world.is_main() and command and not (folder / COMMAND).exists():
+        write_text(folder / COMMAND, f"{command}\n")
+    say(f"run folder: {folder}" + (" (taken up again)" if resumes else ""))
+    run, phases, corpus, encoder = set_up(config, folder, report=say)
+    say(
+        f"{len(run.source.split)} training images, {len(run.evaluator.source.split)} validation images, "
+        f"{len(run.vocabulary)} words, generator of {sum(p.numel() for p in run.generator.parameters()):,} parameters"
+    )
+    few = FirstImages(run.evaluator.source, 4)
+    preflight(
+        run, phases, build_evaluator(config, few, run.vocabulary, run.evaluator.training_captions, device=run.device)
+    )
+
+    local = world.from_main(lambda: LocalTracker(folder=folder))
+
+    def track(phase: str) -> Tracker:
+        if not world.is_main():
+            return Trackers()
+        local.job_type = phase
+        trackers: list[Tracker] = [local]
+        if config["tracker"]:
+            identity = json.loads((folder / "id.json").read_text(encoding="utf-8"))
+            trackers.append(
+                build_part(
+                    config,
+                    "tracker",
+                    folder=folder,
+                    group=config["name"],
+                    name=f"{config['name']}-{data}-seed{config['seed']}-{phase}",
+                    job_type=phase,
+                    configuration=config,
+                    run_id=f"{identity}-{phase}",
+                )
+            )
+        return Trackers(trackers=trackers)
+
+    if config["pretrained"]:
+        phases = adopt(run, phases, Path(config["pretrained"]))
+    seed_everything(config["seed"], deterministic=config["deterministic"])
+    loop = Loop(
+        run, phases, track=track, rewind=local.rewind,
+        log_every=config["log_every"], save_every=config["save_every"], report=say,
+    )  # fmt: skip
+    loop.train(resume=resumes)
+    return finish(config, run, corpus, encoder)
+
+
+def check_seen(folder: Path) -> None:
+    """Look whether every process can read what the main one writes.
+
+    Raises:
+        UserError: one cannot; the machines share no disk.
+    """
+    blind = [rank for rank, seen in enumerate(world.everyone(folder.exists())) if not seen]
+    if blind:
+        raise UserError(f"{folder} is not seen by the processes {blind}: give outputs=... on a disk that all share")
+
+
+def adopt(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Phase]:
+    """Take the baseline from another run, and return the phases that come after it.
+
+    Raises:
+        UserError: that run has not finished its maximum-likelihood phase, its vocabulary is another, its weights do not
+            fit, or this run would have nothing left to train.
+    """
+    names = list(phases)
+    left = names[names.index(BASELINE) + 1 :] if BASELINE in names else []
+    if not left:
+        raise UserError(f"pretrained={pretrained}: nothing would be left to train after {BASELINE}, phases are {names}")
+    state = load_state(pretrained / "checkpoints" / "last.pt", vocabulary=run.vocabulary.fingerprint)
+    if BASELINE not in state.selected:
+        raise UserError(f"pretrained={pretrained}: that run has not finished the phase {BASELINE}; resume it first")
+    load_weights(run.captioner, best_weights(pretrained, BASELINE), vocabulary=state.vocabulary)
+    if world.is_main():
+        save_weights(run.captioner, run.best_weights(BASELINE), vocabulary=state.vocabulary)
+    world.everyone(None)
+    run.selected[BASELINE] = run.evaluator.evaluate(run.captioner).metrics  # that run may have decoded otherwise
+    return {name: phases[name] for name in left}
+
+
+def finish(config: Mapping[str, Any], run: Run, corpus: Corpus, encoder: Encoder) -> dict[str, dict[str, float]]:
+    """Evaluate what each phase left, on images that selected nothing where there are any; write and print."""
+    try:
+        split = load_split(corpus, "test", say)
+    except UserError as error:
+        say(f"no test split ({error}); the validation images, which also chose the weights, stand in")
+        split = load_split(corpus, "val", say)
+    source = open_features(config, encoder, split, device=run.device)
+    evaluator = build_evaluator(config, source, run.vocabulary, run.evaluator.training_captions, device=run.device)
+    weights = {phase: run.best_weights(phase) for phase in run.selected}
+    title = f"{config['name']}, seed {config['seed']}: {len(source.split)} {split.name} images, {decoder_name(config)}"
+    return compare_weights(
+        run.captioner, weights, evaluator, folder=run.folder, title=title, discriminator=run.networks.discriminator
+    )

@@ -1,0 +1,1 @@
+"""Faster twins of plain layers."""

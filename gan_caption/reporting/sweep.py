@@ -1,0 +1,161 @@
+"""Sweeps: what each run of one was worth, and the table at its end."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from gan_caption.configuration.launching import Job
+from gan_caption.errors import UserError
+from gan_caption.reporting.table import ROWS, markdown, shown
+from gan_caption.training.checkpoint import load_state
+from gan_caption.training.folders import read_config, write_json, write_text
+
+RUNS, TABLE = "runs.json", "table.md"
+"""In a sweep's folder."""
+QUALITY, DIVERSITY = "cider_d", "div_2"
+RUINED = -1.0
+"""The value of a run whose last phase left no healthy weights: below every other."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A finished run, as a search sees it: by its validation images alone."""
+
+    folder: str
+    """The run folder."""
+    name: str
+    """Of the experiment."""
+    seed: int
+    """Of the training."""
+    quality: float | None
+    """CIDEr-D, 0 to 10, of the weights that the last phase left; None where it left none that were healthy."""
+    diversity: float | None
+    """Div-2 of their samples, 0 to 1."""
+    ended: str
+    """In words: finished, stopped early after so many steps, or without healthy weights."""
+    value: float
+    """What a search maximises."""
+
+    def __float__(self) -> float:
+        """Return the value, which is what Hydra's sweepers ask for."""
+        return self.value
+
+
+def trial_of(folder: Path, *, floor: float) -> Trial:
+    """Return what a finished run is worth to a search.
+
+    Args:
+        folder: of the run.
+        floor: the least Div-2.
+
+    Raises:
+        UserError: the folder holds no run, or its checkpoint is damaged.
+    """
+    config = read_config(folder)
+    state = load_state(folder / "checkpoints" / "last.pt")
+    phase = [name for name, node in config["phases"].items() if node][-1]
+    left = state.selected.get(phase, {})
+    ended = f"stopped early, after {state.stopped[phase]} steps" if phase in state.stopped else "finished"
+    return Trial(
+        folder=str(folder),
+        name=config["name"],
+        seed=config["seed"],
+        quality=left.get(QUALITY),
+        diversity=left.get(DIVERSITY),
+        ended=ended if left else f"{ended}: no healthy weights",
+        value=value_of(left, floor=floor),
+    )
+
+
+def value_of(validation: Mapping[str, float], *, floor: float) -> float:
+    """Return what a search maximises.
+
+    It is CIDEr-D where Div-2 reaches the floor. Elsewhere it is Div-2 less the floor, a negative number: a run above
+    the floor is worth more than any below it, and below it the search is told the way up.
+
+    Args:
+        validation: metrics of the weights that a run left; {} where it left no healthy ones, which is worth -1.
+        floor: the least Div-2.
+    """
+    if not validation:
+        return RUINED
+    short = validation[DIVERSITY] - floor
+    return validation[QUALITY] if short >= 0 else short
+
+
+def write_summary(folder: Path, jobs: Sequence[Job]) -> None:
+    """Write a sweep's runs as a table and as JSON, and print the table and the command that compares them.
+
+    Args:
+        folder: of the sweep.
+        jobs: its runs; the result of each that did not fail is a `Trial`, as JSON has it.
+    """
+    trials = [None if job.failure is not None else Trial(**job.result) for job in jobs]
+    rows = [
+        {"overrides": job.overrides, **(asdict(trial) if trial else {"failure": job.failure})}
+        for job, trial in zip(jobs, trials, strict=True)
+    ]
+    write_json(folder / RUNS, rows)
+    table = summary(jobs, trials)
+    write_text(folder / TABLE, f"{table}\n")
+    print(f"\n{table}\n\nThe table is in {folder / TABLE}", flush=True)
+    if sum(trial is not None for trial in trials) > 1:
+        together = shlex.join([f"runs={folder}", f"out={folder / 'report'}"])
+        print(f"To compare the runs: python -m gan_caption.compare {together}", flush=True)
+
+
+def summary(jobs: Sequence[Job], trials: Sequence[Trial | None]) -> str:
+    """Return a Markdown table: a run a row, the highest value first, failures last; a column a setting that varies."""
+    settings = [dict(override.split("=", 1) for override in job.overrides) for job in jobs]
+    keys = list(dict.fromkeys(key for own in settings for key in own))
+    varying = [key for key in keys if len({own.get(key) for own in settings}) > 1]
+    heads = [*(key.lstrip("+") for key in varying), f"val {ROWS[QUALITY][0]}", "val Div-2", "value", "end"]
+    order = sorted(range(len(jobs)), key=lambda index: _rank(trials[index]))
+    rows = []
+    for index in order:
+        trial = trials[index]
+        own = [_short(settings[index].get(key, "")) for key in varying]
+        if trial is None:
+            rows.append([*own, "-", "-", "-", f"failed: {jobs[index].failure}"])
+            continue
+        measured = [
+            "-" if value is None else shown(metric, value)
+            for metric, value in ((QUALITY, trial.quality), (DIVERSITY, trial.diversity))
+        ]
+        rows.append([*own, *measured, f"{trial.value:.4f}", trial.ended])
+    return markdown([heads, *rows])
+
+
+def _rank(trial: Trial | None) -> tuple[bool, float]:
+    return trial is None, 0.0 if trial is None else -trial.value
+
+
+def _short(value: str) -> str:
+    """Round a number that a search drew; `runs.json` has all its digits."""
+    try:
+        return value if len(value) < 7 else f"{float(value):.4g}"
+    except ValueError:
+        return value
+
+
+def folders_of(runs: str | Sequence[str]) -> list[str]:
+    """Return run folders: those given, or the finished runs of a sweep where its folder is given.
+
+    Raises:
+        UserError: that folder holds no sweep that has ended.
+    """
+    if not isinstance(runs, str):
+        return list(runs)
+    path = Path(runs) / RUNS
+    if not path.exists():
+        raise UserError(
+            f"runs={runs} is not the folder of a sweep that has ended (no {RUNS}): give one, or a list of run "
+            "folders, runs=[outputs/a,outputs/b]"
+        )
+    told: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    return [row["folder"] for row in told if "folder" in row]

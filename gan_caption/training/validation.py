@@ -1,0 +1,50 @@
+"""What training asks of whoever validates: the contract that `evaluation.evaluator` fulfils."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gan_caption.data.features import FeatureSource
+from gan_caption.training.networks import Captioner
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a captioner wrote, and what it is worth."""
+
+    metrics: dict[str, float]
+    """By their documented names; scale 0 to 1, CIDEr-D 0 to 10, NLL in nats."""
+    captions: list[str]
+    """One decoded caption an image."""
+    samples: list[list[str]]
+    """K sampled captions an image."""
+
+
+class Validator(Protocol):
+    """Measures captioners on one split, always in the same way, with random numbers of its own."""
+
+    @property
+    def source(self) -> FeatureSource:
+        """Features of the split."""
+        ...
+
+    @property
+    def references(self) -> Sequence[Sequence[str]]:
+        """Of each image its tokenized captions."""
+        ...
+
+    @property
+    def training_captions(self) -> Container[str]:
+        """The tokenized captions of training: what counts as learned by heart."""
+        ...
+
+    def evaluate(self, captioner: Captioner, *, progress: Callable[[int, int], None] | None = None) -> Evaluation:
+        """Decode, sample and score the whole split.
+
+        Args:
+            captioner: its mode and gradients are left as they were.
+            progress: told (images done, images in all).
+        """
+        ...

@@ -1,0 +1,89 @@
+"""Pages of configuration are data: what could make them more is refused before Hydra reads them.
+
+Hydra builds callbacks, loggers and launchers from the keys below `hydra`, whatever class they name, and sets
+environment variables by them, all before a run begins. An entry point's own page has such keys, and so have this
+package's sweeps and clusters; no page from elsewhere may.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigResult
+
+from gan_caption.errors import UserError
+from gan_caption.untrusted.parsing import briefly
+
+LONGEST, DEEPEST = 1_000_000, 50
+"""Bytes of a page and levels of nesting; this package's have a few thousand, and six."""
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def check_pages(*, entry: Path, own: Path) -> None:
+    """Have Hydra read pages only after `check_page`; a page that is refused ends the program with status 2.
+
+    Args:
+        entry: the entry point's own page, which is trusted.
+        own: this package's folder of pages, which come with its code and are trusted as well.
+    """
+
+    def load_config(source: FileConfigSource, config_path: str) -> ConfigResult:
+        path = Path(source.path, source._normalize_file_name(config_path)).resolve()
+        try:
+            if path != entry.resolve() and not path.is_relative_to(own.resolve()):
+                check_page(path)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(2)  # Hydra would print a traceback of any exception
+        loaded: ConfigResult = unchecked(source, config_path)
+        return loaded
+
+    # In Hydra's own class: launchers hand its registry of sources to other processes, which know that class alone.
+    Plugins.instance()  # which registers it
+    registered: Any = SourcesRegistry.instance().types["file"]
+    unchecked = getattr(registered, "unchecked", registered.load_config)
+    registered.unchecked, registered.load_config = unchecked, load_config
+
+
+def check_page(path: Path) -> None:
+    """Refuse a page that could do more than set and choose parts.
+
+    Raises:
+        UserError: it is no YAML, or touches Hydra's own settings, has tags, or aliases, by which a short page unfolds
+            without end. The message names it, and the line.
+    """
+    try:
+        if path.stat().st_size > LONGEST:
+            raise UserError(f"{path}: a page of more than {LONGEST} bytes is refused")
+        text = path.read_bytes().decode()
+        if re.search(r"^\s*#.*@package.*hydra", text, re.MULTILINE):
+            raise _refused(path, 1, "it goes into Hydra's own settings")
+        depth = 0
+        for event in yaml.parse(text, Loader=_Loader):
+            line = event.start_mark.line + 1
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST:
+                raise _refused(path, line, f"it is nested deeper than {DEEPEST} levels")
+            if isinstance(event, yaml.AliasEvent):
+                raise _refused(path, line, "it has an alias (*); write the value again, or refer to its key by ${key}")
+            if getattr(event, "tag", None) not in (None, "!"):
+                raise _refused(path, line, f"it has a tag, {briefly(event.tag)}")
+            if isinstance(event, yaml.ScalarEvent) and "hydra" in event.value:
+                raise _refused(path, line, f"it sets Hydra itself up by {briefly(event.value)}")
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is no YAML page: {str(error)[:500]}") from error
+
+
+def _refused(path: Path, line: int, why: str) -> UserError:
+    return UserError(
+        f"{path}, line {line}: {why}. Pages set and choose parts, and nothing more, so that one from elsewhere cannot "
+        "run code; what you trust goes on the command line"
+    )

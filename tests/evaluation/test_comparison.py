@@ -1,0 +1,130 @@
+"""Comparing runs: which of them are one system, and the report of real ones."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from gan_caption.errors import UserError
+from gan_caption.evaluation.comparison import choose_systems
+from gan_caption.experiment import run_experiment
+from gan_caption.reporting.report import PAGE, compare_runs
+from tests.tiny_runs import TINY
+
+
+def made_run(folder: Path, *, name="mle", seed=0, data="scenes", finished=True, phases=("mle",), **settings) -> str:
+    """A folder that looks like a run's from outside."""
+    config = {"name": name, "seed": seed, "data": {"root": data}, "phases": {key: {} for key in phases}, **settings}
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps(config))
+    for phase in phases:
+        (folder / "checkpoints" / f"best_{phase}.safetensors").touch()
+    if finished:
+        (folder / "results.json").write_text("{}")
+    return str(folder)
+
+
+GAN = {"name": "seqgan", "phases": ("mle", "discriminator", "adversarial")}
+
+
+def test_runs_that_differ_in_their_seed_are_one_system(tmp_path):
+    runs = [made_run(tmp_path / f"gan{seed}", seed=seed, pretrained=f"base{seed}", **GAN) for seed in (1, 0)]
+    runs += [made_run(tmp_path / f"mle{seed}", seed=seed, pretrained=None, outputs=str(seed)) for seed in (0, 1, 2)]
+    systems = choose_systems(runs, baseline="mle")
+    assert list(systems) == ["mle", "seqgan"]
+    assert [(run.seed, run.phase) for run in systems["mle"]] == [(0, "mle"), (1, "mle")], "only seeds that all have"
+    assert [(run.seed, run.phase) for run in systems["seqgan"]] == [(0, "adversarial"), (1, "adversarial")]
+
+
+def test_without_runs_of_the_baseline_it_is_what_the_others_began_with(tmp_path):
+    runs = [made_run(tmp_path / f"gan{seed}", seed=seed, **GAN) for seed in (0, 1)]
+    systems = choose_systems(runs, baseline="mle")
+    assert [(run.folder.name, run.phase) for run in systems["mle"]] == [("gan0", "mle"), ("gan1", "mle")]
+
+
+def test_systems_of_one_method_are_named_by_what_differs(tmp_path):
+    runs = [made_run(tmp_path / str(size), **GAN, size={"hidden": size}) for size in (64, 512)]
+    assert list(choose_systems(runs, baseline="mle")) == ["mle", "seqgan size.hidden=64", "seqgan size.hidden=512"]
+
+
+@pytest.mark.parametrize(
+    ("runs", "message"),
+    [
+        ([{}, {**GAN, "data": "flickr8k"}], "trained on different data"),
+        ([{}, {**GAN, "finished": False}], "has not finished"),
+        ([{}, {}, GAN], "two runs of mle have the same seed"),
+        ([{"seed": 1}, GAN], "no seed is common to all (mle: [1]; seqgan: [0])"),
+        ([{}], "all of them are mle"),
+        ([], "no runs"),
+    ],
+)
+def test_runs_that_cannot_be_compared(tmp_path, runs, message):
+    folders = [made_run(tmp_path / str(index), **one) for index, one in enumerate(runs)]
+    with pytest.raises(UserError) as refused:
+        choose_systems(folders, baseline="mle")
+    assert message in str(refused.value)
+
+
+def test_other_things_that_cannot_be_compared(tmp_path):
+    with pytest.raises(UserError, match="no run folder"):
+        choose_systems([str(tmp_path)], baseline="mle")
+    run = made_run(tmp_path / "gan", **GAN)
+    with pytest.raises(UserError, match="baseline=nsc: the runs are of seqgan"):
+        choose_systems([run], baseline="nsc")
+
+
+def test_a_missing_extra_is_missed_before_anything_is_evaluated(monkeypatch):
+    monkeypatch.setattr("gan_caption.extras.find_spec", lambda name: None if name == "statsmodels" else name)
+    with pytest.raises(UserError, match=r"reports need statsmodels: pip install 'gan_caption\[report\]'"):
+        compare_runs({}, command="")
+
+
+def test_the_report_of_real_runs(configured, tmp_path, capsys):
+    for seed in (0, 1):
+        run_experiment(configured(f"seed={seed}"), data="scenes", command=f"python -m gan_caption.train seed={seed}")
+    run_experiment(configured("+experiment=mle", base=TINY), data="scenes")
+    runs = ",".join(str(folder) for folder in (tmp_path / "outputs").iterdir())
+    asked = (
+        f"runs=[{runs}]", f"out={tmp_path}/report", "curve.temperatures=[0.5,1]", "curve.top_p=[0.8]", "gallery=3",
+        "judge.epochs=1", "judge.folds=2",
+    )  # fmt: skip
+
+    def settings(*more):
+        return configured(*asked, *more, base=[], config_name="compare")
+
+    with pytest.raises(UserError, match=r"judge\.folds=5: 8 images are too few"):
+        compare_runs(settings("judge.folds=5"), command="")
+    report = compare_runs(settings(), command="python -m gan_caption.compare ...")
+    text = (report / PAGE).read_text()
+    assert "mle / seqgan" in text
+    assert "python -m gan_caption.train seed=0" in text
+    assert "seed 0 only" in text, "the baseline has that one alone"
+    assert len(list((report / "images").iterdir())) == 3
+    assert {"learning.svg", "metrics.csv", "metrics.tex", "verdicts.csv"} <= {path.name for path in report.iterdir()}
+    for folder in (tmp_path / "outputs").glob("*-seed0-*"):
+        (results,) = folder.glob("evaluation-test-*/results.json")
+        (measured,) = json.loads(results.read_text())["systems"].values()
+        name = folder.name.split("-")[0]
+        rows = csv.DictReader((report / "metrics.csv").open())
+        told = {row["metric"]: float(row["value"]) for row in rows if row["system"] == name}
+        shared = told.keys() & measured.keys()
+        assert {"cider_d", "self_cider", "div_2", "oracle_true", "nll_per_token"} <= shared
+        assert told == {**told, **{metric: pytest.approx(measured[metric], abs=1e-12) for metric in shared}}
+        assert {"lm_nll", "reverse_lm_nll", "taken_for_human", "recall_5"} <= told.keys()
+
+    capsys.readouterr()
+    evaluations = {path: path.stat().st_mtime_ns for path in tmp_path.glob("outputs/*/evaluation-*/results.json")}
+    compare_runs(settings(), command="again")
+    assert "evaluating" not in capsys.readouterr().err
+    assert {path: path.stat().st_mtime_ns for path in evaluations} == evaluations
+    assert not list(tmp_path.glob(".report*")), "nothing is left beside the report"
+
+    other = tmp_path / "thesis"
+    other.mkdir()
+    (other / "chapter.txt").touch()
+    with pytest.raises(UserError, match="holds no report"):
+        compare_runs(settings(f"out={other}"), command="")
+    assert (other / "chapter.txt").exists()

@@ -1,0 +1,294 @@
+"""Sweeps, by the command that a user types: killed and continued, over processes, with failures, searched."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from gan_caption.configuration.launching import Job, _tell_of_plugins, conf_dir
+from gan_caption.errors import UserError
+from gan_caption.evaluation.comparison import choose_systems
+from gan_caption.experiment import run_experiment
+from gan_caption.reporting.sweep import Trial, folders_of, summary, trial_of, value_of
+from gan_caption.training.checkpoint import load_state
+from gan_caption.training.setup import check_configuration
+from tests.tiny_runs import TINY
+
+SMALL = [*TINY, "finetuning.steps=4", "finetuning.images_per_batch=8", "phases.mle.epochs=1"]
+GRID = ["+sweep=grid", *SMALL, "+experiment=mle,scst", "seed=0,1"]
+SEARCH = [
+    "+sweep=search", *SMALL, "critic.steps=2", "discriminator.embedding=8", "discriminator.filters=4",
+    "discriminator_trainer.images_per_batch=8", "phases.adversarial.validate_every=2", "finetuning.quality_floor=0",
+    "hydra.sweeper.n_trials=4", "hydra.sweeper.n_jobs=2",
+    # Below 0 there is nothing to do: such a trial fails.
+    "phases.adversarial.discriminator_steps=choice(-1,1)",
+]  # fmt: skip
+
+
+def start(outputs: Path, *overrides: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "gan_caption.train", *overrides, f"outputs={outputs}", f"cache={outputs}/cache"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def sweep(outputs: Path, *overrides: str, status: int = 0) -> tuple[str, str]:
+    process = start(outputs, *overrides)
+    said, errors = process.communicate()
+    assert process.returncode == status, errors
+    return said, errors
+
+
+def kill_in_the_middle(outputs: Path, *overrides: str, finished: int) -> None:
+    """SIGKILL a sweep when so many of its runs have finished and another has a checkpoint."""
+    process = start(outputs, *overrides)
+    while process.poll() is None:
+        if len(results(outputs)) >= finished and len(list(outputs.glob("*/checkpoints/last.pt"))) > finished:
+            process.send_signal(signal.SIGKILL)
+            break
+        time.sleep(0.002)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+
+
+def results(outputs: Path) -> dict[str, bytes]:
+    return {path.parent.name: path.read_bytes() for path in outputs.glob("*/results.json")}
+
+
+def rows(outputs: Path, name: str) -> list[dict]:
+    """What a sweep says of its runs, whatever folder they were written to."""
+    told = json.loads((outputs / "sweeps" / name / "runs.json").read_text())
+    return [
+        {
+            **row,
+            "folder": Path(row.get("folder", "-")).name,
+            "overrides": [
+                one
+                for one in row["overrides"]
+                if not one.startswith(("outputs=", "cache=", "+cluster=", "hydra/launcher="))
+            ],
+        }
+        for row in told
+    ]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """The grid, swept without a stop, one run after the other."""
+    outputs = tmp_path_factory.mktemp("whole")
+    sweep(outputs, *GRID)
+    return outputs
+
+
+def test_a_killed_sweep_goes_on_and_ends_bitwise_like_one_that_was_not(whole, tmp_path):
+    kill_in_the_middle(tmp_path, *GRID, finished=1)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/results.json")}
+    assert 1 <= len(before) < 4
+    _, errors = sweep(tmp_path, *GRID)
+    assert {path: path.stat().st_mtime_ns for path in before} == before, "what had finished was not repeated"
+    assert errors.count("(taken up again)") == 1
+    assert len(list(tmp_path.glob("*-scenes-*"))) == 4, "each run has one folder"
+    assert results(tmp_path) == results(whole)
+    assert rows(tmp_path, "grid") == rows(whole, "grid")
+
+
+def test_joblib_gives_the_same_runs_and_failures_cross_processes(whole, tmp_path):
+    asked = [one.replace("seed=0,1", "seed=0,1,-1") for one in GRID]
+    said, errors = sweep(tmp_path, *asked, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", status=2)
+    assert results(tmp_path) == results(whole)
+    assert "error: 2 of 6 runs failed:" in errors
+    failed = [row for row in rows(tmp_path, "grid") if "failure" in row]
+    assert [row["failure"] for row in failed] == ["seed=-1: at least 0"] * 2
+    table = (tmp_path / "sweeps" / "grid" / "table.md").read_text()
+    assert table in said
+    assert len(table.splitlines()) == 2 + 6
+    assert table.splitlines()[-1].endswith("failed: seed=-1: at least 0 |"), "failures come last"
+
+
+def test_the_command_of_a_run_is_not_that_of_its_sweep(whole, tmp_path):
+    (folder,) = whole.glob("mle-scenes-seed1-*")
+    python, *words = (folder / "command.txt").read_text().split()
+    assert python == "python"
+    again = [f"outputs={tmp_path}" if one.startswith("outputs=") else one for one in words]
+    subprocess.run([sys.executable, *again], check=True, capture_output=True)
+    assert results(tmp_path) == {folder.name: results(whole)[folder.name]}
+
+
+ABROAD = """
+import shutil, tempfile
+from pathlib import Path
+from gan_caption.configuration.launching import launch
+from gan_caption.errors import UserError
+
+def task(config):
+    for folder in Path(tempfile.gettempdir()).glob("gan_caption-*"):
+        shutil.rmtree(folder)  # on another machine there is none
+    if config.seed == 1:
+        raise UserError("one is not allowed")
+
+launch(task, after_sweep=lambda folder, jobs: print([job.failure for job in jobs]))
+"""
+
+
+def test_runs_on_other_machines_are_heard_of_by_the_folder_that_all_share(tmp_path):
+    for name in ("tmp", "shared"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "abroad.py").write_text(ABROAD)
+    ended = subprocess.run(
+        [sys.executable, tmp_path / "abroad.py", "-m", "seed=0,1,2", f"outputs={tmp_path}/outputs"],
+        cwd=tmp_path / "shared", env={**os.environ, "TMPDIR": str(tmp_path / "tmp")}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert ended.stdout.splitlines()[-1] == "[None, 'one is not allowed', None]", ended.stderr
+    assert ended.returncode == 2
+    assert "error: 1 of 3 runs failed" in ended.stderr
+    assert not list((tmp_path / "shared").iterdir())
+
+
+def test_an_override_may_refer_to_another_and_stays_as_it_was_given(tmp_path):
+    sweep(tmp_path, *SMALL, "name=run${seed}", "seed=3")
+    (folder,) = tmp_path.glob("run3-*")
+    assert "'name=run${seed}'" in (folder / "command.txt").read_text()
+
+
+def test_a_sweep_page_cannot_allow_packages(tmp_path):
+    page = tmp_path / "conf" / "sweep" / "foreign.yaml"
+    page.parent.mkdir(parents=True)
+    page.write_text("# @package _global_\nhydra: {mode: MULTIRUN, sweeper: {params: {allow: '[json]', seed: '0,1'}}}\n")
+    _, errors = sweep(tmp_path, "--config-dir", str(page.parents[1]), "+sweep=foreign", *TINY, status=2)
+    assert "foreign.yaml, line 2: it sets Hydra itself up" in errors  # before it could allow anything
+
+
+def test_compare_takes_the_folder_of_a_sweep(whole, tmp_path):
+    folders = folders_of(str(whole / "sweeps" / "grid"))
+    systems = choose_systems(folders, baseline="mle")
+    assert {name: [run.seed for run in own] for name, own in systems.items()} == {"mle": [0, 1], "scst": [0, 1]}
+    assert folders_of(["a", "b"]) == ["a", "b"]
+    with pytest.raises(UserError, match="is not the folder of a sweep that has ended"):
+        folders_of(str(tmp_path))
+
+
+def test_a_killed_search_goes_on_with_the_trials_that_are_left(tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    sweep(whole, *SEARCH, status=2)
+    kill_in_the_middle(killed, *SEARCH, finished=1)
+    _, errors = sweep(killed, *SEARCH, status=2)
+    assert errors.count("(taken up again)") == 1
+
+    told = rows(whole, "search")
+    assert len(told) == 4
+    assert 0 < sum("failure" in row for row in told) < 4, "a failed trial does not end the search"
+    assert rows(killed, "search") == told
+    assert results(killed) == results(whole)
+    best = [yaml.safe_load((one / "sweeps/search/optimization_results.yaml").read_text()) for one in (whole, killed)]
+    assert best[0] == best[1]
+    done = [row for row in told if "failure" not in row]
+    assert best[0]["best_value"] == max(row["value"] for row in done)
+    for row in done:
+        folder = whole / row["folder"]
+        validation = load_state(folder / "checkpoints" / "last.pt").selected["adversarial"]
+        assert (row["quality"], row["diversity"]) == (validation["cider_d"], validation["div_2"])
+        config = json.loads((folder / "config.json").read_text())
+        assert config["validation"]["temperature"] == config["decoding"]["temperature"] != 1
+        assert config["phases"]["adversarial"]["objective"]["reward"]["weights"]["cider_d"] is None
+
+
+@pytest.mark.parametrize(
+    ("cider_d", "div_2", "value"),
+    [(1.5, 0.7, 1.5), (0.2, 0.6, 0.2), (0.0, 0.6, 0.0), (3.0, 0.5, -0.1), (3.0, 0.0, -0.6)],
+)
+def test_the_value_of_a_trial(cider_d, div_2, value):
+    assert value_of({"cider_d": cider_d, "div_2": div_2}, floor=0.6) == pytest.approx(value)
+    assert value_of({}, floor=0.6) == -1
+
+
+def test_a_ruined_trial_stops_early_and_is_worth_less_than_any_other(configured, tmp_path):
+    ruinous = (
+        "phases.adversarial.learning_rate=1", "phases.adversarial.quality_floor=0.9", "phases.adversarial.patience=1",
+        "phases.adversarial.steps=50", "phases.mle.epochs=6", "phases.mle.learning_rate=1e-2",
+    )  # fmt: skip
+    run_experiment(configured(*ruinous), data="scenes")
+    (folder,) = (tmp_path / "outputs").iterdir()
+    trial = trial_of(folder, floor=0.0)
+    assert trial.ended == "stopped early, after 2 steps: no healthy weights"
+    assert (trial.value, trial.quality) == (-1, None)
+
+
+def test_a_finished_run_is_not_repeated_by_resume_auto_and_is_by_none(configured, tmp_path, capsys):
+    first = run_experiment(configured(base=TINY), data="scenes")
+    (folder,) = (tmp_path / "outputs").iterdir()
+    made = {path: path.stat().st_mtime_ns for path in folder.rglob("*.*")}
+    again = run_experiment(configured("resume=auto", base=TINY), data="scenes")
+    assert repr(again) == repr(first)
+    assert f"Finished before: everything is in {folder}" in capsys.readouterr().out
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.*")} == made
+    run_experiment(configured(base=TINY), data="scenes")
+    assert len(list((tmp_path / "outputs").iterdir())) == 2
+
+
+def test_a_second_process_waits_for_the_first_one_and_does_not_repeat_it(tmp_path):
+    both = [start(tmp_path, *SMALL, "resume=auto") for _ in range(2)]
+    ended = [process.communicate() for process in both]
+    assert [process.returncode for process in both] == [0, 0], ended
+    assert sum("Finished before" in said for said, _ in ended) == 1
+    (folder,) = tmp_path.glob("mle-*")
+    steps = [json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert steps == sorted(steps)
+
+
+def test_a_baseline_from_elsewhere_is_validated_as_this_run_decodes(configured, tmp_path):
+    run_experiment(configured(base=TINY), data="scenes")
+    (baseline,) = (tmp_path / "outputs").iterdir()
+    greedy = load_state(baseline / "checkpoints" / "last.pt").selected["mle"]
+    asked = (f"pretrained={baseline}", f"outputs={tmp_path}/other")
+    for more, same in (((), True), (("decoding=sampling",), False)):
+        run_experiment(configured(*asked, *more), data="scenes")
+        newest = max((tmp_path / "other").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+        adopted = load_state(newest / "checkpoints" / "last.pt").selected["mle"]
+        assert (repr(adopted) == repr(greedy)) is same
+
+
+def test_the_table_has_a_column_for_what_varies(tmp_path):
+    jobs = [Job(["name=a", f"rate={rate}", "seed=0"], "sweep") for rate in ("0.123456789", "2")]
+    trials = [Trial("a", "a", 0, 1.5, 0.5, "finished", value) for value in (0.1, 0.2)]
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in summary(jobs, trials).splitlines()]
+    assert lines[0] == ["rate", "val CIDEr-D x 100", "val Div-2", "value", "end"]
+    assert lines[2:] == [
+        ["2", "150.0", "0.500", "0.2000", "finished"],
+        ["0.1235", "150.0", "0.500", "0.1000", "finished"],
+    ]
+
+
+@pytest.mark.parametrize("overrides", [["+experiment=mle", "+sweep=grid"], ["+sweep=search"]])
+def test_every_sweep_page_describes_runs(overrides):
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        config = OmegaConf.to_container(compose("config", overrides=overrides), resolve=True)
+    check_configuration(config)
+    assert config["resume"] == "auto"
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ("+sweep=search", "searches need optuna: pip install 'gan_caption[sweep]'"),
+        ("hydra/launcher=joblib", "pip install 'gan_caption[sweep]'"),
+        ("+cluster=ray", "pip install 'gan_caption[ray]'"),
+        ("+cluster=slurm", "pip install 'gan_caption[slurm]'"),
+        ("hydra/launcher=submitit_local", "pip install 'gan_caption[slurm]'"),
+    ],
+)
+def test_what_brings_sweepers_and_launchers_is_said_where_they_are_missing(monkeypatch, capsys, asked, message):
+    _tell_of_plugins([asked])
+    assert not capsys.readouterr().err
+    monkeypatch.setattr("gan_caption.extras.find_spec", lambda name: None)
+    _tell_of_plugins(["seed=0,1"])
+    assert not capsys.readouterr().err
+    _tell_of_plugins([asked])
+    assert message in capsys.readouterr().err

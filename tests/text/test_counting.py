@@ -1,0 +1,86 @@
+"""Counting with little memory gives what counting in memory gives, exactly."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gan_caption.errors import UserError
+from gan_caption.metrics import DocumentFrequencies
+from gan_caption.text import counting
+from gan_caption.text.counting import counted
+
+
+@pytest.fixture
+def small_chunks(monkeypatch):
+    monkeypatch.setattr(counting, "_CHUNK", 3)
+
+
+@given(st.lists(st.text(st.characters(exclude_characters="\n")), max_size=60), st.integers(0, 5))
+def test_counts_are_exact_however_little_fits_in_memory(texts, at_once):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(counting, "_CHUNK", 3)
+        found = list(counted(iter(texts), at_once=at_once))
+    assert found == sorted(Counter(texts).items())
+
+
+def test_what_does_not_fit_goes_to_disk_in_parts(small_chunks, monkeypatch):
+    made = []
+    real = tempfile.TemporaryFile
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda *args, **more: made.append(real(*args, **more)) or made[-1])
+    texts = [f"{number % 50}" for number in range(1000)]
+    assert dict(counted(texts, at_once=10)) == dict.fromkeys(map(str, range(50)), 20)
+    assert len(made) > 10
+    assert all(file.closed for file in made)
+    made.clear()
+    assert len(list(counted(texts, at_once=50))) == 50
+    assert not made
+
+
+def references(images: int) -> list[list[str]]:
+    """Captions of a Zipf-like language, a few of each image, so that n-grams of every length recur."""
+    rng = np.random.default_rng(0)
+    words = np.array([f"w{number}" for number in range(40)])
+    weights = 1 / np.arange(1, 41)
+    sizes = rng.integers(1, 4, images)
+    return [
+        [" ".join(rng.choice(words, rng.integers(1, 9), p=weights / weights.sum())) for _ in range(size)]
+        for size in sizes
+    ]
+
+
+@pytest.mark.parametrize("at_once", [20, 1_000_000])
+def test_document_frequencies_in_one_pass_are_those_of_a_plain_count(tmp_path, small_chunks, at_once):
+    texts = references(300)
+    plain = Counter()
+    for own in texts:
+        split = [text.split() for text in own]
+        plain.update(
+            {tuple(words[i : i + n]) for words in split for n in range(1, 5) for i in range(len(words) - n + 1)}
+        )
+    DocumentFrequencies.of_many(iter(texts), at_once=at_once).save(tmp_path / "many.json")
+    told = json.loads((tmp_path / "many.json").read_text())
+    assert told["images"] == 300
+    assert told["counts"] == {" ".join(gram): n for gram, n in plain.items() if n >= 2 or len(gram) == 1}
+    assert {len(gram.split()) for gram in told["counts"]} == {1, 2, 3, 4}
+
+
+def test_cider_d_is_the_same_with_either_count():
+    from gan_caption.metrics.cider import CiderD
+
+    texts = references(60)
+    candidates = [own[0] for own in references(120)[60:]]
+    plain = CiderD(texts).score(range(60), candidates)
+    assert plain.max() > 0
+    np.testing.assert_allclose(CiderD(texts, DocumentFrequencies.of_many(texts)).score(range(60), candidates), plain)
+
+
+def test_one_image_tells_nothing():
+    with pytest.raises(UserError, match=r"1 image\(s\) tell nothing"):
+        DocumentFrequencies.of_many([["a dog"]])
