@@ -1,8 +1,8 @@
 """What stands first on PATH where the documents' commands run, so that they end soon; their text is not changed.
 
 `python tests/shortened.py python -m gan_caption.train ...` becomes that training with overrides added.
-Nothing else is: a training gets small sizes, a study of hours is only started, `pytest` collects its tests, `mypy`
-looks at one file, and `pip` only checks that the extras exist.
+Nothing else is: a training gets small sizes, a study of hours is only started, `pytest` collects the tests
+of one file, `mypy` looks at one, and `pip` only checks that the extras exist.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 
 from tests.tiny_runs import TINY  # noqa: E402 - found by the line above
 
-PROGRAMS = ("python", "torchrun", "pip", "pytest", "mypy")
+PROGRAMS = ("python", "torchrun", "pip", "pytest", "ruff", "mypy")
 SMALL = [
     *(one for one in TINY if one != "tracker=local"), "finetuning.steps=2", "finetuning.images_per_batch=8",
     "critic.steps=2",
@@ -37,7 +37,7 @@ SEARCH = ["hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=2"]
 STARTED = {
     *(f"experiments.{name}.run" for name in (
         "clusters", "demo", "estimators", "export", "flickr8k", "fuzzing", "methods_on_scenes", "metric_parity",
-        "ranks", "reports", "soak", "streaming", "sweeps",
+        "ranks", "reports", "seqgan_oracle", "soak", "streaming", "sweeps",
     )),
     *(f"experiments.speed.{name}.run" for name in (
         "beam", "extraction", "growth", "hours", "likelihood", "memory", "metrics", "minutes", "profile", "reward",
@@ -45,7 +45,15 @@ STARTED = {
     )),
     "experiments.ranks.kills", "tests.golden.losses",
 }  # fmt: skip
-"""Take minutes or hours, a browser, or a real data set: they are imported, and their arguments are looked at."""
+"""Take minutes or hours, a browser, or a real data set: they are imported, and their arguments are looked at.
+
+One that is asked to be `quick` is run.
+"""
+
+
+def is_only_started(words: Sequence[str]) -> bool:
+    """Tell whether what follows `python` takes too long to be run."""
+    return len(words) > 1 and words[0] == "-m" and words[1] in STARTED and "quick" not in words
 
 
 def sizes(arguments: Sequence[str]) -> list[str]:
@@ -104,14 +112,13 @@ def main(program: str, *arguments: str) -> None:
     """Do what stands for the program, or become it."""
     if program == "pip":
         check_extras(arguments)
-    elif program == "pytest":
+    elif program in ("pytest", "ruff", "mypy"):  # of the checkout itself, where nobody's own files lie
         os.chdir(ROOT)
-        _become("-m", "pytest", *arguments, "--collect-only", "-q")
-    elif program == "mypy":
-        _become("-m", "mypy", *arguments, "gan_caption/errors.py")
+        few = {"pytest": ["--collect-only", "-q", "tests/test_files.py"], "mypy": ["gan_caption/errors.py"]}
+        _become("-m", program, *arguments, *few.get(program, []))
     elif program == "torchrun":
         _become("-m", "torch.distributed.run", *arguments, *sizes(arguments))
-    elif arguments[:1] == ("-m",) and arguments[1] in STARTED:
+    elif is_only_started(arguments):
         sys.path.insert(0, os.getcwd())
         start(arguments[1], arguments[2:])
     else:

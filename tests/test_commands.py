@@ -26,7 +26,7 @@ import pytest
 from PIL import Image
 
 from tests.documents import ASSIGNMENT, ROOT, commands, documents, scripts
-from tests.shortened import PROGRAMS, STARTED
+from tests.shortened import PROGRAMS, STARTED, is_only_started
 from tests.test_readme import own_files
 from tests.wandb_files import WandbServer
 
@@ -110,8 +110,11 @@ def make_programs(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
-    """A folder like a checkout, with two finished runs, to be copied for each document."""
-    home = tmp_path_factory.mktemp("documents")
+    return make_place(tmp_path_factory.mktemp("documents"))
+
+
+def make_place(home: Path) -> Path:
+    """Return a folder like a checkout, with two finished runs, to be copied for each document."""
     make_programs(home / "programs")
     make_flickr8k(home / "home" / "flickr8k")
     make_coco(home / "home" / "coco")
@@ -198,9 +201,9 @@ def serve(typed: str, folder: Path, *, before: str) -> Told:
 
 def kind_of(typed: str) -> str:
     """Say how far a command is run."""
-    if any(f"-m {name}" in typed for name in STARTED) or "pytest" in typed or "mypy" in typed:
+    if is_only_started(typed.split("&& ")[-1].split()[1:]) or "pytest" in typed or "mypy" in typed:
         return "started"
-    if " quick" in typed:
+    if typed.endswith(" quick"):
         return "quick"
     return "checked" if re.fullmatch(r"pip install \S+|pip install -e \S+", typed) else "whole"
 

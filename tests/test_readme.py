@@ -13,6 +13,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+import gan_caption
 from gan_caption.configuration.launching import conf_dir
 from gan_caption.errors import UserError
 from gan_caption.evaluation.java import check_java_metrics
@@ -210,6 +211,11 @@ def test_the_readme_is_short_and_has_the_command_of_the_continuous_integration()
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     assert len(lines) <= 180
     assert "    pip install -e '.[dev]' && pytest" in lines
+
+
+def test_the_version_has_its_changes():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## [{gan_caption.__version__}]" in text
 
 
 def test_every_page_of_a_method_is_in_the_table_of_methods():

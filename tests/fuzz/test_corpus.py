@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from experiments.fuzzing.corpus_files import CORPUS, target_names
+from tests.slow import mostly_slow
 
 ROOT = Path(__file__).parents[2]
 GENEROUS = 300
 """Seconds until an input counts as one that hangs; each target takes a few."""
 
 
-@pytest.mark.parametrize("name", target_names())
+@pytest.mark.parametrize("name", mostly_slow(target_names(), fast=["annotations", "configuration", "token_files"]))
 def test_no_input_crashes_hangs_or_fills_the_memory(name, tmp_path):
     command = [sys.executable, "-m", "experiments.fuzzing.feed", name]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"}

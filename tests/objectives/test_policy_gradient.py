@@ -20,6 +20,7 @@ from gan_caption.objectives.proximal import ProximalPolicy, clipped_surrogate_lo
 from gan_caption.objectives.samples import Rollout
 from gan_caption.rewards.discriminator import DiscriminatorReward
 from tests import tiny
+from tests.slow import mostly_slow
 
 pay = tiny.Pay()
 
@@ -54,7 +55,7 @@ BASELINES = [NoBaseline, BatchMean, MovingAverage, LeaveOneOut, Greedy, critic, 
 
 
 @pytest.mark.parametrize("credit", [WholeSequence, lambda: MonteCarlo(rollouts=2)], ids=["whole", "rollouts"])
-@pytest.mark.parametrize("baseline", BASELINES)
+@pytest.mark.parametrize("baseline", mostly_slow(BASELINES, fast=BASELINES[:1]))
 def test_the_estimate_is_the_gradient_of_the_expected_pay(credit, baseline):
     # With few samples a batch, a baseline that holds the row's own return would show: by a quarter of the gradient.
     objective = PolicyGradient(reward=pay, credit=credit(), baseline=baseline(), samples_per_image=2)
@@ -62,6 +63,7 @@ def test_the_estimate_is_the_gradient_of_the_expected_pay(credit, baseline):
     assert_unbiased(objective, generator, tiny.exact_gradient(generator, pay))
 
 
+@pytest.mark.slow
 def test_the_estimate_is_right_for_the_attention_generator_as_well():
     objective = PolicyGradient(reward=pay, credit=MonteCarlo(rollouts=2), baseline=BatchMean(), samples_per_image=2)
     generator = tiny.generators()[2]
@@ -74,7 +76,7 @@ def test_the_first_proximal_update_is_the_gradient_of_the_expected_pay():
     assert_unbiased(objective, generator, tiny.exact_gradient(generator, pay))
 
 
-@pytest.mark.parametrize("baseline", [b for b in BASELINES if b is not Greedy])
+@pytest.mark.parametrize("baseline", mostly_slow([b for b in BASELINES if b is not Greedy], fast=BASELINES[:1]))
 def test_paid_tokens_give_the_gradient_of_their_expected_sum(baseline):
     objective = PolicyGradient(
         reward=tiny.TokenPay(), credit=Discounted(discount=1.0), baseline=baseline(), samples_per_image=2
@@ -112,7 +114,7 @@ def test_the_pages_with_a_policy_gradient_are_found():
     assert set(PAGES) > {"scst", "nsc", "seqgan", "cgan", "chen", "dognin", "maligan", "rankgan", "scratchgan", "ppo"}
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", mostly_slow(PAGES, fast=["seqgan"]))
 def test_the_estimator_of_every_page_is_the_gradient_of_the_expected_pay(page):
     objective = objective_of(page)
     generator = tiny.generators()[0]
@@ -181,6 +183,7 @@ def test_the_rollout_policy_follows_at_its_own_rate_and_is_resumed():
     assert torch.equal(generator.output.bias, first + 1)
 
 
+@pytest.mark.slow
 def test_the_critic_learns_the_expected_return():
     """Trained long enough it finds the enumerated value of every state that is often visited."""
     generator, images = tiny.generators()[0], tiny.features()

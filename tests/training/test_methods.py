@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from gan_caption.configuration.launching import conf_dir
 from gan_caption.experiment import run_experiment
+from tests.slow import mostly_slow
 from tests.tiny_runs import TINY
 
 PAGES = sorted(path.stem for path in (Path(conf_dir()) / "experiment").glob("*.yaml"))
@@ -36,7 +37,7 @@ def shrunk(page: str, outputs: Path) -> dict:
     return config
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", mostly_slow(PAGES, fast=["mle", "scst", "seqgan"]))
 def test_every_page_trains(page, tmp_path):
     systems = run_experiment(shrunk(page, tmp_path), data="scenes")
     # A captioner of a few steps may write nothing grammatical: what is said of such captions alone has no value then.
