@@ -25,7 +25,7 @@ from tests.tiny_runs import TINY  # noqa: E402 - found by the line above
 PROGRAMS = ("python", "torchrun", "pip", "pytest", "ruff", "mypy")
 SMALL = [
     *(one for one in TINY if one != "tracker=local"), "finetuning.steps=2", "finetuning.images_per_batch=8",
-    "critic.steps=2",
+    "critic.steps=2", "data.test=12",  # a comparison divides them into five folds
 ]  # fmt: skip
 PHOTOGRAPHS = [one for one in SMALL if not one.startswith(("data.", "encoder.", "phases.words."))]
 ORACLE = [
