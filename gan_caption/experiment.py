@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -23,23 +23,17 @@ from gan_caption.reporting.results import compare_weights, decoder_name, tell_ag
 from gan_caption.rewards.references import References
 from gan_caption.text.vocabulary import Vocabulary
 from gan_caption.training.checkpoint import load_state, load_weights, save_weights
-from gan_caption.training.folders import (
-    BASELINE,
-    COMMAND,
-    alone_in,
-    best_weights,
-    choose_folder,
-    has_finished,
-    write_text,
-)
+from gan_caption.training.folders import BASELINE, COMMAND, alone_in, best_weights, has_finished, write_text
+from gan_caption.training.identity import KnownData, add_split, read_data
 from gan_caption.training.loop import Loop, preflight
 from gan_caption.training.networks import Networks
 from gan_caption.training.phases.base import Phase
+from gan_caption.training.resuming import choose_folder, keep_location
 from gan_caption.training.run import Run
 from gan_caption.training.seeding import seed_everything, shared_generator
 from gan_caption.training.setup import (
     Config,
-    Report,
+    Data,
     build_captioner,
     build_discriminator,
     build_encoder,
@@ -55,33 +49,56 @@ from gan_caption.training.setup import (
 from gan_caption.training.tracking import LocalTracker, Tracker, Trackers
 
 
-def run_experiment(config: Mapping[str, Any], *, data: str, command: str | None = None) -> dict[str, dict[str, float]]:
+class Finished(NamedTuple):
+    """What a run has come to."""
+
+    folder: Path
+    """The run folder."""
+    systems: dict[str, dict[str, float]]
+    """Metrics by system."""
+
+
+def run_experiment(config: Mapping[str, Any], *, data: str, command: str | None = None) -> Finished:
     """Train, evaluate what each phase left, and print the table; with `resume=auto` only what is left to do of that.
 
     Args:
         config: resolved, as `conf/config.yaml` lays it out.
         data: the name of the data set, for the folder's name.
         command: what the user typed; the folder keeps it for whoever wants to do the same.
-
-    Returns:
-        metrics by system.
     """
     check_configuration(config)
-    folder = world.from_main(lambda: choose_folder(config, data=data, again=processes.restarted()))
+    opened = Data(config, say)
+    known = opened.known()
+    check_alike(known)
+    folder = world.from_main(lambda: choose_folder(config, known, data=data, again=processes.restarted()))
     check_seen(folder)
     with alone_in(folder, say) if world.is_main() else nullcontext():
-        if config["resume"] == "auto" and world.from_main(lambda: has_finished(folder)):
-            return tell_again(folder)
-        return _run_in(folder, config, data=data, command=command)
+        if world.is_main():
+            keep_location(folder, config)
+        if config["resume"] == "auto" and world.from_main(lambda: has_finished(folder) and is_told(folder, opened)):
+            return Finished(folder, tell_again(folder))
+        return Finished(folder, _run_in(folder, config, opened, data=data, command=command))
 
 
-def set_up(config: Config, folder: Path, *, report: Report) -> tuple[Run, dict[str, Phase], Corpus, Encoder]:
+def is_told(folder: Path, data: Data) -> bool:
+    """Tell whether the table of a finished run is of the test images and captions that there are now."""
+    known = read_data(folder)
+    if known is None or "test" not in known.splits:
+        return True
+    try:
+        same = data.corpus.split("test").fingerprint == known.splits["test"]
+    except UserError:  # they are gone; the table stands
+        return True
+    if not same:
+        say("the test images or captions are others than when this run was evaluated: it is evaluated anew")
+    return same
+
+
+def set_up(config: Config, folder: Path, data: Data) -> tuple[Run, dict[str, Phase], Encoder]:
     """Build everything that a training run needs, and keep its vocabulary in its folder."""
     device = choose_device(config["device"])
     seed_everything(config["seed"], deterministic=config["deterministic"])
-    corpus: Corpus = build_part(config, "data")
-    train, val = load_split(corpus, "train", report), load_split(corpus, "val", report)
-
+    train, val = data.train, data.val
     encoder = build_encoder(config, device=device)
     if world.is_main():
         keep_encoder(encoder, folder)
@@ -107,10 +124,12 @@ def set_up(config: Config, folder: Path, *, report: Report) -> tuple[Run, dict[s
         references=References(tokenized, vocabulary, max_length=max_length),
         encoded=Groups(Numbers(encoded), sizes),
     )  # fmt: skip
-    return run, build_phases(config, run, encoder), corpus, encoder
+    return run, build_phases(config, run, encoder), encoder
 
 
-def _run_in(folder: Path, config: Mapping[str, Any], *, data: str, command: str | None) -> dict[str, dict[str, float]]:
+def _run_in(
+    folder: Path, config: Mapping[str, Any], opened: Data, *, data: str, command: str | None
+) -> dict[str, dict[str, float]]:
     """Do what `run_experiment` says, in this folder."""
     if config["threads"]:
         torch.set_num_threads(config["threads"])
@@ -118,7 +137,7 @@ def _run_in(folder: Path, config: Mapping[str, Any], *, data: str, command: str 
     if world.is_main() and command and not (folder / COMMAND).exists():
         write_text(folder / COMMAND, f"{command}\n")
     say(f"run folder: {folder}" + (" (taken up again)" if resumes else ""))
-    run, phases, corpus, encoder = set_up(config, folder, report=say)
+    run, phases, encoder = set_up(config, folder, opened)
     say(
         f"{len(run.source.split)} training images, {len(run.evaluator.source.split)} validation images, "
         f"{len(run.vocabulary)} words, generator of {sum(p.numel() for p in run.generator.parameters()):,} parameters"
@@ -159,7 +178,22 @@ def _run_in(folder: Path, config: Mapping[str, Any], *, data: str, command: str 
         log_every=config["log_every"], save_every=config["save_every"], report=say,
     )  # fmt: skip
     loop.train(resume=resumes)
-    return finish(config, run, corpus, encoder)
+    return finish(config, run, opened.corpus, encoder)
+
+
+def check_alike(known: KnownData | None) -> None:
+    """Look whether every process has the same data.
+
+    Raises:
+        UserError: one has others; their machines have copies that differ.
+    """
+    first, *others = world.everyone(known)
+    different = [rank for rank, other in enumerate(others, 1) if other != first]
+    if different:
+        raise UserError(
+            f"the processes {different} read other images or captions than process 0: give data.root=... with the same "
+            "content on every machine"
+        )
 
 
 def check_seen(folder: Path) -> None:
@@ -206,6 +240,9 @@ def finish(config: Mapping[str, Any], run: Run, corpus: Corpus, encoder: Encoder
     evaluator = build_evaluator(config, source, run.vocabulary, run.evaluator.training_captions, device=run.device)
     weights = {phase: run.best_weights(phase) for phase in run.selected}
     title = f"{config['name']}, seed {config['seed']}: {len(source.split)} {split.name} images, {decoder_name(config)}"
-    return compare_weights(
+    systems = compare_weights(
         run.captioner, weights, evaluator, folder=run.folder, title=title, discriminator=run.networks.discriminator
     )
+    if world.is_main():
+        add_split(run.folder, split)
+    return systems

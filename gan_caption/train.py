@@ -25,17 +25,16 @@ def main(config: DictConfig) -> Trial:
     from gan_caption.distributed import world
     from gan_caption.experiment import run_experiment
     from gan_caption.reporting.sweep import trial_of
-    from gan_caption.training.folders import finished_folder
 
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     asked = HydraConfig.get()
     alone = ["hydra.mode=RUN"] if asked.mode == RunMode.MULTIRUN else []  # the command of this run, not of its sweep
     command = shlex.join(["python", "-m", "gan_caption.train", *given_overrides(asked), *alone])
     data = str(asked.runtime.choices["data"])
-    run_experiment(plain, data=data, command=command)  # type: ignore[arg-type]
+    folder = run_experiment(plain, data=data, command=command).folder  # type: ignore[arg-type]
     # One process writes the results, and the others come to this line before it has.
-    floor = plain["diversity_floor"]  # type: ignore[index, call-overload]
-    return world.from_main(lambda: trial_of(finished_folder(plain, data=data), floor=floor))  # type: ignore[arg-type]
+    floor: float = plain["diversity_floor"]  # type: ignore[index, call-overload, assignment]
+    return world.from_main(lambda: trial_of(folder, floor=floor))
 
 
 def after_sweep(folder: Path, jobs: Sequence[Job]) -> None:

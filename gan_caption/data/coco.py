@@ -40,6 +40,8 @@ class Coco:
     Karpathy's, go with the folders of either. An image's id is its official number, e.g. "391895".
     """
 
+    LOCATIONS = ("root", "karpathy")
+
     def __init__(
         self, *, root: str, year: int | None = None, karpathy: str | None = None, restval: bool = True
     ) -> None:

@@ -6,6 +6,8 @@ Plain Python, numpy and PIL only: no torch, so that reading captions is fast to 
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -67,6 +69,14 @@ class Split:
     def __len__(self) -> int:
         return len(self.items)
 
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the images' names and captions in their order, wherever they lie: one pass over the captions."""
+        content = hashlib.sha256()
+        for item in self.items:
+            content.update(written(item.image_id, item.captions))
+        return content.hexdigest()
+
     def image(self, index: int) -> Image.Image:
         """Return image `index` as RGB.
 
@@ -117,8 +127,18 @@ class Split:
         return None
 
 
+def written(image_id: str, captions: Iterable[str]) -> bytes:
+    """Return an image's name and captions as JSON, in ASCII, whatever they hold."""
+    return json.dumps([image_id, *captions]).encode()
+
+
 class Corpus(Protocol):
-    """A data set: three named splits."""
+    """A data set: three named splits.
+
+    Its class may say in `LOCATIONS` which of its settings only tell where the data lie, such as ("root",): a run then
+    finds its folder again when the data have moved, and goes by their names and captions instead. () says that the data
+    are drawn from the settings alone. Without it, a run goes by all settings, and by names and captions.
+    """
 
     def split(self, name: str) -> Split:
         """Return "train", "val" or "test".
@@ -127,3 +147,8 @@ class Corpus(Protocol):
             UserError: the name is another one, or the split's files are missing or faulty.
         """
         ...
+
+
+def locations_of(corpus: Corpus) -> tuple[str, ...] | None:
+    """Return what the class of a corpus says in `LOCATIONS`; None where it says nothing."""
+    return getattr(corpus, "LOCATIONS", None)

@@ -31,6 +31,8 @@ _LAYOUT = (
 class Flickr30k:
     """31,783 photographs with five captions each."""
 
+    LOCATIONS = ("root", "annotations")
+
     def __init__(self, *, root: str, annotations: str | None = None) -> None:
         """Say where the data lies.
 

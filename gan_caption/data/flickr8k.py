@@ -22,6 +22,8 @@ _LAYOUT = (
 class Flickr8k:
     """8,000 photographs with five captions each; 6,000 / 1,000 / 1,000 of them in train, val ("dev") and test."""
 
+    LOCATIONS = ("root",)
+
     def __init__(self, *, root: str) -> None:
         """Say where the data lies.
 

@@ -55,6 +55,8 @@ class _Row:
 class Folder:
     """A folder of one's own images."""
 
+    LOCATIONS = ("root", "captions")
+
     def __init__(
         self,
         *,

@@ -100,6 +100,8 @@ class OracleSplit(Split):
 class Oracle:
     """Sequences of a fixed length from an LSTM with random weights; words are called w0, w1, ..."""
 
+    LOCATIONS = ()
+
     def __init__(
         self,
         *,

@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,9 @@ from gan_caption.metrics import DocumentFrequencies, ptb_tokenize
 from gan_caption.metrics.language_model import NgramModel
 from gan_caption.metrics.ngrams import Score
 from gan_caption.metrics.scoring import image_by_image
-from gan_caption.reporting.comparison_tables import flattened
 from gan_caption.reporting.results import evaluate_run, evaluation_folder, left_weights
-from gan_caption.training.folders import BASELINE, COMMAND, WITHOUT_EFFECT, read_config
+from gan_caption.training.folders import BASELINE, COMMAND, read_config
+from gan_caption.training.identity import WITHOUT_EFFECT, KnownData, flattened, read_data, settings_of
 from gan_caption.training.setup import open_features
 
 NOT_OF_THE_METHOD = (*WITHOUT_EFFECT, "seed", "pretrained", "name", "allow", "skip_unreadable")
@@ -43,6 +44,8 @@ class Chosen:
     config: Mapping[str, Any]
     phase: str
     """The phase that left the weights."""
+    known: KnownData | None
+    """What the data are; None where the configuration says all."""
 
     @property
     def seed(self) -> int:
@@ -67,19 +70,19 @@ def choose_systems(folders: Sequence[str], *, baseline: str) -> dict[str, list[C
     if not folders:
         raise UserError("runs=[]: no runs are given; runs=[outputs/a,outputs/b]")
     runs = [_finished(Path(folder)) for folder in folders]
-    data = {json.dumps(run.config["data"], sort_keys=True): run.folder for run in runs}
-    if len(data) > 1:
-        one, other = list(data.values())[:2]
-        raise UserError(f"runs={one} and {other} were trained on different data: compare runs of one data set")
-    groups: dict[str, list[Chosen]] = defaultdict(list)
-    for run in runs:
-        kept = {key: value for key, value in run.config.items() if key not in NOT_OF_THE_METHOD}
-        groups[json.dumps([run.config["name"], kept], sort_keys=True)].append(run)
-    systems = dict(zip(_names(list(groups.values())), groups.values(), strict=True))
+    for one, other in combinations(runs, 2):
+        _check_same_data(one, other)
+    locations = [key for run in runs if run.known for key in run.known.locations]
+    methods = [_method(run, locations) for run in runs]
+    groups: dict[str, list[int]] = defaultdict(list)
+    for index, method in enumerate(methods):
+        groups[json.dumps([runs[index].config["name"], method], sort_keys=True)].append(index)
+    names = _names([(str(runs[own[0]].config["name"]), methods[own[0]]) for own in groups.values()])
+    systems = {name: [runs[index] for index in own] for name, own in zip(names, groups.values(), strict=True)}
     if baseline not in systems:
         if baseline != BASELINE:
             raise UserError(f"baseline={baseline}: the runs are of {', '.join(systems)}")
-        began = {run.seed: Chosen(run.folder, run.config, BASELINE) for run in runs}
+        began = {run.seed: Chosen(run.folder, run.config, BASELINE, run.known) for run in runs}
         systems = {BASELINE: list(began.values()), **systems}
     systems = {baseline: systems[baseline], **systems}
     for name, own in systems.items():
@@ -106,21 +109,34 @@ def _finished(folder: Path) -> Chosen:
     left = list(left_weights(folder, config))
     if not left or not (folder / "results.json").exists():
         raise UserError(f"runs={folder}: that run has not finished; `resume={folder}` with its command takes it up")
-    return Chosen(folder, config, left[-1])
+    return Chosen(folder, config, left[-1], read_data(folder))
 
 
-def _names(groups: Sequence[Sequence[Chosen]]) -> list[str]:
-    """Name groups by their method, and where that is ambiguous by the settings in which they differ as well."""
+def _check_same_data(one: Chosen, other: Chosen) -> None:
+    """Refuse runs of different data: told by what the data are where both runs know it, else by their settings."""
+    if one.known and other.known:
+        splits = one.known.others(other.known)
+        same, why = not splits, f" (the images or captions of {', '.join(splits)} are others)"
+    else:
+        same, why = settings_of(one.config)["data"] == settings_of(other.config)["data"], ""
+    if not same:
+        raise UserError(
+            f"runs={one.folder} and {other.folder} were trained on different data{why}: compare runs of one data set"
+        )
+
+
+def _method(run: Chosen, locations: Sequence[str]) -> dict[str, Any]:
+    """Return the settings, by dotted keys, in which runs of one system are alike."""
+    settings = settings_of(run.config, locations)
+    return flattened({key: value for key, value in settings.items() if key not in NOT_OF_THE_METHOD})
+
+
+def _names(methods: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
+    """Name methods, and where a name is that of several, say in which settings they differ as well."""
     names = []
-    for group in groups:
-        name = str(group[0].config["name"])
-        alike = [flattened(other[0].config) for other in groups if other[0].config["name"] == name]
-        own = flattened(group[0].config)
-        differing = [
-            f"{key}={value}"
-            for key, value in own.items()
-            if key.split(".")[0] not in NOT_OF_THE_METHOD and any(other.get(key) != value for other in alike)
-        ]
+    for name, own in methods:
+        alike = [other for other_name, other in methods if other_name == name]
+        differing = [f"{key}={value}" for key, value in own.items() if any(other.get(key) != value for other in alike)]
         names.append(" ".join([name, *differing]))
     return names
 

@@ -9,7 +9,8 @@ from typing import Any
 from gan_caption.configuration.building import TARGET
 from gan_caption.evaluation.trained import Trained, open_run
 from gan_caption.training.checkpoint import load_weights, save_weights
-from gan_caption.training.folders import WITHOUT_EFFECT, write_json
+from gan_caption.training.folders import write_json
+from gan_caption.training.identity import WITHOUT_EFFECT
 from gan_caption.training.networks import Captioner
 
 _OF_ONE_MACHINE = {*WITHOUT_EFFECT, "pretrained", "skip_unreadable", "allow"}

@@ -12,6 +12,7 @@ from gan_caption.reporting.equal_quality import FAMILIES, Verdict
 from gan_caption.reporting.page import Cell, Row, Table
 from gan_caption.reporting.summary import Estimate
 from gan_caption.reporting.table import ROWS, between, shown
+from gan_caption.training.identity import flattened
 
 SUMMARY = (
     "cider_d", "bleu_4", "oracle_true", "sample_cider_d", "sample_oracle_true", "self_cider", "div_2", "mbleu_4",
@@ -102,17 +103,6 @@ def configuration_table(configs: Mapping[str, Mapping[str, Any]]) -> Table:
     different = [key for key in keys if len({str(own.get(key, "")) for own in flat.values()}) > 1]
     rows = [Row([Cell(key), *(Cell(str(own.get(key, ""))) for own in flat.values())]) for key in different]
     return Table(["", *flat], rows)
-
-
-def flattened(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return settings by their dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping):
-            flat |= flattened(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat
 
 
 def write_tables(

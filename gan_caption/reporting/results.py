@@ -26,7 +26,8 @@ from gan_caption.metrics.bootstrap import paired_difference
 from gan_caption.reporting.table import comparison
 from gan_caption.text.vocabulary import Vocabulary
 from gan_caption.training.checkpoint import load_state, load_weights
-from gan_caption.training.folders import best_weights, configuration_hash, inside, write_json, write_text
+from gan_caption.training.folders import best_weights, inside, numbered, read_json, write_json, write_text
+from gan_caption.training.identity import configuration_hash, same_settings
 from gan_caption.training.networks import Captioner
 from gan_caption.training.progress import Progress
 from gan_caption.training.setup import (
@@ -91,9 +92,23 @@ def left_weights(folder: Path, config: Mapping[str, Any]) -> dict[str, Path]:
 
 
 def evaluation_folder(settings: Mapping[str, Any]) -> Path:
-    """Return where an evaluation with these settings is written: a folder within the run's."""
-    kept = {key: value for key, value in settings.items() if key != "run"}
-    return Path(settings["run"]) / f"evaluation-{settings['split']}-{configuration_hash(kept)}"
+    """Return where an evaluation with these settings is written: a folder within the run's.
+
+    Raises:
+        UserError: an earlier evaluation's configuration is damaged.
+    """
+    asked = _of_any_run(settings)
+    first = Path(settings["run"]) / f"evaluation-{settings['split']}-{configuration_hash(asked)}"
+
+    def is_own(folder: Path) -> bool:  # two settings may share their hash
+        told = folder / "config.json"
+        return not told.exists() or same_settings(_of_any_run(read_json(told)), asked)
+
+    return next(filter(is_own, numbered(first)))
+
+
+def _of_any_run(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key != "run"}
 
 
 def left_discriminator(

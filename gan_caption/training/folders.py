@@ -1,15 +1,11 @@
-"""Run folders: where a run writes, found again by its configuration.
-
-A folder is named `<experiment>-<data>-seed<seed>-<hash>`; the hash covers every setting that changes the result.
-"""
+"""The files of a run's folder: written whole or not at all, read with care."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -28,87 +24,6 @@ BASELINE = "mle"
 """The phase that leaves the baseline."""
 COMMAND = "command.txt"
 """In a run's folder: what started it."""
-WITHOUT_EFFECT = (
-    "outputs", "resume", "tracker", "device", "threads", "cache", "log_every", "save_every", "diversity_floor",
-    "shards",
-)  # fmt: skip
-"""Settings that do not change what is learned."""
-OF_THE_DATA_WITHOUT_EFFECT = ("cache", "keep")
-"""And those below `data`."""
-
-
-def configuration_hash(config: Mapping[str, Any]) -> str:
-    """Return six hexadecimal digits that two runs share exactly when they train the same thing."""
-    kept = {key: value for key, value in config.items() if key not in WITHOUT_EFFECT}
-    if isinstance(kept.get("data"), Mapping):
-        kept["data"] = {key: value for key, value in kept["data"].items() if key not in OF_THE_DATA_WITHOUT_EFFECT}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:6]
-
-
-def choose_folder(config: Mapping[str, Any], *, data: str, again: bool = False) -> Path:
-    """Return the folder of a run, made if new.
-
-    `resume=null` starts afresh in a new folder; `resume=auto` returns that of the same configuration, one that has not
-    finished before one that has, and starts one where there is none; `resume=<folder>` takes up that one.
-
-    Args:
-        config: of the run.
-        data: the name of the data set.
-        again: the same command has been started before and was interrupted: without `resume`, the folder that it made
-            is taken up, the latest of this configuration.
-
-    Raises:
-        UserError: the folder to resume holds no run of this configuration.
-    """
-    resume = config["resume"]
-    digest = configuration_hash(config)
-    if resume not in (None, "auto"):
-        folder = Path(resume)
-        settings = folder / "config.json"
-        if not settings.exists():
-            raise UserError(f"resume={resume}: no run there (no config.json); give a run folder, or resume=auto")
-        found = configuration_hash(read_json(settings))
-        if found != digest:
-            raise UserError(
-                f"resume={resume}: that run has another configuration ({found}, this command gives {digest}); "
-                "repeat the command that started it, with resume=... added"
-            )
-        return folder
-    there = runs_of(config, data=data)
-    unfinished = [folder for folder in there if not has_finished(folder)]
-    if resume == "auto" and there:
-        return next(iter(unfinished), there[-1])
-    if again and unfinished:
-        return unfinished[-1]
-    number = len(there) + 1
-    while True:
-        folder = _numbered(config, data, number)
-        try:
-            (folder / "checkpoints").mkdir(parents=True)
-        except FileExistsError:  # made by another process meanwhile
-            if resume == "auto":
-                return folder
-            number += 1
-            continue
-        except OSError as error:
-            raise UserError(f"outputs={config['outputs']}: no folder can be made there ({error})") from error
-        write_json(folder / "config.json", dict(config))
-        write_json(folder / FORMAT, {"format": VERSION, "gan_caption": __version__})
-        write_json(folder / "id.json", uuid.uuid4().hex[:8])
-        return folder
-
-
-def runs_of(config: Mapping[str, Any], *, data: str) -> list[Path]:
-    """Return the folders of the runs of a configuration, the oldest first."""
-    found: list[Path] = []
-    while (folder := _numbered(config, data, len(found) + 1)).exists():
-        found.append(folder)
-    return found
-
-
-def _numbered(config: Mapping[str, Any], data: str, number: int) -> Path:
-    name = f"{config['name']}-{data}-seed{config['seed']}-{configuration_hash(config)}"
-    return Path(config["outputs"]) / (name if number == 1 else f"{name}-{number}")
 
 
 def has_finished(folder: Path) -> bool:
@@ -116,11 +31,11 @@ def has_finished(folder: Path) -> bool:
     return (folder / "results.json").exists()
 
 
-def finished_folder(config: Mapping[str, Any], *, data: str) -> Path:
-    """Return the folder of a run that has just finished."""
-    if config["resume"] not in (None, "auto"):
-        return Path(config["resume"])
-    return [folder for folder in runs_of(config, data=data) if has_finished(folder)][-1]
+def numbered(first: Path) -> Iterator[Path]:
+    """Yield a folder's name, and those that the second, the third ... of its name has, without end."""
+    yield first
+    for number in count(2):
+        yield first.with_name(f"{first.name}-{number}")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from gan_caption.configuration.building import TARGET, build, check
 from gan_caption.configuration.settings import Settings, ShardSettings, ValidationSettings, VocabularySettings
 from gan_caption.data.compact import Groups, Texts
-from gan_caption.data.corpus import Corpus, Split
+from gan_caption.data.corpus import Corpus, Split, locations_of
 from gan_caption.data.features import FeatureSource
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import processes, world
@@ -20,6 +21,7 @@ from gan_caption.errors import UserError
 from gan_caption.metrics import ptb_tokenize
 from gan_caption.text.vocabulary import Vocabulary
 from gan_caption.training.folders import inside, read_json, write_json
+from gan_caption.training.identity import KnownData
 from gan_caption.training.networks import Captioner
 from gan_caption.training.phases.base import Phase
 from gan_caption.training.progress import Progress
@@ -107,6 +109,36 @@ def load_split(corpus: Corpus, name: str, report: Report) -> Split:
     for note in split.notes:
         report(f"{name}: {note}")
     return split
+
+
+class Data:
+    """The corpus of a run, and the splits that it is trained and validated on: each read when it is first asked for."""
+
+    def __init__(self, config: Config, report: Report) -> None:
+        """Build the corpus."""
+        self.corpus: Corpus = build_part(config, "data")
+        self._report = report
+
+    @cached_property
+    def train(self) -> Split:
+        """The images to learn from."""
+        return load_split(self.corpus, "train", self._report)
+
+    @cached_property
+    def val(self) -> Split:
+        """The images to validate on."""
+        return load_split(self.corpus, "val", self._report)
+
+    def known(self) -> KnownData | None:
+        """Return what tells these data from others, wherever they lie; None where their settings do.
+
+        Raises:
+            UserError: they are missing or faulty.
+        """
+        locations = locations_of(self.corpus)
+        if locations == ():
+            return None
+        return KnownData({"train": self.train.fingerprint, "val": self.val.fingerprint}, locations or ())
 
 
 def open_features(config: Config, encoder: Encoder, split: Split, *, device: torch.device) -> FeatureSource:

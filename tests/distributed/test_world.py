@@ -20,7 +20,9 @@ from gan_caption.data.feature_cache import cached_features
 from gan_caption.data.features import ImageFeatures
 from gan_caption.distributed import world
 from gan_caption.errors import UserError
+from gan_caption.experiment import check_alike
 from gan_caption.objectives.discriminator import mismatch
+from gan_caption.training.identity import KnownData
 from gan_caption.training.phases.base import descend
 from gan_caption.training.seeding import random_states, restore_random_states, seed_everything, shared_generator
 from tests.distributed.launching import in_processes
@@ -37,9 +39,19 @@ def _checks(folder: Path) -> None:
         parts_cover_everything_once, rows_of_all_in_order, gradients_pass_to_own_rows, the_mean_is_that_of_all_elements,
         numbers_are_those_of_one_process, a_step_is_that_of_one_process, batches_are_shared_out,
         captions_go_to_the_next_rank, what_the_main_one_cannot_make_stops_all, dropout_differs_and_is_resumed,
+        copies_of_the_data_that_differ_stop_all,
     ):  # fmt: skip
         check()
     features_are_extracted_by_all_and_faults_are_told_to_all(folder)
+
+
+def copies_of_the_data_that_differ_stop_all():
+    check_alike(None)
+    same = Split("train", (CaptionedImage("a", ("a dog",)),)).fingerprint
+    other = Split("train", (CaptionedImage("a", ("a cat",)),)).fingerprint
+    check_alike(KnownData({"train": same}, ("root",)))
+    with pytest.raises(UserError, match=r"the processes \[2\] read other images or captions than process 0"):
+        check_alike(KnownData({"train": other if world.rank() == 2 else same}, ("root",)))
 
 
 def parts_cover_everything_once():

@@ -21,6 +21,7 @@ from gan_caption.training.checkpoint import load_state
 from gan_caption.training.phases.adversarial import AdversarialPhase
 from gan_caption.training.phases.base import Diverged, adamw, descend
 from gan_caption.training.phases.maximum_likelihood import MaximumLikelihoodPhase
+from gan_caption.training.setup import Data
 from tests.tiny_runs import TINY
 
 
@@ -29,7 +30,8 @@ def ready(configured, tmp_path):
     """A run whose networks are built and whose phases have begun."""
 
     def make(*overrides: str):
-        run, phases, _, _ = set_up(configured(*overrides), tmp_path, report=lambda line: None)
+        config = configured(*overrides)
+        run, phases, _ = set_up(config, tmp_path, Data(config, report=lambda line: None))
         for phase in phases.values():
             phase.begin(run)
         return run, phases
@@ -51,7 +53,7 @@ def run_folder(tmp_path: Path) -> Path:
 
 
 def test_a_run_leaves_baseline_and_adversarial_model_and_compares_them(configured, tmp_path, capsys):
-    systems = run_experiment(configured(), data="scenes")
+    systems = run_experiment(configured(), data="scenes").systems
     folder = run_folder(tmp_path)
     assert list(systems) == ["mle", "adversarial"]
     assert not same(*(load_file(folder / "checkpoints" / f"best_{name}.safetensors") for name in systems))
@@ -190,14 +192,14 @@ def test_an_adversarial_phase_that_ruins_the_captions_stops_and_leaves_the_basel
 
 
 def test_seeds_differ_and_a_seed_repeats_itself(configured, tmp_path):
-    runs = [run_experiment(configured(f"seed={seed}", base=TINY), data="scenes") for seed in (0, 0, 1)]
+    runs = [run_experiment(configured(f"seed={seed}", base=TINY), data="scenes").systems for seed in (0, 0, 1)]
     assert repr(runs[0]) == repr(runs[1])
     assert repr(runs[0]) != repr(runs[2])
     assert len(list((tmp_path / "outputs").iterdir())) == 3  # none overwrote another
 
 
 def test_a_run_is_evaluated_on_its_own_data_and_on_other_data(configured, tmp_path):
-    systems = run_experiment(configured(base=TINY), data="scenes")
+    systems = run_experiment(configured(base=TINY), data="scenes").systems
     folder = run_folder(tmp_path)
 
     def settings(*overrides: str) -> dict:
@@ -258,7 +260,7 @@ def test_wrong_settings_are_named_before_anything_is_made(configured, override, 
 def test_a_pretrained_baseline_is_taken_over_and_not_trained_again(configured, tmp_path):
     run_experiment(configured(base=TINY), data="scenes")
     baseline = run_folder(tmp_path)
-    systems = run_experiment(configured(f"pretrained={baseline}", f"outputs={tmp_path}/other"), data="scenes")
+    systems = run_experiment(configured(f"pretrained={baseline}", f"outputs={tmp_path}/other"), data="scenes").systems
     (folder,) = (tmp_path / "other").iterdir()
     assert list(systems) == ["mle", "adversarial"]
     weights_of = [load_file(one / "checkpoints" / "best_mle.safetensors") for one in (baseline, folder)]

@@ -9,10 +9,14 @@ from pathlib import Path
 from experiments.fuzzing.refusals import reading
 from gan_caption.evaluation.curve_files import read_curve
 from gan_caption.text.vocabulary import Vocabulary
-from gan_caption.training.folders import choose_folder, configuration_hash, read_config, read_json
+from gan_caption.training.folders import read_config, read_json
+from gan_caption.training.identity import configuration_hash, read_data
+from gan_caption.training.resuming import choose_folder
 from gan_caption.training.tracking import read_records
 
-READERS = {"read_config", "choose_folder", "Vocabulary", "read_json", "read_records", "read_curve", "format.json"}
+READERS = {
+    "read_config", "choose_folder", "Vocabulary", "read_json", "read_records", "read_curve", "format.json", "data.json",
+}  # fmt: skip
 HOME = Path(tempfile.mkdtemp())
 
 
@@ -22,6 +26,7 @@ def seeds() -> dict[str, bytes]:
         "configuration": b'{"phases": {"mle": null}, "name": "mle", "seed": 0, "resume": null}',
         "nothing": b"{}",
         "format": b'{"format": 1, "gan_caption": "0.1.0"}',
+        "data": b'{"splits": {"train": "0a", "val": "1b"}, "locations": ["root"]}',
         "vocabulary": b'["a", "dog", "runs"]',
         "records": b'{"step": 1, "phase": "mle", "loss": 0.5}\n{"step": 2, "phase": "mle", "loss": NaN}\n{"st',
         "curve": json.dumps(curve).encode(),
@@ -41,7 +46,7 @@ def one_input(data: bytes) -> set[str]:
     with reading("read_config", taken):
         configuration_hash(read_config(HOME))
     with reading("choose_folder", taken):
-        choose_folder({"resume": str(HOME)}, data="scenes")
+        choose_folder({"resume": str(HOME)}, None, data="scenes")
     with reading("Vocabulary", taken):
         vocabulary = Vocabulary.load(path)
         ids = vocabulary.encode(" ".join(vocabulary.words[4:]), max_length=len(vocabulary))
@@ -58,4 +63,8 @@ def one_input(data: bytes) -> set[str]:
     with reading("format.json", taken):
         read_config(HOME)
     (HOME / "format.json").unlink()
+    (HOME / "data.json").write_bytes(data)
+    with reading("data.json", taken):
+        assert read_data(HOME) is not None
+    (HOME / "data.json").unlink()
     return taken

@@ -71,6 +71,8 @@ class SceneSplit(Split):
 class Scenes:
     """A small world with a known truth: see `world` (what is drawn) and `language` (what is said of it)."""
 
+    LOCATIONS = ()
+
     def __init__(
         self, *, seed: int = 0, train: int = 8000, val: int = 200, test: int = 500, captions_per_image: int = 5
     ) -> None:

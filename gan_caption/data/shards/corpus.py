@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 import zipfile
@@ -53,6 +54,21 @@ class ShardSplit(Split):
     """(N,) int64: of each row its sample."""
     window: int
     """Shards whose samples are mixed in an epoch's order."""
+
+    @property
+    def fingerprint(self) -> str:
+        """That of the same images in files; of more shards than a window their sizes as well, which the order tells.
+
+        Whole splits are not gone through sample by sample.
+        """
+        if not np.array_equal(self.numbers, np.arange(len(self.indexed))):
+            return super().fingerprint
+        content = hashlib.sha256()
+        for texts in self.indexed.texts():
+            content.update(texts)
+        if len(self.indexed.shards) > self.window:
+            content.update(str(self.indexed.starts.tolist()).encode())
+        return content.hexdigest()
 
     def image(self, index: int) -> Image.Image:
         """Return image `index` as RGB; see `Split.image`."""
@@ -111,6 +127,8 @@ def _array(archive: zipfile.ZipFile, name: str, dimensions: int) -> np.ndarray:
 
 class Shards:
     """Samples in tar shards, in a folder or behind URLs."""
+
+    LOCATIONS = ("root", "train", "val", "test")
 
     def __init__(
         self,

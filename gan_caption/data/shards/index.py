@@ -11,14 +11,14 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
 
-from gan_caption.data.corpus import CaptionedImage
+from gan_caption.data.corpus import CaptionedImage, written
 from gan_caption.data.layout import counted, some
 from gan_caption.data.shards.places import Places
 from gan_caption.data.shards.scanning import Found, Scan, scan
@@ -124,6 +124,11 @@ class Indexed:
             file.seek(begin)
             return file.read(size)
 
+    def texts(self) -> Iterator[bytes]:
+        """Yield of each shard what is written of its samples, names and captions."""
+        for path in self.files:
+            yield read_index(path).texts
+
     def name(self, number: int) -> str:
         """Say which sample is meant, for messages."""
         shard, own, index = self.find(number)
@@ -204,7 +209,7 @@ def _packed(found: Scan) -> bytes:
 
 
 def _text(sample: Found) -> bytes:
-    return json.dumps([sample.image_id, *sample.captions]).encode()  # ASCII, whatever a caption holds
+    return written(sample.image_id, sample.captions)
 
 
 def _refuse_twins(indexed: Indexed) -> None:

@@ -1,0 +1,135 @@
+"""Which folder a run writes to: a new one, or that of the same run before.
+
+A folder is named `<experiment>-<data>-seed<seed>-<hash>`, and numbered where there are several. The name only says
+where to look: whether a folder's run is the same is decided by its configuration and its data.
+"""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+from gan_caption import __version__
+from gan_caption.distributed.world import say
+from gan_caption.errors import UserError
+from gan_caption.training.folders import FORMAT, VERSION, has_finished, numbered, read_json, write_json
+from gan_caption.training.identity import Differences, KnownData, configuration_hash, differences, write_data
+
+
+def choose_folder(config: Mapping[str, Any], known: KnownData | None, *, data: str, again: bool = False) -> Path:
+    """Return the folder of a run, made if new.
+
+    `resume=null` starts afresh in a new folder; `resume=auto` returns that of the same run, one that has not finished
+    before one that has, and starts one where there is none; `resume=<folder>` takes up that one.
+
+    Args:
+        config: of the run.
+        known: what its data are; None where its settings say all.
+        data: the name of the data set.
+        again: the same command has been started before and was interrupted: without `resume`, the folder that it made
+            is taken up, the latest of this run.
+
+    Raises:
+        UserError: the folder to resume holds another run, or none; no folder can be made.
+    """
+    resume = config["resume"]
+    if resume not in (None, "auto"):
+        _check_same(Path(resume), config, known)
+        return Path(resume)
+    while True:
+        there = runs_of(config, known, data=data) if again or resume == "auto" else []
+        unfinished = [folder for folder in there if not has_finished(folder)]
+        if resume == "auto" and there:
+            return next(iter(unfinished), there[-1])
+        if again and unfinished:
+            return unfinished[-1]
+        names = numbered(_name(config, data, () if known is None else known.locations))
+        folder = next(name for name in names if not name.exists())
+        if _begun(folder, config, known):
+            return folder
+
+
+def runs_of(config: Mapping[str, Any], known: KnownData | None, *, data: str) -> list[Path]:
+    """Return the folders of this run, the oldest first; others that have its name by chance are passed over."""
+    found = []
+    for folder in _candidates(config, known, data):
+        if not (folder / "config.json").exists():
+            continue
+        other = differences(folder, config, known)
+        if not other:
+            found.append(folder)
+        elif not other.settings:
+            say(f"{folder} is not taken up, its data were others:{other}")
+    return found
+
+
+def keep_location(folder: Path, config: Mapping[str, Any]) -> None:
+    """Note where the data of a run lie now, where they have moved since it began: `evaluate` looks for them there."""
+    told = read_json(folder / "config.json")
+    if told.get("data") != config["data"]:
+        write_json(folder / "config.json", {**told, "data": config["data"]})
+
+
+def _check_same(folder: Path, config: Mapping[str, Any], known: KnownData | None) -> None:
+    """Refuse to take up another run."""
+    asked = f"resume={folder}"
+    if not (folder / "config.json").exists():
+        raise UserError(f"{asked}: no run there (no config.json); give a run folder, or resume=auto")
+    other = differences(folder, config, known)
+    if other.settings:
+        raise UserError(
+            f"{asked}: that run has another configuration; repeat the command that started it, with resume=... added"
+            f"{_of_an_earlier_version(other, known)}{other}"
+        )
+    if other:
+        raise UserError(
+            f"{asked}: that run was trained on other data; give it those again, or start a new run, resume=null{other}"
+        )
+
+
+def _of_an_earlier_version(other: Differences, known: KnownData | None) -> str:
+    """Say why it matters where data lie, where nothing else differs."""
+    located = {f"data.{key}" for key in known.locations} if known else set()
+    if not located.issuperset(other.settings):
+        return ""
+    return ". It is of an earlier version, which did not note what its data are: say where they lie as you did then"
+
+
+def _candidates(config: Mapping[str, Any], known: KnownData | None, data: str) -> Iterator[Path]:
+    """Yield the folders that are named like this run, or would be by an earlier version."""
+    locations = () if known is None else known.locations
+    for first in dict.fromkeys([_name(config, data, ()), _name(config, data, locations)]):
+        yield from takewhile(Path.exists, numbered(first))
+
+
+def _name(config: Mapping[str, Any], data: str, locations: tuple[str, ...]) -> Path:
+    digits = configuration_hash(config, locations)
+    return Path(config["outputs"]) / f"{config['name']}-{data}-seed{config['seed']}-{digits}"
+
+
+def _begun(folder: Path, config: Mapping[str, Any], known: KnownData | None) -> bool:
+    """Make a run folder, seen by others only once it says whose it is; False where another process made one meanwhile.
+
+    Raises:
+        UserError: none can be made.
+    """
+    aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        (aside / "checkpoints").mkdir(parents=True)
+        write_json(aside / "config.json", dict(config))
+        write_json(aside / FORMAT, {"format": VERSION, "gan_caption": __version__})
+        write_json(aside / "id.json", uuid.uuid4().hex[:8])
+        if known is not None:
+            write_data(aside, known)
+        aside.rename(folder)
+    except OSError as error:
+        if folder.exists():
+            return False
+        raise UserError(f"outputs={config['outputs']}: no folder can be made there ({error})") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return True
