@@ -32,7 +32,7 @@ from tests.wandb_files import WandbServer
 
 pytestmark = pytest.mark.slow
 
-LONGEST = 280
+LONGEST = 900
 """Seconds after which a command counts as one that hangs."""
 NOT_RUN = {"pre-commit install": "needs a git repository of one's own"}
 SERVES = ("gan_caption.demo", "tensorboard --logdir")
