@@ -34,8 +34,8 @@ ADVERSARIAL = {
     "maligan": ("discriminator.embedding=64",),
 }
 QUICK = (
-    "data.words=200", "data.train=600", "data.val=100", "data.test=200", "phases.mle.epochs=10", "critic.steps=20",
-    "finetuning.steps=10",
+    "data.words=50", "data.train=200", "data.val=50", "data.test=50", "phases.mle.epochs=5", "critic.steps=5",
+    "finetuning.steps=3", "finetuning.images_per_batch=16", "tracker=local",
 )  # fmt: skip
 
 Runs = Sequence[Mapping[str, float]]
