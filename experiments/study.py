@@ -12,6 +12,9 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from gan_caption.metrics.metric import Metrics
+from gan_caption.reporting.results import metrics_of
+
 
 def train(*overrides: str, outputs: Path) -> Path:
     """Train in a process of its own, unless it was finished before; return the run folder."""
@@ -74,6 +77,11 @@ def cost(outputs: Path) -> str:
 def systems(folder: Path) -> dict[str, dict[str, float]]:
     """Return a run's metrics by system."""
     return json.loads((folder / "results.json").read_text())["systems"]
+
+
+def metrics(folder: Path) -> Metrics:
+    """Return the metrics that a run has values of."""
+    return metrics_of(json.loads((folder / "results.json").read_text()))
 
 
 def captions(folder: Path, system: str) -> dict[str, str]:

@@ -19,7 +19,9 @@ from gan_caption.distributed.world import say
 from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError
 from gan_caption.evaluation.evaluator import build_evaluator
-from gan_caption.reporting.results import compare_weights, decoder_name, tell_again
+from gan_caption.evaluation.results import decoder_name, measure_weights
+from gan_caption.reporting.results import tell, tell_again
+from gan_caption.reporting.sweep import sought_by
 from gan_caption.rewards.references import References
 from gan_caption.text.vocabulary import Vocabulary
 from gan_caption.training.checkpoint import load_state, load_weights, save_weights
@@ -28,6 +30,7 @@ from gan_caption.training.identity import KnownData, add_split, read_data
 from gan_caption.training.loop import Loop, preflight
 from gan_caption.training.networks import Networks
 from gan_caption.training.phases.base import Phase
+from gan_caption.training.records import LocalTracker
 from gan_caption.training.resuming import choose_folder, keep_location
 from gan_caption.training.run import Run
 from gan_caption.training.seeding import seed_everything, shared_generator
@@ -46,7 +49,7 @@ from gan_caption.training.setup import (
     open_features,
     training_captions,
 )
-from gan_caption.training.tracking import LocalTracker, Tracker, Trackers
+from gan_caption.training.tracking import Tracker, Trackers
 
 
 class Finished(NamedTuple):
@@ -117,6 +120,7 @@ def set_up(config: Config, folder: Path, data: Data) -> tuple[Run, dict[str, Pha
     max_length = config["max_length"]
     known = TextSet(chain.from_iterable(tokenized))
     evaluator = build_evaluator(config, val_source, vocabulary, known, device=device)
+    sought_by(config, evaluator.metrics)
     encoded = (vocabulary.encode(caption, max_length=max_length) for own in tokenized for caption in own)
     run = Run(
         folder=folder, seed=config["seed"], device=device, vocabulary=vocabulary, max_length=max_length,
@@ -240,8 +244,10 @@ def finish(config: Mapping[str, Any], run: Run, corpus: Corpus, encoder: Encoder
     evaluator = build_evaluator(config, source, run.vocabulary, run.evaluator.training_captions, device=run.device)
     weights = {phase: run.best_weights(phase) for phase in run.selected}
     title = f"{config['name']}, seed {config['seed']}: {len(source.split)} {split.name} images, {decoder_name(config)}"
-    systems = compare_weights(
-        run.captioner, weights, evaluator, folder=run.folder, title=title, discriminator=run.networks.discriminator
+    systems = tell(
+        measure_weights(
+            run.captioner, weights, evaluator, folder=run.folder, title=title, discriminator=run.networks.discriminator
+        )
     )
     if world.is_main():
         add_split(run.folder, split)

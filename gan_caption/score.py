@@ -9,10 +9,13 @@ from pathlib import Path
 
 from gan_caption.data.caption_files import check_images, read_references, read_results
 from gan_caption.errors import UserError
-from gan_caption.evaluation.java import check_java_metrics, java_metrics
-from gan_caption.evaluation.scores import Scores, score, scores_table
+from gan_caption.evaluation.java import java_metrics
+from gan_caption.evaluation.scores import Scores, score
 from gan_caption.files import write_atomically
-from gan_caption.metrics import DocumentFrequencies, ptb_tokenize
+from gan_caption.metrics import DocumentFrequencies, Predictions, ptb_tokenize
+from gan_caption.metrics.metric import in_order
+from gan_caption.metrics.standard import DIVERSITY, QUALITY, SAMPLE_QUALITY, VARIETY
+from gan_caption.reporting.table import scores_table
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -26,7 +29,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _run(told: argparse.Namespace) -> None:
     by_java = [name for name in ("meteor", "spice") if getattr(told, name)]
-    check_java_metrics(by_java)
+    java = java_metrics(by_java)
     references = read_references(told.references)
     results = read_results(told.results)
     images = check_images(references, results, only_given=told.only_given)
@@ -36,9 +39,12 @@ def _run(told: argparse.Namespace) -> None:
     frequencies = DocumentFrequencies.load(told.frequencies) if told.frequencies else DocumentFrequencies.of(tokens)
     if told.save_frequencies:
         frequencies.save(told.save_frequencies)
-    known = java_metrics(by_java, captions, tokens)
-    scores = score(captions, tokens, samples if any(samples) else None, frequencies, known)
-    print(f"{told.results.name}: {_description(images, references, captions, samples)}\n\n{scores_table(scores)}")
+    # Nobody has said what was learned from.
+    several = tuple(metric for metric in VARIETY if metric.name != "verbatim")
+    metrics = in_order(QUALITY, java, several, SAMPLE_QUALITY, DIVERSITY)
+    scores = score(Predictions(captions, samples if any(samples) else (), tokens, frequencies), metrics)
+    table = scores_table(scores, metrics)
+    print(f"{told.results.name}: {_description(images, references, captions, samples)}\n\n{table}")
     if told.out:
         write_atomically(told.out, lambda file: file.write(_as_json(images, scores)))
         print(f"\nValues of the corpus and of each image are in {told.out}")

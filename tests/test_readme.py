@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 import gan_caption
 from gan_caption.configuration.launching import conf_dir
 from gan_caption.errors import UserError
-from gan_caption.evaluation.java import check_java_metrics
+from gan_caption.evaluation.java import java_metrics
 from gan_caption.experiment import run_experiment
 from gan_caption.reporting.report import compare_runs
 from tests.documents import ROOT, documents
@@ -49,7 +49,7 @@ def mine(tmp_path) -> Path:
     files = own_files()
     assert sorted(files) == [
         "mine/colours.py", "mine/conf/data/colours.yaml", "mine/conf/experiment/length.yaml",
-        "mine/conf/generator/gru.yaml", "mine/gru.py", "mine/length.py",
+        "mine/conf/generator/gru.yaml", "mine/gru.py", "mine/length.py", "mine/letters.py",
     ]  # fmt: skip
     for name, code in files.items():
         path = tmp_path / name
@@ -61,7 +61,8 @@ def mine(tmp_path) -> Path:
 def test_ones_own_generator_reward_method_and_data_train(mine):
     """The documented files, in a folder outside the package, by the documented command."""
     overrides = [
-        "generator=gru", "data=colours", "tracker=local", "threads=1", "generator.hidden=32", "encoder.width=4",
+        "generator=gru", "data=colours", "metrics=[{_target_:mine.letters.letters}]", "tracker=local", "threads=1",
+        "generator.hidden=32", "encoder.width=4",
         "phases.words.steps=20", "phases.mle.epochs=40", "phases.mle.images_per_batch=10",
         "phases.mle.learning_rate=1e-2", "phases.mle.warmup_steps=5",
         "phases.adversarial.steps=15", "phases.adversarial.images_per_batch=20",
@@ -71,6 +72,7 @@ def test_ones_own_generator_reward_method_and_data_train(mine):
     systems = json.loads(results.read_text())["systems"]
     assert systems["mle"]["bleu_1"] > 0.6  # "it is red": the page, the generator and the data work together
     assert systems["adversarial"]["sample_length"] > systems["mle"]["sample_length"]  # and the reward is obeyed
+    assert systems["mle"]["letters"] == pytest.approx(len("it is green"), abs=2)
 
 
 def test_a_page_runs_no_code_from_outside_without_its_users_word(mine):
@@ -174,7 +176,7 @@ def test_the_metrics_of_reports_are_the_documented_ones(runs, tmp_path, configur
 def test_the_metrics_by_java_are_the_documented_ones():
     documented = listed(METRICS, "By Java, on request")
     with pytest.raises(UserError, match=r"there are \['meteor', 'spice'\]"):
-        check_java_metrics(["cider"])
+        java_metrics(["cider"])
     assert set(documented) == {"meteor", "spice"}
 
 

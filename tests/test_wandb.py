@@ -14,7 +14,7 @@ from PIL import Image
 
 from gan_caption.experiment import run_experiment
 from gan_caption.reporting.dashboard import define_dashboard
-from gan_caption.training.tracking import read_records
+from gan_caption.training.records import read_records
 from tests.tiny_runs import TINY_SEQGAN
 from tests.training.test_methods import shrunk
 from tests.wandb_files import WandbServer, alone, history, run_wandb, wandb_records
@@ -233,7 +233,8 @@ def test_with_login_the_file_is_what_the_project_gets(tmp_path):
 TRACKED = """
 import logging, sys
 from pathlib import Path
-from gan_caption.training.tracking import LocalTracker, Trackers, WandbTracker
+from gan_caption.training.records import LocalTracker
+from gan_caption.training.tracking import Trackers, WandbTracker
 
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
 folder = Path(sys.argv[1])

@@ -55,11 +55,11 @@ def captions_of(image: int, texts: list[list[int]] | None = None) -> Captions:
 
 def stepwise_log_probs(generator: Generator, images: ImageFeatures, text: list[int], image: int) -> Tensor:
     """log p of each token, one step of one row at a time: the slow truth."""
-    state = generator.start(images.select(torch.tensor([image])))
+    state = generator.start(images.select(torch.tensor([image])), len(text))
     previous, log_probs = 1, []
     for token in text:
         logits, state = generator.step(torch.tensor([previous]), state)
-        log_probs.append(torch.log_softmax(logits[0], 0)[token])
+        log_probs.append(torch.log_softmax(logits[0], 0)[token - generator.first_word])
         previous = token
     return torch.stack(log_probs)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from experiments.study import captions, cost, evaluate, systems, train, train_all
 from gan_caption.data.flickr8k import Flickr8k
+from gan_caption.metrics.standard import STANDARD
 from gan_caption.reporting.gallery import gallery
 from gan_caption.reporting.table import comparison
 
@@ -53,8 +54,8 @@ def main(root: str, *overrides: str) -> None:
         greedy[page] = evaluate(run, "split=val", "weights=adversarial", *cache)["adversarial"]
     lines = [
         f"Flickr8k official dev; seed 0.\n{cost(OUTPUTS)}",
-        f"Beam 5; samples at temperature 1:\n\n{comparison(beam)}",
-        f"Greedy:\n\n{comparison(greedy)}\n\n{gains(greedy)}",
+        f"Beam 5; samples at temperature 1:\n\n{comparison(beam, STANDARD)}",
+        f"Greedy:\n\n{comparison(greedy, STANDARD)}\n\n{gains(greedy)}",
     ]
     (HERE / "table.md").write_text("\n\n".join(lines) + "\n")
     print("\n\n".join(lines))

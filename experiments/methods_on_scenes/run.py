@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.study import cost, evaluate, systems, train_all
+from experiments.study import cost, evaluate, metrics, systems, train_all
+from gan_caption.metrics.metric import Metrics
 from gan_caption.reporting.seeds import interval
-from gan_caption.reporting.table import ROWS, markdown
+from gan_caption.reporting.table import markdown
 from gan_caption.reporting.trade_off import Axis, trade_off
 
 HERE = Path(__file__).parent
@@ -43,7 +44,7 @@ def main(overrides: list[str]) -> None:
         temperature: [evaluate(run, "split=test", f"validation.temperature={temperature}")["mle"] for run in baselines]
         for temperature in TEMPERATURES
     }
-    write(methods, curve)
+    write(methods, curve, metrics(baselines[0]))
 
 
 def train_pages(pages: Sequence[str], overrides: Sequence[str]) -> tuple[list[Path], dict[str, list[Path]]]:
@@ -59,9 +60,9 @@ def train_pages(pages: Sequence[str], overrides: Sequence[str]) -> tuple[list[Pa
     return baselines, {page: runs[len(SEEDS) * i : len(SEEDS) * (i + 1)] for i, page in enumerate(pages)}
 
 
-def write(methods: Mapping[str, Runs], curve: Mapping[float, Runs]) -> None:
+def write(methods: Mapping[str, Runs], curve: Mapping[float, Runs], known: Metrics) -> None:
     """Write the table and the figures."""
-    table = method_table({"mle": curve[1.0], "control_temperature": curve[0.7], **methods}, curve)
+    table = method_table({"mle": curve[1.0], "control_temperature": curve[0.7], **methods}, curve, known)
     note = (
         f"Scenes, test images, seeds {SEEDS}: mean ± 95% t interval. Decoded greedily; samples at temperature 1 "
         "(.7 for control_temperature).\nAn asterisk marks a paired difference from mle whose 95% interval leaves out "
@@ -85,18 +86,17 @@ def write(methods: Mapping[str, Runs], curve: Mapping[float, Runs]) -> None:
         )
 
 
-def method_table(methods: Mapping[str, Runs], curve: Mapping[float, Runs]) -> str:
+def method_table(methods: Mapping[str, Runs], curve: Mapping[float, Runs], known: Metrics) -> str:
     """Return a Markdown table: a row a method, a column a metric."""
-    rows = [["", *(ROWS[metric][0] for metric in SHOWN), "true samples above the curve, points"]]
-    for name, runs in methods.items():
+    rows = [["", *(known[name].label for name in SHOWN), "true samples above the curve, points"]]
+    for method, runs in methods.items():
         cells = []
-        for metric in SHOWN:
-            _, factor, decimals = ROWS[metric]
-            mean, half = interval([run[metric] * factor for run in runs])
-            change, unsure = interval([run[metric] - own[metric] for run, own in zip(runs, curve[1.0], strict=True)])
+        for name in SHOWN:
+            mean, half = interval([run[name] for run in runs])
+            change, unsure = interval([run[name] - own[name] for run, own in zip(runs, curve[1.0], strict=True)])
             mark = "*" if abs(change) > unsure else ""
-            cells.append(f"{mean:.{decimals}f} ± {half:.{decimals}f}{mark}")
-        rows.append([name, *cells, above(runs, curve)])
+            cells.append(f"{known[name].shown(mean)} ± {known[name].shown(half)}{mark}")
+        rows.append([method, *cells, above(runs, curve)])
     return markdown(rows)
 
 

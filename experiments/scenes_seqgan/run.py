@@ -7,7 +7,7 @@ import statistics
 import sys
 from pathlib import Path
 
-from experiments.study import captions, cost, systems, train
+from experiments.study import captions, cost, metrics, systems, train
 from gan_caption.data.scenes import language
 from gan_caption.data.scenes.corpus import Scenes
 from gan_caption.data.scenes.judge import judge
@@ -21,7 +21,7 @@ SEEDS = (0, 1, 2)
 
 def main(overrides: list[str]) -> None:
     runs = [train("+experiment=seqgan", f"seed={seed}", *overrides, outputs=OUTPUTS) for seed in SEEDS]
-    table = across_seeds([systems(run) for run in runs])
+    table = across_seeds([systems(run) for run in runs], metrics(runs[0]))
     entropy = f"entropy of a caption given its scene: {caption_entropy()} nats"
     note = f"Mean over seeds {SEEDS} with 95% t intervals; test images, greedy; samples at temperature 1.\n{entropy}"
     (HERE / "table.md").write_text(f"{note}\n{cost(OUTPUTS)}\n\n{table}\n")

@@ -28,9 +28,11 @@ TASK = (
     "validation.samples_per_image=2",
     "validation.batch_images=500",
 )
+_ROLLOUTS = ("phases.adversarial.objective.credit.rollouts=16", "discriminator.embedding=64")
 ADVERSARIAL = {
-    "seqgan": ("phases.adversarial.objective.credit.rollouts=16", "discriminator.embedding=64"),
-    "rankgan": ("phases.adversarial.objective.credit.rollouts=16", "discriminator.embedding=64"),
+    "seqgan": _ROLLOUTS,
+    "control_random": _ROLLOUTS,
+    "rankgan": _ROLLOUTS,
     "maligan": ("discriminator.embedding=64",),
 }
 QUICK = (

@@ -72,6 +72,8 @@ class Settings:
     max_length: int
     log_every: int
     save_every: int
+    search_metric: str
+    diversity_metric: str
     diversity_floor: float
     vocabulary: VocabularySettings
     validation: ValidationSettings

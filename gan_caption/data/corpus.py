@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from PIL import Image
 
 from gan_caption.data.compact import Elements, Groups, Texts
+from gan_caption.metrics.metric import Metric, Predictions
+from gan_caption.metrics.ngrams import Score
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -109,22 +113,33 @@ class Split:
         """Return the split that holds only these rows, in this order."""
         return replace(self, items=CaptionedImages(self.items[row] for row in rows))
 
-    def oracle(self, captions: Sequence[Sequence[str]]) -> dict[str, float]:
-        """Score captions by what only this corpus knows (a known grammar, say); {} where nothing is known.
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What only this corpus can measure, by a known grammar, say; see `known_truth`."""
+        return ()
 
-        Args:
-            captions: for every item of the split, in order, its generated captions.
-        """
-        del captions
-        return {}
 
-    def true_share(self, captions: Sequence[Sequence[str]]) -> list[float] | None:
-        """Return of each item the share of its captions that are known to be true of it.
+def known_truth(
+    metric: Metric, truth: Callable[[Sequence[Sequence[str]]], T], value: Callable[[T], Score | float]
+) -> tuple[Metric, Metric]:
+    """Return what only a corpus can measure, once of the captions and once of the samples.
 
-        None where the corpus does not know; see `oracle`.
-        """
-        del captions
-        return None
+    Args:
+        metric: of captions, without its function; that of samples is called `sample_<name>`.
+        truth: judges the captions of every item of the split, (N, K), in order. It is asked once for all metrics that
+            have the same one.
+        value: the metric's, of what `truth` has found.
+    """
+
+    def of_captions(told: Predictions) -> Score | float:
+        return value(told.once((truth, "captions"), lambda: truth([[caption] for caption in told.captions])))
+
+    def of_samples(told: Predictions) -> Score | float:
+        return value(told.once((truth, "samples"), lambda: truth(told.samples)))
+
+    name, label = f"sample_{metric.name}", f"samples: {metric.label}"
+    sampled = replace(metric, name=name, label=label, of="samples", function=of_samples)
+    return replace(metric, function=of_captions), sampled
 
 
 def written(image_id: str, captions: Iterable[str]) -> bytes:

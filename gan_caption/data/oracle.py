@@ -11,14 +11,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from gan_caption.data.corpus import CaptionedImage, Split
+from gan_caption.data.corpus import CaptionedImage, Split, known_truth
 from gan_caption.errors import UserError, at_least
+from gan_caption.metrics.metric import Metric
 
+METRICS = (
+    Metric(name="oracle_nll_per_token", label="NLL_oracle, nats a token", better="lower"),
+    Metric(name="oracle_outside", label="outside its support, %", factor=100, decimals=1, better="lower"),
+)
+"""What the LSTM says of captions; `OracleSplit.oracle` computes it."""
 _CHUNK = 2000
 """Sequences that are drawn or scored at once."""
 
@@ -95,6 +102,15 @@ class OracleSplit(Split):
             "nll_per_token": -torch.cat(log_probs).mean().item() if log_probs else math.nan,
             "outside": 1 - len(inside) / len(split),
         }
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What the LSTM says, of captions and of samples."""
+        return tuple(
+            one
+            for metric in METRICS
+            for one in known_truth(metric, self.oracle, itemgetter(metric.name.removeprefix("oracle_")))
+        )
 
 
 class Oracle:

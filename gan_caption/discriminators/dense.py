@@ -14,9 +14,10 @@ from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.errors import at_least, share
+from gan_caption.kernels.dropout import Dropout
 from gan_caption.kernels.products import Linear
 from gan_caption.kernels.recurrent import read
-from gan_caption.layers import Dropout, ImageVector
+from gan_caption.layers import ImageVector
 
 
 class DenseDiscriminator(Discriminator):
@@ -51,8 +52,8 @@ class DenseDiscriminator(Discriminator):
         self.answer = Linear(hidden, 1)
         self.dropout = Dropout(dropout)
 
-    def judge(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
-        """Return logits (N, T), one after each word; see `Discriminator.judge`."""
+    def score(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
+        """Return logits (N, T), one after each word; see `Discriminator.score`."""
         hidden, cell = self.image(features)[captions.images].chunk(2, dim=1)
         words = self.dropout(words[captions.mask])  # (M, E)
         outputs = read(self.lstm, words, captions.lengths, (torch.tanh(hidden), cell))  # (M, H)

@@ -6,62 +6,26 @@ arXiv 1701.08198; the three kinds of pairs are those of Dai et al. 2017, arXiv 1
 Images are ranked by the first because the second has learned that a generated caption does not match its image. All is
 cross-fitted: a network is asked about images only that it has not seen.
 
-Shapes: N images, K captions an image, F folds, M captions, H hidden, P pooled.
+Shapes: N images, K captions an image, F folds, P pooled.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
-from torch.nn import functional
 
-from gan_caption.data.captions import Captions, captions_from_ids
-from gan_caption.data.features import ImageFeatures
-from gan_caption.discriminators.lstm import LSTMDiscriminator
-from gan_caption.errors import UserError, at_least, share
-from gan_caption.modes import evaluating
+from gan_caption.errors import UserError
+from gan_caption.evaluation.judge_network import JudgeSettings, Known, all_pairs, train
 from gan_caption.text.vocabulary import Vocabulary
 
-_SCORED_AT_ONCE = 1024
 Texts = Sequence[Sequence[str]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class JudgeSettings:
-    """Of the network that judges."""
-
-    folds: int = 5
-    """F: each of so many parts of the images is judged by a network that learned from the others; at least 2."""
-    epochs: int = 8
-    """Passes over the human captions, as many to match as to judge."""
-    hidden: int = 256
-    """H."""
-    embedding: int = 128
-    """Of a word."""
-    dropout: float = 0.5
-    """Probability, in [0, 1)."""
-    learning_rate: float = 1e-3
-    """Of Adam."""
-    batch_captions: int = 64
-    """Human captions an update; to judge, with as many of other images and as many generated ones."""
-    seed: int = 0
-    """Of folds, weights and order."""
-
-    def __post_init__(self) -> None:
-        at_least(2, folds=self.folds)
-        at_least(1, epochs=self.epochs, hidden=self.hidden, embedding=self.embedding)
-        at_least(2, batch_captions=self.batch_captions)
-        at_least(0, learning_rate=self.learning_rate, seed=self.seed)
-        share(dropout=self.dropout)
-
-
 @dataclass(frozen=True)
-class Judged:
+class JudgedCaptions:
     """What the network thinks of a system's captions."""
 
     logits: np.ndarray
@@ -71,11 +35,11 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class AdversarialEvaluation:
     """Of all systems and of humans."""
 
-    systems: dict[str, Judged]
-    humans: Judged
+    systems: dict[str, JudgedCaptions]
+    humans: JudgedCaptions
     accuracy: dict[str, float]
     """Share judged rightly of held-out `human`, `other_image` and `generated` captions, and the `balanced` accuracy, in
     which the first weighs as much as the others together."""
@@ -90,7 +54,7 @@ def judge(
     *,
     settings: JudgeSettings,
     progress: Callable[[int, int], None] | None = None,
-) -> Judgement:
+) -> AdversarialEvaluation:
     """Train and ask the network, fold by fold.
 
     An update of what judges sees as many human captions as captions of other images and generated ones, the latter from
@@ -130,12 +94,12 @@ def judge(
     for index, fold in enumerate(folds):
         rest = np.concatenate([other for other in folds if other is not fold])
         known = Known(pooled, coded, rest, len(vocabulary))
-        matcher, judging = _train(known, settings, seed=settings.seed * 1000 + index)
+        matcher, judging = train(known, settings, seed=settings.seed * 1000 + index)
         own_image = np.arange(len(fold))
         for name, own in coded.items():
             asked = [own[row] for row in fold]
-            ranks[name][fold] = _rank(_all_pairs(matcher, pooled[fold], asked))
-            table = _all_pairs(judging, pooled[fold], asked)  # (n, K, n)
+            ranks[name][fold] = _rank(all_pairs(matcher, pooled[fold], asked))
+            table = all_pairs(judging, pooled[fold], asked)  # (n, K, n)
             logits[name][fold] = table[own_image, :, own_image]
             if not name:
                 other_image[fold] = table[own_image, :, np.roll(own_image, 1)]
@@ -148,8 +112,8 @@ def judge(
     accuracy = {
         "human": human, "other_image": wrong, "generated": generated, "balanced": human / 2 + (wrong + generated) / 4
     }  # fmt: skip
-    judged = {name: Judged(logits[name], ranks[name]) for name in coded}
-    return Judgement(
+    judged = {name: JudgedCaptions(logits[name], ranks[name]) for name in coded}
+    return AdversarialEvaluation(
         {name: judged[name] for name in systems}, judged[""], accuracy, float(np.mean([len(fold) for fold in folds]))
     )
 
@@ -174,106 +138,6 @@ def _check(references: Texts, systems: Mapping[str, Texts]) -> None:
                 f"{name}: {len(texts)} images with {sorted(numbers)} captions; {len(references)} images with equally "
                 "many captions are needed"
             )
-
-
-@dataclass(frozen=True)
-class Known:
-    """What a network learns from."""
-
-    pooled: Tensor
-    """(N, P) of all images."""
-    coded: Mapping[str, Sequence[Sequence[list[int]]]]
-    """Captions by system and image as word ids; those of humans are named ""."""
-    rows: np.ndarray
-    """The images that it may see."""
-    words: int
-    """Size of the vocabulary."""
-
-
-def _train(known: Known, settings: JudgeSettings, *, seed: int) -> tuple[LSTMDiscriminator, LSTMDiscriminator]:
-    """Return the network after matching and after judging; the random state outside is left as it was."""
-    device = known.pooled.device
-    rng = np.random.default_rng(seed)
-    with torch.random.fork_rng(devices=[device] if known.pooled.is_cuda else []):
-        torch.manual_seed(seed)
-        network = LSTMDiscriminator(
-            vocabulary_size=known.words, pooled_size=known.pooled.shape[1], hidden=settings.hidden,
-            embedding=settings.embedding, dropout=settings.dropout,
-        ).to(device)  # fmt: skip
-        _fit(network, _matching_loss, known, settings, rng)
-        matcher = copy.deepcopy(network)
-        _fit(network, _judging_loss, known, settings, rng)
-    return matcher, network
-
-
-Loss = Callable[[LSTMDiscriminator, Known, np.ndarray, np.random.Generator], Tensor]
-
-
-def _fit(
-    network: LSTMDiscriminator, loss_of: Loss, known: Known, settings: JudgeSettings, rng: np.random.Generator
-) -> None:
-    optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
-    positions = np.array([(row, k) for row in known.rows for k in range(len(known.coded[""][row]))])
-    network.train()
-    for _ in range(settings.epochs):
-        order = rng.permutation(len(positions))
-        for start in range(0, len(order), settings.batch_captions):
-            loss = loss_of(network, known, positions[order[start : start + settings.batch_captions]], rng)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-
-
-def _matching_loss(network: LSTMDiscriminator, known: Known, batch: np.ndarray, _: np.random.Generator) -> Tensor:
-    """Return -log p(own image | human caption) among the images of a batch (M, 2) of (image, caption)."""
-    batch = batch[np.argsort(batch[:, 0], kind="stable")]  # captions of one image stand together
-    images, own = np.unique(batch[:, 0], return_inverse=True)
-    told = captions_from_ids([known.coded[""][row][k] for row, k in batch], own.tolist()).to(known.pooled.device)
-    found = network.image_vectors(ImageFeatures(known.pooled[images]))
-    scores = network.sentence_vectors(network.embed(told), told) @ found.T  # (M, images)
-    return functional.cross_entropy(scores, told.images)
-
-
-def _judging_loss(network: LSTMDiscriminator, known: Known, batch: np.ndarray, rng: np.random.Generator) -> Tensor:
-    """Return the cross-entropy of human captions against those of other images and generated ones."""
-    human, images = known.coded[""], batch[:, 0]
-    names = sorted(name for name in known.coded if name)  # the order in which systems are given changes nothing
-    others = [_drawn(human[row], rng) for row in _other(images, known.rows, rng)]
-    systems = rng.integers(len(names), size=len(images))
-    drawn = [_drawn(known.coded[names[system]][row], rng) for row, system in zip(images, systems, strict=True)]
-    real = [human[row][k] for row, k in batch]
-    told = [caption for three in zip(real, others, drawn, strict=True) for caption in three]
-    captions = captions_from_ids(told, np.repeat(np.arange(len(images)), 3).tolist()).to(known.pooled.device)
-    logits = network(ImageFeatures(known.pooled[images]), captions)
-    target = torch.tensor([1.0, 0.0, 0.0], device=logits.device).repeat(len(images))
-    losses = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    return (losses * torch.where(target > 0, 1.0, 0.5)).mean()
-
-
-def _other(images: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return for each image another one of `rows`, each with the same probability."""
-    place = {row: index for index, row in enumerate(rows.tolist())}
-    steps = rng.integers(1, len(rows), size=len(images))
-    return rows[(np.array([place[row] for row in images.tolist()]) + steps) % len(rows)]
-
-
-def _drawn(captions: Sequence[list[int]], rng: np.random.Generator) -> list[int]:
-    return captions[int(rng.integers(len(captions)))]
-
-
-def _all_pairs(network: LSTMDiscriminator, pooled: Tensor, captions: Sequence[Sequence[list[int]]]) -> np.ndarray:
-    """Return the logit of every caption with every image, (n, K, n) float64: two passes and one matrix product."""
-    flat = [caption for own in captions for caption in own]
-    with evaluating(network):
-        images = network.image_vectors(ImageFeatures(pooled))  # (n, H)
-        tables = []
-        for start in range(0, len(flat), _SCORED_AT_ONCE):
-            some = flat[start : start + _SCORED_AT_ONCE]
-            batch: Captions = captions_from_ids(some, [0] * len(some)).to(pooled.device)
-            sentences = network.sentence_vectors(network.embed(batch), batch)  # (M, H)
-            tables.append(sentences @ images.T + network.fluency(sentences))
-    table: np.ndarray = torch.cat(tables).double().cpu().numpy()
-    return table.reshape(len(captions), -1, len(captions))
 
 
 def _rank(table: np.ndarray) -> np.ndarray:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from gan_caption.decoding.decoders import Sampling
 from gan_caption.evaluation.curve_files import CurvePoint
 from gan_caption.evaluation.evaluator import Evaluator
-from gan_caption.metrics import div_n, self_cider
-from gan_caption.metrics.scoring import sampled_quality
+from gan_caption.metrics.metric import measure, on_curves
+from gan_caption.metrics.ngrams import Score
 from gan_caption.training.networks import Captioner
 
 
@@ -35,8 +33,8 @@ def sample_curve(
 ) -> list[CurvePoint]:
     """Sample K captions of every image at each point, and measure them image by image.
 
-    Quality is CIDEr-D of the samples, and the share of true ones where the corpus knows; diversity is Self-CIDEr and
-    Div-2.
+    Measured are the metrics that have an axis: for quality CIDEr-D of the samples, and the share of true ones where the
+    corpus knows; for diversity Self-CIDEr and Div-2.
 
     Args:
         captioner: on the evaluator's device.
@@ -44,18 +42,12 @@ def sample_curve(
         points: (temperature, top-p) of each.
         progress: told the points done.
     """
-    references, frequencies = evaluator.references, evaluator.frequencies
+    shown = on_curves(evaluator.every, "quality", "diversity")
     curve = []
     for done, (temperature, top_p) in enumerate(points, 1):
         samples = evaluator.sample(captioner, Sampling(temperature=temperature, top_p=top_p))
-        values = {
-            "sample_cider_d": sampled_quality(samples, references, frequencies).per_image,
-            "self_cider": self_cider(samples, frequencies).per_image,
-            "div_2": div_n(samples, 2).per_image,
-        }
-        true = evaluator.source.split.true_share(samples)
-        if true is not None:
-            values["sample_oracle_true"] = np.array(true)
+        told = measure(shown, evaluator.predictions([], samples))
+        values = {name: value.per_image for name, value in told.items() if isinstance(value, Score)}
         curve.append(CurvePoint(temperature, top_p, values, samples))
         if progress is not None:
             progress(done)

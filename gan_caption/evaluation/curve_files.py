@@ -15,7 +15,6 @@ import numpy as np
 
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
-from gan_caption.reporting.table import ROWS, markdown, shown
 from gan_caption.untrusted.parsing import parse_json
 
 
@@ -29,7 +28,7 @@ class CurvePoint:
     """Above 0; 1 samples from all words."""
     values: dict[str, np.ndarray]
     """By metric, of each image's samples, (N,) float64."""
-    samples: list[list[str]]
+    samples: Sequence[Sequence[str]]
     """Of each image K captions."""
 
 
@@ -70,13 +69,3 @@ def read_curve(path: Path) -> list[CurvePoint]:
         raise UserError(
             f"{path}: no curve here ({repr(error)[:300]}); `python -m gan_caption.evaluate` writes it"
         ) from error
-
-
-def curve_table(points: Sequence[CurvePoint]) -> str:
-    """Return a Markdown table: a row a point, the means over images."""
-    names = list(points[0].values)
-    rows = [["temperature", "top-p", *(ROWS[name][0] for name in names)]]
-    for point in points:
-        cells = [shown(name, point.values[name].mean()) for name in names]
-        rows.append([f"{point.temperature:g}", f"{point.top_p:g}", *cells])
-    return markdown(rows)

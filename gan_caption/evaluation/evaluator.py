@@ -8,34 +8,23 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Sequence
 from typing import TypeVar
 
-import numpy as np
 import torch
 
 from gan_caption.data.captions import captions_from_ids
-from gan_caption.data.corpus import Split
 from gan_caption.data.features import FeatureSource, ImageFeatures
 from gan_caption.decoding.decoders import Decoder, Sampling
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import world
-from gan_caption.evaluation.java import java_metrics
 from gan_caption.evaluation.scores import Scores, score
 from gan_caption.generators.base import Generator, token_log_probs
-from gan_caption.metrics import (
-    DocumentFrequencies,
-    div_n,
-    mbleu,
-    ptb_tokenize,
-    unique_share,
-    verbatim_share,
-    vocabulary_size,
-)
-from gan_caption.metrics.ngrams import Score
-from gan_caption.metrics.scoring import quality
+from gan_caption.metrics import DocumentFrequencies, ptb_tokenize
+from gan_caption.metrics.metric import Metric, Metrics, Predictions, corpus_value, measure
+from gan_caption.metrics.standard import SAMPLE_VARIETY, VARIETY, catalogue
 from gan_caption.modes import evaluating
 from gan_caption.text.vocabulary import Vocabulary
 from gan_caption.training.networks import Captioner
 from gan_caption.training.seeding import shared_generator
-from gan_caption.training.setup import Config, build_part
+from gan_caption.training.setup import Config, build_part, own_metrics
 from gan_caption.training.validation import Evaluation
 
 T = TypeVar("T")
@@ -49,13 +38,6 @@ def batches_of(total: int, size: int) -> list[range]:
 def of_all(batches: Sequence[list[T]]) -> list[T]:
     """Join what every rank made of its part of each batch, in the order of the rows."""
     return [one for parts in zip(*world.everyone(batches), strict=True) for part in parts for one in part]
-
-
-def true_shares(split: Split, captions: Sequence[str], samples: Sequence[Sequence[str]]) -> dict[str, Score]:
-    """Return the share of true captions and of true samples, by name; {} where the corpus does not know."""
-    told = {"oracle_true": [[text] for text in captions], "sample_oracle_true": samples}
-    shares = {name: split.true_share(own) for name, own in told.items()}
-    return {name: Score(float(np.mean(own)), np.array(own)) for name, own in shares.items() if own is not None}
 
 
 class Evaluator:
@@ -73,6 +55,7 @@ class Evaluator:
         decoder: Decoder,
         training_captions: Container[str],
         max_length: int,
+        metrics: Metrics | None = None,
         samples_per_image: int = 5,
         temperature: float = 1.0,
         batch_images: int = 100,
@@ -86,6 +69,7 @@ class Evaluator:
             decoder: for the one caption an image.
             training_captions: a set of them, tokenized; to tell which captions were learned by heart.
             max_length: in tokens, `<eos>` counted.
+            metrics: all that final tables show; None: those of every run, and the corpus' own.
             samples_per_image: K, for the diversity metrics; at least 2.
             temperature: of these samples, and of the distribution whose NLL is measured.
             batch_images: B.
@@ -100,8 +84,11 @@ class Evaluator:
         self.sampling = Sampling(temperature=temperature)
         self.batch_images = batch_images
         self.device = device
+        self.every = catalogue(*source.split.metrics) if metrics is None else metrics
+        self.metrics = {name: metric for name, metric in self.every.items() if metric.validated}
         self.references = [ptb_tokenize(list(item.captions)) for item in source.split.items]
         self.frequencies = DocumentFrequencies.of(self.references)
+        self.image_ids = [item.image_id for item in source.split.items]
 
     def evaluate(self, captioner: Captioner, *, progress: Callable[[int, int], None] | None = None) -> Evaluation:
         """Decode, sample and score the whole split.
@@ -113,7 +100,7 @@ class Evaluator:
         generator = captioner.generator
         rng = shared_generator(0)
         captions: list[list[str]] = []
-        samples: list[list[list[str]]] = []
+        samples: list[list[Sequence[str]]] = []
         nll = tokens = references = 0.0
         total = len(self.source.split)
         with evaluating(captioner):
@@ -127,16 +114,16 @@ class Evaluator:
                 nll, tokens, references = nll + batch_nll, tokens + batch_tokens, references + batch_references
                 if progress is not None:
                     progress(batch.stop, total)
-        written, drawn = of_all(captions), of_all(samples)
-        metrics = world.from_main(lambda: self.measure(written, drawn))
+        predictions = self.predictions(of_all(captions), of_all(samples))
+        metrics = world.from_main(lambda: self.measure(predictions))
         nll, tokens, references = map(sum, zip(*world.everyone((nll, tokens, references)), strict=True))
         metrics["nll_per_token"] = nll / tokens
         metrics["nll_per_caption"] = nll / references
-        return Evaluation(metrics, written, drawn)
+        return Evaluation(metrics, predictions)
 
     def sample(
         self, captioner: Captioner, sampling: Sampling, *, progress: Callable[[int], None] | None = None
-    ) -> list[list[str]]:
+    ) -> list[Sequence[str]]:
         """Return K samples of every image of the split from another distribution.
 
         Args:
@@ -146,7 +133,7 @@ class Evaluator:
         """
         generator = captioner.generator
         rng = shared_generator(0)
-        samples: list[list[list[str]]] = []
+        samples: list[list[Sequence[str]]] = []
         with evaluating(captioner):
             for batch in self._batches():
                 features = self.source.features(world.own_of(batch), grid=generator.uses_grid, device=self.device)
@@ -173,7 +160,7 @@ class Evaluator:
 
     def _draw(
         self, generator: Generator, features: ImageFeatures, sampling: Sampling, rng: torch.Generator
-    ) -> list[list[str]]:
+    ) -> list[Sequence[str]]:
         """Return K samples of each image of a batch."""
         count = self.samples_per_image
         drawn = sampling.several(generator, features, samples=count, max_length=self.max_length, rng=rng)
@@ -183,53 +170,26 @@ class Evaluator:
     def _batches(self) -> list[range]:
         return batches_of(len(self.source.split), self.batch_images)
 
-    def measure(self, captions: list[str], samples: list[list[str]]) -> dict[str, float]:
-        """Score decoded captions (one an image) and samples (K an image) against the split's references."""
-        drawn = [caption for own in samples for caption in own]
-        metrics = {
-            **{name: own.corpus for name, own in quality(captions, self.references, self.frequencies).items()},
-            **self._variety(captions),
-            "div_1": div_n(samples, 1).corpus,
-            "div_2": div_n(samples, 2).corpus,
-            "mbleu_4": mbleu(samples).corpus,
-            **{f"sample_{name}": value for name, value in self._variety(drawn).items()},
-        }
-        split = self.source.split
-        metrics |= {f"oracle_{name}": value for name, value in split.oracle([[c] for c in captions]).items()}
-        metrics |= {f"sample_oracle_{name}": value for name, value in split.oracle(samples).items()}
-        return metrics
+    def predictions(self, captions: Sequence[str], samples: Sequence[Sequence[str]]) -> Predictions:
+        """Set captions, one an image, and samples, K an image, beside what people wrote of the split's images."""
+        return Predictions(captions, samples, self.references, self.frequencies, self.training_captions, self.image_ids)
 
-    def scores(self, evaluation: Evaluation, java: Sequence[str] = ()) -> Scores:
-        """Return every metric with its interval over images, beside what humans score: for final tables.
+    def measure(self, predictions: Predictions) -> dict[str, float]:
+        """Return what a validation measures of predictions, by name."""
+        return {name: corpus_value(value) for name, value in measure(self.metrics.values(), predictions).items()}
 
-        Args:
-            evaluation: of this split.
-            java: names of metrics that Java programs compute.
-        """
-        known = true_shares(self.source.split, evaluation.captions, evaluation.samples)
-        known |= java_metrics(java, evaluation.captions, self.references)
-        return score(evaluation.captions, self.references, evaluation.samples, self.frequencies, known)
+    def scores(self, evaluation: Evaluation) -> Scores:
+        """Return every metric with its interval over images, beside what humans score: for final tables."""
+        return score(evaluation.predictions, self.every)
 
     def humans(self) -> dict[str, float]:
-        """Return what the references score where a metric looks at captions alone, or at the corpus's truth."""
-        first = [own[0] for own in self.references]
-        several = [own[: self.samples_per_image] for own in self.references]
-        drawn = [text for own in several for text in own]
-        oracle = self.source.split.oracle
-        return {
-            **self._variety(first),
-            **{f"sample_{name}": value for name, value in self._variety(drawn).items()},
-            **{f"oracle_{name}": value for name, value in oracle([[text] for text in first]).items()},
-            **{f"sample_oracle_{name}": value for name, value in oracle(several).items()},
-        }
-
-    def _variety(self, captions: list[str]) -> dict[str, float]:
-        return {
-            "length": sum(len(caption.split()) for caption in captions) / len(captions),
-            "vocabulary": float(vocabulary_size(captions)),
-            "unique": unique_share(captions),
-            "verbatim": verbatim_share(captions, self.training_captions),
-        }
+        """Return what the references score where a metric looks at captions alone, or at the corpus' truth."""
+        told = self.predictions(
+            [own[0] for own in self.references], [own[: self.samples_per_image] for own in self.references]
+        )
+        alone = [metric for metric in (*VARIETY, *SAMPLE_VARIETY) if metric.validated]
+        measured = measure([*alone, *self.source.split.metrics], told)
+        return {name: corpus_value(value) for name, value in measured.items()}
 
     def _words(self, tokens: torch.Tensor) -> list[str]:
         return [self.vocabulary.decode(row) for row in tokens.tolist()]
@@ -240,19 +200,30 @@ class Evaluator:
         encoded = [self.vocabulary.encode(text, max_length=self.max_length) for _, text in texts]
         captions = captions_from_ids(encoded, [image for image, _ in texts]).to(self.device)
         generator = captioner.generator
-        packed = (generator.packed_logits(features, captions) / self.sampling.temperature).log_softmax(1)
+        packed = (generator.logits(features, captions) / self.sampling.temperature).log_softmax(1)
         log_probs = token_log_probs(packed, captions, first_word=generator.first_word)
         scored = log_probs[captions.tokens[captions.mask] >= generator.first_word]
         return -scored.sum().item(), float(len(scored)), float(len(texts))
 
 
 def build_evaluator(
-    config: Config, source: FeatureSource, vocabulary: Vocabulary, training: Container[str], *, device: torch.device
+    config: Config,
+    source: FeatureSource,
+    vocabulary: Vocabulary,
+    training: Container[str],
+    *,
+    device: torch.device,
+    java: Sequence[Metric] = (),
 ) -> Evaluator:
-    """Build the measure of a split."""
+    """Build the measure of a split; `java`: metrics that Java programs compute.
+
+    Raises:
+        UserError: two metrics have the same name.
+    """
     decoder: Decoder = build_part(config, "decoding")
     return Evaluator(
         source, vocabulary, decoder=decoder, training_captions=training, max_length=config["max_length"],
+        metrics=catalogue(*source.split.metrics, *own_metrics(config), quality=java),
         samples_per_image=config["validation"]["samples_per_image"], temperature=config["validation"]["temperature"],
         batch_images=config["validation"]["batch_images"], device=device,
     )  # fmt: skip

@@ -55,6 +55,10 @@ class System:
         """Return a metric of every seed."""
         return [run.scores[metric] for run in self.runs]
 
+    def captions(self) -> list[list[str]]:
+        """Return of each image what every seed says, (N, S)."""
+        return [list(own) for own in zip(*(run.captions for run in self.runs), strict=True)]
+
     def along_curve(self, metric: str, points: Sequence[int]) -> np.ndarray:
         """Return a metric at some points of the curve, (S, P, N) float64."""
         return np.array([[run.curve[point].values[metric] for point in points] for run in self.runs])

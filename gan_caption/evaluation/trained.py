@@ -9,12 +9,19 @@ from typing import Any
 
 import torch
 
+from gan_caption.discriminators.base import Discriminator
 from gan_caption.encoders.base import Encoder
 from gan_caption.text.vocabulary import Vocabulary
-from gan_caption.training.checkpoint import load_weights
+from gan_caption.training.checkpoint import load_state, load_weights
 from gan_caption.training.folders import best_weights, inside, read_config
 from gan_caption.training.networks import Captioner
-from gan_caption.training.setup import build_captioner, build_encoder, check_encoder, choose_device
+from gan_caption.training.setup import (
+    build_captioner,
+    build_discriminator,
+    build_encoder,
+    check_encoder,
+    choose_device,
+)
 
 
 @dataclass(frozen=True)
@@ -64,3 +71,27 @@ def open_run(folder: Path, changed: Mapping[str, Any]) -> Trained:
     return Trained(
         folder, config, device, vocabulary, encoder, build_captioner(config, encoder, vocabulary, device=device)
     )
+
+
+def left_weights(folder: Path, config: Mapping[str, Any]) -> dict[str, Path]:
+    """Return the weights that a run has left so far, by phase in the order of its schedule."""
+    weights = {phase: best_weights(folder, phase) for phase in config["phases"]}
+    return {phase: path for phase, path in weights.items() if inside(folder, path.relative_to(folder)).exists()}
+
+
+def left_discriminator(
+    folder: Path, config: Mapping[str, Any], encoder: Encoder, vocabulary: Vocabulary, *, device: torch.device
+) -> Discriminator | None:
+    """Return the discriminator as the run left it; None where the run has none.
+
+    Raises:
+        UserError: the run's checkpoint is missing or damaged.
+    """
+    discriminator = build_discriminator(config, encoder, vocabulary, device=device)
+    if discriminator is None:
+        return None
+    state = load_state(inside(folder, "checkpoints/last.pt"), vocabulary=vocabulary.fingerprint)
+    prefix = "discriminator."
+    own = {name.removeprefix(prefix): value for name, value in state.networks.items() if name.startswith(prefix)}
+    discriminator.load_state_dict(own)
+    return discriminator

@@ -10,7 +10,7 @@ from typing import Any
 
 from gan_caption.distributed import world
 from gan_caption.errors import UserError
-from gan_caption.inference.captioner import Captioned, Captioner, Unreadable
+from gan_caption.inference.captioner import Captioned, Captioner, Unreadable, check_candidates
 from gan_caption.inference.output import format_of, write_captions
 from gan_caption.inference.photos import find_photos
 from gan_caption.training.progress import Progress
@@ -30,11 +30,8 @@ def caption_photos(settings: Mapping[str, Any]) -> None:
     out = None if settings["out"] is None else Path(settings["out"])
     if out is not None:
         format_of(out)  # before anything is loaded
-    if settings["candidates"] < settings["captions"]:
-        raise UserError(f"candidates={settings['candidates']}: at least captions={settings['captions']}")
-    judging = [name for name, weight in settings["rerank"].items() if weight and name != "own"]
-    if judging and settings["candidates"] < 2:
-        raise UserError(f"rerank.{judging[0]}: there is one candidate, and nothing to choose; give candidates=10, say")
+    judging = next((f"rerank.{name}" for name, weight in settings["rerank"].items() if weight and name != "own"), None)
+    check_candidates(settings["candidates"], wanted=settings["captions"], judging=judging)
     photos = find_photos(settings["images"])
     captioner = Captioner.load(
         settings["run"],

@@ -19,14 +19,13 @@ from gan_caption.data.loading import load, readable
 from gan_caption.distributed.world import say
 from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError, at_least
-from gan_caption.evaluation.trained import Trained, open_run
+from gan_caption.evaluation.trained import Trained, left_weights, open_run
 from gan_caption.extras import require
 from gan_caption.inference.model_card import Export, model_card
 from gan_caption.inference.onnx_check import Images
 from gan_caption.inference.onnx_folder import write_onnx
 from gan_caption.inference.onnx_graphs import pixel_recipe
 from gan_caption.inference.weights import read_weights, whole, write_weights
-from gan_caption.reporting.results import left_weights
 from gan_caption.training.folders import write_text
 from gan_caption.training.setup import build_part, load_split
 

@@ -16,6 +16,7 @@ from typing import Any
 import gan_caption
 from gan_caption.configuration.building import TARGET
 from gan_caption.evaluation.trained import Trained
+from gan_caption.reporting.results import metrics_of
 from gan_caption.reporting.table import comparison
 
 _HERE = Path(__file__).parent
@@ -103,7 +104,7 @@ def _metrics(results: Mapping[str, Any] | None, export: Export) -> str:
     systems, humans = results["systems"], results["humans"]
     precision = ", which were measured in float32, before int8" if export.int8 else ""
     head = f"{results['title']}; these are the weights of `{export.phase}`{precision}."
-    return f"{head}\n\n{comparison(systems, humans=humans)}"
+    return f"{head}\n\n{comparison(systems, metrics_of(results), humans=humans)}"
 
 
 def _training(export: Export, numbers: int) -> str:

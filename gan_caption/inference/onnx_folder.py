@@ -13,8 +13,10 @@ from gan_caption.inference.int8 import quantize
 from gan_caption.inference.onnx_captioner import OnnxCaptioner
 from gan_caption.inference.onnx_check import Images, check_pixels, check_words, cost, quality, speeds, torch_captioner
 from gan_caption.inference.onnx_graphs import onnx_graphs
-from gan_caption.reporting.table import between, shown
+from gan_caption.metrics.standard import STANDARD
 from gan_caption.training.folders import write_json
+
+CIDER_D = STANDARD["cider_d"]
 
 
 def write_onnx(
@@ -36,7 +38,8 @@ def write_onnx(
         UserError: the networks have no ONNX form, or the graphs in float32 say something else than PyTorch.
     """
     generator, max_length = run.captioner.generator, run.config["max_length"]
-    for name, content in onnx_graphs(run.encoder, generator, images.pixels[[0, 0]]).items():
+    graphs = onnx_graphs(run.encoder, generator, images.pixels[[0, 0]], max_length=max_length)
+    for name, content in graphs.items():
         (folder / name).write_bytes(content)
     write_json(folder / "config.json", {"max_length": max_length, "int8": calibration is not None, "pixels": recipe})
     run.vocabulary.save(folder / "vocabulary.json")
@@ -50,7 +53,7 @@ def write_onnx(
     count = len(wanted)
     told = [
         f"words: onnxruntime says what PyTorch says, greedily, of {count} of {count} {split.name} images",
-        f"CIDEr-D x 100 of these captions: {shown('cider_d', quality(wanted, split))}",
+        f"CIDEr-D x 100 of these captions: {CIDER_D.shown(quality(wanted, split))}",
     ]
     captioners = {"PyTorch": of_torch, "onnxruntime": of_onnx.caption}
     if calibration is not None:
@@ -61,8 +64,8 @@ def write_onnx(
         lost = cost(wanted, images.caption(of_int8.caption), split)
         told += [
             f"int8: {_size(folder) / 1e6:.2f} MB in place of {before / 1e6:.2f} MB",
-            f"int8: CIDEr-D x 100 is {shown('cider_d', lost.cider_d)}, "
-            f"{shown('cider_d', lost.difference, sign='+')} (95% {between('cider_d', lost.interval, sign='+')})",
+            f"int8: CIDEr-D x 100 is {CIDER_D.shown(lost.cider_d)}, "
+            f"{CIDER_D.shown(lost.difference, sign='+')} (95% {CIDER_D.between(lost.interval, sign='+')})",
             f"int8: {lost.equal:.1%} of the captions are word for word the same",
         ]
     rates = dict(zip(captioners, speeds(list(captioners.values()), images), strict=True))

@@ -15,9 +15,9 @@ from PIL import Image
 from gan_caption.data.images import load_rgb
 from gan_caption.decoding.decoders import SeveralSamples
 from gan_caption.errors import UserError
+from gan_caption.evaluation.trained import left_weights
 from gan_caption.extras import require
 from gan_caption.inference.captioner import Caption, Captioner
-from gan_caption.reporting.results import left_weights
 from gan_caption.training.folders import read_config
 
 if TYPE_CHECKING:

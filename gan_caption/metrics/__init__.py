@@ -15,6 +15,8 @@ from gan_caption.metrics.diversity import (
     vocabulary_size,
 )
 from gan_caption.metrics.document_frequencies import DocumentFrequencies
+from gan_caption.metrics.metric import Metric, Predictions
+from gan_caption.metrics.ngrams import Score
 from gan_caption.metrics.rouge import rouge_l
 from gan_caption.metrics.self_bleu import SelfBleu, self_bleu
 from gan_caption.metrics.self_cider import self_cider
@@ -23,6 +25,9 @@ from gan_caption.metrics.tokenizer import ptb_tokenize
 __all__ = [
     "CiderD",
     "DocumentFrequencies",
+    "Metric",
+    "Predictions",
+    "Score",
     "SelfBleu",
     "bleu",
     "cider",

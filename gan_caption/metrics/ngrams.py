@@ -22,6 +22,11 @@ class Score:
     per_image: np.ndarray
     """(N,) float64."""
 
+    @classmethod
+    def of(cls, per_image: np.ndarray) -> Score:
+        """Return the score whose corpus value is the mean of the images' own, (N,)."""
+        return Score(float(per_image.mean()), per_image)
+
     def resampled(self, weights: np.ndarray) -> np.ndarray:
         """Return the corpus value of other corpora made of the same images, (B,) float64.
 

@@ -17,6 +17,7 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import world
 from gan_caption.errors import at_least, share
+from gan_caption.kernels import plain
 
 
 @dataclass(frozen=True)
@@ -196,9 +197,8 @@ class Wasserstein(DiscriminatorLoss):
         longer = real.lengths >= generated.lengths
         tokens = functional.pad(real.tokens, (0, length - real.tokens.shape[1]))
         form = Captions(tokens, torch.where(longer, real.lengths, generated.lengths), real.images)
-        # The fused LSTM kernels have no second derivative.
-        with torch.backends.mkldnn.flags(enabled=False), torch.backends.cudnn.flags(enabled=False):
-            logits = discriminator.judge(features, mixed, form)
+        with plain():  # fused kernels have no second derivatives
+            logits = discriminator.score(features, mixed, form)
             (slope,) = torch.autograd.grad(logits.sum(), mixed, create_graph=True)
         norms: Tensor = slope.flatten(1).norm(dim=1)
         return norms

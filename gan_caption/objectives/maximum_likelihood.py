@@ -11,9 +11,9 @@ from torch.nn import functional
 
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
-from gan_caption.decoding.sampling import pick
 from gan_caption.distributed import world
-from gan_caption.generators.base import Generator
+from gan_caption.generators.base import Generator, over_vocabulary
+from gan_caption.kernels.picking import pick
 
 _NO_TARGET = -100
 
@@ -43,7 +43,7 @@ class MaximumLikelihood:
             logits = scheduled_logits(generator, features, captions, share=self.scheduled_sampling, rng=rng)
             packed = logits[captions.mask][:, generator.first_word :]
         else:
-            packed = generator.packed_logits(features, captions)
+            packed = generator.logits(features, captions)
         return cross_entropy(packed, captions, first_word=generator.first_word, label_smoothing=self.label_smoothing)
 
 
@@ -54,7 +54,7 @@ def cross_entropy(packed: Tensor, captions: Captions, *, first_word: int, label_
     not asked for its probability.
 
     Args:
-        packed: logits (M, V - first_word); see `Generator.packed_logits`.
+        packed: logits (M, W); see `Generator.logits`.
         captions: N captions of M tokens.
         first_word: ids below are never written, and share in no smoothing.
         label_smoothing: in [0, 1).
@@ -69,8 +69,8 @@ def scheduled_logits(
     generator: Generator, features: ImageFeatures, captions: Captions, *, share: float, rng: torch.Generator
 ) -> Tensor:
     """Predict every token (N, T, V), reading with probability `share` the model's own sample in place of a word."""
-    state = generator.start(features).select(captions.images)
     rows, length = captions.tokens.shape
+    state = generator.start(features, length).select(captions.images)
     device = captions.tokens.device
     replaced = (world.draw(torch.rand, rows, length, rng=rng) < share).to(device)
     uniforms = world.draw(torch.rand, rows, length, rng=rng).to(device)
@@ -78,6 +78,7 @@ def scheduled_logits(
     tokens, predictions = inputs[:, 0], []
     for step in range(length):
         logits, state = generator.step(tokens, state)
+        logits = over_vocabulary(logits, first_word=generator.first_word)
         predictions.append(logits)
         if step + 1 < length:
             own = pick(logits.detach().softmax(1), uniforms[:, step])

@@ -38,6 +38,8 @@ class Experience:
     """(N, T): what the credit gave each token, less the penalty for leaving the reference."""
     advantages: Tensor
     """(N, T): returns less the baseline, 0 on padding."""
+    log_ratio: Tensor | None = None
+    """(N, T): log p - log p_reference of the sampled tokens, 0 on padding; None where there is no reference."""
 
 
 class PolicyGradient(GeneratorObjective):
@@ -100,10 +102,9 @@ class PolicyGradient(GeneratorObjective):
         del real, progress
         experience = self.collect(generator, features, max_length=max_length, rng=rng, reference=reference)
         divergence: dict[str, float] = {}
-        if reference is not None:
+        if experience.log_ratio is not None:
             # E[log p - log p_ref] over the policy's own samples: nats per caption.
-            ratio = log_ratio(experience.log_probs, reference, experience.rollout)
-            divergence["policy/kl"] = world.gather(ratio.sum(1)).mean().item()
+            divergence["policy/kl"] = world.gather(experience.log_ratio.sum(1)).mean().item()
         for _ in range(self.updates):
             policy = self.loss(generator, experience)
             yield PolicyLoss(policy.loss, {**policy.metrics, **divergence})
@@ -133,7 +134,7 @@ class PolicyGradient(GeneratorObjective):
             features: of B images.
             max_length: of samples, in tokens.
             rng: a CPU generator.
-            reference: the policy that `kl_weight` refers to.
+            reference: the policy that `kl_weight` refers to, scored once; None where there is none.
 
         Raises:
             ValueError: there is a `kl_weight` and no reference, or the parts do not fit together.
@@ -145,15 +146,16 @@ class PolicyGradient(GeneratorObjective):
         if pay.dim() == 2:
             pay = pay.masked_fill(~rollout.captions.mask, 0)
         returns = self.credit(generator, rollout, pay, reward=self.reward, rng=rng)
+        ratio = None if reference is None else log_ratio(log_probs, reference, rollout)
         if self.kl_weight:
-            if reference is None:
+            if ratio is None:
                 raise ValueError(f"kl_weight={self.kl_weight}: there is no pretrained policy to stay near")
-            returns = returns - self.kl_weight * to_go(log_ratio(log_probs, reference, rollout))
+            returns = returns - self.kl_weight * to_go(ratio)
         baseline = self.baseline(returns, rollout, generator=generator, reward=self.reward)
         advantages = (returns - baseline).masked_fill(~rollout.captions.mask, 0)
         if self.advantage_clip is not None:
             advantages = advantages.clamp(-self.advantage_clip, self.advantage_clip)
-        return Experience(rollout, pay.sum(1) if pay.dim() == 2 else pay, log_probs, returns, advantages)
+        return Experience(rollout, pay.sum(1) if pay.dim() == 2 else pay, log_probs, returns, advantages, ratio)
 
     def loss(self, generator: Generator, experience: Experience) -> PolicyLoss:
         """Score what was sampled, with gradients.
@@ -163,7 +165,7 @@ class PolicyGradient(GeneratorObjective):
         """
         rollout = experience.rollout
         captions = rollout.captions
-        packed = generator.packed_logits(rollout.features, captions).log_softmax(1)
+        packed = generator.logits(rollout.features, captions).log_softmax(1)
         log_probs = captions.unpacked(token_log_probs(packed, captions, first_word=generator.first_word))
         entropy = world.gather(token_entropy(packed if self.entropy_weight else packed.detach())).mean()
         surrogate, metrics = self._surrogate(log_probs, experience)

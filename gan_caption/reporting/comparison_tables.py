@@ -8,10 +8,11 @@ from typing import Any
 
 from gan_caption.extras import require
 from gan_caption.files import write_atomically
+from gan_caption.metrics.metric import Metric, Metrics
+from gan_caption.metrics.standard import STANDARD
 from gan_caption.reporting.equal_quality import FAMILIES, Verdict
 from gan_caption.reporting.page import Cell, Row, Table
 from gan_caption.reporting.summary import Estimate
-from gan_caption.reporting.table import ROWS, between, shown
 from gan_caption.training.identity import flattened
 
 SUMMARY = (
@@ -19,78 +20,82 @@ SUMMARY = (
     "lm_nll", "reverse_lm_nll", "taken_for_human", "recall_5",
 )  # fmt: skip
 """The columns of the summary, where they are known."""
-LOWER_IS_BETTER = frozenset({
-    "mbleu_4", "self_bleu_4", "length_distance", "oracle_hallucinations", "oracle_outside",
-    "sample_oracle_hallucinations", "sample_oracle_outside", "nll_per_token", "nll_per_caption", "lm_nll",
-    "reverse_lm_nll", "median_rank",
-})  # fmt: skip
-NEITHER = frozenset({"length", "sample_length", "oracle_nll", "sample_oracle_nll", "verbatim", "sample_verbatim"})
 SURE = 0.05
 """A corrected p below it marks a cell."""
 
 Estimates = Mapping[str, Mapping[str, Estimate]]
 
 
-def _between(metric: str, interval: tuple[float, float] | None, *, sign: str = "") -> str:
-    return "" if interval is None else between(metric, interval, sign=sign)
-
-
-def _direction(metric: str, estimate: Estimate) -> str:
-    if estimate.difference is None or estimate.p_holm is None or estimate.p_holm >= SURE or metric in NEITHER:
+def _direction(metric: Metric, estimate: Estimate) -> str:
+    if estimate.difference is None or estimate.p_holm is None or estimate.p_holm >= SURE or metric.better == "neither":
         return ""
-    return "up" if (estimate.difference.value > 0) != (metric in LOWER_IS_BETTER) else "down"
+    return "up" if metric.beats(estimate.difference.value, 0) else "down"
 
 
-def summary_table(estimates: Estimates, systems: Sequence[str], humans: Mapping[str, float]) -> Table:
-    """Return the table of the metrics of `SUMMARY`."""
-    return metrics_table(estimates, SUMMARY, systems, humans)
+def _between(metric: Metric, interval: tuple[float, float] | None) -> str:
+    return "" if interval is None else metric.between(interval)
+
+
+def summary_table(
+    estimates: Estimates,
+    systems: Sequence[str],
+    humans: Mapping[str, float],
+    metrics: Metrics = STANDARD,
+    own: Sequence[str] = (),
+) -> Table:
+    """Return the table of the metrics of `SUMMARY`, and of the user's own."""
+    return metrics_table(estimates, [*SUMMARY, *own], systems, humans, metrics)
 
 
 def metrics_table(
-    estimates: Estimates, metrics: Sequence[str], systems: Sequence[str], humans: Mapping[str, float]
+    estimates: Estimates, names: Sequence[str], systems: Sequence[str], humans: Mapping[str, float], metrics: Metrics
 ) -> Table:
     """Return a row a system and a column a metric that is known, the intervals below the values."""
-    metrics = [metric for metric in metrics if metric in estimates]
+    shown = [metrics[name] for name in names if name in estimates]
     rows = []
     for system in systems:
         cells = [Cell(system)]
-        for metric in metrics:
-            one = estimates[metric][system]
+        for metric in shown:
+            one = estimates[metric.name][system]
             arrow = {"up": " ▲", "down": " ▼", "": ""}[_direction(metric, one)]
-            text = shown(metric, one.value) + arrow
-            cells.append(Cell(text, _between(metric, one.interval), _direction(metric, one)))
+            cells.append(Cell(metric.shown(one.value) + arrow, _between(metric, one.interval), _direction(metric, one)))
         rows.append(Row(cells))
-    scale = [Cell(shown(metric, humans[metric])) if metric in humans else Cell("") for metric in metrics]
+    scale = [Cell(_human(metric, humans)) for metric in shown]
     rows.append(Row([Cell("humans"), *scale], humans=True))
-    return Table(["", *(ROWS[metric][0] for metric in metrics)], rows)
+    return Table(["", *(metric.label for metric in shown)], rows)
 
 
-def full_table(estimates: Estimates, systems: Sequence[str], humans: Mapping[str, float]) -> Table:
+def _human(metric: Metric, humans: Mapping[str, float]) -> str:
+    return metric.shown(humans[metric.name]) if metric.name in humans else ""
+
+
+def full_table(estimates: Estimates, systems: Sequence[str], humans: Mapping[str, float], metrics: Metrics) -> Table:
     """Return a row a metric and a column a system; below a value its difference from the baseline and corrected p."""
     rows = []
-    for metric, by_system in estimates.items():
-        cells = [Cell(ROWS[metric][0])]
+    for name, by_system in estimates.items():
+        metric = metrics[name]
+        cells = [Cell(metric.label)]
         for system in systems:
             one = by_system[system]
             note = _between(metric, one.interval)
             if one.difference is not None and one.p_holm is not None:
                 note = (
-                    f"{shown(metric, one.difference.value, sign='+')} "
-                    f"({_between(metric, one.difference.interval, sign='+')}), p {one.p_holm:.3f}"
+                    f"{metric.shown(one.difference.value, sign='+')} "
+                    f"({metric.between(one.difference.interval, sign='+')}), p {one.p_holm:.3f}"
                 )
-            cells.append(Cell(shown(metric, one.value), note, _direction(metric, one)))
-        cells.append(Cell(shown(metric, humans[metric]) if metric in humans else ""))
-        rows.append(Row(cells))
+            cells.append(Cell(metric.shown(one.value), note, _direction(metric, one)))
+        rows.append(Row([*cells, Cell(_human(metric, humans))]))
     return Table(["", *systems, "humans"], rows)
 
 
-def verdict_table(verdicts: Sequence[Verdict]) -> Table:
+def verdict_table(verdicts: Sequence[Verdict], metrics: Metrics) -> Table:
     """Return a row a verdict."""
     rows = []
     for one in verdicts:
         difference = "" if one.difference is None else f"{one.difference:+.3f}"
         interval = "" if one.interval is None else f"{one.interval[0]:+.3f} to {one.interval[1]:+.3f}"
-        texts = (ROWS[one.quality][0], ROWS[one.diversity][0], FAMILIES[one.family], difference, interval, one.verdict)
+        axes = (metrics[one.quality].label, metrics[one.diversity].label)
+        texts = (*axes, FAMILIES[one.family], difference, interval, one.verdict)
         rows.append(Row([Cell(one.system), *map(Cell, texts)]))
     heads = ("", "quality", "diversity", "points", "diversity at equal quality", "95%", "verdict")
     return Table(heads, rows)
@@ -106,7 +111,13 @@ def configuration_table(configs: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 def write_tables(
-    folder: Path, estimates: Estimates, systems: Sequence[str], humans: Mapping[str, float], verdicts: Sequence[Verdict]
+    folder: Path,
+    estimates: Estimates,
+    systems: Sequence[str],
+    humans: Mapping[str, float],
+    verdicts: Sequence[Verdict],
+    metrics: Metrics = STANDARD,
+    own: Sequence[str] = (),
 ) -> None:
     """Write `metrics.csv` (all numbers, scale 0 to 1), `metrics.tex` (the summary) and `verdicts.csv`.
 
@@ -125,7 +136,7 @@ def write_tables(
     texts = {
         "metrics.csv": pandas.DataFrame.from_records(records).to_csv(index=False),
         "verdicts.csv": pandas.DataFrame([_told(one) for one in verdicts]).to_csv(index=False),
-        "metrics.tex": _latex(summary_table(estimates, systems, humans)),
+        "metrics.tex": _latex(summary_table(estimates, systems, humans, metrics, own)),
     }
     for name, text in texts.items():
         write_atomically(folder / name, lambda file, text=text: file.write(text.encode()))  # type: ignore[misc]

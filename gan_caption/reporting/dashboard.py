@@ -22,7 +22,14 @@ GREY = "#8a8a8a"
 
 
 def make_dashboard(
-    *, out: str, project: str, entity: str | None, name: str, baseline: str, methods: Sequence[str]
+    *,
+    out: str,
+    project: str,
+    entity: str | None,
+    name: str,
+    baseline: str,
+    methods: Sequence[str],
+    metrics: Sequence[str] = (),
 ) -> None:
     """Write the dashboard to a file; where somebody is logged in, also save it to the project. Prints what was done.
 
@@ -33,6 +40,7 @@ def make_dashboard(
         name: of the view.
         baseline: the phase that is grey in every method's group.
         methods: names of the experiments.
+        metrics: names of the user's own metrics.
 
     Raises:
         UserError: wandb-workspaces is missing, the file cannot be written, or W&B refuses the dashboard.
@@ -40,7 +48,9 @@ def make_dashboard(
     require("wandb_workspaces", extra="dashboard", what="dashboards")
     import wandb
 
-    workspace = define_dashboard(project=project, entity=entity or "", name=name, baseline=baseline, methods=methods)
+    workspace = define_dashboard(
+        project=project, entity=entity or "", name=name, baseline=baseline, methods=methods, metrics=metrics
+    )
     # The view that `save` sends; the library has no public name for it.
     text = workspace._to_model().model_dump_json(by_alias=True, exclude_none=True, indent=1)
     write_atomically(Path(out), lambda file: file.write(text.encode() + b"\n"))
@@ -70,7 +80,9 @@ def _save(workspace: Workspace) -> str:
         ) from error
 
 
-def define_dashboard(*, project: str, entity: str, name: str, baseline: str, methods: Sequence[str]) -> Workspace:
+def define_dashboard(
+    *, project: str, entity: str, name: str, baseline: str, methods: Sequence[str], metrics: Sequence[str] = ()
+) -> Workspace:
     """Return the dashboard: runs grouped by method, within it by phase, so that a line is the mean over seeds.
 
     Args:
@@ -79,6 +91,7 @@ def define_dashboard(*, project: str, entity: str, name: str, baseline: str, met
         name: of the view.
         baseline: the phase that is grey in every method's group.
         methods: names of the experiments.
+        metrics: names of the user's own metrics.
     """
     from wandb_workspaces.expr import Metric
     from wandb_workspaces.workspaces import GroupPath, RunsetSettings, Workspace, WorkspaceSettings
@@ -87,7 +100,7 @@ def define_dashboard(*, project: str, entity: str, name: str, baseline: str, met
         entity=entity,
         project=project,
         name=name,
-        sections=[_against_the_baseline(), _samples(), _pretraining(), _discriminator(), _adversarial()],
+        sections=[_against_the_baseline(metrics), _samples(), _pretraining(), _discriminator(), _adversarial()],
         settings=WorkspaceSettings(x_axis="step", max_runs=100),
         runset_settings=RunsetSettings(
             groupby=[Metric("Group"), Metric("JobType")],
@@ -97,7 +110,7 @@ def define_dashboard(*, project: str, entity: str, name: str, baseline: str, met
     )
 
 
-def _against_the_baseline() -> Section:
+def _against_the_baseline(own: Sequence[str]) -> Section:
     """Validation: what the adversarial phases gain in quality and lose in variety."""
     from wandb_workspaces.reports.v2 import BarPlot
     from wandb_workspaces.workspaces import Section
@@ -118,6 +131,7 @@ def _against_the_baseline() -> Section:
             _lines("share of unique captions", "val/unique"),
             _lines("share found verbatim in training", "val/verbatim"),
             _lines("words used", "val/vocabulary"),
+            *(_lines(name, f"val/{name}") for name in own),
         ],
     )
 

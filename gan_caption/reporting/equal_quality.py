@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from gan_caption.errors import UserError
 from gan_caption.evaluation.systems import System
 from gan_caption.metrics.curves import Curve, at_equal_quality
+from gan_caption.metrics.metric import Metrics, on_curves
+from gan_caption.metrics.standard import STANDARD
 
-QUALITIES = ("sample_cider_d", "sample_oracle_true")
-DIVERSITIES = ("self_cider", "div_2")
 FAMILIES = {"temperature": "temperatures, all words", "top_p": "nuclei, temperature 1"}
 
 
@@ -30,18 +30,19 @@ class Verdict:
     verdict: str
 
 
-def verdicts(systems: Sequence[System], baseline: System) -> list[Verdict]:
-    """Compare each system's curves with the baseline's; see `metrics.curves`."""
+def verdicts(systems: Sequence[System], baseline: System, metrics: Metrics = STANDARD) -> list[Verdict]:
+    """Compare each system's curves with the baseline's, by the metrics that curves show; see `metrics.curves`."""
     told = []
     for system in systems:
         if system is baseline:
             continue
         for family in FAMILIES:
             points = of_family(baseline, family)
-            for quality in QUALITIES:
-                for diversity in DIVERSITIES:
-                    if len(points) > 1 and quality in baseline.runs[0].curve[0].values:
-                        told.append(_verdict(system, baseline, family, points, quality, diversity))
+            known = baseline.runs[0].curve[0].values if len(points) > 1 else {}
+            for quality in on_curves(metrics, "quality"):
+                for diversity in on_curves(metrics, "diversity"):
+                    if quality.name in known and diversity.name in known:
+                        told.append(_verdict(system, baseline, family, points, quality.name, diversity.name))
     return told
 
 

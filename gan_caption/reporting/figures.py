@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from gan_caption.evaluation.systems import System
 from gan_caption.extras import require
 from gan_caption.files import write_atomically
+from gan_caption.metrics.metric import Metric
 from gan_caption.reporting.equal_quality import of_family
-from gan_caption.reporting.table import ROWS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,7 +51,7 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def quality_against_diversity(
-    systems: Sequence[System], humans: Mapping[str, float], *, quality: str, diversity: str
+    systems: Sequence[System], humans: Mapping[str, float], *, quality: Metric, diversity: Metric
 ) -> Figure:
     """Draw each system's curve over temperatures (a line) and over nuclei (dashes), the mean over its seeds.
 
@@ -74,37 +74,39 @@ def quality_against_diversity(
             points = of_family(system, family)
             if not points:
                 continue
-            across = system.along_curve(diversity, points).mean((0, 2)) * ROWS[diversity][1]
-            up = system.along_curve(quality, points).mean((0, 2)) * ROWS[quality][1]
+            across = system.along_curve(diversity.name, points).mean((0, 2)) * diversity.factor
+            up = system.along_curve(quality.name, points).mean((0, 2)) * quality.factor
             label = system.name if family == "temperature" else None
             axes.plot(across, up, line, marker=".", color=colours[system.name], label=label, linewidth=1.3)
             for index, point in enumerate(points):
                 if system.runs[0].curve[point].temperature == system.runs[0].curve[point].top_p == 1:
                     axes.plot(across[index], up[index], "o", color=colours[system.name], fillstyle="none", markersize=9)
-    if quality in humans and diversity in humans:
-        place = humans[diversity] * ROWS[diversity][1], humans[quality] * ROWS[quality][1]
+    if quality.name in humans and diversity.name in humans:
+        place = humans[diversity.name] * diversity.factor, humans[quality.name] * quality.factor
         axes.plot(*place, "*", color="#d4a017", markersize=14, label="humans")
-    axes.set_xlabel(f"{ROWS[diversity][0]}   (right: more varied)")
-    axes.set_ylabel(f"{ROWS[quality][0]}   (up: better)")
+    axes.set_xlabel(f"{diversity.label}   (right: more varied)")
+    axes.set_ylabel(f"{quality.label}   (up: better)")
     axes.legend(fontsize=8)
     _plain(axes)
     return figure
 
 
-def learning_curves(systems: Sequence[System]) -> Figure | None:
+def learning_curves(systems: Sequence[System], own: Sequence[Metric] = ()) -> Figure | None:
     """Draw what was logged while training: a panel a phase and name, a line a seed, over the phase's updates.
 
-    None where nothing of `CURVES` was logged.
+    None where nothing of `CURVES` was logged, and none of the user's own metrics.
 
     Raises:
         UserError: matplotlib is missing.
     """
+    labels = {**CURVES, **{f"val/{metric.name}": f"{metric.label} of validation" for metric in own}}
+    factors = {f"val/{metric.name}": metric.factor for metric in own}
     records = [record for system in systems for run in system.runs for record in run.records]
     phases = dict.fromkeys(record["phase"] for record in records)
     shown = [
         (phase, name)
         for phase in phases
-        for name in CURVES
+        for name in labels
         if any(name in record and record["phase"] == phase for record in records)
     ]
     if not shown:
@@ -120,9 +122,10 @@ def learning_curves(systems: Sequence[System]) -> Figure | None:
         for system in systems:
             for index, run in enumerate(system.runs):
                 steps, values = logged(run.records, phase, name)
+                values = [value * factors.get(name, 1.0) for value in values]
                 label = system.name if index == 0 and steps else None
                 panel.plot(steps, values, color=colours[system.name], linewidth=1, alpha=0.8, label=label)
-        panel.set_title(f"{phase}: {CURVES[name]}", fontsize=9, loc="left")
+        panel.set_title(f"{phase}: {labels[name]}", fontsize=9, loc="left")
         panel.set_xlabel("updates of the phase", fontsize=8)
         panel.legend(fontsize=7)
         _plain(panel)

@@ -48,7 +48,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Said:
+class CardCaption:
     """A caption in the gallery."""
 
     who: str
@@ -68,7 +68,7 @@ class Card:
     id: str
     image: str
     """Its file, within the report."""
-    rows: Sequence[Said]
+    rows: Sequence[CardCaption]
     more: Sequence[str]
     """What the other seeds said."""
     references: Sequence[str]

@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 from gan_caption.extras import require
-from gan_caption.reporting.table import ROWS, markdown
+from gan_caption.metrics.metric import Metrics
+from gan_caption.reporting.table import markdown
 
 
 def interval(values: Sequence[float], *, level: float = 0.95) -> tuple[float, float]:
@@ -33,27 +34,28 @@ def interval(values: Sequence[float], *, level: float = 0.95) -> tuple[float, fl
     return mean, float(t.ppf((1 + level) / 2, count - 1)) * deviation / math.sqrt(count)
 
 
-def across_seeds(runs: Sequence[Mapping[str, Mapping[str, float]]]) -> str:
+def across_seeds(runs: Sequence[Mapping[str, Mapping[str, float]]], metrics: Metrics) -> str:
     """Return a Markdown table: a row a metric, a column a system, and with two systems their paired difference.
 
     Args:
-        runs: for every seed, the metrics by system, the baseline first, as `results.json` has them.
+        runs: for every seed, the values by system and metric, the baseline first, as `results.json` has them.
+        metrics: in the order of the rows; one that no run has is left out.
     """
     names = list(runs[0])
     paired = len(names) == 2
     heads = ["", *names, *([f"{names[1]} - {names[0]}, paired"] if paired else [])]
     rows = []
-    for metric, (label, factor, decimals) in ROWS.items():
-        columns = [[run[name].get(metric) for run in runs] for name in names]
+    for key, metric in metrics.items():
+        columns = [[run[name].get(key) for run in runs] for name in names]
         if any(value is None or math.isnan(value) for column in columns for value in column):
             if any(value is not None for column in columns for value in column):
-                rows.append([label, *["-"] * (len(heads) - 1)])
+                rows.append([metric.label, *["-"] * (len(heads) - 1)])
             continue
-        known = [[float(value) * factor for value in column if value is not None] for column in columns]
-        cells = [_cell(values, decimals) for values in known]
+        known = [[float(value) * metric.factor for value in column if value is not None] for column in columns]
+        cells = [_cell(values, metric.decimals) for values in known]
         if paired:
-            cells.append(_cell([b - a for a, b in zip(*known, strict=True)], decimals, sign="+"))
-        rows.append([label, *cells])
+            cells.append(_cell([b - a for a, b in zip(*known, strict=True)], metric.decimals, sign="+"))
+        rows.append([metric.label, *cells])
     return markdown([heads, *rows])
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from gan_caption.evaluation.systems import System
 from gan_caption.extras import require
 from gan_caption.metrics.bootstrap import Difference, mean_interval, paired_difference
+from gan_caption.metrics.metric import Metrics
+from gan_caption.metrics.standard import STANDARD
 from gan_caption.reporting.seeds import interval
-from gan_caption.reporting.table import ROWS
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,9 @@ class Estimate:
     """The difference's p, corrected for how many systems were compared."""
 
 
-def summarise(systems: Sequence[System], baseline: System) -> dict[str, dict[str, Estimate]]:
+def summarise(
+    systems: Sequence[System], baseline: System, metrics: Metrics = STANDARD
+) -> dict[str, dict[str, Estimate]]:
     """Return estimates by metric and system.
 
     The p of a metric's differences are corrected by Holm's method (1979) for the number of systems beside the baseline.
@@ -36,12 +39,13 @@ def summarise(systems: Sequence[System], baseline: System) -> dict[str, dict[str
     Args:
         systems: the baseline among them.
         baseline: what the others are compared with.
+        metrics: in the order of tables; those that some run does not know are left out.
 
     Raises:
         UserError: scipy or statsmodels is missing.
     """
     table: dict[str, dict[str, Estimate]] = {}
-    for metric in ROWS:
+    for metric in metrics:
         if all(metric in run.scores for system in systems for run in system.runs):
             table[metric] = corrected({system.name: _by_image(system, baseline, metric) for system in systems})
         elif all(_known(run.values.get(metric)) for system in systems for run in system.runs):

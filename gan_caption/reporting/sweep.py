@@ -11,15 +11,27 @@ from typing import Any
 
 from gan_caption.configuration.launching import Job
 from gan_caption.errors import UserError
-from gan_caption.reporting.table import ROWS, markdown, shown
+from gan_caption.metrics.metric import Metric, Metrics, choose
+from gan_caption.metrics.standard import STANDARD
+from gan_caption.reporting.results import RESULTS, metrics_of
+from gan_caption.reporting.table import markdown
 from gan_caption.training.checkpoint import load_state
-from gan_caption.training.folders import read_config, write_json, write_text
+from gan_caption.training.folders import read_config, read_json, write_json, write_text
 
 RUNS, TABLE = "runs.json", "table.md"
 """In a sweep's folder."""
-QUALITY, DIVERSITY = "cider_d", "div_2"
 RUINED = -1.0
 """The value of a run whose last phase left no healthy weights: below every other."""
+
+
+@dataclass(frozen=True)
+class Sought:
+    """What a search looks at."""
+
+    quality: Metric = STANDARD["cider_d"]
+    """It seeks the best of this one ..."""
+    diversity: Metric = STANDARD["div_2"]
+    """... where this one is good enough."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +45,9 @@ class Trial:
     seed: int
     """Of the training."""
     quality: float | None
-    """CIDEr-D, 0 to 10, of the weights that the last phase left; None where it left none that were healthy."""
+    """What was sought (CIDEr-D, 0 to 10) of the weights that the last phase left; None where they are not healthy."""
     diversity: float | None
-    """Div-2 of their samples, 0 to 1."""
+    """What has a floor (Div-2, 0 to 1) of the same."""
     ended: str
     """In words: finished, stopped early after so many steps, or without healthy weights."""
     value: float
@@ -51,41 +63,71 @@ def trial_of(folder: Path, *, floor: float) -> Trial:
 
     Args:
         folder: of the run.
-        floor: the least Div-2.
+        floor: of the diversity.
 
     Raises:
-        UserError: the folder holds no run, or its checkpoint is damaged.
+        UserError: the folder holds no run, its checkpoint is damaged, or what is sought is below 0.
     """
     config = read_config(folder)
     state = load_state(folder / "checkpoints" / "last.pt")
     phase = [name for name, node in config["phases"].items() if node][-1]
     left = state.selected.get(phase, {})
     ended = f"stopped early, after {state.stopped[phase]} steps" if phase in state.stopped else "finished"
+    sought = sought_by(config, metrics_of(read_json(folder / RESULTS)))
     return Trial(
         folder=str(folder),
         name=config["name"],
         seed=config["seed"],
-        quality=left.get(QUALITY),
-        diversity=left.get(DIVERSITY),
+        quality=left.get(sought.quality.name),
+        diversity=left.get(sought.diversity.name),
         ended=ended if left else f"{ended}: no healthy weights",
-        value=value_of(left, floor=floor),
+        value=value_of(left, floor=floor, sought=sought),
     )
 
 
-def value_of(validation: Mapping[str, float], *, floor: float) -> float:
+def sought_by(config: Mapping[str, Any], measured: Metrics) -> Sought:
+    """Return what a search with this configuration looks at.
+
+    Args:
+        config: of a run; one of before `search_metric` and `diversity_metric` has their defaults.
+        measured: what a validation measures.
+
+    Raises:
+        UserError: a setting names something else, or a metric of which neither more nor less is better.
+    """
+    found = {}
+    for key, default in (("search_metric", "cider_d"), ("diversity_metric", "div_2")):
+        try:
+            found[key] = choose(measured, config.get(key, default))
+        except ValueError as error:
+            raise UserError(f"{key}={error}") from error
+    return Sought(found["search_metric"], found["diversity_metric"])
+
+
+def value_of(validation: Mapping[str, float], *, floor: float, sought: Sought = Sought()) -> float:
     """Return what a search maximises.
 
-    It is CIDEr-D where Div-2 reaches the floor. Elsewhere it is Div-2 less the floor, a negative number: a run above
-    the floor is worth more than any below it, and below it the search is told the way up.
+    It is the quality (CIDEr-D) where the diversity (Div-2) is good enough; where lower quality is better, 1 / (1 +
+    quality). Elsewhere it is how much the diversity lacks, a negative number: a run above the floor is worth more than
+    any below it, and below it the search is told the way up.
 
     Args:
         validation: metrics of the weights that a run left; {} where it left no healthy ones, which is worth -1.
-        floor: the least Div-2.
+        floor: the least diversity; where lower is better, the most.
+        sought: which metrics are meant.
+
+    Raises:
+        UserError: the quality is below 0, and could not be told from a lack of diversity.
     """
     if not validation:
         return RUINED
-    short = validation[DIVERSITY] - floor
-    return validation[QUALITY] if short >= 0 else short
+    diversity, quality = validation[sought.diversity.name], validation[sought.quality.name]
+    lacking = diversity - floor if sought.diversity.better == "higher" else floor - diversity
+    if lacking < 0:
+        return lacking
+    if quality < 0:
+        raise UserError(f"search_metric={sought.quality.name}: it is {quality:.4g}; what is sought is 0 or more")
+    return quality if sought.quality.better == "higher" else 1 / (1 + quality)
 
 
 def write_summary(folder: Path, jobs: Sequence[Job]) -> None:
@@ -101,7 +143,9 @@ def write_summary(folder: Path, jobs: Sequence[Job]) -> None:
         for job, trial in zip(jobs, trials, strict=True)
     ]
     write_json(folder / RUNS, rows)
-    table = summary(jobs, trials)
+    first = next((Path(trial.folder) for trial in trials if trial), None)
+    sought = sought_by(read_config(first), metrics_of(read_json(first / RESULTS))) if first else Sought()
+    table = summary(jobs, trials, sought)
     write_text(folder / TABLE, f"{table}\n")
     print(f"\n{table}\n\nThe table is in {folder / TABLE}", flush=True)
     if sum(trial is not None for trial in trials) > 1:
@@ -109,12 +153,14 @@ def write_summary(folder: Path, jobs: Sequence[Job]) -> None:
         print(f"To compare the runs: python -m gan_caption.compare {together}", flush=True)
 
 
-def summary(jobs: Sequence[Job], trials: Sequence[Trial | None]) -> str:
+def summary(jobs: Sequence[Job], trials: Sequence[Trial | None], sought: Sought = Sought()) -> str:
     """Return a Markdown table: a run a row, the highest value first, failures last; a column a setting that varies."""
     settings = [dict(override.split("=", 1) for override in job.overrides) for job in jobs]
     keys = list(dict.fromkeys(key for own in settings for key in own))
     varying = [key for key in keys if len({own.get(key) for own in settings}) > 1]
-    heads = [*(key.lstrip("+") for key in varying), f"val {ROWS[QUALITY][0]}", "val Div-2", "value", "end"]
+    both = (sought.quality, sought.diversity)
+    labels = [f"val {metric.label.removeprefix('samples: ')}" for metric in both]
+    heads = [*(key.lstrip("+") for key in varying), *labels, "value", "end"]
     order = sorted(range(len(jobs)), key=lambda index: _rank(trials[index]))
     rows = []
     for index in order:
@@ -124,8 +170,8 @@ def summary(jobs: Sequence[Job], trials: Sequence[Trial | None]) -> str:
             rows.append([*own, "-", "-", "-", f"failed: {jobs[index].failure}"])
             continue
         measured = [
-            "-" if value is None else shown(metric, value)
-            for metric, value in ((QUALITY, trial.quality), (DIVERSITY, trial.diversity))
+            "-" if value is None else metric.shown(value)
+            for metric, value in zip(both, (trial.quality, trial.diversity), strict=True)
         ]
         rows.append([*own, *measured, f"{trial.value:.4f}", trial.ended])
     return markdown([heads, *rows])

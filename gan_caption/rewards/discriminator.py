@@ -33,5 +33,5 @@ class DiscriminatorReward:
     def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return (N,); D is in eval mode while it pays, so no dropout noise reaches the reward."""
         with evaluating(self.discriminator):
-            logits = [self.discriminator.assess(features, chunk) for chunk in captions.chunks(self.chunk_rows)]
+            logits = [self.discriminator.fast_score(features, chunk) for chunk in captions.chunks(self.chunk_rows)]
         return self.transform(torch.cat(logits)) if logits else features.pooled.new_zeros(0)

@@ -38,8 +38,8 @@ class RankReward:
         """Return (N,)."""
         human = self.references.captions(features)
         with evaluating(self.discriminator):
-            theirs = self.sharpness * self.discriminator.assess(features, human)
-            own = self.sharpness * self.discriminator.assess(features, captions)
+            theirs = self.sharpness * self.discriminator.fast_score(features, human)
+            own = self.sharpness * self.discriminator.fast_score(features, captions)
         highest = world.gather(torch.cat([theirs, own])).max()
         mass = own.new_zeros(len(features)).index_add(0, human.images, (theirs - highest).exp())
         counts = torch.bincount(human.images, minlength=len(features)) + 1

@@ -15,8 +15,8 @@ from gan_caption.training.folders import inside, read_json, write_json
 from gan_caption.untrusted.parsing import shown
 
 WITHOUT_EFFECT = (
-    "outputs", "resume", "tracker", "device", "threads", "cache", "log_every", "save_every", "diversity_floor",
-    "shards",
+    "outputs", "resume", "tracker", "device", "threads", "cache", "log_every", "save_every", "search_metric",
+    "diversity_metric", "diversity_floor", "shards",
 )  # fmt: skip
 """Settings that do not change what is learned."""
 OF_THE_DATA_WITHOUT_EFFECT = ("cache", "keep")
@@ -68,6 +68,8 @@ def settings_of(config: Mapping[str, Any], locations: Sequence[str] = ()) -> dic
         locations: settings below `data` that are left out, where the data themselves are known.
     """
     kept = {key: value for key, value in config.items() if key not in WITHOUT_EFFECT}
+    if not kept.get("metrics"):
+        kept.pop("metrics", None)  # so that runs of before there were any are found again
     if isinstance(kept.get("data"), Mapping):
         without = (*OF_THE_DATA_WITHOUT_EFFECT, *locations)
         kept["data"] = {key: value for key, value in kept["data"].items() if key not in without}

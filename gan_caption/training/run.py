@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -13,11 +14,15 @@ from gan_caption.data.features import FeatureSource, ImageFeatures
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.errors import UserError
 from gan_caption.generators.base import Generator
+from gan_caption.metrics.metric import Metric, choose
 from gan_caption.rewards.references import References
 from gan_caption.text.vocabulary import Vocabulary
 from gan_caption.training.folders import best_weights
 from gan_caption.training.networks import Captioner, Networks
 from gan_caption.training.validation import Validator
+
+if TYPE_CHECKING:
+    from gan_caption.training.phases.discriminator import DiscriminatorTrainer
 
 
 @dataclass
@@ -50,6 +55,8 @@ class Run:
     """By phase, the validation of the weights that it left."""
     stopped: dict[str, int] = field(default_factory=dict)
     """By phase whose patience ended, the steps that it made."""
+    discriminator_trainer: DiscriminatorTrainer | None = None
+    """What has trained D so far in this process, which the next phase's trainer goes on from."""
 
     @property
     def captioner(self) -> Captioner:
@@ -80,6 +87,21 @@ class Run:
     def best_weights(self, phase: str) -> Path:
         """Where a phase's best captioner is kept."""
         return best_weights(self.folder, phase)
+
+    def metric(self, name: str, *, asked: str) -> Metric:
+        """Return a metric that validation measures and of which more or less is better.
+
+        Args:
+            name: the metric's.
+            asked: the setting that names it.
+
+        Raises:
+            ValueError: there is no such metric.
+        """
+        try:
+            return choose(self.evaluator.metrics, name)
+        except ValueError as error:
+            raise ValueError(f"{asked}={error}") from error
 
     def batches(
         self, captions: Sequence[Sequence[list[int]]], *, images: int, per_image: int, stream: int

@@ -18,7 +18,7 @@ from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import processes, world
 from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError
-from gan_caption.metrics import ptb_tokenize
+from gan_caption.metrics import Metric, ptb_tokenize
 from gan_caption.text.vocabulary import Vocabulary
 from gan_caption.training.folders import inside, read_json, write_json
 from gan_caption.training.identity import KnownData
@@ -66,18 +66,34 @@ def check_configuration(config: Config) -> None:
     parts = {"data": set(), "encoder": set(), "generator": NETWORKS, "discriminator": NETWORKS, "decoding": set(),
              "tracker": {"folder", "group", "name", "job_type", "configuration", "run_id"}}  # fmt: skip
     home = f"{Settings.__module__}."
-    settings = {key: value for key, value in config.items() if key not in (*parts, "phases", *SHARED)}
+    settings = {key: value for key, value in config.items() if key not in (*parts, "phases", "metrics", *SHARED)}
     nested = (("vocabulary", VocabularySettings), ("validation", ValidationSettings), ("shards", ShardSettings))
     for key, kind in nested:
         if isinstance(settings.get(key), Mapping):
             settings[key] = {TARGET: home + kind.__name__, **settings[key]}
     build({TARGET: home + Settings.__name__, **settings}, path="")
+    own_metrics(config)
     for name, offered in parts.items():
         if config.get(name):
             check(config[name], path=name, allowed=allowed(config), offered=offered)
     for name, node in config["phases"].items():
         if node is not None:
             check(node, path=f"phases.{name}", allowed=allowed(config), offered=PARTS)
+
+
+def own_metrics(config: Config) -> list[Metric]:
+    """Return the metrics of one's own that a configuration names.
+
+    Raises:
+        UserError: a node is faulty, or what it names is no metric.
+    """
+    found = []
+    for place, node in enumerate(config.get("metrics") or []):  # runs of before had none
+        metric = build(node, path=f"metrics[{place}]", allowed=allowed(config))
+        if not isinstance(metric, Metric):
+            raise UserError(f"metrics[{place}]: {node[TARGET]} is no gan_caption.metrics.Metric and returns none")
+        found.append(metric)
+    return found
 
 
 def choose_device(name: str) -> torch.device:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gan_caption.data.features import FeatureSource
+from gan_caption.metrics.metric import Metrics, Predictions
 from gan_caption.training.networks import Captioner
 
 
@@ -16,10 +17,18 @@ class Evaluation:
 
     metrics: dict[str, float]
     """By their documented names; scale 0 to 1, CIDEr-D 0 to 10, NLL in nats."""
-    captions: list[str]
-    """One decoded caption an image."""
-    samples: list[list[str]]
-    """K sampled captions an image."""
+    predictions: Predictions
+    """What it wrote of each image, beside what people wrote."""
+
+    @property
+    def captions(self) -> Sequence[str]:
+        """One decoded caption an image."""
+        return self.predictions.captions
+
+    @property
+    def samples(self) -> Sequence[Sequence[str]]:
+        """K sampled captions an image."""
+        return self.predictions.samples
 
 
 class Validator(Protocol):
@@ -28,6 +37,11 @@ class Validator(Protocol):
     @property
     def source(self) -> FeatureSource:
         """Features of the split."""
+        ...
+
+    @property
+    def metrics(self) -> Metrics:
+        """What a validation measures."""
         ...
 
     @property

@@ -59,7 +59,7 @@ class TestEveryDiscriminator:
         texts = [*tiny.all_captions(), *tiny.all_captions()[::-1], [4, 5, 4, 5, 4, 5, 4, 5, EOS], [5, 4, 4, 4, 4, 4]]
         captions = captions_from_ids(texts, sorted(row % 3 for row in range(len(texts))))
         with torch.no_grad():
-            judged, assessed = discriminator(images, captions), discriminator.assess(images, captions)
+            judged, assessed = discriminator(images, captions), discriminator.fast_score(images, captions)
         torch.testing.assert_close(spoken(assessed, captions), spoken(judged, captions))
 
     def test_what_stands_on_padding_is_not_read(self, kind):
@@ -210,7 +210,7 @@ class Linear(Discriminator):
         super().__init__(vocabulary_size=6, embedding=4)
         self.slope = slope
 
-    def judge(self, features, words, captions):
+    def score(self, features, words, captions):
         return (words * captions.mask[..., None]).sum((1, 2)) * self.slope
 
 

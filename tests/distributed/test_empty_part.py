@@ -64,7 +64,7 @@ def test_generators_and_decoders(generator):
 def test_discriminators(kind, training):
     discriminator = kind(**SIZES, embedding=4).train(training)
     assert len(discriminator(NONE, nothing())) == 0
-    assert len(discriminator.assess(NONE, nothing())) == 0
+    assert len(discriminator.fast_score(NONE, nothing())) == 0
 
 
 def test_rewards():

@@ -18,6 +18,8 @@ from pycocotools.coco import COCO
 
 from gan_caption import Captioner
 from gan_caption.data.captions import BOS, EOS, captions_from_ids
+from gan_caption.data.corpus import CaptionedImage, Split
+from gan_caption.encoders.scene_cnn import SceneCNN
 from gan_caption.errors import UserError
 from gan_caption.inference.captioner import Caption, Captioned, Unreadable
 from gan_caption.inference.captioning import caption_photos
@@ -45,21 +47,74 @@ def test_photographs_get_the_captions_and_the_opinions_of_the_runs_own_evaluatio
     assert [one.best.text for one in told] == [row["caption"] for row in baseline]
 
 
+class Loud(SceneCNN):
+    """Its features are beyond half precision."""
+
+    def forward(self, pixels):
+        return super().forward(pixels).map(lambda tensor: 1e6 * tensor)
+
+
+def test_a_photograph_is_encoded_as_the_cache_keeps_it_also_where_half_precision_ends(captioner, photos, tmp_path):
+    network = Loud(width=4, finetune=False)
+    split = Split("test", tuple(CaptionedImage(path.name, ("a photo",), path) for path in photos))
+    source = network.source(
+        split, cache=tmp_path, skip_unreadable=False, device=torch.device("cpu"), progress=lambda *_: None
+    )
+    cached = source.features(range(len(split)), grid=True, device=torch.device("cpu"))
+    loud = Captioner(
+        replace(captioner.trained, encoder=network), decoder=captioner.decoder, proposer=captioner.proposer
+    )
+    with torch.no_grad():
+        pixels = torch.stack([network.preprocess(split.image(row)) for row in range(len(split))])
+        encoded = loud.encode(pixels)
+    assert encoded.grid.abs().max() == 65504
+    assert torch.equal(encoded.grid, cached.grid)
+    assert torch.equal(encoded.pooled, cached.pooled)
+
+
 def test_log_prob_is_that_of_the_words_one_by_one(captioner, photos):
     generator, vocabulary = captioner.trained.captioner.generator, captioner.trained.vocabulary
     for one in captioner.stream(photos[:3], count=4):
         pixels = captioner.trained.encoder.preprocess(Image.open(one.name).convert("RGB"))[None]
         for caption in one.captions:
             with torch.no_grad():
-                state, token, total = generator.start(captioner.encode(pixels)), BOS, 0.0
+                state, token, total = generator.start(captioner.encode(pixels), captioner.max_length), BOS, 0.0
                 for word in vocabulary.encode(caption.text, max_length=captioner.max_length):
                     logits, state = generator.step(torch.tensor([token]), state)
-                    total += float(logits.log_softmax(1)[0, word])
+                    total += float(logits.log_softmax(1)[0, word - generator.first_word])
                     token = word
             assert caption.log_prob == pytest.approx(total, abs=1e-4)
 
 
 SAMPLING = {"_target_": "gan_caption.decoding.decoders.SeveralSamples", "samples": 8}
+
+
+@pytest.mark.parametrize("count", [2, 10])
+def test_without_a_proposer_it_ranks_as_the_command_line_does(trained_run, photos, configured, tmp_path, count):
+    settings = configured(
+        f"run={trained_run}", f"images={[str(path) for path in photos]}", f"captions={count}",
+        f"out={tmp_path}/captions.jsonl", base=[], config_name="caption",
+    )  # fmt: skip
+    caption_photos({key: value for key, value in settings.items() if key != "cache"})
+    rows = [json.loads(line) for line in (tmp_path / "captions.jsonl").read_text().splitlines()]
+    told = list(Captioner.load(trained_run).stream(photos, count=count))
+    assert [[one.text for one in image.captions] for image in told] == [
+        [one["caption"] for one in row["captions"]] for row in rows
+    ]
+
+
+def test_ten_captions_come_where_ten_are_asked_for(trained_run, photos):
+    captioner = Captioner.load(trained_run)
+    assert {len(one.captions) for one in captioner.stream(photos, count=10)} == {10}
+    among_ten = Captioner.load(trained_run, rerank={"own": 0.0, "discriminator": 1.0}, candidates=10)
+    ten = list(captioner.stream(photos, count=10))
+    for given, chosen in zip(ten, among_ten.stream(photos), strict=True):
+        best = max(given.captions, key=lambda one: one.discriminator)
+        assert chosen.best.discriminator == pytest.approx(best.discriminator, abs=1e-6)
+    with pytest.raises(UserError, match="there is one candidate, and nothing to choose"):
+        list(Captioner.load(trained_run, rerank={"discriminator": 1.0}).stream(photos))
+    with pytest.raises(UserError, match="candidates=2: at least captions=3"):
+        list(Captioner.load(trained_run, candidates=2).stream(photos, count=3))
 
 
 def test_several_captions_differ_and_the_most_probable_comes_first(trained_run, photos):
@@ -123,7 +178,7 @@ def test_attention_is_a_distribution_and_even_over_equal_regions(captioner, phot
     with torch.no_grad():
         features = captioner.encode(pixels)
         even = replace(features, grid=features.grid[:, :1].expand_as(features.grid))
-        looks = generator.looks(even, captions_from_ids([[7, EOS]], [0]))
+        looks = generator.attention_weights(even, captions_from_ids([[7, EOS]], [0]))
     assert looks.flatten().tolist() == pytest.approx([1 / looks.shape[2]] * 2 * looks.shape[2], abs=1e-6)
 
 

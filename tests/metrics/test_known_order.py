@@ -13,7 +13,8 @@ from gan_caption.evaluation.java import meteor
 from gan_caption.metrics import DocumentFrequencies, bleu, cider_d, rouge_l
 from gan_caption.metrics.cider import cider
 from gan_caption.metrics.language_model import NgramModel
-from gan_caption.metrics.scoring import corpus_variety, quality, variety
+from gan_caption.metrics.metric import Predictions, corpus_value, measure
+from gan_caption.metrics.standard import DIVERSITY, QUALITY, VARIETY
 
 IMAGES = 200
 SAMPLES = 5
@@ -125,8 +126,8 @@ def test_the_same_sentence_for_every_image_is_caught_by_every_diversity_metric(w
     frequencies = DocumentFrequencies.of(world.references)
 
     def measured(captions, samples):
-        several = {name: score.corpus for name, score in variety(samples, frequencies).items()}
-        return {**several, **corpus_variety(captions, world.references)}
+        told = measure([*DIVERSITY, *VARIETY], Predictions(captions, samples, world.references, frequencies))
+        return {name: corpus_value(value) for name, value in told.items()}
 
     same = measured(["a man"] * IMAGES, [["a man"] * SAMPLES] * IMAGES)
     for name, value in worst.items():
@@ -141,6 +142,8 @@ def test_the_same_sentence_for_every_image_is_caught_by_every_diversity_metric(w
 
 def test_the_same_sentence_for_every_image_scores_below_everyone_who_looks(world, systems):
     frequencies = DocumentFrequencies.of(world.references)
-    same = quality(["a man"] * IMAGES, world.references, frequencies)
-    looking = quality(systems["maximum likelihood"][0], world.references, frequencies)
+    same, looking = (
+        measure(QUALITY, Predictions(captions, (), world.references, frequencies))
+        for captions in (["a man"] * IMAGES, systems["maximum likelihood"][0])
+    )
     assert all(looking[name].corpus > same[name].corpus for name in same)

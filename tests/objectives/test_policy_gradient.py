@@ -12,6 +12,7 @@ from gan_caption.configuration.building import build
 from gan_caption.configuration.launching import conf_dir
 from gan_caption.data.captions import EOS, captions_from_ids
 from gan_caption.discriminators.lstm import LSTMDiscriminator
+from gan_caption.generators.lstm import LSTMGenerator
 from gan_caption.objectives.baselines import BatchMean, Fixed, Greedy, LeaveOneOut, MovingAverage, NoBaseline
 from gan_caption.objectives.credit import Discounted, MonteCarlo, WholeSequence
 from gan_caption.objectives.critic import LearnedCritic
@@ -121,6 +122,17 @@ def test_the_estimator_of_every_page_is_the_gradient_of_the_expected_pay(page):
     assert_unbiased(objective, generator, tiny.exact_gradient(generator, objective.reward))
 
 
+def test_scratchgans_baseline_keeps_as_little_of_the_past_as_the_authors_does():
+    """Their `decay * average + (1 - decay) * mean` has a decay of .08 (deepmind-research, scratchgan)."""
+    baseline = objective_of("scratchgan").baseline
+    rollout = rollout_of([[4, 5, EOS], [4, EOS]], [0, 1])
+    for mean in (3.0, 1.0):
+        baseline(torch.full((2, 3), mean), rollout, generator=None, reward=None)
+    told = baseline(torch.zeros(2, 3), rollout, generator=None, reward=None)
+    # Two batches cannot yet weigh 1 together: the rest is .08 squared.
+    assert told.item() == pytest.approx((0.92 * 0.08 * 3 + 0.92 * 1) / (1 - 0.08**2))
+
+
 def test_what_the_greedy_caption_is_paid_is_no_baseline_for_single_tokens():
     objective = PolicyGradient(reward=tiny.TokenPay(), credit=Discounted(), baseline=Greedy())
     with pytest.raises(ValueError, match="one pay a caption"):
@@ -145,6 +157,30 @@ def test_the_penalty_has_the_gradient_of_the_divergence():
     assert_unbiased(objective, generator, tiny.gradient(generator).clone(), reference=reference)
     with pytest.raises(ValueError, match=r"kl_weight=1\.5: there is no pretrained policy"):
         objective.collect(generator, images, max_length=3, rng=torch.Generator())
+
+
+class Counted(LSTMGenerator):
+    """Counts how often it has scored captions."""
+
+    scored = 0
+
+    def packed_logits(self, features, captions):
+        self.scored += 1
+        return super().packed_logits(features, captions)
+
+
+@pytest.mark.parametrize("kl_weight", [0.0, 1.5])
+@pytest.mark.parametrize("kind", [PolicyGradient, ProximalPolicy])
+def test_the_reference_scores_the_samples_once(kind, kl_weight):
+    reference = Counted(vocabulary_size=tiny.VOCABULARY, pooled_size=5, hidden=4, embedding=4).eval()
+    objective = kind(reward=pay, credit=WholeSequence(), baseline=BatchMean(), kl_weight=kl_weight)
+    losses = objective.losses(
+        tiny.generators()[0], tiny.features(), real=tiny.captions_of(0), max_length=3,
+        rng=torch.Generator().manual_seed(0), reference=reference, progress=0.0,
+    )  # fmt: skip
+    told = [policy.metrics["policy/kl"] for policy in losses]
+    assert reference.scored == 1
+    assert told == told[:1] * objective.updates
 
 
 def test_discounted_returns_by_hand():
@@ -270,11 +306,11 @@ def test_greedy_pays_the_most_probable_caption_of_the_same_image():
     found = subtract(Greedy(), torch.zeros(3, 3), replace(rollout, features=images), generator=generator)
     assert generator.training
     for row, image in enumerate([0, 0, 1]):
-        state = generator.eval().start(images.select(torch.tensor([image])))
+        state = generator.eval().start(images.select(torch.tensor([image])), 3)
         token, text = 1, []
         while len(text) < 3 and token != EOS:
             logits, state = generator.step(torch.tensor([token]), state)
-            token = int(logits.argmax())
+            token = int(logits.argmax()) + EOS
             text.append(token)
         one = captions_from_ids([text], [image])
         assert found[row].item() == pytest.approx(tiny.pay_of(one).item())
@@ -351,6 +387,6 @@ def test_metrics_are_what_their_names_say():
     assert metrics["reward/std"] == pytest.approx(1)
     assert metrics["advantage/mean"] == pytest.approx(6 / 5)
     assert metrics["policy/length"] == pytest.approx(2.5)
-    logits = generator.logits(images, captions).softmax(2)
-    slow = [-(p[p > 0] * p[p > 0].log()).sum() for row, n in ((0, 2), (1, 3)) for p in logits[row, :n]]
+    slow = [-(p * p.log()).sum() for p in generator.logits(images, captions).softmax(1)]
+    assert len(slow) == 5
     assert metrics["policy/entropy"] == pytest.approx(torch.stack(slow).mean().item(), rel=1e-4)

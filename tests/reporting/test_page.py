@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 
-from gan_caption.reporting.page import Card, Cell, Page, Picture, Row, Said, Table, write_page
+from gan_caption.reporting.page import Card, CardCaption, Cell, Page, Picture, Row, Table, write_page
 
 HOSTILE = '<img src=x onerror="document.title=\'taken over\'"> & "quotes"'
 
@@ -19,9 +19,9 @@ def made_page(folder, *, caption="a green star"):
     (folder / "plot.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"/>')
     table = Table(["", "CIDEr-D"], [Row([Cell("mle"), Cell("90.0", "80 to 100", "up")])])
     cards = [
-        Card("first", "0.jpg", [Said("mle", caption, 12.0, False, {"D": 0.25})], ["seed 1: x"], ["a red square"],
+        Card("first", "0.jpg", [CardCaption("mle", caption, 12.0, False, {"D": 0.25})], ["seed 1: x"], ["a red square"],
              {"disagreement": 1.0, "position": 0.0}),
-        Card("second", "1.jpg", [Said("mle", "a blue square", None, None, {})], [], ["blue"],
+        Card("second", "1.jpg", [CardCaption("mle", "a blue square", None, None, {})], [], ["blue"],
              {"disagreement": 9.5, "position": -1.0}),
     ]  # fmt: skip
     page = Page(

@@ -154,7 +154,7 @@ def test_odds_of_the_best_discriminator_turn_the_policy_gradient_into_that_of_li
 class Likes(torch.nn.Module):
     """Answers with the number of words."""
 
-    def assess(self, features, captions):
+    def fast_score(self, features, captions):
         return captions.lengths.float() - 1
 
 

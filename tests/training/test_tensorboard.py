@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from gan_caption.training.tracking import read_records
+from gan_caption.training.records import read_records
 from tests.tiny_runs import TINY_SEQGAN
 
 PHASES = ("words", "mle", "discriminator", "adversarial")

@@ -12,7 +12,8 @@ from PIL import Image
 
 from gan_caption.errors import UserError
 from gan_caption.training.progress import Progress
-from gan_caption.training.tracking import LocalTracker, Sample, Trackers, finishing, read_records
+from gan_caption.training.records import LocalTracker, read_records
+from gan_caption.training.tracking import Sample, Trackers, finishing
 from tests.wandb_files import history, run_wandb, wandb_records
 
 
@@ -196,7 +197,8 @@ left_open.finish("finished")
 KILLED = """
 import logging, os, signal, sys
 from pathlib import Path
-from gan_caption.training.tracking import LocalTracker, Sample, Trackers, WandbTracker
+from gan_caption.training.records import LocalTracker
+from gan_caption.training.tracking import Sample, Trackers, WandbTracker
 
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
 folder = Path(sys.argv[1])

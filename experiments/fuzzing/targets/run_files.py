@@ -11,8 +11,8 @@ from gan_caption.evaluation.curve_files import read_curve
 from gan_caption.text.vocabulary import Vocabulary
 from gan_caption.training.folders import read_config, read_json
 from gan_caption.training.identity import configuration_hash, read_data
+from gan_caption.training.records import read_records
 from gan_caption.training.resuming import choose_folder
-from gan_caption.training.tracking import read_records
 
 READERS = {
     "read_config", "choose_folder", "Vocabulary", "read_json", "read_records", "read_curve", "format.json", "data.json",

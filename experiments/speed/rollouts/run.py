@@ -15,8 +15,8 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.discriminators.cnn import CNNDiscriminator
 from gan_caption.discriminators.lstm import LSTMDiscriminator
-from gan_caption.generators.base import DecoderState
 from gan_caption.generators.lstm import LSTMGenerator
+from gan_caption.generators.recurrent_state import RecurrentState
 from gan_caption.kernels.products import linear
 from gan_caption.objectives.baselines import BatchMean
 from gan_caption.objectives.credit import MonteCarlo
@@ -123,11 +123,9 @@ class Counting(LSTMGenerator):
         self.eval()
         self.rows: list[int] = []
 
-    def packed_step(
-        self, tokens: Tensor, state: DecoderState, rows: Tensor | None = None
-    ) -> tuple[Tensor, DecoderState]:
+    def step(self, tokens: Tensor, state: RecurrentState, rows: Tensor | None = None) -> tuple[Tensor, RecurrentState]:
         self.rows.append(len(tokens))
-        return super().packed_step(tokens, state, rows)
+        return super().step(tokens, state, rows)
 
 
 def beginnings(captions: Captions) -> list[int]:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import functools
-import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from PIL import Image
 
-from gan_caption.data.corpus import CaptionedImage, Split
+from gan_caption.data.corpus import CaptionedImage, Split, known_truth
 from gan_caption.data.scenes import language
 from gan_caption.data.scenes.drawing import draw
-from gan_caption.data.scenes.grammar import Phrase
-from gan_caption.data.scenes.judge import judge
+from gan_caption.data.scenes.truth import METRICS, Truth
 from gan_caption.data.scenes.world import Scene, draw_scene
 from gan_caption.errors import UserError
+from gan_caption.metrics.metric import Metric
 
 
 @dataclass(frozen=True)
@@ -34,38 +32,14 @@ class SceneSplit(Split):
         rows = list(rows)
         return replace(self, items=tuple(self.items[r] for r in rows), scenes=tuple(self.scenes[r] for r in rows))
 
-    def oracle(self, captions: Sequence[Sequence[str]]) -> dict[str, float]:
-        """Score captions by the grammar and by the scenes.
+    def truth(self, captions: Sequence[Sequence[str]]) -> Truth:
+        """Judge the captions of every scene, (N, K), by the grammar and by the scenes."""
+        return Truth(captions, self.scenes)
 
-        Args:
-            captions: for every scene, in order, its generated captions.
-
-        Returns:
-            `grammatical`: the share of captions that some scene could get; `true`: the share that is also true of its
-            own scene; `hallucinations`: false claims per grammatical caption (NaN if there is none); `outside`: the
-            share of captions with p(caption | scene) = 0; `nll`: the mean of -log p over the others, in
-            nats (NaN if there is none).
-        """
-        judged = [(judge(caption, scene), scene, caption) for own, scene in self._pairs(captions) for caption in own]
-        grammatical = [judgement for judgement, _, _ in judged if judgement.grammatical]
-        # Only true captions have p > 0 (see `language`), so the others need no parse.
-        true = [(scene, caption) for judgement, scene, caption in judged if judgement.true]
-        log_probs = [language.log_probability(_captions_of(scene), caption) for scene, caption in true]
-        inside = [value for value in log_probs if value > -math.inf]
-        return {
-            "grammatical": len(grammatical) / len(judged),
-            "true": len(true) / len(judged),
-            "hallucinations": _mean([len(judgement.hallucinations) for judgement in grammatical]),
-            "outside": 1 - len(inside) / len(judged),
-            "nll": -_mean(inside),
-        }
-
-    def true_share(self, captions: Sequence[Sequence[str]]) -> list[float]:
-        """Return of each scene the share of its captions that are true of it."""
-        return [_mean([judge(text, scene).true for text in own]) for own, scene in self._pairs(captions)]
-
-    def _pairs(self, captions: Sequence[Sequence[str]]) -> list[tuple[Sequence[str], Scene]]:
-        return list(zip(captions, self.scenes, strict=True))
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What the grammar and the scenes say, of captions and of samples."""
+        return tuple(one for metric, value in METRICS for one in known_truth(metric, self.truth, value))
 
 
 class Scenes:
@@ -104,12 +78,3 @@ class Scenes:
         phrase = language.captions_of(scene)
         captions = tuple(language.draw_caption(phrase, rng) for _ in range(self.captions_per_image))
         return CaptionedImage(f"{name}-{self.seed}-{index}", captions), scene
-
-
-@functools.lru_cache(maxsize=2000)
-def _captions_of(scene: Scene) -> Phrase:
-    return language.captions_of(scene)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else math.nan

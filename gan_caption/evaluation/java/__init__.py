@@ -7,15 +7,24 @@ from collections.abc import Sequence
 from gan_caption.errors import UserError
 from gan_caption.evaluation.java.meteor import check_meteor, meteor
 from gan_caption.evaluation.java.spice import check_spice, spice
-from gan_caption.metrics.ngrams import Score
+from gan_caption.metrics.metric import Metric
 
-__all__ = ["check_java_metrics", "java_metrics", "meteor", "spice"]
+__all__ = ["java_metrics", "meteor", "spice"]
 _CHECKS = {"meteor": check_meteor, "spice": check_spice}
-_METRICS = {"meteor": meteor, "spice": spice}
+_METRICS = {
+    "meteor": Metric(
+        name="meteor", label="METEOR x 100", factor=100, decimals=1, per_image=True, validated=False,
+        function=lambda told: meteor(told.captions, told.references),
+    ),
+    "spice": Metric(
+        name="spice", label="SPICE x 100", factor=100, decimals=1, per_image=True, validated=False,
+        function=lambda told: spice(told.captions, told.references),
+    ),
+}  # fmt: skip
 
 
-def check_java_metrics(names: Sequence[str]) -> None:
-    """Find out before long work begins whether these metrics can be computed here.
+def java_metrics(names: Sequence[str]) -> tuple[Metric, ...]:
+    """Return metrics by name, once it is known that they can be computed here: before long work begins.
 
     Args:
         names: of `meteor` and `spice`; none is fine.
@@ -27,20 +36,4 @@ def check_java_metrics(names: Sequence[str]) -> None:
         if name not in _CHECKS:
             raise UserError(f"java_metrics: {name!r} is unknown; there are {sorted(_CHECKS)}")
         _CHECKS[name]()
-
-
-def java_metrics(
-    names: Sequence[str], candidates: Sequence[str], references: Sequence[Sequence[str]]
-) -> dict[str, Score]:
-    """Return the metrics by name.
-
-    Args:
-        names: of `meteor` and `spice`.
-        candidates: N tokenized captions.
-        references: of each image its tokenized references, at least one.
-
-    Raises:
-        UserError: something is missing, or a program failed or took too long.
-    """
-    check_java_metrics(names)
-    return {name: _METRICS[name](candidates, references) for name in names}
+    return tuple(_METRICS[name] for name in _METRICS if name in names)

@@ -46,6 +46,7 @@ class AdversarialPhase(Phase):
         discriminator_steps: int = 1,
         accuracy_ceiling: float = 0.9,
         validate_every: int = 100,
+        quality_metric: str = "cider_d",
         quality_floor: float = 0.9,
         entropy_floor: float = 0.3,
         patience: int = 2,
@@ -68,7 +69,9 @@ class AdversarialPhase(Phase):
             discriminator_steps: D updates after each generator update.
             accuracy_ceiling: while D's moving accuracy is above this, D is looked at and not updated.
             validate_every: steps between validations.
-            quality_floor: a validation is healthy while CIDEr-D stays above this share of the pretrained one ...
+            quality_metric: the metric of validation that has a floor, CIDEr-D or another by its name.
+            quality_floor: a validation is healthy while that metric stays above this share of the pretrained one (below
+                1 / this, where lower is better) ...
             entropy_floor: ... and the policy's entropy above this share of its first value. The last
                 healthy weights are what the phase leaves.
             patience: unhealthy validations in a row before the phase stops.
@@ -91,6 +94,7 @@ class AdversarialPhase(Phase):
         self.discriminator_steps = discriminator_steps
         self.accuracy_ceiling = accuracy_ceiling
         self.validate_every = validate_every
+        self.quality_metric = quality_metric
         self.quality_floor = quality_floor
         self.entropy_floor = entropy_floor
         self.patience = patience
@@ -100,6 +104,7 @@ class AdversarialPhase(Phase):
     def begin(self, run: Run) -> None:
         """Make the optimizers, the batches and the frozen copy of the pretrained policy."""
         self.run = run
+        self.quality = run.metric(self.quality_metric, asked="quality_metric")
         self.batches = run.batches(
             run.encoded, images=self.images_per_batch, per_image=self.captions_per_image, stream=2
         )
@@ -117,6 +122,7 @@ class AdversarialPhase(Phase):
 
     def rehearse(self, run: Run) -> None:
         """Compute one loss of the generator; see `Phase.rehearse`."""
+        run.metric(self.quality_metric, asked="quality_metric")
         batch = run.batches(run.encoded, images=2, per_image=self.captions_per_image, stream=2).at(0)
         memory = copy.deepcopy(self.objective.state_dict())
         with torch.random.fork_rng(), evaluating(run.captioner):
@@ -157,8 +163,10 @@ class AdversarialPhase(Phase):
     def is_better(self, metrics: dict[str, float], best: dict[str, float]) -> bool:
         """Tell whether the policy is healthy: the latest healthy one is kept, not the one that scores highest."""
         del best
-        floor = self.quality_floor * self.run.selected.get(self.pretraining, {}).get("cider_d", 0.0)
-        return metrics["cider_d"] >= floor and self.diagnostics.entropy_share() >= self.entropy_floor
+        name = self.quality.name
+        reference = self.run.selected.get(self.pretraining, {}).get(name)
+        good = reference is None or self.quality.keeps(metrics[name], share=self.quality_floor, reference=reference)
+        return good and self.diagnostics.entropy_share() >= self.entropy_floor
 
     def _update(self, policy: PolicyLoss, features: ImageFeatures, batch: Batch) -> dict[str, float]:
         """Do one gradient step of the generator."""

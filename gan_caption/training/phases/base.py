@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from gan_caption.distributed import world
+from gan_caption.metrics.metric import Metric
+from gan_caption.metrics.standard import STANDARD
 from gan_caption.training.run import Run
 
 
@@ -29,6 +31,8 @@ class Phase(ABC):
     """Steps between validations; 0 for none."""
     patience: int = 0
     """Validations without a better one before the phase stops; 0 never stops."""
+    selector: Metric | None = STANDARD["cider_d"]
+    """The metric of validation that tells which weights are the best; None: the last ones are."""
 
     @abstractmethod
     def begin(self, run: Run) -> None:
@@ -72,7 +76,9 @@ class Phase(ABC):
 
     def is_better(self, metrics: dict[str, float], best: dict[str, float]) -> bool:
         """Tell whether a validation beats the best so far ({} at first)."""
-        return metrics["cider_d"] > best.get("cider_d", -math.inf)
+        if self.selector is None or not best:
+            return True
+        return self.selector.beats(metrics[self.selector.name], best[self.selector.name])
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs: optimizers, averages, counters."""

@@ -54,7 +54,12 @@ class DiscriminatorTrainer:
         """Moving average of the mean accuracy over real and generated captions."""
 
     def begin(self, run: Run, *, stream: int) -> None:
-        """Make the optimizer and the batches; streams differ in their order."""
+        """Make the optimizer and the batches, and go on with what the last phase's trainer knew of the same D.
+
+        Args:
+            run: whose D learns.
+            stream: of the batches; streams differ in their order.
+        """
         self.run = run
         self.batches = run.batches(
             without_unknown(run.encoded), images=self.images_per_batch, per_image=self.captions_per_image, stream=stream
@@ -62,6 +67,15 @@ class DiscriminatorTrainer:
         self.optimizer = adamw(
             run.discriminator.parameters(), learning_rate=self.learning_rate, weight_decay=self.weight_decay
         )
+        if run.discriminator_trainer is not None:
+            self._follow(run.discriminator_trainer)
+        run.discriminator_trainer = self
+
+    def _follow(self, before: DiscriminatorTrainer) -> None:
+        """Take over the optimizer's moments and the accuracy; the learning rate and the decay are this trainer's."""
+        own = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": before.optimizer.state_dict()["state"], "param_groups": own})
+        self.accuracy = before.accuracy
 
     def step(self) -> dict[str, float]:
         """Do one gradient step; the generator is left alone."""

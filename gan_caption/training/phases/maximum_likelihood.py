@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from gan_caption.errors import at_least, share
+from gan_caption.metrics.standard import STANDARD
 from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
 from gan_caption.training.networks import Captioner, weights_of
 from gan_caption.training.phases.base import Phase, adamw, descend
@@ -35,7 +36,7 @@ class MaximumLikelihoodPhase(Phase):
         averaging: float = 0.999,
         clip: float = 5.0,
         validations_per_epoch: int = 1,
-        selected_by: Literal["cider_d", "nll_per_token", "last"] = "cider_d",
+        selected_by: str = "cider_d",
         patience: int = 0,
     ) -> None:
         """Set the phase.
@@ -54,8 +55,9 @@ class MaximumLikelihoodPhase(Phase):
                 looks at and what is kept; 0 keeps the last weights.
             clip: largest gradient norm.
             validations_per_epoch: how often to decode the validation images.
-            selected_by: the validation metric that chooses the weights: CIDEr-D of decoded captions, or the NLL of the
-                references where decoded captions mean little; "last" keeps the last ones.
+            selected_by: the validation metric that chooses the weights: "cider_d" of decoded captions; "nll_per_token"
+                of the references, where decoded captions mean little; any other by its name, one's own too; "last"
+                keeps the last weights.
             patience: validations without a better one before stopping; 0 runs all epochs.
         """
         at_least(1, epochs=epochs, images_per_batch=images_per_batch, captions_per_image=captions_per_image)
@@ -76,11 +78,18 @@ class MaximumLikelihoodPhase(Phase):
         self.clip = clip
         self.validations_per_epoch = validations_per_epoch
         self.selected_by = selected_by
+        self.selector = STANDARD.get(selected_by)  # one's own is known when the run is
         self.patience = patience
+
+    def rehearse(self, run: Run) -> None:
+        """Look up the metric that chooses the weights; see `Phase.rehearse`."""
+        if self.selected_by != "last":
+            run.metric(self.selected_by, asked="selected_by")
 
     def begin(self, run: Run) -> None:
         """Make the optimizer, the batches and the running average."""
         self.run = run
+        self.selector = None if self.selected_by == "last" else run.metric(self.selected_by, asked="selected_by")
         self.captioner: Captioner = run.captioner
         self.batches = run.batches(
             run.encoded, images=self.images_per_batch, per_image=self.captions_per_image, stream=0
@@ -115,14 +124,6 @@ class MaximumLikelihoodPhase(Phase):
             "mle/learning_rate": self.optimizer.param_groups[0]["lr"],
             "epoch": (index + 1) / len(self.batches),
         }
-
-    def is_better(self, metrics: dict[str, float], best: dict[str, float]) -> bool:
-        """Compare by the metric that was asked for."""
-        if self.selected_by == "last" or not best:
-            return True
-        if self.selected_by == "nll_per_token":
-            return metrics["nll_per_token"] < best["nll_per_token"]
-        return metrics["cider_d"] > best["cider_d"]
 
     def weights(self) -> AbstractContextManager[None]:
         """Lend the captioner its averaged weights."""

@@ -124,12 +124,12 @@ def test_every_cell_has_a_place_and_every_pair_a_relation():
 def test_the_oracle_by_hand():
     split = Scenes(train=1).split("train")
     split = type(split)("train", split.items, scenes=(Scene((RED_CIRCLE,)),))
-    sure, oracle = "a red circle", split.oracle([["a red circle", "a blue circle", "red a circle", "a star"]])
-    assert oracle["grammatical"] == 0.75
-    assert oracle["true"] == 0.25
-    assert oracle["outside"] == 0.75
-    assert oracle["hallucinations"] == pytest.approx(2 / 3)
-    assert oracle["nll"] == pytest.approx(-language.log_probability(language.captions_of(split.scenes[0]), sure))
+    sure, oracle = "a red circle", split.truth([["a red circle", "a blue circle", "red a circle", "a star"]])
+    assert oracle.grammatical == 0.75
+    assert oracle.true.corpus == 0.25
+    assert oracle.outside == 0.75
+    assert oracle.hallucinations == pytest.approx(2 / 3)
+    assert oracle.nll == pytest.approx(-language.log_probability(language.captions_of(split.scenes[0]), sure))
 
 
 def test_splits_come_from_the_seed_and_do_not_depend_on_their_size():

@@ -11,7 +11,7 @@ import pytest
 
 from gan_caption.errors import UserError
 from gan_caption.evaluation import java
-from gan_caption.evaluation.java import check_java_metrics, java_metrics, meteor, spice
+from gan_caption.evaluation.java import java_metrics, meteor, spice
 from gan_caption.evaluation.java import machine as machine_module
 from gan_caption.metrics.bootstrap import image_weights
 from gan_caption.score import main
@@ -113,21 +113,21 @@ def test_a_program_that_never_answers_is_stopped(tmp_path, monkeypatch):
 
 def test_what_is_missing_is_said_before_anything_runs(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"'bleurt' is unknown; there are \['meteor', 'spice'\]"):
-        check_java_metrics(["bleurt"])
+        java_metrics(["bleurt"])
     monkeypatch.delenv("JAVA_HOME", raising=False)
     with monkeypatch.context() as patch:
         patch.setenv("PATH", str(tmp_path))
         with pytest.raises(UserError, match="METEOR needs Java 6 or newer, and no `java` is on the path"):
-            java_metrics(["meteor"], ["a"], [["a"]])
+            java_metrics(["meteor"])
     with monkeypatch.context() as patch:
         patch.setattr(machine_module, "find_spec", lambda name: None)
         with pytest.raises(UserError, match=r"pip install 'gan_caption\[java\]'"):
-            check_java_metrics(["meteor"])
+            java_metrics(["meteor"])
     a_java(tmp_path, monkeypatch, VERSION)
     with monkeypatch.context() as patch:
         patch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 2**30})())
         with pytest.raises(UserError, match=r"METEOR takes up to 2 GB of memory, 1\.0 GB are free"):
-            check_java_metrics(["meteor"])
+            java_metrics(["meteor"])
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_versions_of_java_for_spice(tmp_path, monkeypatch, said, message):
     _spice_models(tmp_path, monkeypatch)
     a_java(tmp_path, monkeypatch, f'echo "{said}" >&2')
     with pytest.raises(UserError, match=message):
-        check_java_metrics(["spice"])
+        java_metrics(["spice"])
 
 
 def test_spice_without_its_models_says_what_to_put_where():

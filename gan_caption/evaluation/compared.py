@@ -1,0 +1,220 @@
+"""Systems measured alike, on the same images: by every metric, by a network that judges and by language models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gan_caption.data.corpus import Corpus, Split
+from gan_caption.distributed.world import say
+from gan_caption.errors import UserError
+from gan_caption.evaluation.adversarial import AdversarialEvaluation, judge
+from gan_caption.evaluation.comparison import Chosen
+from gan_caption.evaluation.curve_files import read_curve
+from gan_caption.evaluation.evaluator import batches_of
+from gan_caption.evaluation.judge_network import JudgeSettings
+from gan_caption.evaluation.systems import EvaluatedRun, System
+from gan_caption.evaluation.trained import open_run
+from gan_caption.metrics import DocumentFrequencies, ptb_tokenize
+from gan_caption.metrics.humans import human_scores
+from gan_caption.metrics.language_model import NgramModel
+from gan_caption.metrics.metric import Metrics, Predictions, corpus_value, measure
+from gan_caption.metrics.ngrams import Score
+from gan_caption.training.folders import COMMAND
+from gan_caption.training.progress import Progress
+from gan_caption.training.records import METRICS, read_records
+from gan_caption.training.setup import load_split, open_features
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a report tells."""
+
+    systems: Sequence[System]
+    """The baseline first."""
+    humans: Mapping[str, float]
+    """What humans score, by metric."""
+    judgement: AdversarialEvaluation
+    split: Split
+    """The images."""
+    metrics: Metrics
+    """All that may have been measured, in the order of tables."""
+
+
+def compare(
+    chosen: Mapping[str, Sequence[Chosen]],
+    evaluated: Callable[[Chosen], Path],
+    corpus: Corpus,
+    split: Split,
+    metrics: Metrics,
+    *,
+    asked: JudgeSettings,
+    settings: Mapping[str, Any],
+) -> Compared:
+    """Measure systems.
+
+    Args:
+        chosen: the runs of each system, the baseline first.
+        evaluated: returns the folder of a run's evaluation on the split, made if it has to be.
+        corpus: that all were trained on.
+        split: the images.
+        metrics: that are measured.
+        asked: of the network that judges.
+        settings: of the comparison, as `conf/compare.yaml` lays it out.
+
+    Raises:
+        UserError: something cannot be read or scored.
+    """
+    pooled = pooled_features(next(iter(chosen.values()))[0], split, settings)
+    references = tokenized(split)
+    systems = [
+        System(name, [measured(run, evaluated(run), split, references, metrics) for run in runs])
+        for name, runs in chosen.items()
+    ]
+    captions = {system.name: system.captions() for system in systems}
+    with Progress(phase="adversarial evaluation", total=asked.folds) as progress:
+        judgement = judge(pooled, references, captions, settings=asked, progress=lambda done, _: progress.update(done))
+    systems, humans = with_judgement(systems, judgement)
+    say("language models, bootstrap, curves")
+    training = [text for own in tokenized(load_split(corpus, "train", say)) for text in own]
+    systems, more = with_language_models(systems, references, training)
+    known = human_values(split, references, settings["validation"]["samples_per_image"])
+    return Compared(systems, {**humans, **more, **known}, judgement, split, metrics)
+
+
+def human_values(split: Split, references: Sequence[Sequence[str]], samples: int) -> dict[str, float]:
+    """Return what humans score, by metric, with what the corpus knows of each image's captions."""
+    frequencies = DocumentFrequencies.of(references)
+    told = Predictions([own[0] for own in references], references, references, frequencies)
+    known = measure((metric for metric in split.metrics if metric.per_image), told)
+    return {
+        **human_scores(references, frequencies, samples),
+        **{name: corpus_value(value) for name, value in known.items()},
+    }
+
+
+def pooled_features(chosen: Chosen, split: Split, settings: Mapping[str, Any]) -> Tensor:
+    """Return the pooled features of a split, (N, D), by a run's encoder as its training left it."""
+    run = open_run(chosen.folder, {key: settings[key] for key in ("device", "allow", "cache", "skip_unreadable")})
+    run.load(chosen.phase)
+    run.captioner.eval()
+    source = open_features(run.config, run.encoder, split, device=run.device)
+    with torch.no_grad():
+        rows = batches_of(len(split), settings["validation"]["batch_images"])
+        return torch.cat([source.features(own, grid=False, device=run.device).pooled for own in rows])
+
+
+def with_judgement(
+    systems: Sequence[System], judgement: AdversarialEvaluation
+) -> tuple[list[System], dict[str, float]]:
+    """Return the systems with what the adversarial evaluation says of them, and the same of humans."""
+    told = []
+    for system in systems:
+        judged = judgement.systems[system.name]
+        runs = []
+        for index, run in enumerate(system.runs):
+            logits, ranks = judged.logits[:, index], judged.ranks[:, index]
+            scores = {**run.scores, **_judged(logits[:, None], ranks[:, None])}
+            values = {**run.values, "median_rank": float(np.median(ranks))}
+            runs.append(replace(run, scores=scores, values=values, judged=logits))
+        told.append(replace(system, runs=runs))
+    humans = judgement.humans
+    scale = {name: score.corpus for name, score in _judged(humans.logits, humans.ranks).items()}
+    return told, {**scale, "median_rank": float(np.median(humans.ranks))}
+
+
+def _judged(logits: np.ndarray, ranks: np.ndarray) -> dict[str, Score]:
+    shares = {"taken_for_human": logits > 0, **{f"recall_{at}": ranks <= at for at in (1, 5, 10)}}
+    return {name: Score.of(hits.mean(1)) for name, hits in shares.items()}
+
+
+def measured(
+    chosen: Chosen, folder: Path, split: Split, references: Sequence[Sequence[str]], metrics: Metrics
+) -> EvaluatedRun:
+    """Read what an evaluation left, and measure it image by image.
+
+    Args:
+        chosen: the run.
+        folder: of its evaluation.
+        split: the images.
+        references: of each its tokenized captions.
+        metrics: those that are known image by image are measured again, the others are read.
+
+    Raises:
+        UserError: the evaluation is of other images.
+    """
+    rows = json.loads((folder / f"captions_{chosen.phase}.json").read_text(encoding="utf-8"))
+    if [row["image_id"] for row in rows] != [item.image_id for item in split.items]:
+        raise UserError(f"{folder} is an evaluation of other images than {split.name} has now: delete it")
+    captions, samples = [row["caption"] for row in rows], [row["samples"] for row in rows]
+    frequencies, image_ids = DocumentFrequencies.of(references), [item.image_id for item in split.items]
+    predictions = Predictions(captions, samples, references, frequencies, image_ids=image_ids)
+    told = measure((metric for metric in metrics.values() if metric.per_image), predictions)
+    scores = {name: value for name, value in told.items() if isinstance(value, Score)}
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    values = {name: value for name, value in results["systems"][chosen.phase].items() if name not in scores}
+    curve = folder / f"curve_{chosen.phase}.json"
+    command = chosen.folder / COMMAND
+    opinions = [row["discriminator"] for row in rows] if all("discriminator" in row for row in rows) else None
+    return EvaluatedRun(
+        seed=chosen.seed,
+        folder=str(chosen.folder),
+        command=command.read_text(encoding="utf-8").strip() if command.exists() else "",
+        config=chosen.config,
+        captions=captions,
+        samples=samples,
+        opinions=opinions,
+        scores=scores,
+        values=values,
+        judged=None,
+        curve=read_curve(curve) if curve.exists() else [],
+        records=_records(chosen),
+    )
+
+
+def _records(chosen: Chosen) -> list[dict[str, Any]]:
+    """Return what the run logged up to the phase that left the weights."""
+    phases = list(chosen.config["phases"])
+    kept = set(phases[: phases.index(chosen.phase) + 1])
+    return [record for record in read_records(chosen.folder / METRICS) if record.get("phase") in kept]
+
+
+def with_language_models(
+    systems: Sequence[System], references: Sequence[Sequence[str]], training: Sequence[str]
+) -> tuple[list[System], dict[str, float]]:
+    """Return the systems with the LM and reverse-LM scores of their samples, and those of humans (Caccia et al. 2020).
+
+    The human scale of the reverse score is a model of as many training captions as a system has samples.
+
+    Args:
+        systems: whose samples are scored.
+        references: tokenized, of the evaluated images.
+        training: tokenized human captions of other images.
+    """
+    words = {word for caption in training for word in caption.split()}
+    human = NgramModel(training, words=words)
+    unseen = [text for own in references for text in own]
+
+    def scored(run: EvaluatedRun) -> EvaluatedRun:
+        drawn = [text for own in run.samples for text in own]
+        reverse = NgramModel(drawn, words=words).nll_per_token(unseen)
+        told = {"lm_nll": human.nll_per_token(drawn), "reverse_lm_nll": reverse}
+        return replace(run, values={**run.values, **told})
+
+    count = sum(map(len, systems[0].runs[0].samples))
+    order = np.random.default_rng(0).permutation(len(training))[:count]
+    some = NgramModel([training[row] for row in order], words=words)
+    humans = {"lm_nll": human.nll_per_token(unseen), "reverse_lm_nll": some.nll_per_token(unseen)}
+    return [replace(system, runs=[scored(run) for run in system.runs]) for system in systems], humans
+
+
+def tokenized(split: Split) -> list[list[str]]:
+    """Return the references of each image of a split."""
+    return [ptb_tokenize(list(item.captions)) for item in split.items]

@@ -1,0 +1,195 @@
+"""From weights to numbers: what a run left is decoded and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from gan_caption.data.corpus import Corpus
+from gan_caption.discriminators.base import Discriminator
+from gan_caption.distributed import world
+from gan_caption.distributed.world import say
+from gan_caption.errors import UserError
+from gan_caption.evaluation.curve import grid, sample_curve
+from gan_caption.evaluation.curve_files import CurvePoint, write_curve
+from gan_caption.evaluation.evaluator import Evaluator, build_evaluator
+from gan_caption.evaluation.java import java_metrics
+from gan_caption.evaluation.scores import Scores, paired_intervals
+from gan_caption.evaluation.trained import left_discriminator, left_weights, open_run
+from gan_caption.metrics.metric import Metrics
+from gan_caption.training.checkpoint import load_weights
+from gan_caption.training.folders import numbered, read_json, write_json
+from gan_caption.training.identity import configuration_hash, same_settings
+from gan_caption.training.networks import Captioner
+from gan_caption.training.progress import Progress
+from gan_caption.training.setup import build_part, load_split, open_features, training_captions
+from gan_caption.training.validation import Evaluation
+
+
+@dataclass
+class Results:
+    """What several weights of one captioner are worth, on the same images with the same decoding."""
+
+    folder: Path
+    """Where the captions and the curves were written."""
+    title: str
+    """What was measured."""
+    metrics: Metrics
+    """All that may have been measured, in the order of tables."""
+    samples_per_image: int
+    """K."""
+    systems: dict[str, dict[str, float]] = field(default_factory=dict)
+    """By the name of the weights, the baseline's first: values by metric."""
+    intervals: Mapping[str, tuple[float, float]] | None = None
+    """By metric, 95% over images of the difference between two systems; None for another number of systems."""
+    humans: Mapping[str, float] = field(default_factory=dict)
+    """By metric, what humans score."""
+    curves: dict[str, list[CurvePoint]] = field(default_factory=dict)
+    """By the name of the weights; empty where no curve was asked for."""
+
+
+def measure_run(settings: Mapping[str, Any]) -> Results:
+    """Evaluate a finished (or stopped) run, on its own data or on other photographs.
+
+    The vocabulary, the encoder and the generator are the run's own, whatever the data; so are the metrics of one's own,
+    unless the settings name others.
+
+    Args:
+        settings: resolved, as `conf/evaluate.yaml` lays it out.
+
+    Raises:
+        UserError: a setting is wrong, something is missing, or the run has no such weights.
+    """
+    folder = Path(settings["run"])
+    points = curve_points(settings)
+    java = java_metrics(settings["java_metrics"])
+    own_data = settings.get("data") is None
+    replaced = ["decoding", "device", "cache", "skip_unreadable", "allow", "validation"]
+    replaced += ["metrics"] if settings["metrics"] is not None else []
+    run = open_run(folder, {key: settings[key] for key in replaced})
+    config, encoder, vocabulary = run.config, run.encoder, run.vocabulary
+    weights = left_weights(folder, config)
+    if settings["weights"] is not None:
+        if settings["weights"] not in weights:
+            raise UserError(f"weights={settings['weights']}: this run has {sorted(weights) or 'none yet'}")
+        weights = {settings["weights"]: weights[settings["weights"]]}
+    if not weights:
+        raise UserError(f"run={folder}: no phase has validated yet, there are no weights to evaluate")
+
+    # What counts as learned by heart is what the run was trained on.
+    training = load_split(build_part(config, "data"), "train", say) if own_data else None
+    corpus: Corpus = build_part(config if own_data else settings, "data")
+    known = set() if training is None else {text for own in training_captions(training) for text in own}
+    split = load_split(corpus, settings["split"], say)
+    source = open_features(config, encoder, split, device=run.device)
+    evaluator = build_evaluator(config, source, vocabulary, known, device=run.device, java=java)
+    title = f"{folder.name}: {len(source.split)} {split.name} images, {decoder_name(config)}"
+    target = evaluation_folder(settings)
+    if world.is_main():
+        target.mkdir(exist_ok=True)
+        write_json(target / "config.json", dict(settings))
+    discriminator = left_discriminator(folder, config, encoder, vocabulary, device=run.device)
+    return measure_weights(
+        run.captioner, weights, evaluator, folder=target, title=title, points=points, discriminator=discriminator
+    )
+
+
+def evaluation_folder(settings: Mapping[str, Any]) -> Path:
+    """Return where an evaluation with these settings is written: a folder within the run's.
+
+    Raises:
+        UserError: an earlier evaluation's configuration is damaged.
+    """
+    asked = _of_any_run(settings)
+    first = Path(settings["run"]) / f"evaluation-{settings['split']}-{configuration_hash(asked)}"
+
+    def is_own(folder: Path) -> bool:  # two settings may share their hash
+        told = folder / "config.json"
+        return not told.exists() or same_settings(_of_any_run(read_json(told)), asked)
+
+    return next(filter(is_own, numbered(first)))
+
+
+def _of_any_run(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key != "run"}
+
+
+def curve_points(settings: Mapping[str, Any]) -> list[tuple[float, float]]:
+    """Return (temperature, top-p) of each point that an evaluation shall sample; none with `curve=null`.
+
+    Raises:
+        UserError: a point cannot be sampled with.
+    """
+    if not settings["curve"]:
+        return []
+    try:
+        return grid(settings["curve"]["temperatures"], settings["curve"]["top_p"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"curve={settings['curve']}: {error}; give curve.temperatures=[.7,1] curve.top_p=[.9]"
+        ) from error
+
+
+def measure_weights(
+    captioner: Captioner,
+    weights: Mapping[str, Path],
+    evaluator: Evaluator,
+    *,
+    folder: Path,
+    title: str,
+    points: Sequence[tuple[float, float]] = (),
+    discriminator: Discriminator | None = None,
+) -> Results:
+    """Evaluate one captioner with several weights; write captions and curves to a folder.
+
+    Args:
+        captioner: whose weights they are.
+        weights: files by name, the baseline's first.
+        evaluator: of the split.
+        folder: to write to.
+        title: of the results.
+        points: (temperature, top-p) of the curves; none: no curves.
+        discriminator: whose opinion of each caption is kept beside it.
+    """
+    results = Results(folder, title, evaluator.every, evaluator.samples_per_image)
+    scores: dict[str, Scores] = {}
+    for name, path in weights.items():
+        load_weights(captioner, path, vocabulary=evaluator.vocabulary.fingerprint)
+        with Progress(phase=f"evaluate {name}", total=len(evaluator.source.split)) as progress:
+            evaluation = evaluator.evaluate(captioner, progress=lambda done, _: progress.update(done))
+        opinions = evaluator.judged(discriminator, evaluation.captions) if discriminator else None
+        if world.is_main():
+            write_captions(folder / f"captions_{name}.json", evaluator, evaluation, opinions)
+        scores[name] = world.from_main(partial(evaluator.scores, evaluation))
+        results.systems[name] = {**scores[name].values, **evaluation.metrics}
+        if points:
+            with Progress(phase=f"curve of {name}", total=len(points)) as progress:
+                results.curves[name] = sample_curve(captioner, evaluator, points, progress=progress.update)
+            if world.is_main():
+                write_curve(folder / f"curve_{name}.json", results.curves[name])
+    if world.is_main():
+        results.intervals = paired_intervals(list(scores.values()))
+        results.humans = {**evaluator.humans(), **next(iter(scores.values())).humans}
+    return results
+
+
+def write_captions(path: Path, evaluator: Evaluator, evaluation: Evaluation, opinions: Sequence[float] | None) -> None:
+    """Keep what was said of every image, and how probable the discriminator found it."""
+    rows: list[dict[str, Any]] = [
+        {"image_id": image_id, "caption": caption, "samples": samples}
+        for image_id, caption, samples in zip(evaluator.image_ids, evaluation.captions, evaluation.samples, strict=True)
+    ]
+    if opinions is not None:
+        rows = [{**row, "discriminator": opinion} for row, opinion in zip(rows, opinions, strict=True)]
+    write_json(path, rows)
+
+
+def decoder_name(config: Mapping[str, Any]) -> str:
+    """Return the decoder and its settings in words."""
+    node = dict(config["decoding"])
+    name = node.pop("_target_").rsplit(".", 1)[1].lower()
+    settings = ", ".join(f"{key} {value}" for key, value in node.items())
+    return f"{name} ({settings})" if settings else name

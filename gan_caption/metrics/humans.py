@@ -1,0 +1,73 @@
+"""What people score, for a scale beside what captioners score.
+
+Shapes: N images, K captions an image.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from gan_caption.errors import UserError
+from gan_caption.metrics.document_frequencies import DocumentFrequencies
+from gan_caption.metrics.metric import Predictions, corpus_value, measure
+from gan_caption.metrics.standard import DIVERSITY, QUALITY, VARIETY
+
+
+def human_scores(
+    references: Sequence[Sequence[str]], frequencies: DocumentFrequencies, samples: int | None = None
+) -> dict[str, float]:
+    """Return what humans score, by metric: against the other humans of the same images, and in variety.
+
+    Args:
+        references: of each image its tokenized captions.
+        frequencies: for Self-CIDEr.
+        samples: how many of an image are compared with each other; None: the metrics of samples are left out.
+    """
+    first = Predictions([own[0] for own in references], (), references, frequencies)
+    told = measure((metric for metric in VARIETY if metric.name != "verbatim"), first)
+    humans = {name: corpus_value(value) for name, value in told.items() if not math.isnan(corpus_value(value))}
+    if sum(len(own) > 1 for own in references) > 1:
+        humans |= human_quality(references)
+        if samples is not None:
+            humans["sample_cider_d"] = humans["cider_d"]
+    if samples is not None and any(len(own) >= samples for own in references):
+        humans |= human_diversity(references, frequencies, samples)
+    return humans
+
+
+def human_quality(references: Sequence[Sequence[str]]) -> dict[str, float]:
+    """Return what a human scores against the other humans of the same images, leaving one out, by name.
+
+    The first references of all images are candidates once, then the second ones ...: the mean over them. Images with a
+    single reference are left out; the others' references are one fewer than a system has, which lowers the values.
+
+    Raises:
+        UserError: fewer than two images have at least two references.
+    """
+    told = [own for own in references if len(own) > 1]
+    if len(told) < 2:
+        raise UserError("humans cannot be scored: fewer than two images have at least two references")
+    frequencies = DocumentFrequencies.of(told)
+    rounds = []
+    for position in range(min(len(own) for own in told)):
+        others = [[*own[:position], *own[position + 1 :]] for own in told]
+        rounds.append(measure(QUALITY, Predictions([own[position] for own in told], (), others, frequencies)))
+    return {name: float(np.mean([corpus_value(one[name]) for one in rounds])) for name in rounds[0]}
+
+
+def human_diversity(
+    references: Sequence[Sequence[str]], frequencies: DocumentFrequencies, count: int
+) -> dict[str, float]:
+    """Return the variety of the first `count` references of the images that have so many, by name.
+
+    Raises:
+        UserError: no image has so many.
+    """
+    told = [own[:count] for own in references if len(own) >= count]
+    if not told:
+        raise UserError(f"no image has {count} references to compare {count} samples with")
+    measured = measure(DIVERSITY, Predictions((), told, told, frequencies))
+    return {name: corpus_value(value) for name, value in measured.items()}
