@@ -2,8 +2,8 @@
 
 from typing import Any
 
-__version__ = "0.1.0"
-__all__ = ["Captioner"]
+__version__ = "0.2.0"
+__all__ = ["Captioner", "__version__"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,48 +1,83 @@
-"""What the README tells people to write is written, and runs."""
+"""What the documents tell people to write is written, and runs; what they list is what there is."""
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+import gan_caption
+from gan_caption.configuration.launching import conf_dir
+from gan_caption.errors import UserError
+from gan_caption.evaluation.java import java_metrics
 from gan_caption.experiment import run_experiment
-from gan_caption.reporting.results import metrics_of
+from gan_caption.reporting.report import compare_runs
+from tests.documents import ROOT, documents
+from tests.shortened import ORACLE
+from tests.training.test_methods import shrunk
 
-README = Path(__file__).parents[1] / "README.md"
 CODE = re.compile(r"`(mine/[\w/]+\.(?:py|yaml))`[^`]*?\n\n```(?:python|yaml)\n(.*?)```", re.S)
+LOGS = ROOT / "gan_caption" / "training" / "README.md"
+METRICS = ROOT / "gan_caption" / "metrics" / "README.md"
 
 
-def test_ones_own_generator_reward_method_and_data_train(tmp_path):
-    """The README's files, in a folder outside the package, by the README's command."""
-    text = README.read_text(encoding="utf-8")
-    files = dict(CODE.findall(re.sub(r", (?:run with|chosen by) `[^`]*`", "", text)))
+# --- One's own parts ---
+
+
+def own_files() -> dict[str, str]:
+    """Return the files that CONTRIBUTING tells people to write, by their paths."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    return dict(CODE.findall(re.sub(r", (?:run with|chosen by) `[^`]*`", "", text)))
+
+
+def own_command() -> list[str]:
+    """Return the words, after `python`, by which they are run."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    return re.search(r"^    python (-m gan_caption\.train --config-dir .*)$", text, re.M)[1].replace("'", "").split()
+
+
+@pytest.fixture
+def mine(tmp_path) -> Path:
+    """A folder outside of the package that holds them."""
+    files = own_files()
     assert sorted(files) == [
         "mine/colours.py", "mine/conf/data/colours.yaml", "mine/conf/experiment/length.yaml",
-        "mine/conf/generator/gru.yaml", "mine/gru.py", "mine/length.py",
+        "mine/conf/generator/gru.yaml", "mine/gru.py", "mine/length.py", "mine/letters.py",
     ]  # fmt: skip
     for name, code in files.items():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(code)
-    command = re.search(r"^    python -m (gan_caption\.train --config-dir .*)$", text, re.M)[1].split()
+    return tmp_path
+
+
+def test_ones_own_generator_reward_method_and_data_train(mine):
+    """The documented files, in a folder outside the package, by the documented command."""
     overrides = [
-        "generator=gru", "data=colours", "tracker=local", "threads=1", "generator.hidden=32", "encoder.width=4",
+        "generator=gru", "data=colours", "metrics=[{_target_:mine.letters.letters}]", "tracker=local", "threads=1",
+        "generator.hidden=32", "encoder.width=4",
         "phases.words.steps=20", "phases.mle.epochs=40", "phases.mle.images_per_batch=10",
         "phases.mle.learning_rate=1e-2", "phases.mle.learning_rate_schedule.warmup_steps=5",
         "adversarial.steps=15", "adversarial.images_per_batch=20",
     ]  # fmt: skip
-    subprocess.run([sys.executable, "-m", *command, *overrides], cwd=tmp_path, check=True)
-    (results,) = tmp_path.glob("outputs/length-colours-*/results.json")
+    subprocess.run([sys.executable, *own_command(), *overrides], cwd=mine, check=True)
+    (results,) = mine.glob("outputs/length-colours-*/results.json")
     systems = json.loads(results.read_text())["systems"]
     assert systems["mle"]["bleu_1"] > 0.6  # "it is red": the page, the generator and the data work together
     assert systems["policy_gradient"]["sample_length"] > systems["mle"]["sample_length"]  # and the reward is obeyed
+    assert systems["mle"]["letters"] == pytest.approx(len("it is green"), abs=2)
 
-    # Without its user's word, a page runs no code from outside.
-    plain = [word for word in command if not word.startswith("allow=")]
-    refused = subprocess.run([sys.executable, "-m", *plain], cwd=tmp_path, capture_output=True, text=True)
+
+def test_a_page_runs_no_code_from_outside_without_its_users_word(mine):
+    plain = [word for word in own_command() if not word.startswith("allow=")]
+    refused = subprocess.run([sys.executable, *plain], cwd=mine, capture_output=True, text=True)
     assert refused.returncode == 2
     assert "mine.length.LengthReward is not allowed" in refused.stderr
     assert "add allow=[mine] to the command line if you trust that package" in refused.stderr
@@ -58,24 +93,134 @@ def test_a_page_cannot_allow_packages(tmp_path):
     assert "packages are allowed on the command line only" in refused.stderr
 
 
-def test_every_documented_name_is_logged_and_every_logged_name_is_documented(tmp_path, configured):
-    config = configured("phases.adversarial.likelihood_weight=0.1")
-    folder = run_experiment(config, data="scenes").folder
-    logged = {name for line in (folder / "metrics.jsonl").read_text().splitlines() for name in json.loads(line)}
-    for system in json.loads((folder / "results.json").read_text())["systems"].values():
-        logged |= system.keys()
-    text = README.read_text(encoding="utf-8")
-    listed = text[text.index("## Names in the logs") : text.index("## The embedded data set")]
-    documented = set(re.findall(r"`([a-z_0-9/]+)`", listed))
-    documented |= {f"discriminator/accuracy{kind}" for kind in ("_generated", "_mismatched")}
-    documented |= {"bleu_2", "bleu_3"}
-    for name in logged:
-        plain = name.removeprefix("val/").removeprefix("sample_")
-        assert plain in documented, f"{name} is logged and not in the README"
-    # Other corpora, Java programs and comparisons measure these.
-    known = {"results", "step", "meteor", "spice", *metrics_of({})}
-    of_some_methods = {"policy/clipped", "policy/temperature", "policy/mle_loss"}
-    of_some_methods |= {"reward/cider_d", "reward/discriminator"}
-    for name in documented - {"_generated", "_mismatched", "val/", "sample_"} - of_some_methods:
-        names = {name, f"val/{name}"}
-        assert names & logged or name in known, f"{name} is in the README and nowhere else"
+# --- Names ---
+
+
+def listed(document: Path, heading: str) -> dict[str, bool]:
+    """Return the names in the tables of a section, and whether each has a star."""
+    text = document.read_text(encoding="utf-8")
+    section = re.search(rf"^(#+) {re.escape(heading)}\n(.*?)(?=^#{{1,3}} |\Z)", text, re.M | re.S)
+    assert section, f"{document} has no section {heading}"
+    rows = re.findall(r"^\| (`.*?) \|", section[2], re.M)
+    return {name: bool(star) for row in rows for name, star in re.findall(r"`([\w/]+)`(\*?)", row)}
+
+
+def recorded(run: Path) -> set[str]:
+    """Return the names in a run's records."""
+    return {name for line in (run / "metrics.jsonl").read_text().splitlines() for name in json.loads(line)}
+
+
+def finals(run: Path) -> set[str]:
+    """Return the names in a run's final comparison."""
+    return {name for own in json.loads((run / "results.json").read_text())["systems"].values() for name in own}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory) -> dict[str, Path]:
+    """A tiny run of each page whose logs have names of their own."""
+    made = {}
+    for page in ("seqgan", "ppo", "relgan", "chen"):
+        place = tmp_path_factory.mktemp(page)
+        run_experiment(shrunk(page, place), data="scenes")
+        (made[page],) = place.glob(f"{page}-*")
+    return made
+
+
+@pytest.fixture(scope="module")
+def oracle_run(tmp_path_factory) -> Path:
+    """A tiny run on SeqGAN's synthetic task."""
+    place = tmp_path_factory.mktemp("oracle")
+    asked = [*ORACLE, "tracker=local", "data=oracle", "encoder=none", "generator=lstm", f"outputs={place}"]
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        config = OmegaConf.to_container(compose("config", [*asked, f"cache={place}"]), resolve=True)
+    run_experiment(config, data="oracle")
+    (run,) = place.glob("mle-*")
+    return run
+
+
+def test_the_names_in_the_logs_are_the_documented_ones(runs):
+    documented = set(listed(LOGS, "Names in the logs"))
+    logged = {name for run in runs.values() for name in recorded(run) if not name.startswith("val/")}
+    assert logged - documented == set(), "logged and not documented"
+    assert documented - logged == set(), "documented and not logged"
+
+
+def test_the_metrics_of_a_run_are_the_documented_ones(runs):
+    documented = listed(METRICS, "Of every run") | listed(METRICS, "On scenes")
+    assert finals(runs["seqgan"]) == set(documented)
+    validated = {name for name in recorded(runs["seqgan"]) if name.startswith("val/")}
+    assert validated == {f"val/{name}" for name, star in documented.items() if star}
+    assert all(name.removeprefix("sample_").startswith("oracle_") for name in listed(METRICS, "On scenes"))
+
+
+def test_the_metrics_of_the_synthetic_task_are_the_documented_ones(oracle_run):
+    documented = listed(METRICS, "Of every run") | listed(METRICS, "With `data=oracle`")
+    assert finals(oracle_run) == set(documented)
+    validated = {name for name in recorded(oracle_run) if name.startswith("val/")}
+    assert validated == {f"val/{name}" for name, star in documented.items() if star}
+
+
+@pytest.mark.slow
+def test_the_metrics_of_reports_are_the_documented_ones(runs, tmp_path, configured):
+    asked = (
+        f"runs=[{runs['seqgan']}]", f"out={tmp_path}/report", "curve.temperatures=[1]", "curve.top_p=[]", "gallery=1",
+        "judge.epochs=1", "judge.folds=2",
+    )  # fmt: skip
+    report = compare_runs(configured(*asked, base=[], config_name="compare"), command="")
+    with (report / "metrics.csv").open() as table:
+        told = {row["metric"] for row in csv.DictReader(table)}
+    documented = listed(METRICS, "In reports")
+    assert told - finals(runs["seqgan"]) == set(documented)
+
+
+def test_the_metrics_by_java_are_the_documented_ones():
+    documented = listed(METRICS, "By Java, on request")
+    with pytest.raises(UserError, match=r"there are \['meteor', 'spice'\]"):
+        java_metrics(["cider"])
+    assert set(documented) == {"meteor", "spice"}
+
+
+# --- The documents themselves ---
+
+
+def anchors(text: str) -> set[str]:
+    """Return what GitHub calls the headings of a document."""
+    heads = re.findall(r"^#+ (.*)$", text, re.M)
+    return {re.sub(r"[^\w\- ]", "", head).strip().lower().replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_leads_somewhere(document):
+    text = re.sub(r"^```.*?^```$", "", document.read_text(encoding="utf-8"), flags=re.M | re.S)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith("https://"):
+            continue
+        name, _, anchor = target.partition("#")
+        place = (document.parent / name).resolve() if name else document
+        assert place.exists(), f"{target}: there is no {place}"
+        if anchor:
+            assert anchor in anchors(place.read_text(encoding="utf-8")), target
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_lines_are_at_most_120_wide_except_tables_and_code(document):
+    text = re.sub(r"^```.*?^```$", "", document.read_text(encoding="utf-8"), flags=re.M | re.S)
+    wide = [line for line in text.splitlines() if len(line) > 120 and not line.startswith(("|", "    "))]
+    assert not wide
+
+
+def test_the_readme_is_short_and_has_the_command_of_the_continuous_integration():
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 180
+    assert "    pip install -e '.[dev]' && pytest" in lines
+
+
+def test_the_version_has_its_changes():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## [{gan_caption.__version__}]" in text
+
+
+def test_every_page_of_a_method_is_in_the_table_of_methods():
+    pages = {path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml")}
+    text = (ROOT / "conf" / "experiment" / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| \[`(\w+)`\]", text, re.M)) == pages

@@ -1,110 +1,33 @@
-"""A world small enough to be enumerated: `<eos>` and two words, captions of at most three tokens, two images."""
+"""The world that experiments/estimators enumerates: `<eos>` and two words, captions of at most three tokens."""
 
-from __future__ import annotations
+from experiments.estimators.world import (
+    LENGTH,
+    VOCABULARY,
+    CaptionReward,
+    TokenReward,
+    all_captions,
+    captions_of,
+    exact_gradient,
+    features,
+    generators,
+    gradient,
+    reward_of,
+    stepwise_log_probs,
+    token_rewards_of,
+)
 
-import itertools
-
-import torch
-from torch import Tensor
-
-from gan_caption.data.captions import EOS, Captions, captions_from_ids
-from gan_caption.data.features import ImageFeatures
-from gan_caption.generators.attention_lstm import AttentionLSTMGenerator
-from gan_caption.generators.base import Generator
-from gan_caption.generators.lstm import LSTMGenerator
-
-VOCABULARY = 6  # four special tokens and the words 4 and 5
-LENGTH = 3
-
-
-def features(images: int = 2, *, seed: int = 0) -> ImageFeatures:
-    rng = torch.Generator().manual_seed(seed)
-    return ImageFeatures(torch.randn(images, 5, generator=rng), torch.randn(images, 4, 7, generator=rng))
-
-
-def generators(*, dropout: float = 0.0, seed: int = 0) -> list[Generator]:
-    """Both kinds, with weights large enough that probabilities differ."""
-    torch.manual_seed(seed)
-    made: list[Generator] = [
-        LSTMGenerator(vocabulary_size=VOCABULARY, pooled_size=5, hidden=4, embedding=4, dropout=dropout),
-        LSTMGenerator(
-            vocabulary_size=VOCABULARY, pooled_size=5, hidden=4, embedding=4, dropout=dropout, image_as="initial_state"
-        ),
-        AttentionLSTMGenerator(
-            vocabulary_size=VOCABULARY, pooled_size=5, grid_size=7, hidden=4, embedding=4, heads=2, dropout=dropout
-        ),
-    ]
-    for generator in made:
-        for parameter in generator.parameters():
-            parameter.data *= 2
-        generator.eval()
-    return made
-
-
-def all_captions(length: int = LENGTH) -> list[list[int]]:
-    """Every caption of at most `length` tokens: it ends with `<eos>`, or is cut there."""
-    words = range(EOS + 1, VOCABULARY)
-    ended = [[*body, EOS] for size in range(length) for body in itertools.product(words, repeat=size)]
-    return ended + [list(body) for body in itertools.product(words, repeat=length)]
-
-
-def captions_of(image: int, texts: list[list[int]] | None = None) -> Captions:
-    texts = all_captions() if texts is None else texts
-    return captions_from_ids(texts, [image] * len(texts))
-
-
-def stepwise_log_probs(generator: Generator, images: ImageFeatures, text: list[int], image: int) -> Tensor:
-    """log p of each token, one step of one row at a time: the slow truth."""
-    state = generator.start(images.select(torch.tensor([image])), len(text))
-    previous, log_probs = 1, []
-    for token in text:
-        logits, state = generator.step(torch.tensor([previous]), state)
-        log_probs.append(torch.log_softmax(logits[0], 0)[token - generator.first_word])
-        previous = token
-    return torch.stack(log_probs)
-
-
-def reward_of(captions: Captions) -> Tensor:
-    """A fixed, arbitrary reward of each (image, caption); every second image is the same again."""
-    weights = torch.tensor([0.0, 0.0, 0.0, 0.3, 1.1, -0.7])
-    places = torch.tensor([1.0, -1.7, 2.3])[: captions.tokens.shape[1]]
-    worth = (weights[captions.tokens] * places * captions.mask).sum(1)
-    return worth + 0.5 * captions.lengths + captions.images % 2 * (captions.tokens[:, 0] == 4)
-
-
-def token_rewards_of(captions: Captions) -> Tensor:
-    """A reward of each token (N, T), with rubbish on the padding."""
-    places = torch.tensor([1.0, -1.7, 2.3])[: captions.tokens.shape[1]]
-    weights = torch.tensor([9.0, 0.0, 0.0, 0.3, 1.1, -0.7])
-    return weights[captions.tokens] * places + captions.images[:, None] % 2 * (captions.tokens == 4)
-
-
-class CaptionReward:
-    """`reward_of` as a reward."""
-
-    def __call__(self, _: ImageFeatures, captions: Captions) -> Tensor:
-        return reward_of(captions)
-
-
-class TokenReward:
-    """`token_rewards_of` as a reward."""
-
-    def __call__(self, _: ImageFeatures, captions: Captions) -> Tensor:
-        return token_rewards_of(captions)
-
-
-def exact_gradient(generator: Generator, reward: CaptionReward | TokenReward) -> Tensor:
-    """The gradient of the expected reward, mean over images: a sum over every caption there is."""
-    expected = torch.zeros(())
-    for image in range(2):
-        captions = captions_of(image)
-        rewards = reward(features(), captions)
-        worth = (rewards * captions.mask).sum(1) if rewards.dim() == 2 else rewards
-        expected = expected + (generator.score(features(), captions).sum(1).exp() * worth).sum() / 2
-    generator.zero_grad()
-    expected.backward()
-    return gradient(generator)
-
-
-def gradient(generator: Generator) -> Tensor:
-    return torch.cat([p.grad.flatten() for p in generator.parameters() if p.grad is not None])
+__all__ = [
+    "LENGTH",
+    "VOCABULARY",
+    "CaptionReward",
+    "TokenReward",
+    "all_captions",
+    "captions_of",
+    "exact_gradient",
+    "features",
+    "generators",
+    "gradient",
+    "reward_of",
+    "stepwise_log_probs",
+    "token_rewards_of",
+]

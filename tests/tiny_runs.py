@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from experiments.composing import composed
 
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
-
-from gan_caption.configuration.launching import conf_dir
+__all__ = ["TINY", "TINY_SEQGAN", "composed"]
 
 TINY = [
     "tracker=local", "threads=1", "log_every=1", "save_every=2", "max_length=10",
@@ -21,9 +18,3 @@ TINY_SEQGAN = [
     "phases.adversarial.quality_floor=0", "phases.adversarial.images_per_batch=8",
     "phases.adversarial.objective.credit.rollouts=2", "discriminator_trainer.images_per_batch=8",
 ]  # fmt: skip
-
-
-def composed(*overrides: str, config_name: str = "config") -> dict[str, Any]:
-    """Compose a page, as the command line does."""
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return OmegaConf.to_container(compose(config_name, overrides=list(overrides)), resolve=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from experiments.estimators import world
 from gan_caption.generators.base import Generator
 from gan_caption.objectives.baselines import (
     Baseline,
@@ -21,24 +22,23 @@ from gan_caption.objectives.credit import Credit, Discounted, MonteCarlo, WholeS
 from gan_caption.objectives.critic import LearnedCritic
 from gan_caption.objectives.policy_gradient import PolicyGradient
 from gan_caption.reporting.table import markdown
-from tests import tiny
 
 HERE = Path(__file__).parent
 IMAGES, SAMPLES = 16, 2
 WARM_UP, BATCHES = 200, 2000
 
-Reward = tiny.CaptionReward | tiny.TokenReward
+Reward = world.CaptionReward | world.TokenReward
 
 
 def main() -> None:
-    generator = tiny.generators()[0]
+    generator = world.generators()[0]
     rows = [["credit", "baseline", "largest deviation, standard errors", "variance", "of no baseline, %"]]
     coordinates, plain = 0, 0.0
     for credit_name, (credit, reward) in credits().items():
-        truth = tiny.exact_gradient(generator, reward)
+        truth = world.exact_gradient(generator, reward)
         coordinates = int((truth != 0).sum())
         for name, baseline in baselines().items():
-            if isinstance(baseline, Greedy) and isinstance(reward, tiny.TokenReward):
+            if isinstance(baseline, Greedy) and isinstance(reward, world.TokenReward):
                 continue  # refused: a greedy caption's reward is no baseline for single tokens
             objective = PolicyGradient(
                 reward=reward,
@@ -59,7 +59,7 @@ def main() -> None:
             rows.append([credit_name, name, f"{deviation:.1f}", f"{variance:.3f}", f"{100 * variance / plain:.0f}"])
     table = markdown(rows)
     note = (
-        f"Vocabulary of {tiny.VOCABULARY - 3} words with <eos>, captions of at most {tiny.LENGTH} tokens, {IMAGES} "
+        f"Vocabulary of {world.VOCABULARY - 3} words with <eos>, captions of at most {world.LENGTH} tokens, {IMAGES} "
         f"images ({IMAGES // 2} copies of two) x {SAMPLES} samples; {BATCHES} estimates of a gradient of {coordinates} "
         "coordinates.\nDeviation of their mean from the enumerated gradient, at the worst coordinate; variance summed "
         "over the coordinates."
@@ -71,18 +71,18 @@ def main() -> None:
 def credits() -> dict[str, tuple[Credit, Reward]]:
     """Return each credit with the rewards that it takes."""
     return {
-        "whole sequence": (WholeSequence(), tiny.CaptionReward()),
-        "Monte Carlo, 1 rollout": (MonteCarlo(rollouts=1, update_rate=1.0), tiny.CaptionReward()),
-        "Monte Carlo, 4 rollouts": (MonteCarlo(rollouts=4, update_rate=1.0), tiny.CaptionReward()),
-        "Monte Carlo, 16 rollouts": (MonteCarlo(rollouts=16, update_rate=1.0), tiny.CaptionReward()),
-        "token rewards, gamma 1": (Discounted(discount=1.0), tiny.TokenReward()),
+        "whole sequence": (WholeSequence(), world.CaptionReward()),
+        "Monte Carlo, 1 rollout": (MonteCarlo(rollouts=1, update_rate=1.0), world.CaptionReward()),
+        "Monte Carlo, 4 rollouts": (MonteCarlo(rollouts=4, update_rate=1.0), world.CaptionReward()),
+        "Monte Carlo, 16 rollouts": (MonteCarlo(rollouts=16, update_rate=1.0), world.CaptionReward()),
+        "token rewards, gamma 1": (Discounted(discount=1.0), world.TokenReward()),
     }
 
 
 def baselines() -> dict[str, Baseline]:
     torch.manual_seed(0)
     critic = LearnedCritic(
-        vocabulary_size=tiny.VOCABULARY, pooled_size=5, device=torch.device("cpu"), hidden=16, embedding=16,
+        vocabulary_size=world.VOCABULARY, pooled_size=5, device=torch.device("cpu"), hidden=16, embedding=16,
         learning_rate=1e-2,
     )  # fmt: skip
     return {
@@ -93,14 +93,14 @@ def baselines() -> dict[str, Baseline]:
 
 def draw(objective: PolicyGradient, generator: Generator) -> Tensor:
     """Return estimates of the gradient, (estimates, coordinates); the first ones only warm the baseline up."""
-    images = tiny.features().select(torch.arange(IMAGES) % 2)
+    images = world.features().select(torch.arange(IMAGES) % 2)
     rng = torch.Generator().manual_seed(0)
     estimates = []
     for _ in range(WARM_UP + BATCHES):
-        experience = objective.collect(generator, images, max_length=tiny.LENGTH, rng=rng)
+        experience = objective.collect(generator, images, max_length=world.LENGTH, rng=rng)
         generator.zero_grad()
         objective.loss(generator, experience).loss.backward()  # type: ignore[no-untyped-call]
-        estimates.append(-tiny.gradient(generator))
+        estimates.append(-world.gradient(generator))
     return torch.stack(estimates[WARM_UP:])
 
 

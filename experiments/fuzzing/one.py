@@ -6,7 +6,7 @@ import sys
 
 import atheris
 
-from tests.fuzz.corpus_files import target
+from experiments.fuzzing.corpus_files import target
 
 FOLLOWED = ["gan_caption", "PIL", "zipfile", "pickletools", "pycocotools"]
 """Packages whose branches guide the fuzzer; to follow torch and numpy as well would make their import take minutes."""

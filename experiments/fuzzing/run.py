@@ -11,9 +11,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from experiments.fuzzing.corpus_files import inputs, target_names
 from gan_caption.extras import require
 from gan_caption.reporting.table import markdown
-from tests.fuzz.corpus_files import inputs, target_names
 
 HERE = Path(__file__).parent
 LONGEST = 20_000

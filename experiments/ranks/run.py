@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import socket
 import statistics
 import subprocess
 import sys
@@ -15,7 +16,6 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 
 from gan_caption.configuration.launching import conf_dir
-from tests.distributed.launching import free_port
 
 HERE = Path(__file__).parent
 OUTPUTS = HERE / "outputs"
@@ -154,6 +154,13 @@ def command(ranks: int, place: Path, *settings: str, where: Iterable[str] = (), 
         *where,
     ]
     return [sys.executable, *launcher, "-m", "gan_caption.train", *settings, f"outputs={place}", f"cache={place}"]
+
+
+def free_port() -> int:
+    """Return a port that nobody listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def steps(run: Path) -> list[dict]:

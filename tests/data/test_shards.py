@@ -520,6 +520,7 @@ def test_training_from_shards_is_training_from_the_files(tmp_path, configured, f
     assert all(torch.equal(weights[name], others[0][name]) for name in weights)
 
 
+@pytest.mark.slow
 def test_prepare_writes_shards_of_photographs_and_of_features(tmp_path):
     scenes = ["data.train=7", "data.val=2", "data.test=2", "encoder.width=4", "encoder.finetune=false"]
     for content in ("photos", "features"):

@@ -27,6 +27,7 @@ from gan_caption.objectives.discriminator import (
     spoken,
 )
 from tests import tiny
+from tests.slow import mostly_slow
 
 EVEN = {"generated": 0.5, "mismatched": 0.5}
 KINDS = [LSTMDiscriminator, CNNDiscriminator, CoAttentionDiscriminator, DenseDiscriminator, MultiDiscriminator]
@@ -74,6 +75,7 @@ class TestEveryDiscriminator:
         answers = make(kind).eval()(tiny.features(8, seed=3), captions)
         assert answers.shape == ((8, 3) if kind is DenseDiscriminator else (8,))
 
+    @pytest.mark.slow
     def test_it_learns_to_look_at_the_image(self, kind):
         """Same captions, two images, opposite answers: only the image can tell.
 
@@ -235,7 +237,7 @@ def test_the_gradient_penalty_by_hand():
     assert found.item() == pytest.approx(10 * sum((norm - 1) ** 2 for norm in norms) / 2, rel=1e-5)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", mostly_slow(KINDS, fast=[CNNDiscriminator]))
 def test_the_gradient_penalty_teaches_every_discriminator(kind):
     discriminator = make(kind, dropout=0.0).train()
     real, generated = (captions_from_ids(texts, [0, 1]) for texts in ([[4, 5, EOS], [4, EOS]], [[5, EOS], [5, EOS]]))

@@ -42,12 +42,14 @@ def killed(tmp_path_factory):
     return folder, together(2, str(folder), "seqgan", f"--die-at={KILLED_AT}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [2, 4])
 @pytest.mark.parametrize("method", METHODS)
 def test_every_step_has_the_losses_and_metrics_of_one_process(folders, ranks, method):
     assert_alike(only_run(folders[1], method), only_run(folders[ranks], method))
 
 
+@pytest.mark.slow
 def test_features_are_extracted_once_each_and_are_the_same(folders):
     for path in sorted((folders[1] / "cache").glob("*/*.npy")):
         for ranks in (2, 4):
@@ -56,6 +58,7 @@ def test_features_are_extracted_once_each_and_are_the_same(folders):
     assert len(list((folders[1] / "cache").glob("*/*.npy"))) == 9  # of three splits
 
 
+@pytest.mark.slow
 def test_one_process_writes(folders):
     for method in METHODS:
         one, four = (sorted(path.name for path in only_run(folders[ranks], method).rglob("*")) for ranks in (1, 4))
@@ -69,6 +72,7 @@ def test_a_killed_process_ends_the_run(killed):
     assert not (only_run(folder, "seqgan") / "results.json").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [1, 4])
 def test_a_checkpoint_of_two_goes_on_in_one_and_in_four(folders, killed, tmp_path, ranks):
     shutil.copytree(killed[0] / "seqgan", tmp_path / "seqgan")
@@ -80,6 +84,7 @@ def test_a_checkpoint_of_two_goes_on_in_one_and_in_four(folders, killed, tmp_pat
     assert_alike(only_run(folders[1], "seqgan"), only_run(tmp_path, "seqgan"))
 
 
+@pytest.mark.slow
 def test_torchrun_starts_again_and_the_run_goes_on_from_its_checkpoint(folders, tmp_path):
     ended = together(2, str(tmp_path), "seqgan", f"--die-at={KILLED_AT}", restarts=1)
     assert ended.returncode == 0, ended.stderr
@@ -89,6 +94,7 @@ def test_torchrun_starts_again_and_the_run_goes_on_from_its_checkpoint(folders, 
     assert systems(run) == systems(whole)
 
 
+@pytest.mark.slow
 def test_three_caption_a_folder_like_one(folders, tmp_path):
     for row in range(70):
         Image.new("RGB", (9, 9), (3 * row, 99, 0)).save(tmp_path / f"{row:02}.png")

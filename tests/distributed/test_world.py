@@ -191,6 +191,7 @@ def features_are_extracted_by_all_and_faults_are_told_to_all(folder: Path) -> No
     assert told.pooled[:, 0].tolist() == [row for row in range(40) if row != 7]
 
 
+@pytest.mark.slow
 def test_a_process_that_has_fallen_silent_ends_the_others(tmp_path):
     started = in_processes(_stop, tmp_path, ranks=2, join=False, silence=4)
     started.processes[0].join(60)

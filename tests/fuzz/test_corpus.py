@@ -9,16 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz.corpus_files import CORPUS, target_names
+from experiments.fuzzing.corpus_files import CORPUS, target_names
+from tests.slow import mostly_slow
 
 ROOT = Path(__file__).parents[2]
 GENEROUS = 300
 """Seconds until an input counts as one that hangs; each target takes a few."""
 
 
-@pytest.mark.parametrize("name", target_names())
+@pytest.mark.parametrize("name", mostly_slow(target_names(), fast=["annotations", "configuration", "token_files"]))
 def test_no_input_crashes_hangs_or_fills_the_memory(name, tmp_path):
-    command = [sys.executable, "-m", "tests.fuzz.feed", name]
+    command = [sys.executable, "-m", "experiments.fuzzing.feed", name]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=GENEROUS)
     assert result.returncode == 0, f"{result.stdout[-4000:]}\n{result.stderr[-2000:]}"

@@ -13,12 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from gan_caption.data.annotations import read_tokens
-from gan_caption.data.caption_files import read_references
-from gan_caption.data.folder import Folder
-from gan_caption.data.shards.corpus import Shards
-from gan_caption.untrusted.parsing import parse_json
-from tests.fuzz.targets import (
+from experiments.fuzzing.targets import (
     annotations,
     configuration,
     frequencies,
@@ -28,6 +23,11 @@ from tests.fuzz.targets import (
     token_files,
     tokens,
 )
+from gan_caption.data.annotations import read_tokens
+from gan_caption.data.caption_files import read_references
+from gan_caption.data.folder import Folder
+from gan_caption.data.shards.corpus import Shards
+from gan_caption.untrusted.parsing import parse_json
 
 few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

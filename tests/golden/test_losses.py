@@ -7,6 +7,7 @@ import json
 import pytest
 
 from tests.golden.losses import KEPT, PAGES, STEPS, losses_of, machine
+from tests.slow import mostly_slow
 
 GOLDEN = json.loads(KEPT.read_text(encoding="utf-8"))
 
@@ -17,7 +18,7 @@ def test_every_page_has_its_losses():
         assert {name: len(values) for name, values in losses.items() if name.startswith("mle")} == {"mle: mle/loss": 20}
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", mostly_slow(PAGES, fast=["mle", "seqgan"]))
 def test_twenty_steps(page, tmp_path):
     losses, kept = losses_of(page, tmp_path), GOLDEN["pages"][page]
     if machine() == GOLDEN["machine"]:

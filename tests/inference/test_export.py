@@ -182,6 +182,7 @@ def test_the_check_and_the_files_are_told(runs, export, capsys):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_other_images_can_be_checked(runs, export, capsys):
     export(runs("lstm"), "data=scenes", "data.val=5", "data.seed=3")
     assert "of 5 of 5 val images" in capsys.readouterr().out
@@ -196,6 +197,7 @@ def test_the_cards_own_script_needs_neither_torch_nor_this_package(runs, exporte
         assert said_by_script(tmp_path, folder) == told_in_training(runs("attention"), "adversarial")[row]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "phase"), [("attention", "adversarial"), ("attention", "mle"), ("frozen", "mle")])
 def test_safetensors_hold_generator_and_encoder(runs, export, tmp_path, name, phase):
     run = runs(name)
@@ -230,6 +232,7 @@ def test_nothing_of_the_machine_and_no_pickle_is_in_the_folder(runs, exported, e
         assert not content.startswith((b"\x80", b"PK")), path
 
 
+@pytest.mark.slow
 def test_int8_is_smaller_and_its_price_is_printed(runs, exported, export, capsys):
     other = exported("attention")
     capsys.readouterr()

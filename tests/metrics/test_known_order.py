@@ -99,6 +99,7 @@ def test_quality_puts_systems_in_their_order(world, systems, metric):
     assert len(set(values)) == len(values)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("java") is None, reason="no Java is installed: METEOR cannot run")
 def test_meteor_puts_systems_in_their_order(world, systems):
     values = [meteor(captions, world.references).corpus for captions, _ in systems.values()]

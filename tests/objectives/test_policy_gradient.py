@@ -25,6 +25,7 @@ from gan_caption.rewards.discriminator import DiscriminatorReward
 from gan_caption.rewards.mixture import Mixture
 from gan_caption.rewards.transforms import Probability
 from tests import tiny
+from tests.slow import mostly_slow
 
 reward = tiny.CaptionReward()
 
@@ -95,7 +96,7 @@ BASELINES = [
 
 
 @pytest.mark.parametrize("credit", [WholeSequence, two_rollouts], ids=["whole", "rollouts"])
-@pytest.mark.parametrize("baseline", BASELINES)
+@pytest.mark.parametrize("baseline", mostly_slow(BASELINES, fast=BASELINES[:1]))
 def test_the_estimate_is_the_gradient_of_the_expected_reward(credit, baseline):
     # With few samples a batch, a baseline that holds the row's own return would show: by a quarter of the gradient.
     objective = policy_gradient(reward=reward, credit=credit(), baseline=baseline(), samples_per_image=2)
@@ -103,6 +104,7 @@ def test_the_estimate_is_the_gradient_of_the_expected_reward(credit, baseline):
     assert_unbiased(objective, generator, tiny.exact_gradient(generator, reward))
 
 
+@pytest.mark.slow
 def test_the_estimate_is_right_for_the_attention_generator_as_well():
     objective = policy_gradient(reward=reward, credit=two_rollouts(), baseline=BatchMean(), samples_per_image=2)
     generator = tiny.generators()[2]
@@ -115,7 +117,7 @@ def test_the_first_proximal_update_is_the_gradient_of_the_expected_reward():
     assert_unbiased(objective, generator, tiny.exact_gradient(generator, reward))
 
 
-@pytest.mark.parametrize("baseline", [b for b in BASELINES if b is not Greedy])
+@pytest.mark.parametrize("baseline", mostly_slow([b for b in BASELINES if b is not Greedy], fast=BASELINES[:1]))
 def test_token_rewards_give_the_gradient_of_their_expected_sum(baseline):
     objective = policy_gradient(
         reward=tiny.TokenReward(), credit=Discounted(discount=1.0), baseline=baseline(), samples_per_image=2
@@ -133,7 +135,7 @@ def objective_of(page):
     if "credit" not in objective:
         return None  # a page without a policy gradient
     dense = objective["credit"]["_target_"].endswith("Discounted")
-    objective |= {"reward": {"_target_": f"tests.tiny.{'TokenReward' if dense else 'CaptionReward'}"}}
+    objective |= {"reward": {"_target_": f"experiments.estimators.world.{'TokenReward' if dense else 'CaptionReward'}"}}
     objective |= {"entropy_weight": 0.0, "kl_weight": 0.0}  # terms of their own, tested by themselves
     objective["samples_per_image"] = min(objective["samples_per_image"], 2)
     if dense:
@@ -142,7 +144,7 @@ def objective_of(page):
         objective["baseline"] |= {"hidden": 8, "embedding": 8}
     torch.manual_seed(0)
     return build(
-        objective, path=page, allowed=("gan_caption.", "tests."),
+        objective, path=page, allowed=("gan_caption.", "experiments."),
         vocabulary_size=tiny.VOCABULARY, pooled_size=5, device=torch.device("cpu"),
     )  # fmt: skip
 
@@ -154,7 +156,7 @@ def test_the_pages_with_a_policy_gradient_are_found():
     assert set(PAGES) > {"scst", "nsc", "seqgan", "cgan", "chen", "dognin", "maligan", "rankgan", "scratchgan", "ppo"}
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", mostly_slow(PAGES, fast=["seqgan"]))
 def test_the_estimator_of_every_page_is_the_gradient_of_the_expected_reward(page):
     objective = objective_of(page)
     generator = tiny.generators()[0]
@@ -262,6 +264,7 @@ def test_the_rollout_policy_follows_at_its_own_rate_and_is_resumed():
     assert torch.equal(generator.output.bias, first + 1)
 
 
+@pytest.mark.slow
 def test_the_critic_learns_the_expected_return():
     """Trained long enough it finds the enumerated value of every state that is often visited."""
     generator, images = tiny.generators()[0], tiny.features()

@@ -101,6 +101,7 @@ def test_a_killed_sweep_goes_on_and_ends_bitwise_like_one_that_was_not(whole, tm
     assert rows(tmp_path, "grid") == rows(whole, "grid")
 
 
+@pytest.mark.slow
 def test_joblib_gives_the_same_runs_and_failures_cross_processes(whole, tmp_path):
     asked = [one.replace("seed=0,1", "seed=0,1,-1") for one in GRID]
     said, errors = sweep(tmp_path, *asked, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", status=2)
@@ -176,6 +177,7 @@ def test_compare_takes_the_folder_of_a_sweep(whole, tmp_path):
         folders_of(str(tmp_path))
 
 
+@pytest.mark.slow
 def test_a_killed_search_goes_on_with_the_trials_that_are_left(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     sweep(whole, *SEARCH, status=2)

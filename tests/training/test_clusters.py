@@ -54,6 +54,7 @@ def head(tmp_path, monkeypatch):
         psutil.wait_procs(every, timeout=30)
 
 
+@pytest.mark.slow
 def test_ray_gives_the_same_runs_from_a_head_that_was_there(whole, head, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     outputs = Path("relative")  # to the folder of the command, wherever Ray's processes began
@@ -63,6 +64,7 @@ def test_ray_gives_the_same_runs_from_a_head_that_was_there(whole, head, tmp_pat
     assert {path.name for path in tmp_path.iterdir()} == {"relative", "elsewhere"}, "nothing is left beside the runs"
 
 
+@pytest.mark.slow
 def test_submitit_gives_the_same_runs_and_a_preempted_one_goes_on(whole, tmp_path):
     process = start(tmp_path, *SIX, "hydra/launcher=submitit_local")
     while process.poll() is None and not preempt_one(tmp_path):
@@ -90,12 +92,14 @@ def preempt_one(outputs: Path) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_joblib_by_its_page(whole, tmp_path):
     sweep(tmp_path, *SIX, "+cluster=joblib", "hydra.launcher.n_jobs=2")
     assert results(tmp_path) == results(whole)
     assert rows(tmp_path, "grid") == rows(whole, "grid")
 
 
+@pytest.mark.slow
 def test_a_run_in_a_process_of_its_own_reads_no_environment_either(tmp_path, monkeypatch):
     monkeypatch.setenv("SECRET", "hunter2")
     asked = [*SMALL, "+sweep=grid", "+experiment=mle", "seed=0,1", "name=${oc.env:SECRET}", "+cluster=joblib"]

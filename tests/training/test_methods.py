@@ -18,6 +18,7 @@ from gan_caption.decoding.sampling import sample
 from gan_caption.evaluation.trained import open_run
 from gan_caption.experiment import run_experiment
 from gan_caption.training.seeding import random_generator
+from tests.slow import mostly_slow
 from tests.tiny_runs import TINY
 
 PAGES = sorted(path.stem for path in (Path(conf_dir()) / "experiment").glob("*.yaml"))
@@ -65,7 +66,7 @@ def test_noise_is_heard_after_a_baseline_that_knew_none_was_taken_over(page, tmp
         assert (heard != silent).any(1).sum() > 5, phase
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", mostly_slow(PAGES, fast=["mle", "scst", "seqgan"]))
 def test_every_page_trains(page, tmp_path):
     systems = run_experiment(shrunk(page, tmp_path), data="scenes").systems
     # A captioner of a few steps may write nothing grammatical: what is said of such captions alone has no value then.

@@ -52,6 +52,7 @@ def results(outputs: Path) -> dict[str, bytes]:
     return {path.parent.name: path.read_bytes() for path in outputs.glob("*/results.json")}
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_in_the_middle(whole, tmp_path):
     with small_disk(tmp_path / "disk", "30m") as disk:
         process = start(disk)
@@ -83,6 +84,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_training(tmp_path, which
         assert not list(tmp_path.glob("*/metrics.jsonl")), "not a step was made"
 
 
+@pytest.mark.slow
 def test_photographs_that_go_away_in_the_middle(tmp_path):
     photos, outputs = tmp_path / "photos", tmp_path / "outputs"
     photos.mkdir()

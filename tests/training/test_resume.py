@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 import torch
 
 SMALL = [
@@ -90,6 +91,7 @@ def assert_equal(one, other, where: str) -> None:
         assert repr(one) == repr(other), where  # NaN is not equal to itself
 
 
+@pytest.mark.slow
 def test_a_run_that_is_told_to_stop_saves_its_step_and_says_so_to_schedulers(tmp_path):
     whole = finish(tmp_path / "whole")
     for (phase, step), how, status in (
@@ -105,6 +107,7 @@ def test_a_run_that_is_told_to_stop_saves_its_step_and_says_so_to_schedulers(tmp
     assert_equal(*last, "last.pt")
 
 
+@pytest.mark.slow
 def test_a_run_killed_six_times_ends_bitwise_like_one_that_was_not(tmp_path):
     whole = finish(tmp_path / "whole")
     moments = random.Random(0)

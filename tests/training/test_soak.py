@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the soak forks, and looks at files as they are written")
 def test_runs_killed_at_random_end_bitwise_like_those_that_were_not(tmp_path):
     asked = ["--trials", "4", "--seed", "1", "--methods", "seqgan", "shetty", "--out", str(tmp_path / "table.md")]

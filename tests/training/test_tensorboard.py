@@ -84,6 +84,7 @@ def test_samples_are_there_as_images_and_text(run, phase):
         assert shown.tobytes() == Image.open(run / record["image"]).tobytes()
 
 
+@pytest.mark.slow
 def test_a_resumed_run_has_no_step_twice(tmp_path):
     """Killed after steps that no checkpoint holds, and taken up: those steps are made, and noted, again."""
     overrides = [*TINY_SEQGAN, "tracker=tensorboard", "resume=auto", "save_every=1000"]

@@ -41,6 +41,7 @@ def reference_values():
     return scorer.compute_score(given, {row: [words(text)] for row, text in enumerate(CANDIDATES)})
 
 
+@pytest.mark.slow
 @needs_java
 def test_meteor_is_that_of_pycocoevalcap(reference_values):
     corpus, per_image = reference_values
@@ -50,6 +51,7 @@ def test_meteor_is_that_of_pycocoevalcap(reference_values):
     assert score.per_image[2] == 0
 
 
+@pytest.mark.slow
 @needs_java
 def test_meteor_in_another_locale(reference_values, monkeypatch):
     monkeypatch.setenv("LC_ALL", "tr_TR.UTF-8")
@@ -57,6 +59,7 @@ def test_meteor_in_another_locale(reference_values, monkeypatch):
     assert meteor(CANDIDATES, REFERENCES).per_image == pytest.approx(reference_values[1], abs=1e-12)
 
 
+@pytest.mark.slow
 @needs_java
 def test_meteor_of_resampled_corpora_is_what_the_program_says_of_them():
     score = meteor(CANDIDATES, REFERENCES)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from experiments.fuzzing.refusals import reading
 from gan_caption.data.folder import Folder
-from tests.fuzz.refusals import reading
 
 READERS = {"Folder"}
 HOME = Path(tempfile.mkdtemp())

@@ -6,10 +6,10 @@ import json
 import tempfile
 from pathlib import Path
 
+from experiments.fuzzing.refusals import reading
 from gan_caption.data.caption_files import check_images, read_references, read_results
 from gan_caption.data.coco import Coco
 from gan_caption.data.flickr30k import Flickr30k
-from tests.fuzz.refusals import reading
 
 READERS = {"COCO", "Karpathy for COCO", "Karpathy for Flickr30k", "score"}
 HOME = Path(tempfile.mkdtemp())

@@ -6,6 +6,8 @@ import json
 import tempfile
 from pathlib import Path
 
+from experiments.composing import composed
+from experiments.fuzzing.refusals import reading
 from gan_caption.configuration.settings import settings_from
 from gan_caption.evaluation.curve_files import read_curve
 from gan_caption.text.words import WordTokenizer
@@ -13,8 +15,6 @@ from gan_caption.training.folders import read_config, read_json, read_settings
 from gan_caption.training.identity import configuration_hash, read_data
 from gan_caption.training.records import read_records
 from gan_caption.training.resuming import choose_folder
-from tests.fuzz.refusals import reading
-from tests.tiny_runs import composed
 
 READERS = {
     "read_config", "read_settings", "choose_folder", "Vocabulary", "read_json", "read_records", "read_curve",

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments.fuzzing.refusals import reading
 from gan_caption.encoders.precomputed import Precomputed
-from tests.fuzz.refusals import reading
 
 READERS = {"Precomputed"}
 HOME = Path(tempfile.mkdtemp())

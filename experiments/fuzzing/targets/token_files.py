@@ -5,9 +5,9 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+from experiments.fuzzing.refusals import reading
 from gan_caption.data.flickr8k import Flickr8k
 from gan_caption.data.flickr30k import Flickr30k
-from tests.fuzz.refusals import reading
 
 READERS = {"Flickr8k", "Flickr30k"}
 HOME = Path(tempfile.mkdtemp())

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch  # noqa: F401 - parts import it; a large library is there before a test limits the memory
 
+from experiments.fuzzing.refusals import reading
 from gan_caption.configuration.building import check
-from tests.fuzz.refusals import reading
 
 READERS = {"check"}
 PATH = Path(tempfile.mkdtemp()) / "page.yaml"

@@ -1,4 +1,4 @@
-"""Feed a target its corpus, in a process whose memory is limited: `python -m tests.fuzz.feed <target> [input ...]`."""
+"""Feed a target its corpus, its memory being limited: `python -m experiments.fuzzing.feed <target> [input ...]`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from tests.fuzz.corpus_files import inputs, target
+from experiments.fuzzing.corpus_files import inputs, target
 
 MORE = 2**29
 """Bytes of address space beside what Python, torch and the corpus itself take."""

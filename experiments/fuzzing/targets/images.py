@@ -11,8 +11,8 @@ from typing import Any
 
 from PIL import Image
 
+from experiments.fuzzing.refusals import reading
 from gan_caption.data.images import load_rgb
-from tests.fuzz.refusals import reading
 
 READERS = {"load_rgb"}
 PATH = Path(tempfile.mkdtemp()) / "a.jpg"

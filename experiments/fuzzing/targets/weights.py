@@ -9,11 +9,11 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
+from experiments.fuzzing.refusals import reading
 from gan_caption.data.captions import captions_from_ids
 from gan_caption.data.features import ImageFeatures
 from gan_caption.generators.ngram import NgramGenerator
 from gan_caption.training.checkpoint import load_weights, save_weights
-from tests.fuzz.refusals import reading
 
 READERS = {"load_weights", "NgramGenerator"}
 PATH = Path(tempfile.mkdtemp()) / "weights.safetensors"

@@ -7,7 +7,7 @@ import pkgutil
 from pathlib import Path
 from types import ModuleType
 
-from tests.fuzz import targets
+from experiments.fuzzing import targets
 
 CORPUS = Path(__file__).parent / "corpus"
 
@@ -19,7 +19,7 @@ def target_names() -> list[str]:
 
 def target(name: str) -> ModuleType:
     """Import a target."""
-    return importlib.import_module(f"tests.fuzz.targets.{name}")
+    return importlib.import_module(f"experiments.fuzzing.targets.{name}")
 
 
 def inputs(name: str) -> dict[str, bytes]:

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
+from experiments.fuzzing.refusals import reading
 from gan_caption.training.checkpoint import TrainState, load_state
-from tests.fuzz.refusals import reading
 
 READERS = {"load_state"}
 HOME = Path(tempfile.mkdtemp())

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments.fuzzing.refusals import reading
 from gan_caption.metrics.cider import CiderD
 from gan_caption.metrics.document_frequencies import DocumentFrequencies
-from tests.fuzz.refusals import reading
 
 READERS = {"DocumentFrequencies"}
 PATH = Path(tempfile.mkdtemp()) / "frequencies.json"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments.fuzzing.refusals import reading
 from gan_caption.data.shards.corpus import Shards
-from tests.fuzz.refusals import reading
 
 READERS = {"whole", "json", "txt", "npz"}
 HOME = Path(tempfile.mkdtemp())

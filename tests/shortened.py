@@ -1,0 +1,133 @@
+"""What stands first on PATH where the documents' commands run, so that they end soon; their text is not changed.
+
+`python tests/shortened.py python -m gan_caption.train ...` becomes that training with overrides added.
+Nothing else is: a training gets small sizes, a study of hours is only started, `pytest` collects the tests
+of one file, `mypy` looks at one, and `pip` only checks that the extras exist.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import inspect
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from unittest import mock
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.tiny_runs import TINY  # noqa: E402 - found by the line above
+
+PROGRAMS = ("python", "torchrun", "pip", "pytest", "ruff", "mypy")
+SMALL = [
+    *(one for one in TINY if one != "tracker=local"), "adversarial.steps=2", "adversarial.images_per_batch=8",
+    "discriminator_training.steps=2", "data.test=12",  # a comparison divides them into five folds
+]  # fmt: skip
+PHOTOGRAPHS = [one for one in SMALL if not one.startswith(("data.", "encoder.", "phases.words."))]
+ORACLE = [
+    *(one for one in PHOTOGRAPHS if not one.startswith("max_length=")),
+    "data.words=50", "data.train=80", "data.val=20", "data.test=20",
+]  # fmt: skip
+SEARCH = ["hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=2"]
+
+STARTED = {
+    *(f"experiments.{name}.run" for name in (
+        "clusters", "demo", "estimators", "export", "flickr8k", "fuzzing", "methods_on_scenes", "metric_parity",
+        "ranks", "reports", "seqgan_oracle", "soak", "streaming", "sweeps",
+    )),
+    *(f"experiments.speed.{name}.run" for name in (
+        "beam", "extraction", "growth", "hours", "likelihood", "memory", "metrics", "minutes", "products", "profile",
+        "reward", "rollouts", "self_critical", "start",
+    )),
+    "experiments.ranks.kills", "tests.golden.losses",
+}  # fmt: skip
+"""Take minutes or hours, a browser, or a real data set: they are imported, and their arguments are looked at.
+
+One that is asked to be `quick` is run.
+"""
+
+
+def is_only_started(words: Sequence[str]) -> bool:
+    """Tell whether what follows `python` takes too long to be run."""
+    return len(words) > 1 and words[0] == "-m" and words[1] in STARTED and "quick" not in words
+
+
+def sizes(arguments: Sequence[str]) -> list[str]:
+    """Return the overrides that make a command short: of a training its sizes, of anything else none."""
+    if "gan_caption.train" in arguments:
+        data = next((one.partition("=")[2] for one in arguments if one.startswith("data=")), "scenes")
+        small = {"scenes": SMALL, "oracle": ORACLE}.get(data, PHOTOGRAPHS)
+        return [*small, *(SEARCH if "+sweep=search" in arguments else [])]
+    if "experiments.scenes_seqgan.run" in arguments:
+        return SMALL
+    return []
+
+
+def start(name: str, arguments: Sequence[str]) -> None:
+    """Import a study and look whether it takes these arguments, and whether the folders that they name are there."""
+    module = importlib.import_module(name)
+    for one in arguments:
+        path = one.partition("=")[2] or one
+        if "/" in path and not Path(path).exists():
+            sys.exit(f"{name}: there is no {path}")
+    wanted = inspect.signature(module.main).parameters
+    if "argparse" in vars(module):
+        _parse(module.main, [name, *arguments])
+    elif not any("list[str]" in str(one.annotation) for one in wanted.values()):
+        inspect.signature(module.main).bind(*arguments)
+
+
+def _parse(main, words: list[str]) -> None:
+    """Let a study parse its arguments, and go no further."""
+    from gan_caption.errors import UserError
+
+    parse = argparse.ArgumentParser.parse_args
+
+    def only_parse(parser: argparse.ArgumentParser) -> None:
+        parse(parser)
+        sys.exit(0)
+
+    with mock.patch.object(argparse.ArgumentParser, "parse_args", only_parse), mock.patch.object(sys, "argv", words):
+        try:
+            main()
+        except UserError as error:
+            if "pip install" not in str(error):  # an extra that is not among those of the tests
+                raise
+
+
+def check_extras(arguments: Sequence[str]) -> None:
+    """Look whether the extras that are to be installed exist."""
+    offered = set(re.findall(r"^(\w+) = \[", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M))
+    for asked in re.findall(r"\[(.*?)\]", " ".join(arguments)):
+        missing = set(asked.split(",")) - offered
+        if missing:
+            sys.exit(f"there are no extras {missing}")
+
+
+def main(program: str, *arguments: str) -> None:
+    """Do what stands for the program, or become it."""
+    if program == "pip":
+        check_extras(arguments)
+    elif program in ("pytest", "ruff", "mypy"):  # of the checkout itself, where nobody's own files lie
+        os.chdir(ROOT)
+        few = {"pytest": ["--collect-only", "-q", "tests/test_files.py"], "mypy": ["gan_caption/errors.py"]}
+        _become("-m", program, *arguments, *few.get(program, []))
+    elif program == "torchrun":
+        _become("-m", "torch.distributed.run", *arguments, *sizes(arguments))
+    elif is_only_started(arguments):
+        sys.path.insert(0, os.getcwd())
+        start(arguments[1], arguments[2:])
+    else:
+        _become(*arguments, *sizes(arguments))
+
+
+def _become(*arguments: str) -> None:
+    os.execv(sys.executable, [sys.executable, *arguments])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
