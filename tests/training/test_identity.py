@@ -16,9 +16,10 @@ from gan_caption.configuration.building import plain
 from gan_caption.data.scenes.corpus import Scenes
 from gan_caption.errors import UserError
 from gan_caption.evaluation.comparison import choose_systems
+from gan_caption.evaluation.results import evaluation_folder
 from gan_caption.evaluation.settings import EvaluationSettings, evaluation_from
 from gan_caption.experiment import run_experiment
-from gan_caption.reporting.results import evaluate_run, evaluation_folder
+from gan_caption.reporting.results import evaluate_run
 from gan_caption.training.identity import configuration_hash
 from gan_caption.training.phases.maximum_likelihood import MaximumLikelihoodPhase
 from tests.tiny_runs import TINY
