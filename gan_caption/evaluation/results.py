@@ -23,7 +23,7 @@ from gan_caption.metrics.metric import Metrics
 from gan_caption.training.checkpoint import load_weights
 from gan_caption.training.folders import numbered, read_json, write_json
 from gan_caption.training.identity import configuration_hash, same_settings
-from gan_caption.training.networks import Captioner
+from gan_caption.training.networks import EncoderDecoder
 from gan_caption.training.progress import Progress
 from gan_caption.training.setup import build_part, load_split, open_features, training_captions
 from gan_caption.training.validation import Evaluation
@@ -134,7 +134,7 @@ def curve_points(settings: Mapping[str, Any]) -> list[tuple[float, float]]:
 
 
 def measure_weights(
-    captioner: Captioner,
+    captioner: EncoderDecoder,
     weights: Mapping[str, Path],
     evaluator: Evaluator,
     *,
@@ -154,7 +154,7 @@ def measure_weights(
         points: (temperature, top-p) of the curves; none: no curves.
         discriminator: whose opinion of each caption is kept beside it.
     """
-    results = Results(folder, title, evaluator.every, evaluator.samples_per_image)
+    results = Results(folder, title, evaluator.all_metrics, evaluator.samples_per_image)
     scores: dict[str, Scores] = {}
     for name, path in weights.items():
         load_weights(captioner, path, vocabulary=evaluator.vocabulary.fingerprint)

@@ -14,7 +14,7 @@ from gan_caption.encoders.base import Encoder
 from gan_caption.text.vocabulary import Vocabulary
 from gan_caption.training.checkpoint import load_state, load_weights
 from gan_caption.training.folders import best_weights, inside, read_config
-from gan_caption.training.networks import Captioner
+from gan_caption.training.networks import EncoderDecoder
 from gan_caption.training.setup import (
     build_captioner,
     build_discriminator,
@@ -38,7 +38,7 @@ class Trained:
     """The run's."""
     encoder: Encoder
     """The run's."""
-    captioner: Captioner
+    captioner: EncoderDecoder
     """The run's."""
 
     def load(self, phase: str) -> None:

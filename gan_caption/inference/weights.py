@@ -11,7 +11,7 @@ from gan_caption.evaluation.trained import Trained, open_run
 from gan_caption.training.checkpoint import load_weights, save_weights
 from gan_caption.training.folders import write_json
 from gan_caption.training.identity import WITHOUT_EFFECT
-from gan_caption.training.networks import Captioner
+from gan_caption.training.networks import EncoderDecoder
 
 _OF_ONE_MACHINE = {*WITHOUT_EFFECT, "pretrained", "skip_unreadable", "allow"}
 
@@ -40,9 +40,9 @@ def read_weights(folder: Path, *, device: str = "auto", allow: Sequence[str] = (
     return trained
 
 
-def whole(trained: Trained) -> Captioner:
+def whole(trained: Trained) -> EncoderDecoder:
     """Return the captioner with its encoder, whether that learned or not."""
-    return Captioner(trained.captioner.generator, trained.encoder)
+    return EncoderDecoder(trained.captioner.generator, trained.encoder)
 
 
 def shared_config(config: Mapping[str, Any]) -> dict[str, Any]:

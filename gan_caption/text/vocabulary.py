@@ -7,10 +7,10 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from gan_caption.data.captions import EOS, UNK
+from gan_caption.counting import counted
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
-from gan_caption.text.counting import counted
+from gan_caption.text.special import EOS, UNK
 from gan_caption.untrusted.parsing import parse_json
 
 SPECIAL = ("<pad>", "<bos>", "<unk>", "<eos>")

@@ -17,7 +17,7 @@ from gan_caption.metrics.metric import Metric, choose
 from gan_caption.rewards.references import References
 from gan_caption.text.vocabulary import Vocabulary
 from gan_caption.training.folders import best_weights
-from gan_caption.training.networks import Captioner, Networks
+from gan_caption.training.networks import EncoderDecoder, Networks
 from gan_caption.training.validation import Validator
 
 
@@ -53,7 +53,7 @@ class Run:
     """By phase whose patience ended, the steps that it made."""
 
     @property
-    def captioner(self) -> Captioner:
+    def captioner(self) -> EncoderDecoder:
         """The captioner."""
         return self.networks.captioner
 

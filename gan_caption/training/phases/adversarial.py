@@ -16,7 +16,7 @@ from gan_caption.objectives.base import GeneratorObjective, PolicyLoss
 from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
 from gan_caption.training.checkpoint import load_weights
 from gan_caption.training.diagnostics import Diagnostics
-from gan_caption.training.networks import Captioner
+from gan_caption.training.networks import EncoderDecoder
 from gan_caption.training.phases.base import Phase, adamw, descend
 from gan_caption.training.phases.discriminator import DiscriminatorTrainer
 from gan_caption.training.run import Run
@@ -116,7 +116,7 @@ class AdversarialPhase(Phase):
         self.reference: Generator | None = None
         path = run.best_weights(self.pretraining)
         if path.exists():
-            reference: Captioner = copy.deepcopy(run.captioner)
+            reference: EncoderDecoder = copy.deepcopy(run.captioner)
             load_weights(reference, path, vocabulary=run.vocabulary.fingerprint)
             self.reference = reference.generator.eval().requires_grad_(False)
 

@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 from gan_caption.errors import at_least, share
 from gan_caption.metrics.standard import STANDARD
 from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
-from gan_caption.training.networks import Captioner, weights_of
+from gan_caption.training.networks import EncoderDecoder, weights_of
 from gan_caption.training.phases.base import Phase, adamw, descend
 from gan_caption.training.run import Run
 
@@ -90,7 +90,7 @@ class MaximumLikelihoodPhase(Phase):
         """Make the optimizer, the batches and the running average."""
         self.run = run
         self.selector = None if self.selected_by == "last" else run.metric(self.selected_by, asked="selected_by")
-        self.captioner: Captioner = run.captioner
+        self.captioner: EncoderDecoder = run.captioner
         self.batches = run.batches(
             run.encoded, images=self.images_per_batch, per_image=self.captions_per_image, stream=0
         )

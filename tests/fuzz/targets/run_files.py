@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from gan_caption.evaluation.curve_files import read_curve
+from gan_caption.reporting.results import metrics_of
 from gan_caption.text.vocabulary import Vocabulary
 from gan_caption.training.folders import read_config, read_json
 from gan_caption.training.identity import configuration_hash, read_data
@@ -16,6 +17,7 @@ from tests.fuzz.refusals import reading
 
 READERS = {
     "read_config", "choose_folder", "Vocabulary", "read_json", "read_records", "read_curve", "format.json", "data.json",
+    "metrics_of",
 }  # fmt: skip
 HOME = Path(tempfile.mkdtemp())
 
@@ -27,6 +29,8 @@ def seeds() -> dict[str, bytes]:
         "nothing": b"{}",
         "format": b'{"format": 1, "gan_caption": "0.1.0"}',
         "data": b'{"splits": {"train": "0a", "val": "1b"}, "locations": ["root"]}',
+        "results": b'{"metrics": [{"name": "cider_d", "label": "CIDEr-D x 100", "factor": 100, "decimals": 1, '
+        b'"better": "higher", "of": "captions"}]}',
         "vocabulary": b'["a", "dog", "runs"]',
         "records": b'{"step": 1, "phase": "mle", "loss": 0.5}\n{"step": 2, "phase": "mle", "loss": NaN}\n{"st',
         "curve": json.dumps(curve).encode(),
@@ -54,6 +58,8 @@ def one_input(data: bytes) -> set[str]:
         assert len(vocabulary.fingerprint) == 16
     with reading("read_json", taken):
         assert isinstance(read_json(path), dict)
+    with reading("metrics_of", taken):
+        assert all(metric.between((0.0, 1.0)) for metric in metrics_of(read_json(path)).values())
     with reading("read_records", taken):
         assert all(isinstance(record, dict) for record in read_records(path))
     with reading("read_curve", taken):
