@@ -79,6 +79,11 @@ def systems(folder: Path) -> dict[str, dict[str, float]]:
     return json.loads((folder / "results.json").read_text())["systems"]
 
 
+def trained(folder: Path) -> str:
+    """Return the system that a run's last phase left: "adversarial" or "policy_gradient"."""
+    return list(systems(folder))[-1]
+
+
 def metrics(folder: Path) -> Metrics:
     """Return the metrics that a run has values of."""
     return metrics_of(json.loads((folder / "results.json").read_text()))

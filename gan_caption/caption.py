@@ -12,12 +12,11 @@ if TYPE_CHECKING:
 
 def main(config: DictConfig) -> None:
     """Caption photographs with what a run has learned."""
-    from omegaconf import OmegaConf
-
+    from gan_caption.configuration.building import read
     from gan_caption.inference.captioning import caption_photos
+    from gan_caption.inference.settings import CaptionSettings
 
-    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    caption_photos(plain)  # type: ignore[arg-type]
+    caption_photos(read(CaptionSettings, config))
 
 
 if __name__ == "__main__":

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 def main(config: DictConfig) -> None:
     """Evaluate runs alike where that was not done before, and write the report."""
     from hydra.core.hydra_config import HydraConfig
-    from omegaconf import OmegaConf
 
+    from gan_caption.configuration.building import read
+    from gan_caption.evaluation.settings import ComparisonSettings
     from gan_caption.reporting.report import compare_runs
 
-    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     command = shlex.join(["python", "-m", "gan_caption.compare", *given_overrides(HydraConfig.get())])
-    compare_runs(plain, command=command)  # type: ignore[arg-type]
+    compare_runs(read(ComparisonSettings, config), command=command)
 
 
 if __name__ == "__main__":

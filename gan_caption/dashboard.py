@@ -12,14 +12,12 @@ if TYPE_CHECKING:
 
 def main(config: DictConfig) -> None:
     """Write the dashboard, and save it where somebody is logged in."""
-    from omegaconf import OmegaConf
-
+    from gan_caption.configuration.building import read
     from gan_caption.configuration.launching import conf_dir
-    from gan_caption.reporting.dashboard import make_dashboard
+    from gan_caption.reporting.dashboard import DashboardSettings, make_dashboard
 
-    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     methods = sorted(page.stem for page in (conf_dir() / "experiment").glob("*.yaml"))
-    make_dashboard(**plain, methods=methods)  # type: ignore[arg-type]
+    make_dashboard(read(DashboardSettings, config), methods=methods)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,11 @@ if TYPE_CHECKING:
 
 def main(config: DictConfig) -> None:
     """Serve the page until it is interrupted."""
-    from omegaconf import OmegaConf
-
+    from gan_caption.configuration.building import read
     from gan_caption.inference.page import serve
+    from gan_caption.inference.settings import DemoSettings
 
-    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    serve(plain)  # type: ignore[arg-type]
+    serve(read(DemoSettings, config))
 
 
 if __name__ == "__main__":

@@ -12,12 +12,10 @@ if TYPE_CHECKING:
 
 def main(config: DictConfig) -> None:
     """Evaluate the weights that each phase of a run left, on any data, with any decoding."""
-    from omegaconf import OmegaConf
-
+    from gan_caption.evaluation.settings import evaluation_from
     from gan_caption.reporting.results import evaluate_run
 
-    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    evaluate_run(plain)  # type: ignore[arg-type]
+    evaluate_run(evaluation_from(config))
 
 
 if __name__ == "__main__":

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
+from gan_caption.configuration.settings import Settings
 from gan_caption.data.compact import Groups, Numbers, TextSet
 from gan_caption.data.corpus import Corpus
 from gan_caption.data.features import FirstImages
@@ -23,7 +25,7 @@ from gan_caption.evaluation.results import decoder_name, measure_weights
 from gan_caption.reporting.results import tell, tell_again
 from gan_caption.reporting.sweep import sought_by
 from gan_caption.rewards.references import References
-from gan_caption.text.vocabulary import Vocabulary
+from gan_caption.text.base import Tokenizer
 from gan_caption.training.checkpoint import load_state, load_weights, save_weights
 from gan_caption.training.folders import BASELINE, COMMAND, alone_in, best_weights, has_finished, write_text
 from gan_caption.training.identity import KnownData, add_split, read_data
@@ -35,12 +37,10 @@ from gan_caption.training.resuming import choose_folder, keep_location
 from gan_caption.training.run import Run
 from gan_caption.training.seeding import seed_everything, shared_generator
 from gan_caption.training.setup import (
-    Config,
     Data,
     build_captioner,
     build_discriminator,
     build_encoder,
-    build_part,
     build_phases,
     check_configuration,
     choose_device,
@@ -52,13 +52,14 @@ from gan_caption.training.setup import (
 from gan_caption.training.tracking import Tracker, Trackers
 
 
-class Finished(NamedTuple):
-    """What a run has come to."""
+@dataclass(frozen=True)
+class Finished:
+    """A run that has made its final table."""
 
     folder: Path
-    """The run folder."""
+    """Where everything is."""
     systems: dict[str, dict[str, float]]
-    """Metrics by system."""
+    """Metrics by system: by the phase that left the weights."""
 
 
 def run_experiment(config: Mapping[str, Any], *, data: str, command: str | None = None) -> Finished:
@@ -69,18 +70,18 @@ def run_experiment(config: Mapping[str, Any], *, data: str, command: str | None 
         data: the name of the data set, for the folder's name.
         command: what the user typed; the folder keeps it for whoever wants to do the same.
     """
-    check_configuration(config)
-    opened = Data(config, say)
+    settings = check_configuration(config)
+    opened = Data(settings, say)
     known = opened.known()
     check_alike(known)
-    folder = world.from_main(lambda: choose_folder(config, known, data=data, again=processes.restarted()))
+    folder = world.from_main(lambda: choose_folder(settings, known, data=data, again=processes.restarted()))
     check_seen(folder)
     with alone_in(folder, say) if world.is_main() else nullcontext():
         if world.is_main():
-            keep_location(folder, config)
-        if config["resume"] == "auto" and world.from_main(lambda: has_finished(folder) and is_told(folder, opened)):
+            keep_location(folder, settings)
+        if settings.resume == "auto" and world.from_main(lambda: has_finished(folder) and is_told(folder, opened)):
             return Finished(folder, tell_again(folder))
-        return Finished(folder, _run_in(folder, config, opened, data=data, command=command))
+        return Finished(folder, _run_in(folder, settings, opened, data=data, command=command))
 
 
 def is_told(folder: Path, data: Data) -> bool:
@@ -97,58 +98,59 @@ def is_told(folder: Path, data: Data) -> bool:
     return same
 
 
-def set_up(config: Config, folder: Path, data: Data) -> tuple[Run, dict[str, Phase], Encoder]:
-    """Build everything that a training run needs, and keep its vocabulary in its folder."""
-    device = choose_device(config["device"])
-    seed_everything(config["seed"], deterministic=config["deterministic"])
+def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str, Phase], Encoder]:
+    """Build everything that a training run needs, and keep its tokenizer in its folder."""
+    device = choose_device(settings.device)
+    seed_everything(settings.seed, deterministic=settings.deterministic)
     train, val = data.train, data.val
-    encoder = build_encoder(config, device=device)
+    encoder = build_encoder(settings, device=device)
     if world.is_main():
         keep_encoder(encoder, folder)
-    source = open_features(config, encoder, train, device=device)
-    val_source = open_features(config, encoder, val, device=device)
-    if config["validation"]["images"]:
-        val_source = FirstImages(val_source, config["validation"]["images"])
-    tokenized = training_captions(source.split)
-    sizes = [len(own) for own in tokenized]
-    vocabulary = Vocabulary.build(chain.from_iterable(tokenized), min_count=config["vocabulary"]["min_count"])
+    source = open_features(settings, encoder, train, device=device)
+    val_source = open_features(settings, encoder, val, device=device)
+    if settings.validation.images:
+        val_source = FirstImages(val_source, settings.validation.images)
+    tokenizer: Tokenizer = settings.tokenizer.build()
+    captions = training_captions(source.split, tokenizer)
+    sizes = [len(own) for own in captions]
+    tokenizer = tokenizer.learn(chain.from_iterable(captions))
     if world.is_main():
-        vocabulary.save(folder / "vocabulary.json")
+        tokenizer.save(folder / tokenizer.file)
 
-    captioner = build_captioner(config, encoder, vocabulary, device=device)
-    networks = Networks(captioner, build_discriminator(config, encoder, vocabulary, device=device))
-    max_length = config["max_length"]
-    known = TextSet(chain.from_iterable(tokenized))
-    evaluator = build_evaluator(config, val_source, vocabulary, known, device=device)
-    sought_by(config, evaluator.metrics)
-    encoded = (vocabulary.encode(caption, max_length=max_length) for own in tokenized for caption in own)
+    captioner = build_captioner(settings, encoder, tokenizer, device=device)
+    networks = Networks(captioner, build_discriminator(settings, encoder, tokenizer, device=device))
+    max_length = settings.max_length
+    known = TextSet(text for own in captions for text in tokenizer.tokenized(own))
+    evaluator = build_evaluator(settings, val_source, tokenizer, known, device=device)
+    sought_by(settings, evaluator.metrics)
+    encoded = (tokenizer.encode(caption, max_length=max_length) for own in captions for caption in own)
     run = Run(
-        folder=folder, seed=config["seed"], device=device, vocabulary=vocabulary, max_length=max_length,
-        networks=networks, source=source, evaluator=evaluator, rng=shared_generator(config["seed"]),
-        references=References(tokenized, vocabulary, max_length=max_length),
+        folder=folder, seed=settings.seed, device=device, tokenizer=tokenizer, max_length=max_length,
+        networks=networks, source=source, evaluator=evaluator, rng=shared_generator(settings.seed),
+        references=References(captions, tokenizer, max_length=max_length),
         encoded=Groups(Numbers(encoded), sizes),
     )  # fmt: skip
-    return run, build_phases(config, run, encoder), encoder
+    return run, build_phases(settings, run, encoder), encoder
 
 
 def _run_in(
-    folder: Path, config: Mapping[str, Any], opened: Data, *, data: str, command: str | None
+    folder: Path, settings: Settings, opened: Data, *, data: str, command: str | None
 ) -> dict[str, dict[str, float]]:
     """Do what `run_experiment` says, in this folder."""
-    if config["threads"]:
-        torch.set_num_threads(config["threads"])
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
     resumes = world.from_main(lambda: (folder / "checkpoints" / "last.pt").exists())
     if world.is_main() and command and not (folder / COMMAND).exists():
         write_text(folder / COMMAND, f"{command}\n")
     say(f"run folder: {folder}" + (" (taken up again)" if resumes else ""))
-    run, phases, encoder = set_up(config, folder, opened)
+    run, phases, encoder = set_up(settings, folder, opened)
     say(
         f"{len(run.source.split)} training images, {len(run.evaluator.source.split)} validation images, "
-        f"{len(run.vocabulary)} words, generator of {sum(p.numel() for p in run.generator.parameters()):,} parameters"
+        f"{len(run.tokenizer)} tokens, generator of {sum(p.numel() for p in run.generator.parameters()):,} parameters"
     )
     few = FirstImages(run.evaluator.source, 4)
     preflight(
-        run, phases, build_evaluator(config, few, run.vocabulary, run.evaluator.training_captions, device=run.device)
+        run, phases, build_evaluator(settings, few, run.tokenizer, run.evaluator.training_captions, device=run.device)
     )
 
     local = world.from_main(lambda: LocalTracker(folder=folder))
@@ -158,31 +160,29 @@ def _run_in(
             return Trackers()
         local.job_type = phase
         trackers: list[Tracker] = [local]
-        if config["tracker"]:
+        if settings.tracker is not None:
             identity = json.loads((folder / "id.json").read_text(encoding="utf-8"))
             trackers.append(
-                build_part(
-                    config,
-                    "tracker",
+                settings.tracker.build(
                     folder=folder,
-                    group=config["name"],
-                    name=f"{config['name']}-{data}-seed{config['seed']}-{phase}",
+                    group=settings.name,
+                    name=f"{settings.name}-{data}-seed{settings.seed}-{phase}",
                     job_type=phase,
-                    configuration=config,
+                    configuration=settings.given,
                     run_id=f"{identity}-{phase}",
                 )
             )
         return Trackers(trackers=trackers)
 
-    if config["pretrained"]:
-        phases = adopt(run, phases, Path(config["pretrained"]))
-    seed_everything(config["seed"], deterministic=config["deterministic"])
+    if settings.pretrained:
+        phases = adopt(run, phases, Path(settings.pretrained))
+    seed_everything(settings.seed, deterministic=settings.deterministic)
     loop = Loop(
         run, phases, track=track, rewind=local.rewind,
-        log_every=config["log_every"], save_every=config["save_every"], report=say,
+        log_every=settings.log_every, save_every=settings.save_every, report=say,
     )  # fmt: skip
     loop.train(resume=resumes)
-    return finish(config, run, opened.corpus, encoder)
+    return finish(settings, run, opened.corpus, encoder)
 
 
 def check_alike(known: KnownData | None) -> None:
@@ -222,7 +222,7 @@ def adopt(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Pha
     left = names[names.index(BASELINE) + 1 :] if BASELINE in names else []
     if not left:
         raise UserError(f"pretrained={pretrained}: nothing would be left to train after {BASELINE}, phases are {names}")
-    state = load_state(pretrained / "checkpoints" / "last.pt", vocabulary=run.vocabulary.fingerprint)
+    state = load_state(pretrained / "checkpoints" / "last.pt", vocabulary=run.tokenizer.fingerprint)
     if BASELINE not in state.selected:
         raise UserError(f"pretrained={pretrained}: that run has not finished the phase {BASELINE}; resume it first")
     load_weights(run.captioner, best_weights(pretrained, BASELINE), vocabulary=state.vocabulary)
@@ -233,17 +233,18 @@ def adopt(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Pha
     return {name: phases[name] for name in left}
 
 
-def finish(config: Mapping[str, Any], run: Run, corpus: Corpus, encoder: Encoder) -> dict[str, dict[str, float]]:
+def finish(settings: Settings, run: Run, corpus: Corpus, encoder: Encoder) -> dict[str, dict[str, float]]:
     """Evaluate what each phase left, on images that selected nothing where there are any; write and print."""
     try:
         split = load_split(corpus, "test", say)
     except UserError as error:
         say(f"no test split ({error}); the validation images, which also chose the weights, stand in")
         split = load_split(corpus, "val", say)
-    source = open_features(config, encoder, split, device=run.device)
-    evaluator = build_evaluator(config, source, run.vocabulary, run.evaluator.training_captions, device=run.device)
+    source = open_features(settings, encoder, split, device=run.device)
+    evaluator = build_evaluator(settings, source, run.tokenizer, run.evaluator.training_captions, device=run.device)
     weights = {phase: run.best_weights(phase) for phase in run.selected}
-    title = f"{config['name']}, seed {config['seed']}: {len(source.split)} {split.name} images, {decoder_name(config)}"
+    decoding = decoder_name(settings.decoding)
+    title = f"{settings.name}, seed {settings.seed}: {len(source.split)} {split.name} images, {decoding}"
     systems = tell(
         measure_weights(
             run.captioner, weights, evaluator, folder=run.folder, title=title, discriminator=run.networks.discriminator

@@ -12,12 +12,10 @@ if TYPE_CHECKING:
 
 def main(config: DictConfig) -> None:
     """Write the captioner of a run as one folder: ONNX graphs or safetensors, and a model card."""
-    from omegaconf import OmegaConf
-
     from gan_caption.inference.exporting import export_run
+    from gan_caption.inference.settings import export_from
 
-    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    export_run(plain)  # type: ignore[arg-type]
+    export_run(export_from(config))
 
 
 if __name__ == "__main__":

@@ -12,12 +12,11 @@ if TYPE_CHECKING:
 
 def main(config: DictConfig) -> None:
     """Learn an n-gram model and write it to a file."""
-    from omegaconf import OmegaConf
-
+    from gan_caption.configuration.building import read
     from gan_caption.inference.language_model import learn_ngrams
+    from gan_caption.inference.settings import LanguageModelSettings
 
-    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    learn_ngrams(plain)  # type: ignore[arg-type]
+    learn_ngrams(read(LanguageModelSettings, config))
 
 
 if __name__ == "__main__":

@@ -11,33 +11,6 @@ from torch.nn import functional
 from gan_caption.data.features import ImageFeatures
 from gan_caption.kernels.products import Linear
 
-_LEVELS = 1 << 16
-
-
-def word_vectors(table: nn.Embedding, tokens: Tensor) -> Tensor:
-    """Return the vectors (..., E) of word ids (...), or of weights (..., V) over the words, which pass gradients."""
-    vectors: Tensor = tokens @ table.weight if tokens.is_floating_point() else table(tokens)
-    return vectors
-
-
-class Dropout(nn.Dropout):
-    """`nn.Dropout`, which on a CPU spends a tenth of a training step on drawing one number after the other.
-
-    Here one draw of 64 bits decides over four numbers; the probability is rounded to a multiple of 2^-16, and what is
-    kept is divided by exactly what is kept in the mean. Other devices draw in parallel, and are left alone.
-    """
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Return the input, in training with shares of it set to 0."""
-        if not self.training or input.device.type != "cpu":
-            return super().forward(input)
-        dropped = round(self.p * _LEVELS)
-        if dropped in (0, _LEVELS):
-            return input * float(dropped == 0)
-        drawn = torch.empty(-(-input.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
-        kept = drawn[: input.numel()].view(input.shape) >= dropped - _LEVELS // 2
-        return input * (kept * (_LEVELS / (_LEVELS - dropped))).to(input.dtype)
-
 
 class ImageVector(nn.Module):
     """Project the pooled features, and the noise beside them where there is some."""
@@ -58,10 +31,14 @@ class ImageVector(nn.Module):
         return self.project(pooled)
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
-        """Let weights that know no noise fit a layer that takes some: it then begins unheard."""
+        """Let weights that know no noise fit a layer that takes some: it keeps the noise's own, random ones.
+
+        With zeros in their place nobody would hear the noise, and small steps hardly move them.
+        """
         weight = state_dict.get(f"{prefix}project.weight")
-        if weight is not None and self.project.in_features - weight.shape[1] == self.noise:
-            state_dict[f"{prefix}project.weight"] = functional.pad(weight, (0, self.noise))
+        if weight is not None and self.noise and self.project.in_features - weight.shape[1] == self.noise:
+            own = self.project.weight.detach()[:, -self.noise :].to(weight)
+            state_dict[f"{prefix}project.weight"] = torch.cat([weight, own], dim=1)
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
@@ -94,8 +71,10 @@ class GridAttention(nn.Module):
         counts = features.regions if features.regions is not None else steps.new_full((batch,), regions)
         return self._heads(self.keys(grid)), self._heads(self.values(grid)), steps < counts[:, None]
 
-    def forward(self, queries: Tensor, memory: tuple[Tensor, ...], images: Tensor) -> Tensor:
-        """Attend from (N, T, query) to (N, T, H); row n reads the memory of image `images[n]`."""
+    def forward(self, queries: Tensor, memory: tuple[Tensor, ...], images: Tensor | None) -> Tensor:
+        """Attend from (N, T, query) to (N, T, H); row n reads the memory of image `images[n]`; None: of image n."""
+        if images is None:
+            return self.attend(self.query(queries), memory)
         grouped, place = _group(self.query(queries), images, len(memory[0]))  # (B, K, T, H)
         batch, most, steps, hidden = grouped.shape
         contexts = self.attend(grouped.reshape(batch, most * steps, hidden), memory)

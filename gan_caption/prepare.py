@@ -30,31 +30,30 @@ def main(config: DictConfig) -> None:
     from gan_caption.errors import UserError
     from gan_caption.training.setup import (
         build_encoder,
-        build_part,
         check_configuration,
         choose_device,
         open_features,
     )
 
     plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    check_configuration(plain)
-    asked = plain["shards"]
-    if asked["folder"] is not None and size() > 1:
-        raise UserError(f"shards.folder={asked['folder']}: one process writes shards; start it without torchrun")
-    shards = None if asked["folder"] is None else ShardFolder(Path(asked["folder"]), samples=asked["samples"])
-    device = choose_device(plain["device"])
-    corpus = build_part(plain, "data")
-    if shards is not None and asked["content"] == "photos":
+    settings = check_configuration(plain)
+    asked = settings.shards
+    if asked.folder is not None and size() > 1:
+        raise UserError(f"shards.folder={asked.folder}: one process writes shards; start it without torchrun")
+    shards = None if asked.folder is None else ShardFolder(Path(asked.folder), samples=asked.samples)
+    device = choose_device(settings.device)
+    corpus = settings.data.build()
+    if shards is not None and asked.content == "photos":
         with shards:
             for split in _splits(corpus):
                 shards.write(split, partial(photograph_in, split))
                 _tell(split)
         return
-    encoder = build_encoder(plain, device=device)
+    encoder = build_encoder(settings, device=device)
     about = None if shards is None else _origin(encoder)
     with shards or nullcontext():
         for split in _splits(corpus):
-            source = open_features(plain, encoder, split, device=device)
+            source = open_features(settings, encoder, split, device=device)
             if shards is not None:
                 shards.write(source.split, partial(features_in, source), features_of=about)
             _tell(source.split)

@@ -12,7 +12,7 @@ from gan_caption.errors import UserError
 from gan_caption.evaluation.java import java_metrics
 from gan_caption.evaluation.scores import Scores, score
 from gan_caption.files import write_atomically
-from gan_caption.metrics import DocumentFrequencies, Predictions, ptb_tokenize
+from gan_caption.metrics import DocumentFrequencies, Predictions, character_tokenize, ptb_tokenize
 from gan_caption.metrics.metric import in_order
 from gan_caption.metrics.standard import DIVERSITY, QUALITY, SAMPLE_QUALITY, VARIETY
 from gan_caption.reporting.table import scores_table
@@ -29,13 +29,14 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _run(told: argparse.Namespace) -> None:
     by_java = [name for name in ("meteor", "spice") if getattr(told, name)]
-    java = java_metrics(by_java)
+    counted_by, tokenized = ("character", character_tokenize) if told.by_character else ("word", ptb_tokenize)
+    java = java_metrics(by_java, counted_by=counted_by)
     references = read_references(told.references)
     results = read_results(told.results)
     images = check_images(references, results, only_given=told.only_given)
-    tokens = [ptb_tokenize(references[image]) for image in images]
-    captions = ptb_tokenize([results[image].caption for image in images])
-    samples = [ptb_tokenize(results[image].samples) for image in images]
+    tokens = [tokenized(references[image]) for image in images]
+    captions = tokenized([results[image].caption for image in images])
+    samples = [tokenized(results[image].samples) for image in images]
     frequencies = DocumentFrequencies.load(told.frequencies) if told.frequencies else DocumentFrequencies.of(tokens)
     if told.save_frequencies:
         frequencies.save(told.save_frequencies)
@@ -44,7 +45,9 @@ def _run(told: argparse.Namespace) -> None:
     metrics = in_order(QUALITY, java, several, SAMPLE_QUALITY, DIVERSITY)
     scores = score(Predictions(captions, samples if any(samples) else (), tokens, frequencies), metrics)
     table = scores_table(scores, metrics)
-    print(f"{told.results.name}: {_description(images, references, captions, samples)}\n\n{table}")
+    description = _description(images, references, captions, samples)
+    by = ", metrics by character" if told.by_character else ""
+    print(f"{told.results.name}: {description}{by}\n\n{table}")
     if told.out:
         write_atomically(told.out, lambda file: file.write(_as_json(images, scores)))
         print(f"\nValues of the corpus and of each image are in {told.out}")
@@ -84,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("references", type=Path, help="COCO annotation file, or JSON lines of image_id and caption(s)")
     parser.add_argument("results", type=Path, help="COCO result file, or JSON lines of image_id, caption and samples")
     parser.add_argument("--only-given", action="store_true", help="score only the images that the results have")
+    parser.add_argument("--by-character", action="store_true", help="count characters, as of Chinese, and not words")
     parser.add_argument("--frequencies", type=Path, metavar="FILE", help="document frequencies of a larger corpus")
     parser.add_argument("--save-frequencies", type=Path, metavar="FILE", help="keep those of these references")
     parser.add_argument("--meteor", action="store_true", help="METEOR too, by its Java program (extra: java)")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from gan_caption.configuration.launching import Job, given_overrides, launch
+from gan_caption.configuration.jobs import Job
+from gan_caption.configuration.launching import given_overrides, launch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,8 +34,7 @@ def main(config: DictConfig) -> Trial:
     data = str(asked.runtime.choices["data"])
     folder = run_experiment(plain, data=data, command=command).folder  # type: ignore[arg-type]
     # One process writes the results, and the others come to this line before it has.
-    floor: float = plain["diversity_floor"]  # type: ignore[index, call-overload, assignment]
-    return world.from_main(lambda: trial_of(folder, floor=floor))
+    return world.from_main(lambda: trial_of(folder, floor=config.diversity_floor))
 
 
 def after_sweep(folder: Path, jobs: Sequence[Job]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import tempfile
+import sqlite3
+import tracemalloc
 from collections import Counter
 
 import numpy as np
@@ -22,7 +23,7 @@ def small_chunks(monkeypatch):
     monkeypatch.setattr(counting, "_CHUNK", 3)
 
 
-@given(st.lists(st.text(st.characters(exclude_characters="\n")), max_size=60), st.integers(0, 5))
+@given(st.lists(st.text(), max_size=60), st.integers(0, 5))
 def test_counts_are_exact_however_little_fits_in_memory(texts, at_once):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(counting, "_CHUNK", 3)
@@ -30,17 +31,39 @@ def test_counts_are_exact_however_little_fits_in_memory(texts, at_once):
     assert found == sorted(Counter(texts).items())
 
 
-def test_what_does_not_fit_goes_to_disk_in_parts(small_chunks, monkeypatch):
-    made = []
-    real = tempfile.TemporaryFile
-    monkeypatch.setattr(tempfile, "TemporaryFile", lambda *args, **more: made.append(real(*args, **more)) or made[-1])
-    texts = [f"{number % 50}" for number in range(1000)]
-    assert dict(counted(texts, at_once=10)) == dict.fromkeys(map(str, range(50)), 20)
-    assert len(made) > 10
-    assert all(file.closed for file in made)
-    made.clear()
-    assert len(list(counted(texts, at_once=50))) == 50
-    assert not made
+def test_what_does_not_fit_goes_to_disk(monkeypatch):
+    monkeypatch.setattr(counting, "_CHUNK", 100)
+    opened = []
+    real = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda name: opened.append(real(name)) or opened[-1])
+
+    def peak(at_once: int) -> tuple[int, int]:
+        """Bytes of Python's objects at most, and rows that went to disk."""
+        tracemalloc.start()
+        texts = (f"{number % 20_000:060d}" for number in range(40_000))
+        written = 0
+        for place, (text, count) in enumerate(counted(texts, at_once=at_once)):
+            assert (text, count) == (f"{place:060d}", 2)
+            written = opened[-1].total_changes
+        assert place == 19_999
+        used = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return used, written
+
+    whole, none = peak(20_000)
+    parts, some = peak(500)
+    assert none == 0
+    assert some == 40_000
+    assert parts < whole / 8
+    for disk in opened:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            disk.execute("SELECT 1")
+
+
+@pytest.mark.parametrize("at_once", [0, 9])
+def test_any_text_can_be_counted(at_once):
+    texts = ["\n", "a\nb", "", "\ud800", "\uffff", "\U00010000", "é", "é", "a\x00b", "a"]
+    assert list(counted(texts, at_once=at_once)) == sorted(Counter(texts).items())
 
 
 def references(images: int) -> list[list[str]]:

@@ -31,14 +31,14 @@ def test_ones_own_generator_reward_method_and_data_train(tmp_path):
     overrides = [
         "generator=gru", "data=colours", "tracker=local", "threads=1", "generator.hidden=32", "encoder.width=4",
         "phases.words.steps=20", "phases.mle.epochs=40", "phases.mle.images_per_batch=10",
-        "phases.mle.learning_rate=1e-2", "phases.mle.warmup_steps=5",
-        "phases.adversarial.steps=15", "phases.adversarial.images_per_batch=20",
+        "phases.mle.learning_rate=1e-2", "phases.mle.learning_rate_schedule.warmup_steps=5",
+        "adversarial.steps=15", "adversarial.images_per_batch=20",
     ]  # fmt: skip
     subprocess.run([sys.executable, "-m", *command, *overrides], cwd=tmp_path, check=True)
     (results,) = tmp_path.glob("outputs/length-colours-*/results.json")
     systems = json.loads(results.read_text())["systems"]
     assert systems["mle"]["bleu_1"] > 0.6  # "it is red": the page, the generator and the data work together
-    assert systems["adversarial"]["sample_length"] > systems["mle"]["sample_length"]  # and the reward is obeyed
+    assert systems["policy_gradient"]["sample_length"] > systems["mle"]["sample_length"]  # and the reward is obeyed
 
     # Without its user's word, a page runs no code from outside.
     plain = [word for word in command if not word.startswith("allow=")]
@@ -60,8 +60,7 @@ def test_a_page_cannot_allow_packages(tmp_path):
 
 def test_every_documented_name_is_logged_and_every_logged_name_is_documented(tmp_path, configured):
     config = configured("phases.adversarial.likelihood_weight=0.1")
-    run_experiment(config, data="scenes")
-    (folder,) = (tmp_path / "outputs").iterdir()
+    folder = run_experiment(config, data="scenes").folder
     logged = {name for line in (folder / "metrics.jsonl").read_text().splitlines() for name in json.loads(line)}
     for system in json.loads((folder / "results.json").read_text())["systems"].values():
         logged |= system.keys()
@@ -76,6 +75,7 @@ def test_every_documented_name_is_logged_and_every_logged_name_is_documented(tmp
     # Other corpora, Java programs and comparisons measure these.
     known = {"results", "step", "meteor", "spice", *metrics_of({})}
     of_some_methods = {"policy/clipped", "policy/temperature", "policy/mle_loss"}
+    of_some_methods |= {"reward/cider_d", "reward/discriminator"}
     for name in documented - {"_generated", "_mismatched", "val/", "sample_"} - of_some_methods:
         names = {name, f"val/{name}"}
         assert names & logged or name in known, f"{name} is in the README and nowhere else"

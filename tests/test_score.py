@@ -190,3 +190,17 @@ def test_unequal_samples_are_refused(tmp_path):
     entries = [{"image_id": i, "captions": [text] * i} for i, text in RESULTS.items()]
     told = refusal(coco_references(tmp_path), written(tmp_path, json.dumps(entries)))
     assert "images have 1 to 3 samples: give equally many of every image" in told
+
+
+def test_by_character(tmp_path, capsys):
+    references = {1: ["一只狗在跑。", "一只棕色的 dog"], 2: ["两个人", "两个 人在游泳"]}
+    scores = scores_of(
+        tmp_path, coco_references(tmp_path, references), coco_results(tmp_path, {1: "一只dog在跑", 2: "两个人"}),
+        "--by-character",
+    )  # fmt: skip
+    assert "2 references each, metrics by character" in capsys.readouterr().out
+    truth = {1: ["一 只 狗 在 跑", "一 只 棕 色 的 dog"], 2: ["两 个 人", "两 个 人 在 游 泳"]}
+    said = {1: ["一 只 dog 在 跑"], 2: ["两 个 人"]}
+    assert scores["corpus"]["bleu_1"] == pytest.approx(Bleu(4).compute_score(truth, said, verbose=0)[0][0], abs=1e-6)
+    assert scores["corpus"]["cider_d"] == pytest.approx(Cider().compute_score(truth, said)[0], abs=1e-6)
+    assert scores["corpus"]["length"] == 4

@@ -153,8 +153,7 @@ def logged(seqgan, tmp_path_factory):
         names |= {item.key for record in records for item in record.summary.update}
     for page in ("ppo", "relgan"):
         folder = tmp_path_factory.mktemp(page)
-        run_experiment(shrunk(page, folder), data="scenes")
-        (path,) = folder.glob(f"{page}-*/metrics.jsonl")
+        path = run_experiment(shrunk(page, folder), data="scenes").folder / "metrics.jsonl"
         names |= {name for record in read_records(path) for name in record}
     return names
 

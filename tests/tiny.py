@@ -55,51 +55,51 @@ def captions_of(image: int, texts: list[list[int]] | None = None) -> Captions:
 
 def stepwise_log_probs(generator: Generator, images: ImageFeatures, text: list[int], image: int) -> Tensor:
     """log p of each token, one step of one row at a time: the slow truth."""
-    state = generator.start(images.select(torch.tensor([image])))
+    state = generator.start(images.select(torch.tensor([image])), len(text))
     previous, log_probs = 1, []
     for token in text:
         logits, state = generator.step(torch.tensor([previous]), state)
-        log_probs.append(torch.log_softmax(logits[0], 0)[token])
+        log_probs.append(torch.log_softmax(logits[0], 0)[token - generator.first_word])
         previous = token
     return torch.stack(log_probs)
 
 
-def pay_of(captions: Captions) -> Tensor:
-    """A fixed, arbitrary pay of each (image, caption); every second image is the same again."""
+def reward_of(captions: Captions) -> Tensor:
+    """A fixed, arbitrary reward of each (image, caption); every second image is the same again."""
     weights = torch.tensor([0.0, 0.0, 0.0, 0.3, 1.1, -0.7])
     places = torch.tensor([1.0, -1.7, 2.3])[: captions.tokens.shape[1]]
     worth = (weights[captions.tokens] * places * captions.mask).sum(1)
     return worth + 0.5 * captions.lengths + captions.images % 2 * (captions.tokens[:, 0] == 4)
 
 
-def token_pay_of(captions: Captions) -> Tensor:
-    """A pay of each token (N, T), with rubbish on the padding."""
+def token_rewards_of(captions: Captions) -> Tensor:
+    """A reward of each token (N, T), with rubbish on the padding."""
     places = torch.tensor([1.0, -1.7, 2.3])[: captions.tokens.shape[1]]
     weights = torch.tensor([9.0, 0.0, 0.0, 0.3, 1.1, -0.7])
     return weights[captions.tokens] * places + captions.images[:, None] % 2 * (captions.tokens == 4)
 
 
-class Pay:
-    """`pay_of` as a reward."""
+class CaptionReward:
+    """`reward_of` as a reward."""
 
     def __call__(self, _: ImageFeatures, captions: Captions) -> Tensor:
-        return pay_of(captions)
+        return reward_of(captions)
 
 
-class TokenPay:
-    """`token_pay_of` as a reward."""
+class TokenReward:
+    """`token_rewards_of` as a reward."""
 
     def __call__(self, _: ImageFeatures, captions: Captions) -> Tensor:
-        return token_pay_of(captions)
+        return token_rewards_of(captions)
 
 
-def exact_gradient(generator: Generator, reward: Pay | TokenPay) -> Tensor:
-    """The gradient of the expected pay, mean over images: a sum over every caption there is."""
+def exact_gradient(generator: Generator, reward: CaptionReward | TokenReward) -> Tensor:
+    """The gradient of the expected reward, mean over images: a sum over every caption there is."""
     expected = torch.zeros(())
     for image in range(2):
         captions = captions_of(image)
-        pay = reward(features(), captions)
-        worth = (pay * captions.mask).sum(1) if pay.dim() == 2 else pay
+        rewards = reward(features(), captions)
+        worth = (rewards * captions.mask).sum(1) if rewards.dim() == 2 else rewards
         expected = expected + (generator.score(features(), captions).sum(1).exp() * worth).sum() / 2
     generator.zero_grad()
     expected.backward()

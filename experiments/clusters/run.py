@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 OUTPUTS = HERE / "outputs"
 SMALL = (
     "+experiment=mle,scst,seqgan", "seed=0,1", "data.train=400", "data.test=50", "validation.images=50",
-    "phases.words.steps=100", "phases.mle.epochs=4", "critic.steps=20", "finetuning.steps=20",
+    "phases.words.steps=100", "phases.mle.epochs=4", "discriminator_training.steps=20", "adversarial.steps=20",
 )  # fmt: skip
 LAUNCHERS = {
     "one after the other": (),

@@ -18,7 +18,7 @@ IMAGE = 3
 
 
 def main(run: str) -> None:
-    page = build_page(load_systems({"run": run, "device": "auto", "allow": []}), title=Path(run).name, samples=3)
+    page = build_page(load_systems(Path(run)), title=Path(run).name, samples=3)
     address = launch_page(page, host="127.0.0.1", port=0, max_upload_mb=10)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         photo = Path(folder) / "scene.png"

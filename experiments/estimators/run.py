@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 IMAGES, SAMPLES = 16, 2
 WARM_UP, BATCHES = 200, 2000
 
-Reward = tiny.Pay | tiny.TokenPay
+Reward = tiny.CaptionReward | tiny.TokenReward
 
 
 def main() -> None:
@@ -38,9 +38,17 @@ def main() -> None:
         truth = tiny.exact_gradient(generator, reward)
         coordinates = int((truth != 0).sum())
         for name, baseline in baselines().items():
-            if isinstance(baseline, Greedy) and isinstance(reward, tiny.TokenPay):
-                continue  # refused: a greedy caption's pay is no baseline for single tokens
-            objective = PolicyGradient(reward=reward, credit=credit, baseline=baseline, samples_per_image=SAMPLES)
+            if isinstance(baseline, Greedy) and isinstance(reward, tiny.TokenReward):
+                continue  # refused: a greedy caption's reward is no baseline for single tokens
+            objective = PolicyGradient(
+                reward=reward,
+                credit=credit,
+                baseline=baseline,
+                samples_per_image=SAMPLES,
+                entropy_weight=0.0,
+                kl_weight=0.0,
+                advantage_clip=None,
+            )
             estimates = draw(objective, generator)
             error = estimates.std(0) / len(estimates) ** 0.5
             varies = error > 1e-9
@@ -61,13 +69,13 @@ def main() -> None:
 
 
 def credits() -> dict[str, tuple[Credit, Reward]]:
-    """Return each credit with the pay that it spreads."""
+    """Return each credit with the rewards that it takes."""
     return {
-        "whole sequence": (WholeSequence(), tiny.Pay()),
-        "Monte Carlo, 1 rollout": (MonteCarlo(rollouts=1), tiny.Pay()),
-        "Monte Carlo, 4 rollouts": (MonteCarlo(rollouts=4), tiny.Pay()),
-        "Monte Carlo, 16 rollouts": (MonteCarlo(rollouts=16), tiny.Pay()),
-        "paid tokens, discount 1": (Discounted(discount=1.0), tiny.TokenPay()),
+        "whole sequence": (WholeSequence(), tiny.CaptionReward()),
+        "Monte Carlo, 1 rollout": (MonteCarlo(rollouts=1, update_rate=1.0), tiny.CaptionReward()),
+        "Monte Carlo, 4 rollouts": (MonteCarlo(rollouts=4, update_rate=1.0), tiny.CaptionReward()),
+        "Monte Carlo, 16 rollouts": (MonteCarlo(rollouts=16, update_rate=1.0), tiny.CaptionReward()),
+        "token rewards, gamma 1": (Discounted(discount=1.0), tiny.TokenReward()),
     }
 
 
@@ -78,7 +86,7 @@ def baselines() -> dict[str, Baseline]:
         learning_rate=1e-2,
     )  # fmt: skip
     return {
-        "none": NoBaseline(), "fixed, .7": Fixed(value=0.7), "moving average": MovingAverage(),
+        "none": NoBaseline(), "fixed, .7": Fixed(value=0.7), "moving average": MovingAverage(decay=0.9),
         "batch mean": BatchMean(), "leave one out": LeaveOneOut(), "greedy": Greedy(), "learned critic": critic,
     }  # fmt: skip
 

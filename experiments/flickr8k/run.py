@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from experiments.study import captions, cost, evaluate, systems, train, train_all
+from experiments.study import captions, cost, evaluate, systems, train, train_all, trained
 from gan_caption.data.flickr8k import Flickr8k
 from gan_caption.metrics.standard import STANDARD
 from gan_caption.reporting.gallery import gallery
@@ -15,11 +15,17 @@ from gan_caption.reporting.table import comparison
 HERE = Path(__file__).parent
 OUTPUTS = HERE / "outputs"
 SELF_CRITICAL = (
-    "finetuning.steps=750", "finetuning.images_per_batch=10", "finetuning.learning_rate=1e-4",
-    "phases.adversarial.objective.samples_per_image=5", "phases.adversarial.validate_every=250",
+    "adversarial.steps=750", "adversarial.images_per_batch=10", "adversarial.learning_rate=1e-4",
+    "adversarial.validate_every=250",
 )  # fmt: skip
+SAMPLES = "objective.samples_per_image=5"
 """One and a quarter epochs of 10 images x 5 samples."""
-METHODS = {"nsc": SELF_CRITICAL, "scst": SELF_CRITICAL, "chen": SELF_CRITICAL, "seqgan": ()}
+METHODS = {
+    "nsc": (*SELF_CRITICAL, f"phases.policy_gradient.{SAMPLES}"),
+    "scst": (*SELF_CRITICAL, f"phases.policy_gradient.{SAMPLES}"),
+    "chen": (*SELF_CRITICAL, f"phases.adversarial.{SAMPLES}"),
+    "seqgan": (),
+}
 
 
 def train_methods(root: str, *overrides: str) -> dict[str, Path]:
@@ -46,12 +52,12 @@ def main(root: str, *overrides: str) -> None:
     beam = {
         "mle, lstm": systems(plain)["mle"],
         "mle": start,
-        **{page: systems(run)["adversarial"] for page, run in runs.items()},
+        **{page: systems(run)[trained(run)] for page, run in runs.items()},
     }
     cache = [one for one in overrides if one.startswith("cache=")]
     greedy = {"mle": evaluate(attention, "split=val", "weights=mle", *cache)["mle"]}
     for page, run in runs.items():
-        greedy[page] = evaluate(run, "split=val", "weights=adversarial", *cache)["adversarial"]
+        greedy[page] = evaluate(run, "split=val", f"weights={trained(run)}", *cache)[trained(run)]
     lines = [
         f"Flickr8k official dev; seed 0.\n{cost(OUTPUTS)}",
         f"Beam 5; samples at temperature 1:\n\n{comparison(beam, STANDARD)}",
@@ -62,7 +68,7 @@ def main(root: str, *overrides: str) -> None:
 
     split = Flickr8k(root=root).split("val")
     told = {name: captions(run, name) for name, run in (("mle", attention),)}
-    told |= {page: captions(run, "adversarial") for page, run in runs.items()}
+    told |= {page: captions(run, trained(run)) for page, run in runs.items()}
     shown = [{name: own[split.items[row].image_id] for name, own in told.items()} for row in range(8)]
     gallery(OUTPUTS / "figure.png", [split.image(row) for row in range(8)], shown)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.study import cost, evaluate, metrics, systems, train_all
+from experiments.study import cost, evaluate, metrics, systems, train_all, trained
 from gan_caption.metrics.metric import Metrics
 from gan_caption.reporting.seeds import interval
 from gan_caption.reporting.table import markdown
@@ -32,14 +32,15 @@ Runs = Sequence[Mapping[str, float]]
 
 
 BUDGET = (
-    "finetuning.steps=100", "finetuning.learning_rate=1e-4", "finetuning.quality_floor=0",
-    "phases.adversarial.entropy_floor=0", "phases.adversarial.validate_every=50", "critic.learning_rate=1e-3",
+    "adversarial.steps=100", "adversarial.learning_rate=1e-4", "adversarial.quality_floor=0",
+    "adversarial.entropy_floor=0", "adversarial.validate_every=50",
+    "discriminator_training.learning_rate=1e-3",
 )  # fmt: skip
 
 
 def main(overrides: list[str]) -> None:
-    baselines, trained = train_pages(PAGES, overrides)
-    methods = {page: [systems(run)["adversarial"] for run in runs] for page, runs in trained.items()}
+    baselines, folders = train_pages(PAGES, overrides)
+    methods = {page: [systems(run)[trained(run)] for run in runs] for page, runs in folders.items()}
     curve = {
         temperature: [evaluate(run, "split=test", f"validation.temperature={temperature}")["mle"] for run in baselines]
         for temperature in TEMPERATURES

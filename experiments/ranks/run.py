@@ -28,8 +28,8 @@ SMALL = [
     "phases.mle.epochs=3", "phases.mle.images_per_batch=10",
 ]  # fmt: skip
 ADVERSARIAL = [
-    "phases.adversarial.steps=10", "phases.adversarial.images_per_batch=10", "phases.adversarial.validate_every=5",
-    "phases.adversarial.quality_floor=0",
+    "adversarial.steps=10", "adversarial.images_per_batch=10", "adversarial.validate_every=5",
+    "adversarial.quality_floor=0",
 ]  # fmt: skip
 CRITIC = ["phases.discriminator.steps=10", "discriminator_trainer.images_per_batch=10", "discriminator.dropout=0"]
 LARGER = [
@@ -128,8 +128,7 @@ def overrides(page: str) -> list[str]:
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         config = compose("config", [f"+experiment={page}"])
     given = [f"+experiment={page}", *SMALL]
-    given += ADVERSARIAL if config.phases.get("adversarial") else []
-    return given + (CRITIC if config.get("discriminator") else [])
+    return given + ADVERSARIAL + (CRITIC if config.get("discriminator") else [])
 
 
 def train(ranks: int, name: str, *settings: str, place: Path | None = None, **environment: str) -> Path:

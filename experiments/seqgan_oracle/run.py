@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from experiments.study import cost, evaluate, systems, train_all
+from experiments.study import cost, evaluate, systems, train_all, trained
 from gan_caption.reporting.seeds import interval
 from gan_caption.reporting.table import markdown
 from gan_caption.reporting.trade_off import Axis, trade_off
@@ -28,14 +28,16 @@ TASK = (
     "validation.samples_per_image=2",
     "validation.batch_images=500",
 )
+_ROLLOUTS = ("phases.adversarial.objective.credit.rollouts=16", "discriminator.embedding=64")
 ADVERSARIAL = {
-    "seqgan": ("phases.adversarial.objective.credit.rollouts=16", "discriminator.embedding=64"),
-    "rankgan": ("phases.adversarial.objective.credit.rollouts=16", "discriminator.embedding=64"),
+    "seqgan": _ROLLOUTS,
+    "control_random": _ROLLOUTS,
+    "rankgan": _ROLLOUTS,
     "maligan": ("discriminator.embedding=64",),
 }
 QUICK = (
-    "data.words=200", "data.train=600", "data.val=100", "data.test=200", "phases.mle.epochs=10", "critic.steps=20",
-    "finetuning.steps=10",
+    "data.words=200", "data.train=600", "data.val=100", "data.test=200", "phases.mle.epochs=10",
+    "discriminator_training.steps=20", "adversarial.steps=10",
 )  # fmt: skip
 
 Runs = Sequence[Mapping[str, float]]
@@ -49,8 +51,8 @@ def main(size: str = "full", *overrides: str) -> None:
     shared = (*TASK, *(QUICK if size == "quick" else ()), *overrides)
     early = ("phases.mle.selected_by=nll_per_token", "phases.mle.epochs=10")
     mle = [("+experiment=mle", f"seed={seed}", *shared, *schedule) for schedule in ((), early) for seed in (0, 1, 2)]
-    trained = train_all(mle, outputs=outputs, workers=2)
-    baselines, stopped = trained[:3], trained[3:]
+    started = train_all(mle, outputs=outputs, workers=2)
+    baselines, stopped = started[:3], started[3:]
     wanted = {
         (page, seed): (
             f"+experiment={page}",
@@ -58,7 +60,7 @@ def main(size: str = "full", *overrides: str) -> None:
             f"pretrained={baselines[seed]}",
             *shared,
             *ADVERSARIAL.get(page, ()),
-            "phases.adversarial.entropy_floor=0",
+            "adversarial.entropy_floor=0",
         )
         for page, seeds in SEEDS.items()
         for seed in seeds
@@ -67,7 +69,10 @@ def main(size: str = "full", *overrides: str) -> None:
     methods: dict[str, Runs] = {
         "mle": [systems(run)["mle"] for run in baselines],
         "mle, stopped by held-out NLL": [systems(run)["mle"] for run in stopped],
-        **{page: [systems(runs[page, seed])["adversarial"] for seed in seeds] for page, seeds in SEEDS.items()},
+        **{
+            page: [systems(runs[page, seed])[trained(runs[page, seed])] for seed in seeds]
+            for page, seeds in SEEDS.items()
+        },
     }
     samples = ("validation.samples_per_image=2", "validation.batch_images=500")
     curve = {

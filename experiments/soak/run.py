@@ -40,8 +40,9 @@ ENCODERS = {
 SMALL = [
     "tracker=local", "threads=1", "log_every=1", "save_every=2", "resume=auto", "max_length=8",
     "data.train=40", "data.val=8", "data.test=8", "size.hidden=16", "size.embedding=16",
-    "phases.mle.epochs=2", "phases.mle.images_per_batch=8", "phases.mle.warmup_steps=2",
-    "critic.steps=4", "finetuning.steps=6", "finetuning.images_per_batch=4", "finetuning.quality_floor=0",
+    "phases.mle.epochs=2", "phases.mle.images_per_batch=8", "phases.mle.learning_rate_schedule.warmup_steps=2",
+    "discriminator_training.steps=4", "adversarial.steps=6", "adversarial.images_per_batch=4",
+    "adversarial.quality_floor=0",
 ]  # fmt: skip
 WRITES = ("a checkpoint", "weights", "a metrics line", "features")
 AT_ANY_TIME = "any time"
@@ -164,11 +165,10 @@ def configuration(method: str, encoder: str, folder: Path) -> dict[str, Any]:
         overrides = [f"+experiment={method}", f"hydra.searchpath=[file://{pages}]"]
         config = compose("config", [*overrides, *SMALL, *ENCODERS[encoder], *places])
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    adversarial = plain["phases"].get("adversarial")
-    if adversarial:
-        adversarial["validate_every"] = 3
-        if "samples_per_image" in adversarial["objective"]:
-            adversarial["objective"]["samples_per_image"] = 3
+    for phase in filter(None, (plain["phases"].get("adversarial"), plain["phases"].get("policy_gradient"))):
+        phase["validate_every"] = 3
+        if "samples_per_image" in phase["objective"]:
+            phase["objective"]["samples_per_image"] = 3
     return plain
 
 

@@ -17,7 +17,7 @@ from gan_caption.generators.base import Generator
 from gan_caption.generators.lstm import LSTMGenerator
 from gan_caption.metrics import ptb_tokenize
 from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
-from gan_caption.text.vocabulary import Vocabulary
+from gan_caption.text.words import WordTokenizer
 
 SIZE, CHANNELS, REGIONS = 512, 1280, 49
 """H and E, P and D, R."""
@@ -30,13 +30,13 @@ class Flickr:
 
     texts: list[list[str]]
     """Tokenized."""
-    vocabulary: Vocabulary
+    vocabulary: WordTokenizer
     """Of words that occur five times: 2,540 and the three that are never written."""
 
     @classmethod
     def of(cls, root: str) -> Flickr:
         texts = [ptb_tokenize(list(item.captions)) for item in Flickr8k(root=root).split("train").items]
-        return cls(texts, Vocabulary.build([text for own in texts for text in own], min_count=5))
+        return cls(texts, WordTokenizer(min_count=5).learn([text for own in texts for text in own]))
 
     def batches(self, *, images: int, per_image: int, longest: int = 20) -> CaptionBatches:
         encoded = [[self.vocabulary.encode(text, max_length=longest) for text in own] for own in self.texts]
@@ -79,7 +79,7 @@ def learned(generator: G, flickr: Flickr, *, steps: int = 300) -> G:
     """Let a policy learn Flickr8k's captions (of random features) for an epoch: their lengths, and their phrases."""
     batches = flickr.batches(images=20, per_image=5)
     optimizer = torch.optim.Adam(generator.parameters(), lr=2e-3)
-    loss = MaximumLikelihood()
+    loss = MaximumLikelihood(label_smoothing=0.0, scheduled_sampling=0.0)
     for step in range(steps):
         batch = batches.at(step)
         seen = features(len(batch.rows), grid=generator.uses_grid, seed=step)

@@ -12,7 +12,7 @@ import time
 from experiments.speed.growth.point import resident
 from gan_caption.data.shards.corpus import Shards
 from gan_caption.metrics import DocumentFrequencies
-from gan_caption.text.vocabulary import Vocabulary
+from gan_caption.text.words import WordTokenizer
 
 
 def main(folder: str, cache: str, count: int, what: str) -> None:
@@ -20,7 +20,7 @@ def main(folder: str, cache: str, count: int, what: str) -> None:
     before, start = resident("VmHWM"), time.perf_counter()
     captions = (list(items[row].captions) for row in range(count))
     if what == "words":
-        found = len(Vocabulary.build((text for own in captions for text in own), min_count=5))
+        found = len(WordTokenizer(min_count=5).learn(text for own in captions for text in own))
     elif what == "disk":
         found = sum(map(len, DocumentFrequencies.of_many(captions).counts))
     else:

@@ -15,7 +15,8 @@ HERE = Path(__file__).parent
 OUTPUTS = HERE / "outputs"
 SWEEP = (
     "+sweep=grid", "+experiment=mle,scst,seqgan", "seed=0,1", "tracker=local", "data.train=2000",
-    "validation.images=100", "data.test=200", "critic.steps=60", "finetuning.steps=60", "finetuning.learning_rate=2e-4",
+    "validation.images=100", "data.test=200", "discriminator_training.steps=60",
+    "adversarial.steps=60", "adversarial.learning_rate=2e-4",
     "save_every=20",
 )  # fmt: skip
 """Method by method, each with two seeds, small enough for minutes."""

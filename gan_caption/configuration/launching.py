@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from gan_caption.configuration.jobs import Job, notes
+from gan_caption.configuration.renamed import advice, refuse_old_overrides
 from gan_caption.errors import Interrupted, Told, UserError
 
 if TYPE_CHECKING:
@@ -32,22 +30,6 @@ def conf_dir() -> Path:
         if folder.is_dir():
             return folder
     raise UserError(f"no conf/ in {package} nor beside it: install the package again (pip install .)")
-
-
-@dataclass(frozen=True)
-class Job:
-    """One call of an entry point's task: one run of a sweep, or the only one."""
-
-    overrides: list[str]
-    """What the command line or the sweeper set."""
-    sweep: str | None
-    """The sweep's folder; None outside of a sweep."""
-    result: Any = None
-    """What the task returned, as JSON has it; a dataclass as a mapping."""
-    failure: str | None = None
-    """Why it failed; None where it did not."""
-    bug: bool = False
-    """Whether it failed by a mistake of the program."""
 
 
 def launch(
@@ -98,12 +80,8 @@ def launch(
             job = Job(overrides, sweep, **outcome)
             if sweep is None:
                 jobs.append(job)
-                return
-            # Runs of a sweep may be processes of their own, also on machines that share only the folder they began in.
-            folder = notes if notes.is_dir() else abroad
-            folder.mkdir(exist_ok=True)
-            text = json.dumps(vars(job), default=vars)
-            (folder / f"{asked.job.num:06d}.json").write_text(text, encoding="utf-8")
+            else:
+                noted.write(job, asked.job.num)
 
         try:
             # A page that came from elsewhere must not be able to run code that its user did not name.
@@ -119,7 +97,7 @@ def launch(
         except MissingMandatoryValue as error:
             message = f"{error.full_key} has no value: give one, {error.full_key}=..."
         except InterpolationResolutionError as error:
-            message = f"{error.full_key}: {str(error).splitlines()[0]}"
+            message = advice(f"{error.full_key}: {str(error).splitlines()[0]}")
         except Exception:
             if sweep is None:
                 raise
@@ -138,10 +116,9 @@ def launch(
         return None
 
     status: Any = 0
-    with tempfile.TemporaryDirectory(prefix="gan_caption-", ignore_cleanup_errors=True) as place:
-        notes = Path(place)
-        abroad = Path.cwd() / f".{notes.name}"
+    with notes() as noted:
         try:
+            refuse_old_overrides(sys.argv[1:])
             where = folder or conf_dir()
             _guard(where / f"{config_name}.yaml")
             with _together(several):
@@ -160,10 +137,7 @@ def launch(
             status = end.code
             if status and not started:
                 _tell_of_plugins(sys.argv[1:])
-        finally:
-            paths = sorted([*notes.glob("*.json"), *abroad.glob("*.json")], key=lambda path: path.name)
-            jobs += [Job(**json.loads(path.read_text(encoding="utf-8"))) for path in paths]
-            shutil.rmtree(abroad, ignore_errors=True)
+        jobs += noted.read()
     failed = [job for job in jobs if job.failure is not None]
     if after_sweep is not None and jobs and jobs[0].sweep and not who:
         after_sweep(Path(jobs[0].sweep), jobs)

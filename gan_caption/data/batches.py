@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -23,6 +24,16 @@ class Batch:
     """Row numbers of the images in their split."""
     captions: Captions
     """K captions of each; `captions.images` counts within these rows. T is the whole batch's."""
+
+    def parts(self, count: int) -> list[Batch]:
+        """Return the images in order, with their captions, in so many parts of about one size; some may be empty."""
+        bounds = [len(self.rows) * part // count for part in range(count + 1)]
+        images = self.captions.images
+        return [
+            Batch(self.rows[first:last], replace(own, images=own.images - first))
+            for first, last in pairwise(bounds)
+            for own in (self.captions.select((images >= first) & (images < last)),)
+        ]
 
 
 def _permuted(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:

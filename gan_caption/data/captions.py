@@ -80,7 +80,7 @@ class SoftCaptions(Captions):
 
 
 def captions_from_ids(ids: Sequence[Sequence[int]], images: Sequence[int]) -> Captions:
-    """Pad lists of token ids (as `Vocabulary.encode` gives them) to one tensor.
+    """Pad lists of token ids (as `Tokenizer.encode` gives them) to one tensor.
 
     Args:
         ids: N lists, none empty; N may be 0.

@@ -36,7 +36,7 @@ _HALF_LARGEST = float(np.finfo(np.float16).max)
 class CachedFeatures:
     """Features of a split, read from disk as they are needed."""
 
-    def __init__(self, split: Split, places: np.ndarray, pooled: RowFile, grid: RowFile) -> None:
+    def __init__(self, split: Split, places: np.ndarray, pooled: RowFile, grid: RowFile, regions: RowFile) -> None:
         """Hold the files.
 
         Args:
@@ -44,11 +44,13 @@ class CachedFeatures:
             places: (N,) the row of each in the files.
             pooled: rows (P,).
             grid: rows (R, D).
+            regions: rows (1,), how many of the R are real.
         """
         self.split = split
         self._places = places
         self._pooled = pooled
         self._grid = grid
+        self._regions = regions
 
     def features(self, rows: Sequence[int], *, grid: bool, device: torch.device) -> ImageFeatures:
         """Return the features of these rows in single precision."""
@@ -56,6 +58,7 @@ class CachedFeatures:
         return ImageFeatures(
             pooled=self._pooled.read(places).to(device).float(),
             grid=self._grid.read(places).to(device).float() if grid else None,
+            regions=self._regions.read(places)[:, 0].to(device) if grid else None,
             rows=torch.tensor(list(rows), dtype=torch.long, device=device),
         )
 
@@ -131,6 +134,7 @@ def cached_features(
                 files = _Files(
                     pooled=_map(folder / "pooled.npy", np.float16, (count, pooled_size)),
                     grid=_map(folder / "grid.npy", np.float16, (count, *grid_shape)),
+                    regions=_map(folder / "regions.npy", np.int64, (count, 1)),
                     signatures=_map(folder / "signatures.npy", np.uint64, (count,)),
                 )
                 about = {"encoder": description, "fingerprint": fingerprint, "split": split.name, "images": count}
@@ -144,7 +148,7 @@ def cached_features(
     if not all(world.everyone((folder / "pooled.npy").exists())):
         raise UserError(f"cache={cache} is not seen by all processes: give cache=... on a disk that all share")
     whole = len(kept) == count
-    rows = RowFile(folder / "pooled.npy"), RowFile(folder / "grid.npy")
+    rows = [RowFile(folder / name) for name in ("pooled.npy", "grid.npy", "regions.npy")]
     return CachedFeatures(split if whole else split.select(kept), np.array(kept), *rows)
 
 
@@ -154,16 +158,16 @@ class _Files:
 
     pooled: np.memmap
     grid: np.memmap
+    regions: np.memmap
     signatures: np.memmap
 
     def write(self, read: _Encoded) -> None:
         """Keep the features of some rows."""
         if not read.rows:
             return
-        self.pooled[read.rows] = read.pooled
-        self.grid[read.rows] = read.grid
-        self.pooled.flush()
-        self.grid.flush()
+        for file, content in ((self.pooled, read.pooled), (self.grid, read.grid), (self.regions, read.regions)):
+            file[read.rows] = content
+            file.flush()
         self.signatures[read.rows] = read.signatures  # only now that the features are written
         self.signatures.flush()
 
@@ -178,6 +182,8 @@ class _Encoded:
     """(n, P)."""
     grid: np.ndarray
     """(n, R, D)."""
+    regions: np.ndarray
+    """(n, 1) how many are real."""
     signatures: list[int]
     """(n) of the images' files."""
 
@@ -229,12 +235,15 @@ def _encode(
     lost = [(row, one) for row, one in loaded if isinstance(one, UserError)]
     read = [(row, one) for row, one in loaded if isinstance(one, Tensor)]
     if not read:
-        return lost, _Encoded([], np.empty(0), np.empty(0), [])
+        return lost, _Encoded([], np.empty(0), np.empty(0), np.empty(0), [])
     with torch.inference_mode():
         features = encode(torch.stack([pixels for _, pixels in read]))
     assert features.grid is not None, "an encoder gives a grid"
+    images, most, _ = features.grid.shape
+    regions = torch.full((images,), most) if features.regions is None else features.regions.cpu()
     rows = [row for row, _ in read]
-    return lost, _Encoded(rows, _half(features.pooled), _half(features.grid), [signatures[row] for row in rows])
+    pooled, grid = (half(one).cpu().numpy() for one in (features.pooled, features.grid))
+    return lost, _Encoded(rows, pooled, grid, regions[:, None].numpy(), [signatures[row] for row in rows])
 
 
 def _signature(split: Split, row: int) -> int:
@@ -269,5 +278,6 @@ def _map(path: Path, kind: type, shape: tuple[int, ...]) -> np.memmap:
     return made
 
 
-def _half(tensor: Tensor) -> np.ndarray:
-    return tensor.float().clamp(-_HALF_LARGEST, _HALF_LARGEST).cpu().numpy().astype(np.float16)
+def half(tensor: Tensor) -> Tensor:
+    """Return features in half precision, as the cache keeps them: what is too large for it becomes its largest."""
+    return tensor.float().clamp(-_HALF_LARGEST, _HALF_LARGEST).half()

@@ -11,11 +11,14 @@ from torch import Tensor
 from gan_caption.data.captions import BOS, EOS, PAD, Captions, captions_from_tokens
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.candidates import Candidates
-from gan_caption.generators.base import DecoderState, Generator
+from gan_caption.decoding.fusion import word_scores
+from gan_caption.decoding.memory import rows_at_once
+from gan_caption.generators.base import Generator
+from gan_caption.generators.state import PolicyState
 
 DEAD = float("-inf")
 _AT_ONCE = 192
-"""Images that are searched for at once: more bring nothing (`experiments/speed/beam`), and take their memory.
+"""Images that are searched for at once, at most: more bring nothing (`experiments/speed/beam`).
 
 With five beams their rows are a number that `products.linear` need not fill up.
 """
@@ -91,16 +94,22 @@ class Rules(NamedTuple):
 @torch.no_grad()
 def _search(generator: Generator, features: ImageFeatures, rules: Rules, *, keep: int) -> tuple[Tensor, Tensor]:
     """Return the best `keep` captions (B, keep, T) and their scores (B, keep), -inf where there is none."""
-    # What each word adds to a step is worked out once for all images.
-    state = generator.anticipate(generator.start(features), len(features) * rules.beam_size * rules.max_length)
-    found = [_search_from(generator, part, rules, keep=keep) for part in state.split(_AT_ONCE)]
+    state = generator.start(features, rules.max_length)
+    at_once = images_at_once(generator, state, rows_each=rules.beam_size)
+    found = [_search_from(generator, part, rules, keep=keep) for part in state.split(at_once)]
     tokens, scores = zip(*found, strict=True)
     return torch.cat(tokens), torch.cat(scores)
 
 
-def _search_from(generator: Generator, state: DecoderState, rules: Rules, *, keep: int) -> tuple[Tensor, Tensor]:
+def images_at_once(generator: Generator, state: PolicyState, *, rows_each: int) -> int:
+    """Return how many images are searched for at once, with so many rows each."""
+    words = generator.vocabulary_size - generator.first_word
+    return min(max(rows_at_once(state, words=words) // rows_each, 1), _AT_ONCE)
+
+
+def _search_from(generator: Generator, state: PolicyState, rules: Rules, *, keep: int) -> tuple[Tensor, Tensor]:
     """Search from a state with a row an image; see `_search`."""
-    images, device = len(state.images), state.images.device
+    images, device = len(state), state.images.device
     found = torch.full((images, keep, rules.max_length), PAD, dtype=torch.long, device=device)
     found_scores = torch.full((images, keep), DEAD, device=device)
     alive = torch.arange(images, device=device)  # the images whose search goes on; B counts these from here on
@@ -109,8 +118,8 @@ def _search_from(generator: Generator, state: DecoderState, rules: Rules, *, kee
 
     for step in range(rules.max_length):
         first_row = torch.arange(len(alive), device=device)[:, None] * beams.scores.shape[1]
-        logits, state = generator.packed_step(previous, state, rows)
-        log_probs = generator.word_scores(logits).unflatten(0, beams.scores.shape)  # (B, k, V - first_word)
+        logits, state = generator.step(previous, state, rows)
+        log_probs = word_scores(generator, logits).unflatten(0, beams.scores.shape)  # (B, k, V - first_word)
         beams, written = advance(beams, log_probs, rules, step=step, first_word=generator.first_word)
         found[alive], found_scores[alive] = beams.done_tokens[:, :keep], beams.done_scores[:, :keep]
         words, rows = written.words, first_row + written.parents  # the rows of the state, for each beam

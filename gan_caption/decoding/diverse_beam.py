@@ -10,9 +10,11 @@ from torch import Tensor
 
 from gan_caption.data.captions import BOS, EOS, PAD, captions_from_tokens
 from gan_caption.data.features import ImageFeatures
-from gan_caption.decoding.beam import DEAD, Beams, Rules, advance
+from gan_caption.decoding.beam import DEAD, Beams, Rules, advance, images_at_once
 from gan_caption.decoding.candidates import Candidates
+from gan_caption.decoding.fusion import word_scores
 from gan_caption.generators.base import Generator
+from gan_caption.generators.state import PolicyState
 
 _NO_WORD = -1
 
@@ -52,10 +54,30 @@ def diverse_beam_search(
         over length ** length_penalty. A caption that several groups found is there several times.
     """
     rules = Rules(beam_size, max_length, length_penalty, no_repeated_trigram)
-    images, rows_each = len(features), groups * beam_size
-    state = generator.anticipate(generator.start(features), images * rows_each * max_length)
-    device = state.images.device
+    state = generator.start(features, max_length)
+    at_once = images_at_once(generator, state, rows_each=groups * beam_size)
+    parts = [_search(generator, part, rules, groups=groups, diversity=diversity) for part in state.split(at_once)]
+    found, found_scores, chosen = map(torch.cat, zip(*parts, strict=True))
 
+    penalties = diversity * _times_chosen_before(found, chosen)
+    places = (found_scores > DEAD).nonzero(as_tuple=True)  # image, group, rank
+    captions = captions_from_tokens(found[places], places[0])
+    lengths = captions.lengths**length_penalty
+    log_probs = found_scores[places] * lengths + penalties[places]
+    candidates = Candidates(captions, log_probs / lengths, log_probs)
+    return candidates.ranked_by(candidates.scores)
+
+
+def _search(
+    generator: Generator, state: PolicyState, rules: Rules, *, groups: int, diversity: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Search from a state with a row an image.
+
+    Returns:
+        the captions of all groups (B, G, k, T); what they are ranked by within their group, penalties included,
+        (B, G, k); and what each group chose at each step (B, G, k, T), `_NO_WORD` where it chose nothing.
+    """
+    images, device, (beam_size, max_length, _, _) = len(state), state.images.device, rules
     found = torch.full((images, groups, beam_size, max_length), PAD, dtype=torch.long, device=device)
     found_scores = torch.full((images, groups, beam_size), DEAD, device=device)
     chosen = torch.full((images, groups, beam_size, max_length), _NO_WORD, dtype=torch.long, device=device)
@@ -65,8 +87,8 @@ def diverse_beam_search(
     previous, rows = torch.full((images,), BOS, dtype=torch.long, device=device), torch.arange(images, device=device)
 
     for step in range(max_length):
-        logits, state = generator.packed_step(previous, state, rows)
-        log_probs = generator.word_scores(logits).unflatten(
+        logits, state = generator.step(previous, state, rows)
+        log_probs = word_scores(generator, logits).unflatten(
             0, (len(alive), 1 if step == 0 else groups, searches[0].scores.shape[1])
         )
         together = log_probs.shape[1] == 1  # (B, 1, 1, V - first): at first the groups are as one; then (B, G, k, ...)
@@ -97,14 +119,7 @@ def diverse_beam_search(
             alive, previous, rows = alive[left], previous[left], rows[left]
             searches = [search.select(left) for search in searches]
         previous, rows = previous.flatten(), rows.flatten()
-
-    penalties = diversity * _times_chosen_before(found, chosen)
-    places = (found_scores > DEAD).nonzero(as_tuple=True)  # image, group, rank
-    captions = captions_from_tokens(found[places], places[0])
-    lengths = captions.lengths**length_penalty
-    log_probs = found_scores[places] * lengths + penalties[places]
-    candidates = Candidates(captions, log_probs / lengths, log_probs)
-    return candidates.ranked_by(candidates.scores)
+    return found, found_scores, chosen
 
 
 def _times_chosen_before(tokens: Tensor, chosen: Tensor) -> Tensor:

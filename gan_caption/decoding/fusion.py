@@ -5,15 +5,16 @@ Shapes: B images, N captions, M tokens in all, V vocabulary, W words that may be
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from gan_caption.data.captions import UNK, Captions
+from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.encoders.none import no_image
-from gan_caption.generators.base import DecoderState, Generator
+from gan_caption.generators.base import Generator
+from gan_caption.generators.state import PolicyState
 
 
 def shallow_fusion(generator: Generator, language_model: Generator, *, weight: float) -> Generator:
@@ -41,78 +42,81 @@ def shallow_fusion(generator: Generator, language_model: Generator, *, weight: f
             f"the language model knows {language_model.vocabulary_size} words and the generator "
             f"{generator.vocabulary_size}: they must share one vocabulary"
         )
-    return _Fusion(generator, language_model, weight) if weight else generator
+    return Fusion(generator, language_model, weight) if weight else generator
+
+
+def word_scores(generator: Generator, logits: Tensor) -> Tensor:
+    """Return what a search adds up for each word that a caption may go on with: log p, or a fusion's scores (N, W).
+
+    Args:
+        generator: whose `step` gave the logits.
+        logits: (N, W).
+    """
+    return logits if isinstance(generator, Fusion) else logits.log_softmax(1)
 
 
 @dataclass(frozen=True)
-class _FusedState(DecoderState):
-    """The states of both: the generator's tensors come first."""
+class FusedState(PolicyState):
+    """Where the same captions stand in both."""
 
-    own_counts: tuple[int, int] = (0, 0)
-    """How many of `recurrent` and of `memory` are the generator's."""
-    language_words: Tensor | None = None
-    """The language model's `words`; `words` are the generator's."""
+    own: PolicyState
+    """The generator's."""
+    language: PolicyState
+    """The language model's."""
+
+    @property
+    def images(self) -> Tensor:
+        """(N,) long; see `PolicyState.images`."""
+        return self.own.images
+
+    @property
+    def row_bytes(self) -> int:
+        """Memory of a row in both, in bytes."""
+        return self.own.row_bytes + self.language.row_bytes
+
+    def select(self, rows: Tensor) -> FusedState:
+        """Return the state of these rows; see `PolicyState.select`."""
+        return FusedState(self.own.select(rows), self.language.select(rows))
+
+    def split(self, images: int) -> list[FusedState]:
+        """Return the state of so many images at a time; see `PolicyState.split`."""
+        return list(map(FusedState, self.own.split(images), self.language.split(images)))
 
     @classmethod
-    def of(cls, own: DecoderState, language: DecoderState) -> _FusedState:
-        return cls(
-            own.recurrent + language.recurrent, own.memory + language.memory, own.images, own.words,
-            (len(own.recurrent), len(own.memory)), language.words,
-        )  # fmt: skip
-
-    def parts(self) -> tuple[DecoderState, DecoderState]:
-        recurrent, memory = self.own_counts
-        return (
-            DecoderState(self.recurrent[:recurrent], self.memory[:memory], self.images, self.words),
-            DecoderState(self.recurrent[recurrent:], self.memory[memory:], self.images, self.language_words),
-        )
+    def stack(cls, states: Sequence[FusedState]) -> FusedState:
+        """Return T states of the same rows as one; see `PolicyState.stack`."""
+        own, language = [state.own for state in states], [state.language for state in states]
+        return FusedState(own[0].stack(own), language[0].stack(language))
 
 
-class _Fusion(Generator):
+class Fusion(Generator[FusedState]):
+    """A generator with an adviser; see `shallow_fusion`."""
+
     def __init__(self, generator: Generator, language_model: Generator, weight: float) -> None:
-        super().__init__(
-            vocabulary_size=generator.vocabulary_size,
-            noise_size=generator.noise_size,
-            generate_unknown=generator.first_word == language_model.first_word == UNK,
-        )
+        """Take both; `shallow_fusion` is the usual way."""
+        super().__init__(vocabulary_size=generator.vocabulary_size, noise_size=generator.noise_size)
+        self.first_word = max(generator.first_word, language_model.first_word)
         self.uses_grid = generator.uses_grid
         self.generator = generator
         self.language_model = language_model
         self.weight = weight
 
-    def start(self, features: ImageFeatures) -> DecoderState:
-        own = self.generator.start(features)
-        return _FusedState.of(own, self.language_model.start(no_image(len(features), own.images.device)))
+    def start(self, features: ImageFeatures, max_length: int) -> FusedState:
+        """Return the state before the first word; see `Generator.start`."""
+        nothing = no_image(len(features), features.pooled.device)
+        return FusedState(self.generator.start(features, max_length), self.language_model.start(nothing, max_length))
 
-    def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        logits, state = self.packed_step(tokens, state)
-        return self._words_only(logits), state
-
-    def packed_step(
-        self, tokens: Tensor, state: DecoderState, rows: Tensor | None = None
-    ) -> tuple[Tensor, DecoderState]:
-        assert isinstance(state, _FusedState)
-        own, language = state.parts()
-        own_logits, own = self.generator.packed_step(tokens, own, rows)
-        language_logits, language = self.language_model.packed_step(tokens, language, rows)
-        return self._fused(own_logits, language_logits), _FusedState.of(own, language)
-
-    def word_scores(self, logits: Tensor) -> Tensor:
-        return logits
-
-    @torch.no_grad()
-    def anticipate(self, state: DecoderState, steps: int) -> DecoderState:
-        assert isinstance(state, _FusedState)
-        own, language = state.parts()
-        return _FusedState.of(self.generator.anticipate(own, steps), self.language_model.anticipate(language, steps))
+    def step(self, tokens: Tensor, state: FusedState, rows: Tensor | None = None) -> tuple[Tensor, FusedState]:
+        """Read one token a row; see `Generator.step`. The logits are weighted sums of log-probabilities."""
+        own_logits, own = self.generator.step(tokens, state.own, rows)
+        language_logits, language = self.language_model.step(tokens, state.language, rows)
+        return self._fused(own_logits, language_logits), FusedState(own, language)
 
     def logits(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        return captions.unpacked(self._words_only(self.packed_logits(features, captions)))
-
-    def packed_logits(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        own_logits = self.generator.packed_logits(features, captions)
+        """Score all tokens in one pass; see `Generator.logits`."""
+        own_logits = self.generator.logits(features, captions)
         nothing = no_image(len(features), own_logits.device)
-        return self._fused(own_logits, self.language_model.packed_logits(nothing, captions))
+        return self._fused(own_logits, self.language_model.logits(nothing, captions))
 
     def _fused(self, own: Tensor, language: Tensor) -> Tensor:
         """Add up log-probabilities (N, W), each over those of its generator's words that both may write."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from gan_caption.data.captions import BOS, SoftCaptions, captions_from_tokens
 from gan_caption.data.features import ImageFeatures
 from gan_caption.distributed import world
-from gan_caption.generators.base import Generator
+from gan_caption.generators.base import Generator, over_vocabulary
 
 Relaxation = Callable[[Tensor, Tensor], Tensor]
 """From relaxed words (N, V) and the words that were drawn (N,) to what is passed on (N, V)."""
@@ -33,7 +33,7 @@ def straight_through(relaxed: Tensor, drawn: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class SoftRollout:
+class SoftSamples:
     """Captions that gradients pass through, and how they were drawn."""
 
     captions: SoftCaptions
@@ -53,7 +53,7 @@ def soft_sample(
     rng: torch.Generator,
     temperature: float,
     relaxation: Relaxation,
-) -> SoftRollout:
+) -> SoftSamples:
     """Draw K captions an image; the drawn words follow the policy exactly, whatever the temperature.
 
     Args:
@@ -65,12 +65,13 @@ def soft_sample(
         temperature: tau, above 0: relaxed words are softmax((logits + Gumbel noise) / tau).
         relaxation: `soft` or `straight_through`.
     """
-    state = generator.start(features).repeat(samples)
-    rows = len(state.images)
-    images, tokens = state.images, torch.full_like(state.images, BOS)
+    state = generator.start(features, max_length).repeat(samples)
+    images = torch.arange(len(features), device=features.pooled.device).repeat_interleave(samples)
+    tokens = torch.full_like(images, BOS)
     drawn, passed, log_probs, entropies = [], [], [], []
     for _ in range(max_length):
         logits, state = generator.step(tokens, state)
+        logits = over_vocabulary(logits, first_word=generator.first_word)
         uniforms = world.draw(torch.rand, *logits.shape, rng=rng).to(logits)
         smallest = torch.finfo(logits.dtype).tiny
         noise = -(-uniforms.clamp(min=smallest).log()).clamp(min=smallest).log()
@@ -89,5 +90,4 @@ def soft_sample(
     weights = torch.stack(passed[:length], dim=1) * mask[..., None]
     entropy = torch.stack(entropies[:length], dim=1)[mask].mean()
     own = torch.stack(log_probs[:length], dim=1) * mask
-    assert len(hard) == rows
-    return SoftRollout(SoftCaptions(hard.tokens, hard.lengths, hard.images, weights), own, entropy)
+    return SoftSamples(SoftCaptions(hard.tokens, hard.lengths, hard.images, weights), own, entropy)

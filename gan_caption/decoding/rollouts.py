@@ -5,16 +5,17 @@ Shapes: N captions, T steps, n rollouts a prefix, M unfinished prefixes, L longe
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from gan_caption.data.captions import PAD, Captions, captions_from_tokens
 from gan_caption.data.features import ImageFeatures
+from gan_caption.decoding.memory import rows_at_once
 from gan_caption.decoding.sampling import continue_captions
 from gan_caption.distributed import world
-from gan_caption.generators.base import DecoderState, Generator
+from gan_caption.generators.base import Generator
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,12 @@ def complete_prefixes(
     rollouts: int,
     max_length: int,
     rng: torch.Generator,
-    chunk_logits: int = 1 << 22,
+    memory: int = 1 << 24,
 ) -> Completions:
     """Complete every unfinished prefix of every caption n times (SeqGAN, Yu et al. 2017, eq. 4).
 
     The prefix y_1..y_t is unfinished when t is below both its caption's length and L; a prefix that ends with the
-    caption's last token IS the caption. Prefixes are not run again: the recurrent state is forked after each of them,
+    caption's last token IS the caption. Prefixes are not run again: the policy's state is forked after each of them,
     all forks move forward in one batch, and finished ones leave it.
 
     Args:
@@ -53,7 +54,7 @@ def complete_prefixes(
         rollouts: n, at least 1.
         max_length: L, in tokens, `<eos>` counted.
         rng: a CPU generator.
-        chunk_logits: the most next-word logits that are in memory at once; does not change the result. What a
+        memory: the most bytes that states and next-word logits take at once; does not change the result. What a
             processor's cache holds is several times as fast as what it does not.
 
     Returns:
@@ -66,15 +67,15 @@ def complete_prefixes(
     rows, steps = (index.repeat_interleave(rollouts) for index in unfinished.nonzero(as_tuple=True))
     uniforms = world.draw(torch.rand, len(rows), max_length, rng=rng).to(device)
 
-    start = generator.anticipate(generator.start(features), len(rows) * max_length)
+    start = generator.start(features, max_length)
     written = torch.full((len(rows), max_length), PAD, dtype=torch.long, device=device)
-    vocabulary = generator.vocabulary_size
-    size = max(chunk_logits // (length * vocabulary), 1)
+    at_once = rows_at_once(start, words=generator.vocabulary_size - generator.first_word, memory=memory)
+    size = max(at_once // length, 1)
     for first in range(0, len(captions), size):
         part = torch.arange(first, min(first + size, len(captions)), device=device)
-        logits, state = _read_all_prefixes(generator, start, captions.select(part))
+        logits, state = generator.after_each_prefix(captions.select(part), start)
         own_rows = ((rows >= first) & (rows < first + size)).nonzero()[:, 0]
-        for chunk in own_rows.split(max(chunk_logits // vocabulary, 1)):
+        for chunk in own_rows.split(at_once):
             forks, begins = torch.unique((rows[chunk] - first) * length + steps[chunk], return_inverse=True)
             limits = max_length - 1 - steps[chunk]  # tokens that still fit
             forked = logits.index_select(0, forks), state.select(forks)
@@ -85,16 +86,3 @@ def complete_prefixes(
     after = positions - steps[:, None] - 1  # (M * n, L): the place of each position within what was written
     tokens = torch.where(after < 0, own, written.gather(1, after.clamp(min=0)))
     return Completions(captions_from_tokens(tokens, captions.images[rows]), rows, steps)
-
-
-def _read_all_prefixes(generator: Generator, start: DecoderState, captions: Captions) -> tuple[Tensor, DecoderState]:
-    """Return next-word logits (N * T, V - first_word) and states (N * T rows) after each prefix; row n * T + t."""
-    _, state = generator.packed_step(captions.inputs[:, 0], start, captions.images)
-    logits, states = [], []
-    for tokens in captions.tokens.unbind(1):
-        following, state = generator.packed_step(tokens, state)
-        logits.append(following)
-        states.append(state.recurrent)
-    recurrent = tuple(torch.stack(parts, dim=1).flatten(0, 1) for parts in zip(*states, strict=True))
-    images = captions.images.repeat_interleave(captions.tokens.shape[1])
-    return torch.stack(logits, dim=1).flatten(0, 1), replace(state, recurrent=recurrent, images=images)

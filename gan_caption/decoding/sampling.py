@@ -15,48 +15,11 @@ from torch import Tensor
 
 from gan_caption.data.captions import BOS, EOS, PAD, Captions, captions_from_tokens
 from gan_caption.data.features import ImageFeatures
+from gan_caption.decoding.memory import rows_at_once
 from gan_caption.distributed import world
-from gan_caption.generators.base import DecoderState, Generator
-
-_BLOCK = 64
-"""Words whose probabilities are added up before any is looked at."""
-
-
-def pick(probabilities: Tensor, uniforms: Tensor, rows: Tensor | None = None) -> Tensor:
-    """Draw tokens by inverse CDF: first a block of words, then a word of it.
-
-    The law is that of `torch.multinomial`, at a fraction of its cost on a CPU.
-
-    Args:
-        probabilities: (S, V), not negative; rows need not sum to one.
-        uniforms: (N,) in [0, 1).
-        rows: (N,) long, the row that each number draws from; None: N is S, and each draws from its own.
-
-    Returns:
-        (N,) long; a token of probability zero is never drawn.
-    """
-    states, words = probabilities.shape
-    rows = torch.arange(states, device=probabilities.device) if rows is None else rows
-    whole = words // _BLOCK * _BLOCK
-    masses = probabilities[:, :whole].unflatten(1, (whole // _BLOCK, _BLOCK)).sum(2)
-    if whole < words:
-        masses = torch.cat([masses, probabilities[:, whole:].sum(1, keepdim=True)], dim=1)
-    reached = masses.cumsum(1).index_select(0, rows)  # (N, blocks)
-    threshold = uniforms[:, None] * reached[:, -1:]
-    block = _first_beyond(reached, threshold)
-    before = reached.gather(1, (block - 1).clamp(min=0)) * (block > 0)
-    inside = block * _BLOCK + torch.arange(_BLOCK, device=rows.device)  # (N, _BLOCK)
-    places = rows[:, None] * words + inside.clamp(max=words - 1)
-    own = probabilities.flatten().index_select(0, places.flatten()).view(places.shape).masked_fill(inside >= words, 0)
-    return (block * _BLOCK + _first_beyond(own.cumsum(1), threshold - before))[:, 0]
-
-
-def _first_beyond(cumulative: Tensor, threshold: Tensor) -> Tensor:
-    """Return the first place (N, 1) at which cumulative masses (N, C) exceed a threshold (N, 1): its own is above 0."""
-    places = torch.searchsorted(cumulative, threshold, right=True)
-    # Rounding may put the threshold on the total itself; the place that reaches it is then the answer.
-    last = torch.searchsorted(cumulative, cumulative[:, -1:].contiguous())
-    return torch.minimum(places, last)
+from gan_caption.generators.base import Generator
+from gan_caption.generators.state import PolicyState
+from gan_caption.kernels.picking import pick
 
 
 def shape_distribution(logits: Tensor, *, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0) -> Tensor:
@@ -101,12 +64,23 @@ def attach_noise(
 
 @dataclass(frozen=True)
 class Samples:
-    """Captions, and how probable each of their tokens was when it was drawn."""
+    """Sampled captions, the features that they were sampled from, and how probable each token was."""
 
+    features: ImageFeatures
+    """Of the B images (of B * K rows where each sample has its own noise)."""
     captions: Captions
-    """N of them."""
+    """N samples, those of one image neighbours; `captions.images` says which row of the features each describes."""
+    max_length: int
+    """The longest caption that could have been sampled, in tokens."""
+    samples_per_image: int
+    """K; N is a multiple of it."""
     log_probs: Tensor
     """(N, T), 0 on padding; under the distribution that was sampled from: the policy itself at temperature 1."""
+
+    @property
+    def samples_of(self) -> Tensor:
+        """(N,) long, 0 to B-1: the image of each caption, also where each has features of its own (noise)."""
+        return torch.arange(len(self.captions), device=self.captions.images.device) // self.samples_per_image
 
 
 @torch.no_grad()
@@ -136,23 +110,28 @@ def sample(
     Returns:
         B * K captions, the samples of one image neighbours.
     """
-    state = generator.start(features)
-    logits, state = generator.packed_step(torch.full_like(state.images, BOS), state)
-    copies = torch.arange(len(features), device=logits.device).repeat_interleave(samples)
-    uniforms = world.draw(torch.rand, len(copies), max_length, rng=rng).to(logits.device)
-    tokens, log_probs = continue_captions(
-        generator, logits, state, copies, uniforms=uniforms,
-        temperature=temperature, top_k=top_k, top_p=top_p,
-    )  # fmt: skip
+    state = generator.start(features, max_length)
+    device = features.pooled.device
+    copies = torch.arange(len(features), device=device).repeat_interleave(samples)
+    uniforms = world.draw(torch.rand, len(copies), max_length, rng=rng).to(device)
+    images = max(rows_at_once(state, words=generator.vocabulary_size - generator.first_word) // samples, 1)
+    drawn = []
+    for part, numbers in zip(state.split(images), uniforms.split(images * samples), strict=True):
+        logits, part = generator.step(torch.full((len(part),), BOS, device=device), part)
+        begins = torch.arange(len(part), device=device).repeat_interleave(samples)
+        drawn.append(continue_captions(
+            generator, logits, part, begins, uniforms=numbers, temperature=temperature, top_k=top_k, top_p=top_p
+        ))  # fmt: skip
+    tokens, log_probs = (torch.cat(parts) for parts in zip(*drawn, strict=True))
     captions = captions_from_tokens(tokens, copies)
-    return Samples(captions, log_probs[:, : captions.tokens.shape[1]])
+    return Samples(features, captions, max_length, samples, log_probs[:, : captions.tokens.shape[1]])
 
 
 @torch.no_grad()
 def continue_captions(
     generator: Generator,
     logits: Tensor,
-    state: DecoderState,
+    state: PolicyState,
     begins: Tensor,
     *,
     uniforms: Tensor,
@@ -168,7 +147,7 @@ def continue_captions(
 
     Args:
         generator: the policy, in eval mode or without dropout: what it does with a state is a function of the words.
-        logits: (S, V - first_word) of the first token to draw after each state, as `Generator.packed_step` makes them.
+        logits: (S, V - first_word) of the first token to draw after each state, as `Generator.step` makes them.
         state: of S rows, after everything before that token.
         begins: (N,) long, ascending, 0 to S - 1: where each row begins.
         uniforms: (N, T) in [0, 1), one for each token to draw.
@@ -196,7 +175,7 @@ Distribution = Callable[[Tensor], Tensor]
 def _draw_sharing(
     generator: Generator,
     logits: Tensor,
-    state: DecoderState,
+    state: PolicyState,
     begins: Tensor,
     uniforms: Tensor,
     limits: Tensor,
@@ -219,14 +198,14 @@ def _draw_sharing(
         alive = alive[going]
         vocabulary = generator.vocabulary_size
         pairs, place = torch.unique(place[going] * vocabulary + tokens[going], return_inverse=True)
-        logits, state = generator.packed_step(pairs % vocabulary, state, pairs // vocabulary)
+        logits, state = generator.step(pairs % vocabulary, state, pairs // vocabulary)
     return written, log_probs
 
 
 def _draw_side_by_side(
     generator: Generator,
     logits: Tensor,
-    state: DecoderState,
+    state: PolicyState,
     begins: Tensor,
     uniforms: Tensor,
     limits: Tensor,
@@ -244,5 +223,5 @@ def _draw_side_by_side(
         log_probs.append(probabilities.gather(1, words[:, None])[:, 0].log() * alive)
         alive = alive & (tokens != EOS) & (limits > step + 1)
         if step + 1 < uniforms.shape[1]:
-            logits, state = generator.packed_step(tokens, state)
+            logits, state = generator.step(tokens, state)
     return torch.stack(written, dim=1), torch.stack(log_probs, dim=1)

@@ -44,7 +44,7 @@ class Discriminator(nn.Module, ABC):
         return words
 
     @abstractmethod
-    def judge(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
+    def score(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
         """Return one logit a caption (N,), or one a token (N, T) in a dense critic.
 
         Above 0 means "a person wrote it for this image".
@@ -55,7 +55,7 @@ class Discriminator(nn.Module, ABC):
             captions: N captions, for their lengths and images; their tokens are in `words` already.
         """
 
-    def assess(self, features: ImageFeatures, captions: Captions) -> Tensor:
+    def fast_score(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Judge captions in eval mode without gradients, as rewards need it: `forward`'s answers, perhaps sooner.
 
         Monte Carlo completions share most of their words; a discriminator may read what they share once.
@@ -64,8 +64,8 @@ class Discriminator(nn.Module, ABC):
         return logits
 
     def forward(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        """Judge captions (N,), or their tokens (N, T); see `judge`."""
-        return self.judge(features, self.embed(captions), captions)
+        """Judge captions (N,), or their tokens (N, T); see `score`."""
+        return self.score(features, self.embed(captions), captions)
 
     def probability(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return how probable a person's hand is for each caption, (N,), 0 to 1.

@@ -13,8 +13,9 @@ from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.errors import at_least, share
+from gan_caption.kernels.dropout import Dropout
 from gan_caption.kernels.products import Linear, linear
-from gan_caption.layers import Dropout, ImageVector
+from gan_caption.layers import ImageVector
 
 
 class TextCNN(nn.Module):
@@ -50,7 +51,7 @@ class TextCNN(nn.Module):
         ]
         return self._compare(features, torch.cat(maxima, dim=1), captions)
 
-    def assess(self, features: ImageFeatures, table: nn.Embedding, captions: Captions) -> Tensor:
+    def fast_score(self, features: ImageFeatures, table: nn.Embedding, captions: Captions) -> Tensor:
         """Return logits (N,) of captions whose words' vectors are rows of a table (V, E), without dropout.
 
         What a word adds at each place of a filter is multiplied once, wherever it stands; a window is a sum of these.
@@ -113,11 +114,11 @@ class CNNDiscriminator(Discriminator):
             pooled_size=pooled_size, embedding=embedding, filters=filters, widths=widths, dropout=dropout
         )
 
-    def judge(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
-        """Return logits (N,); see `Discriminator.judge`."""
+    def score(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
+        """Return logits (N,); see `Discriminator.score`."""
         logits: Tensor = self.critic(features, words, captions)
         return logits
 
-    def assess(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        """Return logits (N,); see `TextCNN.assess`."""
-        return self.critic.assess(features, self.words, captions)
+    def fast_score(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Return logits (N,); see `TextCNN.fast_score`."""
+        return self.critic.fast_score(features, self.words, captions)

@@ -14,9 +14,9 @@ from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.errors import at_least, share
+from gan_caption.kernels.dropout import Dropout
 from gan_caption.kernels.products import Linear
 from gan_caption.kernels.recurrent import read
-from gan_caption.layers import Dropout
 
 
 class CoAttentionDiscriminator(Discriminator):
@@ -57,8 +57,8 @@ class CoAttentionDiscriminator(Discriminator):
         self.fluency = Linear(hidden, 1)
         self.dropout = Dropout(dropout)
 
-    def judge(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
-        """Return logits (N,); see `Discriminator.judge`."""
+    def score(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
+        """Return logits (N,); see `Discriminator.score`."""
         if features.grid is None:
             raise ValueError("this discriminator reads the grid, and these features came without it")
         spoken = captions.mask[..., None]  # (N, T, 1)

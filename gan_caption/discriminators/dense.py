@@ -1,6 +1,6 @@
 """A critic of every word: did a person choose this one here, given the image and the words before it?
 
-ScratchGAN's discriminator (de Masson d'Autume et al. 2019, arXiv 1905.09922, section 3.1), with the image. It pays
+ScratchGAN's discriminator (de Masson d'Autume et al. 2019, arXiv 1905.09922, section 3.1), with the image. It rewards
 every token, so that no rollouts are needed. Shapes: B images, N captions, T steps, V vocabulary, P pooled, E embedding,
 H hidden.
 """
@@ -14,9 +14,10 @@ from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.errors import at_least, share
+from gan_caption.kernels.dropout import Dropout
 from gan_caption.kernels.products import Linear
 from gan_caption.kernels.recurrent import read
-from gan_caption.layers import Dropout, ImageVector
+from gan_caption.layers import ImageVector
 
 
 class DenseDiscriminator(Discriminator):
@@ -51,8 +52,8 @@ class DenseDiscriminator(Discriminator):
         self.answer = Linear(hidden, 1)
         self.dropout = Dropout(dropout)
 
-    def judge(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
-        """Return logits (N, T), one after each word; see `Discriminator.judge`."""
+    def score(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
+        """Return logits (N, T), one after each word; see `Discriminator.score`."""
         hidden, cell = self.image(features)[captions.images].chunk(2, dim=1)
         words = self.dropout(words[captions.mask])  # (M, E)
         outputs = read(self.lstm, words, captions.lengths, (torch.tanh(hidden), cell))  # (M, H)

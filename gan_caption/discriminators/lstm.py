@@ -12,9 +12,10 @@ from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.errors import at_least, share
+from gan_caption.kernels.dropout import Dropout
 from gan_caption.kernels.products import Linear
 from gan_caption.kernels.recurrent import input_gates, read, step
-from gan_caption.layers import Dropout, ImageVector
+from gan_caption.layers import ImageVector
 
 
 class LSTMDiscriminator(Discriminator):
@@ -37,7 +38,7 @@ class LSTMDiscriminator(Discriminator):
             pooled_size: P.
             hidden: H, of the LSTM and of both vectors.
             embedding: E.
-            dropout: probability in [0, 1), on the word vectors and both vectors; never while D pays rewards.
+            dropout: probability in [0, 1), on the word vectors and both vectors; never while D rewards.
             instance_noise: see `Discriminator`.
         """
         super().__init__(vocabulary_size=vocabulary_size, embedding=embedding, instance_noise=instance_noise)
@@ -48,12 +49,12 @@ class LSTMDiscriminator(Discriminator):
         self.fluency = Linear(hidden, 1)
         self.dropout = Dropout(dropout)
 
-    def judge(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
-        """Return logits (N,): the dot product, plus a term in the sentence alone; see `Discriminator.judge`."""
+    def score(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
+        """Return logits (N,): the dot product, plus a term in the sentence alone; see `Discriminator.score`."""
         return self._compare(features, self.sentence_vectors(words, captions), captions)
 
-    def assess(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        """Return logits (N,), reading a beginning that several captions share once; see `Discriminator.assess`."""
+    def fast_score(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Return logits (N,), reading a beginning that several captions share once; see `Discriminator.fast_score`."""
         return self._compare(features, last_outputs(self.lstm, self.words, captions), captions)
 
     def _compare(self, features: ImageFeatures, sentence: Tensor, captions: Captions) -> Tensor:

@@ -54,7 +54,7 @@ class MultiDiscriminator(Discriminator):
             pooled_size=pooled_size, embedding=embedding, filters=filters, widths=widths, dropout=dropout
         )
 
-    def judge(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
-        """Return logits (N,); see `Discriminator.judge`."""
+    def score(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
+        """Return logits (N,); see `Discriminator.score`."""
         parts = words.chunk(self.representations, dim=2)
         return torch.stack([self.critic(features, part, captions) for part in parts]).mean(0)

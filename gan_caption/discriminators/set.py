@@ -14,9 +14,10 @@ from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.errors import at_least, share
+from gan_caption.kernels.dropout import Dropout
 from gan_caption.kernels.products import Linear
 from gan_caption.kernels.recurrent import read
-from gan_caption.layers import Dropout, ImageVector
+from gan_caption.layers import ImageVector
 
 
 class SetDiscriminator(Discriminator):
@@ -75,7 +76,7 @@ class SetDiscriminator(Discriminator):
         sums = own.new_zeros(len(features), own.shape[1]).index_add(0, captions.images, own)
         return sums / counts[:, None]
 
-    def judge(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
-        """Return logits (N,), the same for all captions of an image; see `Discriminator.judge`."""
+    def score(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
+        """Return logits (N,), the same for all captions of an image; see `Discriminator.score`."""
         logits: Tensor = self.answer(self.represent(features, words, captions))[:, 0]
         return logits[captions.images]

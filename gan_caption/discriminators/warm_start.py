@@ -9,13 +9,14 @@ from gan_caption.generators.base import Generator
 
 
 def shared_weights(discriminator: Discriminator, generator: Generator) -> list[str]:
-    """Return the names of the weights that both have in the same shape: word vectors and, of LSTMs, recurrent ones.
+    """Return the names of the weights that the generator offers and the discriminator has in the same shape.
 
     Raises:
         ValueError: there are none.
     """
-    theirs = {name: weight for name, weight in generator.state_dict().items() if name.startswith(("words.", "lstm."))}
-    names = [n for n, own in discriminator.state_dict().items() if n in theirs and own.shape == theirs[n].shape]
+    theirs = generator.warm_start_weights()
+    own = discriminator.state_dict()
+    names = [name for name in own if name in theirs and own[name].shape == theirs[name].shape]
     if not names:
         raise ValueError(
             f"initial_weights=generator: {type(discriminator).__name__} and {type(generator).__name__} have no weight "
@@ -31,6 +32,6 @@ def take_from_generator(discriminator: Discriminator, generator: Generator) -> N
     Raises:
         ValueError: there are none.
     """
-    own, theirs = discriminator.state_dict(), generator.state_dict()
+    own, theirs = discriminator.state_dict(), generator.warm_start_weights()
     for name in shared_weights(discriminator, generator):
         own[name].copy_(theirs[name])

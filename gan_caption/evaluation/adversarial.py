@@ -19,7 +19,7 @@ from torch import Tensor
 
 from gan_caption.errors import UserError
 from gan_caption.evaluation.judge_network import JudgeSettings, Known, all_pairs, train
-from gan_caption.text.vocabulary import Vocabulary
+from gan_caption.text.words import WordTokenizer
 
 Texts = Sequence[Sequence[str]]
 
@@ -80,11 +80,11 @@ def judge(
     fewest = min(len(own) for own in references)
     humans = [list(own[:fewest]) for own in references]
     everything = [text for group in (references, *systems.values()) for own in group for text in own]
-    vocabulary = Vocabulary.build(everything, min_count=1)
+    words = WordTokenizer(min_count=1).learn(everything)  # of what the metrics read, whatever the tokenizer
     longest = 1 + max(len(text.split()) for text in everything)
 
     def encode(texts: Texts) -> list[list[list[int]]]:
-        return [[vocabulary.encode(text, max_length=longest) for text in own] for own in texts]
+        return [[words.encode(text, max_length=longest) for text in own] for own in texts]
 
     coded = {"": encode(humans), **{name: encode(texts) for name, texts in systems.items()}}
     logits = {name: np.zeros((count, len(own[0]))) for name, own in coded.items()}
@@ -93,7 +93,7 @@ def judge(
     folds = np.array_split(np.random.default_rng(settings.seed).permutation(count), settings.folds)
     for index, fold in enumerate(folds):
         rest = np.concatenate([other for other in folds if other is not fold])
-        known = Known(pooled, coded, rest, len(vocabulary))
+        known = Known(pooled, coded, rest, len(words))
         matcher, judging = train(known, settings, seed=settings.seed * 1000 + index)
         own_image = np.arange(len(fold))
         for name, own in coded.items():

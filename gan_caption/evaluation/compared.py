@@ -19,16 +19,18 @@ from gan_caption.evaluation.adversarial import AdversarialEvaluation, judge
 from gan_caption.evaluation.comparison import Chosen
 from gan_caption.evaluation.curve_files import read_curve
 from gan_caption.evaluation.evaluator import batches_of
-from gan_caption.evaluation.judge_network import JudgeSettings
+from gan_caption.evaluation.settings import ComparisonSettings
 from gan_caption.evaluation.systems import EvaluatedRun, System
 from gan_caption.evaluation.trained import open_run
-from gan_caption.metrics import DocumentFrequencies, ptb_tokenize
+from gan_caption.metrics import DocumentFrequencies
 from gan_caption.metrics.humans import human_scores
 from gan_caption.metrics.language_model import NgramModel
 from gan_caption.metrics.metric import Metrics, Predictions, corpus_value, measure
 from gan_caption.metrics.ngrams import Score
+from gan_caption.text.base import Tokenizer
 from gan_caption.training.folders import COMMAND
 from gan_caption.training.progress import Progress
+from gan_caption.training.records import METRICS, read_records
 from gan_caption.training.setup import load_split, open_features
 
 
@@ -45,6 +47,8 @@ class Compared:
     """The images."""
     metrics: Metrics
     """All that may have been measured, in the order of tables."""
+    counted_by: str
+    """What the metrics count: `Tokenizer.counted_by` of all runs."""
 
 
 def compare(
@@ -53,9 +57,9 @@ def compare(
     corpus: Corpus,
     split: Split,
     metrics: Metrics,
+    tokenizers: Mapping[Path, Tokenizer],
     *,
-    asked: JudgeSettings,
-    settings: Mapping[str, Any],
+    settings: ComparisonSettings,
 ) -> Compared:
     """Measure systems.
 
@@ -65,27 +69,33 @@ def compare(
         corpus: that all were trained on.
         split: the images.
         metrics: that are measured.
-        asked: of the network that judges.
-        settings: of the comparison, as `conf/compare.yaml` lays it out.
+        tokenizers: of the runs, by folder; see `comparison.run_tokenizers`.
+        settings: of the comparison.
 
     Raises:
         UserError: something cannot be read or scored.
     """
     pooled = pooled_features(next(iter(chosen.values()))[0], split, settings)
-    references = tokenized(split)
+    tokenizer = next(iter(tokenizers.values()))
+    references = tokenized(split, tokenizer)
     systems = [
-        System(name, [measured(run, evaluated(run), split, references, metrics) for run in runs])
+        System(
+            name,
+            [measured(run, evaluated(run), split, references, metrics, tokenizers[run.folder]) for run in runs],
+        )
         for name, runs in chosen.items()
     ]
     captions = {system.name: system.captions() for system in systems}
-    with Progress(phase="adversarial evaluation", total=asked.folds) as progress:
-        judgement = judge(pooled, references, captions, settings=asked, progress=lambda done, _: progress.update(done))
+    with Progress(phase="adversarial evaluation", total=settings.judge.folds) as progress:
+        judgement = judge(
+            pooled, references, captions, settings=settings.judge, progress=lambda done, _: progress.update(done)
+        )
     systems, humans = with_judgement(systems, judgement)
     say("language models, bootstrap, curves")
-    training = [text for own in tokenized(load_split(corpus, "train", say)) for text in own]
+    training = [text for own in tokenized(load_split(corpus, "train", say), tokenizer) for text in own]
     systems, more = with_language_models(systems, references, training)
-    known = human_values(split, references, settings["validation"]["samples_per_image"])
-    return Compared(systems, {**humans, **more, **known}, judgement, split, metrics)
+    known = human_values(split, references, settings.validation.samples_per_image)
+    return Compared(systems, {**humans, **more, **known}, judgement, split, metrics, tokenizer.counted_by)
 
 
 def human_values(split: Split, references: Sequence[Sequence[str]], samples: int) -> dict[str, float]:
@@ -99,14 +109,16 @@ def human_values(split: Split, references: Sequence[Sequence[str]], samples: int
     }
 
 
-def pooled_features(chosen: Chosen, split: Split, settings: Mapping[str, Any]) -> Tensor:
+def pooled_features(chosen: Chosen, split: Split, asked: ComparisonSettings) -> Tensor:
     """Return the pooled features of a split, (N, D), by a run's encoder as its training left it."""
-    run = open_run(chosen.folder, {key: settings[key] for key in ("device", "allow", "cache", "skip_unreadable")})
+    run = open_run(
+        chosen.folder, allow=asked.allow, device=asked.device, cache=asked.cache, skip_unreadable=asked.skip_unreadable
+    )
     run.load(chosen.phase)
     run.captioner.eval()
-    source = open_features(run.config, run.encoder, split, device=run.device)
+    source = open_features(run.settings, run.encoder, split, device=run.device)
     with torch.no_grad():
-        rows = batches_of(len(split), settings["validation"]["batch_images"])
+        rows = batches_of(len(split), asked.validation.batch_images)
         return torch.cat([source.features(own, grid=False, device=run.device).pooled for own in rows])
 
 
@@ -135,7 +147,12 @@ def _judged(logits: np.ndarray, ranks: np.ndarray) -> dict[str, Score]:
 
 
 def measured(
-    chosen: Chosen, folder: Path, split: Split, references: Sequence[Sequence[str]], metrics: Metrics
+    chosen: Chosen,
+    folder: Path,
+    split: Split,
+    references: Sequence[Sequence[str]],
+    metrics: Metrics,
+    tokenizer: Tokenizer,
 ) -> EvaluatedRun:
     """Read what an evaluation left, and measure it image by image.
 
@@ -145,6 +162,7 @@ def measured(
         split: the images.
         references: of each its tokenized captions.
         metrics: those that are known image by image are measured again, the others are read.
+        tokenizer: the run's.
 
     Raises:
         UserError: the evaluation is of other images.
@@ -152,7 +170,8 @@ def measured(
     rows = json.loads((folder / f"captions_{chosen.phase}.json").read_text(encoding="utf-8"))
     if [row["image_id"] for row in rows] != [item.image_id for item in split.items]:
         raise UserError(f"{folder} is an evaluation of other images than {split.name} has now: delete it")
-    captions, samples = [row["caption"] for row in rows], [row["samples"] for row in rows]
+    texts = [row["caption"] for row in rows]
+    captions, samples = tokenizer.tokenized(texts), [tokenizer.tokenized(row["samples"]) for row in rows]
     frequencies, image_ids = DocumentFrequencies.of(references), [item.image_id for item in split.items]
     predictions = Predictions(captions, samples, references, frequencies, image_ids=image_ids)
     told = measure((metric for metric in metrics.values() if metric.per_image), predictions)
@@ -166,7 +185,8 @@ def measured(
         seed=chosen.seed,
         folder=str(chosen.folder),
         command=command.read_text(encoding="utf-8").strip() if command.exists() else "",
-        config=chosen.config,
+        config=chosen.settings.given,
+        texts=texts,
         captions=captions,
         samples=samples,
         opinions=opinions,
@@ -180,11 +200,9 @@ def measured(
 
 def _records(chosen: Chosen) -> list[dict[str, Any]]:
     """Return what the run logged up to the phase that left the weights."""
-    lines = (chosen.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    records = [json.loads(line) for line in lines]
-    phases = list(chosen.config["phases"])
+    phases = list(chosen.settings.phases)
     kept = set(phases[: phases.index(chosen.phase) + 1])
-    return [record for record in records if record.get("phase") in kept]
+    return [record for record in read_records(chosen.folder / METRICS) if record.get("phase") in kept]
 
 
 def with_language_models(
@@ -216,6 +234,6 @@ def with_language_models(
     return [replace(system, runs=[scored(run) for run in system.runs]) for system in systems], humans
 
 
-def tokenized(split: Split) -> list[list[str]]:
-    """Return the references of each image of a split."""
-    return [ptb_tokenize(list(item.captions)) for item in split.items]
+def tokenized(split: Split, tokenizer: Tokenizer) -> list[list[str]]:
+    """Return the references of each image of a split, as the metrics read them."""
+    return [tokenizer.tokenized(tokenizer.normalize(list(item.captions))) for item in split.items]

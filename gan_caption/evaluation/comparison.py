@@ -10,11 +10,14 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from gan_caption.configuration.settings import WITHOUT_EFFECT, Settings
 from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
 from gan_caption.evaluation.trained import left_weights
-from gan_caption.training.folders import BASELINE, read_config
-from gan_caption.training.identity import WITHOUT_EFFECT, KnownData, flattened, read_data, settings_of
+from gan_caption.text.base import Tokenizer
+from gan_caption.training.folders import BASELINE, read_settings
+from gan_caption.training.identity import KnownData, flattened, read_data, settings_of
+from gan_caption.training.setup import load_tokenizer
 
 NOT_OF_THE_METHOD = (*WITHOUT_EFFECT, "seed", "pretrained", "name", "allow", "skip_unreadable", "metrics")
 """Settings in which runs of one system may differ."""
@@ -25,7 +28,7 @@ class Chosen:
     """Weights that take part."""
 
     folder: Path
-    config: Mapping[str, Any]
+    settings: Settings
     phase: str
     """The phase that left the weights."""
     known: KnownData | None
@@ -34,10 +37,10 @@ class Chosen:
     @property
     def seed(self) -> int:
         """Of the training."""
-        return int(self.config["seed"])
+        return self.settings.seed
 
 
-def choose_systems(folders: Sequence[str], *, baseline: str) -> dict[str, list[Chosen]]:
+def choose_systems(folders: Sequence[str], *, baseline: str, allow: Sequence[str] = ()) -> dict[str, list[Chosen]]:
     """Return the weights of each system, the baseline first, by seed; the seeds are those that all systems have.
 
     Runs with the same name that differ in more than their seed are systems of their own, named by what differs.
@@ -46,6 +49,7 @@ def choose_systems(folders: Sequence[str], *, baseline: str) -> dict[str, list[C
         folders: run folders.
         baseline: the system that comes first. Where no run has this name, it is made of the weights that the runs'
             maximum-likelihood phase left.
+        allow: packages of your own whose classes the runs may name.
 
     Raises:
         UserError: a folder holds no finished run, runs were trained on different data, a run is given twice, there is
@@ -53,20 +57,20 @@ def choose_systems(folders: Sequence[str], *, baseline: str) -> dict[str, list[C
     """
     if not folders:
         raise UserError("runs=[]: no runs are given; runs=[outputs/a,outputs/b]")
-    runs = [_finished(Path(folder)) for folder in folders]
+    runs = [_finished(Path(folder), allow) for folder in folders]
     for one, other in combinations(runs, 2):
         _check_same_data(one, other)
     locations = [key for run in runs if run.known for key in run.known.locations]
     methods = [_method(run, locations) for run in runs]
     groups: dict[str, list[int]] = defaultdict(list)
     for index, method in enumerate(methods):
-        groups[json.dumps([runs[index].config["name"], method], sort_keys=True)].append(index)
-    names = _names([(str(runs[own[0]].config["name"]), methods[own[0]]) for own in groups.values()])
+        groups[json.dumps([runs[index].settings.name, method], sort_keys=True)].append(index)
+    names = _names([(runs[own[0]].settings.name, methods[own[0]]) for own in groups.values()])
     systems = {name: [runs[index] for index in own] for name, own in zip(names, groups.values(), strict=True)}
     if baseline not in systems:
         if baseline != BASELINE:
             raise UserError(f"baseline={baseline}: the runs are of {', '.join(systems)}")
-        began = {run.seed: Chosen(run.folder, run.config, BASELINE, run.known) for run in runs}
+        began = {run.seed: Chosen(run.folder, run.settings, BASELINE, run.known) for run in runs}
         systems = {BASELINE: list(began.values()), **systems}
     systems = {baseline: systems[baseline], **systems}
     for name, own in systems.items():
@@ -88,12 +92,12 @@ def choose_systems(folders: Sequence[str], *, baseline: str) -> dict[str, list[C
     }
 
 
-def _finished(folder: Path) -> Chosen:
-    config = read_config(folder)
-    left = list(left_weights(folder, config))
+def _finished(folder: Path, allow: Sequence[str]) -> Chosen:
+    settings = read_settings(folder, allow=allow)
+    left = list(left_weights(folder, settings))
     if not left or not (folder / "results.json").exists():
         raise UserError(f"runs={folder}: that run has not finished; `resume={folder}` with its command takes it up")
-    return Chosen(folder, config, left[-1], read_data(folder))
+    return Chosen(folder, settings, left[-1], read_data(folder))
 
 
 def _check_same_data(one: Chosen, other: Chosen) -> None:
@@ -102,7 +106,7 @@ def _check_same_data(one: Chosen, other: Chosen) -> None:
         splits = one.known.others(other.known)
         same, why = not splits, f" (the images or captions of {', '.join(splits)} are others)"
     else:
-        same, why = settings_of(one.config)["data"] == settings_of(other.config)["data"], ""
+        same, why = settings_of(one.settings.given)["data"] == settings_of(other.settings.given)["data"], ""
     if not same:
         raise UserError(
             f"runs={one.folder} and {other.folder} were trained on different data{why}: compare runs of one data set"
@@ -111,7 +115,7 @@ def _check_same_data(one: Chosen, other: Chosen) -> None:
 
 def _method(run: Chosen, locations: Sequence[str]) -> dict[str, Any]:
     """Return the settings, by dotted keys, in which runs of one system are alike."""
-    settings = settings_of(run.config, locations)
+    settings = settings_of(run.settings.given, locations)
     return flattened({key: value for key, value in settings.items() if key not in NOT_OF_THE_METHOD})
 
 
@@ -123,3 +127,21 @@ def _names(methods: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
         differing = [f"{key}={value}" for key, value in own.items() if any(other.get(key) != value for other in alike)]
         names.append(" ".join([name, *differing]))
     return names
+
+
+def run_tokenizers(systems: Mapping[str, Sequence[Chosen]]) -> dict[Path, Tokenizer]:
+    """Return the tokenizer of each run, by its folder, those of the first system first.
+
+    Args:
+        systems: those that are compared.
+
+    Raises:
+        UserError: the metrics count some runs' captions by word, and others' by character.
+    """
+    runs = [run for own in systems.values() for run in own]
+    tokenizers = {run.folder: load_tokenizer(run.settings, run.folder) for run in runs}
+    counted = {tokenizer.counted_by: folder for folder, tokenizer in tokenizers.items()}
+    if len(counted) > 1:
+        told = " and ".join(f"{folder} by {unit}" for unit, folder in counted.items())
+        raise UserError(f"runs: the metrics count {told}, which cannot be compared: give runs that are counted alike")
+    return tokenizers

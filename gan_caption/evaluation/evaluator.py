@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import torch
 
+from gan_caption.configuration.settings import Settings
 from gan_caption.data.captions import captions_from_ids
 from gan_caption.data.features import FeatureSource, ImageFeatures
 from gan_caption.decoding.decoders import Decoder, Sampling
@@ -17,14 +18,14 @@ from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import world
 from gan_caption.evaluation.scores import Scores, score
 from gan_caption.generators.base import Generator, token_log_probs
-from gan_caption.metrics import DocumentFrequencies, ptb_tokenize
+from gan_caption.metrics import DocumentFrequencies
 from gan_caption.metrics.metric import Metric, Metrics, Predictions, corpus_value, measure
 from gan_caption.metrics.standard import SAMPLE_VARIETY, VARIETY, catalogue
 from gan_caption.modes import evaluating
-from gan_caption.text.vocabulary import Vocabulary
+from gan_caption.text.base import Tokenizer
 from gan_caption.training.networks import EncoderDecoder
 from gan_caption.training.seeding import shared_generator
-from gan_caption.training.setup import Config, build_part, own_metrics
+from gan_caption.training.setup import own_metrics
 from gan_caption.training.validation import Evaluation
 
 T = TypeVar("T")
@@ -50,7 +51,7 @@ class Evaluator:
     def __init__(
         self,
         source: FeatureSource,
-        vocabulary: Vocabulary,
+        tokenizer: Tokenizer,
         *,
         decoder: Decoder,
         training_captions: Container[str],
@@ -65,9 +66,9 @@ class Evaluator:
 
         Args:
             source: features of the split.
-            vocabulary: of the captioner.
+            tokenizer: of the captioner.
             decoder: for the one caption an image.
-            training_captions: a set of them, tokenized; to tell which captions were learned by heart.
+            training_captions: a set of them, as the metrics read them; to tell which captions were learned by heart.
             max_length: in tokens, `<eos>` counted.
             metrics: all that final tables show; None: those of every run, and the corpus' own.
             samples_per_image: K, for the diversity metrics; at least 2.
@@ -76,7 +77,7 @@ class Evaluator:
             device: where the captioner lives.
         """
         self.source = source
-        self.vocabulary = vocabulary
+        self.tokenizer = tokenizer
         self.decoder = decoder
         self.training_captions = training_captions
         self.max_length = max_length
@@ -86,7 +87,8 @@ class Evaluator:
         self.device = device
         self.all_metrics = catalogue(*source.split.metrics) if metrics is None else metrics
         self.metrics = {name: metric for name, metric in self.all_metrics.items() if metric.validated}
-        self.references = [ptb_tokenize(list(item.captions)) for item in source.split.items]
+        self.written = [tokenizer.normalize(list(item.captions)) for item in source.split.items]
+        self.references = [tokenizer.tokenized(own) for own in self.written]
         self.frequencies = DocumentFrequencies.of(self.references)
         self.image_ids = [item.image_id for item in source.split.items]
 
@@ -114,12 +116,13 @@ class Evaluator:
                 nll, tokens, references = nll + batch_nll, tokens + batch_tokens, references + batch_references
                 if progress is not None:
                     progress(batch.stop, total)
-        predictions = self.predictions(of_all(captions), of_all(samples))
+        written, drawn = of_all(captions), of_all(samples)
+        predictions = self.predictions(written, drawn)
         metrics = world.from_main(lambda: self.measure(predictions))
         nll, tokens, references = map(sum, zip(*world.everyone((nll, tokens, references)), strict=True))
         metrics["nll_per_token"] = nll / tokens
         metrics["nll_per_caption"] = nll / references
-        return Evaluation(metrics, predictions)
+        return Evaluation(metrics, written, drawn, predictions)
 
     def sample(
         self, captioner: EncoderDecoder, sampling: Sampling, *, progress: Callable[[int], None] | None = None
@@ -146,14 +149,14 @@ class Evaluator:
         """Return the probability with which a discriminator takes each image's caption for a person's.
 
         Args:
-            discriminator: on the evaluator's device, of the evaluator's vocabulary.
-            captions: one an image, of words of the vocabulary.
+            discriminator: on the evaluator's device, of the evaluator's tokenizer.
+            captions: one an image, as the tokenizer decodes them.
         """
         told: list[list[float]] = []
         with evaluating(discriminator), torch.no_grad():
             for rows in map(world.own_of, self._batches()):
                 features = self.source.features(rows, grid=discriminator.uses_grid, device=self.device)
-                encoded = [self.vocabulary.encode(captions[row], max_length=self.max_length) for row in rows]
+                encoded = [self.tokenizer.encode(captions[row], max_length=self.max_length) for row in rows]
                 batch = captions_from_ids(encoded, list(range(len(rows)))).to(self.device)
                 told.append(discriminator.probability(features, batch).tolist())
         return of_all(told)
@@ -171,8 +174,9 @@ class Evaluator:
         return batches_of(len(self.source.split), self.batch_images)
 
     def predictions(self, captions: Sequence[str], samples: Sequence[Sequence[str]]) -> Predictions:
-        """Set captions, one an image, and samples, K an image, beside what people wrote of the split's images."""
-        return Predictions(captions, samples, self.references, self.frequencies, self.training_captions, self.image_ids)
+        """Set captions, one an image, and samples, K an image, beside what people wrote, all as the metrics read it."""
+        told, several = self.tokenizer.tokenized(captions), [self.tokenizer.tokenized(own) for own in samples]
+        return Predictions(told, several, self.references, self.frequencies, self.training_captions, self.image_ids)
 
     def measure(self, predictions: Predictions) -> dict[str, float]:
         """Return what a validation measures of predictions, by name."""
@@ -185,33 +189,33 @@ class Evaluator:
     def humans(self) -> dict[str, float]:
         """Return what the references score where a metric looks at captions alone, or at the corpus' truth."""
         told = self.predictions(
-            [own[0] for own in self.references], [own[: self.samples_per_image] for own in self.references]
+            [own[0] for own in self.written], [own[: self.samples_per_image] for own in self.written]
         )
         alone = [metric for metric in (*VARIETY, *SAMPLE_VARIETY) if metric.validated]
         measured = measure([*alone, *self.source.split.metrics], told)
         return {name: corpus_value(value) for name, value in measured.items()}
 
     def _words(self, tokens: torch.Tensor) -> list[str]:
-        return [self.vocabulary.decode(row) for row in tokens.tolist()]
+        return [self.tokenizer.decode(row) for row in tokens.tolist()]
 
     def _reference_nll(
         self, captioner: EncoderDecoder, features: ImageFeatures, rows: range
     ) -> tuple[float, float, float]:
         """Return the nats, the tokens and the number of the batch's references; unknown words are not scored."""
-        texts = [(image, text) for image, row in enumerate(rows) for text in self.references[row]]
-        encoded = [self.vocabulary.encode(text, max_length=self.max_length) for _, text in texts]
+        texts = [(image, text) for image, row in enumerate(rows) for text in self.written[row]]
+        encoded = [self.tokenizer.encode(text, max_length=self.max_length) for _, text in texts]
         captions = captions_from_ids(encoded, [image for image, _ in texts]).to(self.device)
         generator = captioner.generator
-        packed = (generator.packed_logits(features, captions) / self.sampling.temperature).log_softmax(1)
+        packed = (generator.logits(features, captions) / self.sampling.temperature).log_softmax(1)
         log_probs = token_log_probs(packed, captions, first_word=generator.first_word)
         scored = log_probs[captions.tokens[captions.mask] >= generator.first_word]
         return -scored.sum().item(), float(len(scored)), float(len(texts))
 
 
 def build_evaluator(
-    config: Config,
+    settings: Settings,
     source: FeatureSource,
-    vocabulary: Vocabulary,
+    tokenizer: Tokenizer,
     training: Container[str],
     *,
     device: torch.device,
@@ -222,10 +226,11 @@ def build_evaluator(
     Raises:
         UserError: two metrics have the same name.
     """
-    decoder: Decoder = build_part(config, "decoding")
+    decoder: Decoder = settings.decoding.build()
+    asked = settings.validation
     return Evaluator(
-        source, vocabulary, decoder=decoder, training_captions=training, max_length=config["max_length"],
-        metrics=catalogue(*source.split.metrics, *own_metrics(config), quality=java),
-        samples_per_image=config["validation"]["samples_per_image"], temperature=config["validation"]["temperature"],
-        batch_images=config["validation"]["batch_images"], device=device,
+        source, tokenizer, decoder=decoder, training_captions=training, max_length=settings.max_length,
+        metrics=catalogue(*source.split.metrics, *own_metrics(settings.metrics), quality=java),
+        samples_per_image=asked.samples_per_image, temperature=asked.temperature, batch_images=asked.batch_images,
+        device=device,
     )  # fmt: skip

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gan_caption.configuration.building import TARGET, Part, plain
 from gan_caption.data.corpus import Corpus
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import world
@@ -18,6 +19,7 @@ from gan_caption.evaluation.curve_files import CurvePoint, write_curve
 from gan_caption.evaluation.evaluator import Evaluator, build_evaluator
 from gan_caption.evaluation.java import java_metrics
 from gan_caption.evaluation.scores import Scores, paired_intervals
+from gan_caption.evaluation.settings import CurveSettings, EvaluationSettings
 from gan_caption.evaluation.trained import left_discriminator, left_weights, open_run
 from gan_caption.metrics.metric import Metrics
 from gan_caption.training.checkpoint import load_weights
@@ -25,7 +27,7 @@ from gan_caption.training.folders import numbered, read_json, write_json
 from gan_caption.training.identity import configuration_hash, same_settings
 from gan_caption.training.networks import EncoderDecoder
 from gan_caption.training.progress import Progress
-from gan_caption.training.setup import build_part, load_split, open_features, training_captions
+from gan_caption.training.setup import load_split, open_features, training_captions
 from gan_caption.training.validation import Evaluation
 
 
@@ -51,64 +53,63 @@ class Results:
     """By the name of the weights; empty where no curve was asked for."""
 
 
-def measure_run(settings: Mapping[str, Any]) -> Results:
+def measure_run(asked: EvaluationSettings) -> Results:
     """Evaluate a finished (or stopped) run, on its own data or on other photographs.
 
-    The vocabulary, the encoder and the generator are the run's own, whatever the data; so are the metrics of one's own,
-    unless the settings name others.
-
-    Args:
-        settings: resolved, as `conf/evaluate.yaml` lays it out.
+    The tokenizer, the encoder and the generator are the run's own, whatever the data; so are the metrics of one's own,
+    unless others are asked for.
 
     Raises:
         UserError: a setting is wrong, something is missing, or the run has no such weights.
     """
-    folder = Path(settings["run"])
-    points = curve_points(settings)
-    java = java_metrics(settings["java_metrics"])
-    own_data = settings.get("data") is None
-    replaced = ["decoding", "device", "cache", "skip_unreadable", "allow", "validation"]
-    replaced += ["metrics"] if settings["metrics"] is not None else []
-    run = open_run(folder, {key: settings[key] for key in replaced})
-    config, encoder, vocabulary = run.config, run.encoder, run.vocabulary
-    weights = left_weights(folder, config)
-    if settings["weights"] is not None:
-        if settings["weights"] not in weights:
-            raise UserError(f"weights={settings['weights']}: this run has {sorted(weights) or 'none yet'}")
-        weights = {settings["weights"]: weights[settings["weights"]]}
+    folder = Path(asked.run)
+    points = curve_points(asked.curve)
+    run = open_run(
+        folder, allow=asked.allow, decoding=asked.decoding, device=asked.device, cache=asked.cache,
+        skip_unreadable=asked.skip_unreadable, validation=asked.validation,
+        **({} if asked.metrics is None else {"metrics": asked.metrics}),
+    )  # fmt: skip
+    settings, encoder, tokenizer = run.settings, run.encoder, run.tokenizer
+    java = java_metrics(asked.java_metrics, counted_by=tokenizer.counted_by)
+    weights = left_weights(folder, settings)
+    if asked.weights is not None:
+        if asked.weights not in weights:
+            raise UserError(f"weights={asked.weights}: this run has {sorted(weights) or 'none yet'}")
+        weights = {asked.weights: weights[asked.weights]}
     if not weights:
         raise UserError(f"run={folder}: no phase has validated yet, there are no weights to evaluate")
 
     # What counts as learned by heart is what the run was trained on.
-    training = load_split(build_part(config, "data"), "train", say) if own_data else None
-    corpus: Corpus = build_part(config if own_data else settings, "data")
-    known = set() if training is None else {text for own in training_captions(training) for text in own}
-    split = load_split(corpus, settings["split"], say)
-    source = open_features(config, encoder, split, device=run.device)
-    evaluator = build_evaluator(config, source, vocabulary, known, device=run.device, java=java)
-    title = f"{folder.name}: {len(source.split)} {split.name} images, {decoder_name(config)}"
-    target = evaluation_folder(settings)
+    training = load_split(settings.data.build(), "train", say) if asked.data is None else None
+    corpus: Corpus = (asked.data or settings.data).build()
+    learned_from = [] if training is None else training_captions(training, tokenizer)
+    known = {text for own in learned_from for text in tokenizer.tokenized(own)}
+    split = load_split(corpus, asked.split, say)
+    source = open_features(settings, encoder, split, device=run.device)
+    evaluator = build_evaluator(settings, source, tokenizer, known, device=run.device, java=java)
+    title = f"{folder.name}: {len(source.split)} {split.name} images, {decoder_name(settings.decoding)}"
+    target = evaluation_folder(asked)
     if world.is_main():
         target.mkdir(exist_ok=True)
-        write_json(target / "config.json", dict(settings))
-    discriminator = left_discriminator(folder, config, encoder, vocabulary, device=run.device)
+        write_json(target / "config.json", plain(asked))
+    discriminator = left_discriminator(folder, settings, encoder, tokenizer, device=run.device)
     return measure_weights(
         run.captioner, weights, evaluator, folder=target, title=title, points=points, discriminator=discriminator
     )
 
 
-def evaluation_folder(settings: Mapping[str, Any]) -> Path:
+def evaluation_folder(asked: EvaluationSettings) -> Path:
     """Return where an evaluation with these settings is written: a folder within the run's.
 
     Raises:
         UserError: an earlier evaluation's configuration is damaged.
     """
-    asked = _of_any_run(settings)
-    first = Path(settings["run"]) / f"evaluation-{settings['split']}-{configuration_hash(asked)}"
+    own = _of_any_run(plain(asked))
+    first = Path(asked.run) / f"evaluation-{asked.split}-{configuration_hash(own)}"
 
     def is_own(folder: Path) -> bool:  # two settings may share their hash
         told = folder / "config.json"
-        return not told.exists() or same_settings(_of_any_run(read_json(told)), asked)
+        return not told.exists() or same_settings(_of_any_run(read_json(told)), own)
 
     return next(filter(is_own, numbered(first)))
 
@@ -117,20 +118,18 @@ def _of_any_run(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key != "run"}
 
 
-def curve_points(settings: Mapping[str, Any]) -> list[tuple[float, float]]:
+def curve_points(curve: CurveSettings | None) -> list[tuple[float, float]]:
     """Return (temperature, top-p) of each point that an evaluation shall sample; none with `curve=null`.
 
     Raises:
         UserError: a point cannot be sampled with.
     """
-    if not settings["curve"]:
+    if curve is None:
         return []
     try:
-        return grid(settings["curve"]["temperatures"], settings["curve"]["top_p"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"curve={settings['curve']}: {error}; give curve.temperatures=[.7,1] curve.top_p=[.9]"
-        ) from error
+        return grid(curve.temperatures, curve.top_p)
+    except ValueError as error:
+        raise UserError(f"curve: {error}; give curve.temperatures=[.7,1] curve.top_p=[.9]") from error
 
 
 def measure_weights(
@@ -154,10 +153,11 @@ def measure_weights(
         points: (temperature, top-p) of the curves; none: no curves.
         discriminator: whose opinion of each caption is kept beside it.
     """
+    title += counting(evaluator.tokenizer.counted_by)
     results = Results(folder, title, evaluator.all_metrics, evaluator.samples_per_image)
     scores: dict[str, Scores] = {}
     for name, path in weights.items():
-        load_weights(captioner, path, vocabulary=evaluator.vocabulary.fingerprint)
+        load_weights(captioner, path, vocabulary=evaluator.tokenizer.fingerprint)
         with Progress(phase=f"evaluate {name}", total=len(evaluator.source.split)) as progress:
             evaluation = evaluator.evaluate(captioner, progress=lambda done, _: progress.update(done))
         opinions = evaluator.judged(discriminator, evaluation.captions) if discriminator else None
@@ -187,9 +187,12 @@ def write_captions(path: Path, evaluator: Evaluator, evaluation: Evaluation, opi
     write_json(path, rows)
 
 
-def decoder_name(config: Mapping[str, Any]) -> str:
+def counting(counted_by: str) -> str:
+    """Return what a title says of how the metrics count text; nothing where they count words, as everybody does."""
+    return "" if counted_by == "word" else f", metrics by {counted_by}"
+
+
+def decoder_name(decoding: Part) -> str:
     """Return the decoder and its settings in words."""
-    node = dict(config["decoding"])
-    name = node.pop("_target_").rsplit(".", 1)[1].lower()
-    settings = ", ".join(f"{key} {value}" for key, value in node.items())
-    return f"{name} ({settings})" if settings else name
+    settings = ", ".join(f"{key} {value}" for key, value in decoding.node.items() if key != TARGET)
+    return f"{decoding.name.lower()} ({settings})" if settings else decoding.name.lower()

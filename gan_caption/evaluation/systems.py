@@ -24,10 +24,12 @@ class EvaluatedRun:
     """What started it; empty where the run does not tell."""
     config: Mapping[str, Any]
     """Its configuration."""
+    texts: Sequence[str]
+    """(N,) captions as people read them, one an image."""
     captions: Sequence[str]
-    """(N,) one an image."""
+    """(N,) the same as the metrics read them."""
     samples: Sequence[Sequence[str]]
-    """(N,) K an image."""
+    """(N,) K an image, as the metrics read them."""
     opinions: Sequence[float] | None
     """(N,) how probable the run's own discriminator finds them; None where it has none."""
     judged: np.ndarray | None

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from gan_caption.configuration.settings import Settings
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.encoders.base import Encoder
-from gan_caption.text.vocabulary import Vocabulary
+from gan_caption.text.base import Tokenizer
 from gan_caption.training.checkpoint import load_state, load_weights
-from gan_caption.training.folders import best_weights, inside, read_config
+from gan_caption.training.folders import best_weights, inside, read_settings
 from gan_caption.training.networks import EncoderDecoder
 from gan_caption.training.setup import (
     build_captioner,
@@ -21,6 +22,7 @@ from gan_caption.training.setup import (
     build_encoder,
     check_encoder,
     choose_device,
+    load_tokenizer,
 )
 
 
@@ -30,11 +32,11 @@ class Trained:
 
     folder: Path
     """The run's."""
-    config: dict[str, Any]
+    settings: Settings
     """The run's, with what its reader changed."""
     device: torch.device
     """Where the networks live."""
-    vocabulary: Vocabulary
+    tokenizer: Tokenizer
     """The run's."""
     encoder: Encoder
     """The run's."""
@@ -49,48 +51,48 @@ class Trained:
         """
         path = best_weights(self.folder, phase)
         load_weights(
-            self.captioner, inside(self.folder, path.relative_to(self.folder)), vocabulary=self.vocabulary.fingerprint
+            self.captioner, inside(self.folder, path.relative_to(self.folder)), vocabulary=self.tokenizer.fingerprint
         )
 
 
-def open_run(folder: Path, changed: Mapping[str, Any]) -> Trained:
+def open_run(folder: Path, *, allow: Sequence[str] = (), **changed: Any) -> Trained:
     """Build the networks of a run from its folder.
 
     Args:
         folder: the run's.
+        allow: packages of your own whose classes the run's configuration may name.
         changed: settings that replace the run's own, such as its device.
 
     Raises:
         UserError: the folder holds no run, one of its files leads out of it, or its encoder now has other weights.
     """
-    config = read_config(folder) | dict(changed)
-    device = choose_device(config["device"])
-    vocabulary = Vocabulary.load(inside(folder, "vocabulary.json"))
-    encoder = build_encoder(config, device=device)
+    settings = replace(read_settings(folder, allow=allow), **changed)
+    device = choose_device(settings.device)
+    tokenizer = load_tokenizer(settings, folder)
+    encoder = build_encoder(settings, device=device)
     check_encoder(encoder, folder)
-    return Trained(
-        folder, config, device, vocabulary, encoder, build_captioner(config, encoder, vocabulary, device=device)
-    )
+    captioner = build_captioner(settings, encoder, tokenizer, device=device)
+    return Trained(folder, settings, device, tokenizer, encoder, captioner)
 
 
-def left_weights(folder: Path, config: Mapping[str, Any]) -> dict[str, Path]:
+def left_weights(folder: Path, settings: Settings) -> dict[str, Path]:
     """Return the weights that a run has left so far, by phase in the order of its schedule."""
-    weights = {phase: best_weights(folder, phase) for phase in config["phases"]}
+    weights = {phase: best_weights(folder, phase) for phase in settings.phases}
     return {phase: path for phase, path in weights.items() if inside(folder, path.relative_to(folder)).exists()}
 
 
 def left_discriminator(
-    folder: Path, config: Mapping[str, Any], encoder: Encoder, vocabulary: Vocabulary, *, device: torch.device
+    folder: Path, settings: Settings, encoder: Encoder, tokenizer: Tokenizer, *, device: torch.device
 ) -> Discriminator | None:
     """Return the discriminator as the run left it; None where the run has none.
 
     Raises:
         UserError: the run's checkpoint is missing or damaged.
     """
-    discriminator = build_discriminator(config, encoder, vocabulary, device=device)
+    discriminator = build_discriminator(settings, encoder, tokenizer, device=device)
     if discriminator is None:
         return None
-    state = load_state(inside(folder, "checkpoints/last.pt"), vocabulary=vocabulary.fingerprint)
+    state = load_state(inside(folder, "checkpoints/last.pt"), vocabulary=tokenizer.fingerprint)
     prefix = "discriminator."
     own = {name.removeprefix(prefix): value for name, value in state.networks.items() if name.startswith(prefix)}
     discriminator.load_state_dict(own)

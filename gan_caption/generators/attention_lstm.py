@@ -10,21 +10,22 @@ Shapes: B images, N captions, M tokens in all, V vocabulary, P pooled, D grid ch
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor, nn
 
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.errors import at_least, share
-from gan_caption.generators.base import DecoderState, Generator
+from gan_caption.generators.base import Generator
+from gan_caption.generators.recurrent_state import RecurrentState
+from gan_caption.kernels.dropout import Dropout
 from gan_caption.kernels.products import Linear
 from gan_caption.kernels.recurrent import input_gates, read, step
-from gan_caption.layers import Dropout, GridAttention, ImageVector, word_vectors
+from gan_caption.kernels.word_gates import KnownWords, word_gates
+from gan_caption.layers import GridAttention, ImageVector
 
 
-class AttentionLSTMGenerator(Generator):
+class AttentionLSTMGenerator(Generator[RecurrentState]):
     """Words and image vector -> LSTM -> attention over the grid -> LSTM -> words."""
 
     uses_grid = True
@@ -66,64 +67,52 @@ class AttentionLSTMGenerator(Generator):
         self.dropout = Dropout(dropout)
         self.output = Linear(hidden, vocabulary_size - self.first_word)
 
-    def start(self, features: ImageFeatures) -> DecoderState:
+    def start(self, features: ImageFeatures, max_length: int) -> RecurrentState:
         """Read the image vector and project the grid: one row an image."""
-        image = self.dropout(self.image(features))  # (B, E)
-        hidden, cell = step(self.asking, input_gates(self.asking, image))
+        hidden, cell = self._begin(features)
         zeros = torch.zeros_like(hidden)
         memory = self.attention.memory(features)
-        images = torch.arange(image.shape[0], device=image.device)
-        return DecoderState((hidden, cell, zeros, zeros), memory, images)
+        return RecurrentState((hidden, cell, zeros, zeros), memory, known=KnownWords(steps=max_length))
 
-    def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        """Read one token a row; see `Generator.step`. A subclass changes `packed_step`, which every decoder calls."""
-        logits, state = self.packed_step(tokens, state)
-        return self._words_only(logits), state
-
-    def packed_step(
-        self, tokens: Tensor, state: DecoderState, rows: Tensor | None = None
-    ) -> tuple[Tensor, DecoderState]:
-        """Read one token after each of these rows; see `Generator.packed_step`."""
-        if state.words is None:
-            gates = input_gates(self.asking, self.dropout(word_vectors(self.words, tokens)))
-        else:
-            gates = state.words.index_select(0, tokens)
-        asked, kept, written, kept2 = state.recurrent
-        images = state.images if rows is None else state.images.index_select(0, rows)
+    def step(self, tokens: Tensor, state: RecurrentState, rows: Tensor | None = None) -> tuple[Tensor, RecurrentState]:
+        """Read one token a row; see `Generator.step`."""
+        gates = word_gates(self.asking, self.words, tokens, dropout=self.dropout, known=state.known)
+        asked, kept, written, kept2 = state.own
+        images = state.row_images if rows is None else state.images.index_select(0, rows)
         asked, kept = step(self.asking, gates, (asked, kept), rows)
-        context = self.attention(asked[:, None], state.memory, images)[:, 0]  # (N, H)
+        context = self.attention(asked[:, None], state.shared, images)[:, 0]  # (N, H)
         inputs = self.dropout(torch.cat([asked, context], dim=1))
         written, kept2 = step(self.writing, input_gates(self.writing, inputs), (written, kept2), rows)
         logits: Tensor = self.output(self.dropout(written))
-        return logits, replace(state, recurrent=(asked, kept, written, kept2), images=images)
-
-    def word_gates(self) -> Tensor:
-        """Return what each word adds at the first LSTM's gates; see `Generator.word_gates`."""
-        return input_gates(self.asking, self.words.weight)
+        return logits, state.after((asked, kept, written, kept2), rows)
 
     def logits(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Score all tokens in one pass, with one attention; see `Generator.logits`."""
-        return captions.unpacked(self._words_only(self.packed_logits(features, captions)))
-
-    def packed_logits(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        """Score all tokens in one pass, with one attention; see `Generator.packed_logits`."""
-        state, queries, images = self._queries(features, captions)
-        contexts = self.attention(queries[:, None], state.memory, images)[:, 0]  # (M, H)
+        queries, memory, images = self._queries(features, captions)
+        contexts = self.attention(queries[:, None], memory, images)[:, 0]  # (M, H)
         inputs = self.dropout(torch.cat([queries, contexts], dim=1))
-        _, _, hidden, cell = state.recurrent
-        outputs = read(self.writing, inputs, captions.lengths, (hidden, cell))
+        outputs = read(self.writing, inputs, captions.lengths)
         packed: Tensor = self.output(self.dropout(outputs))
         return packed
 
-    def looks(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        """Return the attention maps, the mean over heads; see `Generator.looks`."""
-        state, queries, images = self._queries(features, captions)
-        return captions.unpacked(self.attention.weights(queries[:, None], state.memory, images)[:, 0])
+    def attention_weights(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Return the attention maps, the mean over heads; see `Generator.attention_weights`."""
+        queries, memory, images = self._queries(features, captions)
+        return captions.unpacked(self.attention.weights(queries[:, None], memory, images)[:, 0])
 
-    def _queries(self, features: ImageFeatures, captions: Captions) -> tuple[DecoderState, Tensor, Tensor]:
-        """Return the state that captions begin with, what each token asks (M, H), and whose image that is (M,)."""
-        state = self.start(features).select(captions.images)
-        hidden, cell, _, _ = state.recurrent
+    def warm_start_weights(self) -> dict[str, Tensor]:
+        """Return the word vectors; see `Generator.warm_start_weights`."""
+        return {"words.weight": self.words.weight.detach()}
+
+    def _begin(self, features: ImageFeatures) -> tuple[Tensor, Tensor]:
+        """Return the first LSTM's hidden state and cell, (B, H) each, once it has read the image vector."""
+        image = self.dropout(self.image(features))  # (B, E)
+        return step(self.asking, input_gates(self.asking, image))
+
+    def _queries(self, features: ImageFeatures, captions: Captions) -> tuple[Tensor, tuple[Tensor, ...], Tensor]:
+        """Return what each token asks (M, H), what it asks of, and whose image that is (M,)."""
+        hidden, cell = (part.index_select(0, captions.images) for part in self._begin(features))
+        memory = self.attention.memory(features)
         words = self.dropout(self.words(captions.inputs[captions.mask]))  # (M, E)
         queries = read(self.asking, words, captions.lengths, (hidden, cell))  # (M, H)
-        return state, queries, captions.images.repeat_interleave(captions.lengths)
+        return queries, memory, captions.images.repeat_interleave(captions.lengths)

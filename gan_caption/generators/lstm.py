@@ -5,7 +5,6 @@ Shapes: B images, N captions, M tokens in all, V vocabulary, P pooled features, 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -14,13 +13,16 @@ from torch import Tensor, nn
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.errors import at_least, share
-from gan_caption.generators.base import DecoderState, Generator
+from gan_caption.generators.base import Generator
+from gan_caption.generators.recurrent_state import RecurrentState
+from gan_caption.kernels.dropout import Dropout
 from gan_caption.kernels.products import Linear
 from gan_caption.kernels.recurrent import input_gates, read, step
-from gan_caption.layers import Dropout, ImageVector, word_vectors
+from gan_caption.kernels.word_gates import KnownWords, word_gates
+from gan_caption.layers import ImageVector
 
 
-class LSTMGenerator(Generator):
+class LSTMGenerator(Generator[RecurrentState]):
     """An LSTM that reads the image once, as its first input or as its initial state."""
 
     def __init__(
@@ -58,46 +60,34 @@ class LSTMGenerator(Generator):
         self.dropout = Dropout(dropout)
         self.output = Linear(hidden, vocabulary_size - self.first_word)
 
-    def start(self, features: ImageFeatures) -> DecoderState:
+    def start(self, features: ImageFeatures, max_length: int) -> RecurrentState:
         """Read the image: one row an image."""
-        image = self.dropout(self.image(features))  # (B, E) or (B, 2H)
-        if self.image_as == "first_input":
-            recurrent = step(self.lstm, input_gates(self.lstm, image))
-        else:
-            hidden, cell = image.chunk(2, dim=1)
-            recurrent = (torch.tanh(hidden), cell)
-        return DecoderState(recurrent, (), torch.arange(image.shape[0], device=image.device))
+        return RecurrentState(self._begin(features), known=KnownWords(steps=max_length))
 
-    def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        """Read one token a row; see `Generator.step`. A subclass changes `packed_step`, which every decoder calls."""
-        logits, state = self.packed_step(tokens, state)
-        return self._words_only(logits), state
-
-    def packed_step(
-        self, tokens: Tensor, state: DecoderState, rows: Tensor | None = None
-    ) -> tuple[Tensor, DecoderState]:
-        """Read one token after each of these rows; see `Generator.packed_step`."""
-        if state.words is None:
-            gates = input_gates(self.lstm, self.dropout(word_vectors(self.words, tokens)))
-        else:
-            gates = state.words.index_select(0, tokens)
-        hidden, cell = step(self.lstm, gates, (state.recurrent[0], state.recurrent[1]), rows)
-        images = state.images if rows is None else state.images.index_select(0, rows)
+    def step(self, tokens: Tensor, state: RecurrentState, rows: Tensor | None = None) -> tuple[Tensor, RecurrentState]:
+        """Read one token a row; see `Generator.step`."""
+        gates = word_gates(self.lstm, self.words, tokens, dropout=self.dropout, known=state.known)
+        hidden, cell = step(self.lstm, gates, (state.own[0], state.own[1]), rows)
         logits: Tensor = self.output(self.dropout(hidden))
-        return logits, replace(state, recurrent=(hidden, cell), images=images)
-
-    def word_gates(self) -> Tensor:
-        """Return what each word adds at the LSTM's gates; see `Generator.word_gates`."""
-        return input_gates(self.lstm, self.words.weight)
+        return logits, state.after((hidden, cell), rows)
 
     def logits(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Score all tokens in one pass; see `Generator.logits`."""
-        return captions.unpacked(self._words_only(self.packed_logits(features, captions)))
-
-    def packed_logits(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        """Score all tokens in one pass; see `Generator.packed_logits`."""
-        hidden, cell = self.start(features).select(captions.images).recurrent
+        hidden, cell = (part.index_select(0, captions.images) for part in self._begin(features))
         words = self.dropout(self.words(captions.inputs[captions.mask]))  # (M, E)
         outputs = read(self.lstm, words, captions.lengths, (hidden, cell))  # (M, H)
         packed: Tensor = self.output(self.dropout(outputs))
         return packed
+
+    def warm_start_weights(self) -> dict[str, Tensor]:
+        """Return the word vectors and the LSTM; see `Generator.warm_start_weights`."""
+        lstm = {f"lstm.{name}": weight.detach() for name, weight in self.lstm.named_parameters()}
+        return {"words.weight": self.words.weight.detach()} | lstm
+
+    def _begin(self, features: ImageFeatures) -> tuple[Tensor, Tensor]:
+        """Return hidden state and cell, (B, H) each, once the image was read."""
+        image = self.dropout(self.image(features))  # (B, E) or (B, 2H)
+        if self.image_as == "first_input":
+            return step(self.lstm, input_gates(self.lstm, image))
+        hidden, cell = image.chunk(2, dim=1)
+        return torch.tanh(hidden), cell

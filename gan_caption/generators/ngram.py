@@ -16,7 +16,6 @@ length, E the different words seen after them, summed over contexts.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +28,8 @@ from gan_caption.data.captions import BOS, EOS, UNK, Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.errors import UserError, at_least
 from gan_caption.files import write_atomically
-from gan_caption.generators.base import DecoderState, Generator
+from gan_caption.generators.base import Generator
+from gan_caption.generators.state import TensorState
 from gan_caption.untrusted.parsing import briefly, shown
 
 _PARTS = ("keys", "begins", "words", "counts")
@@ -38,7 +38,7 @@ _MOST = 2**40
 """No n-gram was counted as often; sums of such counts keep within 64 bits."""
 
 
-class NgramGenerator(Generator):
+class NgramGenerator(Generator[TensorState]):
     """Counts of words after words. There is nothing to train by gradients; `learn` makes one from captions."""
 
     unigrams: Tensor
@@ -70,7 +70,7 @@ class NgramGenerator(Generator):
         """Count the n-grams of captions.
 
         Args:
-            captions: token ids as `Vocabulary.encode` gives them, `<eos>` included where the caption has one. Words
+            captions: token ids as `Tokenizer.encode` gives them, `<eos>` included where the caption has one. Words
                 that may not be written are context alone, never counted as the word that follows.
             vocabulary_size: V.
             order: n, at least 1.
@@ -98,23 +98,20 @@ class NgramGenerator(Generator):
         unigrams = torch.from_numpy(np.bincount(words, minlength=vocabulary_size))
         return cls(unigrams=unigrams, contexts=contexts, generate_unknown=generate_unknown)  # type: ignore[arg-type]
 
-    def start(self, features: ImageFeatures) -> DecoderState:
+    def start(self, features: ImageFeatures, max_length: int) -> TensorState:
         """Return nothing but beginnings, one row an image."""
-        device = self.unigrams.device
-        history = torch.full((len(features), self.order - 1), BOS, dtype=torch.long, device=device)
-        return DecoderState((history,), (), torch.arange(len(features), device=device))
+        del max_length
+        size, device = (len(features), self.order - 1), self.unigrams.device
+        return TensorState((torch.full(size, BOS, dtype=torch.long, device=device),))
 
-    def step(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+    def step(self, tokens: Tensor, state: TensorState, rows: Tensor | None = None) -> tuple[Tensor, TensorState]:
         """Read one token a row, (N,) long; see `Generator.step`. The logits are log-probabilities."""
-        history = torch.cat([state.recurrent[0], tokens[:, None]], 1)[:, 1:]
-        return self._words_only(self._log_probs(history)), replace(state, recurrent=(history,))
+        history = state.own[0] if rows is None else state.own[0].index_select(0, rows)
+        history = torch.cat([history, tokens[:, None]], 1)[:, 1:]
+        return self._log_probs(history), state.after((history,), rows)
 
     def logits(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Score all tokens; see `Generator.logits`."""
-        return captions.unpacked(self._words_only(self.packed_logits(features, captions)))
-
-    def packed_logits(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        """Score all tokens; see `Generator.packed_logits`."""
         del features
         size = self.order - 1
         grams = nn.functional.pad(captions.tokens, (size, 0), value=BOS).unfold(1, self.order, 1)  # (N, T, n)

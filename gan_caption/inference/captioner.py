@@ -9,12 +9,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from omegaconf import OmegaConf
 from torch import Tensor
 
 from gan_caption.configuration.building import build
+from gan_caption.configuration.launching import conf_dir
+from gan_caption.data.captions import EOS
+from gan_caption.data.feature_cache import half
 from gan_caption.data.features import ImageFeatures
 from gan_caption.data.loading import load
-from gan_caption.decoding.decoders import Decoder, DiverseBeam, Proposer, Reranked
+from gan_caption.decoding.decoders import Decoder, Proposer, Reranked
 from gan_caption.decoding.fusion import shallow_fusion
 from gan_caption.decoding.rerank import DiscriminatorLogit, Judge, LanguageModelLogProbability
 from gan_caption.discriminators.base import Discriminator
@@ -33,7 +37,7 @@ class Caption:
     """One caption of one image."""
 
     text: str
-    """Its words, joined by spaces."""
+    """As the run's tokenizer decodes it: words joined by spaces, or characters without."""
     log_prob: float
     """log p(caption | image), nats, `<eos>` counted; of a generator with noise, at noise 0."""
     discriminator: float | None
@@ -41,6 +45,8 @@ class Caption:
     attention: np.ndarray | None = None
     """(T, R) float32: where each token looked, rows summing to 1; row by row over the image where R is a square. None
     unless it was asked for, and where the generator has no attention."""
+    tokens: tuple[str, ...] = ()
+    """The text of each token, `<eos>` left out."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +75,17 @@ class Unreadable:
 
 
 class Captioner:
-    """Captions photographs with the weights, the vocabulary, the encoder and the decoding of a run."""
+    """Captions photographs with the weights, the tokenizer, the encoder and the decoding of a run."""
 
     def __init__(
         self,
         trained: Trained,
         *,
         decoder: Decoder,
-        proposer: Proposer,
+        proposer: Proposer | None = None,
+        candidates: int | None = None,
+        judges: Sequence[tuple[Judge, float]] = (),
+        own_weight: float = 1.0,
         discriminator: Discriminator | None = None,
         writer: Generator | None = None,
     ) -> None:
@@ -84,8 +93,11 @@ class Captioner:
 
         Args:
             trained: with its weights.
-            decoder: for one caption an image.
-            proposer: for more than one.
+            decoder: for one caption an image, where no judges choose it.
+            proposer: for more than one; None for `usual_proposer`.
+            candidates: how many that proposes, at least as many as are wanted; None: as many.
+            judges: that order what is proposed, with their weights; see `rerank`.
+            own_weight: of the proposer's own scores beside them.
             discriminator: whose opinion is told.
             writer: what is decoded: None stands for the run's generator, which may be wrapped (see `shallow_fusion`).
         """
@@ -95,9 +107,12 @@ class Captioner:
                 network.eval()
         self.decoder = decoder
         self.proposer = proposer
+        self.candidates = candidates
+        self.judges = judges
+        self.own_weight = own_weight
         self.discriminator = discriminator
         self.writer = trained.captioner.generator if writer is None else writer
-        self.max_length: int = trained.config["max_length"]
+        self.max_length: int = trained.settings.max_length
 
     @classmethod
     def load(
@@ -107,6 +122,7 @@ class Captioner:
         weights: str | None = None,
         decoding: Mapping[str, Any] | None = None,
         proposer: Mapping[str, Any] | None = None,
+        candidates: int | None = None,
         rerank: Mapping[str, float] | None = None,
         language_model: str | Path | None = None,
         fusion: float = 0.0,
@@ -120,10 +136,11 @@ class Captioner:
             weights: the phase whose weights are meant ("mle", "adversarial"); None: those of the last phase that left
                 some.
             decoding: a node of configuration, as `conf/decoding` has them; None: the run's own.
-            proposer: the same for several captions, as `conf/proposer` has them; None: diverse beam search, 5 groups.
+            proposer: the same for several captions, as `conf/proposer` has them; None: the command line's own.
+            candidates: how many are proposed where `proposer` does not say it; None: as many as are wanted.
             rerank: weights by which candidates are ordered, "own", "discriminator" and "language_model"; see
-                `conf/caption.yaml`. Where one of the last two is not 0, the best of the proposer's candidates is the
-                caption also where one is wanted.
+                `conf/caption.yaml`. Where one of the last two is not 0, the best of the candidates is the caption also
+                where one is wanted.
             language_model: the folder of a run with `encoder=none`, or a file of n-grams.
             fusion: its weight at every word; see `shallow_fusion`.
             device: "auto", "cpu", "cuda" ...
@@ -133,43 +150,46 @@ class Captioner:
             UserError: the folder holds no run that can be used; the message says what is the matter.
         """
         folder = Path(run)
-        trained = open_run(folder, {"device": device, "allow": list(allow)})
-        found = left_weights(folder, trained.config)
+        trained = open_run(folder, allow=allow, device=device)
+        found = left_weights(folder, trained.settings)
         if not found:
             raise UserError(f"run={run}: no phase has validated yet, there are no weights to caption with")
         if weights is not None and weights not in found:
             raise UserError(f"weights={weights}: this run has {', '.join(found)}")
         trained.load(weights or list(found)[-1])
         discriminator = left_discriminator(
-            folder, trained.config, trained.encoder, trained.vocabulary, device=trained.device
+            folder, trained.settings, trained.encoder, trained.tokenizer, device=trained.device
         )
-        allowed = ("gan_caption.", *(f"{package}." for package in allow))
-        decoder: Decoder = build(decoding or trained.config["decoding"], path="decoding", allowed=allowed)
-        several: Proposer = build(proposer, path="proposer", allowed=allowed) if proposer else DiverseBeam()
+        own_decoding = trained.settings.decoding
+        allowed = own_decoding.allowed
+        decoder: Decoder = build(decoding or own_decoding.node, path="decoding", allowed=allowed)
+        several: Proposer | None = build(proposer, path="proposer", allowed=allowed) if proposer else None
         writer = trained.captioner.generator
         advising = None
         if language_model is not None:
-            advising = load_language_model(Path(language_model), vocabulary=trained.vocabulary, device=trained.device)
+            advising = load_language_model(
+                Path(language_model), tokenizer=trained.tokenizer, device=trained.device, allow=allow
+            )
             writer = shallow_fusion(writer, advising, weight=fusion)
         elif fusion:
             raise UserError(f"fusion={fusion}: with which language model? Give language_model=...")
         judges = chosen_judges(
-            rerank or {}, discriminator, advising, length_penalty=getattr(several, "length_penalty", 0)
+            rerank or {},
+            discriminator,
+            advising,
+            length_penalty=getattr(several or usual_proposer(1), "length_penalty", 0),
         )
-        if judges:
-            own = float((rerank or {}).get("own", 1.0))
-            decoder = several = Reranked(proposer=several, judges=judges, own_weight=own)
-        return cls(trained, decoder=decoder, proposer=several, discriminator=discriminator, writer=writer)
+        return cls(
+            trained, decoder=decoder, proposer=several, candidates=candidates, judges=judges,
+            own_weight=float((rerank or {}).get("own", 1.0)), discriminator=discriminator, writer=writer,
+        )  # fmt: skip
 
     def proposing(self, proposer: Proposer) -> Captioner:
         """Return the same captioner, several captions coming about in another way."""
         return Captioner(
-            self.trained,
-            decoder=self.decoder,
-            proposer=proposer,
-            discriminator=self.discriminator,
-            writer=self.writer,
-        )
+            self.trained, decoder=self.decoder, proposer=proposer, judges=self.judges, own_weight=self.own_weight,
+            discriminator=self.discriminator, writer=self.writer,
+        )  # fmt: skip
 
     def caption(self, photo: Photo, *, count: int = 1, attention: bool = False, seed: int = 0) -> Captioned:
         """Caption one photograph; see `stream`.
@@ -192,8 +212,14 @@ class Captioner:
             count: captions an image. Of 1, the decoder's; of more, the proposer's best that differ, which may be fewer.
             attention: whether attention maps are wanted.
             seed: of what is sampled.
+
+        Raises:
+            UserError: fewer candidates than captions are proposed, or judges have one candidate alone to choose from.
         """
         at_least(1, count=count)
+        if self.proposer is None:
+            judging = "rerank" if self.judges else None
+            check_candidates(count if self.candidates is None else self.candidates, wanted=count, judging=judging)
         split = Photos.of(photos)
         rng = random_generator(seed)
         waiting: list[tuple[str, Tensor | Unreadable]] = []
@@ -211,8 +237,8 @@ class Captioner:
         features = trained.encoder(pixels.to(trained.device))
         if trained.encoder.finetune:
             return features
-        rounded = None if features.grid is None else features.grid.half().float()  # as the cache keeps them
-        return ImageFeatures(features.pooled.half().float(), rounded, features.regions)
+        grid = None if features.grid is None else half(features.grid).float()
+        return ImageFeatures(half(features.pooled).float(), grid, features.regions)
 
     def _batch(
         self, loaded: Sequence[tuple[str, Tensor | Unreadable]], count: int, attention: bool, rng: torch.Generator
@@ -227,22 +253,55 @@ class Captioner:
         generator = self.trained.captioner.generator
         with torch.no_grad():
             features = self.encode(pixels)
-            if count == 1:
+            if count == 1 and not self.judges:
                 captions = self.decoder(self.writer, features, max_length=self.max_length, rng=rng)
             else:
-                found = self.proposer.candidates(self.writer, features, max_length=self.max_length, rng=rng)
-                captions = found.captions
+                found = self._proposer(count).candidates(self.writer, features, max_length=self.max_length, rng=rng)
+                captions = found.best if count == 1 else found.captions
             log_probs = generator.score(features, captions).sum(1).tolist()
             opinions: Sequence[float | None] = [None] * len(captions)
             if self.discriminator is not None:
                 opinions = self.discriminator.probability(features, captions).tolist()
-            maps = generator.looks(features, captions) if attention else None
+            maps = generator.attention_weights(features, captions) if attention else None
+        decode = self.trained.tokenizer.decode
         own: list[dict[str, Caption]] = [{} for _ in range(len(features))]
         for row, image in enumerate(captions.images.tolist()):
-            text = self.trained.vocabulary.decode(captions.tokens[row].tolist())
-            looks = None if maps is None else maps[row, : captions.lengths[row]].cpu().numpy()
-            own[image].setdefault(text, Caption(text, log_probs[row], opinions[row], looks))
+            ids = captions.tokens[row, : captions.lengths[row]].tolist()
+            text, tokens = decode(ids), tuple(decode([one]) for one in ids if one != EOS)
+            looks = None if maps is None else maps[row, : len(ids)].cpu().numpy()
+            own[image].setdefault(text, Caption(text, log_probs[row], opinions[row], looks, tokens))
         return [tuple(texts.values())[:count] for texts in own]
+
+    def _proposer(self, count: int) -> Proposer:
+        """Return what proposes, and orders, the candidates for so many captions of an image."""
+        proposer = self.proposer or usual_proposer(self.candidates or count)
+        if not self.judges:
+            return proposer
+        return Reranked(proposer=proposer, judges=self.judges, own_weight=self.own_weight)
+
+
+def usual_proposer(candidates: int) -> Proposer:
+    """Return what proposes so many captions of an image where nothing else is asked for: the command line's page."""
+    page = OmegaConf.load(conf_dir() / "proposer" / "diverse_beam.yaml")
+    proposer: Proposer = build(OmegaConf.create({"candidates": candidates, "page": page}).page, path="proposer")
+    return proposer
+
+
+def check_candidates(candidates: int, *, wanted: int, judging: str | None) -> None:
+    """Look whether there is something to choose from.
+
+    Args:
+        candidates: what is proposed of each image.
+        wanted: captions of each.
+        judging: the setting by which judges choose, where some do.
+
+    Raises:
+        UserError: there is not.
+    """
+    if candidates < wanted:
+        raise UserError(f"candidates={candidates}: at least captions={wanted}")
+    if judging and candidates < 2:
+        raise UserError(f"{judging}: there is one candidate, and nothing to choose; give candidates=10, say")
 
 
 def chosen_judges(

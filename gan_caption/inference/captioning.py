@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 from gan_caption.distributed import world
 from gan_caption.errors import UserError
-from gan_caption.inference.captioner import Captioned, Captioner, Unreadable
+from gan_caption.inference.captioner import Captioned, Captioner, Unreadable, check_candidates
 from gan_caption.inference.output import format_of, write_captions
 from gan_caption.inference.photos import find_photos
+from gan_caption.inference.settings import CaptionSettings
 from gan_caption.training.progress import Progress
 
 _SHARE = 32
 """Photographs that each rank captions before the main one writes them."""
 
 
-def caption_photos(settings: Mapping[str, Any]) -> None:
+def caption_photos(settings: CaptionSettings) -> None:
     """Caption photographs as `conf/caption.yaml` says, to a file or to stdout.
 
     Several processes share the photographs out; captions that are sampled then have other random numbers.
@@ -27,25 +27,22 @@ def caption_photos(settings: Mapping[str, Any]) -> None:
     Raises:
         UserError: nothing can be captioned; or something was left out, after all else was written.
     """
-    out = None if settings["out"] is None else Path(settings["out"])
+    out = None if settings.out is None else Path(settings.out)
     if out is not None:
         format_of(out)  # before anything is loaded
-    if settings["candidates"] < settings["captions"]:
-        raise UserError(f"candidates={settings['candidates']}: at least captions={settings['captions']}")
-    judging = [name for name, weight in settings["rerank"].items() if weight and name != "own"]
-    if judging and settings["candidates"] < 2:
-        raise UserError(f"rerank.{judging[0]}: there is one candidate, and nothing to choose; give candidates=10, say")
-    photos = find_photos(settings["images"])
+    judging = next((f"rerank.{name}" for name, weight in settings.rerank.items() if weight and name != "own"), None)
+    check_candidates(settings.candidates, wanted=settings.captions, judging=judging)
+    photos = find_photos(settings.images)
     captioner = Captioner.load(
-        settings["run"],
-        weights=settings["weights"],
-        decoding=settings.get("decoding"),
-        proposer=settings["proposer"],
-        rerank=settings["rerank"],
-        language_model=settings["language_model"],
-        fusion=settings["fusion"],
-        device=settings["device"],
-        allow=settings["allow"],
+        settings.run,
+        weights=settings.weights,
+        decoding=None if settings.decoding is None else settings.decoding.node,
+        proposer=settings.proposer.node,
+        rerank=settings.rerank,
+        language_model=settings.language_model,
+        fusion=settings.fusion,
+        device=settings.device,
+        allow=settings.allow,
     )
     unreadable: list[Unreadable] = []
 
@@ -54,8 +51,8 @@ def caption_photos(settings: Mapping[str, Any]) -> None:
         size = _SHARE * world.size()
         parts = [world.own_of(photos[first : first + size]) for first in range(0, len(photos), size)]
         told = captioner.stream(
-            chain.from_iterable(parts), count=settings["captions"], attention=settings["attention"],
-            seed=settings["seed"] + (world.rank() << 32),
+            chain.from_iterable(parts), count=settings.captions, attention=settings.attention,
+            seed=settings.seed + (world.rank() << 32),
         )  # fmt: skip
         done = 0
         with Progress(phase="caption", total=len(photos)) as progress:

@@ -4,61 +4,36 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from gan_caption.configuration.building import TARGET, build
+from gan_caption.configuration.settings import Settings
 from gan_caption.data.corpus import Corpus, Split
 from gan_caption.data.loading import load, readable
 from gan_caption.distributed.world import say
 from gan_caption.encoders.base import Encoder
-from gan_caption.errors import UserError, at_least
+from gan_caption.errors import UserError
 from gan_caption.evaluation.trained import Trained, left_weights, open_run
 from gan_caption.extras import require
 from gan_caption.inference.model_card import Export, model_card
 from gan_caption.inference.onnx_check import Images
 from gan_caption.inference.onnx_folder import write_onnx
 from gan_caption.inference.onnx_graphs import pixel_recipe
+from gan_caption.inference.settings import ExportSettings
 from gan_caption.inference.weights import read_weights, whole, write_weights
 from gan_caption.training.folders import write_text
-from gan_caption.training.setup import build_part, load_split
+from gan_caption.training.setup import load_split
 
 
-@dataclass(frozen=True, kw_only=True)
-class ExportSettings:
-    """Of an export; `conf/export.yaml` says what each means."""
-
-    run: str
-    weights: str | None
-    format: Literal["onnx", "safetensors"]
-    out: str | None
-    int8: bool
-    split: Literal["train", "val", "test"]
-    check_images: int
-    calibration_images: int
-    batch_images: int
-    threads: int | None
-    allow: list[str]
-    skip_unreadable: bool
-
-    def __post_init__(self) -> None:
-        at_least(2, check_images=self.check_images)  # one image alone has no CIDEr-D
-        at_least(1, calibration_images=self.calibration_images, batch_images=self.batch_images, threads=self.threads)
-        if self.int8 and self.format != "onnx":
-            raise ValueError("int8=true: only format=onnx has it")
-
-
-def export_run(settings: Mapping[str, Any]) -> Path:
+def export_run(chosen: ExportSettings) -> Path:
     """Write the captioner of a run to a folder of its own, and print what was checked.
 
     Args:
-        settings: resolved, as `conf/export.yaml` lays it out.
+        chosen: the settings of the export.
 
     Returns:
         the folder.
@@ -67,22 +42,19 @@ def export_run(settings: Mapping[str, Any]) -> Path:
         UserError: a setting is wrong, the run has no such weights, the folder exists and is not empty, or the exported
             captioner does not say what PyTorch's says. Nothing is left behind then.
     """
-    known = {field.name: settings[field.name] for field in fields(ExportSettings)}
-    chosen: ExportSettings = build({TARGET: f"{__name__}.{ExportSettings.__name__}", **known}, path="")
     if chosen.format == "onnx":
         require("onnx", "onnxscript", "onnxruntime", extra="export", what="ONNX graphs")
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
     folder = Path(chosen.run)
-    run = open_run(folder, {"device": "cpu", "allow": chosen.allow, "skip_unreadable": chosen.skip_unreadable})
-    phase = _phase(folder, run.config, chosen.weights)
+    run = open_run(folder, allow=chosen.allow, device="cpu", skip_unreadable=chosen.skip_unreadable)
+    phase = _phase(folder, run.settings, chosen.weights)
     out = Path(chosen.out) if chosen.out else folder / "-".join(
         ["export", phase, chosen.format, *(["int8"] if chosen.int8 else [])]
     )  # fmt: skip
     with new_folder(out) as draft:
         run.load(phase)
-        data = run.config if settings.get("data") is None else settings
-        told = _onnx(run, chosen, data, draft) if chosen.format == "onnx" else _safetensors(run, draft)
+        told = _onnx(run, chosen, draft) if chosen.format == "onnx" else _safetensors(run, draft)
         files = {path.name: path.stat().st_size for path in sorted(draft.iterdir()) if path.suffix != ".json"}
         export = Export(run=run, phase=phase, format=chosen.format, int8=chosen.int8, files=files, told=told)
         write_text(draft / "README.md", model_card(export))
@@ -91,9 +63,9 @@ def export_run(settings: Mapping[str, Any]) -> Path:
     return out
 
 
-def _phase(folder: Path, config: Mapping[str, Any], wanted: str | None) -> str:
+def _phase(folder: Path, settings: Settings, wanted: str | None) -> str:
     """Return the phase whose weights are meant."""
-    left = list(left_weights(folder, config))
+    left = list(left_weights(folder, settings))
     if not left:
         raise UserError(f"run={folder}: no phase has validated yet, there are no weights to export")
     if wanted is not None and wanted not in left:
@@ -126,17 +98,17 @@ def new_folder(path: Path) -> Iterator[Path]:
 def _safetensors(run: Trained, draft: Path) -> list[str]:
     """Write weights, read them back, and tell what was found."""
     write_weights(run, draft)
-    again = read_weights(draft, device="cpu", allow=run.config["allow"])
+    again = read_weights(draft, device="cpu", allow=run.settings.allow)
     written, read = whole(run).state_dict(), whole(again).state_dict()
     if written.keys() != read.keys() or not all(torch.equal(written[name], read[name]) for name in written):
         raise UserError(f"{draft / 'weights.safetensors'} has other weights than the run, read back: check the disk")
     return [f"read back: all {len(read)} tensors are equal, {sum(one.numel() for one in read.values()):,} numbers"]
 
 
-def _onnx(run: Trained, chosen: ExportSettings, data: Mapping[str, Any], draft: Path) -> list[str]:
+def _onnx(run: Trained, chosen: ExportSettings, draft: Path) -> list[str]:
     """Write graphs, and tell what was found when onnxruntime and PyTorch captioned the same images."""
     recipe = pixel_recipe(run.encoder)
-    corpus: Corpus = build_part({**data, "allow": chosen.allow}, "data")
+    corpus: Corpus = (chosen.data or run.settings.data).build()
     images = _images(load_split(corpus, chosen.split, say), chosen.check_images, run.encoder, chosen)
     calibration = None
     if chosen.int8:

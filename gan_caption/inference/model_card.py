@@ -14,7 +14,8 @@ from string import Template
 from typing import Any
 
 import gan_caption
-from gan_caption.configuration.building import TARGET
+from gan_caption.configuration.building import Part
+from gan_caption.data.captions import EOS
 from gan_caption.evaluation.trained import Trained
 from gan_caption.reporting.results import metrics_of
 from gan_caption.reporting.table import comparison
@@ -44,19 +45,23 @@ class Export:
 
 def model_card(export: Export) -> str:
     """Return the card as Markdown, with the metadata block that model hubs read."""
-    run, config = export.run, export.run.config
+    run, settings = export.run, export.run.settings
     results = _results(run.folder)
     numbers = sum(weight.numel() for part in (run.encoder, run.captioner.generator) for weight in part.parameters())
     sizes = [f"- `{name}`: {size / 1e6:.2f} MB" for name, size in export.files.items()]
+    counted_by = run.tokenizer.counted_by
+    english = counted_by == "word"
     measured_in = " That was measured in float32, before int8." if results and export.int8 else ""
     return Template((_HERE / "model_card.md").read_text(encoding="utf-8")).substitute(
         name=run.folder.name, phase=export.phase, format=export.format, version=gan_caption.__version__,
-        generator=_name(config["generator"]), encoder=_name(config["encoder"]), data=_name(config["data"]),
+        generator=settings.generator.name, encoder=settings.encoder.name, data=settings.data.name,
         hallucination=hallucination(results, export.phase) + measured_in,
         use=(_HERE / f"use_{export.format}.md").read_text(encoding="utf-8").strip(),
         training=_training(export, numbers), metrics=_metrics(results, export),
         export="\n".join([*(f"- {line}" for line in export.told), *sizes]),
-        max_length=config["max_length"], words=f"{len(run.vocabulary.words) - 4:,}",
+        max_length=settings.max_length, words=f"{len(run.tokenizer) - EOS - 1:,}",
+        counted_by=counted_by, in_language=" in English" if english else "",
+        language="language: en" if english else "# language: that of the training captions",
     )  # fmt: skip
 
 
@@ -108,34 +113,27 @@ def _metrics(results: Mapping[str, Any] | None, export: Export) -> str:
 
 
 def _training(export: Export, numbers: int) -> str:
-    config = export.run.config
+    settings = export.run.settings
     kind = "learned with it" if export.run.encoder.finetune else "frozen"
     lines = [
-        f"- data: {_described(config['data'])}; weights trained on its training split and selected on its validation "
+        f"- data: {_described(settings.data)}; weights trained on its training split and selected on its validation "
         "split",
-        f"- encoder: {_described(config['encoder'])}, {kind}",
-        f"- generator: {_described(config['generator'])}; {numbers:,} parameters with the encoder",
-        f"- seed {config['seed']}",
+        f"- encoder: {_described(settings.encoder)}, {kind}",
+        f"- generator: {_described(settings.generator)}; {numbers:,} parameters with the encoder",
+        f"- seed {settings.seed}",
     ]
-    for name, phase in config["phases"].items():
-        if phase is not None:
-            settings = [f"{key} {phase[key]}" for key in _SHOWN if phase.get(key) is not None]
-            objective = [_name(phase["objective"])] if "objective" in phase else []
-            lines.append(f"- phase `{name}`: {', '.join([_name(phase), *objective, *settings])}")
+    for name, phase in settings.phases.items():
+        told = [f"{key} {phase.node[key]}" for key in _SHOWN if phase.node.get(key) is not None]
+        objective = [Part(phase.node["objective"], f"{phase.path}.objective").name] if "objective" in phase.node else []
+        lines.append(f"- phase `{name}`: {', '.join([phase.name, *objective, *told])}")
     return "\n".join(lines)
 
 
-def _name(node: Mapping[str, Any]) -> str:
-    """Return the class that a node of configuration names."""
-    name: str = node[TARGET].rpartition(".")[2]
-    return name
-
-
-def _described(node: Mapping[str, Any]) -> str:
-    """Return a node's class and its numbers; paths stay on the machine that they belong to."""
+def _described(part: Part) -> str:
+    """Return a part's class and its numbers; paths stay on the machine that they belong to."""
     settings = [
         f"{key} {value}"
-        for key, value in node.items()
+        for key, value in part.node.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     ]
-    return f"{_name(node)} ({', '.join(settings)})" if settings else _name(node)
+    return f"{part.name} ({', '.join(settings)})" if settings else part.name

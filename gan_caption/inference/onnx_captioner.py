@@ -6,6 +6,7 @@ Shapes: B images of S x S pixels, T tokens, V vocabulary.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ class OnnxCaptioner:
             self.settings: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
             words = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
             self.max_length = int(self.settings["max_length"])
+            self._no_space = re.compile(self.settings.get("no_space", ""))  # of the spaces to leave out
             self._geometry: dict[str, Any] = self.settings["pixels"]
             self._encoder, self._step = (
                 onnxruntime.InferenceSession(folder / name, options, providers=list(providers))
@@ -73,7 +75,7 @@ class OnnxCaptioner:
         return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
 
     def caption(self, pixels: np.ndarray) -> list[str]:
-        """Return one caption an image, its words joined by spaces.
+        """Return one caption an image, as text.
 
         Args:
             pixels: (B, 3, S, S) uint8, of `preprocess`.
@@ -102,4 +104,4 @@ class OnnxCaptioner:
 
     def _decode(self, tokens: Sequence[int]) -> str:
         words = [self._words[token] for token in tokens]
-        return " ".join(words[: words.index(_EOS)] if _EOS in words else words)
+        return self._no_space.sub("", " ".join(words[: words.index(_EOS)] if _EOS in words else words))

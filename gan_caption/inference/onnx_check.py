@@ -17,10 +17,11 @@ from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError
 from gan_caption.generators.base import Generator
 from gan_caption.inference.onnx_captioner import OnnxCaptioner
-from gan_caption.metrics import cider_d, ptb_tokenize
+from gan_caption.metrics import cider_d
 from gan_caption.metrics.bootstrap import paired_difference
+from gan_caption.metrics.ngrams import Score
 from gan_caption.modes import evaluating
-from gan_caption.text.vocabulary import Vocabulary
+from gan_caption.text.base import Tokenizer
 
 _REPEATS = 3
 
@@ -43,14 +44,14 @@ class Images:
 
 
 def torch_captioner(
-    encoder: Encoder, generator: Generator, vocabulary: Vocabulary, *, max_length: int
+    encoder: Encoder, generator: Generator, tokenizer: Tokenizer, *, max_length: int
 ) -> Callable[[np.ndarray], list[str]]:
-    """Return PyTorch's greedy decoding, from pixels to words."""
+    """Return PyTorch's greedy decoding, from pixels to text."""
 
     def caption(pixels: np.ndarray) -> list[str]:
         with evaluating(encoder), evaluating(generator):
             written = greedy(generator, encoder(torch.from_numpy(pixels)), max_length=max_length)
-        return [vocabulary.decode(row) for row in written.tokens.tolist()]
+        return [tokenizer.decode(row) for row in written.tokens.tolist()]
 
     return caption
 
@@ -106,15 +107,15 @@ class Cost:
     """95% of that, paired bootstrap over images."""
 
 
-def quality(captions: Sequence[str], split: Split) -> float:
+def quality(captions: Sequence[str], split: Split, tokenizer: Tokenizer) -> Score:
     """Return CIDEr-D, 0 to 10; words' rarity is counted over these images' own references."""
-    return cider_d(captions, [ptb_tokenize(list(item.captions)) for item in split.items]).corpus
+    references = [tokenizer.tokenized(tokenizer.normalize(list(item.captions))) for item in split.items]
+    return cider_d(tokenizer.tokenized(captions), references)
 
 
-def cost(first: Sequence[str], others: Sequence[str], split: Split) -> Cost:
+def cost(first: Sequence[str], others: Sequence[str], split: Split, tokenizer: Tokenizer) -> Cost:
     """Compare captions of a split's images."""
-    references = [ptb_tokenize(list(item.captions)) for item in split.items]
-    before, after = cider_d(first, references), cider_d(others, references)
+    before, after = quality(first, split, tokenizer), quality(others, split, tokenizer)
     difference = paired_difference([after], [before])
     equal = sum(one == other for one, other in zip(first, others, strict=True)) / len(first)
     return Cost(equal, after.corpus, difference.value, difference.interval)

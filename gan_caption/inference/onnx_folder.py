@@ -8,12 +8,15 @@ from typing import Any
 
 import torch
 
+from gan_caption.errors import UserError
+from gan_caption.evaluation.results import counting
 from gan_caption.evaluation.trained import Trained
 from gan_caption.inference.int8 import quantize
 from gan_caption.inference.onnx_captioner import OnnxCaptioner
 from gan_caption.inference.onnx_check import Images, check_pixels, check_words, cost, quality, speeds, torch_captioner
 from gan_caption.inference.onnx_graphs import onnx_graphs
 from gan_caption.metrics.standard import STANDARD
+from gan_caption.text.vocabulary import Vocabulary
 from gan_caption.training.folders import write_json
 
 CIDER_D = STANDARD["cider_d"]
@@ -35,16 +38,23 @@ def write_onnx(
         what was found, a sentence a line.
 
     Raises:
-        UserError: the networks have no ONNX form, or the graphs in float32 say something else than PyTorch.
+        UserError: the networks or the tokenizer have no form here, or the graphs in float32 say something else than
+            PyTorch.
     """
-    generator, max_length = run.captioner.generator, run.config["max_length"]
-    for name, content in onnx_graphs(run.encoder, generator, images.pixels[[0, 0]]).items():
+    generator, tokenizer, max_length = run.captioner.generator, run.tokenizer, run.settings.max_length
+    if not isinstance(tokenizer, Vocabulary):
+        raise UserError(
+            "format=onnx needs a tokenizer that is a list of tokens, which this run's is not: give format=safetensors"
+        )
+    graphs = onnx_graphs(run.encoder, generator, images.pixels[[0, 0]], max_length=max_length)
+    for name, content in graphs.items():
         (folder / name).write_bytes(content)
-    write_json(folder / "config.json", {"max_length": max_length, "int8": calibration is not None, "pixels": recipe})
-    run.vocabulary.save(folder / "vocabulary.json")
+    config = {"max_length": max_length, "int8": calibration is not None, "no_space": tokenizer.no_space}
+    write_json(folder / "config.json", {**config, "pixels": recipe})
+    tokenizer.save(folder / tokenizer.file)
 
     threads, split = torch.get_num_threads(), images.split
-    of_torch = torch_captioner(run.encoder, generator, run.vocabulary, max_length=max_length)
+    of_torch = torch_captioner(run.encoder, generator, tokenizer, max_length=max_length)
     of_onnx = OnnxCaptioner(folder, threads=threads)
     check_pixels(of_onnx, images)
     wanted = images.caption(of_torch)
@@ -52,7 +62,8 @@ def write_onnx(
     count = len(wanted)
     told = [
         f"words: onnxruntime says what PyTorch says, greedily, of {count} of {count} {split.name} images",
-        f"CIDEr-D x 100 of these captions: {CIDER_D.shown(quality(wanted, split))}",
+        f"CIDEr-D x 100 of these captions{counting(tokenizer.counted_by)}: "
+        f"{CIDER_D.shown(quality(wanted, split, tokenizer).corpus)}",
     ]
     captioners = {"PyTorch": of_torch, "onnxruntime": of_onnx.caption}
     if calibration is not None:
@@ -60,7 +71,7 @@ def write_onnx(
         quantize(folder, folder, [part.numpy() for part in calibration.pixels.split(calibration.batch)])
         of_int8 = OnnxCaptioner(folder, threads=threads)
         captioners["onnxruntime in int8"] = of_int8.caption
-        lost = cost(wanted, images.caption(of_int8.caption), split)
+        lost = cost(wanted, images.caption(of_int8.caption), split, tokenizer)
         told += [
             f"int8: {_size(folder) / 1e6:.2f} MB in place of {before / 1e6:.2f} MB",
             f"int8: CIDEr-D x 100 is {CIDER_D.shown(lost.cider_d)}, "

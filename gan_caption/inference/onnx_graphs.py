@@ -3,18 +3,17 @@
     encoder.onnx   pixels (B, 3, S, S) uint8 -> state_0 ..., memory_0 ...
     step.onnx      tokens (B,) int64, state_0 ..., memory_0 ... -> logits (B, V), next_state_0 ...
 
-A greedy loop feeds the encoder's outputs to the step, and each step's `next_state_i` to the next as `state_i`; the
-memory (what an attention reads) stays. Logits are -inf on tokens that are never written.
+The inputs are the generator's state as it names it (`PolicyState.named_tensors`). A greedy loop feeds the encoder's
+outputs to the step, and each step's `next_state_i` to the next as `state_i`; what has no `next_` (the memory that an
+attention reads) stays. Logits are -inf on tokens that are never written.
 
 Shapes: B images of S x S pixels, V vocabulary.
 """
 
 from __future__ import annotations
 
-import copy
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -25,42 +24,47 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.encoders.base import Encoder
 from gan_caption.encoders.pixels import Geometry, Stretch
 from gan_caption.errors import UserError
-from gan_caption.generators.base import DecoderState, Generator
-from gan_caption.layers import GridAttention
+from gan_caption.generators.base import Generator, over_vocabulary
+from gan_caption.generators.state import PolicyState
+from gan_caption.kernels import plain
 from gan_caption.modes import evaluating
 
 _OPSET = 18
 """Of 2022: what every onnxruntime since 1.14 reads."""
 
 
-def onnx_graphs(encoder: Encoder, generator: Generator, pixels: Tensor) -> dict[str, bytes]:
+def onnx_graphs(encoder: Encoder, generator: Generator, pixels: Tensor, *, max_length: int) -> dict[str, bytes]:
     """Return the ONNX files by name.
 
     Args:
         encoder: on the CPU.
         generator: on the CPU.
         pixels: (B, 3, S, S) uint8, B at least 2: an example.
+        max_length: of captions, in tokens, `<eos>` counted.
 
     Raises:
-        UserError: a network of the user's own does something that has no ONNX form.
+        UserError: the generator's state has no names for its tensors (see `PolicyState.named_tensors`), or a network of
+            the user's own does something that has no ONNX form.
     """
-    generator = _one_caption_an_image(generator)
-    start = _Start(encoder, generator)
+    start = _Start(encoder, generator, max_length)
     try:
-        with evaluating(start), _plain_products():
+        with evaluating(start), plain(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch about torch
             features: ImageFeatures = encoder(pixels)
-            state = generator.start(features)
-            states = [f"state_{place}" for place in range(len(state.recurrent))]
-            given = [*states, *(f"memory_{place}" for place in range(len(state.memory)))]
+            state = generator.start(features, max_length)
             # A tensor that stands at two places would become one input.
-            begun = [tensor.clone() for tensor in (*state.recurrent, *state.memory)]
+            begun = {name: tensor.clone() for name, tensor in state.named_tensors().items()}
             tokens = torch.full((len(pixels),), BOS)
-            after = ["logits", *(f"next_{name}" for name in states)]
-            step = _Step(generator, recurrent=len(states))
+            _, after = generator.step(tokens, state.rebuilt(begun))
+            changed = [name for name, tensor in after.named_tensors().items() if tensor is not begun[name]]
+            step = _Step(generator, state, list(begun), changed)
+            outputs = ["logits", *(f"next_{name}" for name in changed)]
             return {
-                "encoder.onnx": _graph(start, [pixels], ["pixels"], given),
-                "step.onnx": _graph(step, [tokens, *begun], ["tokens", *given], after),
+                "encoder.onnx": _graph(start, [pixels], ["pixels"], list(begun)),
+                "step.onnx": _graph(step, [tokens, *begun.values()], ["tokens", *begun], outputs),
             }
+    except UserError:
+        raise
     except Exception as error:
         reason = str(error).strip().partition("\n")[0]
         raise UserError(
@@ -94,62 +98,32 @@ def pixel_recipe(encoder: Encoder) -> dict[str, Any]:
 class _Start(nn.Module):
     """Pixels to the state before the first word."""
 
-    def __init__(self, encoder: Encoder, generator: Generator) -> None:
+    def __init__(self, encoder: Encoder, generator: Generator, max_length: int) -> None:
         super().__init__()
         self.encoder = encoder
         self.generator = generator
+        self.max_length = max_length
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        state: DecoderState = self.generator.start(self.encoder(pixels))
-        return (*state.recurrent, *state.memory)
+        return tuple(self.generator.start(self.encoder(pixels), self.max_length).named_tensors().values())
 
 
 class _Step(nn.Module):
     """One token of each image to the logits of the next."""
 
-    def __init__(self, generator: Generator, *, recurrent: int) -> None:
+    def __init__(self, generator: Generator, state: PolicyState, names: Sequence[str], changed: Sequence[str]) -> None:
         super().__init__()
         self.generator = generator
-        self.recurrent = recurrent
+        self.state = state
+        self.names = names
+        self.changed = changed
 
-    def forward(self, tokens: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
-        recurrent, memory = state[: self.recurrent], state[self.recurrent :]
-        images = torch.arange(tokens.shape[0])
-        logits, after = self.generator.step(tokens, DecoderState(recurrent, memory, images))
-        return (logits, *after.recurrent)
-
-
-class _OwnImage(nn.Module):
-    """An attention whose row n reads image n: which rows belong to which image needs no looking at values."""
-
-    def __init__(self, attention: GridAttention) -> None:
-        super().__init__()
-        self.attention = attention
-
-    def memory(self, features: ImageFeatures) -> tuple[Tensor, ...]:
-        return self.attention.memory(features)
-
-    def forward(self, queries: Tensor, memory: tuple[Tensor, ...], images: Tensor) -> Tensor:
-        del images
-        return self.attention.attend(self.attention.query(queries), memory)
-
-
-@contextmanager
-def _plain_products() -> Iterator[None]:
-    """Keep to PyTorch's own operators: oneDNN's have no ONNX form, and are chosen by the number of images."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch about torch
-        with torch.backends.mkldnn.flags(enabled=False):
-            yield
-
-
-def _one_caption_an_image(generator: Generator) -> Generator:
-    """Return a copy of a generator for states with one row an image."""
-    generator = copy.deepcopy(generator)
-    for name, part in list(generator.named_modules()):
-        if isinstance(part, GridAttention):
-            generator.set_submodule(name, _OwnImage(part))
-    return generator
+    def forward(self, tokens: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        state = self.state.rebuilt(dict(zip(self.names, tensors, strict=True)))
+        logits, after = self.generator.step(tokens, state)
+        named = after.named_tensors()
+        logits = over_vocabulary(logits, first_word=self.generator.first_word)
+        return (logits, *(named[name] for name in self.changed))
 
 
 def _graph(module: nn.Module, inputs: Sequence[Tensor], names: Sequence[str], outputs: Sequence[str]) -> bytes:

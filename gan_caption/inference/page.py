@@ -5,20 +5,22 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
+from gan_caption.configuration.building import Part
 from gan_caption.data.images import load_rgb
 from gan_caption.decoding.decoders import SeveralSamples
 from gan_caption.errors import UserError
 from gan_caption.evaluation.trained import left_weights
 from gan_caption.extras import require
 from gan_caption.inference.captioner import Caption, Captioner
-from gan_caption.training.folders import read_config
+from gan_caption.inference.settings import DemoSettings
+from gan_caption.training.folders import read_settings
 
 if TYPE_CHECKING:
     import gradio
@@ -30,33 +32,44 @@ _DARK = 0.2
 """Brightness left where a word did not look."""
 
 
-def load_systems(settings: Mapping[str, Any]) -> dict[str, Captioner]:
+def load_systems(
+    folder: Path, *, device: str = "auto", allow: Sequence[str] = (), decoding: Part | None = None
+) -> dict[str, Captioner]:
     """Load the baseline of a run and what its last phase left, by the names that the page gives them.
+
+    Args:
+        folder: the run's.
+        device: "auto", "cpu", "cuda" ...
+        allow: packages of your own whose classes the run may name.
+        decoding: how one caption comes about; None: as the run decodes.
 
     Raises:
         UserError: the run has no weights yet; see `Captioner.load`.
     """
-    folder = Path(settings["run"])
-    phases = list(left_weights(folder, read_config(folder)))
+    run = read_settings(folder, allow=allow)
+    phases = list(left_weights(folder, run))
     shown = dict.fromkeys([phases[0], phases[-1]]) if phases else [None]  # None: the captioner says what is missing
-    kind = {"device": settings["device"], "allow": settings["allow"], "decoding": settings.get("decoding")}
-    loaded = {phase: Captioner.load(folder, weights=phase, **kind) for phase in shown}
-    name = loaded[next(iter(loaded))].trained.config["name"]
+    node = None if decoding is None else decoding.node
+    loaded = {
+        phase: Captioner.load(folder, weights=phase, device=device, allow=allow, decoding=node) for phase in shown
+    }
     return {
-        "maximum likelihood (the baseline)" if phase == "mle" else f"{name} ({phase})": captioner
+        "maximum likelihood (the baseline)" if phase == "mle" else f"{run.name} ({phase})": captioner
         for phase, captioner in loaded.items()
     }
 
 
-def serve(settings: Mapping[str, Any]) -> None:
+def serve(settings: DemoSettings) -> None:
     """Show the page as `conf/demo.yaml` says, until it is interrupted.
 
     Raises:
         UserError: Gradio is missing, the run cannot be used, or the address is taken.
     """
     require("gradio", extra="demo", what="the web page")
-    page = build_page(load_systems(settings), title=Path(settings["run"]).name, samples=settings["samples"])
-    launch_page(page, host=settings["host"], port=settings["port"], max_upload_mb=settings["max_upload_mb"])
+    folder = Path(settings.run)
+    systems = load_systems(folder, device=settings.device, allow=settings.allow, decoding=settings.decoding)
+    page = build_page(systems, title=folder.name, samples=settings.samples)
+    launch_page(page, host=settings.host, port=settings.port, max_upload_mb=settings.max_upload_mb)
     page.block_thread()
 
 
@@ -174,7 +187,7 @@ def attention_maps(captioner: Captioner, photo: Image.Image, caption: Caption) -
     pixels = captioner.trained.encoder.preprocess(photo).permute(1, 2, 0).numpy()
     seen = np.asarray(Image.fromarray(pixels).resize((_SHOWN, _SHOWN), Image.Resampling.BICUBIC), np.float32)
     shown = []
-    for word, looked in zip([*caption.text.split(), "(end)"], caption.attention, strict=False):
+    for word, looked in zip([*caption.tokens, "(end)"], caption.attention, strict=False):
         share = Image.fromarray((looked / looked.max()).reshape(side, side).astype(np.float32))
         light = np.asarray(share.resize((_SHOWN, _SHOWN), Image.Resampling.BILINEAR))[..., None]
         shown.append((Image.fromarray((seen * (_DARK + (1 - _DARK) * light)).clip(0, 255).astype(np.uint8)), word))

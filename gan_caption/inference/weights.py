@@ -1,4 +1,4 @@
-"""A captioner as one folder of safetensors: weights of generator and encoder, configuration, vocabulary."""
+"""A captioner as one folder of safetensors: weights of generator and encoder, configuration, tokenizer."""
 
 from __future__ import annotations
 
@@ -7,21 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from gan_caption.configuration.building import TARGET
+from gan_caption.configuration.settings import OF_ONE_MACHINE
 from gan_caption.evaluation.trained import Trained, open_run
 from gan_caption.training.checkpoint import load_weights, save_weights
 from gan_caption.training.folders import write_json
-from gan_caption.training.identity import WITHOUT_EFFECT
 from gan_caption.training.networks import EncoderDecoder
-
-_OF_ONE_MACHINE = {*WITHOUT_EFFECT, "pretrained", "skip_unreadable", "allow"}
 
 
 def write_weights(trained: Trained, folder: Path) -> None:
     """Write a captioner to a folder, an encoder that did not learn too."""
-    config = shared_config(trained.config)
+    config = shared_config(trained.settings.given)
     write_json(folder / "config.json", config)
-    trained.vocabulary.save(folder / "vocabulary.json")
-    save_weights(whole(trained), folder / "weights.safetensors", vocabulary=trained.vocabulary.fingerprint)
+    trained.tokenizer.save(folder / trained.tokenizer.file)
+    save_weights(whole(trained), folder / "weights.safetensors", vocabulary=trained.tokenizer.fingerprint)
 
 
 def read_weights(folder: Path, *, device: str = "auto", allow: Sequence[str] = ()) -> Trained:
@@ -35,8 +33,8 @@ def read_weights(folder: Path, *, device: str = "auto", allow: Sequence[str] = (
     Raises:
         UserError: the folder is no export, or is damaged.
     """
-    trained = open_run(folder, {"device": device, "allow": list(allow)})
-    load_weights(whole(trained), folder / "weights.safetensors", vocabulary=trained.vocabulary.fingerprint)
+    trained = open_run(folder, allow=allow, device=device)
+    load_weights(whole(trained), folder / "weights.safetensors", vocabulary=trained.tokenizer.fingerprint)
     return trained
 
 
@@ -47,7 +45,7 @@ def whole(trained: Trained) -> EncoderDecoder:
 
 def shared_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a run's configuration without what concerns its machine alone: folders, device, tracker."""
-    kept = {key: value for key, value in config.items() if key not in _OF_ONE_MACHINE}
+    kept = {key: value for key, value in config.items() if key not in OF_ONE_MACHINE}
     encoder, data = dict(config["encoder"]), config["data"]
     if "pretrained" in encoder:
         encoder["pretrained"] = False  # the weights come with the folder, nobody needs to fetch them

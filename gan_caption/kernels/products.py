@@ -7,25 +7,34 @@ other device, in any other precision and for small products everything is as PyT
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from gan_caption.kernels.switch import is_plain
 
 _WORTH_IT = 1 << 20
 """Multiplications; below it, handing tensors over costs more than it brings."""
 
 
+class Linear(nn.Linear):
+    """`nn.Linear`, its product made by `linear`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Map (..., in_features) to (..., out_features)."""
+        return linear(input, self.weight, self.bias)
+
+
 def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Return inputs (..., I) @ weight (O, I) transposed + bias (O,): (..., O), with gradients to all three."""
-    if not _by_onednn(inputs, weight):
+    if is_plain() or not _suits_onednn(inputs, weight) or not _works():
         return functional.linear(inputs, weight, bias)
     rows = inputs.reshape(-1, inputs.shape[-1])
     spare = rounded(len(rows)) - len(rows)
     rows = functional.pad(rows, (0, 0, 0, spare)) if spare else rows
-    if torch.is_grad_enabled():
-        product = functional.linear(rows.to_mkldnn(), weight, bias).to_dense()
-    else:  # the same product, without a copy on either side; torch.compile calls it so
-        product = torch.ops.mkldnn._linear_pointwise(rows.contiguous(), weight.contiguous(), bias, "none", [], "")
+    product = _onednn(rows, weight, bias)
     kept: Tensor = product[: len(product) - spare]
     return kept.view(*inputs.shape[:-1], len(weight))
 
@@ -39,20 +48,32 @@ def rounded(rows: int) -> int:
     return -(-rows // granule) * granule
 
 
-class Linear(nn.Linear):
-    """`nn.Linear`, its product made by `linear`."""
+def _onednn(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    if torch.is_grad_enabled():
+        return functional.linear(rows.to_mkldnn(), weight, bias).to_dense()
+    # The same product, without a copy on either side; torch.compile calls it so.
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(rows.contiguous(), weight.contiguous(), bias, "none", [], "")
+    return product
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Map (..., in_features) to (..., out_features)."""
-        return linear(input, self.weight, self.bias)
 
-
-def _by_onednn(inputs: Tensor, weight: Tensor) -> bool:
+def _suits_onednn(inputs: Tensor, weight: Tensor) -> bool:
     return (
-        bool(torch.backends.mkldnn.enabled)  # off where second derivatives are wanted, and where graphs are exported
-        and inputs.numel() * weight.shape[0] >= _WORTH_IT
+        inputs.numel() * weight.shape[0] >= _WORTH_IT
         and inputs.device.type == "cpu"
         and inputs.dtype == weight.dtype == torch.float32
         and not torch.is_autocast_enabled("cpu")
-        and torch.backends.mkldnn.is_available()
     )
+
+
+@functools.cache  # of a build of PyTorch, of which a process has one
+def _works() -> bool:
+    """Try whether this build of PyTorch has oneDNN, and operators of the names and arguments that are used here."""
+    inputs, weight, bias = torch.ones(4, 3), torch.ones(2, 3), torch.ones(2)
+    try:
+        for gradients in (False, True):
+            with torch.set_grad_enabled(gradients):
+                if not torch.equal(_onednn(inputs, weight, bias), torch.full((4, 2), 4.0)):
+                    return False
+    except (AttributeError, RuntimeError, TypeError):
+        return False
+    return True

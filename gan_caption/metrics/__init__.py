@@ -1,9 +1,11 @@
 """Metrics of captions: plain lists of tokenized strings in, numbers out. NumPy only; no torch, no Java, no process.
 
-Captions are tokenized by `ptb_tokenize`, words joined by single spaces. Values are on the scale 0 to 1, CIDEr-D 0-10.
+Captions are tokenized by `ptb_tokenize` or `character_tokenize`, tokens joined by single spaces. Values are on the
+scale 0 to 1, CIDEr-D 0-10.
 """
 
 from gan_caption.metrics.bleu import bleu
+from gan_caption.metrics.characters import character_tokenize
 from gan_caption.metrics.cider import CiderD, cider, cider_d
 from gan_caption.metrics.diversity import (
     distinct_n,
@@ -30,6 +32,7 @@ __all__ = [
     "Score",
     "SelfBleu",
     "bleu",
+    "character_tokenize",
     "cider",
     "cider_d",
     "distinct_n",

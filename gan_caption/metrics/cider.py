@@ -53,7 +53,7 @@ class CiderD:
 
         Args:
             references: of each image its tokenized references, at least one. Tokens are any strings without spaces:
-                append "<eos>" to references and candidates alike, and ending at the right place is paid as well.
+                append "<eos>" to references and candidates alike, and ending at the right place counts as well.
             frequencies: None counts them over these references, as coco-caption does.
 
         Raises:

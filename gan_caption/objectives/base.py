@@ -1,4 +1,4 @@
-"""The contract of what trains a generator adversarially. Shapes: B images."""
+"""The contract of what trains a generator by rewards or by a discriminator's gradients. Shapes: B images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gan_caption.generators.base import Generator
 
 @dataclass(frozen=True)
 class PolicyLoss:
-    """A loss to minimise, and the numbers that tell how it went."""
+    """A loss to minimise, and numbers to log."""
 
     loss: Tensor
     """Scalar."""
@@ -26,7 +26,7 @@ class PolicyLoss:
 
 
 class GeneratorObjective(ABC):
-    """Turns judgements of what the generator says into gradients; its state travels with the checkpoint."""
+    """Makes the losses of the generator; its state, where it has one, travels with the checkpoint."""
 
     @abstractmethod
     def losses(

@@ -1,44 +1,45 @@
-"""Credit: how pay becomes a return for every token.
+"""Credit: how rewards become a return for every token.
 
 Shapes: N captions, T steps. A credit returns (N, T): an estimate of the state-action value
-Q(y_1..y_{t-1}, y_t), the expected pay of the caption once y_t has been written.
+Q(y_1..y_{t-1}, y_t), the expected reward of the caption once y_t has been written.
 """
 
 from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from gan_caption.decoding.rollouts import complete_prefixes
+from gan_caption.decoding.sampling import Samples
 from gan_caption.errors import at_least
 from gan_caption.generators.base import Generator
 from gan_caption.modes import evaluating
-from gan_caption.objectives.samples import Rollout
-from gan_caption.rewards.base import Reward
+from gan_caption.rewards.base import PlainReward
 
 
 class Credit(ABC):
-    """Turns pay into returns; its state, where it has one, travels with the checkpoint."""
+    """Turns rewards into returns; its state, where it has one, travels with the checkpoint."""
 
     @abstractmethod
     def __call__(
-        self, generator: Generator, rollout: Rollout, pay: Tensor, *, reward: Reward, rng: torch.Generator
+        self, generator: Generator, samples: Samples, rewards: Tensor, *, reward: PlainReward, rng: torch.Generator
     ) -> Tensor:
-        """Return (N, T); past its end stands the pay that the caption ended with, or 0 where tokens are paid.
+        """Return (N, T); past a caption's end stands its own reward, or 0 where every token has one.
 
         Args:
             generator: the policy.
-            rollout: N samples.
-            pay: of each caption (N,), or of each token (N, T), 0 on padding.
-            reward: what paid them, for credits that have other captions paid.
+            samples: N of them.
+            rewards: of each caption (N,), or of each token (N, T), 0 on padding.
+            reward: what gave them, for credits that ask about other captions too.
             rng: a CPU generator.
 
         Raises:
-            ValueError: captions are paid where this credit needs pay for every token, or the other way round.
+            ValueError: captions have rewards where this credit needs one for every token, or the other way round.
         """
 
     def state_dict(self) -> dict[str, Any]:
@@ -50,51 +51,51 @@ class Credit(ABC):
         del state
 
 
+@dataclass(kw_only=True)
 class WholeSequence(Credit):
-    """Every token is paid what its caption is paid (REINFORCE, Williams 1992)."""
+    """The return of every token is the reward of its caption (REINFORCE, Williams 1992)."""
 
     def __call__(
-        self, generator: Generator, rollout: Rollout, pay: Tensor, *, reward: Reward, rng: torch.Generator
+        self, generator: Generator, samples: Samples, rewards: Tensor, *, reward: PlainReward, rng: torch.Generator
     ) -> Tensor:
         """Return (N, T)."""
         del generator, reward, rng
-        return _whole(pay, self)[:, None].expand_as(rollout.captions.tokens)
+        return _whole(rewards, self)[:, None].expand_as(samples.captions.tokens)
 
 
+@dataclass(kw_only=True)
 class MonteCarlo(Credit):
-    """Every token is paid the mean pay of n completions of its prefix (SeqGAN, Yu et al. 2017, eq. 4)."""
+    """The return of a token is the mean reward of n completions of its prefix (SeqGAN, Yu et al. 2017, eq. 4)."""
 
-    def __init__(self, *, rollouts: int = 16, update_rate: float = 1.0) -> None:
-        """Set how prefixes are completed.
+    rollouts: int
+    """n, the completions of each prefix; the paper uses 16."""
+    update_rate: float
+    """In (0, 1]: the share of the policy's weights that the rollout policy takes over before each use. Its first
+    weights are the policy's. 1: the policy itself completes. The authors' code uses 0.2."""
 
-        Args:
-            rollouts: n, the completions of each prefix; the paper uses 16.
-            update_rate: in (0, 1]: the share of the policy's weights that the rollout policy takes over before each
-                use (its first weights are the policy's). 1: the policy itself completes. The authors' code uses 0.2.
-        """
-        at_least(1, rollouts=rollouts)
-        if not 0 < update_rate <= 1:
-            raise ValueError(f"update_rate={update_rate}: above 0, at most 1")
-        self.rollouts = rollouts
-        self.update_rate = update_rate
-        self.policy: Generator | None = None
-        self._saved: dict[str, Any] = {}
+    policy: Generator | None = field(init=False, default=None, repr=False)
+    _saved: dict[str, Any] = field(init=False, default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        at_least(1, rollouts=self.rollouts)
+        if not 0 < self.update_rate <= 1:
+            raise ValueError(f"update_rate={self.update_rate}: above 0, at most 1")
 
     def __call__(
-        self, generator: Generator, rollout: Rollout, pay: Tensor, *, reward: Reward, rng: torch.Generator
+        self, generator: Generator, samples: Samples, rewards: Tensor, *, reward: PlainReward, rng: torch.Generator
     ) -> Tensor:
-        """Return (N, T): the caption's own pay at its last token, means over completions before it."""
-        captions = rollout.captions
+        """Return (N, T): the caption's own reward at its last token, means over completions before it."""
+        captions = samples.captions
         policy = self._follow(generator)
         with evaluating(policy):
             completions = complete_prefixes(
-                policy, rollout.features, captions,
-                rollouts=self.rollouts, max_length=rollout.max_length, rng=rng,
+                policy, samples.features, captions,
+                rollouts=self.rollouts, max_length=samples.max_length, rng=rng,
             )  # fmt: skip
-        returns = _whole(pay, self)[:, None].repeat(1, captions.tokens.shape[1])
-        paid = reward(rollout.features, completions.captions)
+        returns = _whole(rewards, self)[:, None].repeat(1, captions.tokens.shape[1])
+        completed = reward(samples.features, completions.captions)
         # The n completions of a prefix are neighbours, in the order of (caption, prefix).
-        means = paid.reshape(len(paid) // self.rollouts, self.rollouts).mean(1)
+        means = completed.reshape(len(completed) // self.rollouts, self.rollouts).mean(1)
         returns[completions.rows[:: self.rollouts], completions.steps[:: self.rollouts]] = means
         return returns
 
@@ -121,30 +122,32 @@ class MonteCarlo(Credit):
         self.policy, self._saved = None, state
 
 
+@dataclass(kw_only=True)
 class Discounted(Credit):
-    """Every token is paid by itself: R_t = r_t + gamma R_(t+1) (ScratchGAN, de Masson d'Autume et al. 2019, eq. 4)."""
+    """Each token has its own reward: R_t = r_t + gamma R_(t+1) (ScratchGAN, de Masson d'Autume et al. 2019, eq. 4)."""
 
-    def __init__(self, *, discount: float = 0.23) -> None:
-        """Set gamma in [0, 1]; the paper uses .23, and 1 is the undiscounted return to go."""
-        if not 0 <= discount <= 1:
-            raise ValueError(f"discount={discount}: at least 0, at most 1")
-        self.discount = discount
+    discount: float
+    """Gamma in [0, 1]; the paper uses .23, and 1 is the undiscounted return to go."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.discount <= 1:
+            raise ValueError(f"discount={self.discount}: at least 0, at most 1")
 
     def __call__(
-        self, generator: Generator, rollout: Rollout, pay: Tensor, *, reward: Reward, rng: torch.Generator
+        self, generator: Generator, samples: Samples, rewards: Tensor, *, reward: PlainReward, rng: torch.Generator
     ) -> Tensor:
         """Return (N, T)."""
-        del generator, rollout, reward, rng
-        if pay.dim() != 2:
-            raise ValueError("credit Discounted needs pay for every token, from a dense discriminator, say")
-        returns, following = [], torch.zeros_like(pay[:, 0])
-        for own in reversed(pay.unbind(1)):
+        del generator, samples, reward, rng
+        if rewards.dim() != 2:
+            raise ValueError("credit Discounted needs a reward for every token, from a dense discriminator, say")
+        returns, following = [], torch.zeros_like(rewards[:, 0])
+        for own in reversed(rewards.unbind(1)):
             following = own + self.discount * following
             returns.append(following)
         return torch.stack(returns[::-1], dim=1)
 
 
-def _whole(pay: Tensor, credit: Credit) -> Tensor:
-    if pay.dim() != 1:
-        raise ValueError(f"credit {type(credit).__name__} needs one pay a caption, not one a token: take Discounted")
-    return pay
+def _whole(rewards: Tensor, credit: Credit) -> Tensor:
+    if rewards.dim() != 1:
+        raise ValueError(f"credit {type(credit).__name__} needs one reward a caption, not one a token: take Discounted")
+    return rewards

@@ -5,6 +5,7 @@ Shapes: B images, N captions, T steps, V vocabulary, P pooled, E embedding, H hi
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
+from gan_caption.decoding.sampling import Samples
 from gan_caption.distributed import world
 from gan_caption.errors import at_least
 from gan_caption.generators.base import Generator
@@ -19,12 +21,11 @@ from gan_caption.kernels.products import Linear
 from gan_caption.kernels.recurrent import read
 from gan_caption.layers import ImageVector
 from gan_caption.objectives.baselines import Baseline
-from gan_caption.objectives.samples import Rollout
-from gan_caption.rewards.base import Reward
+from gan_caption.rewards.base import PlainReward
 
 
 class Critic(nn.Module):
-    """V(image, words so far): the pay to be expected before the next word is chosen."""
+    """V(image, words so far): the reward to be expected before the next word is chosen."""
 
     def __init__(self, *, vocabulary_size: int, pooled_size: int, hidden: int, embedding: int) -> None:
         """Build the layers."""
@@ -42,51 +43,52 @@ class Critic(nn.Module):
         return captions.unpacked(self.value(outputs)[:, 0])
 
 
+@dataclass(kw_only=True, eq=False)
 class LearnedCritic(Baseline):
     """The critic's values, fitted to the returns by least squares (Bahdanau et al. 2017, arXiv 1607.07086).
 
-    It is asked before it learns from a batch: a value never knows the return that it is subtracted from.
+    It learns from a batch after it has answered: no value depends on the return that it is subtracted from.
     """
 
-    def __init__(
-        self,
-        *,
-        vocabulary_size: int,
-        pooled_size: int,
-        device: torch.device,
-        hidden: int = 256,
-        embedding: int = 128,
-        learning_rate: float = 1e-3,
-    ) -> None:
-        """Build the critic and its optimizer.
+    vocabulary_size: int
+    """V, of the vocabulary."""
+    pooled_size: int
+    """P, of the image vector."""
+    device: torch.device
+    """That of the captioner."""
+    hidden: int
+    """H, units of its LSTM."""
+    embedding: int
+    """E, numbers of a word's vector."""
+    learning_rate: float
+    """Of Adam."""
+    clip: float
+    """Largest gradient norm."""
 
-        Args:
-            vocabulary_size: V.
-            pooled_size: P.
-            device: where the captioner lives.
-            hidden: H.
-            embedding: E.
-            learning_rate: of Adam.
-        """
-        at_least(1, hidden=hidden, embedding=embedding)
-        at_least(0, learning_rate=learning_rate)
+    critic: Critic = field(init=False, repr=False)
+    optimizer: torch.optim.Adam = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        at_least(1, hidden=self.hidden, embedding=self.embedding)
+        at_least(0, learning_rate=self.learning_rate, clip=self.clip)
         self.critic = Critic(
-            vocabulary_size=vocabulary_size, pooled_size=pooled_size, hidden=hidden, embedding=embedding
-        ).to(device)
-        self.optimizer = torch.optim.Adam(self.critic.parameters(), lr=learning_rate)
+            vocabulary_size=self.vocabulary_size, pooled_size=self.pooled_size,
+            hidden=self.hidden, embedding=self.embedding,
+        ).to(self.device)  # fmt: skip
+        self.optimizer = torch.optim.Adam(self.critic.parameters(), lr=self.learning_rate)
 
-    def __call__(self, returns: Tensor, rollout: Rollout, *, generator: Generator, reward: Reward) -> Tensor:
+    def __call__(self, returns: Tensor, samples: Samples, *, generator: Generator, reward: PlainReward) -> Tensor:
         """Return the values (N, T), and do one gradient step towards the returns."""
         del generator, reward
-        mask = rollout.captions.mask
+        mask = samples.captions.mask
         with torch.enable_grad():
-            values = self.critic(rollout.features.detach(), rollout.captions)
+            values = self.critic(samples.features.detach(), samples.captions)
             loss = world.gather((values - returns.detach()).square()[mask]).mean()
             self.optimizer.zero_grad(set_to_none=True)
             if loss.requires_grad:  # not where this rank has no image
                 loss.backward()
         world.sum_gradients(self.critic.parameters())
-        nn.utils.clip_grad_norm_(self.critic.parameters(), 5.0)
+        nn.utils.clip_grad_norm_(self.critic.parameters(), self.clip)
         self.optimizer.step()
         return values.detach()
 

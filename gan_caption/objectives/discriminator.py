@@ -17,31 +17,31 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import world
 from gan_caption.errors import at_least, share
+from gan_caption.kernels import plain
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A loss to minimise, and the share of each kind that D took for what it is."""
+    """A loss to minimise, and how often D was right."""
 
     loss: Tensor
     """Scalar."""
     accuracy: dict[str, float]
-    """By kind: "real", "generated", "mismatched"; in [0, 1]."""
+    """The share of each kind that D took for what it is: "real", "generated", "mismatched"; in [0, 1]."""
 
 
+@dataclass(kw_only=True)
 class DiscriminatorLoss(ABC):
     """Real pairs against generated captions and against real captions of other images (Dai et al. 2017, eq. 6)."""
 
-    def __init__(self, *, generated: float = 0.5, mismatched: float = 0.5) -> None:
-        """Set the weights of the two comparisons.
+    generated: float
+    """The weight of captions that the generator sampled for the image; at least 0."""
+    mismatched: float
+    """The weight of real captions of other images; at least 0. With 0 nothing makes D look at the image."""
 
-        Args:
-            generated: with captions that the generator sampled for the image; at least 0.
-            mismatched: with real captions of other images; at least 0. With 0 nothing makes D look at the image.
-        """
-        if min(generated, mismatched) < 0 or generated + mismatched == 0:
-            raise ValueError(f"generated={generated}, mismatched={mismatched}: not negative, and not both 0")
-        self.weights = {"generated": generated, "mismatched": mismatched}
+    def __post_init__(self) -> None:
+        if min(self.generated, self.mismatched) < 0 or self.generated + self.mismatched == 0:
+            raise ValueError(f"generated={self.generated}, mismatched={self.mismatched}: not negative, and not both 0")
 
     def __call__(
         self, discriminator: Discriminator, features: ImageFeatures, *, real: Captions, generated: Captions
@@ -54,15 +54,16 @@ class DiscriminatorLoss(ABC):
             real: captions that people wrote for these images.
             generated: captions that the generator sampled for these images, cut off from its graph.
         """
+        weights = {"generated": self.generated, "mismatched": self.mismatched}
         negatives = {"generated": generated}
-        if self.weights["mismatched"] and sum(world.everyone(len(features))) > 1:
+        if self.mismatched and sum(world.everyone(len(features))) > 1:
             negatives["mismatched"] = mismatch(real, images=len(features))
-        truth = world.gather(spoken(discriminator(features, real), real))
+        truth = world.gather(spoken(discriminator(features, real), real)).float()  # also where D computes in bfloat16
         loss = self.penalty(discriminator, features, real=real, generated=generated)
         accuracy: dict[str, float] = {}
         for kind, captions in negatives.items():
-            logits = world.gather(spoken(discriminator(features, captions), captions))
-            loss = loss + self.weights[kind] * self.compare(truth, logits)
+            logits = world.gather(spoken(discriminator(features, captions), captions)).float()
+            loss = loss + weights[kind] * self.compare(truth, logits)
             of_real, accuracy[kind] = self.accuracy(truth.detach(), logits.detach())
             accuracy.setdefault("real", of_real)
         return Judged(loss, accuracy)
@@ -81,33 +82,30 @@ class DiscriminatorLoss(ABC):
     def penalty(
         self, discriminator: Discriminator, features: ImageFeatures, *, real: Captions, generated: Captions
     ) -> Tensor:
-        """Return what the loss asks of D beside the comparisons; 0 here."""
+        """Return what is added to the comparisons; 0 here."""
         del discriminator, real, generated
         return features.pooled.new_zeros(())
 
 
+@dataclass(kw_only=True)
 class BinaryCrossEntropy(DiscriminatorLoss):
     """-log D(real) - log(1 - D(fake)) (Goodfellow et al. 2014, arXiv 1406.2661, eq. 1)."""
 
-    def __init__(self, *, generated: float = 0.5, mismatched: float = 0.5, label_smoothing: float = 0.0) -> None:
-        """Set the loss.
+    label_smoothing: float
+    """In [0, 1): real pairs have the target 1 less this; negatives keep 0 (Salimans et al. 2016, arXiv 1606.03498,
+    section 3.4)."""
 
-        Args:
-            generated: see `DiscriminatorLoss`.
-            mismatched: see `DiscriminatorLoss`.
-            label_smoothing: in [0, 1): real pairs have the target 1 less this; negatives keep 0 (Salimans et al. 2016,
-                arXiv 1606.03498, section 3.4).
-        """
-        super().__init__(generated=generated, mismatched=mismatched)
-        share(label_smoothing=label_smoothing)
-        self.target = 1 - label_smoothing
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        share(label_smoothing=self.label_smoothing)
 
     def compare(self, real: Tensor, fake: Tensor) -> Tensor:
         """Return the loss; see `DiscriminatorLoss.compare`."""
         loss = functional.binary_cross_entropy_with_logits
-        return loss(real, torch.full_like(real, self.target)) + loss(fake, torch.zeros_like(fake))
+        return loss(real, torch.full_like(real, 1 - self.label_smoothing)) + loss(fake, torch.zeros_like(fake))
 
 
+@dataclass(kw_only=True)
 class Hinge(DiscriminatorLoss):
     """max(0, 1 - logit of real) + max(0, 1 + logit of fake) (Lim & Ye 2017, arXiv 1705.02894)."""
 
@@ -116,6 +114,7 @@ class Hinge(DiscriminatorLoss):
         return functional.relu(1 - real).mean() + functional.relu(1 + fake).mean()
 
 
+@dataclass(kw_only=True)
 class Relativistic(DiscriminatorLoss):
     """-log sigmoid(logit of real - logit of fake), pair by pair (Jolicoeur-Martineau 2018, arXiv 1807.00734: RSGAN).
 
@@ -134,6 +133,7 @@ class Relativistic(DiscriminatorLoss):
         return right, right
 
 
+@dataclass(kw_only=True)
 class Ranking(DiscriminatorLoss):
     """-log of the share of a softmax that a real pair gets among all negatives (RankGAN, Lin et al. 2017)."""
 
@@ -146,23 +146,19 @@ class Ranking(DiscriminatorLoss):
         return (real > fake.mean()).float().mean().item(), (fake <= real.mean()).float().mean().item()
 
 
+@dataclass(kw_only=True)
 class Wasserstein(DiscriminatorLoss):
     """Mean logit of fake less mean logit of real, with a gradient penalty (Gulrajani et al. 2017, arXiv 1704.00028).
 
     The penalty holds on random mixtures of the word vectors of a real and a generated caption of the same image.
     """
 
-    def __init__(self, *, generated: float = 0.5, mismatched: float = 0.5, gradient_penalty: float = 10.0) -> None:
-        """Set the loss.
+    gradient_penalty: float
+    """Lambda, at least 0."""
 
-        Args:
-            generated: see `DiscriminatorLoss`.
-            mismatched: see `DiscriminatorLoss`.
-            gradient_penalty: lambda, at least 0.
-        """
-        super().__init__(generated=generated, mismatched=mismatched)
-        at_least(0, gradient_penalty=gradient_penalty)
-        self.gradient_penalty = gradient_penalty
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(0, gradient_penalty=self.gradient_penalty)
 
     def compare(self, real: Tensor, fake: Tensor) -> Tensor:
         """Return the loss; see `DiscriminatorLoss.compare`."""
@@ -196,9 +192,8 @@ class Wasserstein(DiscriminatorLoss):
         longer = real.lengths >= generated.lengths
         tokens = functional.pad(real.tokens, (0, length - real.tokens.shape[1]))
         form = Captions(tokens, torch.where(longer, real.lengths, generated.lengths), real.images)
-        # The fused LSTM kernels have no second derivative.
-        with torch.backends.mkldnn.flags(enabled=False), torch.backends.cudnn.flags(enabled=False):
-            logits = discriminator.judge(features, mixed, form)
+        with plain():  # fused kernels have no second derivatives
+            logits = discriminator.score(features, mixed, form)
             (slope,) = torch.autograd.grad(logits.sum(), mixed, create_graph=True)
         norms: Tensor = slope.flatten(1).norm(dim=1)
         return norms

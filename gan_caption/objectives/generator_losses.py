@@ -1,10 +1,11 @@
-"""What the generator wants of the discriminator, when gradients pass through the words.
+"""The generator's losses from the discriminator's answers, where gradients pass through the words.
 
 Shapes: N captions of one kind.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor
@@ -14,6 +15,7 @@ from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import world
+from gan_caption.errors import at_least
 
 
 class GeneratorLoss(Protocol):
@@ -65,28 +67,28 @@ class RelativisticGenerator:
 
 @runtime_checkable
 class Representing(Protocol):
-    """A discriminator that shows what it bases its answer on."""
+    """A discriminator that shows the features on which its answer rests."""
 
     def represent(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
         """Return (M, F)."""
         ...
 
 
+@dataclass(kw_only=True)
 class FeatureMatching:
     """Squared distance between D's mean representations of real and fake (Salimans et al. 2016, section 3.1).
 
-    Shetty et al. 2017 add it to the adversarial loss: it keeps the generator near the data where D is sure of itself.
+    Shetty et al. 2017 add it to the adversarial loss: it keeps the generator near the data where D is too sure to give
+    a useful gradient.
     """
 
-    def __init__(self, *, weight: float = 1.0, loss: GeneratorLoss | None = None) -> None:
-        """Set the loss.
+    weight: float
+    """Of the distance, at least 0."""
+    loss: GeneratorLoss
+    """What it is added to."""
 
-        Args:
-            weight: of the distance.
-            loss: what it is added to; None for `NonSaturating`.
-        """
-        self.weight = weight
-        self.loss = NonSaturating() if loss is None else loss
+    def __post_init__(self) -> None:
+        at_least(0, weight=self.weight)
 
     def __call__(
         self, discriminator: Discriminator, features: ImageFeatures, *, real: Captions, fake: Captions

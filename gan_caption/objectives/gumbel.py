@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -22,39 +22,28 @@ from gan_caption.objectives.generator_losses import GeneratorLoss
 _RELAXATIONS: dict[str, Relaxation] = {"soft": soft, "straight_through": straight_through}
 
 
+@dataclass(kw_only=True)
 class GumbelSoftmax(GeneratorObjective):
     """The discriminator's own gradient, through words drawn with the Gumbel-softmax: biased, and of low variance."""
 
-    def __init__(
-        self,
-        *,
-        discriminator: Discriminator,
-        loss: GeneratorLoss,
-        relaxation: Literal["soft", "straight_through"] = "straight_through",
-        temperature: float = 0.5,
-        final_temperature: float | None = None,
-        samples_per_image: int = 1,
-    ) -> None:
-        """Put the parts together.
+    discriminator: Discriminator
+    """D, whose gradients the generator follows."""
+    loss: GeneratorLoss
+    """The generator's, from D's answers."""
+    relaxation: Literal["soft", "straight_through"]
+    """With "soft", D and the next step are given relaxed words, with "straight_through" drawn ones."""
+    temperature: float
+    """Tau at the phase's first step, above 0."""
+    final_temperature: float | None
+    """At its last step; between them tau moves geometrically. None keeps it."""
+    samples_per_image: int
+    """K."""
 
-        Args:
-            discriminator: D.
-            loss: what the generator wants of D.
-            relaxation: "soft" hands relaxed words to D and to the next step, "straight_through" drawn ones.
-            temperature: tau at the phase's first step, above 0.
-            final_temperature: at its last step; between them tau moves geometrically. None keeps it.
-            samples_per_image: K.
-        """
-        for name, value in (("temperature", temperature), ("final_temperature", final_temperature)):
+    def __post_init__(self) -> None:
+        for name, value in (("temperature", self.temperature), ("final_temperature", self.final_temperature)):
             if value is not None and value <= 0:
                 raise ValueError(f"{name}={value}: above 0")
-        at_least(1, samples_per_image=samples_per_image)
-        self.discriminator = discriminator
-        self.loss = loss
-        self.relaxation = _RELAXATIONS[relaxation]
-        self.temperature = temperature
-        self.final_temperature = temperature if final_temperature is None else final_temperature
-        self.samples_per_image = samples_per_image
+        at_least(1, samples_per_image=self.samples_per_image)
 
     def losses(
         self,
@@ -68,25 +57,26 @@ class GumbelSoftmax(GeneratorObjective):
         progress: float,
     ) -> Iterator[PolicyLoss]:
         """Yield one loss; see `GeneratorObjective.losses`."""
-        temperature = self.temperature ** (1 - progress) * self.final_temperature**progress
+        last = self.temperature if self.final_temperature is None else self.final_temperature
+        temperature = self.temperature ** (1 - progress) * last**progress
         conditions, per_row = attach_noise(generator, features, samples=self.samples_per_image, rng=rng)
-        rollout = soft_sample(
+        drawn = soft_sample(
             generator, conditions, samples=per_row, max_length=max_length, rng=rng,
-            temperature=temperature, relaxation=self.relaxation,
+            temperature=temperature, relaxation=_RELAXATIONS[self.relaxation],
         )  # fmt: skip
-        fake = rollout.captions
+        fake = drawn.captions
         samples_of = torch.arange(len(fake), device=fake.images.device) // self.samples_per_image
         training = self.discriminator.training
         self.discriminator.eval()  # gradients are wanted, dropout is not
         loss = self.loss(self.discriminator, features, real=real, fake=replace(fake, images=samples_of))
         self.discriminator.train(training)
         metrics = {
-            "policy/entropy": world.mean(rollout.entropy, fake.lengths.sum()).item(),
+            "policy/entropy": world.mean(drawn.entropy, fake.lengths.sum()).item(),
             "policy/length": world.gather(fake.lengths).float().mean().item(),
             "policy/temperature": temperature,
         }
         if reference is not None:
             with torch.no_grad():
-                ratio = rollout.log_probs - reference.score(conditions, fake)
+                ratio = drawn.log_probs - reference.score(conditions, fake)
             metrics["policy/kl"] = world.gather(ratio.sum(1)).mean().item()
         yield PolicyLoss(loss, metrics)

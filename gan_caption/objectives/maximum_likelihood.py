@@ -5,37 +5,36 @@ Shapes: B images, N captions, T steps, V vocabulary.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
-from gan_caption.decoding.sampling import pick
 from gan_caption.distributed import world
-from gan_caption.generators.base import Generator
+from gan_caption.errors import share
+from gan_caption.generators.base import Generator, over_vocabulary
+from gan_caption.kernels.picking import pick
 
 _NO_TARGET = -100
 
 
+@dataclass(frozen=True, kw_only=True)
 class MaximumLikelihood:
     """Mean negative log-likelihood per token, with label smoothing and scheduled sampling."""
 
-    def __init__(self, *, label_smoothing: float = 0.0, scheduled_sampling: float = 0.0) -> None:
-        """Set the objective.
+    label_smoothing: float
+    """The mass in [0, 1) that targets give to all words alike (Szegedy et al. 2016, arXiv 1512.00567, section 7)."""
+    scheduled_sampling: float
+    """Probability in [0, 1] that an input word is the model's own sample instead of the reference's (Bengio et al.
+    2015, arXiv 1506.03099)."""
 
-        Args:
-            label_smoothing: the mass in [0, 1) that targets give to all words alike (Szegedy et al. 2016,
-                arXiv 1512.00567, section 7).
-            scheduled_sampling: probability in [0, 1] that an input word is the model's own sample instead of the
-                reference's (Bengio et al. 2015, arXiv 1506.03099).
-        """
-        if not 0 <= label_smoothing < 1:
-            raise ValueError(f"label_smoothing={label_smoothing}: at least 0, below 1")
-        if not 0 <= scheduled_sampling <= 1:
-            raise ValueError(f"scheduled_sampling={scheduled_sampling}: a probability")
-        self.label_smoothing = label_smoothing
-        self.scheduled_sampling = scheduled_sampling
+    def __post_init__(self) -> None:
+        share(label_smoothing=self.label_smoothing)
+        if not 0 <= self.scheduled_sampling <= 1:
+            raise ValueError(f"scheduled_sampling={self.scheduled_sampling}: a probability")
 
     def loss(self, generator: Generator, features: ImageFeatures, captions: Captions, rng: torch.Generator) -> Tensor:
         """Return the loss to minimise, a scalar; `rng` (CPU) serves scheduled sampling."""
@@ -43,18 +42,22 @@ class MaximumLikelihood:
             logits = scheduled_logits(generator, features, captions, share=self.scheduled_sampling, rng=rng)
             packed = logits[captions.mask][:, generator.first_word :]
         else:
-            packed = generator.packed_logits(features, captions)
+            packed = generator.logits(features, captions)
         return cross_entropy(packed, captions, first_word=generator.first_word, label_smoothing=self.label_smoothing)
 
+    def targets(self, generator: Generator, captions: Captions) -> int:
+        """Return over how many tokens of these captions the loss is a mean."""
+        return int((captions.tokens[captions.mask] >= generator.first_word).sum())
 
-def cross_entropy(packed: Tensor, captions: Captions, *, first_word: int, label_smoothing: float = 0.0) -> Tensor:
+
+def cross_entropy(packed: Tensor, captions: Captions, *, first_word: int, label_smoothing: float) -> Tensor:
     """Return the mean over all ranks' target tokens of -log p, a scalar.
 
     Padding is no target, nor is a token that the generator never writes (`<unk>`): a model that cannot say "unknown" is
     not asked for its probability.
 
     Args:
-        packed: logits (M, V - first_word); see `Generator.packed_logits`.
+        packed: logits (M, W); see `Generator.logits`.
         captions: N captions of M tokens.
         first_word: ids below are never written, and share in no smoothing.
         label_smoothing: in [0, 1).
@@ -69,8 +72,8 @@ def scheduled_logits(
     generator: Generator, features: ImageFeatures, captions: Captions, *, share: float, rng: torch.Generator
 ) -> Tensor:
     """Predict every token (N, T, V), reading with probability `share` the model's own sample in place of a word."""
-    state = generator.start(features).select(captions.images)
     rows, length = captions.tokens.shape
+    state = generator.start(features, length).select(captions.images)
     device = captions.tokens.device
     replaced = (world.draw(torch.rand, rows, length, rng=rng) < share).to(device)
     uniforms = world.draw(torch.rand, rows, length, rng=rng).to(device)
@@ -78,6 +81,7 @@ def scheduled_logits(
     tokens, predictions = inputs[:, 0], []
     for step in range(length):
         logits, state = generator.step(tokens, state)
+        logits = over_vocabulary(logits, first_word=generator.first_word)
         predictions.append(logits)
         if step + 1 < length:
             own = pick(logits.detach().softmax(1), uniforms[:, step])

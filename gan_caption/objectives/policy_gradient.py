@@ -5,7 +5,7 @@ Shapes: B images, K samples of each, N = B * K captions, T steps, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,76 +14,67 @@ from torch import Tensor
 
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
+from gan_caption.decoding.sampling import Samples
 from gan_caption.distributed import world
 from gan_caption.errors import at_least
 from gan_caption.generators.base import Generator, token_log_probs
 from gan_caption.objectives.base import GeneratorObjective, PolicyLoss
 from gan_caption.objectives.baselines import Baseline
 from gan_caption.objectives.credit import Credit
-from gan_caption.objectives.samples import Rollout, collect
-from gan_caption.rewards.base import Reward
+from gan_caption.objectives.samples import collect
+from gan_caption.rewards.base import Reward, in_parts, plain
 
 
 @dataclass(frozen=True)
 class Experience:
-    """Samples that somebody has paid."""
+    """Samples and what a step learns from them."""
 
-    rollout: Rollout
-    """N sampled captions."""
-    pay: Tensor
-    """(N,): of each caption; the sum over its tokens where these are paid."""
-    log_probs: Tensor
-    """(N, T) of the sampled tokens under the policy that sampled them, 0 on padding."""
+    samples: Samples
+    """N sampled captions, with their log-probabilities under the policy that sampled them."""
+    rewards: Tensor
+    """(N,): of each caption; the sum over its tokens where each token has a reward."""
+    parts: Mapping[str, Tensor]
+    """(N,) each: the rewards' parts by name, where they have some; see `Parts`."""
     returns: Tensor
     """(N, T): what the credit gave each token, less the penalty for leaving the reference."""
     advantages: Tensor
     """(N, T): returns less the baseline, 0 on padding."""
+    log_ratio: Tensor | None = None
+    """(N, T): log p - log p_reference of the sampled tokens, 0 on padding; None where there is no reference."""
 
 
+@dataclass(kw_only=True)
 class PolicyGradient(GeneratorObjective):
-    """The gradient of the expected pay, estimated from samples (Williams 1992; Yu et al. 2017, eq. 7)."""
+    """The gradient of the expected reward, estimated from samples (Williams 1992; Yu et al. 2017, eq. 7)."""
 
-    updates: int = 1
-    """Gradient steps on the same samples."""
+    reward: Reward
+    """Of complete captions, or of every token."""
+    credit: Credit
+    """Turns rewards into a return for every token."""
+    baseline: Baseline
+    """Subtracted from the returns."""
+    samples_per_image: int
+    """K, at least what the baseline needs."""
+    entropy_weight: float
+    """Of the policy's entropy (nats, mean per token), which is maximised."""
+    kl_weight: float
+    """Of KL(policy || reference), nats a caption, which is subtracted from the expected reward. Every token is charged
+    for the log-ratios from itself to the caption's end: the exact gradient, in the mean."""
+    advantage_clip: float | None
+    """Advantages are clipped to plus or minus this; None does not clip."""
 
-    def __init__(
-        self,
-        *,
-        reward: Reward,
-        credit: Credit,
-        baseline: Baseline,
-        samples_per_image: int = 1,
-        entropy_weight: float = 0.0,
-        kl_weight: float = 0.0,
-        advantage_clip: float | None = None,
-    ) -> None:
-        """Put the parts together.
+    def __post_init__(self) -> None:
+        if self.samples_per_image < self.baseline.fewest_samples:
+            kind, fewest = type(self.baseline).__name__, self.baseline.fewest_samples
+            raise ValueError(f"samples_per_image={self.samples_per_image}: the baseline {kind} needs at least {fewest}")
+        at_least(0, entropy_weight=self.entropy_weight, kl_weight=self.kl_weight)
+        if self.advantage_clip is not None and self.advantage_clip <= 0:
+            raise ValueError(f"advantage_clip={self.advantage_clip}: above 0, or null")
 
-        Args:
-            reward: pays complete captions, or every token of them.
-            credit: spreads the pay over tokens.
-            baseline: subtracted from the returns.
-            samples_per_image: K.
-            entropy_weight: of the policy's entropy (nats, mean per token), which is maximised.
-            kl_weight: of KL(policy || reference), nats a caption, which is subtracted from the expected pay. Every
-                token is charged for the log-ratios from itself to the caption's end: the exact gradient, in the mean.
-            advantage_clip: advantages are clipped to plus or minus this; None does not clip.
-        """
-        if samples_per_image < baseline.fewest_samples:
-            kind = type(baseline).__name__
-            raise ValueError(
-                f"samples_per_image={samples_per_image}: the baseline {kind} needs at least {baseline.fewest_samples}"
-            )
-        at_least(0, entropy_weight=entropy_weight, kl_weight=kl_weight)
-        if advantage_clip is not None and advantage_clip <= 0:
-            raise ValueError(f"advantage_clip={advantage_clip}: above 0, or null")
-        self.reward = reward
-        self.credit = credit
-        self.baseline = baseline
-        self.samples_per_image = samples_per_image
-        self.entropy_weight = entropy_weight
-        self.kl_weight = kl_weight
-        self.advantage_clip = advantage_clip
+    @property
+    def gradient_steps(self) -> int:
+        """Gradient steps on the same samples."""
+        return 1
 
     def losses(
         self,
@@ -100,11 +91,10 @@ class PolicyGradient(GeneratorObjective):
         del real, progress
         experience = self.collect(generator, features, max_length=max_length, rng=rng, reference=reference)
         divergence: dict[str, float] = {}
-        if reference is not None:
+        if experience.log_ratio is not None:
             # E[log p - log p_ref] over the policy's own samples: nats per caption.
-            ratio = log_ratio(experience.log_probs, reference, experience.rollout)
-            divergence["policy/kl"] = world.gather(ratio.sum(1)).mean().item()
-        for _ in range(self.updates):
+            divergence["policy/kl"] = world.gather(experience.log_ratio.sum(1)).mean().item()
+        for _ in range(self.gradient_steps):
             policy = self.loss(generator, experience)
             yield PolicyLoss(policy.loss, {**policy.metrics, **divergence})
 
@@ -126,34 +116,33 @@ class PolicyGradient(GeneratorObjective):
         rng: torch.Generator,
         reference: Generator | None = None,
     ) -> Experience:
-        """Sample, pay and compare, without gradients.
+        """Sample, reward and compare, without gradients.
 
         Args:
             generator: the policy.
             features: of B images.
             max_length: of samples, in tokens.
             rng: a CPU generator.
-            reference: the policy that `kl_weight` refers to.
+            reference: the policy that `kl_weight` refers to, scored once; None where there is none.
 
         Raises:
             ValueError: there is a `kl_weight` and no reference, or the parts do not fit together.
         """
-        rollout = collect(generator, features, samples=self.samples_per_image, max_length=max_length, rng=rng)
-        assert rollout.log_probs is not None, "the policy has just sampled"
-        log_probs = rollout.log_probs
-        pay = self.reward(rollout.features, rollout.captions)
-        if pay.dim() == 2:
-            pay = pay.masked_fill(~rollout.captions.mask, 0)
-        returns = self.credit(generator, rollout, pay, reward=self.reward, rng=rng)
+        samples = collect(generator, features, samples=self.samples_per_image, max_length=max_length, rng=rng)
+        given = in_parts(self.reward(samples.features, samples.captions))
+        rewards, reward = _on_tokens(given.total, samples.captions), plain(self.reward)
+        returns = self.credit(generator, samples, rewards, reward=reward, rng=rng)
+        ratio = None if reference is None else log_ratio(samples, reference)
         if self.kl_weight:
-            if reference is None:
+            if ratio is None:
                 raise ValueError(f"kl_weight={self.kl_weight}: there is no pretrained policy to stay near")
-            returns = returns - self.kl_weight * to_go(log_ratio(log_probs, reference, rollout))
-        baseline = self.baseline(returns, rollout, generator=generator, reward=self.reward)
-        advantages = (returns - baseline).masked_fill(~rollout.captions.mask, 0)
+            returns = returns - self.kl_weight * to_go(ratio)
+        baseline = self.baseline(returns, samples, generator=generator, reward=reward)
+        advantages = (returns - baseline).masked_fill(~samples.captions.mask, 0)
         if self.advantage_clip is not None:
             advantages = advantages.clamp(-self.advantage_clip, self.advantage_clip)
-        return Experience(rollout, pay.sum(1) if pay.dim() == 2 else pay, log_probs, returns, advantages)
+        parts = {name: _of_captions(_on_tokens(part, samples.captions)) for name, part in given.parts.items()}
+        return Experience(samples, _of_captions(rewards), parts, returns, advantages, ratio)
 
     def loss(self, generator: Generator, experience: Experience) -> PolicyLoss:
         """Score what was sampled, with gradients.
@@ -161,17 +150,18 @@ class PolicyGradient(GeneratorObjective):
         The generator scores in the mode it is in; the phases keep it in eval mode, so that the scored
         distribution is the sampled one.
         """
-        rollout = experience.rollout
-        captions = rollout.captions
-        packed = generator.packed_logits(rollout.features, captions).log_softmax(1)
+        samples = experience.samples
+        captions = samples.captions
+        packed = generator.logits(samples.features, captions).log_softmax(1)
         log_probs = captions.unpacked(token_log_probs(packed, captions, first_word=generator.first_word))
         entropy = world.gather(token_entropy(packed if self.entropy_weight else packed.detach())).mean()
         surrogate, metrics = self._surrogate(log_probs, experience)
-        pay = world.gather(experience.pay)
+        rewards = world.gather(experience.rewards)
         kept = world.gather(experience.advantages[captions.mask])
         metrics |= {
-            "reward/mean": pay.mean().item(),
-            "reward/std": pay.std(correction=0).item(),
+            "reward/mean": rewards.mean().item(),
+            "reward/std": rewards.std(correction=0).item(),
+            **{f"reward/{name}": world.gather(part).mean().item() for name, part in experience.parts.items()},
             "advantage/mean": kept.mean().item(),
             "advantage/std": kept.std(correction=0).item(),
             "policy/entropy": entropy.item(),
@@ -184,10 +174,20 @@ class PolicyGradient(GeneratorObjective):
         return policy_gradient_loss(log_probs, experience.advantages), {}
 
 
-def log_ratio(log_probs: Tensor, reference: Generator, rollout: Rollout) -> Tensor:
+def _on_tokens(rewards: Tensor, captions: Captions) -> Tensor:
+    """Return rewards of captions (N,) as they are, and those of tokens (N, T) with 0 on padding."""
+    return rewards if rewards.dim() == 1 else rewards.masked_fill(~captions.mask, 0)
+
+
+def _of_captions(rewards: Tensor) -> Tensor:
+    """Return rewards of captions (N,) as they are, and the sums over tokens (N,) of those of tokens (N, T)."""
+    return rewards if rewards.dim() == 1 else rewards.sum(1)
+
+
+def log_ratio(samples: Samples, reference: Generator) -> Tensor:
     """Return log p - log p_reference of the sampled tokens (N, T), without gradients, 0 on padding."""
     with torch.no_grad():
-        return log_probs.detach() - reference.score(rollout.features, rollout.captions)
+        return samples.log_probs - reference.score(samples.features, samples.captions)
 
 
 def to_go(values: Tensor) -> Tensor:
@@ -196,9 +196,10 @@ def to_go(values: Tensor) -> Tensor:
 
 
 def policy_gradient_loss(log_probs: Tensor, advantages: Tensor) -> Tensor:
-    """Return the scalar whose gradient is minus the estimate of the gradient of the expected pay.
+    """Return the scalar whose gradient is minus the estimate of the gradient of the expected reward.
 
-    Sum over the tokens of a caption, mean over all ranks' captions; dividing by lengths would pay long captions less.
+    The sum over the tokens of a caption, and the mean over all ranks' captions. Divided by their lengths, long captions
+    would count less.
 
     Args:
         log_probs: (N, T) of the sampled tokens, 0 on padding.

@@ -38,9 +38,7 @@ def cards_of(folder: Path, systems: Sequence[System], split: Split, count: int) 
         image.save(folder / name, quality=88)
         rows = [_said(system, index) for system in systems]
         ciders = [row.cider or 0.0 for row in rows]
-        more = [
-            f"{system.name}, seed {run.seed}: {run.captions[index]}" for system in systems for run in system.runs[1:]
-        ]
+        more = [f"{system.name}, seed {run.seed}: {run.texts[index]}" for system in systems for run in system.runs[1:]]
         gain = sum(ciders[1:]) / max(1, len(ciders) - 1) - ciders[0]
         order = {"disagreement": max(ciders) - min(ciders), "gain": gain, "loss": -gain, "position": -index}
         item = split.items[index]
@@ -54,4 +52,4 @@ def _said(system: System, index: int) -> CardCaption:
     bars = {} if run.judged is None else {"judge": float(1 / (1 + np.exp(-run.judged[index])))}
     bars |= {} if run.opinions is None else {"its D": run.opinions[index]}
     who = system.name if len(system.runs) == 1 else f"{system.name}, seed {run.seed}"
-    return CardCaption(who, run.captions[index], float(run.scores["cider_d"].per_image[index]) * 100, true, bars)
+    return CardCaption(who, run.texts[index], float(run.scores["cider_d"].per_image[index]) * 100, true, bars)

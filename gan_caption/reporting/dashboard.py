@@ -6,6 +6,7 @@ Its panels name what runs log (README, "Names in the logs"), over our own `step`
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,26 +22,24 @@ GREY = "#8a8a8a"
 """Of the baseline: the phase of maximum likelihood, whatever comes after it."""
 
 
-def make_dashboard(
-    *,
-    out: str,
-    project: str,
-    entity: str | None,
-    name: str,
-    baseline: str,
-    methods: Sequence[str],
-    metrics: Sequence[str] = (),
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class DashboardSettings:
+    """Of the dashboard; `conf/dashboard.yaml` says what each means."""
+
+    out: str
+    project: str
+    entity: str | None
+    name: str
+    baseline: str
+    metrics: list[str]
+
+
+def make_dashboard(settings: DashboardSettings, *, methods: Sequence[str]) -> None:
     """Write the dashboard to a file; where somebody is logged in, also save it to the project. Prints what was done.
 
     Args:
-        out: the JSON file.
-        project: W&B's project.
-        entity: W&B's user or team; None stands for the user's own.
-        name: of the view.
-        baseline: the phase that is grey in every method's group.
+        settings: of the dashboard.
         methods: names of the experiments.
-        metrics: names of the user's own metrics.
 
     Raises:
         UserError: wandb-workspaces is missing, the file cannot be written, or W&B refuses the dashboard.
@@ -49,12 +48,13 @@ def make_dashboard(
     import wandb
 
     workspace = define_dashboard(
-        project=project, entity=entity or "", name=name, baseline=baseline, methods=methods, metrics=metrics
-    )
+        project=settings.project, entity=settings.entity or "", name=settings.name, baseline=settings.baseline,
+        methods=methods, metrics=settings.metrics,
+    )  # fmt: skip
     # The view that `save` sends; the library has no public name for it.
     text = workspace._to_model().model_dump_json(by_alias=True, exclude_none=True, indent=1)
-    write_atomically(Path(out), lambda file: file.write(text.encode() + b"\n"))
-    print(f"the dashboard is in {out}", flush=True)
+    write_atomically(Path(settings.out), lambda file: file.write(text.encode() + b"\n"))
+    print(f"the dashboard is in {settings.out}", flush=True)
     if wandb.login(prompt=False, verify=False) and wandb.setup().settings.mode == "online":
         print(f"saved: {_save(workspace)}", flush=True)
     else:
@@ -100,7 +100,7 @@ def define_dashboard(
         entity=entity,
         project=project,
         name=name,
-        sections=[_against_the_baseline(metrics), _samples(), _pretraining(), _discriminator(), _adversarial()],
+        sections=[_against_the_baseline(metrics), _samples(), _pretraining(), _discriminator(), _policy()],
         settings=WorkspaceSettings(x_axis="step", max_runs=100),
         runset_settings=RunsetSettings(
             groupby=[Metric("Group"), Metric("JobType")],
@@ -111,7 +111,7 @@ def define_dashboard(
 
 
 def _against_the_baseline(own: Sequence[str]) -> Section:
-    """Validation: what the adversarial phases gain in quality and lose in variety."""
+    """Validation: what the phases after the baseline gain in quality and lose in variety."""
     from wandb_workspaces.reports.v2 import BarPlot
     from wandb_workspaces.workspaces import Section
 
@@ -185,12 +185,12 @@ def _discriminator() -> Section:
     )
 
 
-def _adversarial() -> Section:
-    """The policy and its pay."""
+def _policy() -> Section:
+    """The policy and its reward."""
     from wandb_workspaces.workspaces import Section
 
     return Section(
-        name="phase adversarial",
+        name="policy, in phases adversarial and policy_gradient",
         is_open=True,
         panels=[
             _lines("reward", "reward/mean"),

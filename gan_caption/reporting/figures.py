@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CURVES = {
-    "reward/mean": "pay of samples",
+    "reward/mean": "reward of samples",
     "policy/entropy": "entropy of the policy, nats a token",
     "discriminator/accuracy_real": "D: accuracy on real captions",
     "discriminator/accuracy_generated": "D: accuracy on generated captions",

@@ -6,16 +6,19 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from gan_caption.configuration.building import Part, plain
 from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
-from gan_caption.evaluation.adversarial import JudgeSettings, enough_images
+from gan_caption.evaluation.adversarial import enough_images
 from gan_caption.evaluation.compared import Compared, compare
-from gan_caption.evaluation.comparison import NOT_OF_THE_METHOD, Chosen, choose_systems
+from gan_caption.evaluation.comparison import NOT_OF_THE_METHOD, Chosen, choose_systems, run_tokenizers
 from gan_caption.evaluation.java import java_metrics
 from gan_caption.evaluation.results import evaluation_folder
+from gan_caption.evaluation.settings import ComparisonSettings, EvaluationSettings
 from gan_caption.evaluation.systems import System
 from gan_caption.extras import require
 from gan_caption.metrics.metric import Metrics, on_curves
@@ -37,17 +40,17 @@ from gan_caption.reporting.sentences import about, description, findings, legend
 from gan_caption.reporting.summary import summarise
 from gan_caption.reporting.sweep import folders_of
 from gan_caption.training.folders import write_json
-from gan_caption.training.setup import build_part, load_split, own_metrics
+from gan_caption.training.setup import load_split, own_metrics
 
 PAGE = "index.html"
 JUDGED = ("taken_for_human", "recall_1", "recall_5", "recall_10", "median_rank")
 
 
-def compare_runs(settings: Mapping[str, Any], *, command: str) -> Path:
+def compare_runs(settings: ComparisonSettings, *, command: str) -> Path:
     """Evaluate runs alike where that was not done before, and write the report.
 
     Args:
-        settings: resolved, as `conf/compare.yaml` lays it out.
+        settings: of the comparison.
         command: what the user typed, for the report.
 
     Returns:
@@ -58,23 +61,21 @@ def compare_runs(settings: Mapping[str, Any], *, command: str) -> Path:
     """
     # Missed before minutes of evaluation, not after.
     require("jinja2", "matplotlib", "pandas", "scipy", "statsmodels", extra="report", what="reports")
-    target = Path(settings["out"])
+    target = Path(settings.out)
     if target.exists() and not (target / PAGE).exists():
         raise UserError(f"out={target} exists and holds no report: choose another folder")
-    try:
-        asked = JudgeSettings(**settings["judge"])
-    except (TypeError, ValueError) as error:
-        raise UserError(f"judge: {error}") from error
-    java = java_metrics(settings["java_metrics"])
-    chosen = choose_systems(folders_of(settings["runs"]), baseline=settings["baseline"])
-    settings = {**settings, "metrics": _metrics_asked(chosen, settings)}
-    own = own_metrics(settings)
-    corpus = build_part({**next(iter(chosen.values()))[0].config, "allow": settings["allow"]}, "data")
-    split = load_split(corpus, settings["split"], say)
-    enough_images(len(split), asked)
+    chosen = choose_systems(folders_of(settings.runs), baseline=settings.baseline, allow=settings.allow)
+    tokenizers = run_tokenizers(chosen)
+    java = java_metrics(settings.java_metrics, counted_by=next(iter(tokenizers.values())).counted_by)
+    asked = _metrics_asked(chosen, settings)
+    settings = replace(settings, metrics=asked)
+    own = own_metrics(asked)
+    corpus = next(iter(chosen.values()))[0].settings.data.build()
+    split = load_split(corpus, settings.split, say)
+    enough_images(len(split), settings.judge)
     compared = compare(
         chosen, lambda run: evaluated(run, settings), corpus, split, catalogue(*split.metrics, *own, quality=java),
-        asked=asked, settings=settings,
+        tokenizers, settings=settings,
     )  # fmt: skip
 
     aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
@@ -94,23 +95,22 @@ def compare_runs(settings: Mapping[str, Any], *, command: str) -> Path:
     return target
 
 
-def _metrics_asked(chosen: Mapping[str, Sequence[Chosen]], settings: Mapping[str, Any]) -> list[Any]:
+def _metrics_asked(chosen: Mapping[str, Sequence[Chosen]], settings: ComparisonSettings) -> list[Part]:
     """Return the user's own metrics: those of the settings, or without any those of all runs, each once."""
-    if settings["metrics"] is not None:
-        return list(settings["metrics"])
-    nodes = [node for runs in chosen.values() for run in runs for node in run.config.get("metrics") or []]
-    return list({json.dumps(node, sort_keys=True): node for node in nodes}.values())
+    if settings.metrics is not None:
+        return settings.metrics
+    parts = [part for runs in chosen.values() for run in runs for part in run.settings.metrics]
+    return list({json.dumps(part.node, sort_keys=True): part for part in parts}.values())
 
 
-def evaluated(chosen: Chosen, settings: Mapping[str, Any]) -> Path:
+def evaluated(chosen: Chosen, asked: ComparisonSettings) -> Path:
     """Return the folder of a run's evaluation, made where it was not made before with the same settings."""
-    temperature = settings["validation"]["temperature"] or chosen.config["validation"]["temperature"]
-    keys = ("split", "device", "allow", "cache", "skip_unreadable", "decoding", "curve", "metrics")
-    own = {
-        "run": str(chosen.folder), "weights": chosen.phase, "data": None,
-        **{key: settings[key] for key in keys},
-        "validation": {**settings["validation"], "temperature": temperature}, "java_metrics": [],
-    }  # fmt: skip
+    own = EvaluationSettings(
+        run=str(chosen.folder), weights=chosen.phase, data=None, split=asked.split, device=asked.device,
+        allow=asked.allow, cache=asked.cache, skip_unreadable=asked.skip_unreadable, decoding=asked.decoding,
+        curve=asked.curve, metrics=asked.metrics, validation=asked.validation.of(chosen.settings.validation),
+        java_metrics=[],
+    )  # fmt: skip
     folder = evaluation_folder(own)
     if not (folder / RESULTS).exists():
         say(f"evaluating {chosen.folder} ({chosen.phase})")
@@ -119,7 +119,7 @@ def evaluated(chosen: Chosen, settings: Mapping[str, Any]) -> Path:
 
 
 def write_report(
-    folder: Path, compared: Compared, *, own: Sequence[str], settings: Mapping[str, Any], commands: Sequence[str]
+    folder: Path, compared: Compared, *, own: Sequence[str], settings: ComparisonSettings, commands: Sequence[str]
 ) -> None:
     """Write the page and what belongs to it.
 
@@ -138,10 +138,10 @@ def write_report(
     drawn = learning_curves(systems, [metrics[name] for name in own])
     if drawn is not None:
         save(drawn, folder / "learning")
-    write_json(folder / "settings.json", dict(settings))
+    write_json(folder / "settings.json", plain(settings))
     page = Page(
         title=" / ".join(names),
-        description=description(systems, compared.split, settings),
+        description=description(systems, compared.split, settings, counted_by=compared.counted_by),
         summary=summary_table(estimates, names, humans, metrics, own),
         legend=legend(baseline),
         findings=findings(told, baseline.name, metrics),
@@ -149,7 +149,7 @@ def write_report(
         verdicts=verdict_table(told, metrics),
         adversarial=Adversarial(about(compared.judgement), metrics_table(estimates, JUDGED, names, humans, metrics)),
         learning=None if drawn is None else "learning",
-        gallery=cards_of(folder, systems, compared.split, settings["gallery"]),
+        gallery=cards_of(folder, systems, compared.split, settings.gallery),
         orders=ORDERS,
         everything=full_table(estimates, names, humans, metrics),
         differences=configuration_table({system.name: _settings(system) for system in systems}),

@@ -12,6 +12,7 @@ from gan_caption.data.scenes.corpus import SceneSplit
 from gan_caption.distributed import world
 from gan_caption.errors import UserError
 from gan_caption.evaluation.results import Results, measure_run
+from gan_caption.evaluation.settings import EvaluationSettings
 from gan_caption.metrics.metric import Metric, Metrics
 from gan_caption.metrics.standard import catalogue
 from gan_caption.reporting.table import comparison, curve_table
@@ -23,13 +24,13 @@ _KEPT = ("name", "label", "factor", "decimals", "better", "of")
 """Of a metric, in `results.json`."""
 
 
-def evaluate_run(settings: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+def evaluate_run(asked: EvaluationSettings) -> dict[str, dict[str, float]]:
     """Evaluate a run as `measure_run` does, write what was found beside its captions, and print it.
 
     Returns:
         values by the phase that left the weights and by metric.
     """
-    return tell(measure_run(settings))
+    return tell(measure_run(asked))
 
 
 def tell(results: Results) -> dict[str, dict[str, float]]:

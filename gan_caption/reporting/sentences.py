@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from gan_caption.data.corpus import Split
 from gan_caption.evaluation.adversarial import AdversarialEvaluation
-from gan_caption.evaluation.results import decoder_name
+from gan_caption.evaluation.results import counting, decoder_name
+from gan_caption.evaluation.settings import ComparisonSettings
 from gan_caption.evaluation.systems import System
 from gan_caption.metrics.metric import Metrics
 from gan_caption.reporting.comparison_tables import SURE
 from gan_caption.reporting.equal_quality import Verdict
 
 
-def description(systems: Sequence[System], split: Split, settings: Mapping[str, Any]) -> str:
+def description(systems: Sequence[System], split: Split, settings: ComparisonSettings, *, counted_by: str) -> str:
     """Say in a sentence what was compared on what."""
     seeds = [run.seed for run in systems[0].runs]
     told = f"seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else f"seed {seeds[0]} only"
     return (
-        f"{len(split)} {split.name} images; {told}; decoded by {decoder_name(settings)}; "
-        f"{settings['validation']['samples_per_image']} samples an image for variety."
+        f"{len(split)} {split.name} images; {told}; decoded by {decoder_name(settings.decoding)}"
+        f"{counting(counted_by)}; "
+        f"{settings.validation.samples_per_image} samples an image for variety."
     )
 
 

@@ -9,14 +9,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gan_caption.configuration.launching import Job
+from gan_caption.configuration.jobs import Job
+from gan_caption.configuration.settings import Settings
 from gan_caption.errors import UserError
 from gan_caption.metrics.metric import Metric, Metrics, choose
 from gan_caption.metrics.standard import STANDARD
 from gan_caption.reporting.results import RESULTS, metrics_of
 from gan_caption.reporting.table import markdown
 from gan_caption.training.checkpoint import load_state
-from gan_caption.training.folders import read_config, read_json, write_json, write_text
+from gan_caption.training.folders import read_json, read_settings, write_json, write_text
 
 RUNS, TABLE = "runs.json", "table.md"
 """In a sweep's folder."""
@@ -68,16 +69,16 @@ def trial_of(folder: Path, *, floor: float) -> Trial:
     Raises:
         UserError: the folder holds no run, its checkpoint is damaged, or what is sought is below 0.
     """
-    config = read_config(folder)
+    settings = read_settings(folder)
     state = load_state(folder / "checkpoints" / "last.pt")
-    phase = [name for name, node in config["phases"].items() if node][-1]
+    phase = list(settings.phases)[-1]
     left = state.selected.get(phase, {})
     ended = f"stopped early, after {state.stopped[phase]} steps" if phase in state.stopped else "finished"
-    sought = sought_by(config, metrics_of(read_json(folder / RESULTS)))
+    sought = sought_by(settings, metrics_of(read_json(folder / RESULTS)))
     return Trial(
         folder=str(folder),
-        name=config["name"],
-        seed=config["seed"],
+        name=settings.name,
+        seed=settings.seed,
         quality=left.get(sought.quality.name),
         diversity=left.get(sought.diversity.name),
         ended=ended if left else f"{ended}: no healthy weights",
@@ -85,23 +86,23 @@ def trial_of(folder: Path, *, floor: float) -> Trial:
     )
 
 
-def sought_by(config: Mapping[str, Any], measured: Metrics) -> Sought:
-    """Return what a search with this configuration looks at.
+def sought_by(settings: Settings, measured: Metrics) -> Sought:
+    """Return what a search looks at.
 
     Args:
-        config: of a run; one of before `search_metric` and `diversity_metric` has their defaults.
+        settings: of a run.
         measured: what a validation measures.
 
     Raises:
         UserError: a setting names something else, or a metric of which neither more nor less is better.
     """
-    found = {}
-    for key, default in (("search_metric", "cider_d"), ("diversity_metric", "div_2")):
+    found = []
+    for key, name in (("search_metric", settings.search_metric), ("diversity_metric", settings.diversity_metric)):
         try:
-            found[key] = choose(measured, config.get(key, default))
+            found.append(choose(measured, name))
         except ValueError as error:
             raise UserError(f"{key}={error}") from error
-    return Sought(found["search_metric"], found["diversity_metric"])
+    return Sought(*found)
 
 
 def value_of(validation: Mapping[str, float], *, floor: float, sought: Sought = Sought()) -> float:
@@ -144,7 +145,7 @@ def write_summary(folder: Path, jobs: Sequence[Job]) -> None:
     ]
     write_json(folder / RUNS, rows)
     first = next((Path(trial.folder) for trial in trials if trial), None)
-    sought = sought_by(read_config(first), metrics_of(read_json(first / RESULTS))) if first else Sought()
+    sought = sought_by(read_settings(first), metrics_of(read_json(first / RESULTS))) if first else Sought()
     table = summary(jobs, trials, sought)
     write_text(folder / TABLE, f"{table}\n")
     print(f"\n{table}\n\nThe table is in {folder / TABLE}", flush=True)

@@ -1,1 +1,1 @@
-"""Pay for sampled captions."""
+"""Rewards of sampled captions."""

@@ -1,6 +1,8 @@
-"""BLEU-4 as pay. Shapes: B images, N captions."""
+"""BLEU-4 as a reward. Shapes: B images, N captions."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,15 +13,15 @@ from gan_caption.metrics.bleu import bleu
 from gan_caption.rewards.references import References
 
 
+@dataclass(kw_only=True)
 class BleuReward:
     """BLEU-4 of each caption by itself against its image's references, 0 to 1 (Rennie et al. 2017, table 1).
 
-    `<eos>` counts as a word. A caption without any matching 4-gram is paid next to nothing.
+    `<eos>` counts as a word. The reward of a caption without any matching 4-gram is close to 0.
     """
 
-    def __init__(self, *, references: References) -> None:
-        """Hold the references."""
-        self.references = references
+    references: References
+    """Of the training images."""
 
     def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return (N,) BLEU-4."""

@@ -1,6 +1,8 @@
-"""CIDEr-D as pay. Shapes: B images, N captions."""
+"""CIDEr-D as a reward. Shapes: B images, N captions."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -15,17 +17,22 @@ _MANY = 200_000
 """Images from which on counting takes disk instead of memory, about 100 bytes a word; the counts are the same."""
 
 
+@dataclass(kw_only=True)
 class CiderDReward:
     """CIDEr-D against the training image's own references, 0 to 10: SCST's reward (Rennie et al. 2017, section 5).
 
-    `<eos>` counts as a word, and n-grams are weighed by their frequency among the training images.
+    `<eos>` counts as a word, and n-grams are weighted by their frequency among the training images.
     """
 
-    def __init__(self, *, references: References) -> None:
-        """Hold the references; their vectors are made when they are first needed."""
-        self.references = references
-        many = len(references.texts) > _MANY
-        self.metric = CiderD(references.texts, DocumentFrequencies.of_many(references.texts) if many else None)
+    references: References
+    """Of the training images; their vectors are made when they are first needed."""
+
+    metric: CiderD = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        texts = self.references.texts
+        many = len(texts) > _MANY
+        self.metric = CiderD(texts, DocumentFrequencies.of_many(texts) if many else None)
 
     def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return (N,) CIDEr-D."""

@@ -1,4 +1,4 @@
-"""Rewards that carry no information about the caption: what a method gains with these, it owes to something else.
+"""Rewards that know nothing of the caption: what a method gains with these does not come from its reward.
 
 A policy gradient with a constant reward and no baseline "improves" several published numbers, by entropy collapse
 alone. A method is worth something when it beats these. Shapes: B images, N captions.
@@ -6,21 +6,23 @@ alone. A method is worth something when it beats these. Shapes: B images, N capt
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.distributed import world
-from gan_caption.rewards.base import Reward
+from gan_caption.rewards.base import Parts, Reward
 
 
+@dataclass(kw_only=True)
 class ConstantReward:
     """The same for every caption."""
 
-    def __init__(self, *, value: float = 1.0) -> None:
-        """Set the value."""
-        self.value = value
+    value: float
+    """What every caption is given."""
 
     def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return (N,)."""
@@ -36,15 +38,15 @@ class RandomReward:
         return torch.rand(len(captions)).to(features.pooled)
 
 
+@dataclass(kw_only=True)
 class OtherImageReward:
-    """Another reward, which is shown another image of the batch in place of the caption's own."""
+    """Another reward, asked about another image of the batch in place of the caption's own."""
 
-    def __init__(self, *, reward: Reward) -> None:
-        """Hold the reward."""
-        self.reward = reward
+    reward: Reward
+    """The reward that is asked."""
 
-    def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        """Return (N,).
+    def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor | Parts:
+        """Return what the reward gives.
 
         Raises:
             ValueError: there is one image only, and no other to show.

@@ -1,6 +1,8 @@
-"""The discriminator's judgement as pay. Shapes: B images, N captions."""
+"""The discriminator's judgement as a reward. Shapes: B images, N captions."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -8,30 +10,27 @@ from torch import Tensor
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
+from gan_caption.errors import at_least
 from gan_caption.modes import evaluating
-from gan_caption.rewards.transforms import Probability, Transform
+from gan_caption.rewards.transforms import Transform
 
 
+@dataclass(kw_only=True)
 class DiscriminatorReward:
     """What D says of (image, caption)."""
 
-    def __init__(
-        self, *, discriminator: Discriminator, transform: Transform | None = None, chunk_rows: int = 2048
-    ) -> None:
-        """Hold the discriminator; it goes on learning elsewhere.
+    discriminator: Discriminator
+    """D; it goes on learning elsewhere."""
+    transform: Transform
+    """Turns D's logits into rewards."""
+    chunk_rows: int
+    """The most captions that are scored at once; does not change the result."""
 
-        Args:
-            discriminator: D.
-            transform: turns D's logits into pay; None for the probability that a person wrote it (Yu et al. 2017,
-                eq. 4).
-            chunk_rows: the most captions that are scored at once; does not change the result.
-        """
-        self.discriminator = discriminator
-        self.transform = Probability() if transform is None else transform
-        self.chunk_rows = chunk_rows
+    def __post_init__(self) -> None:
+        at_least(1, chunk_rows=self.chunk_rows)
 
     def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        """Return (N,); D is in eval mode while it pays, so no dropout noise reaches the reward."""
+        """Return (N,), or (N, T) of a dense D; it is in eval mode, so no dropout noise reaches the reward."""
         with evaluating(self.discriminator):
-            logits = [self.discriminator.assess(features, chunk) for chunk in captions.chunks(self.chunk_rows)]
-        return self.transform(torch.cat(logits)) if logits else features.pooled.new_zeros(0)
+            logits = [self.discriminator.fast_score(features, chunk) for chunk in captions.chunks(self.chunk_rows)]
+        return self.transform(torch.cat(logits).float()) if logits else features.pooled.new_zeros(0)

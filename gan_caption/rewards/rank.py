@@ -1,6 +1,8 @@
-"""Rank against human captions as pay: RankGAN (Lin et al. 2017, arXiv 1705.11001). Shapes: B images, N captions."""
+"""Rank among human captions: RankGAN (Lin et al. 2017, arXiv 1705.11001). Shapes: B images, N captions."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -14,32 +16,30 @@ from gan_caption.modes import evaluating
 from gan_caption.rewards.references import References
 
 
+@dataclass(kw_only=True)
 class RankReward:
-    """A caption's share of a softmax beside what people said of the same image, times their number plus one.
+    """A caption's share of a softmax over itself and the image's human captions, times how many captions that is.
 
-    1 is the rank of a caption that the discriminator likes as well as theirs. The ranker's relevance is the
+    It is 1 for a caption that the discriminator likes as well as theirs. The ranker's relevance is the
     discriminator's logit of (image, caption), where the paper compares with reference sentences.
     """
 
-    def __init__(self, *, discriminator: Discriminator, references: References, sharpness: float = 1.0) -> None:
-        """Hold the ranker.
+    discriminator: Discriminator
+    """D; it goes on learning elsewhere."""
+    references: References
+    """The human captions to compare with."""
+    sharpness: float
+    """The paper's gamma, at least 0: logits are multiplied by it."""
 
-        Args:
-            discriminator: D; it goes on learning elsewhere.
-            references: the comparison sets.
-            sharpness: the paper's gamma, at least 0: logits are multiplied by it.
-        """
-        at_least(0, sharpness=sharpness)
-        self.discriminator = discriminator
-        self.references = references
-        self.sharpness = sharpness
+    def __post_init__(self) -> None:
+        at_least(0, sharpness=self.sharpness)
 
     def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return (N,)."""
         human = self.references.captions(features)
         with evaluating(self.discriminator):
-            theirs = self.sharpness * self.discriminator.assess(features, human)
-            own = self.sharpness * self.discriminator.assess(features, captions)
+            theirs = self.sharpness * self.discriminator.fast_score(features, human).float()
+            own = self.sharpness * self.discriminator.fast_score(features, captions).float()
         highest = world.gather(torch.cat([theirs, own])).max()
         mass = own.new_zeros(len(features)).index_add(0, human.images, (theirs - highest).exp())
         counts = torch.bincount(human.images, minlength=len(features)) + 1

@@ -10,27 +10,28 @@ from gan_caption.data.captions import EOS, UNK, Captions, captions_from_ids
 from gan_caption.data.compact import Groups, Texts
 from gan_caption.data.features import ImageFeatures
 from gan_caption.distributed import world
-from gan_caption.text.vocabulary import Vocabulary
+from gan_caption.text.base import Tokenizer
 
 END = "<eos>"
-"""Counted as a word, in references and candidates alike: without it a caption that breaks off ("a man on a") is paid as
-much as one that ends, and about a third come to break off."""
+"""Counted as a word, in references and candidates alike: without it a caption that breaks off ("a man on a") has the
+reward of one that ends, and about a third come to break off."""
 
 
 class References:
-    """The tokenized references of every training image, each closed by `<eos>`."""
+    """The references of every training image, as the metrics read them, each closed by `<eos>`."""
 
-    def __init__(self, texts: Sequence[Sequence[str]], vocabulary: Vocabulary, *, max_length: int) -> None:
+    def __init__(self, captions: Sequence[Sequence[str]], tokenizer: Tokenizer, *, max_length: int) -> None:
         """Hold the references.
 
         Args:
-            texts: of each training image its tokenized captions.
-            vocabulary: turns a candidate's ids into words.
+            captions: of each training image its captions, as the tokenizer's `normalize` leaves them.
+            tokenizer: turns a candidate's ids into text, and both into what the metrics read.
             max_length: of `captions`, in tokens.
         """
-        closed = Texts(f"{text} {END}" for own in texts for text in own)
-        self.texts: Sequence[list[str]] = Groups(closed, map(len, texts))
-        self.vocabulary = vocabulary
+        closed = Texts(f"{text} {END}" for own in captions for text in tokenizer.tokenized(own))
+        self.texts: Sequence[list[str]] = Groups(closed, map(len, captions))
+        self.written = captions
+        self.tokenizer = tokenizer
         self.max_length = max_length
 
     def rows(self, features: ImageFeatures, captions: Captions) -> list[int]:
@@ -50,8 +51,8 @@ class References:
         """
         ids, images = [], []
         for image, row in enumerate(self._rows(features).tolist()):
-            for text in self.texts[row]:
-                encoded = self.vocabulary.encode(text.removesuffix(f" {END}"), max_length=self.max_length)
+            for text in self.written[row]:
+                encoded = self.tokenizer.encode(text, max_length=self.max_length)
                 if UNK not in encoded:
                     ids.append(encoded)
                     images.append(image)
@@ -65,9 +66,10 @@ class References:
         return features.rows
 
     def candidates(self, captions: Captions) -> list[str]:
-        """Return the captions in words; `<eos>` closes those that ended, and not those that were cut."""
-        texts = []
-        for tokens, length in zip(captions.tokens.tolist(), captions.lengths.tolist(), strict=True):
-            words = self.vocabulary.decode(tokens[:length])
-            texts.append(f"{words} {END}".lstrip() if tokens[length - 1] == EOS else words)
-        return texts
+        """Return captions as the metrics read them; `<eos>` closes those that ended, and not those that were cut."""
+        rows = list(zip(captions.tokens.tolist(), captions.lengths.tolist(), strict=True))
+        texts = self.tokenizer.tokenized([self.tokenizer.decode(tokens[:length]) for tokens, length in rows])
+        return [
+            f"{text} {END}".lstrip() if tokens[length - 1] == EOS else text
+            for text, (tokens, length) in zip(texts, rows, strict=True)
+        ]

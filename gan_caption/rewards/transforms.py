@@ -1,4 +1,4 @@
-"""How a discriminator's logit becomes pay. D = sigmoid(logit) is the probability that a person wrote the caption.
+"""How a discriminator's logit becomes a reward. D = sigmoid(logit) is the probability that a person wrote the caption.
 
 Shapes: N captions; a dense discriminator's logits are (N, T), and every transform but `Odds` takes them as well.
 """
@@ -14,10 +14,10 @@ from gan_caption.distributed import world
 
 
 class Transform(Protocol):
-    """Turns logits into pay of the same shape, without gradients."""
+    """Turns logits into rewards of the same shape, without gradients."""
 
     def __call__(self, logits: Tensor) -> Tensor:
-        """Return the pay."""
+        """Return the rewards."""
         ...
 
 
@@ -25,15 +25,15 @@ class Probability:
     """D, in (0, 1): SeqGAN (Yu et al. 2017, arXiv 1609.05473, eq. 4)."""
 
     def __call__(self, logits: Tensor) -> Tensor:
-        """Return the pay."""
+        """Return the rewards."""
         return logits.sigmoid()
 
 
 class LogProbability:
-    """log D, at most 0: punishes what D is sure about; the non-saturating loss of Goodfellow et al. 2014."""
+    """log D, at most 0: what D is sure about loses most; the non-saturating loss of Goodfellow et al. 2014."""
 
     def __call__(self, logits: Tensor) -> Tensor:
-        """Return the pay."""
+        """Return the rewards."""
         return functional.logsigmoid(logits)
 
 
@@ -41,7 +41,7 @@ class Signed:
     """2 D - 1, in (-1, 1): 0 where D cannot tell (ScratchGAN, de Masson d'Autume et al. 2019, arXiv 1905.09922)."""
 
     def __call__(self, logits: Tensor) -> Tensor:
-        """Return the pay."""
+        """Return the rewards."""
         return 2 * logits.sigmoid() - 1
 
 
@@ -56,6 +56,6 @@ class Odds:
     """
 
     def __call__(self, logits: Tensor) -> Tensor:
-        """Return the pay, 0 to N, with mean 1."""
+        """Return the rewards, 0 to N, with mean 1."""
         of_all = world.gather(logits)
         return world.own(of_all.softmax(0) * len(of_all), len(logits))  # exp(logit) = D / (1 - D), and no overflow

@@ -1,91 +1,126 @@
-"""Words and their ids."""
+"""A list of tokens that is learned from captions: what the tokenizers by word and by character share."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import ClassVar, TypeVar
 
 from gan_caption.counting import counted
-from gan_caption.errors import UserError
+from gan_caption.errors import UserError, at_least
 from gan_caption.files import write_atomically
+from gan_caption.text.base import Tokenizer
 from gan_caption.text.special import EOS, UNK
 from gan_caption.untrusted.parsing import parse_json
 
 SPECIAL = ("<pad>", "<bos>", "<unk>", "<eos>")
 """In the order of their ids (`captions.PAD`, `BOS`, `UNK`, `EOS`)."""
 
+V = TypeVar("V", bound="Vocabulary")
 
-class Vocabulary:
-    """A fixed list of words; id = position, the four special tokens first."""
 
-    def __init__(self, words: Sequence[str]) -> None:
-        self.words = (*SPECIAL, *words)
-        self.ids = {word: index for index, word in enumerate(self.words)}
-        if len(self.ids) != len(self.words):
-            raise ValueError("a vocabulary holds every word once")
+class Vocabulary(Tokenizer):
+    """A fixed list of tokens; id = position, the four special ones first."""
 
-    @classmethod
-    def build(cls, captions: Iterable[str], *, min_count: int) -> Vocabulary:
-        """Collect the words that occur at least `min_count` times, the most frequent first, ties by alphabet.
+    file = "vocabulary.json"
+    no_space: ClassVar[str] = ""
+    """A pattern of the spaces that are left out of text after its tokens were joined by spaces; "" leaves none out."""
+
+    def __init__(self, *, min_count: int) -> None:
+        """Begin without tokens.
 
         Args:
-            captions: tokenized (`metrics.ptb_tokenize`), words joined by single spaces; gone through once. Memory
-                grows with the words that are kept, not with those that occur.
-            min_count: at least 1.
+            min_count: how often a token occurs at least in what is learned from; rarer ones become `<unk>`.
         """
-        counts = counted(word for caption in captions for word in caption.split())
-        frequent = {word: count for word, count in counts if count >= min_count}
-        kept = sorted(frequent, key=lambda word: (-frequent[word], word))
+        at_least(1, min_count=min_count)
+        self.min_count = min_count
+        self.tokens: tuple[str, ...] = SPECIAL
+        self.ids = {token: index for index, token in enumerate(SPECIAL)}
+
+    @classmethod
+    def of(cls: type[V], tokens: Sequence[str], *, min_count: int = 1) -> V:
+        """Return a tokenizer with these tokens behind the special ones.
+
+        Raises:
+            ValueError: one comes twice.
+        """
+        made = cls(min_count=min_count)
+        made.tokens = (*SPECIAL, *tokens)
+        made.ids = {token: index for index, token in enumerate(made.tokens)}
+        if len(made.ids) != len(made.tokens):
+            raise ValueError("a vocabulary holds every word once")
+        return made
+
+    @abstractmethod
+    def split(self, text: str) -> list[str]:
+        """Split normalized text into tokens, none of which has a space."""
+
+    def learn(self: V, captions: Iterable[str]) -> V:
+        """Return one with the tokens that occur at least `min_count` times, the most frequent first, ties by alphabet.
+
+        Args:
+            captions: normalized; gone through once. Memory grows with the tokens that are kept, not with those that
+                occur.
+
+        Raises:
+            UserError: no token occurs so often.
+        """
+        counts = counted(token for caption in captions for token in self.split(caption))
+        frequent = {token: count for token, count in counts if count >= self.min_count}
+        kept = sorted(frequent, key=lambda token: (-frequent[token], token))
         if not kept:
             raise UserError(
-                f"no word occurs {min_count} times or more (vocabulary.min_count): lower it, or give more captions"
+                f"no {self.counted_by} occurs {self.min_count} times or more (vocabulary.min_count): lower it, or give "
+                "more captions"
             )
-        return cls(kept)
+        return self.of(kept, min_count=self.min_count)
 
     def __len__(self) -> int:
-        return len(self.words)
+        return len(self.tokens)
 
     @property
     def fingerprint(self) -> str:
-        """A hash of the words in order: two models share their token ids exactly when these are equal."""
-        return hashlib.sha256("\n".join(self.words).encode()).hexdigest()[:16]
+        """A hash of the tokens in order: two models share their token ids exactly when these are equal."""
+        return hashlib.sha256("\n".join(self.tokens).encode()).hexdigest()[:16]
 
-    def encode(self, caption: str, *, max_length: int) -> list[int]:
-        """Turn a tokenized caption into at most `max_length` ids; `<eos>` ends it where it fits."""
-        ids = [self.ids.get(word, UNK) for word in caption.split()]
+    def encode(self, text: str, *, max_length: int) -> list[int]:
+        """Turn normalized text into at most `max_length` ids; `<eos>` ends it where it fits."""
+        ids = [self.ids.get(token, UNK) for token in self.split(text)]
         return [*ids, EOS][:max_length]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Turn ids back into words joined by spaces, up to `<eos>`; special tokens but `<unk>` are left out."""
-        words = []
+        """Turn ids back into text, up to `<eos>`; special tokens but `<unk>` are left out."""
+        tokens = []
         for token in ids:
             if token == EOS:
                 break
             if token >= len(SPECIAL) or token == UNK:
-                words.append(self.words[token])
-        return " ".join(words)
+                tokens.append(self.tokens[token])
+        text = " ".join(tokens)
+        return re.sub(self.no_space, "", text) if self.no_space else text
 
     def save(self, path: Path) -> None:
-        """Write the words as JSON."""
-        text = json.dumps(list(self.words[len(SPECIAL) :]), ensure_ascii=False, indent=0)
+        """Write the tokens as JSON."""
+        text = json.dumps(list(self.tokens[len(SPECIAL) :]), ensure_ascii=False, indent=0)
         write_atomically(path, lambda file: file.write(text.encode()))
 
-    @classmethod
-    def load(cls, path: Path) -> Vocabulary:
+    def load(self: V, path: Path) -> V:
         """Read what `save` wrote.
 
         Raises:
-            UserError: the file is missing or is not a list of distinct words, which are texts without spaces.
+            UserError: the file is missing or is not a list of distinct tokens, which are texts without spaces.
         """
         try:
-            words = parse_json(path.read_bytes())
+            tokens = parse_json(path.read_bytes())
         except (OSError, ValueError) as error:
             raise UserError(f"{path} cannot be read as a vocabulary ({error}): a run folder holds one") from error
-        if not isinstance(words, list) or not all(isinstance(word, str) and word.split() == [word] for word in words):
+        if not isinstance(tokens, list) or not all(isinstance(one, str) and one.split() == [one] for one in tokens):
             raise UserError(f"{path} is not a vocabulary: it must be a JSON list of words, as a run folder holds it")
         try:
-            return cls(words)
+            return self.of(tokens, min_count=self.min_count)
         except ValueError as error:
             raise UserError(f"{path}: {error}, and <pad>, <bos>, <unk>, <eos> by itself. Take the run's own") from error

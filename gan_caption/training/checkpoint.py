@@ -140,9 +140,22 @@ def _check_types(state: TrainState) -> None:
             raise ValueError(f"{name} is no {kind.__name__}")
 
 
+def tied_names(module: nn.Module) -> dict[str, str]:
+    """Return, for each weight that is another one under a second name, the first name of that one."""
+    first: dict[tuple[Any, ...], str] = {}
+    found: dict[str, str] = {}
+    for name, tensor in module.state_dict().items():
+        if tensor.numel():  # what holds nothing lies nowhere
+            place = tensor.device, tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()
+            if first.setdefault(place, name) != name:
+                found[name] = first[place]
+    return found
+
+
 def save_weights(module: nn.Module, path: Path, *, vocabulary: str) -> None:
-    """Write a module's weights as safetensors, with the vocabulary's fingerprint."""
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    """Write a module's weights as safetensors, with the vocabulary's fingerprint; tied weights are written once."""
+    tied = tied_names(module)
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in module.state_dict().items() if name not in tied}
     content = save(tensors, metadata={"vocabulary": vocabulary})
     write_atomically(path, lambda file: file.write(content))
 
@@ -163,7 +176,9 @@ def load_weights(module: nn.Module, path: Path, *, vocabulary: str) -> None:
                 f"{path} belongs to another vocabulary ({shown(found)}, this one is {vocabulary}): its token ids mean "
                 "other words. Use the data and vocabulary settings that it was trained with"
             )
-        module.load_state_dict(load_file(path))
+        tensors = load_file(path)
+        twins = {name: tensors[first] for name, first in tied_names(module).items() if first in tensors}
+        module.load_state_dict({**twins, **tensors})
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path} cannot be read as weights ({str(error)[:300]}): is the run folder whole?") from error
     except RuntimeError as error:

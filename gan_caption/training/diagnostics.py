@@ -1,42 +1,39 @@
-"""Why an adversarial run fails: four known ways, recognised from the logged numbers and said in one line each."""
+"""Four known ways in which an adversarial run fails, recognised from the logged numbers, a line each."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
+
+from gan_caption.errors import at_least, share
 
 _WATCHED = ("policy/entropy", "policy/length", "reward/mean", "reward/std", "discriminator/accuracy")
 
 
+@dataclass(kw_only=True)
 class Diagnostics:
     """Follows the averages of a phase's numbers and warns when one leaves the healthy range, once each time it does."""
 
-    def __init__(
-        self,
-        *,
-        strongest: float = 0.95,
-        least_entropy: float = 0.5,
-        least_spread: float = 0.01,
-        shortest: float = 0.75,
-        decay: float = 0.9,
-    ) -> None:
-        """Set what is healthy.
+    strongest: float
+    """The highest healthy accuracy of D over real and generated captions."""
+    least_entropy: float
+    """The lowest healthy entropy, as a share of its first value."""
+    least_spread: float
+    """The lowest healthy standard deviation of the rewards, as a share of their mean's size."""
+    shortest: float
+    """The lowest healthy length of samples, as a share of its first value."""
+    decay: float
+    """Of the moving averages, in [0, 1)."""
 
-        Args:
-            strongest: the highest accuracy of D over real and generated captions.
-            least_entropy: the lowest entropy, as a share of its first value.
-            least_spread: the lowest standard deviation of the pay, as a share of its mean's size.
-            shortest: the lowest length of samples, as a share of its first value.
-            decay: of the moving averages, in [0, 1).
-        """
-        self.strongest = strongest
-        self.least_entropy = least_entropy
-        self.least_spread = least_spread
-        self.shortest = shortest
-        self.decay = decay
-        self.first: dict[str, float] = {}
-        self.averages: dict[str, float] = {}
-        self.raised: list[str] = []
+    first: dict[str, float] = field(init=False, default_factory=dict)
+    averages: dict[str, float] = field(init=False, default_factory=dict)
+    raised: list[str] = field(init=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        at_least(0, strongest=self.strongest, least_entropy=self.least_entropy)
+        at_least(0, least_spread=self.least_spread, shortest=self.shortest)
+        share(decay=self.decay)
 
     def follow(self, metrics: Mapping[str, float]) -> list[str]:
         """Take in the numbers of a step, and return the warnings that are new."""
@@ -68,13 +65,13 @@ class Diagnostics:
             nats = f"{first['policy/entropy']:.2f} to {average['policy/entropy']:.2f} nats a token"
             found["entropy"] = (
                 f"the policy's entropy fell from {nats}: it says less and less. Raise likelihood_weight or "
-                "objective.entropy_weight of phases.adversarial, or lower its learning_rate"
+                "objective.entropy_weight of this phase, or lower its learning_rate"
             )
         if "reward/std" in average and average["reward/std"] <= self.least_spread * abs(average["reward/mean"]):
-            pay = f"{average['reward/mean']:.3g} with a spread of {average['reward/std']:.2g}"
+            told = f"{average['reward/mean']:.3g} with a spread of {average['reward/std']:.2g}"
             found["spread"] = (
-                f"all samples are paid alike ({pay}): there is nothing to learn from. Weaken D, or take another reward "
-                "or transform"
+                f"all samples have the same reward ({told}): there is nothing to learn from. Weaken D, or take another "
+                "reward or transform"
             )
         if "policy/length" in average and average["policy/length"] < self.shortest * first["policy/length"]:
             tokens = f"{first['policy/length']:.1f} to {average['policy/length']:.1f} tokens"

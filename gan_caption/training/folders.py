@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+import yaml
 from filelock import FileLock, Timeout
 
 from gan_caption import __version__
+from gan_caption.configuration.building import TARGET, read
+from gan_caption.configuration.launching import conf_dir
+from gan_caption.configuration.renamed import renewed
+from gan_caption.configuration.settings import OF_ONE_MACHINE, SINCE, Settings
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
 from gan_caption.untrusted.parsing import briefly, parse_json, shown
@@ -24,6 +30,13 @@ BASELINE = "mle"
 """The phase that leaves the baseline."""
 COMMAND = "command.txt"
 """In a run's folder: what started it."""
+
+
+def words_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the tokenizer of a configuration that names none, as every one did before there was a choice."""
+    vocabulary = config.get("vocabulary")
+    min_count = vocabulary.get("min_count", 1) if isinstance(vocabulary, Mapping) else 1
+    return {TARGET: "gan_caption.text.words.WordTokenizer", "min_count": min_count}
 
 
 def has_finished(folder: Path) -> bool:
@@ -74,7 +87,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Return the configuration that a run was started with.
+    """Return the configuration that a run was started with, by today's names of its keys.
 
     Raises:
         UserError: the folder holds no run.
@@ -96,7 +109,31 @@ def read_config(folder: Path) -> dict[str, Any]:
         )
     if not isinstance(config, dict) or not isinstance(config.get("phases"), dict):
         raise UserError(f"run={folder}: config.json is not a configuration")
-    return config
+    return {"tokenizer": words_of(config), **renewed(config)}
+
+
+def read_settings(folder: Path, *, allow: Sequence[str] = ()) -> Settings:
+    """Return the settings that a run was started with.
+
+    What concerns one machine alone (`OF_ONE_MACHINE`), and is missing as in exported folders, is as
+    `conf/config.yaml` has it; so is what there was not yet when the run began (`SINCE`). Keys that are no settings of
+    today are left out; `given` keeps them.
+
+    Args:
+        folder: the run's.
+        allow: packages of your own whose classes it may name; what its own configuration allows does not count.
+
+    Raises:
+        UserError: the folder holds no run, or its configuration lacks a key or has a wrong type.
+    """
+    config = read_config(folder)
+    usual = yaml.safe_load((conf_dir() / "config.yaml").read_text(encoding="utf-8"))
+    filled = {**{key: usual.get(key) for key in (*OF_ONE_MACHINE, *SINCE)}, **config, "allow": list(allow)}
+    names = {field.name for field in fields(Settings)} - {"given"}
+    try:
+        return read(Settings, {key: value for key, value in filled.items() if key in names}, given=config)
+    except UserError as error:
+        raise UserError(f"run={folder}: config.json: {error}") from error
 
 
 def inside(folder: Path, name: str | Path) -> Path:

@@ -9,18 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gan_caption.configuration.renamed import renewed
+from gan_caption.configuration.settings import WITHOUT_EFFECT
 from gan_caption.data.corpus import Split
 from gan_caption.errors import UserError
-from gan_caption.training.folders import inside, read_json, write_json
+from gan_caption.training.folders import inside, read_json, words_of, write_json
 from gan_caption.untrusted.parsing import shown
 
-WITHOUT_EFFECT = (
-    "outputs", "resume", "tracker", "device", "threads", "cache", "log_every", "save_every", "search_metric",
-    "diversity_metric", "diversity_floor", "shards",
-)  # fmt: skip
-"""Settings that do not change what is learned."""
 OF_THE_DATA_WITHOUT_EFFECT = ("cache", "keep")
-"""And those below `data`."""
+"""Settings below `data` that do not change what is learned, as `WITHOUT_EFFECT` has them of the others."""
 DATA = "data.json"
 """In a run's folder: what its data are. Runs of earlier versions lack it, and so do runs on data that are drawn."""
 _LISTED = 10
@@ -70,6 +67,8 @@ def settings_of(config: Mapping[str, Any], locations: Sequence[str] = ()) -> dic
     kept = {key: value for key, value in config.items() if key not in WITHOUT_EFFECT}
     if not kept.get("metrics"):
         kept.pop("metrics", None)  # so that runs of before there were any are found again
+    if kept.get("tokenizer") == words_of(config):
+        del kept["tokenizer"]  # so are those of before there was a choice
     if isinstance(kept.get("data"), Mapping):
         without = (*OF_THE_DATA_WITHOUT_EFFECT, *locations)
         kept["data"] = {key: value for key, value in kept["data"].items() if key not in without}
@@ -101,7 +100,7 @@ def differences(folder: Path, config: Mapping[str, Any], known: KnownData | None
     """
     stored = read_data(folder)
     locations = known.locations if known and stored else ()
-    told = read_json(folder / "config.json")
+    told = renewed(read_json(folder / "config.json"))
     try:
         there, here = (flattened(settings_of(one, locations)) for one in (told, config))
         settings = {

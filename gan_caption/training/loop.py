@@ -42,7 +42,7 @@ class Loop:
             rewind: forgets the records after a step, when a run is taken up at it.
             log_every: steps between records.
             save_every: steps between checkpoints; a validation is always followed by one.
-            report: takes plain lines for the person who watches.
+            report: prints a line.
         """
         self.run = run
         self.phases = dict(phases)
@@ -142,7 +142,7 @@ class Loop:
                 self.best, self.since_best = evaluation.metrics, 0
                 if world.is_main():
                     path = run.best_weights(name)
-                    save_weights(run.captioner, path, vocabulary=run.vocabulary.fingerprint)
+                    save_weights(run.captioner, path, vocabulary=run.tokenizer.fingerprint)
             else:
                 self.since_best += 1
         tracker.log({f"val/{key}": value for key, value in evaluation.metrics.items()}, step=self.step)
@@ -155,13 +155,13 @@ class Loop:
             return
         world.everyone(None)  # the weights are written
         if self.best:
-            load_weights(run.captioner, run.best_weights(name), vocabulary=run.vocabulary.fingerprint)
+            load_weights(run.captioner, run.best_weights(name), vocabulary=run.tokenizer.fingerprint)
             run.selected[name] = self.best
         else:
             self.report(f"phase {name} left no healthy weights: those from before it are kept")
             if run.selected:
                 path = run.best_weights(list(run.selected)[-1])
-                load_weights(run.captioner, path, vocabulary=run.vocabulary.fingerprint)
+                load_weights(run.captioner, path, vocabulary=run.tokenizer.fingerprint)
 
     def _save(self, name: str, done: int, *, finished: bool = False) -> None:
         run = self.run
@@ -172,13 +172,13 @@ class Loop:
         state = TrainState(
             phase=name, phase_step=done, step=self.step, networks=run.networks.state_dict(),
             phase_state=self.phases[name].state_dict(), random=random,
-            vocabulary=run.vocabulary.fingerprint, best=self.best, validations_since_best=self.since_best,
+            vocabulary=run.tokenizer.fingerprint, best=self.best, validations_since_best=self.since_best,
             selected=run.selected, stopped=run.stopped, finished=finished,
         )  # fmt: skip
         save_state(state, run.checkpoints / "last.pt")
 
     def _check_alike(self) -> None:
-        """Look whether all processes have the same weights, which all that they share rests on."""
+        """Check that all processes have the same weights: nothing that they share is right otherwise."""
         if world.size() == 1:
             return
         told = [float(tensor.double().sum()) for tensor in self.run.networks.state_dict().values()]
@@ -186,7 +186,7 @@ class Loop:
             raise RuntimeError(f"step {self.step}: the processes have different weights; the last checkpoint is whole")
 
     def _load(self) -> TrainState:
-        state = load_state(self.run.checkpoints / "last.pt", vocabulary=self.run.vocabulary.fingerprint)
+        state = load_state(self.run.checkpoints / "last.pt", vocabulary=self.run.tokenizer.fingerprint)
         if state.phase not in self.phases:
             raise UserError(f"the checkpoint stopped in phase {state.phase}, this schedule has {list(self.phases)}")
         self.step = state.step
@@ -203,7 +203,7 @@ class Loop:
 
 
 def sample_rows(evaluator: Validator, evaluation: Evaluation, *, rows: int = 8) -> list[Sample]:
-    """Return the first images of a split with what was said of them."""
+    """Return the first images of a split with their captions."""
     split = evaluator.source.split
     return [
         Sample(

@@ -8,26 +8,26 @@ from __future__ import annotations
 
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
 
 from gan_caption import __version__
+from gan_caption.configuration.settings import Settings
 from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
 from gan_caption.training.folders import FORMAT, VERSION, has_finished, numbered, read_json, write_json
 from gan_caption.training.identity import Differences, KnownData, configuration_hash, differences, write_data
 
 
-def choose_folder(config: Mapping[str, Any], known: KnownData | None, *, data: str, again: bool = False) -> Path:
+def choose_folder(settings: Settings, known: KnownData | None, *, data: str, again: bool = False) -> Path:
     """Return the folder of a run, made if new.
 
     `resume=null` starts afresh in a new folder; `resume=auto` returns that of the same run, one that has not finished
     before one that has, and starts one where there is none; `resume=<folder>` takes up that one.
 
     Args:
-        config: of the run.
+        settings: of the run.
         known: what its data are; None where its settings say all.
         data: the name of the data set.
         again: the same command has been started before and was interrupted: without `resume`, the folder that it made
@@ -36,30 +36,30 @@ def choose_folder(config: Mapping[str, Any], known: KnownData | None, *, data: s
     Raises:
         UserError: the folder to resume holds another run, or none; no folder can be made.
     """
-    resume = config["resume"]
-    if resume not in (None, "auto"):
-        _check_same(Path(resume), config, known)
+    resume = settings.resume
+    if resume is not None and resume != "auto":
+        _check_same(Path(resume), settings, known)
         return Path(resume)
     while True:
-        there = runs_of(config, known, data=data) if again or resume == "auto" else []
+        there = runs_of(settings, known, data=data) if again or resume == "auto" else []
         unfinished = [folder for folder in there if not has_finished(folder)]
         if resume == "auto" and there:
             return next(iter(unfinished), there[-1])
         if again and unfinished:
             return unfinished[-1]
-        names = numbered(_name(config, data, () if known is None else known.locations))
+        names = numbered(_name(settings, data, () if known is None else known.locations))
         folder = next(name for name in names if not name.exists())
-        if _begun(folder, config, known):
+        if _begun(folder, settings, known):
             return folder
 
 
-def runs_of(config: Mapping[str, Any], known: KnownData | None, *, data: str) -> list[Path]:
+def runs_of(settings: Settings, known: KnownData | None, *, data: str) -> list[Path]:
     """Return the folders of this run, the oldest first; others that have its name by chance are passed over."""
     found = []
-    for folder in _candidates(config, known, data):
+    for folder in _candidates(settings, known, data):
         if not (folder / "config.json").exists():
             continue
-        other = differences(folder, config, known)
+        other = differences(folder, settings.given, known)
         if not other:
             found.append(folder)
         elif not other.settings:
@@ -67,19 +67,19 @@ def runs_of(config: Mapping[str, Any], known: KnownData | None, *, data: str) ->
     return found
 
 
-def keep_location(folder: Path, config: Mapping[str, Any]) -> None:
+def keep_location(folder: Path, settings: Settings) -> None:
     """Note where the data of a run lie now, where they have moved since it began: `evaluate` looks for them there."""
     told = read_json(folder / "config.json")
-    if told.get("data") != config["data"]:
-        write_json(folder / "config.json", {**told, "data": config["data"]})
+    if told.get("data") != settings.data.node:
+        write_json(folder / "config.json", {**told, "data": dict(settings.data.node)})
 
 
-def _check_same(folder: Path, config: Mapping[str, Any], known: KnownData | None) -> None:
+def _check_same(folder: Path, settings: Settings, known: KnownData | None) -> None:
     """Refuse to take up another run."""
     asked = f"resume={folder}"
     if not (folder / "config.json").exists():
         raise UserError(f"{asked}: no run there (no config.json); give a run folder, or resume=auto")
-    other = differences(folder, config, known)
+    other = differences(folder, settings.given, known)
     if other.settings:
         raise UserError(
             f"{asked}: that run has another configuration; repeat the command that started it, with resume=... added"
@@ -99,19 +99,19 @@ def _of_an_earlier_version(other: Differences, known: KnownData | None) -> str:
     return ". It is of an earlier version, which did not note what its data are: say where they lie as you did then"
 
 
-def _candidates(config: Mapping[str, Any], known: KnownData | None, data: str) -> Iterator[Path]:
+def _candidates(settings: Settings, known: KnownData | None, data: str) -> Iterator[Path]:
     """Yield the folders that are named like this run, or would be by an earlier version."""
     locations = () if known is None else known.locations
-    for first in dict.fromkeys([_name(config, data, ()), _name(config, data, locations)]):
+    for first in dict.fromkeys([_name(settings, data, ()), _name(settings, data, locations)]):
         yield from takewhile(Path.exists, numbered(first))
 
 
-def _name(config: Mapping[str, Any], data: str, locations: tuple[str, ...]) -> Path:
-    digits = configuration_hash(config, locations)
-    return Path(config["outputs"]) / f"{config['name']}-{data}-seed{config['seed']}-{digits}"
+def _name(settings: Settings, data: str, locations: tuple[str, ...]) -> Path:
+    digits = configuration_hash(settings.given, locations)
+    return Path(settings.outputs) / f"{settings.name}-{data}-seed{settings.seed}-{digits}"
 
 
-def _begun(folder: Path, config: Mapping[str, Any], known: KnownData | None) -> bool:
+def _begun(folder: Path, settings: Settings, known: KnownData | None) -> bool:
     """Make a run folder, seen by others only once it says whose it is; False where another process made one meanwhile.
 
     Raises:
@@ -120,7 +120,7 @@ def _begun(folder: Path, config: Mapping[str, Any], known: KnownData | None) -> 
     aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         (aside / "checkpoints").mkdir(parents=True)
-        write_json(aside / "config.json", dict(config))
+        write_json(aside / "config.json", settings.given)
         write_json(aside / FORMAT, {"format": VERSION, "gan_caption": __version__})
         write_json(aside / "id.json", uuid.uuid4().hex[:8])
         if known is not None:
@@ -129,7 +129,7 @@ def _begun(folder: Path, config: Mapping[str, Any], known: KnownData | None) -> 
     except OSError as error:
         if folder.exists():
             return False
-        raise UserError(f"outputs={config['outputs']}: no folder can be made there ({error})") from error
+        raise UserError(f"outputs={settings.outputs}: no folder can be made there ({error})") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -15,10 +16,13 @@ from gan_caption.errors import UserError
 from gan_caption.generators.base import Generator
 from gan_caption.metrics.metric import Metric, choose
 from gan_caption.rewards.references import References
-from gan_caption.text.vocabulary import Vocabulary
+from gan_caption.text.base import Tokenizer
 from gan_caption.training.folders import best_weights
 from gan_caption.training.networks import EncoderDecoder, Networks
 from gan_caption.training.validation import Validator
+
+if TYPE_CHECKING:
+    from gan_caption.training.phases.discriminator import DiscriminatorTrainer
 
 
 @dataclass
@@ -31,8 +35,8 @@ class Run:
     """Of weights, data order, dropout and sampling."""
     device: torch.device
     """Where the networks live."""
-    vocabulary: Vocabulary
-    """Of the training captions."""
+    tokenizer: Tokenizer
+    """Learned from the training captions."""
     max_length: int
     """The longest caption, in tokens, `<eos>` counted."""
     networks: Networks
@@ -51,6 +55,8 @@ class Run:
     """By phase, the validation of the weights that it left."""
     stopped: dict[str, int] = field(default_factory=dict)
     """By phase whose patience ended, the steps that it made."""
+    discriminator_trainer: DiscriminatorTrainer | None = None
+    """What has trained D so far in this process, which the next phase's trainer goes on from."""
 
     @property
     def captioner(self) -> EncoderDecoder:

@@ -1,16 +1,16 @@
-"""From configuration to a run: data, features, vocabulary, networks, phases."""
+"""From configuration to a run: data, features, tokenizer, networks, phases."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from gan_caption.configuration.building import TARGET, build, check
-from gan_caption.configuration.settings import Settings, ShardSettings, ValidationSettings, VocabularySettings
+from gan_caption.configuration.building import TARGET, Part
+from gan_caption.configuration.settings import Settings, settings_from
 from gan_caption.data.compact import Groups, Texts
 from gan_caption.data.corpus import Corpus, Split, locations_of
 from gan_caption.data.features import FeatureSource
@@ -18,8 +18,8 @@ from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import processes, world
 from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError
-from gan_caption.metrics import Metric, ptb_tokenize
-from gan_caption.text.vocabulary import Vocabulary
+from gan_caption.metrics import Metric
+from gan_caption.text.base import Tokenizer
 from gan_caption.training.folders import inside, read_json, write_json
 from gan_caption.training.identity import KnownData
 from gan_caption.training.networks import EncoderDecoder
@@ -27,7 +27,6 @@ from gan_caption.training.phases.base import Phase
 from gan_caption.training.progress import Progress
 from gan_caption.training.run import Run
 
-Config = Mapping[str, Any]
 Report = Callable[[str], None]
 
 
@@ -43,55 +42,42 @@ PARTS = {"discriminator", "references", "device", *NETWORKS}
 """What the parts of a phase are told by the program."""
 
 
-SHARED = ("size", "critic", "finetuning", "discriminator_trainer")
-"""Keys that exist for others to refer to; they are checked where they are used."""
+OF_THE_PARTS = {"generator": NETWORKS, "discriminator": NETWORKS,
+                "tracker": {"folder", "group", "name", "job_type", "configuration", "run_id"}}  # fmt: skip
+"""What else is told by the program, by the part that is told."""
 
 
-def allowed(config: Config) -> tuple[str, ...]:
-    """Return the prefixes of the modules whose classes a configuration may name."""
-    return ("gan_caption.", *(f"{package}." for package in config["allow"]))
-
-
-def build_part(config: Config, key: str, /, **offered: Any) -> Any:
-    """Build the object that a key of the configuration describes; see `configuration.build`."""
-    return build(config[key], path=key, allowed=allowed(config), **offered)
-
-
-def check_configuration(config: Config) -> None:
+def check_configuration(config: Mapping[str, Any]) -> Settings:
     """Check every key of a configuration, its type and, where that needs no data, its range; build nothing large.
+
+    Returns:
+        the configuration as a record.
 
     Raises:
         UserError: the first mistake, by its key.
     """
-    parts = {"data": set(), "encoder": set(), "generator": NETWORKS, "discriminator": NETWORKS, "decoding": set(),
-             "tracker": {"folder", "group", "name", "job_type", "configuration", "run_id"}}  # fmt: skip
-    home = f"{Settings.__module__}."
-    settings = {key: value for key, value in config.items() if key not in (*parts, "phases", "metrics", *SHARED)}
-    nested = (("vocabulary", VocabularySettings), ("validation", ValidationSettings), ("shards", ShardSettings))
-    for key, kind in nested:
-        if isinstance(settings.get(key), Mapping):
-            settings[key] = {TARGET: home + kind.__name__, **settings[key]}
-    build({TARGET: home + Settings.__name__, **settings}, path="")
-    own_metrics(config)
-    for name, offered in parts.items():
-        if config.get(name):
-            check(config[name], path=name, allowed=allowed(config), offered=offered)
-    for name, node in config["phases"].items():
-        if node is not None:
-            check(node, path=f"phases.{name}", allowed=allowed(config), offered=PARTS)
+    settings = settings_from(config)
+    own_metrics(settings.metrics)
+    parts = (settings.data, settings.tokenizer, settings.encoder, settings.generator, settings.discriminator,
+             settings.decoding, settings.tracker)  # fmt: skip
+    for part in filter(None, parts):
+        part.check(OF_THE_PARTS.get(part.path, ()))
+    for part in settings.phases.values():
+        part.check(PARTS)
+    return settings
 
 
-def own_metrics(config: Config) -> list[Metric]:
+def own_metrics(parts: Sequence[Part]) -> list[Metric]:
     """Return the metrics of one's own that a configuration names.
 
     Raises:
         UserError: a node is faulty, or what it names is no metric.
     """
     found = []
-    for place, node in enumerate(config.get("metrics") or []):  # runs of before had none
-        metric = build(node, path=f"metrics[{place}]", allowed=allowed(config))
+    for part in parts:
+        metric = part.build()
         if not isinstance(metric, Metric):
-            raise UserError(f"metrics[{place}]: {node[TARGET]} is no gan_caption.metrics.Metric and returns none")
+            raise UserError(f"{part.path}: {part.node[TARGET]} is no gan_caption.metrics.Metric and returns none")
         found.append(metric)
     return found
 
@@ -130,9 +116,9 @@ def load_split(corpus: Corpus, name: str, report: Report) -> Split:
 class Data:
     """The corpus of a run, and the splits that it is trained and validated on: each read when it is first asked for."""
 
-    def __init__(self, config: Config, report: Report) -> None:
+    def __init__(self, settings: Settings, report: Report) -> None:
         """Build the corpus."""
-        self.corpus: Corpus = build_part(config, "data")
+        self.corpus: Corpus = settings.data.build()
         self._report = report
 
     @cached_property
@@ -157,7 +143,7 @@ class Data:
         return KnownData({"train": self.train.fingerprint, "val": self.val.fingerprint}, locations or ())
 
 
-def open_features(config: Config, encoder: Encoder, split: Split, *, device: torch.device) -> FeatureSource:
+def open_features(settings: Settings, encoder: Encoder, split: Split, *, device: torch.device) -> FeatureSource:
     """Return the features of a split's images, extracting what the cache lacks."""
     progress: Progress | None = None
 
@@ -171,8 +157,8 @@ def open_features(config: Config, encoder: Encoder, split: Split, *, device: tor
     try:
         return encoder.source(
             split,
-            cache=Path(config["cache"]),
-            skip_unreadable=config["skip_unreadable"],
+            cache=Path(settings.cache),
+            skip_unreadable=settings.skip_unreadable,
             device=device,
             progress=tell,
         )
@@ -181,10 +167,10 @@ def open_features(config: Config, encoder: Encoder, split: Split, *, device: tor
             progress.__exit__(None, None, None)
 
 
-def build_encoder(config: Config, *, device: torch.device) -> Encoder:
+def build_encoder(settings: Settings, *, device: torch.device) -> Encoder:
     """Build the encoder from its seed."""
-    torch.manual_seed(config["seed"])
-    encoder: Encoder = build_part(config, "encoder")
+    torch.manual_seed(settings.seed)
+    encoder: Encoder = settings.encoder.build()
     return encoder.to(device)
 
 
@@ -212,52 +198,58 @@ def check_encoder(encoder: Encoder, folder: Path) -> None:
 
 
 def build_captioner(
-    config: Config, encoder: Encoder, vocabulary: Vocabulary, *, device: torch.device
+    settings: Settings, encoder: Encoder, tokenizer: Tokenizer, *, device: torch.device
 ) -> EncoderDecoder:
     """Build the generator from its seed, and join it to the encoder where that learns."""
-    torch.manual_seed(config["seed"] + 1)
+    torch.manual_seed(settings.seed + 1)
     sizes: dict[str, Any] = {"pooled_size": encoder.pooled_size, "grid_size": encoder.grid_size}
-    generator = build_part(config, "generator", vocabulary_size=len(vocabulary), **sizes)
+    generator = settings.generator.build(vocabulary_size=len(tokenizer), **sizes)
     return EncoderDecoder(generator, encoder if encoder.finetune else None).to(device)
 
 
 def build_discriminator(
-    config: Config, encoder: Encoder, vocabulary: Vocabulary, *, device: torch.device
+    settings: Settings, encoder: Encoder, tokenizer: Tokenizer, *, device: torch.device
 ) -> Discriminator | None:
     """Build the discriminator from its seed, where the configuration names one."""
-    if not config.get("discriminator"):
+    if settings.discriminator is None:
         return None
-    torch.manual_seed(config["seed"] + 2)
+    torch.manual_seed(settings.seed + 2)
     sizes: dict[str, Any] = {"pooled_size": encoder.pooled_size, "grid_size": encoder.grid_size}
-    network: Discriminator = build_part(config, "discriminator", vocabulary_size=len(vocabulary), **sizes)
+    network: Discriminator = settings.discriminator.build(vocabulary_size=len(tokenizer), **sizes)
     return network.to(device)
 
 
-def build_phases(config: Config, run: Run, encoder: Encoder) -> dict[str, Phase]:
+def build_phases(settings: Settings, run: Run, encoder: Encoder) -> dict[str, Phase]:
     """Build the schedule; parts that need the discriminator or the references are given the run's."""
     offered: dict[str, Any] = {
-        "references": run.references, "device": run.device, "vocabulary_size": len(run.vocabulary),
+        "references": run.references, "device": run.device, "vocabulary_size": len(run.tokenizer),
         "pooled_size": encoder.pooled_size, "grid_size": encoder.grid_size,
     }  # fmt: skip
     if run.networks.discriminator is not None:
         offered["discriminator"] = run.networks.discriminator
-    phases: dict[str, Phase] = {}
-    for name, node in config["phases"].items():
-        if node is not None:
-            phases[name] = build(node, path=f"phases.{name}", allowed=allowed(config), **offered)
-    if not phases:
+    if not settings.phases:
         raise UserError("phases is empty: a run needs at least one, such as those of +experiment=mle")
-    return phases
+    return {name: part.build(**offered) for name, part in settings.phases.items()}
 
 
-def training_captions(split: Split) -> Groups[str]:
-    """Return every image's captions, tokenized: on disk, so that memory does not grow with their words."""
+def load_tokenizer(settings: Settings, folder: Path) -> Tokenizer:
+    """Return the tokenizer that a run was trained with, as its folder keeps it.
+
+    Raises:
+        UserError: the file is missing, leads out of the folder, or holds something else.
+    """
+    tokenizer: Tokenizer = settings.tokenizer.build()
+    return tokenizer.load(inside(folder, tokenizer.file))
+
+
+def training_captions(split: Split, tokenizer: Tokenizer) -> Groups[str]:
+    """Return every image's captions as `tokenizer.normalize` leaves them: on disk, so that memory does not grow."""
     sizes: list[int] = []
 
     def texts() -> Iterator[str]:
         for item in split.items:
             sizes.append(len(item.captions))
-            yield from ptb_tokenize(list(item.captions))
+            yield from tokenizer.normalize(list(item.captions))
 
     told = Texts(texts())  # which fills `sizes`
     return Groups(told, sizes)

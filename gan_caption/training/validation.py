@@ -17,18 +17,12 @@ class Evaluation:
 
     metrics: dict[str, float]
     """By their documented names; scale 0 to 1, CIDEr-D 0 to 10, NLL in nats."""
+    captions: Sequence[str]
+    """One decoded caption an image, as people read it."""
+    samples: Sequence[Sequence[str]]
+    """K sampled captions an image, as people read them."""
     predictions: Predictions
-    """What it wrote of each image, beside what people wrote."""
-
-    @property
-    def captions(self) -> Sequence[str]:
-        """One decoded caption an image."""
-        return self.predictions.captions
-
-    @property
-    def samples(self) -> Sequence[Sequence[str]]:
-        """K sampled captions an image."""
-        return self.predictions.samples
+    """The same as the metrics read them, beside what people wrote."""
 
 
 class Validator(Protocol):

@@ -176,25 +176,25 @@ def test_fitting_values(key, given, kept):
 @pytest.mark.parametrize(
     ("key", "given", "message"),
     [
-        ("hidden", "abc", "generator.hidden: 'abc' is not an int"),
-        ("hidden", True, "generator.hidden: True is not an int"),
-        ("hidden", 8.0, "generator.hidden: 8.0 is not an int"),
-        ("hidden", None, "generator.hidden: None is not an int"),
-        ("hidden", [8], "generator.hidden: [8] is not an int"),
-        ("hidden", {"a": 8}, "generator.hidden: {'a': 8} is not an int"),
-        ("dropout", "0.5x", "generator.dropout: '0.5x' is not a float"),
-        ("dropout", True, "generator.dropout: True is not a float"),
-        ("bias", 1, "generator.bias: 1 is not a bool"),
-        ("bias", "yes", "generator.bias: 'yes' is not a bool"),
-        ("name", 7, "generator.name: 7 is not a str or None (text needs quotes: generator.name='\"7\"')"),
-        ("as_", "fist", "generator.as_: 'fist' is not one of 'first', 'last', 1. Did you mean first?"),
-        ("as_", True, "generator.as_: True is not one of 'first', 'last', 1"),
-        ("widths", [1, "x"], "generator.widths[1]: 'x' is not an int"),
-        ("widths", 3, "generator.widths: 3 is not a list[int] or None"),
+        ("hidden", "abc", "generator.hidden: 'abc' is not a valid integer"),
+        ("hidden", True, "generator.hidden: True is not a valid integer"),
+        ("hidden", 8.0, "generator.hidden: 8.0 is not a valid integer"),
+        ("hidden", None, "generator.hidden: None is not a valid integer"),
+        ("hidden", [8], "generator.hidden: [8] is not a valid integer"),
+        ("hidden", {"a": 8}, "generator.hidden: {'a': 8} is not a valid integer"),
+        ("dropout", "0.5x", "generator.dropout: '0.5x' is not a valid number"),
+        ("dropout", True, "generator.dropout: True is not a valid number"),
+        ("bias", 1, "generator.bias: 1 is not a valid boolean"),
+        ("bias", "yes", "generator.bias: 'yes' is not a valid boolean"),
+        ("name", 7, "generator.name: 7 is not a valid string or None (text needs quotes: generator.name='\"7\"')"),
+        ("as_", "fist", "generator.as_: 'fist' is not one of 'first', 'last' or 1. Did you mean first?"),
+        ("as_", True, "generator.as_: True is not one of 'first', 'last' or 1"),
+        ("widths", [1, "x"], "generator.widths[1]: 'x' is not a valid integer"),
+        ("widths", 3, "generator.widths: 3 is not a valid list or None"),
         ("pair", [1], "generator.pair: [1] is not a tuple[float, str]"),
-        ("pair", [1, 2], "generator.pair[1]: 2 is not a str (text needs quotes: generator.pair[1]='\"2\"')"),
-        ("weights", {"a": "b"}, "generator.weights.a: 'b' is not a float"),
-        ("weights", {1: 1.0}, "generator.weights: the key 1: 1 is not a str (text needs quotes:"),
+        ("pair", [1, 2], "generator.pair[1]: 2 is not a valid string (text needs quotes: generator.pair[1]='\"2\"')"),
+        ("weights", {"a": "b"}, "generator.weights.a: 'b' is not a valid number"),
+        ("weights", {1: 1.0}, "generator.weights: the key 1: 1 is not a valid string (text needs quotes:"),
         ("hidden", "???", "generator.hidden has no value: give one, generator.hidden=... (an int)"),
     ],
 )
@@ -217,7 +217,7 @@ def test_missing_key():
 
 def test_nested_mistakes_carry_the_full_key():
     node = {"_target_": "parts.models.Mixture", "parts": [{"_target_": "parts.models.Length", "scale": "x"}]}
-    assert refusal(node, "reward") == "reward.parts[0].scale: 'x' is not a float"
+    assert refusal(node, "reward") == "reward.parts[0].scale: 'x' is not a valid number"
     node = {"_target_": "parts.models.Mixture", "parts": [], "best": {"_target_": "parts.models.Length", "skale": 1}}
     assert refusal(node, "reward").startswith("reward.best.skale is not known. Did you mean reward.best.scale?")
 
@@ -313,7 +313,8 @@ def test_conf_dir_is_inside_an_installed_package_and_beside_a_checkout(tmp_path)
         home = tmp_path / place.split("/")[0]
         (home / "gan_caption").mkdir(parents=True)
         (home / "gan_caption" / "configuration").mkdir()
-        for name in ("configuration/launching.py", "configuration/__init__.py", "errors.py", "__init__.py"):
+        needed = [f"configuration/{name}.py" for name in ("launching", "jobs", "renamed", "__init__")]
+        for name in (*needed, "errors.py", "__init__.py"):
             (home / "gan_caption" / name).write_bytes((ROOT / "gan_caption" / name).read_bytes())
         code = (
             "from gan_caption.configuration.launching import conf_dir\n"
@@ -332,7 +333,7 @@ def test_imports_stay_light():
 import sys
 import gan_caption.configuration.launching
 import gan_caption.files, gan_caption.training.tracking, gan_caption.training.progress
-print(sorted({"torch", "numpy", "hydra", "omegaconf", "beartype", "wandb", "rich", "PIL"} & sys.modules.keys()))
+print(sorted({"torch", "numpy", "hydra", "omegaconf", "pydantic", "wandb", "rich", "PIL"} & sys.modules.keys()))
 """
     say = [sys.executable, "-c", code]
     result = subprocess.run(say, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True)

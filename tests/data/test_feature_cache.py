@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 from PIL import Image
 
 from gan_caption.data.corpus import CaptionedImage, Split
+from gan_caption.data.feature_cache import half
 from gan_caption.encoders.scene_cnn import SceneCNN
 from gan_caption.errors import UserError
 
@@ -62,6 +64,31 @@ def test_cached_features_are_those_of_the_network_in_half_precision(tmp_path):
     torch.testing.assert_close(cached.pooled, direct.pooled, rtol=2e-3, atol=2e-3)
     torch.testing.assert_close(cached.grid, direct.grid, rtol=2e-3, atol=2e-3)
     assert source.features(rows, grid=False, device=CPU).grid is None
+
+
+class Masked(SceneCNN):
+    """Knows how many regions of an image are real: one more than its brightest pixel tells."""
+
+    def forward(self, pixels):
+        return replace(super().forward(pixels), regions=pixels.flatten(1).amax(1).long() // 32 + 1)
+
+
+def test_the_cache_keeps_which_regions_are_real(tmp_path):
+    split = photographs(tmp_path / "photos", count=6)
+    for row, brightness in ((1, 40), (4, 100)):
+        Image.new("RGB", (30, 20), (brightness, 0, 0)).save(split.items[row].path)
+    network = Masked(width=4, finetune=False)
+    source, _ = features(network, split, tmp_path / "cache")
+    assert source.features([4, 0, 1], grid=True, device=CPU).regions.tolist() == [4, 8, 2]
+    plain, _ = features(encoder(), split, tmp_path / "cache")
+    assert plain.features([4, 0], grid=True, device=CPU).regions.tolist() == [36, 36]  # all of them
+
+
+@pytest.mark.parametrize("value", [1e6, -1e6, 0.1])
+def test_what_is_too_large_for_half_precision_becomes_its_largest(value):
+    kept = half(torch.tensor([value]))
+    assert kept.dtype == torch.float16
+    assert kept.item() == pytest.approx(max(min(value, 65504), -65504), rel=1e-3)
 
 
 def test_features_cut_short_while_in_use_are_an_error_and_are_made_again(tmp_path):
@@ -114,7 +141,7 @@ def test_another_list_of_images_is_another_cache(tmp_path):
     assert told[-1] == 69
 
 
-@pytest.mark.parametrize("name", ["grid.npy", "pooled.npy", "signatures.npy"])
+@pytest.mark.parametrize("name", ["grid.npy", "pooled.npy", "regions.npy", "signatures.npy"])
 @pytest.mark.parametrize("cut", [False, True])
 def test_a_lost_or_cut_file_is_extracted_again(tmp_path, name, cut):
     split = photographs(tmp_path / "photos")

@@ -26,9 +26,11 @@ from torch.utils.data import DataLoader
 from webdataset.writer import TarWriter
 
 from gan_caption.data.corpus import CaptionedImage, Split
+from gan_caption.data.features import ImageFeatures
 from gan_caption.data.folder import Folder
 from gan_caption.data.scenes.corpus import Scenes
 from gan_caption.data.shards.corpus import Shards
+from gan_caption.data.shards.features import ShardFeatures
 from gan_caption.data.shards.order import ShardOrder, part_of
 from gan_caption.data.shards.stream import ShardStream
 from gan_caption.data.shards.writer import ShardFolder, features_in, photograph_in
@@ -493,14 +495,13 @@ def test_what_is_not_there_is_said(tmp_path, served):
 SMALL = [
     "tracker=local", "threads=1", "log_every=1", "max_length=10", "vocabulary.min_count=1",
     "encoder=scene_cnn", "encoder.width=4", "generator.hidden=8", "generator.embedding=8", "phases.mle.epochs=2",
-    "phases.mle.images_per_batch=6", "phases.mle.warmup_steps=2", "phases.mle.selected_by=last",
+    "phases.mle.images_per_batch=6", "phases.mle.learning_rate_schedule.warmup_steps=2", "phases.mle.selected_by=last",
 ]  # fmt: skip
 
 
 def trained(configured, tmp_path: Path, *overrides: str) -> tuple[dict, list, dict]:
     """Train; return the baseline's weights, the losses and the test captions."""
-    run_experiment(configured(*overrides, base=SMALL), data="data")
-    folder = max((tmp_path / "outputs").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    folder = run_experiment(configured(*overrides, base=SMALL), data="data").folder
     records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     losses = [record["mle/loss"] for record in records if "mle/loss" in record]
     captions = json.loads((folder / "captions_mle.json").read_text())
@@ -562,3 +563,29 @@ def test_features_in_shards_are_those_of_the_cache(tmp_path):
         source(SceneCNN(width=4, finetune=False), split)
     with pytest.raises(UserError, match="cannot learn along"):
         source(SceneCNN(width=4, finetune=True), split)
+
+
+def test_features_in_shards_keep_which_regions_are_real(tmp_path):
+    split = Folder(root=str(photographs(tmp_path / "photos", 8))).split("train")
+    grids = torch.arange(4 * 5 * 3.0).view(4, 5, 3)
+
+    class Uneven:
+        """Images with 5, 2, 1 and 4 regions; what stands after them is rubbish."""
+
+        def __init__(self) -> None:
+            self.split = split
+
+        def features(self, rows, *, grid, device):
+            counts = torch.tensor([5, 2, 1, 4])[rows]
+            return ImageFeatures(grids[rows].mean(1), grids[rows], counts, torch.tensor(rows))
+
+    about = {"fingerprint": "its", "description": "uneven"}
+    with ShardFolder(tmp_path / "shards", samples=3) as shards:
+        shards.write(split, functools.partial(features_in, Uneven()), features_of=about)
+    written = Shards(root=str(tmp_path / "shards"), cache=str(tmp_path / "cache")).split("train")
+    found = ShardFeatures(written, **about).features([1, 3, 2], grid=True, device=CPU)
+    assert found.regions.tolist() == [2, 4, 1]
+    for row, (image, count) in enumerate([(1, 2), (3, 4), (2, 1)]):
+        assert torch.equal(found.grid[row, :count], grids[image, :count])
+    assert found.grid.shape == (3, 4, 3)
+    assert (found.grid[0, 2:] == 0).all()

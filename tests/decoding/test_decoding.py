@@ -5,6 +5,7 @@ import torch
 
 from gan_caption.data.captions import EOS, captions_from_ids, captions_from_tokens
 from gan_caption.data.features import ImageFeatures
+from gan_caption.decoding import sampling
 from gan_caption.decoding.beam import beam_search
 from gan_caption.decoding.decoders import Beam, Sampling
 from gan_caption.decoding.greedy import greedy
@@ -12,11 +13,11 @@ from gan_caption.decoding.sampling import (
     _draw_sharing,
     _draw_side_by_side,
     attach_noise,
-    pick,
     sample,
     shape_distribution,
 )
 from gan_caption.generators.lstm import LSTMGenerator
+from gan_caption.kernels.picking import pick
 from tests import tiny
 
 
@@ -32,37 +33,6 @@ def test_real_and_sampled_captions_have_one_form():
     ended = captions_from_tokens(raw[cut < 3], torch.zeros(int((cut < 3).sum()), dtype=torch.long))
     assert rows_of(ended) == [text for text in texts if len(text) < 3]
     assert torch.equal(real.lengths, cut)
-
-
-class TestPick:
-    def test_law(self):
-        probabilities = torch.tensor([0.0, 0.5, 0.0, 0.2, 0.3, 0.0])
-        uniforms = (torch.arange(10000) + 0.5) / 10000  # a grid over [0, 1): the shares must come out exactly
-        counts = pick(probabilities.expand(10000, -1), uniforms).bincount(minlength=6)
-        assert (counts - probabilities * 10000).abs().max() <= 1
-
-    def test_never_draws_a_word_of_probability_zero(self):
-        probabilities = torch.tensor([[0.0, 0.7, 0.3, 0.0], [0.0, 0.0, 1.0, 0.0]])
-        for uniform in (0.0, 1 - 2**-24):
-            tokens = pick(probabilities, torch.full((2,), uniform))
-            assert (probabilities.gather(1, tokens[:, None]) > 0).all()
-
-    @pytest.mark.parametrize("words", [63, 64, 65, 1000])
-    def test_blocks_of_words_draw_what_the_whole_distribution_draws(self, words):
-        """Against an inverse CDF in double precision, over rows that share distributions."""
-        rng = torch.Generator().manual_seed(words)
-        probabilities = torch.randn(7, words, generator=rng).mul(3).softmax(1)
-        probabilities[:, ::5] = 0
-        rows = torch.randint(7, (4000,), generator=rng)
-        uniforms = torch.rand(4000, generator=rng)
-        exact = probabilities.double().cumsum(1)[rows]
-        threshold = uniforms.double() * exact[:, -1]
-        wanted = (exact <= threshold[:, None]).sum(1)
-        found = pick(probabilities, uniforms, rows)
-        near = (exact - threshold[:, None]).abs().min(1).values < 1e-6  # where rounding may decide
-        assert torch.equal(found[~near], wanted[~near])
-        assert near.sum() < 40
-        assert (probabilities[rows, found] > 0).all()
 
 
 class TestShapeDistribution:
@@ -101,11 +71,11 @@ class TestSample:
         together = sample(generator, images, samples=4, max_length=3, rng=torch.Generator().manual_seed(3)).captions
         uniforms = torch.rand(8, 3, generator=torch.Generator().manual_seed(3))
         for row in range(8):
-            state = generator.start(images.select(together.images[row : row + 1]))
+            state = generator.start(images.select(together.images[row : row + 1]), 3)
             previous, text = torch.tensor([1]), []
             for step in range(3):
                 logits, state = generator.step(previous, state)
-                previous = pick(logits.softmax(1), uniforms[row : row + 1, step])
+                previous = pick(logits.softmax(1), uniforms[row : row + 1, step]) + EOS
                 text.append(previous.item())
                 if text[-1] == EOS:
                     break
@@ -119,7 +89,7 @@ class TestSample:
     def test_fixed_shapes_draw_what_shared_states_draw(self, index):
         """Other devices than a CPU keep every row to the end."""
         generator, images = tiny.generators()[index], tiny.features(3)
-        logits, state = generator.packed_step(torch.ones(3, dtype=torch.long), generator.start(images))
+        logits, state = generator.step(torch.ones(3, dtype=torch.long), generator.start(images, 4))
         begins = torch.arange(3).repeat_interleave(7)
         uniforms = torch.rand(21, 4, generator=torch.Generator().manual_seed(5))
         limits = torch.randint(1, 5, (21,), generator=torch.Generator().manual_seed(6))
@@ -132,15 +102,27 @@ class TestSample:
         torch.testing.assert_close(found[1], wanted[1])
 
     def test_words_looked_at_beforehand_change_no_step(self, index):
-        generator, images = tiny.generators()[index], tiny.features(3)
-        state = generator.start(images)
-        tokens = torch.tensor([4, 5, 4])
-        ready = generator.anticipate(state, 10**6)
-        assert ready.words is not None
-        assert generator.anticipate(state, 1).words is None
+        """With gradients every word is looked at anew; without, all words at once as soon as enough were read."""
+        generator, images = tiny.generators()[index], tiny.features(6)
+        state = generator.start(images, 5)
+        ready = generator.start(images, 5)
+        tokens = torch.tensor([4, 5, 4, 5, 5, 4])
         for _ in range(2):
-            (logits, state), (found, ready) = generator.step(tokens, state), generator.step(tokens, ready)
-            torch.testing.assert_close(found, logits)
+            logits, state = generator.step(tokens, state)
+            with torch.no_grad():
+                found, ready = generator.step(tokens, ready)
+            torch.testing.assert_close(found, logits.detach())
+        assert ready.known._table.shape == (6, 16)
+        assert state.known._table is None
+
+    def test_parts_of_the_images_draw_what_all_together_draw(self, index, monkeypatch):
+        generator, images = tiny.generators()[index], tiny.features(5)
+        together = sample(generator, images, samples=3, max_length=5, rng=torch.Generator().manual_seed(3))
+        monkeypatch.setattr(sampling, "rows_at_once", lambda *_, **__: 6)
+        parts = sample(generator, images, samples=3, max_length=5, rng=torch.Generator().manual_seed(3))
+        assert torch.equal(parts.captions.tokens, together.captions.tokens)
+        assert torch.equal(parts.captions.images, together.captions.images)
+        torch.testing.assert_close(parts.log_probs, together.log_probs)
 
     def test_samples_of_an_image_are_neighbours(self, index):
         captions = sample(
@@ -202,10 +184,10 @@ class TestBeam:
 def test_greedy_takes_the_most_probable_word():
     generator, images = tiny.generators()[0], tiny.features()
     for image, text in enumerate(rows_of(greedy(generator, images, max_length=3))):
-        state, previous = generator.start(images.select(torch.tensor([image]))), 1
+        state, previous = generator.start(images.select(torch.tensor([image])), 3), 1
         for token in text:
             logits, state = generator.step(torch.tensor([previous]), state)
-            assert token == logits.argmax()
+            assert token == logits.argmax() + EOS
             previous = token
 
 
@@ -237,12 +219,12 @@ def test_samples_that_share_a_beginning_are_drawn_as_if_each_were_alone(index):
     numbers = torch.rand(120, 5, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
         for row in range(120):
-            state = generator.start(images.select(torch.tensor([row // 40])))
+            state = generator.start(images.select(torch.tensor([row // 40])), 5)
             tokens = torch.tensor([1])
             text = []
             for step in range(5):
                 logits, state = generator.step(tokens, state)
-                tokens = pick(logits.softmax(1), numbers[row, step : step + 1])
+                tokens = pick(logits.softmax(1), numbers[row, step : step + 1]) + EOS
                 text.append(int(tokens))
                 if text[-1] == EOS:
                     break

@@ -6,7 +6,7 @@ import torch
 from gan_caption.data.captions import BOS, EOS, UNK
 from gan_caption.decoding.beam import beam_candidates, beam_search
 from gan_caption.decoding.diverse_beam import diverse_beam_search
-from gan_caption.decoding.fusion import shallow_fusion
+from gan_caption.decoding.fusion import shallow_fusion, word_scores
 from gan_caption.decoding.greedy import greedy
 from gan_caption.decoding.rerank import LanguageModelLogProbability, rerank
 from gan_caption.decoding.rollouts import complete_prefixes
@@ -81,23 +81,22 @@ def test_the_language_model_changes_what_is_said():
 def test_a_step_weighs_each_word(index, kind):
     generator, language, images = tiny.generators()[index], language_models()[kind], tiny.features(3)
     fused = shallow_fusion(generator, language, weight=0.4)
-    own, nothing = generator.start(images), language.start(no_image(3, torch.device("cpu")))
-    state = fused.start(images)
+    own, nothing = generator.start(images, 5), language.start(no_image(3, torch.device("cpu")), 5)
+    state = fused.start(images, 5)
     for tokens in ([BOS] * 3, [4, 5, 4], [5, 5, 4]):
         logits, state = fused.step(torch.tensor(tokens), state)
         own_logits, own = generator.step(torch.tensor(tokens), own)
         language_logits, nothing = language.step(torch.tensor(tokens), nothing)
         wanted = own_logits.softmax(1) * language_logits.softmax(1) ** 0.4
         torch.testing.assert_close(logits.exp(), wanted)
-        assert torch.equal(fused.word_scores(logits), logits)
+        assert torch.equal(word_scores(fused, logits), logits)
+        torch.testing.assert_close(word_scores(generator, own_logits).exp(), own_logits.softmax(1))
     rows = torch.tensor([0, 0, 2])
-    ready = fused.anticipate(state, 10**6)
-    for begin in (state, ready):
-        logits, _ = fused.step(torch.tensor([4, 5, 4]), begin.select(rows))
-        own_logits, _ = generator.step(torch.tensor([4, 5, 4]), own.select(rows))
-        language_logits, _ = language.step(torch.tensor([4, 5, 4]), nothing.select(rows))
+    tokens = torch.tensor([4, 5, 4])
+    own_logits, _ = generator.step(tokens, own.select(rows))
+    language_logits, _ = language.step(tokens, nothing.select(rows))
+    for logits, _ in (fused.step(tokens, state.select(rows)), fused.step(tokens, state, rows)):
         torch.testing.assert_close(logits.exp(), own_logits.softmax(1) * language_logits.softmax(1) ** 0.4)
-    assert ready.words is not None
 
 
 @PAIRS
@@ -111,9 +110,7 @@ def test_what_is_sampled_is_what_is_scored(index, kind):
         total = fused.score(images, tiny.captions_of(image)).sum(1).exp().sum()
         assert total.item() == pytest.approx(1, abs=1e-5)
     captions = drawn.captions
-    torch.testing.assert_close(
-        fused.logits(images, captions)[captions.mask][:, EOS:], fused.packed_logits(images, captions)
-    )
+    assert fused.logits(images, captions).shape == (int(captions.lengths.sum()), tiny.VOCABULARY - EOS)
 
 
 @PAIRS
@@ -137,8 +134,8 @@ def test_every_decoder_works_over_it(index, kind):
 def test_a_weight_of_nothing_changes_nothing(index, kind):
     generator, images = tiny.generators()[index], tiny.features()
     fused = shallow_fusion(generator, language_models()[kind], weight=0.0)
-    start, tokens = fused.start(images), torch.tensor([BOS, BOS])
-    assert torch.equal(fused.step(tokens, start)[0], generator.step(tokens, generator.start(images))[0])
+    start, tokens = fused.start(images, 3), torch.tensor([BOS, BOS])
+    assert torch.equal(fused.step(tokens, start)[0], generator.step(tokens, generator.start(images, 3))[0])
     captions = tiny.captions_of(1)
     assert torch.equal(fused.score(images, captions), generator.score(images, captions))
 
@@ -149,12 +146,14 @@ def test_unknown_words_are_written_where_both_write_them():
     corpus = [[4, UNK, EOS], [5, EOS]]
     for unknown, language in ((u, NgramGenerator.learn(corpus, vocabulary_size=6, generate_unknown=u)) for u in (0, 1)):
         fused = shallow_fusion(generator, language, weight=0.5)
-        logits, _ = fused.step(torch.tensor([BOS, BOS]), fused.start(images))
-        assert logits[0].isfinite().tolist() == [False, False, bool(unknown), True, True, True]
+        logits, _ = fused.step(torch.tensor([BOS, BOS]), fused.start(images, 3))
+        assert fused.first_word == (UNK if unknown else EOS)
+        assert logits.shape == (2, 6 - fused.first_word)
+        assert logits.isfinite().all()
         captions = tiny.captions_of(0)
-        packed = fused.packed_logits(images, captions)
+        packed = fused.logits(images, captions)
         assert packed.shape == (int(captions.lengths.sum()), 6 - fused.first_word)
-        torch.testing.assert_close(packed[0], logits[0, fused.first_word :])
+        torch.testing.assert_close(packed[0], logits[0])
 
 
 def test_another_vocabulary_is_refused():

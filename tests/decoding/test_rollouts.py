@@ -5,8 +5,8 @@ import torch
 
 from gan_caption.data.captions import EOS, captions_from_ids
 from gan_caption.decoding.rollouts import complete_prefixes
+from gan_caption.decoding.sampling import Samples
 from gan_caption.objectives.credit import MonteCarlo
-from gan_caption.objectives.samples import Rollout
 from tests import tiny
 
 
@@ -19,17 +19,19 @@ def always_five(index):
 
 
 @pytest.mark.parametrize("index", range(3))
-def test_pay_comes_back_to_its_own_image_and_step(index):
-    """Image i is paid 100 i + t for the prefix of t words: nothing may be mixed up, summed or lost on the way."""
+def test_a_reward_comes_back_to_its_own_image_and_step(index):
+    """The reward of image i is 100 i + t after t words: nothing may be mixed up, summed or lost on the way."""
     captions = captions_from_ids([[4, 4, 4, 4], [4, 4, EOS], [4, 4, 4, EOS], [4, 4, 4, 4]], [0, 0, 1, 2])
     images = tiny.features(3)
 
-    def pay(_, completed):
+    def reward(_, completed):
         return 100.0 * completed.images + (completed.tokens == 4).sum(1)
 
-    rollout = Rollout(images, captions, max_length=4)
+    samples = Samples(images, captions, 4, 1, torch.zeros(captions.tokens.shape))
     rng = torch.Generator().manual_seed(0)
-    returns = MonteCarlo(rollouts=3)(always_five(index), rollout, pay(images, captions), reward=pay, rng=rng)
+    returns = MonteCarlo(rollouts=3, update_rate=1.0)(
+        always_five(index), samples, reward(images, captions), reward=reward, rng=rng
+    )
     expected = torch.tensor([[1.0, 2, 3, 4], [1, 2, 2, 2], [101, 102, 103, 103], [201, 202, 203, 204]])
     torch.testing.assert_close(returns, expected)
 
@@ -55,10 +57,12 @@ def test_completions_keep_their_prefix_and_their_order(index):
 @pytest.mark.parametrize("index", range(3))
 def test_chunks_do_not_change_the_result(index):
     captions = captions_from_ids([[4, 5, 4, 4], [5, 4, EOS]], [0, 1])
+    state = tiny.generators()[index].start(tiny.features(), 4)
+    row_bytes = 4 * (tiny.VOCABULARY - EOS) + sum(own[0].nbytes for own in state.own)
     whole, parts = (
         complete_prefixes(
             tiny.generators()[index], tiny.features(), captions,
-            rollouts=4, max_length=4, rng=torch.Generator().manual_seed(0), chunk_logits=rows * tiny.VOCABULARY,
+            rollouts=4, max_length=4, rng=torch.Generator().manual_seed(0), memory=rows * row_bytes,
         )
         for rows in (10**6, 3)
     )  # fmt: skip
@@ -73,22 +77,24 @@ def test_returns_are_the_exact_state_action_values(index):
     captions = captions_from_ids(texts, [0, 1, 1])
     rollouts = 4000
 
-    def pay(_, completed):
-        return tiny.pay_of(completed)
+    def reward(_, completed):
+        return tiny.reward_of(completed)
 
-    rollout = Rollout(images, captions, max_length=3)
+    samples = Samples(images, captions, 3, 1, torch.zeros(captions.tokens.shape))
     rng = torch.Generator().manual_seed(0)
-    returns = MonteCarlo(rollouts=rollouts)(generator, rollout, pay(images, captions), reward=pay, rng=rng)
+    returns = MonteCarlo(rollouts=rollouts, update_rate=1.0)(
+        generator, samples, reward(images, captions), reward=reward, rng=rng
+    )
     for row, (text, image) in enumerate(zip(texts, (0, 1, 1), strict=True)):
         everything = tiny.captions_of(image)
         log_probs = generator.score(images, everything).detach()
-        pays = tiny.pay_of(everything)
+        rewards = tiny.reward_of(everything)
         for step in range(len(text)):
             matches = torch.tensor([other[: step + 1] == text[: step + 1] for other in tiny.all_captions()])
             weights = log_probs.sum(1).exp() * matches
             weights = weights / weights.sum()
-            value = (weights * pays).sum()
-            error = ((weights * (pays - value) ** 2).sum() / rollouts).sqrt()
+            value = (weights * rewards).sum()
+            error = ((weights * (rewards - value) ** 2).sum() / rollouts).sqrt()
             assert abs(returns[row, step] - value) < 4 * error + 1e-4
 
 
@@ -101,15 +107,15 @@ def test_forked_rollouts_follow_the_law_of_rerun_prefixes():
         generator, images, captions, rollouts=draws, max_length=3, rng=torch.Generator().manual_seed(0)
     )
     tails = done.captions.tokens[done.steps == 1, 2]
-    logits = generator.logits(images, captions)[0, 2].softmax(0)
+    exact = torch.nn.functional.pad(generator.logits(images, captions)[2].softmax(0), (EOS, 0))  # of the third word
     shares = tails.bincount(minlength=6) / draws
-    assert ((shares - logits).abs() < 4 * (logits * (1 - logits) / draws).sqrt() + 1e-6).all()
+    assert ((shares - exact).abs() < 4 * (exact * (1 - exact) / draws).sqrt() + 1e-6).all()
 
 
 def test_captions_that_have_all_ended_at_once_have_nothing_to_complete():
     captions = captions_from_ids([[EOS], [EOS]], [0, 1])
-    rollout = Rollout(tiny.features(), captions, max_length=3)
-    credit, generator = MonteCarlo(rollouts=2), tiny.generators()[0]
-    pay = torch.tensor([7.0, 8.0])
-    returns = credit(generator, rollout, pay, reward=lambda _, c: 0.0 * c.images, rng=torch.Generator())
+    samples = Samples(tiny.features(), captions, 3, 1, torch.zeros(captions.tokens.shape))
+    credit, generator = MonteCarlo(rollouts=2, update_rate=1.0), tiny.generators()[0]
+    rewards = torch.tensor([7.0, 8.0])
+    returns = credit(generator, samples, rewards, reward=lambda _, c: 0.0 * c.images, rng=torch.Generator())
     assert returns.tolist() == [[7.0], [8.0]]

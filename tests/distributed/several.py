@@ -26,11 +26,11 @@ COMMON = [
     "encoder.width=4", "generator.hidden=16", "generator.embedding=16",
     "generator.dropout=0",  # which each process draws for itself
     "phases.words.steps=4", "phases.words.images_per_batch=7",
-    "phases.mle.epochs=1", "phases.mle.images_per_batch=7", "phases.mle.warmup_steps=2",
+    "phases.mle.epochs=1", "phases.mle.images_per_batch=7", "phases.mle.learning_rate_schedule.warmup_steps=2",
 ]  # fmt: skip
 ADVERSARIAL = [
-    "phases.adversarial.steps=5", "phases.adversarial.validate_every=3", "phases.adversarial.quality_floor=0",
-    "phases.adversarial.images_per_batch=7", "phases.adversarial.learning_rate=1e-3",
+    "adversarial.steps=5", "adversarial.validate_every=3", "adversarial.quality_floor=0",
+    "adversarial.images_per_batch=7", "adversarial.learning_rate=1e-3",
 ]  # fmt: skip
 CRITIC = [
     "phases.discriminator.steps=3", "discriminator_trainer.images_per_batch=7",
@@ -39,11 +39,15 @@ CRITIC = [
 METHODS = {
     "mle": ["phases.mle.objective.label_smoothing=0.1", "phases.mle.objective.scheduled_sampling=0.3"],
     "scst": [*ADVERSARIAL, "encoder.finetune=false"],  # features are extracted
-    "nsc": [*ADVERSARIAL, "phases.adversarial.objective.samples_per_image=3"],
+    "nsc": [
+        *ADVERSARIAL, "phases.policy_gradient.images_per_batch=7",
+        "phases.policy_gradient.objective.samples_per_image=3",
+    ],
     "seqgan": [*ADVERSARIAL, *CRITIC, "discriminator.filters=4", "phases.adversarial.objective.credit.rollouts=2"],
     "shetty": [
         *ADVERSARIAL, *CRITIC, "discriminator.hidden=8", "generator.noise_size=3",
-        "discriminator_trainer.captions_per_image=2", "phases.adversarial.captions_per_image=2",
+        "discriminator_trainer.captions_per_image=2", "phases.adversarial.images_per_batch=7",
+        "phases.adversarial.captions_per_image=2",
         "phases.adversarial.objective.samples_per_image=2",
     ],
 }  # fmt: skip

@@ -11,6 +11,7 @@ from gan_caption.data.captions import Captions, captions_from_ids
 from gan_caption.decoding.decoders import Beam, DiverseBeam, Greedy, Sampling, SeveralSamples
 from gan_caption.decoding.gumbel import soft_sample, straight_through
 from gan_caption.decoding.rollouts import complete_prefixes
+from gan_caption.decoding.sampling import Samples
 from gan_caption.discriminators.cnn import CNNDiscriminator
 from gan_caption.discriminators.dense import DenseDiscriminator
 from gan_caption.discriminators.lstm import LSTMDiscriminator
@@ -22,13 +23,13 @@ from gan_caption.objectives.baselines import BatchMean, LeaveOneOut, NoBaseline
 from gan_caption.objectives.baselines import Greedy as GreedyBaseline
 from gan_caption.objectives.credit import Discounted, MonteCarlo, WholeSequence
 from gan_caption.objectives.critic import LearnedCritic
-from gan_caption.objectives.samples import Rollout, collect
+from gan_caption.objectives.samples import collect
 from gan_caption.rewards.bleu import BleuReward
 from gan_caption.rewards.cider import CiderDReward
 from gan_caption.rewards.discriminator import DiscriminatorReward
 from gan_caption.rewards.references import References
-from gan_caption.rewards.transforms import Odds
-from gan_caption.text.vocabulary import Vocabulary
+from gan_caption.rewards.transforms import Odds, Probability
+from gan_caption.text.words import WordTokenizer
 from tests import tiny
 
 NONE = tiny.features().select(torch.tensor([], dtype=torch.long))
@@ -64,32 +65,34 @@ def test_generators_and_decoders(generator):
 def test_discriminators(kind, training):
     discriminator = kind(**SIZES, embedding=4).train(training)
     assert len(discriminator(NONE, nothing())) == 0
-    assert len(discriminator.assess(NONE, nothing())) == 0
+    assert len(discriminator.fast_score(NONE, nothing())) == 0
 
 
 def test_rewards():
-    vocabulary = Vocabulary.build(["a b"], min_count=1)
+    vocabulary = WordTokenizer(min_count=1).learn(["a b"])
     references = References([["a b"], ["b"]], vocabulary, max_length=3)
     none = replace(NONE, rows=torch.zeros(0, dtype=torch.long))
     for reward in (CiderDReward(references=references), BleuReward(references=references)):
         assert reward(none, nothing()).shape == (0,)
-    for transform in (None, Odds()):
-        paid = DiscriminatorReward(discriminator=CNNDiscriminator(**SIZES, embedding=4), transform=transform)
-        assert paid(none, nothing()).shape == (0,)
+    for transform in (Probability(), Odds()):
+        reward = DiscriminatorReward(
+            discriminator=CNNDiscriminator(**SIZES, embedding=4), transform=transform, chunk_rows=2048
+        )
+        assert reward(none, nothing()).shape == (0,)
 
 
 def test_credits_and_baselines():
     generator = tiny.generators()[0]
-    rollout: Rollout = collect(generator, NONE, samples=2, max_length=3, rng=torch.Generator())
-    pay = torch.zeros(0)
-    common = {"reward": tiny.Pay(), "rng": torch.Generator()}
-    for credit in (WholeSequence(), MonteCarlo(rollouts=2)):
-        returns = credit(generator, rollout, pay, **common)
+    samples: Samples = collect(generator, NONE, samples=2, max_length=3, rng=torch.Generator())
+    rewards = torch.zeros(0)
+    common = {"reward": tiny.CaptionReward(), "rng": torch.Generator()}
+    for credit in (WholeSequence(), MonteCarlo(rollouts=2, update_rate=1.0)):
+        returns = credit(generator, samples, rewards, **common)
         assert len(returns) == 0
-    assert len(Discounted()(generator, rollout, torch.zeros(0, 3), **common)) == 0
-    critic = LearnedCritic(**SIZES, device=torch.device("cpu"), hidden=4, embedding=4)
+    assert len(Discounted(discount=0.23)(generator, samples, torch.zeros(0, 3), **common)) == 0
+    critic = LearnedCritic(**SIZES, device=torch.device("cpu"), hidden=4, embedding=4, learning_rate=1e-3, clip=5.0)
     for baseline in (NoBaseline(), BatchMean(), LeaveOneOut(), GreedyBaseline(), critic):
-        assert len(baseline(returns, rollout, generator=generator, reward=tiny.Pay())) == 0
+        assert len(baseline(returns, samples, generator=generator, reward=tiny.CaptionReward())) == 0
 
 
 def test_the_encoder_that_learns():

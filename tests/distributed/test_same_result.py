@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 from PIL import Image
 
+from gan_caption.configuration.building import read
 from gan_caption.configuration.launching import conf_dir
 from gan_caption.distributed import world
 from gan_caption.errors import Told, UserError
 from gan_caption.inference.captioning import caption_photos
+from gan_caption.inference.settings import CaptionSettings
 from tests.distributed.launching import TOLERANCE, alone, in_processes, only_run, records, systems, together
 
 METHODS = ("mle", "scst", "nsc", "seqgan", "shetty")
@@ -107,7 +108,7 @@ def test_three_caption_a_folder_like_one(folders, tmp_path):
 def caption(run: Path, photos: Path, name: str) -> None:
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         given = [f"run={run}", f"images=[{photos}]", f"out={photos / name}", "device=cpu"]
-        settings = OmegaConf.to_container(compose("caption", given), resolve=True)
+        settings = read(CaptionSettings, compose("caption", given))
     caption_photos(settings)
 
 

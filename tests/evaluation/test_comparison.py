@@ -8,16 +8,22 @@ from pathlib import Path
 
 import pytest
 
+from gan_caption.configuration.building import read
 from gan_caption.errors import UserError
-from gan_caption.evaluation.comparison import choose_systems
+from gan_caption.evaluation.comparison import choose_systems, run_tokenizers
+from gan_caption.evaluation.settings import ComparisonSettings
 from gan_caption.experiment import run_experiment
 from gan_caption.reporting.report import PAGE, compare_runs
-from tests.tiny_runs import TINY
+from gan_caption.training.folders import read_config
+from tests.tiny_runs import TINY, composed
 
 
 def made_run(folder: Path, *, name="mle", seed=0, data="scenes", finished=True, phases=("mle",), **settings) -> str:
     """A folder that looks like a run's from outside."""
-    config = {"name": name, "seed": seed, "data": {"root": data}, "phases": {key: {} for key in phases}, **settings}
+    config = {
+        **composed(), "name": name, "seed": seed, "data": {"_target_": "data.of.Mine", "root": data},
+        "phases": {key: {"_target_": "phases.of.Mine"} for key in phases}, **settings,
+    }  # fmt: skip
     (folder / "checkpoints").mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(config))
     for phase in phases:
@@ -79,7 +85,7 @@ def test_other_things_that_cannot_be_compared(tmp_path):
 def test_a_missing_extra_is_missed_before_anything_is_evaluated(monkeypatch):
     monkeypatch.setattr("gan_caption.extras.find_spec", lambda name: None if name == "statsmodels" else name)
     with pytest.raises(UserError, match=r"reports need statsmodels: pip install 'gan_caption\[report\]'"):
-        compare_runs({}, command="")
+        compare_runs(read(ComparisonSettings, composed("runs=[]", config_name="compare")), command="")
 
 
 def test_the_report_of_real_runs(configured, tmp_path, capsys):
@@ -93,10 +99,13 @@ def test_the_report_of_real_runs(configured, tmp_path, capsys):
     )  # fmt: skip
 
     def settings(*more):
-        return configured(*asked, *more, base=[], config_name="compare")
+        return read(ComparisonSettings, configured(*asked, *more, base=[], config_name="compare"))
 
     with pytest.raises(UserError, match=r"judge\.folds=5: 8 images are too few"):
         compare_runs(settings("judge.folds=5"), command="")
+    for log in (tmp_path / "outputs").glob("*/metrics.jsonl"):
+        with log.open("a", encoding="utf-8") as file:
+            file.write('{"step": 99, "phase": "mle", "mle/lo')  # a crash cut it short
     report = compare_runs(settings(), command="python -m gan_caption.compare ...")
     text = (report / PAGE).read_text()
     assert "mle / seqgan" in text
@@ -128,3 +137,27 @@ def test_the_report_of_real_runs(configured, tmp_path, capsys):
     with pytest.raises(UserError, match="holds no report"):
         compare_runs(settings(f"out={other}"), command="")
     assert (other / "chapter.txt").exists()
+
+
+def test_runs_counted_by_word_and_by_character_are_refused(tmp_path):
+    kept = ["一", "dog"]
+    runs = []
+    for name, target in (("mle", "words.WordTokenizer"), ("seqgan", "characters.CharacterTokenizer")):
+        node = {"_target_": f"gan_caption.text.{target}", "min_count": 1}
+        folder = made_run(tmp_path / name, name=name, tokenizer=node)
+        (Path(folder) / "vocabulary.json").write_text(json.dumps(kept))
+        runs.append(folder)
+    systems = choose_systems(runs, baseline="mle")
+    with pytest.raises(UserError, match=r"mle by word and .*seqgan by character, which cannot be compared"):
+        run_tokenizers(systems, allow=[])
+    counted = run_tokenizers({"mle": systems["mle"]}, allow=[])
+    assert [tokenizer.tokenized(["一 dog"]) for tokenizer in counted.values()] == [["一 dog"]]
+
+
+def test_a_run_of_before_there_was_a_choice_is_of_words(tmp_path):
+    before = Path(made_run(tmp_path / "before", vocabulary={"min_count": 5}))
+    node = {"_target_": "gan_caption.text.words.WordTokenizer", "min_count": 5}
+    now = Path(made_run(tmp_path / "now", seed=1, vocabulary={"min_count": 5}, tokenizer=node))
+    assert read_config(before)["tokenizer"] == read_config(now)["tokenizer"] == node
+    with pytest.raises(UserError, match="all of them are mle"):  # which are one system
+        choose_systems([str(before), str(now)], baseline="mle")

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from gan_caption.configuration.building import read
 from gan_caption.configuration.launching import Job
 from gan_caption.errors import UserError
+from gan_caption.evaluation.settings import ComparisonSettings
 from gan_caption.experiment import run_experiment
 from gan_caption.reporting.report import PAGE, compare_runs
 from gan_caption.reporting.sweep import trial_of, write_summary
@@ -108,7 +110,7 @@ def test_ones_own_metric_goes_wherever_the_others_go(configured, tmp_path):
         f"runs=[{','.join(map(str, folders))}]", f"out={tmp_path}/report", HOME,
         "curve.temperatures=[0.5,1]", "curve.top_p=[0.8]", "gallery=1", "judge.epochs=1", "judge.folds=2",
     )  # fmt: skip
-    report = compare_runs(configured(*asked, base=[], config_name="compare"), command="")
+    report = compare_runs(read(ComparisonSettings, configured(*asked, base=[], config_name="compare")), command="")
     with (report / "metrics.csv").open() as file:
         told = {(row["metric"], row["system"]): row for row in csv.DictReader(file)}
     assert float(told["letters", "seqgan"]["value"]) > 0

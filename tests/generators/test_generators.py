@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gan_caption.data.captions import EOS, PAD, UNK, Captions, captions_from_ids
+from gan_caption.data.captions import BOS, EOS, PAD, UNK, Captions, captions_from_ids
 from gan_caption.data.features import ImageFeatures
 from gan_caption.generators.attention_lstm import AttentionLSTMGenerator
-from gan_caption.generators.base import Generator
+from gan_caption.generators.base import over_vocabulary
 from gan_caption.generators.lstm import LSTMGenerator
 from tests import tiny
 
@@ -45,10 +45,15 @@ class TestEveryGenerator:
 
     def test_special_tokens_are_never_written(self, index):
         generator = tiny.generators()[index]
-        logits, _ = generator.step(torch.tensor([1, 1]), generator.start(tiny.features()))
-        assert torch.isinf(logits[:, : UNK + 1]).all()
-        assert torch.isfinite(logits[:, UNK + 1 :]).all()
-        assert (logits.softmax(1)[:, PAD] == 0).all()
+        assert generator.first_word == UNK + 1
+        logits, _ = generator.step(torch.tensor([1, 1]), generator.start(tiny.features(), 3))
+        assert logits.shape == (2, tiny.VOCABULARY - UNK - 1)
+        assert torch.isfinite(logits).all()
+        never = captions_from_ids([[UNK, EOS], [PAD, 4]], [0, 1])
+        assert generator.score(tiny.features(), never)[:, 0].tolist() == [float("-inf")] * 2
+        everything = over_vocabulary(logits, first_word=generator.first_word).softmax(1)
+        assert everything.shape == (2, tiny.VOCABULARY)
+        assert (everything[:, : UNK + 1] == 0).all()
 
     def test_the_image_is_looked_at(self, index):
         generator = tiny.generators()[index]
@@ -60,47 +65,61 @@ class TestEveryGenerator:
 
     def test_state_of_repeated_and_chosen_rows(self, index):
         generator = tiny.generators()[index]
-        state = generator.start(tiny.features(3))
+        state = generator.start(tiny.features(3), 3)
         logits, _ = generator.step(torch.full((3,), 1), state)
         forked, _ = generator.step(torch.full((6,), 1), state.repeat(2))
         torch.testing.assert_close(forked, logits.repeat_interleave(2, 0))
         chosen, _ = generator.step(torch.full((3,), 1), state.select(torch.tensor([0, 2, 2])))
         torch.testing.assert_close(chosen, logits[[0, 2, 2]])
 
-    @pytest.mark.parametrize("rows", [None, [0, 2], [0, 0, 0, 1, 2, 2]])
-    def test_a_packed_step_is_a_step_of_words_that_may_be_written(self, index, rows):
+    @pytest.mark.parametrize("rows", [[0, 2], [0, 0, 0, 1, 2, 2]])
+    def test_a_step_from_rows_is_a_step_of_the_state_of_these_rows(self, index, rows):
         generator = tiny.generators()[index]
-        state = generator.start(tiny.features(3))
-        rows = None if rows is None else torch.tensor(rows)
-        tokens = torch.tensor([4, 5, 4, 5, 5, 4])[: 3 if rows is None else len(rows)]
-        chosen = state if rows is None else state.select(rows)
-        for begin, same in ((state, chosen), (generator.anticipate(state, 10**6), chosen)):
-            found, after = generator.packed_step(tokens, begin, rows)
-            wanted, truth = generator.step(tokens, same)
-            torch.testing.assert_close(found, wanted[:, EOS:])
-            torch.testing.assert_close((*after.recurrent, after.images), (*truth.recurrent, truth.images))
-            default, _ = Generator.packed_step(generator, tokens, begin, rows)
-            torch.testing.assert_close(default, found)
+        state = generator.start(tiny.features(3), 3)
+        rows = torch.tensor(rows)
+        tokens = torch.tensor([4, 5, 4, 5, 5, 4])[: len(rows)]
+        found, after = generator.step(tokens, state, rows)
+        wanted, truth = generator.step(tokens, state.select(rows))
+        torch.testing.assert_close(found, wanted)
+        torch.testing.assert_close((*after.own, after.images), (*truth.own, truth.images))
 
 
 @pytest.mark.parametrize("index", range(3))
-def test_packed_logits_are_the_captions_own_of_words_that_may_be_written(index):
+def test_logits_are_of_the_captions_own_tokens_and_of_words_that_may_be_written(index):
     generator, images = tiny.generators()[index], tiny.features()
     captions = captions_from_ids([[4, 5, EOS], [EOS], [5, EOS]], [0, 1, 1])
-    packed = generator.packed_logits(images, captions)
+    packed = generator.logits(images, captions)
     assert packed.shape == (6, tiny.VOCABULARY - EOS)
     scores = packed.log_softmax(1).gather(1, (captions.tokens[captions.mask] - EOS)[:, None])[:, 0]
     slow = [tiny.stepwise_log_probs(generator, images, text, row) for text, row in
             (([4, 5, EOS], 0), ([EOS], 1), ([5, EOS], 1))]  # fmt: skip
     torch.testing.assert_close(scores, torch.cat(slow))
-    torch.testing.assert_close(packed, Generator.packed_logits(generator, images, captions))
+
+
+@pytest.mark.parametrize("index", range(3))
+def test_after_each_prefix_is_where_reading_it_again_ends(index):
+    generator, images = tiny.generators()[index], tiny.features()
+    texts = [[4, 5, 4], [5, 5, EOS]]
+    captions = captions_from_ids(texts, [0, 1])
+    logits, state = generator.after_each_prefix(captions, generator.start(images, 5))
+    following, _ = generator.step(torch.full((6,), 5), state)
+    assert state.images.tolist() == [0, 0, 0, 1, 1, 1]
+    for row, text in enumerate(texts):
+        for step in range(3):
+            alone = generator.start(images.select(torch.tensor([row])), 5)
+            for token in [BOS, *text[: step + 1]]:
+                wanted, alone = generator.step(torch.tensor([token]), alone)
+            torch.testing.assert_close(logits[3 * row + step], wanted[0])
+            after, _ = generator.step(torch.tensor([5]), alone)
+            torch.testing.assert_close(following[3 * row + step], after[0])
 
 
 def test_unknown_is_written_only_when_asked_for():
     asked = LSTMGenerator(vocabulary_size=6, pooled_size=5, hidden=4, embedding=4, generate_unknown=True)
-    logits, _ = asked.step(torch.tensor([1]), asked.start(tiny.features(1)))
-    assert torch.isfinite(logits[0, UNK])
-    assert torch.isinf(logits[0, :UNK]).all()
+    logits, _ = asked.step(torch.tensor([1]), asked.start(tiny.features(1), 3))
+    assert logits.shape == (1, 6 - UNK)
+    assert torch.isfinite(logits).all()
+    assert torch.isfinite(asked.score(tiny.features(1), captions_from_ids([[UNK, EOS]], [0]))).all()
 
 
 def test_noise_changes_the_policy_and_its_absence_means_zero():
@@ -151,15 +170,18 @@ def test_a_vocabulary_without_words_is_refused():
         LSTMGenerator(vocabulary_size=3, pooled_size=5)
 
 
-def test_weights_without_noise_fit_a_generator_with_noise_and_mean_the_same():
+def test_weights_without_noise_fit_a_generator_with_noise_and_mean_the_same_where_it_is_zero():
     plain = LSTMGenerator(vocabulary_size=tiny.VOCABULARY, pooled_size=5, hidden=4, embedding=4)
     noisy = LSTMGenerator(vocabulary_size=tiny.VOCABULARY, pooled_size=5, hidden=4, embedding=4, noise_size=3)
     noisy.load_state_dict(plain.state_dict())
     plain.eval(), noisy.eval()
-    heard = replace(tiny.features(), noise=torch.randn(2, 3))
-    torch.testing.assert_close(
-        noisy.score(heard, tiny.captions_of(1)), plain.score(tiny.features(), tiny.captions_of(1))
+    silent, heard = (replace(tiny.features(), noise=noise) for noise in (torch.zeros(2, 3), torch.ones(2, 3)))
+    before, alike, other = (
+        generator.score(images, tiny.captions_of(1))
+        for generator, images in ((plain, tiny.features()), (noisy, silent), (noisy, heard))
     )
+    torch.testing.assert_close(alike, before)
+    assert not torch.allclose(other, before, atol=1e-3)
     noisy.load_state_dict(noisy.state_dict())
     with pytest.raises(RuntimeError, match="size mismatch"):
         LSTMGenerator(

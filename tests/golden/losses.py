@@ -28,7 +28,7 @@ SMALL = [
     "tracker=local", "threads=1", "log_every=1", "save_every=100", "max_length=10",
     "data.train=40", "data.val=8", "data.test=8", "encoder.width=8", "generator.hidden=16", "generator.embedding=16",
     "phases.words.steps=5", "phases.words.images_per_batch=8", "phases.mle.images_per_batch=8",
-    "phases.mle.epochs=4", "phases.mle.validations_per_epoch=1", "phases.mle.warmup_steps=2",
+    "phases.mle.epochs=4", "phases.mle.validations_per_epoch=1", "phases.mle.learning_rate_schedule.warmup_steps=2",
 ]  # fmt: skip
 """Sizes that take a second; words are learned for 5 steps and captions for 4 epochs of 5."""
 
@@ -44,10 +44,9 @@ def losses_of(page: str, folder: Path) -> dict[str, list[float]]:
             phase["trainer"]["images_per_batch"] = 8
     if phases.get("discriminator"):
         phases["discriminator"] |= {"steps": STEPS, "target_accuracy": 1.0}
-    if phases.get("adversarial"):
-        phases["adversarial"] |= {"steps": STEPS, "images_per_batch": 4, "validate_every": STEPS, "quality_floor": 0.0}
-    run_experiment(config, data="scenes")
-    (log,) = folder.glob("*/metrics.jsonl")
+    for phase in filter(None, (phases.get("adversarial"), phases.get("policy_gradient"))):
+        phase |= {"steps": STEPS, "images_per_batch": 4, "validate_every": STEPS, "quality_floor": 0.0}
+    log = run_experiment(config, data="scenes").folder / "metrics.jsonl"
     found: dict[str, list[float]] = {}
     for record in map(json.loads, log.read_text(encoding="utf-8").splitlines()):
         for name, value in record.items():

@@ -18,9 +18,7 @@ def trained_run(tmp_path_factory) -> Path:
     home = tmp_path_factory.mktemp("inference")
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         config = compose("config", [*TINY_SEQGAN, f"outputs={home}/outputs", f"cache={home}/cache"])
-    run_experiment(OmegaConf.to_container(config, resolve=True), data="scenes")
-    (folder,) = (home / "outputs").iterdir()
-    return folder
+    return run_experiment(OmegaConf.to_container(config, resolve=True), data="scenes").folder
 
 
 @pytest.fixture(scope="session")

@@ -17,15 +17,21 @@ from PIL import Image
 from pycocotools.coco import COCO
 
 from gan_caption import Captioner
+from gan_caption.configuration.building import read
 from gan_caption.data.captions import BOS, EOS, captions_from_ids
+from gan_caption.data.corpus import CaptionedImage, Split
+from gan_caption.encoders.scene_cnn import SceneCNN
 from gan_caption.errors import UserError
+from gan_caption.evaluation.settings import evaluation_from
 from gan_caption.inference.captioner import Caption, Captioned, Unreadable
 from gan_caption.inference.captioning import caption_photos
 from gan_caption.inference.language_model import learn_ngrams
 from gan_caption.inference.output import write_captions
 from gan_caption.inference.photos import find_photos
+from gan_caption.inference.settings import CaptionSettings, LanguageModelSettings
 from gan_caption.reporting.results import evaluate_run
 from gan_caption.training.folders import write_json
+from tests.tiny_runs import composed
 
 
 @pytest.fixture(scope="module")
@@ -45,21 +51,74 @@ def test_photographs_get_the_captions_and_the_opinions_of_the_runs_own_evaluatio
     assert [one.best.text for one in told] == [row["caption"] for row in baseline]
 
 
+class Loud(SceneCNN):
+    """Its features are beyond half precision."""
+
+    def forward(self, pixels):
+        return super().forward(pixels).map(lambda tensor: 1e6 * tensor)
+
+
+def test_a_photograph_is_encoded_as_the_cache_keeps_it_also_where_half_precision_ends(captioner, photos, tmp_path):
+    network = Loud(width=4, finetune=False)
+    split = Split("test", tuple(CaptionedImage(path.name, ("a photo",), path) for path in photos))
+    source = network.source(
+        split, cache=tmp_path, skip_unreadable=False, device=torch.device("cpu"), progress=lambda *_: None
+    )
+    cached = source.features(range(len(split)), grid=True, device=torch.device("cpu"))
+    loud = Captioner(
+        replace(captioner.trained, encoder=network), decoder=captioner.decoder, proposer=captioner.proposer
+    )
+    with torch.no_grad():
+        pixels = torch.stack([network.preprocess(split.image(row)) for row in range(len(split))])
+        encoded = loud.encode(pixels)
+    assert encoded.grid.abs().max() == 65504
+    assert torch.equal(encoded.grid, cached.grid)
+    assert torch.equal(encoded.pooled, cached.pooled)
+
+
 def test_log_prob_is_that_of_the_words_one_by_one(captioner, photos):
-    generator, vocabulary = captioner.trained.captioner.generator, captioner.trained.vocabulary
+    generator, vocabulary = captioner.trained.captioner.generator, captioner.trained.tokenizer
     for one in captioner.stream(photos[:3], count=4):
         pixels = captioner.trained.encoder.preprocess(Image.open(one.name).convert("RGB"))[None]
         for caption in one.captions:
             with torch.no_grad():
-                state, token, total = generator.start(captioner.encode(pixels)), BOS, 0.0
+                state, token, total = generator.start(captioner.encode(pixels), captioner.max_length), BOS, 0.0
                 for word in vocabulary.encode(caption.text, max_length=captioner.max_length):
                     logits, state = generator.step(torch.tensor([token]), state)
-                    total += float(logits.log_softmax(1)[0, word])
+                    total += float(logits.log_softmax(1)[0, word - generator.first_word])
                     token = word
             assert caption.log_prob == pytest.approx(total, abs=1e-4)
 
 
 SAMPLING = {"_target_": "gan_caption.decoding.decoders.SeveralSamples", "samples": 8}
+
+
+@pytest.mark.parametrize("count", [2, 10])
+def test_without_a_proposer_it_ranks_as_the_command_line_does(trained_run, photos, configured, tmp_path, count):
+    settings = configured(
+        f"run={trained_run}", f"images={[str(path) for path in photos]}", f"captions={count}",
+        f"out={tmp_path}/captions.jsonl", base=[], config_name="caption",
+    )  # fmt: skip
+    caption_photos(read(CaptionSettings, settings, besides=["cache"]))
+    rows = [json.loads(line) for line in (tmp_path / "captions.jsonl").read_text().splitlines()]
+    told = list(Captioner.load(trained_run).stream(photos, count=count))
+    assert [[one.text for one in image.captions] for image in told] == [
+        [one["caption"] for one in row["captions"]] for row in rows
+    ]
+
+
+def test_ten_captions_come_where_ten_are_asked_for(trained_run, photos):
+    captioner = Captioner.load(trained_run)
+    assert {len(one.captions) for one in captioner.stream(photos, count=10)} == {10}
+    among_ten = Captioner.load(trained_run, rerank={"own": 0.0, "discriminator": 1.0}, candidates=10)
+    ten = list(captioner.stream(photos, count=10))
+    for given, chosen in zip(ten, among_ten.stream(photos), strict=True):
+        best = max(given.captions, key=lambda one: one.discriminator)
+        assert chosen.best.discriminator == pytest.approx(best.discriminator, abs=1e-6)
+    with pytest.raises(UserError, match="there is one candidate, and nothing to choose"):
+        list(Captioner.load(trained_run, rerank={"discriminator": 1.0}).stream(photos))
+    with pytest.raises(UserError, match="candidates=2: at least captions=3"):
+        list(Captioner.load(trained_run, candidates=2).stream(photos, count=3))
 
 
 def test_several_captions_differ_and_the_most_probable_comes_first(trained_run, photos):
@@ -85,7 +144,7 @@ def test_the_discriminator_chooses_among_candidates_where_it_is_asked(trained_ru
 
 def test_weights_of_zero_change_nothing_and_a_judge_that_is_missing_is_told(trained_run, photos, tmp_path):
     ngrams = tmp_path / "ngrams.safetensors"
-    learn_ngrams({"run": str(trained_run), "out": str(ngrams), "order": 3, "allow": []})
+    learn_ngrams(LanguageModelSettings(run=str(trained_run), out=str(ngrams), order=3, allow=[]))
     plain = list(Captioner.load(trained_run, proposer=SAMPLING).stream(photos, count=3))
     nothing = {"own": 1.0, "discriminator": 0.0, "language_model": 0.0}
     same = Captioner.load(trained_run, proposer=SAMPLING, rerank=nothing, language_model=ngrams, fusion=0.0)
@@ -100,7 +159,7 @@ def test_weights_of_zero_change_nothing_and_a_judge_that_is_missing_is_told(trai
     with pytest.raises(UserError, match=r"rerank\.human is not known"):
         Captioner.load(trained_run, rerank={"human": 1.0})
     with pytest.raises(UserError, match="order=40"):
-        learn_ngrams({"run": str(trained_run), "out": str(ngrams), "order": 40, "allow": []})
+        learn_ngrams(LanguageModelSettings(run=str(trained_run), out=str(ngrams), order=40, allow=[]))
 
 
 def test_paths_images_and_arrays_are_the_same_to_it(captioner, photos):
@@ -123,7 +182,7 @@ def test_attention_is_a_distribution_and_even_over_equal_regions(captioner, phot
     with torch.no_grad():
         features = captioner.encode(pixels)
         even = replace(features, grid=features.grid[:, :1].expand_as(features.grid))
-        looks = generator.looks(even, captions_from_ids([[7, EOS]], [0]))
+        looks = generator.attention_weights(even, captions_from_ids([[7, EOS]], [0]))
     assert looks.flatten().tolist() == pytest.approx([1 / looks.shape[2]] * 2 * looks.shape[2], abs=1e-6)
 
 
@@ -255,7 +314,7 @@ def test_a_run_of_a_newer_version_says_so(configured, trained_run, tmp_path):
     with pytest.raises(UserError, match=r"written by gan_caption '9\.0\.0' in format 2.*upgrade"):
         Captioner.load(run)
     with pytest.raises(UserError, match="upgrade"):
-        evaluate_run(configured(f"run={run}", base=[], config_name="evaluate"))
+        evaluate_run(evaluation_from(configured(f"run={run}", base=[], config_name="evaluate")))
 
 
 def test_the_command_writes_what_can_be_captioned_and_says_in_its_exit_code_what_cannot(trained_run, photos, tmp_path):
@@ -269,12 +328,21 @@ def test_the_command_writes_what_can_be_captioned_and_says_in_its_exit_code_what
     assert subprocess.run([*command, f"images=[{photos[1]}]"], capture_output=True, check=False).returncode == 0
 
 
-def test_settings_that_leave_nothing_to_choose_are_told_before_anything_is_loaded(configured):
+def test_settings_that_leave_nothing_to_choose_are_told_before_anything_is_loaded():
     for overrides, message in (
         (["captions=3", "candidates=2"], "candidates=2: at least captions=3"),
         (["rerank.discriminator=1"], "there is one candidate"),
         (["out=captions.txt"], "the ending says the format"),
     ):
-        settings = configured("run=nowhere", "images=[a.jpg]", *overrides, base=[], config_name="caption")
+        settings = composed("run=nowhere", "images=[a.jpg]", *overrides, config_name="caption")
         with pytest.raises(UserError, match=message):
-            caption_photos(settings)
+            caption_photos(read(CaptionSettings, settings))
+
+
+def test_a_run_of_before_tokenizers_were_a_choice_opens(captioner, trained_run, photos, tmp_path):
+    old = shutil.copytree(trained_run, tmp_path / "old")
+    config = json.loads((old / "config.json").read_text())
+    del config["tokenizer"]
+    write_json(old / "config.json", config)
+    wanted = [one.best.text for one in captioner.stream(photos)]
+    assert [one.best.text for one in Captioner.load(old).stream(photos)] == wanted

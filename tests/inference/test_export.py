@@ -28,14 +28,16 @@ from gan_caption.encoders.torchvision_cnn import TorchvisionCNN
 from gan_caption.errors import UserError
 from gan_caption.experiment import run_experiment
 from gan_caption.generators.attention_lstm import AttentionLSTMGenerator
-from gan_caption.generators.base import DecoderState
 from gan_caption.generators.lstm import LSTMGenerator
+from gan_caption.generators.state import TensorState
 from gan_caption.inference.exporting import export_run, new_folder
 from gan_caption.inference.model_card import hallucination
 from gan_caption.inference.onnx_captioner import OnnxCaptioner
 from gan_caption.inference.onnx_check import Images, check_pixels, check_words, cost
 from gan_caption.inference.onnx_graphs import onnx_graphs, pixel_recipe
+from gan_caption.inference.settings import export_from
 from gan_caption.inference.weights import read_weights
+from gan_caption.text.words import WordTokenizer
 from tests.tiny_runs import TINY, TINY_SEQGAN
 
 # Enough updates that captions differ from image to image, and that some are sentences.
@@ -65,8 +67,7 @@ def runs(tmp_path_factory):
     def run(name: str) -> Path:
         if name not in made:
             places = [f"outputs={root / name}", f"cache={root}/cache"]
-            run_experiment(composed("config", *RUNS[name], *places), data="scenes")
-            (made[name],) = (root / name).iterdir()
+            made[name] = run_experiment(composed("config", *RUNS[name], *places), data="scenes").folder
         return made[name]
 
     return run
@@ -81,7 +82,7 @@ def exported(runs, tmp_path_factory):
     def folder(name: str) -> Path:
         if name not in made:
             settings = [f"run={runs(name)}", f"out={root / name}", "check_images=8", "batch_images=3"]
-            made[name] = export_run(composed("export", *settings))
+            made[name] = export_run(export_from(composed("export", *settings)))
         return made[name]
 
     return folder
@@ -92,7 +93,8 @@ def export(tmp_path):
     """Export a run as the command line does, to this test's folder."""
 
     def make(run: Path, *overrides: str) -> Path:
-        return export_run(composed("export", f"run={run}", f"out={tmp_path}/out", "check_images=8", *overrides))
+        asked = composed("export", f"run={run}", f"out={tmp_path}/out", "check_images=8", *overrides)
+        return export_run(export_from(asked))
 
     return make
 
@@ -136,22 +138,24 @@ def test_the_graphs_compute_what_the_networks_compute_for_any_number_of_images(n
     encoder = SceneCNN(width=4).eval()
     generator = kind(vocabulary_size=9, pooled_size=encoder.pooled_size, hidden=8, embedding=6, **sizes).eval()
     pixels = torch.randint(0, 256, (5, 3, 48, 48), dtype=torch.uint8)
-    graphs = onnx_graphs(encoder, generator, pixels[:2])
+    graphs = onnx_graphs(encoder, generator, pixels[:2], max_length=5)
     start, step = (onnxruntime.InferenceSession(graphs[name]) for name in ("encoder.onnx", "step.onnx"))
     for count in (1, 2, 5):
         with torch.no_grad():
-            wanted = generator.start(encoder(pixels[:count]))
+            wanted = generator.start(encoder(pixels[:count]), 5)
             found = start.run(None, {"pixels": pixels[:count].numpy()})
-            for one, other in zip([*wanted.recurrent, *wanted.memory], found, strict=True):
+            for one, other in zip([*wanted.own, *wanted.shared], found, strict=True):
                 np.testing.assert_allclose(other, one.numpy(), atol=1e-5)
             # Every part of the state something else: what is zero at the start may have changed places.
-            state = DecoderState(tuple(torch.randn_like(one) for one in wanted.recurrent), wanted.memory, wanted.images)
+            state = TensorState(tuple(torch.randn_like(one) for one in wanted.own), wanted.shared)
+            state = wanted.rebuilt(state.named_tensors())
             tokens = torch.randint(0, 9, (count,))
             logits, after = generator.step(tokens, state)
-        given = [tokens, *state.recurrent, *state.memory]
+        given = [tokens, *state.own, *state.shared]
         names = [one.name for one in step.get_inputs()]
         outputs = step.run(None, {name: one.numpy() for name, one in zip(names, given, strict=True)})
-        for one, other in zip([logits, *after.recurrent], outputs, strict=True):
+        logits = torch.nn.functional.pad(logits, (generator.first_word, 0), value=float("-inf"))
+        for one, other in zip([logits, *after.own], outputs, strict=True):
             np.testing.assert_allclose(other, one.numpy(), atol=1e-5)
 
 
@@ -252,9 +256,10 @@ def test_int8_is_smaller_and_its_price_is_printed(runs, exported, export, capsys
 def test_the_cost_of_other_words():
     split = Scenes(train=2, val=6, test=2).split("val")
     first = [item.captions[0] for item in split.items]
-    same = cost(first, first, split)
+    words = WordTokenizer(min_count=1)
+    same = cost(first, first, split, words)
     assert (same.equal, same.difference, same.interval) == (1.0, 0.0, (0.0, 0.0))
-    worse = cost(first, [*first[:3], "", "", ""], split)
+    worse = cost(first, [*first[:3], "", "", ""], split, words)
     assert worse.equal == 0.5
     assert worse.difference < 0
     assert worse.interval[0] <= worse.difference <= worse.interval[1]
@@ -376,14 +381,14 @@ def test_networks_without_an_onnx_form_are_refused():
         pixel_recipe(NoImage())
 
     class Counting(LSTMGenerator):
-        def step(self, tokens, state):
+        def step(self, tokens, state, rows=None):
             assert len(tokens) > 0
-            return super().step(tokens[: len(tokens)], state)
+            return super().step(tokens[: len(tokens)], state, rows)
 
     encoder = SceneCNN(width=2)
     generator = Counting(vocabulary_size=6, pooled_size=encoder.pooled_size, hidden=4, embedding=4)
     with pytest.raises(UserError, match=r"take the number of images from x\.shape\[0\]"):
-        onnx_graphs(encoder, generator, torch.zeros(2, 3, 48, 48, dtype=torch.uint8))
+        onnx_graphs(encoder, generator, torch.zeros(2, 3, 48, 48, dtype=torch.uint8), max_length=5)
 
 
 def test_a_folder_that_is_no_export_is_named(tmp_path):

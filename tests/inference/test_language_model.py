@@ -18,7 +18,7 @@ from gan_caption.evaluation.trained import open_run
 from gan_caption.experiment import run_experiment
 from gan_caption.generators.ngram import NgramGenerator
 from gan_caption.inference.language_model import load_language_model
-from gan_caption.text.vocabulary import Vocabulary
+from gan_caption.text.words import WordTokenizer
 from tests.tiny_runs import TINY
 
 CPU = torch.device("cpu")
@@ -27,8 +27,7 @@ WITHOUT_IMAGES = [one for one in TINY if not one.startswith("encoder.")]
 
 def train(configured, *overrides: str, base: list[str]) -> Path:
     config = configured("+experiment=mle", "phases.mle.epochs=1", *overrides, base=base)
-    run_experiment(config, data="scenes")
-    return max(Path(config["outputs"]).iterdir(), key=lambda folder: folder.stat().st_mtime_ns)
+    return run_experiment(config, data="scenes").folder
 
 
 @pytest.fixture
@@ -37,14 +36,14 @@ def language_run(configured) -> Path:
 
 
 def test_a_run_without_images_advises_a_captioner_of_the_same_words(configured, language_run):
-    vocabulary = Vocabulary.load(language_run / "vocabulary.json")
-    language = load_language_model(language_run, vocabulary=vocabulary, device=CPU)
+    vocabulary = WordTokenizer(min_count=1).load(language_run / "vocabulary.json")
+    language = load_language_model(language_run, tokenizer=vocabulary, device=CPU)
     assert not language.training
     saved = load_file(language_run / "checkpoints" / "best_mle.safetensors")
     assert all(torch.equal(saved[f"generator.{name}"], own) for name, own in language.state_dict().items())
 
     captioner_run = train(configured, base=TINY)
-    run = open_run(captioner_run, {"device": "cpu"})
+    run = open_run(captioner_run, device="cpu")
     run.load("mle")
     generator = run.captioner.generator.eval()
     encoder = run.encoder
@@ -53,22 +52,22 @@ def test_a_run_without_images_advises_a_captioner_of_the_same_words(configured, 
     assert len(Beam(beam_size=3)(fused, features, max_length=10, rng=torch.Generator())) == 3
 
     with pytest.raises(UserError, match="encoder=none"):
-        load_language_model(captioner_run, vocabulary=vocabulary, device=CPU)
+        load_language_model(captioner_run, tokenizer=vocabulary, device=CPU)
     with pytest.raises(UserError, match="vocabulary is another"):
-        load_language_model(language_run, vocabulary=Vocabulary(["a", "dog"]), device=CPU)
+        load_language_model(language_run, tokenizer=WordTokenizer.of(["a", "dog"]), device=CPU)
 
 
 def test_a_file_of_counts(tmp_path):
-    vocabulary = Vocabulary(["a", "dog", "runs"])
+    vocabulary = WordTokenizer.of(["a", "dog", "runs"])
     captions = ["a dog", "a dog runs", "dog runs"]
     learned = NgramGenerator.learn(
         [vocabulary.encode(caption, max_length=5) for caption in captions], vocabulary_size=len(vocabulary)
     )
     learned.save(tmp_path / "trigrams.safetensors", vocabulary=vocabulary.fingerprint)
-    model = load_language_model(tmp_path / "trigrams.safetensors", vocabulary=vocabulary, device=CPU)
+    model = load_language_model(tmp_path / "trigrams.safetensors", tokenizer=vocabulary, device=CPU)
     text = captions_from_ids([[*map(vocabulary.ids.get, ["a", "dog", "runs"]), EOS]], [0])
     assert torch.equal(model.score(no_image(1, CPU), text), learned.score(no_image(1, CPU), text))
     with pytest.raises(UserError, match="another vocabulary"):
-        load_language_model(tmp_path / "trigrams.safetensors", vocabulary=Vocabulary(["cat"]), device=CPU)
+        load_language_model(tmp_path / "trigrams.safetensors", tokenizer=WordTokenizer.of(["cat"]), device=CPU)
     with pytest.raises(UserError, match="n-gram model"):
-        load_language_model(tmp_path / "missing", vocabulary=vocabulary, device=CPU)
+        load_language_model(tmp_path / "missing", tokenizer=vocabulary, device=CPU)

@@ -15,7 +15,7 @@ from gan_caption.inference.page import attention_maps, build_page, launch_page, 
 
 @pytest.fixture(scope="module")
 def systems(trained_run) -> dict[str, Captioner]:
-    return load_systems({"run": str(trained_run), "device": "cpu", "allow": []})
+    return load_systems(trained_run, device="cpu")
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_a_taken_address_is_told(systems, address):
 
 def test_words_cannot_bring_code_into_the_page(systems, photos, monkeypatch):
     name, captioner = next(iter(systems.items()))
-    monkeypatch.setattr(captioner.trained.vocabulary, "decode", lambda ids: "<script>alert(1)</script>")
+    monkeypatch.setattr(captioner.trained.tokenizer, "decode", lambda ids: "<script>alert(1)</script>")
     told = what_it_says(name, captioner, Image.open(photos[0]).convert("RGB"), temperature=1.0, samples=2)
     assert "<script>" not in told
     assert "&lt;script&gt;" in told
@@ -106,7 +106,7 @@ def test_an_attention_map_is_bright_where_the_word_looked(systems):
     captioner = next(iter(systems.values()))
     attention = np.zeros((1, 16), np.float32)
     attention[0, 3] = 1.0  # the upper right corner of 4 x 4
-    caption = Caption("star", -1.0, None, attention)
+    caption = Caption("star", -1.0, None, attention, ("star",))
     ((shown, word),) = attention_maps(captioner, Image.new("RGB", (64, 64), "white"), caption)
     assert word == "star"
     light = np.asarray(shown.convert("L"), float)

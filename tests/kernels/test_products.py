@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from gan_caption.kernels import plain, products
 from gan_caption.kernels.products import _WORTH_IT, Linear, linear
 
 
@@ -50,7 +53,7 @@ def test_columns_that_are_not_neighbours_in_memory():
 def test_second_derivatives_are_had_of_pytorch():
     x, weight, bias = wide()
     x.requires_grad_(), weight.requires_grad_()
-    with torch.backends.mkldnn.flags(enabled=False):
+    with plain():
         (slope,) = torch.autograd.grad(linear(x, weight, bias).square().sum(), x, create_graph=True)
         (second,) = torch.autograd.grad(slope.sum(), weight)
     assert torch.isfinite(second).all()
@@ -76,3 +79,43 @@ def test_a_layer_has_the_weights_of_pytorchs():
     theirs.load_state_dict(ours.state_dict())
     x, _, _ = wide()
     torch.testing.assert_close(ours(x), theirs(x), rtol=1e-5, atol=1e-5)
+
+
+def refusing(*_):
+    raise RuntimeError("mkldnn::_linear_pointwise() expected another argument")
+
+
+def answering_otherwise(rows, weight, *_):
+    return torch.zeros(len(rows), len(weight))
+
+
+@pytest.fixture
+def without_onednn(monkeypatch, request):
+    """A build of PyTorch whose operator is missing, is called otherwise, or does something else."""
+    operators = SimpleNamespace() if request.param is None else SimpleNamespace(_linear_pointwise=request.param)
+    monkeypatch.setattr(torch.ops, "mkldnn", operators, raising=False)
+    products._works.cache_clear()
+    yield
+    products._works.cache_clear()
+
+
+@pytest.mark.parametrize("without_onednn", [None, refusing, answering_otherwise], indirect=True)
+@pytest.mark.parametrize("gradients", [True, False])
+def test_where_the_operator_is_not_there_the_plain_twin_runs(without_onednn, gradients):
+    x, weight, bias = wide()
+    with torch.set_grad_enabled(gradients):
+        found = linear(x, weight.requires_grad_(), bias)
+        assert torch.equal(found, torch.nn.functional.linear(x, weight, bias))
+    assert not products._works()
+
+
+def test_the_operator_that_this_build_has_is_used(monkeypatch):
+    """Else the tests above compare the plain twin with itself."""
+    works, calls = products._works(), []
+    monkeypatch.setattr(products, "_onednn", lambda *own: calls.append(own) or torch.zeros(64, 256))
+    x, weight, bias = wide(inputs=(64,))
+    linear(x, weight, bias)
+    assert len(calls) == works
+    with plain():
+        assert torch.equal(linear(x, weight, bias), torch.nn.functional.linear(x, weight, bias))
+    assert len(calls) == works

@@ -62,7 +62,7 @@ def test_cider_by_hand():
     assert cider_d(["a b", "c d"], [["a b"], ["c d"]]).corpus == pytest.approx(5.0)
 
 
-def test_a_cider_scorer_pays_any_captions_of_any_image_by_a_larger_corpus():
+def test_a_cider_scorer_scores_any_captions_of_any_image_by_a_larger_corpus():
     references = [["a b c d e", "a b"], ["c d e f"], ["g h", "g"]]
     frequencies = DocumentFrequencies.of(references)
     few = CiderD(references[1:], frequencies=frequencies).score([1, 0, 0], ["g h", "c d", "a"])
@@ -84,7 +84,7 @@ def test_one_image_is_scored_by_the_frequencies_of_more():
     assert CiderD([["a b"]], frequencies).score([0, 0], ["a b", "c d"]) == pytest.approx([5.0, 0.0])
 
 
-def test_an_end_that_is_a_token_is_paid():
+def test_an_end_that_is_a_token_counts():
     scorer = CiderD([["a man on a horse <eos>"], ["a dog <eos>"]])
     ended, broken = scorer.score([0, 0], ["a man on a horse <eos>", "a man on a horse on a"])
     assert ended > broken

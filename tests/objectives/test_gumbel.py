@@ -69,24 +69,24 @@ def test_drawn_words_follow_the_policy_whatever_the_temperature(index):
     generator, images = tiny.generators()[index], tiny.features(1)
     many = 20_000
     with torch.no_grad():
-        rollout = drawn(generator, images, relaxation=straight_through, temperature=3.0, samples=many)
-    texts = [tuple(row[:n].tolist()) for row, n in zip(rollout.captions.tokens, rollout.captions.lengths, strict=True)]
+        found = drawn(generator, images, relaxation=straight_through, temperature=3.0, samples=many)
+    texts = [tuple(row[:n].tolist()) for row, n in zip(found.captions.tokens, found.captions.lengths, strict=True)]
     captions = tiny.captions_of(0)
     truth = generator.score(images, captions).sum(1).exp()
     for text, probability in zip(tiny.all_captions(), truth.tolist(), strict=True):
         share = texts.count(tuple(text)) / many
         assert abs(share - probability) < 4 * (probability * (1 - probability) / many) ** 0.5 + 1e-4
-    scored = generator.score(images, rollout.captions)
-    torch.testing.assert_close(rollout.log_probs, scored, rtol=1e-4, atol=1e-5)
+    scored = generator.score(images, found.captions)
+    torch.testing.assert_close(found.log_probs, scored, rtol=1e-4, atol=1e-5)
 
 
 def test_discriminators_cannot_tell_straight_through_words_from_written_ones():
     generator, images = tiny.generators()[1], tiny.features()
-    rollout = drawn(generator, images, relaxation=straight_through).captions
+    found = drawn(generator, images, relaxation=straight_through).captions
     discriminator = CNNDiscriminator(vocabulary_size=6, pooled_size=5, embedding=8).eval()
-    written = type(tiny.captions_of(0))(rollout.tokens, rollout.lengths, rollout.images)
-    torch.testing.assert_close(discriminator(images, rollout), discriminator(images, written))
-    assert (rollout.weights.sum(2)[~rollout.mask] == 0).all()
+    written = type(tiny.captions_of(0))(found.tokens, found.lengths, found.images)
+    torch.testing.assert_close(discriminator(images, found), discriminator(images, written))
+    assert (found.weights.sum(2)[~found.mask] == 0).all()
 
 
 @pytest.mark.parametrize("noise", [0, 4])
@@ -97,7 +97,8 @@ def test_the_temperature_is_geometric_in_the_share_of_the_phase(noise):
     discriminator = SetDiscriminator(vocabulary_size=6, pooled_size=5, embedding=8)
     objective = GumbelSoftmax(
         discriminator=discriminator,
-        loss=FeatureMatching(),
+        loss=FeatureMatching(weight=1.0, loss=NonSaturating()),
+        relaxation="straight_through",
         temperature=1.0,
         final_temperature=0.01,
         samples_per_image=2,
@@ -139,9 +140,11 @@ def test_generator_losses_by_hand():
     assert plain.item() == pytest.approx((softplus(0.0) + softplus(-0.5)) / 2)
     pairs = RelativisticGenerator()(Answers(), images, real=real, fake=fake)
     assert pairs.item() == pytest.approx((softplus(1.0) + softplus(0.0)) / 2)
-    matched = FeatureMatching(weight=2.0)(Answers(), images, real=real, fake=fake)
+    matched = FeatureMatching(weight=2.0, loss=NonSaturating())(Answers(), images, real=real, fake=fake)
     assert matched.item() == pytest.approx(plain.item() + 2 * (0.75 - 0.25) ** 2)
     with pytest.raises(ValueError, match="CNNDiscriminator has none"):
-        FeatureMatching()(CNNDiscriminator(vocabulary_size=6, pooled_size=5, embedding=8), images, real=real, fake=fake)
+        FeatureMatching(weight=1.0, loss=NonSaturating())(
+            CNNDiscriminator(vocabulary_size=6, pooled_size=5, embedding=8), images, real=real, fake=fake
+        )
     with pytest.raises(ValueError, match="1 samples beside 2 real captions"):
         RelativisticGenerator()(Answers(), images, real=real, fake=captions_from_ids([[4]], [0]))

@@ -11,24 +11,45 @@ from omegaconf import OmegaConf
 from gan_caption.configuration.building import build
 from gan_caption.configuration.launching import conf_dir
 from gan_caption.data.captions import EOS, captions_from_ids
+from gan_caption.decoding.sampling import Samples
 from gan_caption.discriminators.lstm import LSTMDiscriminator
+from gan_caption.generators.lstm import LSTMGenerator
 from gan_caption.objectives.baselines import BatchMean, Fixed, Greedy, LeaveOneOut, MovingAverage, NoBaseline
 from gan_caption.objectives.credit import Discounted, MonteCarlo, WholeSequence
 from gan_caption.objectives.critic import LearnedCritic
 from gan_caption.objectives.policy_gradient import Experience, PolicyGradient, policy_gradient_loss, token_entropy
 from gan_caption.objectives.proximal import ProximalPolicy, clipped_surrogate_loss
-from gan_caption.objectives.samples import Rollout
+from gan_caption.rewards.base import Parts
+from gan_caption.rewards.controls import ConstantReward
 from gan_caption.rewards.discriminator import DiscriminatorReward
+from gan_caption.rewards.mixture import Mixture
+from gan_caption.rewards.transforms import Probability
 from tests import tiny
 
-pay = tiny.Pay()
+reward = tiny.CaptionReward()
 
 
 def critic():
     torch.manual_seed(0)
     return LearnedCritic(
-        vocabulary_size=tiny.VOCABULARY, pooled_size=5, device=torch.device("cpu"), hidden=8, embedding=8
+        vocabulary_size=tiny.VOCABULARY,
+        pooled_size=5,
+        device=torch.device("cpu"),
+        hidden=8,
+        embedding=8,
+        learning_rate=1e-3,
+        clip=5.0,
     )
+
+
+def policy_gradient(**changes):
+    plain = {"samples_per_image": 1, "entropy_weight": 0.0, "kl_weight": 0.0, "advantage_clip": None}
+    return PolicyGradient(**(plain | changes))
+
+
+def proximal(**changes):
+    plain = {"samples_per_image": 1, "entropy_weight": 0.0, "kl_weight": 0.0, "advantage_clip": None}
+    return ProximalPolicy(**({"updates": 4, "ratio_clip": 0.2} | plain | changes))
 
 
 def assert_unbiased(objective, generator, truth, *, batches=800, reference=None):
@@ -50,48 +71,69 @@ def assert_unbiased(objective, generator, truth, *, batches=800, reference=None)
     assert true_along[-1] > 8 * error[-1]  # and the gradient is large enough for the test to see a wrong one
 
 
-BASELINES = [NoBaseline, BatchMean, MovingAverage, LeaveOneOut, Greedy, critic, lambda: Fixed(value=0.7)]
+def two_rollouts():
+    return MonteCarlo(rollouts=2, update_rate=1.0)
 
 
-@pytest.mark.parametrize("credit", [WholeSequence, lambda: MonteCarlo(rollouts=2)], ids=["whole", "rollouts"])
+def moving_average():
+    return MovingAverage(decay=0.9)
+
+
+def fixed():
+    return Fixed(value=0.7)
+
+
+BASELINES = [
+    NoBaseline,
+    BatchMean,
+    moving_average,
+    LeaveOneOut,
+    Greedy,
+    critic,
+    fixed,
+]
+
+
+@pytest.mark.parametrize("credit", [WholeSequence, two_rollouts], ids=["whole", "rollouts"])
 @pytest.mark.parametrize("baseline", BASELINES)
-def test_the_estimate_is_the_gradient_of_the_expected_pay(credit, baseline):
+def test_the_estimate_is_the_gradient_of_the_expected_reward(credit, baseline):
     # With few samples a batch, a baseline that holds the row's own return would show: by a quarter of the gradient.
-    objective = PolicyGradient(reward=pay, credit=credit(), baseline=baseline(), samples_per_image=2)
+    objective = policy_gradient(reward=reward, credit=credit(), baseline=baseline(), samples_per_image=2)
     generator = tiny.generators()[0]
-    assert_unbiased(objective, generator, tiny.exact_gradient(generator, pay))
+    assert_unbiased(objective, generator, tiny.exact_gradient(generator, reward))
 
 
 def test_the_estimate_is_right_for_the_attention_generator_as_well():
-    objective = PolicyGradient(reward=pay, credit=MonteCarlo(rollouts=2), baseline=BatchMean(), samples_per_image=2)
+    objective = policy_gradient(reward=reward, credit=two_rollouts(), baseline=BatchMean(), samples_per_image=2)
     generator = tiny.generators()[2]
-    assert_unbiased(objective, generator, tiny.exact_gradient(generator, pay))
+    assert_unbiased(objective, generator, tiny.exact_gradient(generator, reward))
 
 
-def test_the_first_proximal_update_is_the_gradient_of_the_expected_pay():
-    objective = ProximalPolicy(reward=pay, credit=WholeSequence(), baseline=LeaveOneOut(), samples_per_image=2)
+def test_the_first_proximal_update_is_the_gradient_of_the_expected_reward():
+    objective = proximal(reward=reward, credit=WholeSequence(), baseline=LeaveOneOut(), samples_per_image=2)
     generator = tiny.generators()[0]
-    assert_unbiased(objective, generator, tiny.exact_gradient(generator, pay))
+    assert_unbiased(objective, generator, tiny.exact_gradient(generator, reward))
 
 
 @pytest.mark.parametrize("baseline", [b for b in BASELINES if b is not Greedy])
-def test_paid_tokens_give_the_gradient_of_their_expected_sum(baseline):
-    objective = PolicyGradient(
-        reward=tiny.TokenPay(), credit=Discounted(discount=1.0), baseline=baseline(), samples_per_image=2
+def test_token_rewards_give_the_gradient_of_their_expected_sum(baseline):
+    objective = policy_gradient(
+        reward=tiny.TokenReward(), credit=Discounted(discount=1.0), baseline=baseline(), samples_per_image=2
     )
     generator = tiny.generators()[0]
-    assert_unbiased(objective, generator, tiny.exact_gradient(generator, tiny.TokenPay()))
+    assert_unbiased(objective, generator, tiny.exact_gradient(generator, tiny.TokenReward()))
 
 
 def objective_of(page):
-    """The page's estimator: its credit, baseline and samples, paid by the tiny world."""
+    """The page's estimator: its credit, baseline and samples, with the rewards of the tiny world."""
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         config = OmegaConf.to_container(compose("config", overrides=[f"+experiment={page}"]), resolve=True)
-    objective = (config["phases"].get("adversarial") or {"objective": {}})["objective"]
+    phases = config["phases"]
+    objective = (phases.get("adversarial") or phases.get("policy_gradient") or {"objective": {}})["objective"]
     if "credit" not in objective:
         return None  # a page without a policy gradient
     dense = objective["credit"]["_target_"].endswith("Discounted")
-    objective |= {"reward": {"_target_": f"tests.tiny.{'TokenPay' if dense else 'Pay'}"}}
+    objective |= {"reward": {"_target_": f"tests.tiny.{'TokenReward' if dense else 'CaptionReward'}"}}
     objective |= {"entropy_weight": 0.0, "kl_weight": 0.0}  # terms of their own, tested by themselves
     objective["samples_per_image"] = min(objective["samples_per_image"], 2)
     if dense:
@@ -113,20 +155,31 @@ def test_the_pages_with_a_policy_gradient_are_found():
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_estimator_of_every_page_is_the_gradient_of_the_expected_pay(page):
+def test_the_estimator_of_every_page_is_the_gradient_of_the_expected_reward(page):
     objective = objective_of(page)
     generator = tiny.generators()[0]
     assert_unbiased(objective, generator, tiny.exact_gradient(generator, objective.reward))
 
 
-def test_what_the_greedy_caption_is_paid_is_no_baseline_for_single_tokens():
-    objective = PolicyGradient(reward=tiny.TokenPay(), credit=Discounted(), baseline=Greedy())
-    with pytest.raises(ValueError, match="one pay a caption"):
+def test_scratchgans_baseline_keeps_as_little_of_the_past_as_the_authors_does():
+    """Their `decay * average + (1 - decay) * mean` has a decay of .08 (deepmind-research, scratchgan)."""
+    baseline = objective_of("scratchgan").baseline
+    samples = samples_of([[4, 5, EOS], [4, EOS]], [0, 1])
+    for mean in (3.0, 1.0):
+        baseline(torch.full((2, 3), mean), samples, generator=None, reward=None)
+    told = baseline(torch.zeros(2, 3), samples, generator=None, reward=None)
+    # Two batches cannot yet weigh 1 together: the rest is .08 squared.
+    assert told.item() == pytest.approx((0.92 * 0.08 * 3 + 0.92 * 1) / (1 - 0.08**2))
+
+
+def test_the_reward_of_the_greedy_caption_is_no_baseline_for_single_tokens():
+    objective = policy_gradient(reward=tiny.TokenReward(), credit=Discounted(discount=0.5), baseline=Greedy())
+    with pytest.raises(ValueError, match="one reward a caption"):
         objective.collect(tiny.generators()[0], tiny.features(), max_length=3, rng=torch.Generator())
 
 
 def test_the_penalty_has_the_gradient_of_the_divergence():
-    """Of E[pay] - weight KL(policy || reference), both enumerated."""
+    """Of E[reward] - weight KL(policy || reference), both enumerated."""
     generator, images = tiny.generators()[0], tiny.features()
     reference = tiny.generators(seed=5)[0]
     expected = 0
@@ -134,38 +187,66 @@ def test_the_penalty_has_the_gradient_of_the_divergence():
         captions = tiny.captions_of(image)
         log_p = generator.score(images, captions).sum(1)
         log_q = reference.score(images, captions).sum(1).detach()
-        expected = expected + (log_p.exp() * (tiny.pay_of(captions) - 1.5 * (log_p - log_q))).sum() / 2
+        expected = expected + (log_p.exp() * (tiny.reward_of(captions) - 1.5 * (log_p - log_q))).sum() / 2
     generator.zero_grad()
     expected.backward()
-    objective = PolicyGradient(
-        reward=pay, credit=WholeSequence(), baseline=LeaveOneOut(), samples_per_image=2, kl_weight=1.5
+    objective = policy_gradient(
+        reward=reward, credit=WholeSequence(), baseline=LeaveOneOut(), samples_per_image=2, kl_weight=1.5
     )
     assert_unbiased(objective, generator, tiny.gradient(generator).clone(), reference=reference)
     with pytest.raises(ValueError, match=r"kl_weight=1\.5: there is no pretrained policy"):
         objective.collect(generator, images, max_length=3, rng=torch.Generator())
 
 
+class Counted(LSTMGenerator):
+    """Counts how often it has scored captions."""
+
+    scored = 0
+
+    def packed_logits(self, features, captions):
+        self.scored += 1
+        return super().packed_logits(features, captions)
+
+
+@pytest.mark.parametrize("kl_weight", [0.0, 1.5])
+@pytest.mark.parametrize("updates", [1, 4])
+def test_the_reference_scores_the_samples_once(updates, kl_weight):
+    reference = Counted(vocabulary_size=tiny.VOCABULARY, pooled_size=5, hidden=4, embedding=4).eval()
+    parts = {"reward": reward, "credit": WholeSequence(), "baseline": BatchMean(), "kl_weight": kl_weight}
+    objective = policy_gradient(**parts) if updates == 1 else proximal(**parts, updates=updates)
+    losses = objective.losses(
+        tiny.generators()[0], tiny.features(), real=tiny.captions_of(0), max_length=3,
+        rng=torch.Generator().manual_seed(0), reference=reference, progress=0.0,
+    )  # fmt: skip
+    told = [policy.metrics["policy/kl"] for policy in losses]
+    assert reference.scored == 1
+    assert told == told[:1] * updates
+
+
 def test_discounted_returns_by_hand():
-    rollout = rollout_of([[4, 5, EOS], [4, EOS]], [0, 1])
-    paid = torch.tensor([[1.0, 2.0, 4.0], [8.0, 2.0, 0.0]])
-    found = Discounted(discount=0.5)(None, rollout, paid, reward=None, rng=None)
+    samples = samples_of([[4, 5, EOS], [4, EOS]], [0, 1])
+    rewards = torch.tensor([[1.0, 2.0, 4.0], [8.0, 2.0, 0.0]])
+    found = Discounted(discount=0.5)(None, samples, rewards, reward=None, rng=None)
     assert found.tolist() == [[3.0, 4.0, 4.0], [9.0, 2.0, 0.0]]
 
 
-@pytest.mark.parametrize(("credit", "paid"), [(WholeSequence(), (2, 3)), (MonteCarlo(), (2, 3)), (Discounted(), (2,))])
-def test_pay_of_the_wrong_form_is_refused(credit, paid):
-    rollout = rollout_of([[4, 5, EOS], [4, EOS]], [0, 1])
-    with pytest.raises(ValueError, match=r"one pay a caption|pay for every token"):
-        credit(tiny.generators()[0], rollout, torch.zeros(paid), reward=pay, rng=torch.Generator())
+@pytest.mark.parametrize(
+    ("credit", "shape"),
+    [(WholeSequence(), (2, 3)), (two_rollouts(), (2, 3)), (Discounted(discount=0.5), (2,))],
+)
+def test_rewards_of_the_wrong_form_are_refused(credit, shape):
+    samples = samples_of([[4, 5, EOS], [4, EOS]], [0, 1])
+    with pytest.raises(ValueError, match=r"one reward a caption|reward for every token"):
+        credit(tiny.generators()[0], samples, torch.zeros(shape), reward=reward, rng=torch.Generator())
 
 
 def test_the_rollout_policy_follows_at_its_own_rate_and_is_resumed():
     generator = tiny.generators()[0]
-    rollout = rollout_of([[4, 5, EOS], [4, EOS]], [0, 1])
+    samples = samples_of([[4, 5, EOS], [4, EOS]], [0, 1])
 
     def use(credit):
         rng = torch.Generator().manual_seed(0)
-        return credit(generator, rollout, torch.zeros(2), reward=pay, rng=rng)
+        return credit(generator, samples, torch.zeros(2), reward=reward, rng=rng)
 
     credit = MonteCarlo(rollouts=4, update_rate=0.25)
     use(credit)
@@ -184,7 +265,7 @@ def test_the_rollout_policy_follows_at_its_own_rate_and_is_resumed():
 def test_the_critic_learns_the_expected_return():
     """Trained long enough it finds the enumerated value of every state that is often visited."""
     generator, images = tiny.generators()[0], tiny.features()
-    objective = PolicyGradient(reward=pay, credit=WholeSequence(), baseline=critic(), samples_per_image=16)
+    objective = policy_gradient(reward=reward, credit=WholeSequence(), baseline=critic(), samples_per_image=16)
     objective.baseline.optimizer.param_groups[0]["lr"] = 0.02
     rng = torch.Generator().manual_seed(0)
     for _ in range(600):
@@ -193,12 +274,12 @@ def test_the_critic_learns_the_expected_return():
         captions = tiny.captions_of(image)
         weights = generator.score(images, captions).sum(1).exp().detach()
         values = objective.baseline.critic(images, captions).detach()
-        spread = (weights * (tiny.pay_of(captions) - (weights * tiny.pay_of(captions)).sum()) ** 2).sum().sqrt()
-        assert abs(values[0, 0] - (weights * tiny.pay_of(captions)).sum()) < 0.3 * spread
+        spread = (weights * (tiny.reward_of(captions) - (weights * tiny.reward_of(captions)).sum()) ** 2).sum().sqrt()
+        assert abs(values[0, 0] - (weights * tiny.reward_of(captions)).sum()) < 0.3 * spread
         for word in (4, 5):
             begins = captions.tokens[:, 0] == word
             own = weights * begins
-            value = (own * tiny.pay_of(captions)).sum() / own.sum()
+            value = (own * tiny.reward_of(captions)).sum() / own.sum()
             longer = begins & (captions.lengths > 1)
             assert abs(values[longer][0, 1] - value) < 0.4 * spread
 
@@ -228,64 +309,113 @@ def test_entropy_by_hand():
     torch.testing.assert_close(token_entropy(logits.log_softmax(1)), torch.tensor([torch.tensor(4.0).log(), 0.0]))
 
 
-def rollout_of(texts, images):
-    return Rollout(tiny.features(max(images) + 1), captions_from_ids(texts, images), max_length=3)
+def samples_of(texts, images):
+    captions = captions_from_ids(texts, images)
+    unread = torch.zeros(captions.tokens.shape)
+    return Samples(tiny.features(max(images) + 1), captions, max_length=3, samples_per_image=1, log_probs=unread)
 
 
-def subtract(baseline, returns, rollout, generator=None):
-    return baseline(returns, rollout, generator=generator or tiny.generators()[0], reward=pay)
+def subtract(baseline, returns, samples, generator=None):
+    return baseline(returns, samples, generator=generator or tiny.generators()[0], reward=reward)
 
 
 def test_batch_mean_leaves_the_row_out_and_counts_only_who_is_there():
-    rollout = rollout_of([[4, EOS], [4, 5, 4], [5, 5, EOS]], [0, 0, 1])
+    samples = samples_of([[4, EOS], [4, 5, 4], [5, 5, EOS]], [0, 0, 1])
     returns = torch.tensor([[1.0, 2.0, 99.0], [4.0, 6.0, 8.0], [7.0, 1.0, 3.0]])
     expected = torch.tensor([[5.5, 3.5, 5.5], [4.0, 1.5, 3.0], [2.5, 4.0, 8.0]])
-    found = subtract(BatchMean(), returns, rollout)
-    torch.testing.assert_close(found[rollout.captions.mask], expected[rollout.captions.mask])
-    alone = rollout_of([[4, EOS]], [0])
+    found = subtract(BatchMean(), returns, samples)
+    torch.testing.assert_close(found[samples.captions.mask], expected[samples.captions.mask])
+    alone = samples_of([[4, EOS]], [0])
     assert (subtract(BatchMean(), torch.tensor([[3.0, 4.0]]), alone) == 0).all()
 
 
 def test_leave_one_out_by_hand():
-    rollout = replace(rollout_of([[4, EOS], [4, 5, 4], [5, 5, EOS], [EOS]], [0, 0, 1, 1]), samples_per_image=2)
+    samples = replace(samples_of([[4, EOS], [4, 5, 4], [5, 5, EOS], [EOS]], [0, 0, 1, 1]), samples_per_image=2)
     returns = torch.tensor([[1.0, 2.0, 2.0], [4.0, 6.0, 8.0], [7.0, 1.0, 3.0], [5.0, 5.0, 5.0]])
     expected = torch.tensor([[4.0, 6.0, 8.0], [1.0, 2.0, 2.0], [5.0, 5.0, 5.0], [7.0, 1.0, 3.0]])
-    torch.testing.assert_close(subtract(LeaveOneOut(), returns, rollout), expected)
-    three = replace(rollout_of([[4], [4], [5]], [0, 0, 0]), samples_per_image=3)
+    torch.testing.assert_close(subtract(LeaveOneOut(), returns, samples), expected)
+    three = replace(samples_of([[4], [4], [5]], [0, 0, 0]), samples_per_image=3)
     found = subtract(LeaveOneOut(), torch.tensor([[1.0], [2.0], [6.0]]), three)
     assert found.flatten().tolist() == [4.0, 3.5, 1.5]
 
 
 def test_leave_one_out_needs_two_samples():
     with pytest.raises(ValueError, match="samples_per_image=1: the baseline LeaveOneOut needs at least 2"):
-        PolicyGradient(reward=pay, credit=WholeSequence(), baseline=LeaveOneOut())
+        policy_gradient(reward=reward, credit=WholeSequence(), baseline=LeaveOneOut())
 
 
-def test_greedy_pays_the_most_probable_caption_of_the_same_image():
+def test_greedy_rewards_the_most_probable_caption_of_the_same_image():
     generator, images = tiny.generators(dropout=0.5)[2].train(), tiny.features()
-    rollout = rollout_of([[4, EOS], [5, 5, 4], [EOS]], [0, 0, 1])
-    found = subtract(Greedy(), torch.zeros(3, 3), replace(rollout, features=images), generator=generator)
+    samples = samples_of([[4, EOS], [5, 5, 4], [EOS]], [0, 0, 1])
+    found = subtract(Greedy(), torch.zeros(3, 3), replace(samples, features=images), generator=generator)
     assert generator.training
     for row, image in enumerate([0, 0, 1]):
-        state = generator.eval().start(images.select(torch.tensor([image])))
+        state = generator.eval().start(images.select(torch.tensor([image])), 3)
         token, text = 1, []
         while len(text) < 3 and token != EOS:
             logits, state = generator.step(torch.tensor([token]), state)
-            token = int(logits.argmax())
+            token = int(logits.argmax()) + EOS
             text.append(token)
         one = captions_from_ids([text], [image])
-        assert found[row].item() == pytest.approx(tiny.pay_of(one).item())
+        assert found[row].item() == pytest.approx(tiny.reward_of(one).item())
 
 
 def test_moving_average_by_hand_and_resumed():
-    rollout = rollout_of([[4, EOS]], [0])
+    samples = samples_of([[4, EOS]], [0])
     baseline = MovingAverage(decay=0.5)
-    assert subtract(baseline, torch.tensor([[2.0, 4.0]]), rollout).item() == 0
-    assert subtract(baseline, torch.tensor([[7.0, 7.0]]), rollout).item() == pytest.approx(3)
+    assert subtract(baseline, torch.tensor([[2.0, 4.0]]), samples).item() == 0
+    assert subtract(baseline, torch.tensor([[7.0, 7.0]]), samples).item() == pytest.approx(3)
     resumed = MovingAverage(decay=0.5)
     resumed.load_state_dict(baseline.state_dict())
     # (0.25 * 3 + 0.5 * 7) / 0.75
-    assert subtract(resumed, torch.tensor([[0.0, 0.0]]), rollout).item() == pytest.approx(17 / 3)
+    assert subtract(resumed, torch.tensor([[0.0, 0.0]]), samples).item() == pytest.approx(17 / 3)
+
+
+@pytest.mark.parametrize("credit", [WholeSequence, two_rollouts])
+@pytest.mark.parametrize("baseline", [BatchMean, Greedy])
+def test_each_part_of_a_reward_is_logged_as_it_was_before_its_weight(credit, baseline):
+    """And credits and baselines, which ask for rewards themselves, take the sum."""
+    mixture = Mixture(parts={"own": reward, "one": ConstantReward(value=1.0)}, weights={"own": 0.25, "one": 2.0})
+    objective = policy_gradient(reward=mixture, credit=credit(), baseline=baseline(), samples_per_image=8)
+    generator = tiny.generators()[0]
+    rng = torch.Generator().manual_seed(0)
+    experience = objective.collect(generator, tiny.features(), max_length=3, rng=rng)
+    logged = objective.loss(generator, experience).metrics
+    own = tiny.reward_of(experience.samples.captions)
+    assert logged["reward/own"] == pytest.approx(own.mean().item())
+    assert logged["reward/one"] == 1
+    assert logged["reward/mean"] == pytest.approx(0.25 * own.mean().item() + 2)
+    torch.testing.assert_close(experience.rewards, 0.25 * own + 2)
+
+
+class TokenParts:
+    """A reward of every token in two parts, with rubbish on the padding."""
+
+    def __call__(self, _, captions):
+        tokens = tiny.token_rewards_of(captions)
+        return Parts(3 * tokens, {"plain": tokens, "twice": 2 * tokens})
+
+
+def test_parts_of_token_rewards_are_summed_over_tokens_alone():
+    objective = policy_gradient(reward=TokenParts(), credit=Discounted(discount=1.0), baseline=NoBaseline())
+    generator = tiny.generators()[0]
+    experience = objective.collect(generator, tiny.features(), max_length=3, rng=torch.Generator().manual_seed(0))
+    captions = experience.samples.captions
+    own = (tiny.token_rewards_of(captions) * captions.mask).sum(1).mean().item()
+    logged = objective.loss(generator, experience).metrics
+    assert (logged["reward/plain"], logged["reward/twice"]) == (pytest.approx(own), pytest.approx(2 * own))
+    assert logged["reward/mean"] == pytest.approx(3 * own)
+
+
+def test_a_part_cannot_take_the_name_or_the_form_of_another_number():
+    with pytest.raises(ValueError, match="cannot be called mean"):
+        Parts(torch.zeros(2), {"mean": torch.zeros(2)})
+    with pytest.raises(ValueError, match=r"reward a is \(3,\), and the whole \(2,\)"):
+        Parts(torch.zeros(2), {"a": torch.zeros(3)})
+
+
+def rewarding(discriminator, *, chunk_rows=2048):
+    return DiscriminatorReward(discriminator=discriminator, transform=Probability(), chunk_rows=chunk_rows)
 
 
 class TestDiscriminatorReward:
@@ -294,8 +424,8 @@ class TestDiscriminatorReward:
         torch.manual_seed(0)
         return LSTMDiscriminator(vocabulary_size=6, pooled_size=5, hidden=8, embedding=8, dropout=0.9)
 
-    def test_no_dropout_noise_in_the_pay_and_the_mode_is_given_back(self, discriminator):
-        reward = DiscriminatorReward(discriminator=discriminator.train())
+    def test_no_dropout_noise_in_the_reward_and_the_mode_is_given_back(self, discriminator):
+        reward = rewarding(discriminator.train())
         captions = tiny.captions_of(0)
         first = reward(tiny.features(), captions)
         torch.testing.assert_close(reward(tiny.features(), captions), first, rtol=0, atol=0)
@@ -304,8 +434,10 @@ class TestDiscriminatorReward:
 
     def test_the_generators_gradient_never_reaches_the_discriminator(self, discriminator):
         generator = tiny.generators()[0]
-        objective = PolicyGradient(
-            reward=DiscriminatorReward(discriminator=discriminator), credit=MonteCarlo(rollouts=1), baseline=BatchMean()
+        objective = policy_gradient(
+            reward=rewarding(discriminator),
+            credit=MonteCarlo(rollouts=1, update_rate=1.0),
+            baseline=BatchMean(),
         )
         rng = torch.Generator().manual_seed(0)
         experience = objective.collect(generator, tiny.features(), max_length=3, rng=rng)
@@ -313,41 +445,41 @@ class TestDiscriminatorReward:
         assert all(parameter.grad is None for parameter in discriminator.parameters())
         assert tiny.gradient(generator).abs().sum() > 0
 
-    def test_chunks_pay_the_same(self, discriminator):
+    def test_chunks_have_the_same_rewards(self, discriminator):
         captions = tiny.captions_of(1)
-        whole = DiscriminatorReward(discriminator=discriminator)(tiny.features(), captions)
-        parts = DiscriminatorReward(discriminator=discriminator, chunk_rows=4)(tiny.features(), captions)
+        whole = rewarding(discriminator)(tiny.features(), captions)
+        parts = rewarding(discriminator, chunk_rows=4)(tiny.features(), captions)
         torch.testing.assert_close(whole, parts)
 
 
 def test_what_is_scored_is_what_was_sampled():
-    """With dropout in the generator, collecting is in eval mode and the scored tokens are the rollout's own."""
+    """With dropout in the generator, collecting is in eval mode and the scored tokens are the sampled ones'."""
     generator = tiny.generators(dropout=0.5)[0].train()
-    objective = PolicyGradient(reward=pay, credit=WholeSequence(), baseline=NoBaseline(), samples_per_image=4)
+    objective = policy_gradient(reward=reward, credit=WholeSequence(), baseline=NoBaseline(), samples_per_image=4)
     rng = torch.Generator().manual_seed(0)
     experience = objective.collect(generator, tiny.features(), max_length=3, rng=rng)
     assert generator.training
-    captions = experience.rollout.captions
+    captions = experience.samples.captions
     generator.eval()
-    torch.testing.assert_close(generator.score(tiny.features(), captions), experience.log_probs)
+    torch.testing.assert_close(generator.score(tiny.features(), captions), experience.samples.log_probs)
     rows = zip(captions.tokens, captions.lengths, captions.images, strict=True)
     for row, (tokens, length, image) in enumerate(rows):
         slow = tiny.stepwise_log_probs(generator, tiny.features(), tokens[:length].tolist(), int(image))
-        torch.testing.assert_close(experience.log_probs[row, :length], slow.detach())
+        torch.testing.assert_close(experience.samples.log_probs[row, :length], slow.detach())
 
 
 def test_metrics_are_what_their_names_say():
     generator, images = tiny.generators()[0], tiny.features()
     captions = captions_from_ids([[4, EOS], [5, 5, 4]], [0, 1])
-    objective = PolicyGradient(reward=pay, credit=WholeSequence(), baseline=NoBaseline())
+    objective = policy_gradient(reward=reward, credit=WholeSequence(), baseline=NoBaseline())
     returns = torch.tensor([[1.0, 1.0, 1.0], [3.0, 3.0, 3.0]])
     advantages = (returns - 1).masked_fill(~captions.mask, 0)
-    experience = Experience(Rollout(images, captions, 3), returns[:, 0], torch.zeros(2, 3), returns, advantages)
+    experience = Experience(Samples(images, captions, 3, 1, torch.zeros(2, 3)), returns[:, 0], {}, returns, advantages)
     metrics = objective.loss(generator, experience).metrics
     assert metrics["reward/mean"] == pytest.approx(2)
     assert metrics["reward/std"] == pytest.approx(1)
     assert metrics["advantage/mean"] == pytest.approx(6 / 5)
     assert metrics["policy/length"] == pytest.approx(2.5)
-    logits = generator.logits(images, captions).softmax(2)
-    slow = [-(p[p > 0] * p[p > 0].log()).sum() for row, n in ((0, 2), (1, 3)) for p in logits[row, :n]]
+    slow = [-(p * p.log()).sum() for p in generator.logits(images, captions).softmax(1)]
+    assert len(slow) == 5
     assert metrics["policy/entropy"] == pytest.approx(torch.stack(slow).mean().item(), rel=1e-4)

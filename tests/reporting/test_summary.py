@@ -27,9 +27,9 @@ def scored(values):
 
 def evaluated_run(seed, *, cider, values=None, curve=()):
     return EvaluatedRun(
-        seed=seed, folder=f"runs/{seed}", command="", config={"seed": seed}, captions=["a"] * IMAGES,
-        samples=[["a", "b"]] * IMAGES, opinions=None, judged=None, scores={"cider_d": scored(cider)},
-        values=values or {}, curve=curve, records=[],
+        seed=seed, folder=f"runs/{seed}", command="", config={"seed": seed}, texts=["a"] * IMAGES,
+        captions=["a"] * IMAGES, samples=[["a", "b"]] * IMAGES, opinions=None, judged=None,
+        scores={"cider_d": scored(cider)}, values=values or {}, curve=curve, records=[],
     )  # fmt: skip
 
 

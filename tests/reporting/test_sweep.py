@@ -15,7 +15,8 @@ import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from gan_caption.configuration.launching import Job, _tell_of_plugins, conf_dir
+from gan_caption.configuration.jobs import Job
+from gan_caption.configuration.launching import _tell_of_plugins, conf_dir
 from gan_caption.errors import UserError
 from gan_caption.evaluation.comparison import choose_systems
 from gan_caption.experiment import run_experiment
@@ -24,11 +25,11 @@ from gan_caption.training.checkpoint import load_state
 from gan_caption.training.setup import check_configuration
 from tests.tiny_runs import TINY
 
-SMALL = [*TINY, "finetuning.steps=4", "finetuning.images_per_batch=8", "phases.mle.epochs=1"]
+SMALL = [*TINY, "adversarial.steps=4", "adversarial.images_per_batch=8", "phases.mle.epochs=1"]
 GRID = ["+sweep=grid", *SMALL, "+experiment=mle,scst", "seed=0,1"]
 SEARCH = [
-    "+sweep=search", *SMALL, "critic.steps=2", "discriminator.embedding=8", "discriminator.filters=4",
-    "discriminator_trainer.images_per_batch=8", "phases.adversarial.validate_every=2", "finetuning.quality_floor=0",
+    "+sweep=search", *SMALL, "discriminator_training.steps=2", "discriminator.embedding=8", "discriminator.filters=4",
+    "discriminator_trainer.images_per_batch=8", "phases.adversarial.validate_every=2", "adversarial.quality_floor=0",
     "hydra.sweeper.n_trials=4", "hydra.sweeper.n_jobs=2",
     # Below 0 there is nothing to do: such a trial fails.
     "phases.adversarial.discriminator_steps=choice(-1,1)",
@@ -214,9 +215,8 @@ def test_a_ruined_trial_stops_early_and_is_worth_less_than_any_other(configured,
         "phases.adversarial.learning_rate=1", "phases.adversarial.quality_floor=0.9", "phases.adversarial.patience=1",
         "phases.adversarial.steps=50", "phases.mle.epochs=6", "phases.mle.learning_rate=1e-2",
     )  # fmt: skip
-    run_experiment(configured(*ruinous), data="scenes")
-    (folder,) = (tmp_path / "outputs").iterdir()
-    trial = trial_of(folder, floor=0.0)
+    finished = run_experiment(configured(*ruinous), data="scenes")
+    trial = trial_of(finished.folder, floor=0.0)
     assert trial.ended == "stopped early, after 2 steps: no healthy weights"
     assert (trial.value, trial.quality) == (-1, None)
 
@@ -224,6 +224,7 @@ def test_a_ruined_trial_stops_early_and_is_worth_less_than_any_other(configured,
 def test_a_finished_run_is_not_repeated_by_resume_auto_and_is_by_none(configured, tmp_path, capsys):
     first = run_experiment(configured(base=TINY), data="scenes").systems
     (folder,) = (tmp_path / "outputs").iterdir()
+    assert first.folder == folder
     made = {path: path.stat().st_mtime_ns for path in folder.rglob("*.*")}
     again = run_experiment(configured("resume=auto", base=TINY), data="scenes").systems
     assert repr(again) == repr(first)
@@ -244,13 +245,11 @@ def test_a_second_process_waits_for_the_first_one_and_does_not_repeat_it(tmp_pat
 
 
 def test_a_baseline_from_elsewhere_is_validated_as_this_run_decodes(configured, tmp_path):
-    run_experiment(configured(base=TINY), data="scenes")
-    (baseline,) = (tmp_path / "outputs").iterdir()
+    baseline = run_experiment(configured(base=TINY), data="scenes").folder
     greedy = load_state(baseline / "checkpoints" / "last.pt").selected["mle"]
     asked = (f"pretrained={baseline}", f"outputs={tmp_path}/other")
     for more, same in (((), True), (("decoding=sampling",), False)):
-        run_experiment(configured(*asked, *more), data="scenes")
-        newest = max((tmp_path / "other").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+        newest = run_experiment(configured(*asked, *more), data="scenes").folder
         adopted = load_state(newest / "checkpoints" / "last.pt").selected["mle"]
         assert (repr(adopted) == repr(greedy)) is same
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -18,7 +19,7 @@ from gan_caption.rewards.mixture import Mixture
 from gan_caption.rewards.rank import RankReward
 from gan_caption.rewards.references import References
 from gan_caption.rewards.transforms import LogProbability, Odds, Probability, Signed
-from gan_caption.text.vocabulary import Vocabulary
+from gan_caption.text.words import WordTokenizer
 from tests import tiny
 
 TEXTS = [
@@ -27,7 +28,7 @@ TEXTS = [
     ["two girls play in the water", "girls splash in the water"],
     ["a man on a horse", "the horse runs in the street with a man"],
 ]
-VOCABULARY = Vocabulary.build([text for own in TEXTS for text in own], min_count=1)
+VOCABULARY = WordTokenizer(min_count=1).learn([text for own in TEXTS for text in own])
 REFERENCES = References(TEXTS, VOCABULARY, max_length=20)
 
 
@@ -44,7 +45,7 @@ IMAGES = [0, 0, 1, 1]  # of features(rows=[1, 0]): the first two belong to train
 
 
 @pytest.mark.parametrize(("reward", "scorer"), [(CiderDReward, Cider()), (BleuReward, Bleu(4))])
-def test_pay_is_the_reference_tools_value_with_eos_as_a_word(reward, scorer, capsys):
+def test_a_reward_is_the_reference_tools_value_with_eos_as_a_word(reward, scorer, capsys):
     found = reward(references=REFERENCES)(features([1, 0]), said(CANDIDATES, IMAGES))
     closed = {row: [f"{text} <eos>" for text in own] for row, own in enumerate(TEXTS)}
     for place, (text, image) in enumerate(zip(CANDIDATES, IMAGES, strict=True)):
@@ -58,17 +59,24 @@ def test_pay_is_the_reference_tools_value_with_eos_as_a_word(reward, scorer, cap
 
 
 @pytest.mark.parametrize("reward", [CiderDReward, BleuReward])
-def test_a_caption_that_breaks_off_is_paid_less_than_one_that_ends(reward):
+def test_a_caption_that_breaks_off_has_a_lower_reward_than_one_that_ends(reward):
     whole = said(["a man rides a red bike"], [0])
     cut = said(["a man rides a red bike"], [0], max_length=6)  # the same words, without <eos>
-    pay = reward(references=REFERENCES)
-    assert pay(features([1]), whole).item() > pay(features([1]), cut).item() > 0
+    scored = reward(references=REFERENCES)
+    assert scored(features([1]), whole).item() > scored(features([1]), cut).item() > 0
 
 
-def test_an_empty_caption_is_paid_nothing_and_no_captions_no_error():
-    pay = CiderDReward(references=REFERENCES)
-    assert pay(features([1]), said([""], [0])).item() == pytest.approx(0, abs=0.5)  # <eos> alone is a shared word
-    assert BleuReward(references=REFERENCES)(features([1]), said([""], [0])).item() < 1e-6
+def test_an_empty_caption_by_hand():
+    """It is `<eos>` alone.
+
+    CIDEr-D: every image has it, so that its weight is log(4 / 4) = 0; there are no longer n-grams. BLEU-4: one of one
+    unigrams, and 1e-15 / 1e-9 for each longer n-gram, of which there are none, times the penalty for 1 word in place of
+    the 7 of the shorter reference.
+    """
+    empty = said([""], [0])
+    assert CiderDReward(references=REFERENCES)(features([1]), empty).item() == 0
+    expected = (1e-6**3) ** (1 / 4) * math.exp(1 - 7)
+    assert BleuReward(references=REFERENCES)(features([1]), empty).item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_features_that_belong_to_no_training_image_are_refused():
@@ -79,7 +87,9 @@ def test_features_that_belong_to_no_training_image_are_refused():
 def test_mixture_by_hand():
     parts = {"a": ConstantReward(value=2.0), "b": ConstantReward(value=10.0)}
     mixture = Mixture(parts=parts, weights={"a": 0.25, "b": 0.75})
-    assert mixture(features([0, 1]), said(["a man", "a dog"], [0, 1])).tolist() == [8.0, 8.0]
+    assert mixture(features([0, 1]), said(["a man", "a dog"], [0, 1])).total.tolist() == [8.0, 8.0]
+    found = mixture(features([0, 1]), said(["a man", "a dog"], [0, 1])).parts
+    assert {name: part.tolist() for name, part in found.items()} == {"a": [2.0, 2.0], "b": [10.0, 10.0]}
     with pytest.raises(ValueError, match="one number for each of the parts a, b"):
         Mixture(parts=parts, weights={"a": 1.0})
 
@@ -87,13 +97,13 @@ def test_mixture_by_hand():
 def test_one_weight_of_a_mixture_may_be_what_is_left():
     parts = {"a": ConstantReward(value=2.0), "b": ConstantReward(value=10.0)}
     mixture = Mixture(parts=parts, weights={"a": 0.25, "b": None})
-    assert mixture(features([0]), said(["a man"], [0])).tolist() == [0.25 * 2 + 0.75 * 10]
+    assert mixture(features([0]), said(["a man"], [0])).total.tolist() == [0.25 * 2 + 0.75 * 10]
     for weights in ({"a": None, "b": None}, {"a": 1.5, "b": None}):
         with pytest.raises(ValueError, match="one may be null"):
             Mixture(parts=parts, weights=weights)
 
 
-def test_random_pay_knows_nothing_and_follows_torchs_state():
+def test_a_random_reward_knows_nothing_and_follows_torchs_state():
     captions = said(CANDIDATES, IMAGES)
     torch.manual_seed(3)
     first, second = (RandomReward()(features([1, 0]), captions) for _ in range(2))
@@ -154,16 +164,16 @@ def test_odds_of_the_best_discriminator_turn_the_policy_gradient_into_that_of_li
 class Likes(torch.nn.Module):
     """Answers with the number of words."""
 
-    def assess(self, features, captions):
+    def fast_score(self, features, captions):
         return captions.lengths.float() - 1
 
 
 def test_rank_by_hand():
     """Image 1 has references of 6 and 7 words, image 0 of 6, 4 and 4; logits are these numbers."""
     reward = RankReward(discriminator=Likes(), references=REFERENCES, sharpness=0.5)
-    pay = reward(features([1, 0]), said(["a man on a bike", "the dog runs"], [0, 1]))
+    found = reward(features([1, 0]), said(["a man on a bike", "the dog runs"], [0, 1]))
     e = [torch.tensor(0.5 * n).exp().item() for n in range(8)]
-    assert pay[0].item() == pytest.approx(3 * e[5] / (e[5] + e[6] + e[7]), rel=1e-5)
-    assert pay[1].item() == pytest.approx(4 * e[3] / (e[3] + e[6] + e[4] + e[4]), rel=1e-5)
+    assert found[0].item() == pytest.approx(3 * e[5] / (e[5] + e[6] + e[7]), rel=1e-5)
+    assert found[1].item() == pytest.approx(4 * e[3] / (e[3] + e[6] + e[4] + e[4]), rel=1e-5)
     alike = RankReward(discriminator=Likes(), references=REFERENCES, sharpness=0.0)
     assert alike(features([1, 0]), said(["a man on a bike", "the dog runs"], [0, 1])).tolist() == [1.0, 1.0]

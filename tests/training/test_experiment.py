@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,16 +14,19 @@ import torch
 from safetensors.torch import load_file
 
 from gan_caption.data.scenes.corpus import Scenes
-from gan_caption.errors import UserError
+from gan_caption.errors import Interrupted, UserError
 from gan_caption.evaluation.evaluator import Evaluator
+from gan_caption.evaluation.settings import EvaluationSettings, evaluation_from
+from gan_caption.evaluation.trained import open_run
 from gan_caption.experiment import run_experiment, set_up
-from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
 from gan_caption.reporting.results import evaluate_run
 from gan_caption.training.checkpoint import load_state
+from gan_caption.training.folders import best_weights
 from gan_caption.training.phases.adversarial import AdversarialPhase
-from gan_caption.training.phases.base import Diverged, adamw, descend
+from gan_caption.training.phases.base import Diverged, Phase, descend
+from gan_caption.training.phases.discriminator import DiscriminatorPhase
 from gan_caption.training.phases.maximum_likelihood import MaximumLikelihoodPhase
-from gan_caption.training.setup import Data
+from gan_caption.training.setup import Data, check_configuration
 from tests.tiny_runs import TINY
 
 
@@ -30,8 +35,8 @@ def ready(configured, tmp_path):
     """A run whose networks are built and whose phases have begun."""
 
     def make(*overrides: str):
-        config = configured(*overrides)
-        run, phases, _ = set_up(config, tmp_path, Data(config, report=lambda line: None))
+        settings = check_configuration(configured(*overrides))
+        run, phases, _ = set_up(settings, tmp_path, Data(settings, report=lambda line: None))
         for phase in phases.values():
             phase.begin(run)
         return run, phases
@@ -53,8 +58,9 @@ def run_folder(tmp_path: Path) -> Path:
 
 
 def test_a_run_leaves_baseline_and_adversarial_model_and_compares_them(configured, tmp_path, capsys):
-    systems = run_experiment(configured(), data="scenes").systems
-    folder = run_folder(tmp_path)
+    finished = run_experiment(configured(), data="scenes")
+    folder, systems = finished.folder, finished.systems
+    assert folder == run_folder(tmp_path)
     assert list(systems) == ["mle", "adversarial"]
     assert not same(*(load_file(folder / "checkpoints" / f"best_{name}.safetensors") for name in systems))
     printed = capsys.readouterr().out
@@ -101,15 +107,15 @@ def test_the_discriminators_gradient_starts_from_zero_at_each_step(ready):
     assert all(torch.equal(first, second) for first, second in zip(gradients(), gradients(), strict=True))
 
 
-def test_the_discriminator_pays_without_dropout_noise(ready):
+def test_the_discriminator_rewards_without_dropout_noise(ready):
     run, phases = ready("discriminator.dropout=0.9")
     objective = phases["adversarial"].objective
     batch = run.batches(run.encoded, images=4, per_image=1, stream=2).at(0)
     with torch.no_grad():
         features = run.features(batch.rows, grid=True)
     run.discriminator.train()
-    pays = [objective.reward(features, batch.captions) for _ in range(2)]
-    assert torch.equal(*pays)
+    rewards = [objective.reward(features, batch.captions) for _ in range(2)]
+    assert torch.equal(*rewards)
     assert run.discriminator.training
 
 
@@ -171,8 +177,9 @@ def test_nan_stops_the_run_and_the_last_good_checkpoint_is_kept(configured, monk
 def test_a_gradient_that_is_no_number_leaves_the_weights_as_they_were():
     layer = torch.nn.Linear(1, 1)
     before = weights(layer)
+    optimizer = torch.optim.AdamW(layer.parameters(), lr=1.0)
     with pytest.raises(Diverged):
-        descend(adamw(layer.parameters(), learning_rate=1.0), (layer.weight * math.inf).sum() * 0, layer, clip=1.0)
+        descend(optimizer, [(layer.weight * math.inf).sum() * 0], layer, clip=1.0)
     assert same(before, weights(layer))
 
 
@@ -202,9 +209,9 @@ def test_a_run_is_evaluated_on_its_own_data_and_on_other_data(configured, tmp_pa
     systems = run_experiment(configured(base=TINY), data="scenes").systems
     folder = run_folder(tmp_path)
 
-    def settings(*overrides: str) -> dict:
+    def settings(*overrides: str) -> EvaluationSettings:
         given = [f"run={folder}", "split=test", *overrides]
-        return configured(*given, base=[], config_name="evaluate")
+        return evaluation_from(configured(*given, base=[], config_name="evaluate"))
 
     assert repr(evaluate_run(settings())) == repr(systems)
     other = evaluate_run(settings("data=scenes", "data.seed=7", "data.test=8"))
@@ -233,18 +240,18 @@ def test_a_checkpoint_of_another_vocabulary_is_refused(configured, tmp_path):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("seed=abc", "seed: 'abc' is not an int"),
+        ("seed=abc", "seed: 'abc' is not a valid integer"),
         ("seed=-1", "seed=-1: at least 0"),
         ("max_length=1", "max_length=1: at least 2"),
         ("vocabulary.min_count=0", "vocabulary.min_count=0: at least 1"),
-        ("validation.images=one", "validation.images: 'one' is not an int or None"),
+        ("validation.images=one", "validation.images: 'one' is not a valid integer or None"),
         ("diversity_floor=1.5", "diversity_floor=1.5: at least 0, below 1"),
-        ("log_every=2.5", "log_every: 2.5 is not an int"),
-        ("generator.hidden=abc", "generator.hidden: 'abc' is not an int"),
+        ("log_every=2.5", "log_every: 2.5 is not a valid integer"),
+        ("generator.hidden=abc", "generator.hidden: 'abc' is not a valid integer"),
         ("generator.hidden=-1", "generator.hidden=-1: at least 1"),
         ("generator=lstm generator.image_as=last_input", "generator.image_as: 'last_input' is not one of"),
         ("+generator.hiden=3", "generator.hiden is not known. Did you mean generator.hidden"),
-        ("phases.mle.learning_rate=fast", "phases.mle.learning_rate: 'fast' is not a float"),
+        ("phases.mle.learning_rate=fast", "phases.mle.learning_rate: 'fast' is not a valid number"),
         ("phases.adversarial.objective.credit.rollouts=0", "rollouts=0: at least 1"),
         ("generator._target_=os.system", "generator._target_: os.system is not allowed"),
         ("device=abacus", "device=abacus cannot be used"),
@@ -260,8 +267,8 @@ def test_wrong_settings_are_named_before_anything_is_made(configured, override, 
 def test_a_pretrained_baseline_is_taken_over_and_not_trained_again(configured, tmp_path):
     run_experiment(configured(base=TINY), data="scenes")
     baseline = run_folder(tmp_path)
-    systems = run_experiment(configured(f"pretrained={baseline}", f"outputs={tmp_path}/other"), data="scenes").systems
-    (folder,) = (tmp_path / "other").iterdir()
+    finished = run_experiment(configured(f"pretrained={baseline}", f"outputs={tmp_path}/other"), data="scenes")
+    folder, systems = finished.folder, finished.systems
     assert list(systems) == ["mle", "adversarial"]
     weights_of = [load_file(one / "checkpoints" / "best_mle.safetensors") for one in (baseline, folder)]
     assert same(*weights_of)
@@ -270,6 +277,109 @@ def test_a_pretrained_baseline_is_taken_over_and_not_trained_again(configured, t
     assert '"phase": "mle"' not in (folder / "metrics.jsonl").read_text()
     with pytest.raises(UserError, match="nothing would be left"):
         run_experiment(configured(f"pretrained={baseline}", f"outputs={tmp_path}/more", base=TINY), data="scenes")
+
+
+def interrupted(config: dict, patch: pytest.MonkeyPatch, phase: type[Phase], *, after: int) -> None:
+    """Train until a phase has done a step, and send the process the signal of schedulers then."""
+    step = phase.step
+
+    def stopping(self: Phase, index: int) -> dict[str, float]:
+        values = step(self, index)
+        if index == after:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return values
+
+    with patch.context() as patched:
+        patched.setattr(phase, "step", stopping)
+        with pytest.raises(Interrupted):
+            run_experiment(config, data="scenes")
+
+
+def test_tied_weights_are_saved_and_resumed_and_are_tied_when_loaded(configured, monkeypatch, tmp_path):
+    def config(outputs: str) -> dict:
+        made = configured("resume=auto", "allow=[tests]", f"outputs={tmp_path / outputs}")
+        made["generator"] = {"_target_": "tests.generators.tied.TiedLSTM", "hidden": 16}
+        return made
+
+    systems = run_experiment(config("whole"), data="scenes").systems
+    for phase in (MaximumLikelihoodPhase, AdversarialPhase):
+        interrupted(config("stopped"), monkeypatch, phase, after=2)
+    assert repr(run_experiment(config("stopped"), data="scenes").systems) == repr(systems)
+    (folder,) = (tmp_path / "whole").iterdir()
+    trained = open_run(folder, allow=["tests"])
+    generator = trained.captioner.generator
+    for phase in systems:
+        trained.load(phase)
+        assert generator.output.weight is generator.words.weight
+        kept = load_file(best_weights(folder, phase))
+        assert torch.equal(generator.output.weight, kept["generator.words.weight"])
+        assert "generator.output.weight" not in kept  # once is enough
+
+
+def logged(folder: Path, phase: str) -> list[dict]:
+    records = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    return [record for record in records if record["phase"] == phase and "discriminator/loss" in record]
+
+
+@pytest.mark.parametrize("pretrained", [False, True])
+def test_the_discriminators_accuracy_and_optimizer_go_on_in_the_adversarial_phase(configured, tmp_path, pretrained):
+    overrides = []
+    if pretrained:
+        run_experiment(configured(f"outputs={tmp_path}/mle", base=TINY), data="scenes")
+        overrides = [f"pretrained={next((tmp_path / 'mle').iterdir())}"]
+    steps = 8
+    overrides += [f"phases.discriminator.steps={steps}", "discriminator_trainer.learning_rate=1e-2"]
+    run_experiment(configured(*overrides), data="scenes")
+    folder = run_folder(tmp_path)
+    before, after = logged(folder, "discriminator")[-1], logged(folder, "adversarial")
+    recent = (after[0]["discriminator/accuracy_real"] + after[0]["discriminator/accuracy_generated"]) / 2
+    assert before["discriminator/accuracy"] != 0.5
+    expected = 0.95 * before["discriminator/accuracy"] + 0.05 * recent
+    assert after[0]["discriminator/accuracy"] == pytest.approx(expected, abs=1e-12)
+    optimizer = load_state(folder / "checkpoints" / "last.pt").phase_state["trainer"]["optimizer"]
+    updates = steps + sum(record["discriminator/updates"] for record in after)
+    assert {state["step"].item() for state in optimizer["state"].values()} == {updates}
+
+
+def test_the_next_phases_trainer_goes_on_at_its_own_learning_rate(configured, tmp_path):
+    config = configured()
+    config["phases"]["adversarial"]["trainer"] |= {"learning_rate": 0.125}
+    run, phases, _ = set_up(config, tmp_path, Data(config, report=lambda line: None))
+    for phase in phases.values():
+        phase.begin(run)
+    (group,) = phases["adversarial"].trainer.updater.param_groups
+    assert group["lr"] == 0.125
+
+
+def same_state(one: object, other: object) -> bool:
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same_state(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same_state, one, other))
+    return repr(one) == repr(other)  # NaN is not equal to itself
+
+
+@pytest.mark.parametrize("pretrained", [False, True])
+@pytest.mark.parametrize(("phase", "after"), [(DiscriminatorPhase, 2), (AdversarialPhase, 0), (AdversarialPhase, 1)])
+def test_a_run_that_is_stopped_where_the_adversarial_phase_begins_ends_bitwise_alike(
+    configured, monkeypatch, tmp_path, phase, after, pretrained
+):
+    overrides = ["resume=auto"]
+    if pretrained:
+        run_experiment(configured(f"outputs={tmp_path}/mle", base=TINY), data="scenes")
+        overrides += [f"pretrained={next((tmp_path / 'mle').iterdir())}"]
+    whole, stopped = (configured(*overrides, f"outputs={tmp_path / name}") for name in ("whole", "stopped"))
+    run_experiment(whole, data="scenes")
+    interrupted(stopped, monkeypatch, phase, after=after)
+    run_experiment(stopped, data="scenes")
+    folders = [next((tmp_path / name).iterdir()) for name in ("whole", "stopped")]
+    states = [vars(load_state(folder / "checkpoints" / "last.pt")) for folder in folders]
+    assert states[0]["finished"]
+    assert same_state(*states)
+    logs = [[{**record, "time": 0} for record in logged(folder, "adversarial")] for folder in folders]
+    assert logs[0] == logs[1]
 
 
 def test_an_encoder_with_fixed_weights_has_no_words_to_learn(configured, tmp_path):
@@ -282,8 +392,8 @@ def test_an_encoder_with_fixed_weights_has_no_words_to_learn(configured, tmp_pat
     ("selected_by", "kept"),
     [("cider_d", [True, False, True]), ("nll_per_token", [True, True, False]), ("last", [True] * 3)],
 )
-def test_the_weights_are_chosen_by_the_metric_that_was_asked_for(selected_by, kept):
-    phase = MaximumLikelihoodPhase(objective=MaximumLikelihood(), selected_by=selected_by)
+def test_the_weights_are_chosen_by_the_metric_that_was_asked_for(ready, selected_by, kept):
+    phase = ready(f"phases.mle.selected_by={selected_by}")[1]["mle"]
     validations = [
         {"cider_d": 0.5, "nll_per_token": 3.0}, {"cider_d": 0.4, "nll_per_token": 2.0},
         {"cider_d": 0.6, "nll_per_token": 2.5},

@@ -6,23 +6,28 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
+from gan_caption.configuration.building import plain
 from gan_caption.data.scenes.corpus import Scenes
 from gan_caption.errors import UserError
 from gan_caption.evaluation.comparison import choose_systems
+from gan_caption.evaluation.settings import EvaluationSettings, evaluation_from
 from gan_caption.experiment import run_experiment
 from gan_caption.reporting.results import evaluate_run, evaluation_folder
 from gan_caption.training.identity import configuration_hash
 from gan_caption.training.phases.maximum_likelihood import MaximumLikelihoodPhase
 from tests.tiny_runs import TINY
 
+T = TypeVar("T")
 TINIER = [
     "tracker=local", "threads=1", "log_every=1", "save_every=1", "max_length=10", "vocabulary.min_count=1",
     "data=folder", "encoder=scene_cnn", "encoder.width=4", "generator.hidden=8", "generator.embedding=8",
-    "phases.mle.epochs=2", "phases.mle.images_per_batch=6", "phases.mle.warmup_steps=2",
+    "phases.mle.epochs=2", "phases.mle.images_per_batch=6", "phases.mle.learning_rate_schedule.warmup_steps=2",
     "phases.mle.learning_rate=1e-2",
 ]  # fmt: skip
 
@@ -58,7 +63,7 @@ def evaluate(configured):
 
     def run(folder: Path) -> dict[str, dict[str, float]]:
         asked = [f"run={folder}", "split=test", "curve=null"]
-        return evaluate_run(configured(*asked, base=[], config_name="evaluate"))
+        return evaluate_run(evaluation_from(configured(*asked, base=[], config_name="evaluate")))
 
     return run
 
@@ -85,7 +90,7 @@ def of_an_earlier_version(folder: Path, config: dict) -> Path:
     return old
 
 
-def twins(make: Callable[[float], dict], hashed: Callable[[dict], str]) -> tuple[dict, dict]:
+def twins(make: Callable[[float], T], hashed: Callable[[T], str]) -> tuple[T, T]:
     """Search two configurations whose hashes share all six digits: of 20,000 there are a dozen pairs."""
     seen: dict[str, float] = {}
     for value in (number / 1e6 for number in range(1, 20_000)):
@@ -116,15 +121,15 @@ def test_a_collision_of_the_digits_is_not_taken_for_the_same_run(configured):
 
 
 def test_a_collision_of_two_evaluations_overwrites_none(configured, tmp_path):
-    settings = configured(f"run={tmp_path}", "split=test", base=[], config_name="evaluate")
+    settings = evaluation_from(configured(f"run={tmp_path}", "split=test", base=[], config_name="evaluate"))
 
-    def sampled(value: float) -> dict:
-        return {**settings, "validation": {**settings["validation"], "temperature": value}}
+    def sampled(value: float) -> EvaluationSettings:
+        return replace(settings, validation=replace(settings.validation, temperature=value))
 
     one, other = twins(sampled, lambda own: evaluation_folder(own).name)
     folder = evaluation_folder(one)
     folder.mkdir()
-    (folder / "config.json").write_text(json.dumps(one))
+    (folder / "config.json").write_text(json.dumps(plain(one)))
     assert evaluation_folder(one) == folder
     assert evaluation_folder(other).name == f"{folder.name}-2"
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from gan_caption.configuration.launching import conf_dir
+from gan_caption.data.scenes.corpus import Scenes
+from gan_caption.decoding.sampling import sample
+from gan_caption.evaluation.trained import open_run
 from gan_caption.experiment import run_experiment
+from gan_caption.training.seeding import random_generator
 from tests.tiny_runs import TINY
 
 PAGES = sorted(path.stem for path in (Path(conf_dir()) / "experiment").glob("*.yaml"))
@@ -28,12 +34,35 @@ def shrunk(page: str, outputs: Path) -> dict:
         trainer["images_per_batch"] = 8
     if phases.get("discriminator"):
         phases["discriminator"]["steps"] = 2
-    if phases.get("adversarial"):
-        phases["adversarial"] |= {"steps": 2, "images_per_batch": 4, "validate_every": 2, "quality_floor": 0.0}
+    for phase in filter(None, (phases.get("adversarial"), phases.get("policy_gradient"))):
+        phase |= {"steps": 2, "images_per_batch": 4, "validate_every": 2, "quality_floor": 0.0}
     for size in ("hidden", "embedding", "filters"):
         if size in (config.get("discriminator") or {}):
             config["discriminator"][size] = 8
     return config
+
+
+@pytest.mark.parametrize("page", ["cgan", "shetty"])
+def test_noise_is_heard_after_a_baseline_that_knew_none_was_taken_over(page, tmp_path):
+    run_experiment(shrunk("mle", tmp_path), data="scenes")
+    (baseline,) = tmp_path.glob("mle-scenes-*")
+    run_experiment({**shrunk(page, tmp_path), "pretrained": str(baseline)}, data="scenes")
+    (folder,) = tmp_path.glob(f"{page}-scenes-*")
+    trained = open_run(folder)
+    generator = trained.captioner.generator
+    for phase in ("mle", "adversarial"):
+        trained.load(phase)
+        trained.captioner.eval()
+        with torch.no_grad():
+            image = trained.encoder(trained.encoder.preprocess(Scenes(test=1).split("test").image(0))[None])
+        features = image.select(torch.zeros(1000, dtype=torch.long))
+        noise = torch.randn(1000, generator.noise_size, generator=random_generator(0))
+        # The words are drawn with the same random numbers: only z differs.
+        heard, silent = (
+            sample(generator, one, samples=1, max_length=10, rng=random_generator(1)).captions.tokens
+            for one in (replace(features, noise=noise), features)
+        )
+        assert (heard != silent).any(1).sum() > 5, phase
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -45,9 +74,10 @@ def test_every_page_trains(page, tmp_path):
     (folder,) = tmp_path.glob(f"{page}-scenes-*")
     records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     kinds = {record["phase"] for record in records}
-    if "adversarial" in kinds:
+    named = "adversarial" if "discriminator" in kinds else "policy_gradient"
+    if named in kinds:
         last = [record for record in records if "policy/loss" in record][-1]
         assert last["policy/kl"] is not None
-        assert set(systems) == {"mle", "adversarial"}
+        assert set(systems) == {"mle", named}
     else:
         assert set(systems) == {"mle"}

@@ -18,7 +18,7 @@ SMALL = [
     "generator.hidden=16", "generator.embedding=16", "generator.noise_size=2",
     "discriminator.embedding=8", "discriminator.filters=4",
     "phases.words.steps=4", "phases.words.images_per_batch=8",
-    "phases.mle.epochs=3", "phases.mle.images_per_batch=8", "phases.mle.warmup_steps=2",
+    "phases.mle.epochs=3", "phases.mle.images_per_batch=8", "phases.mle.learning_rate_schedule.warmup_steps=2",
     "phases.mle.objective.label_smoothing=0.1", "phases.mle.objective.scheduled_sampling=0.2",
     "phases.discriminator.steps=8", "phases.adversarial.steps=10", "phases.adversarial.validate_every=4",
     "phases.adversarial.quality_floor=0", "phases.adversarial.images_per_batch=8",

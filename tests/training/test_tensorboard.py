@@ -90,7 +90,7 @@ def test_a_resumed_run_has_no_step_twice(tmp_path):
     overrides += ["phases.adversarial.steps=25", "phases.adversarial.validate_every=25"]
     command = [sys.executable, "-m", "gan_caption.train", *overrides]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while process.poll() is None and paid(tmp_path) < 5:
+    while process.poll() is None and rewarded(tmp_path) < 5:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -106,7 +106,7 @@ def test_a_resumed_run_has_no_step_twice(tmp_path):
         assert scalars(run / "tensorboard" / phase) == recorded(run, phase)
 
 
-def paid(folder: Path) -> int:
+def rewarded(folder: Path) -> int:
     """How many adversarial steps were recorded so far."""
     return sum(path.read_text().count('"reward/mean"') for path in folder.glob("outputs/*/metrics.jsonl"))
 

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import itertools
+import pkgutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from gan_caption.configuration.launching import conf_dir
-from gan_caption.training.setup import check_configuration
+from gan_caption.training.setup import PARTS, check_configuration
+from tests.tiny_runs import composed
 
 GROUPS = ("data", "encoder", "generator", "discriminator", "decoding", "tracker")
 
 
 def choices(group: str) -> list[str]:
     return sorted(path.stem for path in (Path(conf_dir()) / group).glob("*.yaml"))
-
-
-def composed(*overrides: str, config_name: str = "config") -> dict:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return OmegaConf.to_container(compose(config_name, overrides=list(overrides)), resolve=True)
 
 
 PAGES = list(itertools.chain.from_iterable(((group, choice) for choice in choices(group)) for group in GROUPS))
@@ -53,3 +53,126 @@ def test_an_evaluation_takes_any_data_and_keeps_its_own_settings(data):
     config = composed(f"data={data}", "run=somewhere", config_name="evaluate")
     assert config["data"]["_target_"].startswith("gan_caption.data.")
     assert config["validation"] == composed("run=somewhere", config_name="evaluate")["validation"]
+
+
+def discriminator_rates(*overrides: str) -> list[float]:
+    phases = composed(*overrides)["phases"]
+    return [phases[name]["trainer"]["learning_rate"] for name in ("discriminator", "adversarial")]
+
+
+TRAINED_D = [page for page in choices("experiment") if composed(f"+experiment={page}").get("discriminator")]
+
+
+@pytest.mark.parametrize("experiment", TRAINED_D)
+def test_the_discriminators_learning_rate_that_a_search_tunes_reaches_every_page(experiment):
+    assert discriminator_rates(f"+experiment={experiment}", "discriminator_training.learning_rate=0.125") == [
+        0.125,
+        0.125,
+    ]
+
+
+@pytest.mark.parametrize("data", ["scenes", "flickr8k"])
+def test_relgan_learns_at_its_papers_rate_whatever_the_data_suggest(data):
+    assert discriminator_rates("+experiment=relgan", f"data={data}") == [1e-4, 1e-4]
+
+
+@pytest.mark.parametrize("control", ["control_random", "control_shuffled_image"])
+def test_a_control_is_seqgan_with_only_the_reward_replaced(control):
+    page, seqgan = (composed(f"+experiment={name}") for name in (control, "seqgan"))
+    rewards = [one["phases"]["adversarial"]["objective"].pop("reward") for one in (page, seqgan)]
+    assert rewards[0] != rewards[1]
+    assert page.pop("name") == control
+    del seqgan["name"]
+    assert page == seqgan
+
+
+def nodes(content: Any) -> Iterator[dict]:
+    """Every mapping in a page that names what it builds."""
+    if isinstance(content, dict):
+        if "_target_" in content:
+            yield content
+        for value in content.values():
+            yield from nodes(value)
+
+
+def pages() -> dict[Path, dict]:
+    """Every page as it is written."""
+    found = {path: OmegaConf.to_container(OmegaConf.load(path)) for path in sorted(conf_dir().rglob("*.yaml"))}
+    return cast("dict[Path, dict]", found)
+
+
+def parts() -> Iterator[tuple[str, type]]:
+    """The dotted name of every class in the modules whose classes are the parts of a method."""
+    modules = ["gan_caption.decoding.decoders"]
+    for room in ("objectives", "rewards", "discriminators"):
+        package = importlib.import_module(f"gan_caption.{room}")
+        modules += [info.name for info in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")]
+    for module in modules:
+        for name, kind in vars(importlib.import_module(module)).items():
+            if inspect.isclass(kind) and kind.__module__ == module and not name.startswith("_"):
+                yield f"{module}.{name}", kind
+
+
+NOT_CHOSEN = {
+    "gan_caption.objectives.base.PolicyLoss": "a record",
+    "gan_caption.objectives.discriminator.Judged": "a record",
+    "gan_caption.objectives.policy_gradient.Experience": "a record",
+    "gan_caption.rewards.base.Parts": "a record",
+    "gan_caption.objectives.critic.Critic": "the network inside LearnedCritic",
+    "gan_caption.discriminators.cnn.TextCNN": "the network inside CNNDiscriminator and MultiDiscriminator",
+    "gan_caption.rewards.references.References": "the run's own, offered to the rewards that read it",
+    "gan_caption.decoding.decoders.Reranked": "made by rerank.* of conf/caption.yaml, of networks that a run left",
+}
+
+
+def test_every_part_that_can_be_chosen_has_a_page_that_names_it():
+    named = {node["_target_"] for page in pages().values() for node in nodes(page)}
+    concrete = {
+        name for name, kind in parts() if not (inspect.isabstract(kind) or getattr(kind, "_is_protocol", False))
+    }
+    assert concrete - named == set(NOT_CHOSEN)
+
+
+OFFERED = PARTS | {"folder", "group", "name", "job_type", "configuration", "run_id"}
+"""What the program gives the parts of a phase, and trackers."""
+WHOLE = [page for page in pages() if page.parent.name not in ("conf", "experiment", "schedule", "sweep", "cluster")]
+
+
+@pytest.mark.parametrize("page", WHOLE, ids=lambda page: f"{page.parent.name}/{page.stem}")
+def test_a_page_holds_every_field_of_its_parts_so_that_the_command_line_can_set_it(page):
+    content = pages()[page]
+    elsewhere = set()  # a key that another page fills, and those of a page of this group that this one changes
+    for one in content.get("defaults", []):
+        choice, _, key = (next(iter(one)) if isinstance(one, dict) else one).partition("@")
+        if key:
+            elsewhere.add(key.split(".")[0])
+        elif choice != "_self_" and not choice.startswith("/"):
+            elsewhere |= pages()[page.with_stem(choice)].keys()
+    for node in nodes(content):
+        module, _, name = node["_target_"].rpartition(".")
+        parameters = inspect.signature(getattr(importlib.import_module(module), name)).parameters.values()
+        settable = {one.name for one in parameters if one.default is not one.empty} - OFFERED
+        assert settable <= node.keys() | elsewhere, node["_target_"]
+
+
+@pytest.mark.parametrize(
+    ("experiment", "overrides", "key", "value"),
+    [
+        ("seqgan", ["discriminator_trainer=hinge", "discriminator_trainer.objective.generated=0.25"],
+         "phases.discriminator.trainer.objective", {"_target_": "gan_caption.objectives.discriminator.Hinge",
+                                                    "generated": 0.25, "mismatched": 0.5}),
+        ("seqgan", ["discriminator_trainer=wasserstein", "discriminator_trainer.objective.gradient_penalty=1"],
+         "phases.adversarial.trainer.objective", {"_target_": "gan_caption.objectives.discriminator.Wasserstein",
+                                                  "generated": 0.5, "mismatched": 0.5, "gradient_penalty": 1}),
+        ("seqgan", ["baseline@phases.adversarial.objective.baseline=moving_average",
+                    "phases.adversarial.objective.baseline.decay=0.5"],
+         "phases.adversarial.objective.baseline",
+         {"_target_": "gan_caption.objectives.baselines.MovingAverage", "decay": 0.5}),
+        ("scst", ["reward@phases.policy_gradient.objective.reward=bleu"],
+         "phases.policy_gradient.objective.reward", {"_target_": "gan_caption.rewards.bleu.BleuReward"}),
+    ],
+)  # fmt: skip
+def test_a_part_is_chosen_and_set_on_the_command_line_by_its_name(experiment, overrides, key, value):
+    config = composed(f"+experiment={experiment}", *overrides)
+    check_configuration(config)
+    assert OmegaConf.to_container(OmegaConf.select(OmegaConf.create(config), key)) == value

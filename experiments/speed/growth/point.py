@@ -16,6 +16,7 @@ from gan_caption.objectives.baselines import BatchMean
 from gan_caption.objectives.credit import MonteCarlo
 from gan_caption.objectives.policy_gradient import PolicyGradient
 from gan_caption.rewards.discriminator import DiscriminatorReward
+from gan_caption.rewards.transforms import Probability
 
 REPEATS = 2
 
@@ -25,8 +26,9 @@ def main(batch: int, length: int, rollouts: int, vocabulary: int) -> None:
     discriminator = LSTMDiscriminator(vocabulary_size=vocabulary, pooled_size=CHANNELS, hidden=SIZE, embedding=256)
     generator, images = ending(lstm(vocabulary), after=None), features(batch)
     objective = PolicyGradient(
-        reward=DiscriminatorReward(discriminator=discriminator), credit=MonteCarlo(rollouts=rollouts),
-        baseline=BatchMean(),
+        reward=DiscriminatorReward(discriminator=discriminator, transform=Probability(), chunk_rows=2048),
+        credit=MonteCarlo(rollouts=rollouts, update_rate=1.0), baseline=BatchMean(), samples_per_image=1,
+        entropy_weight=0.0, kl_weight=0.0, advantage_clip=None,
     )  # fmt: skip
     before = resident("VmRSS")
     seconds = []

@@ -18,7 +18,7 @@ from gan_caption.encoders.efficientnet_lite0 import EfficientNetLite0
 from gan_caption.generators.attention_lstm import AttentionLSTMGenerator
 from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
 from gan_caption.reporting.table import markdown
-from gan_caption.training.phases.base import adamw, descend
+from gan_caption.training.phases.base import descend
 
 HERE = Path(__file__).parent
 CORPORA = (("COCO", 113_287, 5, 12), ("Ten million images from the web, a caption each", 10_000_000, 1, 3))
@@ -43,7 +43,7 @@ def main(root: str) -> None:
     discriminator = new_lstm(WORDS)
     seqgan = seconds(lambda: our_step(policy, discriminator, features(IMAGES)))
     generator = attention_lstm(WORDS)
-    optimizer = adamw(generator.parameters(), learning_rate=1e-4)
+    optimizer = torch.optim.AdamW(generator.parameters(), lr=1e-4, weight_decay=0.0, fused=True)
 
     lines = [f"{processor()}, {torch.get_num_threads()} threads. The line for one H100 is reckoned, not measured."]
     for name, images, per_image, epochs in CORPORA:
@@ -87,8 +87,9 @@ def seconds(call: Callable[[], object], repeats: int = 5) -> float:
 def likelihood_step(
     generator: AttentionLSTMGenerator, optimizer: torch.optim.Optimizer, seen: object, captions: Captions
 ) -> None:
-    loss = MaximumLikelihood(label_smoothing=0.1).loss(generator.train(), seen, captions, torch.Generator())
-    descend(optimizer, loss, generator, clip=5.0)
+    objective = MaximumLikelihood(label_smoothing=0.1, scheduled_sampling=0.0)
+    loss = objective.loss(generator.train(), seen, captions, torch.Generator())
+    descend(optimizer, [loss], generator, clip=5.0)
 
 
 def training_products(tokens: int, images: int) -> float:

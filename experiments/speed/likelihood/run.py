@@ -70,7 +70,8 @@ def main() -> None:
 def our_step(generator: LSTMGenerator | AttentionLSTMGenerator, features: ImageFeatures, captions: Captions) -> None:
     """Make the loss and its gradients; what the optimizer does is the same for all."""
     generator.zero_grad(set_to_none=True)
-    MaximumLikelihood().loss(generator, features, captions, torch.Generator()).backward()
+    objective = MaximumLikelihood(label_smoothing=0.0, scheduled_sampling=0.0)
+    objective.loss(generator, features, captions, torch.Generator()).backward()
 
 
 def plain_products(captions: Captions) -> list[tuple[int, int, int]]:

@@ -46,7 +46,7 @@ def main(root: str) -> None:
     references = References(flickr.texts, flickr.vocabulary, max_length=LENGTH)
     cider = PolicyGradient(
         reward=CiderDReward(references=references), credit=WholeSequence(), baseline=LeaveOneOut(),
-        samples_per_image=SAMPLES,
+        samples_per_image=SAMPLES, entropy_weight=0.0, kl_weight=0.0, advantage_clip=None,
     )  # fmt: skip
     d_lstm, d_cnn = new_lstm(vocabulary), new_cnn(vocabulary)
     few, many = features(IMAGES), features(BATCH)
@@ -72,7 +72,8 @@ def likelihood(generator: Generator, flickr: Flickr) -> Callable[[], None]:
 
     def step() -> None:
         generator.zero_grad(set_to_none=True)
-        MaximumLikelihood().loss(generator.train(), seen, batch.captions, torch.Generator()).backward()
+        objective = MaximumLikelihood(label_smoothing=0.0, scheduled_sampling=0.0)
+        objective.loss(generator.train(), seen, batch.captions, torch.Generator()).backward()
 
     return step
 

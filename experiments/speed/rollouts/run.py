@@ -15,14 +15,15 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.discriminators.cnn import CNNDiscriminator
 from gan_caption.discriminators.lstm import LSTMDiscriminator
-from gan_caption.generators.base import DecoderState
 from gan_caption.generators.lstm import LSTMGenerator
+from gan_caption.generators.recurrent_state import RecurrentState
 from gan_caption.kernels.products import linear
 from gan_caption.objectives.baselines import BatchMean
 from gan_caption.objectives.credit import MonteCarlo
 from gan_caption.objectives.policy_gradient import PolicyGradient
 from gan_caption.reporting.table import markdown
 from gan_caption.rewards.discriminator import DiscriminatorReward
+from gan_caption.rewards.transforms import Probability
 
 HERE = Path(__file__).parent
 BATCH, LENGTH, ROLLOUTS = 64, 16, 16
@@ -81,8 +82,9 @@ def new_cnn(vocabulary: int) -> CNNDiscriminator:
 def our_step(generator: LSTMGenerator, discriminator: Discriminator, images: ImageFeatures) -> None:
     """Sample, roll out, have it judged, and make the gradients; what the optimizer does is the same for both."""
     objective = PolicyGradient(
-        reward=DiscriminatorReward(discriminator=discriminator), credit=MonteCarlo(rollouts=ROLLOUTS),
-        baseline=BatchMean(), samples_per_image=1,
+        reward=DiscriminatorReward(discriminator=discriminator, transform=Probability(), chunk_rows=2048),
+        credit=MonteCarlo(rollouts=ROLLOUTS, update_rate=1.0), baseline=BatchMean(), samples_per_image=1,
+        entropy_weight=0.0, kl_weight=0.0, advantage_clip=None,
     )  # fmt: skip
     generator.zero_grad(set_to_none=True)
     experience = objective.collect(generator, images, max_length=LENGTH, rng=torch.Generator().manual_seed(0))
@@ -123,11 +125,9 @@ class Counting(LSTMGenerator):
         self.eval()
         self.rows: list[int] = []
 
-    def packed_step(
-        self, tokens: Tensor, state: DecoderState, rows: Tensor | None = None
-    ) -> tuple[Tensor, DecoderState]:
+    def step(self, tokens: Tensor, state: RecurrentState, rows: Tensor | None = None) -> tuple[Tensor, RecurrentState]:
         self.rows.append(len(tokens))
-        return super().packed_step(tokens, state, rows)
+        return super().step(tokens, state, rows)
 
 
 def beginnings(captions: Captions) -> list[int]:
@@ -169,23 +169,23 @@ class Textbook:
             parameter.grad = None
         images = torch.arange(BATCH)
         tokens = self.complete(features, torch.empty(BATCH, 0, dtype=torch.long))
-        pay = torch.zeros(BATCH, LENGTH)
+        rewards = torch.zeros(BATCH, LENGTH)
         with torch.no_grad():
             for _ in range(ROLLOUTS):
                 for step in range(1, LENGTH):
                     completed = captions_from_tokens(self.complete(features, tokens[:, :step]), images)
-                    pay[:, step - 1] += discriminator(features, completed).sigmoid() / ROLLOUTS
+                    rewards[:, step - 1] += discriminator(features, completed).sigmoid() / ROLLOUTS
             captions = captions_from_tokens(tokens, images)
-            pay[:, -1] = discriminator(features, captions).sigmoid()
-        self.loss(features, captions, pay[:, : captions.tokens.shape[1]]).backward()
+            rewards[:, -1] = discriminator(features, captions).sigmoid()
+        self.loss(features, captions, rewards[:, : captions.tokens.shape[1]]).backward()
 
-    def loss(self, features: ImageFeatures, captions: Captions, pay: Tensor) -> Tensor:
+    def loss(self, features: ImageFeatures, captions: Captions, rewards: Tensor) -> Tensor:
         state = self.cell(self.image(features))
         losses = []
         for inputs, targets in zip(captions.inputs.unbind(1), captions.tokens.unbind(1), strict=True):
             state = self.cell(self.words(inputs), state)
             losses.append(nn.functional.cross_entropy(self.logits(state[0]), targets.clamp(min=EOS), reduction="none"))
-        advantage = (pay - pay.mean()) * captions.mask
+        advantage = (rewards - rewards.mean()) * captions.mask
         return (torch.stack(losses, dim=1) * advantage).sum(1).mean()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from experiments.speed.timing import interleaved
-from gan_caption.decoding.sampling import pick
+from gan_caption.kernels.picking import pick
 from gan_caption.reporting.table import markdown
 
 HERE = Path(__file__).parent

@@ -39,7 +39,15 @@ def main(root: str) -> None:
     textbook = Textbook(generator, Held([list(own) for own in references.texts]), references)
     rows = [["baseline", "ours, ms", "textbook, ms", "textbook / ours", "at least", "reward's share", "at most"]]
     for name, baseline in (("the image's other samples", LeaveOneOut()), ("the greedy caption", Greedy())):
-        objective = PolicyGradient(reward=cider, credit=WholeSequence(), baseline=baseline, samples_per_image=SAMPLES)
+        objective = PolicyGradient(
+            reward=cider,
+            credit=WholeSequence(),
+            baseline=baseline,
+            samples_per_image=SAMPLES,
+            entropy_weight=0.0,
+            kl_weight=0.0,
+            advantage_clip=None,
+        )
         greedy = isinstance(baseline, Greedy)
         cider.seconds = []
         seconds = interleaved(
@@ -74,13 +82,13 @@ class Timed:
 
     def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
         start = time.perf_counter()
-        pay = self.reward(features, captions)
+        rewards = self.reward(features, captions)
         self.seconds.append(time.perf_counter() - start)
-        return pay
+        return rewards
 
 
 def our_step(objective: PolicyGradient, generator: LSTMGenerator, images: ImageFeatures) -> None:
-    """Sample, pay, and make the gradients; what the optimizer does is the same for both."""
+    """Sample, reward, and make the gradients; what the optimizer does is the same for both."""
     generator.zero_grad(set_to_none=True)
     rng = torch.Generator().manual_seed(0)
     for policy in objective.losses(
@@ -124,7 +132,7 @@ class Textbook:
                 break
         return torch.stack(tokens, dim=1), torch.stack(log_probs, dim=1)
 
-    def pay(self, features: ImageFeatures, captions: Captions) -> Tensor:
+    def rewards(self, features: ImageFeatures, captions: Captions) -> Tensor:
         rows = self.references.rows(features, captions)
         return torch.tensor(self.scorer.score(rows, self.references.candidates(captions)), dtype=torch.float32)
 
@@ -134,17 +142,17 @@ class Textbook:
         rows = torch.arange(IMAGES).repeat_interleave(SAMPLES)
         tokens, log_probs = self.decode(images.select(rows), lambda own: torch.multinomial(own.exp(), 1)[:, 0])
         captions = captions_from_tokens(tokens, rows)
-        pay = self.pay(images, captions)
+        rewards = self.rewards(images, captions)
         if greedy:
             with torch.no_grad():
                 best, _ = self.decode(images, lambda own: own.argmax(1))
-            baseline = self.pay(images, captions_from_tokens(best, torch.arange(IMAGES)))[rows]
+            baseline = self.rewards(images, captions_from_tokens(best, torch.arange(IMAGES)))[rows]
         else:
-            own = pay.view(IMAGES, SAMPLES)
+            own = rewards.view(IMAGES, SAMPLES)
             baseline = ((own.sum(1, keepdim=True) - own) / (SAMPLES - 1)).flatten()
         length = captions.tokens.shape[1]
         chosen = log_probs[:, :length].gather(2, (captions.tokens - EOS).clamp(min=0)[..., None])[..., 0]
-        (-(chosen * captions.mask).sum(1) * (pay - baseline)).mean().backward()
+        (-(chosen * captions.mask).sum(1) * (rewards - baseline)).mean().backward()
 
 
 if __name__ == "__main__":

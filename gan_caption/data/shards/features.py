@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from gan_caption.data.features import ImageFeatures
 from gan_caption.data.shards.corpus import ShardSplit
@@ -35,21 +36,30 @@ class ShardFeatures:
                 f"{description}. Choose the encoder that they were made with, or write shards with this one"
             )
         self.split = split
-        self._shapes = tuple(one.shape for one in split.features(0))
+        self._sizes = _sizes(*split.features(0))
 
     def features(self, rows: Sequence[int], *, grid: bool, device: torch.device) -> ImageFeatures:
-        """Return the features of these rows in single precision; each must have the sizes of the first."""
+        """Return the features of these rows in single precision; grids are padded with zeros to the longest.
+
+        Raises:
+            UserError: one has another D or P than the first.
+        """
         grids, pooled = zip(*(self._read(row) for row in rows), strict=True)
         return ImageFeatures(
             pooled=torch.from_numpy(np.stack(pooled)).to(device).float(),
-            grid=torch.from_numpy(np.stack(grids)).to(device).float() if grid else None,
+            grid=pad_sequence([torch.from_numpy(one) for one in grids], True).to(device).float() if grid else None,
+            regions=torch.tensor([len(one) for one in grids], device=device) if grid else None,
             rows=torch.tensor(list(rows), device=device),
         )
 
     def _read(self, row: int) -> tuple[np.ndarray, np.ndarray]:
         found = self.split.features(row)
-        shapes = tuple(one.shape for one in found)
-        if shapes != self._shapes:
+        if _sizes(*found) != self._sizes:
             name = self.split.items[row].image_id
-            raise UserError(f"the features of {shown(name)} have shapes {shapes}, others {self._shapes}")
+            raise UserError(f"the features of {shown(name)} have the sizes {_sizes(*found)}, others {self._sizes}")
         return found
+
+
+def _sizes(grid: np.ndarray, pooled: np.ndarray) -> tuple[int, int]:
+    """Return D and P of an image's grid (R, D) and vector (P,)."""
+    return grid.shape[1], pooled.shape[0]

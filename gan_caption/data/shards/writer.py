@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from gan_caption.data.corpus import Split
+from gan_caption.data.feature_cache import half
 from gan_caption.data.features import FeatureSource
 from gan_caption.data.shards.scanning import FEATURES
 from gan_caption.errors import UserError
@@ -107,11 +108,11 @@ def photograph_in(split: Split, row: int) -> tuple[str, bytes]:
 
 
 def features_in(source: FeatureSource, row: int) -> tuple[str, bytes]:
-    """Return an image's features in half precision; see `Content`."""
+    """Return an image's features in half precision, of the grid its real regions; see `Content`."""
     found = source.features([row], grid=True, device=torch.device("cpu"))
     assert found.grid is not None, "an encoder gives a grid"
-    largest = float(np.finfo(np.float16).max)
-    grid, pooled = (one[0].clamp(-largest, largest).half().numpy() for one in (found.grid, found.pooled))
+    regions = found.grid.shape[1] if found.regions is None else int(found.regions[0])
+    grid, pooled = (half(one[0]).numpy() for one in (found.grid[:, :regions], found.pooled))
     packed = io.BytesIO()
     np.savez(packed, grid=grid, pooled=pooled)
     return FEATURES, packed.getvalue()

@@ -23,11 +23,12 @@ _METRICS = {
 }  # fmt: skip
 
 
-def java_metrics(names: Sequence[str]) -> tuple[Metric, ...]:
+def java_metrics(names: Sequence[str], *, counted_by: str = "word") -> tuple[Metric, ...]:
     """Return metrics by name, once it is known that they can be computed here: before long work begins.
 
     Args:
         names: of `meteor` and `spice`; none is fine.
+        counted_by: what captions are split into; the programs read English words alone.
 
     Raises:
         UserError: a name is unknown, or something is missing; the message says what to do.
@@ -35,5 +36,7 @@ def java_metrics(names: Sequence[str]) -> tuple[Metric, ...]:
     for name in names:
         if name not in _CHECKS:
             raise UserError(f"java_metrics: {name!r} is unknown; there are {sorted(_CHECKS)}")
+        if counted_by != "word":
+            raise UserError(f"{name} reads English words, and these captions are counted by {counted_by}: leave it out")
         _CHECKS[name]()
     return tuple(_METRICS[name] for name in _METRICS if name in names)

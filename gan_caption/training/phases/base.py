@@ -6,7 +6,8 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -89,32 +90,48 @@ class Phase(ABC):
         del state
 
 
-def adamw(parameters: Iterable[Any], *, learning_rate: float, weight_decay: float = 0.0) -> torch.optim.Optimizer:
-    """Return AdamW with one fused update for all tensors."""
-    return torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
+Precision = Literal["float32", "bfloat16"]
+"""Of matrix products and recurrent layers; weights, sums and losses keep float32."""
 
 
-def descend(optimizer: torch.optim.Optimizer, loss: Tensor, module: nn.Module, *, clip: float) -> float:
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
+    """Compute what is inside in a precision; half the memory and, on devices made for it, several times the speed."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
+
+
+@dataclass(frozen=True)
+class Descent:
+    """How a gradient step went."""
+
+    loss: float
+    """Of the whole batch."""
+    gradient_norm: float
+    """Before clipping."""
+
+
+def descend(optimizer: torch.optim.Optimizer, losses: Iterable[Tensor], module: nn.Module, *, clip: float) -> Descent:
     """Do one gradient step on the parameters of `module`.
 
     Args:
         optimizer: of these parameters.
-        loss: scalar, of the batch of all ranks; gradients pass to this rank's images.
+        losses: scalars whose sum is the loss of the batch of all ranks; gradients pass to this rank's images. They are
+            asked for one by one, and each one's graph is gone before the next is made: a batch in parts needs the
+            memory of a part.
         module: whose gradients count.
         clip: the largest norm of the gradient.
-
-    Returns:
-        the norm before clipping.
 
     Raises:
         Diverged: the loss or the gradient is not finite; the parameters are as they were.
     """
     optimizer.zero_grad(set_to_none=True)
-    if loss.requires_grad:  # not where this rank has no image
-        loss.backward()
+    total = 0.0
+    for loss in losses:
+        if loss.requires_grad:  # not where this rank has no image
+            loss.backward()
+        total += loss.item()
     world.sum_gradients(module.parameters())
-    norm = nn.utils.clip_grad_norm_((p for p in module.parameters() if p.grad is not None), clip)
-    if not (math.isfinite(loss.item()) and math.isfinite(norm.item())):
-        raise Diverged(f"loss {loss.item()}, gradient norm {norm.item()}")
+    norm = nn.utils.clip_grad_norm_((p for p in module.parameters() if p.grad is not None), clip).item()
+    if not (math.isfinite(total) and math.isfinite(norm)):
+        raise Diverged(f"loss {total}, gradient norm {norm}")
     optimizer.step()
-    return norm.item()
+    return Descent(total, norm)

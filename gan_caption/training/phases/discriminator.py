@@ -2,73 +2,82 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
 
-from gan_caption.data.batches import without_unknown
+from gan_caption.data.batches import CaptionBatches, without_unknown
 from gan_caption.discriminators.warm_start import shared_weights, take_from_generator
 from gan_caption.errors import at_least
 from gan_caption.objectives.discriminator import DiscriminatorLoss, Judged
 from gan_caption.objectives.samples import collect
-from gan_caption.training.phases.base import Phase, adamw, descend
+from gan_caption.training.optimizers import Group, Optimizer
+from gan_caption.training.phases.base import Phase, Precision, autocast, descend
 from gan_caption.training.run import Run
 
 
+@dataclass(kw_only=True, eq=False)
 class DiscriminatorTrainer:
     """One step of D: real captions, samples of the policy for the same images, captions of other images."""
 
-    def __init__(
-        self,
-        *,
-        objective: DiscriminatorLoss,
-        images_per_batch: int = 64,
-        captions_per_image: int = 1,
-        learning_rate: float = 1e-4,
-        weight_decay: float = 0.0,
-        clip: float = 5.0,
-    ) -> None:
-        """Set the step.
+    objective: DiscriminatorLoss
+    """The loss."""
+    images_per_batch: int
+    """B, those of all processes together; at least 2."""
+    captions_per_image: int
+    """K real captions and as many samples of each; above 1 for discriminators of whole sets."""
+    optimizer: Optimizer
+    """Of D."""
+    learning_rate: float
+    """Of D."""
+    clip: float
+    """Largest gradient norm."""
+    precision: Precision
+    """Of sampling and of D; "bfloat16" on devices made for it."""
 
-        Args:
-            objective: the loss.
-            images_per_batch: B, those of all processes together.
-            captions_per_image: K real captions and as many samples of each; above 1 for critics of whole sets.
-            learning_rate: of AdamW.
-            weight_decay: of AdamW.
-            clip: largest gradient norm.
-        """
-        if images_per_batch < 2:
-            raise ValueError(f"images_per_batch={images_per_batch}: at least 2, mismatched pairs need another image")
-        at_least(1, captions_per_image=captions_per_image)
-        at_least(0, learning_rate=learning_rate, weight_decay=weight_decay, clip=clip)
-        self.objective = objective
-        self.images_per_batch = images_per_batch
-        self.captions_per_image = captions_per_image
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.clip = clip
-        self.steps = 0
-        self.accuracy = 0.5
-        """Moving average of the mean accuracy over real and generated captions."""
+    run: Run = field(init=False, repr=False)
+    batches: CaptionBatches = field(init=False, repr=False)
+    updater: torch.optim.Optimizer = field(init=False, repr=False)
+    steps: int = field(init=False, default=0)
+    accuracy: float = field(init=False, default=0.5)
+    """Moving average of the mean accuracy over real and generated captions."""
+
+    def __post_init__(self) -> None:
+        images = self.images_per_batch
+        if images < 2:
+            raise ValueError(f"images_per_batch={images}: at least 2, mismatched pairs need another image")
+        at_least(1, captions_per_image=self.captions_per_image)
+        at_least(0, learning_rate=self.learning_rate, clip=self.clip)
 
     def begin(self, run: Run, *, stream: int) -> None:
-        """Make the optimizer and the batches; streams differ in their order."""
+        """Make the optimizer and the batches, and go on with what the last phase's trainer knew of the same D.
+
+        Args:
+            run: whose D learns.
+            stream: of the batches; streams differ in their order.
+        """
         self.run = run
         self.batches = run.batches(
             without_unknown(run.encoded), images=self.images_per_batch, per_image=self.captions_per_image, stream=stream
         )
-        self.optimizer = adamw(
-            run.discriminator.parameters(), learning_rate=self.learning_rate, weight_decay=self.weight_decay
-        )
+        self.updater = self.optimizer([Group(run.discriminator.parameters(), self.learning_rate)])
+        if run.discriminator_trainer is not None:
+            self._follow(run.discriminator_trainer)
+        run.discriminator_trainer = self
+
+    def _follow(self, before: DiscriminatorTrainer) -> None:
+        """Take over its accuracy and its optimizer's moments; the learning rate and the like are this trainer's."""
+        own = self.updater.state_dict()["param_groups"]
+        self.updater.load_state_dict({"state": before.updater.state_dict()["state"], "param_groups": own})
+        self.accuracy = before.accuracy
 
     def step(self) -> dict[str, float]:
         """Do one gradient step; the generator is left alone."""
         discriminator = self.run.discriminator.train()
         judged = self._judge()
-        norm = descend(self.optimizer, judged.loss, discriminator, clip=self.clip)
-        return {**self._report(judged), "discriminator/gradient_norm": norm}
+        descent = descend(self.updater, [judged.loss], discriminator, clip=self.clip)
+        return {**self._report(judged), "discriminator/gradient_norm": descent.gradient_norm}
 
     @torch.no_grad()
     def observe(self) -> dict[str, float]:
@@ -83,12 +92,13 @@ class DiscriminatorTrainer:
         self.steps += 1
         with torch.no_grad():
             features = run.features(batch.rows, grid=run.generator.uses_grid or run.discriminator.uses_grid)
-        rollout = collect(
-            run.generator, features, samples=self.captions_per_image, max_length=run.max_length, rng=run.rng
-        )
-        generated = replace(rollout.captions, images=rollout.samples_of)
-        real = batch.captions.to(run.device)
-        return self.objective(run.discriminator, features, real=real, generated=generated)
+        with autocast(run.device, self.precision):
+            samples = collect(
+                run.generator, features, samples=self.captions_per_image, max_length=run.max_length, rng=run.rng
+            )
+            generated = replace(samples.captions, images=samples.samples_of)
+            real = batch.captions.to(run.device)
+            return self.objective(run.discriminator, features, real=real, generated=generated)
 
     def _report(self, judged: Judged) -> dict[str, float]:
         recent = (judged.accuracy["real"] + judged.accuracy["generated"]) / 2
@@ -101,42 +111,35 @@ class DiscriminatorTrainer:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the optimizer, the position in the data and the accuracy."""
-        return {"optimizer": self.optimizer.state_dict(), "steps": self.steps, "accuracy": self.accuracy}
+        return {"optimizer": self.updater.state_dict(), "steps": self.steps, "accuracy": self.accuracy}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` gave."""
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.updater.load_state_dict(state["optimizer"])
         self.steps, self.accuracy = state["steps"], state["accuracy"]
 
 
+@dataclass(kw_only=True, eq=False)
 class DiscriminatorPhase(Phase):
     """Train D until it is informative: right often, but not always."""
 
-    def __init__(
-        self,
-        *,
-        trainer: DiscriminatorTrainer,
-        steps: int = 200,
-        target_accuracy: float = 0.85,
-        initial_weights: Literal["random", "generator"] = "random",
-    ) -> None:
-        """Set the phase.
+    trainer: DiscriminatorTrainer
+    """One step of D."""
+    steps: int
+    """At most."""
+    target_accuracy: float
+    """Stop once the moving accuracy over real and generated captions reaches it; a D that is always right rewards every
+    sample alike."""
+    initial_weights: Literal["random", "generator"]
+    """With "generator", D begins with the word vectors of the pretrained generator, and with its recurrent weights
+    where they fit."""
 
-        Args:
-            trainer: one step of D.
-            steps: at most.
-            target_accuracy: stop once the moving accuracy over real and generated captions reaches it; a D
-                that is always right pays every sample the same.
-            initial_weights: "generator" begins with the word vectors, and where they fit the recurrent weights, of the
-                pretrained generator.
-        """
-        at_least(1, steps=steps)
-        if not 0.5 < target_accuracy <= 1:
-            raise ValueError(f"target_accuracy={target_accuracy}: above .5, at most 1")
-        self.trainer = trainer
-        self.steps = steps
-        self.target_accuracy = target_accuracy
-        self.initial_weights = initial_weights
+    run: Run = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        at_least(1, steps=self.steps)
+        if not 0.5 < self.target_accuracy <= 1:
+            raise ValueError(f"target_accuracy={self.target_accuracy}: above .5, at most 1")
 
     def begin(self, run: Run) -> None:
         """Make the optimizer and the batches."""

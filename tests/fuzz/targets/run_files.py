@@ -6,26 +6,30 @@ import json
 import tempfile
 from pathlib import Path
 
+from gan_caption.configuration.settings import settings_from
 from gan_caption.evaluation.curve_files import read_curve
 from gan_caption.reporting.results import metrics_of
-from gan_caption.text.vocabulary import Vocabulary
-from gan_caption.training.folders import read_config, read_json
+from gan_caption.text.words import WordTokenizer
+from gan_caption.training.folders import read_config, read_json, read_settings
 from gan_caption.training.identity import configuration_hash, read_data
 from gan_caption.training.records import read_records
 from gan_caption.training.resuming import choose_folder
 from tests.fuzz.refusals import reading
+from tests.tiny_runs import composed
 
 READERS = {
-    "read_config", "choose_folder", "Vocabulary", "read_json", "read_records", "read_curve", "format.json", "data.json",
-    "metrics_of",
+    "read_config", "read_settings", "choose_folder", "Vocabulary", "read_json", "read_records", "read_curve",
+    "format.json", "data.json", "metrics_of",
 }  # fmt: skip
 HOME = Path(tempfile.mkdtemp())
+RESUMED = settings_from(composed(f"resume={HOME}"))
 
 
 def seeds() -> dict[str, bytes]:
     curve = [{"temperature": 0.5, "top_p": 1.0, "values": {"cider_d": [0.5, 1.0]}, "samples": [["a"], ["b"]]}]
     return {
         "configuration": b'{"phases": {"mle": null}, "name": "mle", "seed": 0, "resume": null}',
+        "whole_configuration": json.dumps(composed()).encode(),
         "nothing": b"{}",
         "format": b'{"format": 1, "gan_caption": "0.1.0"}',
         "data": b'{"splits": {"train": "0a", "val": "1b"}, "locations": ["root"]}',
@@ -49,11 +53,13 @@ def one_input(data: bytes) -> set[str]:
     path.write_bytes(data)
     with reading("read_config", taken):
         configuration_hash(read_config(HOME))
+    with reading("read_settings", taken):
+        assert read_settings(HOME).phases
     with reading("choose_folder", taken):
-        choose_folder({"resume": str(HOME)}, None, data="scenes")
+        choose_folder(RESUMED, None, data="scenes")
     with reading("Vocabulary", taken):
-        vocabulary = Vocabulary.load(path)
-        ids = vocabulary.encode(" ".join(vocabulary.words[4:]), max_length=len(vocabulary))
+        vocabulary = WordTokenizer(min_count=1).load(path)
+        ids = vocabulary.encode(" ".join(vocabulary.tokens[4:]), max_length=len(vocabulary))
         assert ids[:-1] == list(range(4, len(vocabulary)))
         assert len(vocabulary.fingerprint) == 16
     with reading("read_json", taken):

@@ -1,16 +1,23 @@
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 import torch
 
-from gan_caption.layers import Dropout
+from gan_caption.kernels import plain
+from gan_caption.kernels.dropout import Dropout
+
+WAYS = pytest.mark.parametrize("way", [contextlib.nullcontext, plain], ids=["fast", "plain"])
 
 
+@WAYS
 @pytest.mark.parametrize("p", [0.1, 0.25, 0.5, 0.9])
-def test_dropout_drops_its_share_and_keeps_the_mean(p):
+def test_dropout_drops_its_share_and_keeps_the_mean(p, way):
     torch.manual_seed(0)
     count = 1_000_003  # not a multiple of four
-    values = Dropout(p)(torch.ones(count))
+    with way():
+        values = Dropout(p)(torch.ones(count))
     dropped = (values == 0).double()
     error = (p * (1 - p) / count) ** 0.5
     assert abs(dropped.mean().item() - p) < 4 * error
@@ -22,10 +29,12 @@ def test_dropout_drops_its_share_and_keeps_the_mean(p):
         assert abs(both - p * p) < 5 * (p * p * (1 - p * p) / count) ** 0.5 + 1e-4
 
 
-def test_dropout_passes_gradients_where_it_passed_values():
+@WAYS
+def test_dropout_passes_gradients_where_it_passed_values(way):
     torch.manual_seed(0)
     inputs = torch.rand(30, 20).add(1).requires_grad_()
-    values = Dropout(0.5)(inputs)
+    with way():
+        values = Dropout(0.5)(inputs)
     values.sum().backward()
     torch.testing.assert_close(inputs.grad * inputs.detach(), values.detach())
 

@@ -1,0 +1,131 @@
+"""Whether a value of configuration is of the type that a parameter's hint asks for: pydantic decides, strictly.
+
+What it is told besides: YAML has no tuples, so a list stands for one; 1 is not True; of a protocol an object has the
+methods; and what is still to be built fits everywhere until it is.
+"""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+
+from gan_caption.configuration.wording import in_words, short, suggest
+from gan_caption.errors import UserError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+_PLAIN = (int, float, bool, str, Any, object, None, type(None))
+_CONTAINERS: dict[Any, Any] = {
+    list: list, tuple: tuple, Sequence: Sequence, Collection: Sequence, Iterable: Sequence, dict: dict, Mapping: Mapping
+}  # fmt: skip
+"""Of which the elements are looked at, and as what."""
+
+
+class Later:
+    """A value that is still to be built."""
+
+
+def fit(value: Any, hint: Any, path: str) -> Any:
+    """Return a value as the hint has it: ints as floats and lists as tuples, where those are asked for.
+
+    Raises:
+        UserError: it is of another type. The message begins with its full key: path, and the place inside.
+    """
+    from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(_checked(hint), config=ConfigDict(strict=True)).validate_python(value)
+    except ValidationError as error:
+        raise UserError(_told(error.errors(), value, hint, path)) from None
+
+
+def _checked(hint: Any) -> Any:
+    """Return a hint as pydantic shall understand it."""
+    from pydantic import Strict, WrapValidator
+
+    origin, inner = get_origin(hint) or hint, get_args(hint)
+    if origin is Annotated:
+        return _checked(inner[0])
+    if isinstance(hint, TypeVar):
+        return Any
+    told: Any
+    if origin in (Union, types.UnionType):
+        told = Union[tuple(map(_checked, inner))]  # noqa: UP007 - the members are not known here
+    elif origin is Literal:
+        told = Annotated[hint, WrapValidator(_same_kind)]
+    elif origin in _CONTAINERS:
+        container = _CONTAINERS[origin]
+        told = container[tuple(one if one is ... else _checked(one) for one in inner)] if inner else container
+        told = Annotated[told, Strict(False)] if container in (list, tuple) else told
+    elif origin in _PLAIN:
+        told = hint
+    else:
+        told = Annotated[Any, WrapValidator(partial(_is_a, kind=origin))]
+    return Annotated[told, WrapValidator(_or_later)]
+
+
+def _or_later(value: Any, check: Callable[[Any], Any]) -> Any:
+    return value if isinstance(value, Later) else check(value)
+
+
+def _same_kind(value: Any, check: Callable[[Any], Any]) -> Any:
+    """Take a choice of a Literal, and not one that is equal to it and of another type, as True is to 1."""
+    kept = check(value)
+    return kept if type(kept) is type(value) else check(None)
+
+
+def _is_a(value: Any, _: Any, *, kind: Any) -> Any:
+    """Take an instance of a class; of a protocol what has its methods."""
+    from pydantic_core import PydanticCustomError
+
+    methods = [name for name in vars(kind) if name == "__call__" or not name.startswith("_")]
+    if getattr(kind, "_is_protocol", False):
+        fits = all(hasattr(value, name) for name in methods)
+    else:
+        fits = isinstance(value, kind)
+    if not fits:
+        raise PydanticCustomError("another_class", "Input should be {what}", {"what": in_words(kind)})
+    return value
+
+
+def _told(errors: Sequence[ErrorDetails], value: Any, hint: Any, path: str) -> str:
+    """Say what does not fit, and what would: of a union's members, those that the value nearly fits."""
+    places = [_place(value, error["loc"], path) for error in errors]
+    deepest = max(depth for depth, _, _ in places)
+    (_, where, wrong), *_ = near = [place for place in places if place[0] == deepest]
+    faults = [error for error, place in zip(errors, places, strict=True) if place in near and place[1] == where]
+    wanted = list(dict.fromkeys(map(_wanted, faults)))
+    if not deepest and (None in get_args(hint) or type(None) in get_args(hint)):
+        wanted.append("None")
+    if not all(error["msg"].startswith("Input should be") for error in faults):
+        where, wrong, wanted = path, value, [in_words(hint)]
+    more = ""
+    if any(error["type"] == "string_type" for error in faults) and isinstance(wrong, int | float):
+        more = f" (text needs quotes: {where}='\"{wrong}\"')"
+    choices = re.findall(r"'(\w+)'", " ".join(wanted)) if isinstance(wrong, str) else []
+    more += f".{nearest}" if (nearest := suggest(wrong, choices, "")) else ""
+    return f"{where}: {short(wrong)} is not {' or '.join(dict.fromkeys(wanted))}{more}"
+
+
+def _wanted(error: ErrorDetails) -> str:
+    """Return what pydantic wants, without its "Input should be"."""
+    wanted = error["msg"].removeprefix("Input should be ")
+    return f"one of {wanted}" if error["type"] == "literal_error" else wanted
+
+
+def _place(value: Any, location: Sequence[int | str], path: str) -> tuple[int, str, Any]:
+    """Return where an error lies (its depth, its full key, the value there), whatever union members pydantic names."""
+    depth = 0
+    for step in location:
+        if isinstance(value, list | tuple) and isinstance(step, int) and step < len(value):
+            depth, path, value = depth + 1, f"{path}[{step}]", value[step]
+        elif isinstance(value, dict) and step in value:
+            depth, path, value = depth + 1, f"{path}.{step}", value[step]
+    if location and location[-1] == "[key]":
+        before, _, key = path.rpartition(".")
+        return depth, f"{before}: the key {key}", next(one for one in location[-2:-1])
+    return depth, path, value

@@ -1,0 +1,71 @@
+"""The settings of `conf/evaluate.yaml` and `conf/compare.yaml`, which say what each means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from gan_caption.configuration.building import Part, read
+from gan_caption.configuration.settings import OF_A_RUN, ComparedValidation, ValidationSettings
+from gan_caption.errors import at_least
+from gan_caption.evaluation.judge_network import JudgeSettings
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurveSettings:
+    """Of the curve of quality against diversity."""
+
+    temperatures: list[float]
+    top_p: list[float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSettings:
+    """Of an evaluation."""
+
+    run: str
+    split: Literal["train", "val", "test"]
+    weights: str | None
+    device: str
+    allow: list[str]
+    cache: str
+    skip_unreadable: bool
+    metrics: list[Part] | None
+    java_metrics: list[str]
+    validation: ValidationSettings
+    curve: CurveSettings | None
+    decoding: Part
+    data: Part | None
+
+
+def evaluation_from(config: Mapping[str, Any] | DictConfig) -> EvaluationSettings:
+    """Return the settings of an evaluation, of `conf/evaluate.yaml` composed; see `building.read`."""
+    return read(EvaluationSettings, config, besides=OF_A_RUN)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonSettings:
+    """Of a comparison."""
+
+    runs: str | list[str]
+    out: str
+    baseline: str
+    split: Literal["train", "val", "test"]
+    device: str
+    allow: list[str]
+    cache: str
+    skip_unreadable: bool
+    metrics: list[Part] | None
+    java_metrics: list[str]
+    validation: ComparedValidation
+    curve: CurveSettings | None
+    decoding: Part
+    judge: JudgeSettings
+    gallery: int
+
+    def __post_init__(self) -> None:
+        at_least(0, gallery=self.gallery)

@@ -1,0 +1,101 @@
+"""The settings of what is done with a trained run; `conf/caption.yaml` and its like say what each means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from gan_caption.configuration.building import Part, read
+from gan_caption.configuration.settings import OF_A_RUN
+from gan_caption.errors import at_least
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptionSettings:
+    """Of captioning photographs."""
+
+    run: str
+    images: str | list[str]
+    out: str | None
+    captions: int
+    candidates: int
+    rerank: dict[str, float]
+    language_model: str | None
+    fusion: float
+    weights: str | None
+    attention: bool
+    seed: int
+    device: str
+    allow: list[str]
+    decoding: Part | None
+    proposer: Part
+
+    def __post_init__(self) -> None:
+        at_least(1, captions=self.captions)
+        at_least(0, seed=self.seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoSettings:
+    """Of the web page."""
+
+    run: str
+    host: str
+    port: int
+    max_upload_mb: int
+    samples: int
+    device: str
+    allow: list[str]
+    decoding: Part | None
+
+    def __post_init__(self) -> None:
+        at_least(0, port=self.port)
+        at_least(1, max_upload_mb=self.max_upload_mb)
+        at_least(2, samples=self.samples)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSettings:
+    """Of an export."""
+
+    run: str
+    weights: str | None
+    format: Literal["onnx", "safetensors"]
+    out: str | None
+    int8: bool
+    split: Literal["train", "val", "test"]
+    check_images: int
+    calibration_images: int
+    batch_images: int
+    threads: int | None
+    allow: list[str]
+    skip_unreadable: bool
+    data: Part | None
+
+    def __post_init__(self) -> None:
+        at_least(2, check_images=self.check_images)  # one image alone has no CIDEr-D
+        at_least(1, calibration_images=self.calibration_images, batch_images=self.batch_images, threads=self.threads)
+        if self.int8 and self.format != "onnx":
+            raise ValueError("int8=true: only format=onnx has it")
+
+
+def export_from(config: Mapping[str, Any] | DictConfig) -> ExportSettings:
+    """Return the settings of an export, of `conf/export.yaml` composed; see `building.read`."""
+    return read(ExportSettings, config, besides=OF_A_RUN)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageModelSettings:
+    """Of an n-gram model."""
+
+    run: str
+    out: str
+    order: int
+    allow: list[str]
+
+    def __post_init__(self) -> None:
+        at_least(1, order=self.order)

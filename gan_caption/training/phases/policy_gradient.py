@@ -1,0 +1,186 @@
+"""Training of the generator by its objective alone: by a reward that does not learn beside it, CIDEr-D say."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from gan_caption.data.batches import Batch, CaptionBatches
+from gan_caption.data.features import ImageFeatures
+from gan_caption.errors import at_least
+from gan_caption.generators.base import Generator
+from gan_caption.metrics.metric import Metric
+from gan_caption.modes import evaluating
+from gan_caption.objectives.base import GeneratorObjective, PolicyLoss
+from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
+from gan_caption.training.checkpoint import load_weights
+from gan_caption.training.diagnostics import Diagnostics
+from gan_caption.training.learning_rates import LearningRate
+from gan_caption.training.networks import EncoderDecoder
+from gan_caption.training.optimizers import Group, Optimizer, set_learning_rates
+from gan_caption.training.phases.base import Phase, Precision, autocast, descend
+from gan_caption.training.run import Run
+from gan_caption.training.seeding import random_generator
+
+
+@dataclass(kw_only=True, eq=False)
+class PolicyGradientPhase(Phase):
+    """One step: a generator update.
+
+    The encoder is frozen here, and the generator runs without dropout: the scored distribution is the sampled one.
+    """
+
+    objective: GeneratorObjective
+    """What makes the generator's losses."""
+    pretraining: str
+    """The phase whose best weights are the reference of `policy/kl`, and whose validation is that of the floors."""
+    steps: int
+    """Generator updates."""
+    images_per_batch: int
+    """B, those of all processes together."""
+    captions_per_image: int
+    """Real captions of each, for the interleaved term and for objectives that compare."""
+    optimizer: Optimizer
+    """Of the generator."""
+    learning_rate: float
+    """The generator's, at its highest."""
+    learning_rate_schedule: LearningRate
+    """How it moves over the phase."""
+    clip: float
+    """Largest gradient norm."""
+    precision: Precision
+    """Of sampling and scoring; "bfloat16" on devices made for it."""
+    likelihood: MaximumLikelihood | None
+    """The interleaved maximum-likelihood term; None for none."""
+    likelihood_weight: float
+    """Of this term."""
+    validate_every: int = field()  # the contract's 0 is no default here
+    """Steps between validations."""
+    quality_metric: str
+    """The metric of validation that has a floor: "cider_d" or another, by its name."""
+    quality_floor: float
+    """A validation is healthy while that metric is at least this share of the pretrained one (at most 1 / this, where
+    lower is better) ..."""
+    entropy_floor: float
+    """... and the policy's entropy at least this share of its first value. The last healthy weights are what the phase
+    leaves."""
+    patience: int = field()  # the contract's 0 is no default here
+    """Unhealthy validations in a row before the phase stops; 0 never stops."""
+    diagnostics: Diagnostics
+    """What is warned of."""
+
+    run: Run = field(init=False, repr=False)
+    quality: Metric = field(init=False, repr=False)
+    batches: CaptionBatches = field(init=False, repr=False)
+    updater: torch.optim.Optimizer = field(init=False, repr=False)
+    reference: Generator | None = field(init=False, repr=False, default=None)
+    _warnings: list[str] = field(init=False, repr=False, default_factory=list)
+
+    def __post_init__(self) -> None:
+        at_least(1, captions_per_image=self.captions_per_image, steps=self.steps)
+        at_least(1, images_per_batch=self.images_per_batch, validate_every=self.validate_every)
+        at_least(0, learning_rate=self.learning_rate, clip=self.clip)
+        at_least(0, likelihood_weight=self.likelihood_weight, patience=self.patience)
+
+    def begin(self, run: Run) -> None:
+        """Make the optimizer, the batches and the frozen copy of the pretrained policy."""
+        self.run = run
+        self.quality = run.metric(self.quality_metric, asked="quality_metric")
+        self.batches = run.batches(
+            run.encoded, images=self.images_per_batch, per_image=self.captions_per_image, stream=2
+        )
+        self.updater = self.optimizer([Group(run.generator.parameters(), self.learning_rate)])
+        self.reference = None
+        path = run.best_weights(self.pretraining)
+        if path.exists():
+            reference: EncoderDecoder = copy.deepcopy(run.captioner)
+            load_weights(reference, path, vocabulary=run.tokenizer.fingerprint)
+            self.reference = reference.generator.eval().requires_grad_(False)
+
+    def rehearse(self, run: Run) -> None:
+        """Look up the metric and compute one loss of the generator; see `Phase.rehearse`."""
+        run.metric(self.quality_metric, asked="quality_metric")
+        batch = run.batches(run.encoded, images=2, per_image=self.captions_per_image, stream=2).at(0)
+        memory = copy.deepcopy(self.objective.state_dict())
+        with torch.random.fork_rng(), evaluating(run.captioner):
+            losses = self.objective.losses(
+                run.generator, run.features(batch.rows, grid=True), real=batch.captions.to(run.device),
+                max_length=run.max_length, rng=random_generator(0), reference=run.generator, progress=0.0,
+            )  # fmt: skip
+            next(losses)
+        self.objective.load_state_dict(memory)
+
+    @property
+    def total(self) -> int:
+        """Generator updates."""
+        return self.steps
+
+    def step(self, index: int) -> dict[str, float]:
+        """Do one generator update, or as many as the objective makes of one batch of samples."""
+        run = self.run
+        run.captioner.eval()
+        batch = self.batches.at(index)
+        grid = run.generator.uses_grid or (run.networks.discriminator is not None and run.discriminator.uses_grid)
+        with torch.no_grad():
+            features = run.features(batch.rows, grid=grid)
+        set_learning_rates(self.updater, self.learning_rate_schedule, step=index, total=self.total)
+        losses = self.objective.losses(
+            run.generator, features, real=batch.captions.to(run.device), max_length=run.max_length, rng=run.rng,
+            reference=self.reference, progress=index / self.steps,
+        )  # fmt: skip
+        metrics: dict[str, float] = {}
+        while policy := self._next(losses):
+            metrics |= self._update(policy, features, batch)
+        metrics |= self._respond()
+        self._warnings = self.diagnostics.follow(metrics)
+        return metrics
+
+    def warnings(self) -> list[str]:
+        """Return the ailments that the last step showed first."""
+        return self._warnings
+
+    def is_better(self, metrics: dict[str, float], best: dict[str, float]) -> bool:
+        """Tell whether the policy is healthy: the latest healthy one is kept, not the one that scores highest."""
+        del best
+        name = self.quality.name
+        reference = self.run.selected.get(self.pretraining, {}).get(name)
+        good = reference is None or self.quality.keeps(metrics[name], share=self.quality_floor, reference=reference)
+        return good and self.diagnostics.entropy_share() >= self.entropy_floor
+
+    def _next(self, losses: Iterator[PolicyLoss]) -> PolicyLoss | None:
+        with autocast(self.run.device, self.precision):
+            return next(losses, None)
+
+    def _update(self, policy: PolicyLoss, features: ImageFeatures, batch: Batch) -> dict[str, float]:
+        """Do one gradient step of the generator."""
+        run = self.run
+        loss, metrics = policy.loss, policy.metrics
+        if self.likelihood is not None:
+            with autocast(run.device, self.precision):
+                likelihood = self.likelihood.loss(run.generator, features, batch.captions.to(run.device), run.rng)
+            loss = loss + self.likelihood_weight * likelihood
+            metrics["policy/mle_loss"] = likelihood.item()
+        descent = descend(self.updater, [loss], run.generator, clip=self.clip)
+        return {**metrics, "policy/loss": descent.loss, "policy/gradient_norm": descent.gradient_norm}
+
+    def _respond(self) -> dict[str, float]:
+        """Do what follows a generator update, and return numbers to log."""
+        return {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return optimizer, objective and the entropy's course."""
+        return {
+            "optimizer": self.updater.state_dict(),
+            "objective": self.objective.state_dict(),
+            "diagnostics": self.diagnostics.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what `state_dict` gave."""
+        self.updater.load_state_dict(state["optimizer"])
+        self.objective.load_state_dict(state["objective"])
+        self.diagnostics.load_state_dict(state["diagnostics"])

@@ -1,0 +1,72 @@
+"""Every knob has one default, in one place: the page that sets it."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from gan_caption.configuration.launching import conf_dir
+from gan_caption.training.setup import PARTS
+
+ROOMS = ("objectives", "rewards", "training.phases", "training.optimizers", "training.learning_rates",
+         "training.diagnostics")  # fmt: skip
+GROUPS = ("phase", "objective", "reward", "transform", "credit", "baseline", "generator_loss", "discriminator_trainer",
+          "optimizer", "learning_rate")  # fmt: skip
+PAGES = sorted(
+    f"{path.parent.name}/{path.stem}" for group in (*GROUPS, "experiment") for path in Path(conf_dir(), group).glob("*")
+)
+
+
+def composed(page: str) -> dict:
+    """A page with those that it takes its parts from; references to other pages stay references."""
+    group, _, name = page.partition("/")
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        config = compose("config", [f"+experiment={name}"]) if group == "experiment" else compose(page)
+    content = OmegaConf.to_container(config, resolve=group == "experiment")
+    assert isinstance(content, dict)
+    return content
+
+
+def nodes(content: object) -> Iterator[dict]:
+    """Every mapping that names what it builds, and those inside it."""
+    if isinstance(content, dict):
+        if "_target_" in content:
+            yield content
+        for value in content.values():
+            yield from nodes(value)
+
+
+def ours(page: str) -> list[dict]:
+    rooms = tuple(f"gan_caption.{room}." for room in ROOMS)
+    return [node for node in nodes(composed(page)) if node["_target_"].startswith(rooms)]
+
+
+def parameters(node: dict) -> dict[str, inspect.Parameter]:
+    module, _, name = node["_target_"].rpartition(".")
+    return dict(inspect.signature(getattr(importlib.import_module(module), name)).parameters)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_sets_every_parameter_that_the_program_does_not(page):
+    for node in ours(page):
+        missing = parameters(node).keys() - PARTS - node.keys()
+        # A method's page adds the reward, and its discriminator's trainer.
+        missing -= {"reward"} if page.startswith("objective/") else set()
+        missing -= {"objective"} if page.startswith("phase/") else set()
+        assert not missing, f"{page}: {node['_target_']} is given no {sorted(missing)}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_what_a_page_sets_has_no_default_in_python(page):
+    found = ours(page)
+    assert found
+    for node in found:
+        for name, parameter in parameters(node).items():
+            assert parameter.kind is parameter.KEYWORD_ONLY, f"{node['_target_']}: {name} can be given by its place"
+            assert parameter.default is parameter.empty, f"{node['_target_']}: {name} has a second default"

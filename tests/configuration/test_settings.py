@@ -1,0 +1,229 @@
+"""Pages as typed records: what they hold, and the line that a wrong setting of any command ends with."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from gan_caption.configuration.building import Part, plain, read
+from gan_caption.configuration.renamed import RENAMED, now_called
+from gan_caption.configuration.settings import Settings, settings_from
+from gan_caption.errors import UserError
+from gan_caption.evaluation.settings import ComparisonSettings, EvaluationSettings, evaluation_from
+from gan_caption.inference.settings import CaptionSettings, DemoSettings, LanguageModelSettings, export_from
+from gan_caption.reporting.dashboard import DashboardSettings
+from gan_caption.training.folders import OF_ONE_MACHINE, read_settings, write_json
+from tests.tiny_runs import composed
+
+ROOT = Path(__file__).parents[2]
+GREEDY = {"_target_": "gan_caption.decoding.decoders.Greedy"}
+BEAM = {"_target_": "gan_caption.decoding.decoders.Beam", "beam_size": 3}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inner:
+    size: float
+
+    def __post_init__(self) -> None:
+        if self.size < 0:
+            raise ValueError(f"size={self.size}: at least 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    name: str
+    allow: list[str]
+    inner: Inner
+    decoding: Part
+    other: Part | None
+    parts: dict[str, Part]
+    more: Inner | None = None
+    mine: int = 0
+
+
+PAGE = {"name": "x", "allow": [], "inner": {"size": 1}, "decoding": GREEDY, "parts": {"a": GREEDY, "b": None}}
+
+
+def test_a_page_becomes_a_record_with_records_and_parts_in_it():
+    page = read(Page, {**PAGE, "more": {"size": 2.5}, "other": BEAM}, mine=7)
+    assert (page.name, page.inner, page.more, page.mine) == ("x", Inner(size=1.0), Inner(size=2.5), 7)
+    assert type(page.inner.size) is float
+    assert (page.decoding.name, page.other.node["beam_size"], list(page.parts)) == ("Greedy", 3, ["a"])
+    assert page.other.build().beam_size == 3
+    assert read(Page, PAGE).other is None
+    assert read(Page, OmegaConf.create({**PAGE, "name": "${decoding._target_}"})).name == GREEDY["_target_"]
+
+
+def test_a_record_is_written_as_the_page_that_it_was_read_from():
+    page = {**PAGE, "other": BEAM, "more": None, "mine": 0}
+    assert plain(read(Page, page)) == {**page, "parts": {"a": GREEDY}}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"nane": "y"}, "nane is not known. Did you mean name?"),
+        ({"name": None}, "name: None is not a valid string"),
+        ({"name": "???"}, "name has no value: give one, name=... (a str)"),
+        ({"inner": {"size": "big"}}, "inner.size: 'big' is not a valid number"),
+        ({"inner": {"size": -1}}, "inner.size=-1.0: at least 0"),
+        ({"inner": {"size": 1, "sise": 1}}, "inner.sise is not known. Did you mean inner.size?"),
+        ({"inner": {}}, "inner.size is missing"),
+        ({"inner": 3}, "inner: 3 is not an Inner"),
+        ({"inner": None}, "inner: None is not an Inner"),
+        ({"allow": "mine"}, "allow: 'mine' is not a valid list"),
+        ({"allow": [3]}, "allow[0]: 3 is not a valid string (text needs quotes: allow[0]='\"3\"')"),
+        ({"decoding": None}, "decoding: None names nothing to build: it needs _target_"),
+        ({"other": {"beam_size": 3}}, "other: {'beam_size': 3} names nothing to build"),
+        ({"parts": {"a": 3}}, "parts.a: 3 names nothing to build"),
+        ({"parts": [GREEDY]}, "parts: ["),
+        ({"name": {"_target_": "os.system"}}, "name._target_: os.system is not allowed"),
+    ],
+)
+def test_what_is_wrong_on_a_page_is_named_by_its_key(changed, message):
+    with pytest.raises(UserError) as refused:
+        read(Page, {**PAGE, **changed})
+    assert str(refused.value).startswith(message)
+
+
+def test_parts_may_name_what_the_page_allows():
+    page = read(Page, {**PAGE, "allow": ["mine"]})
+    assert page.decoding.allowed == ("gan_caption.", "mine.")
+    with pytest.raises(UserError, match=r"^decoding\._target_: mine\.x\.Decoder: there is no module mine"):
+        read(Page, {**PAGE, "allow": ["mine"], "decoding": {"_target_": "mine.x.Decoder"}}).decoding.build()
+    with pytest.raises(UserError, match="is not allowed"):
+        read(Page, {**PAGE, "decoding": {"_target_": "mine.x.Decoder"}}).decoding.check()
+
+
+PAGES = {
+    "evaluate": (evaluation_from, ["run=a"], [
+        ("run=1", "run: 1 is not a valid string"), ("split=valid", "split: 'valid' is not one of 'train', 'val' or"),
+        ("curve.top_p=0.9", "curve.top_p: 0.9 is not a valid list"),
+        ("validation.samples_per_image=1", "validation.samples_per_image=1: at least 2"),
+    ]),
+    "compare": (lambda page: read(ComparisonSettings, page), ["runs=[a,b]"], [
+        ("runs=[2024]", "runs[0]: 2024 is not a valid string (text needs quotes: runs[0]='\"2024\"')"),
+        ("runs=3", "runs: 3 is not a valid string or a valid list"), ("judge.folds=1", "judge.folds=1: at least 2"),
+        ("validation.samples_per_image=1", "validation.samples_per_image=1: at least 2"),
+        ("validation.temperature=0", "validation.temperature=0.0: above 0"),
+        ("judge.epochs=many", "judge.epochs: 'many' is not a valid integer"), ("gallery=-1", "gallery=-1: at least 0"),
+    ]),
+    "caption": (lambda page: read(CaptionSettings, page), ["run=a", "images=[b]"], [
+        ("images=[2024]", "images[0]: 2024 is not a valid string"), ("seed=abc", "seed: 'abc' is not a valid integer"),
+        ("rerank.own=much", "rerank.own: 'much' is not a valid number"), ("captions=0", "captions=0: at least 1"),
+    ]),
+    "demo": (lambda page: read(DemoSettings, page), ["run=a"], [
+        ("port=abc", "port: 'abc' is not a valid integer"), ("samples=1", "samples=1: at least 2"),
+    ]),
+    "export": (export_from, ["run=a"], [
+        ("format=pickle", "format: 'pickle' is not one of 'onnx' or 'safetensors'"),
+        ("check_images=1", "check_images=1: at least 2"),
+    ]),
+    "language_model": (lambda page: read(LanguageModelSettings, page), ["run=a", "out=b"], [
+        ("order=0", "order=0: at least 1"), ("out=7", "out: 7 is not a valid string"),
+    ]),
+    "dashboard": (lambda page: read(DashboardSettings, page), [], [("project=1", "project: 1 is not a valid string")]),
+}  # fmt: skip
+"""Of each entry point: how its page is read, what it needs, and settings that are wrong."""
+
+
+@pytest.mark.parametrize(
+    ("page", "override", "message"), [(page, *one) for page, (_, _, wrong) in PAGES.items() for one in wrong]
+)
+def test_a_wrong_setting_of_any_entry_point_is_named(page, override, message):
+    reader, needed, _ = PAGES[page]
+    assert reader(composed(*needed, config_name=page))
+    with pytest.raises(UserError) as refused:
+        reader(composed(*needed, override, config_name=page))
+    assert str(refused.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("command", "overrides", "message"),
+    [
+        ("caption", ["run=a", "images=[2024]"], "images[0]: 2024 is not a valid string"),
+        ("prepare", ["allow=mine"], "allow: 'mine' is not a valid list"),
+        ("train", ["critic.learning_rate=1e-3"], "critic.learning_rate is now discriminator_training.learning_rate"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_and_status_2(command, overrides, message, tmp_path):
+    say = [sys.executable, "-m", f"gan_caption.{command}", *overrides]
+    ended = subprocess.run(say, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(f"error: {message}")
+    assert ended.stderr.count("\n") == 1
+
+
+def test_the_default_configuration_as_a_record():
+    config = composed("+experiment=seqgan", "seed=3", "validation.images=8")
+    settings = settings_from(config)
+    assert (settings.name, settings.seed, settings.validation.images) == ("seqgan", 3, 8)
+    assert list(settings.phases) == ["words", "mle", "discriminator", "adversarial"]
+    assert settings.given == config
+    assert settings_from(composed("phases.words=null", "+experiment=seqgan")).phases.keys() == {
+        "mle", "discriminator", "adversarial",
+    }  # fmt: skip
+
+
+# Keys of before
+
+
+def test_an_old_key_on_a_page_or_command_line_is_told_its_new_name(tmp_path):
+    for old, new in RENAMED.items():
+        assert old not in composed()
+        assert new in composed()
+        with pytest.raises(UserError, match=f"^{old} is now {new}$"):
+            settings_from({**composed(), old: {"steps": 3}})
+    assert now_called("finetuning.steps") == "adversarial.steps"
+    assert now_called("phases.adversarial.steps") is None
+    assert now_called("critics") is None
+    page = tmp_path / "experiment" / "mine.yaml"
+    page.parent.mkdir()
+    page.write_text("# @package _global_\nmax_length: ${finetuning.steps}\n")
+    for given, message in (
+        (["--config-dir", ".", "+experiment=mine"], "Interpolation key 'finetuning.steps' not found: finetuning.steps"),
+        (["-m", "hydra.sweeper.params.critic.steps=1,2"], "critic.steps is now discriminator_training.steps"),
+    ):
+        say = [sys.executable, "-m", "gan_caption.train", *given]
+        ended = subprocess.run(say, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+        assert ended.returncode == 2
+        assert message in ended.stderr
+
+
+def test_a_run_of_before_is_read_by_the_names_of_today(tmp_path):
+    config = composed("+experiment=seqgan")
+    before = {old: config.pop(new) for old, new in RENAMED.items()} | config
+    write_json(tmp_path / "config.json", {**before, "once": 1, "allow": ["os"]})
+    settings = read_settings(tmp_path)
+    assert settings.given.keys() == {*composed("+experiment=seqgan"), "once"}
+    assert settings.generator.allowed == ("gan_caption.",), "a run folder allows nothing by itself"
+    assert settings == read_settings(tmp_path, allow=())
+
+
+def test_what_a_run_of_before_lacks_is_filled_where_it_is_of_one_machine_and_named_where_not(tmp_path):
+    config = json.loads(json.dumps(composed()))
+    kept = {key: value for key, value in config.items() if key not in OF_ONE_MACHINE}
+    write_json(tmp_path / "config.json", kept)
+    settings = read_settings(tmp_path)
+    assert (settings.device, settings.cache, settings.tracker, settings.shards.folder) == ("auto", "cache", None, None)
+    assert {field.name for field in fields(Settings)} - kept.keys() - {"given", "discriminator"} <= set(OF_ONE_MACHINE)
+    del kept["max_length"]
+    write_json(tmp_path / "config.json", kept)
+    with pytest.raises(UserError, match=r"config\.json: max_length is missing: .*Settings needs it, an int"):
+        read_settings(tmp_path)
+    write_json(tmp_path / "config.json", {**kept, "max_length": "long"})
+    with pytest.raises(UserError, match=r"config\.json: max_length: 'long' is not a valid integer"):
+        read_settings(tmp_path)
+
+
+def test_an_evaluation_is_of_its_own_settings_whatever_the_data_bring():
+    asked = evaluation_from(composed("run=a", "data=coco", "data.root=b", config_name="evaluate"))
+    assert isinstance(asked, EvaluationSettings)
+    assert asked.data.name == "Coco"
+    assert asked.validation.images is None
