@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-PAD, BOS, UNK, EOS = 0, 1, 2, 3
-"""Ids of the four special tokens, whatever the tokenizer; everything from `EOS` on may be written."""
+from gan_caption.text.special import BOS, EOS, PAD, UNK
+
+__all__ = ["BOS", "EOS", "PAD", "UNK", "Captions", "SoftCaptions", "captions_from_ids", "captions_from_tokens"]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from gan_caption.evaluation.curve_files import CurvePoint
 from gan_caption.evaluation.evaluator import Evaluator
 from gan_caption.metrics.metric import measure, on_curves
 from gan_caption.metrics.ngrams import Score
-from gan_caption.training.networks import Captioner
+from gan_caption.training.networks import EncoderDecoder
 
 
 def grid(temperatures: Sequence[float], top_p: Sequence[float]) -> list[tuple[float, float]]:
@@ -25,7 +25,7 @@ def grid(temperatures: Sequence[float], top_p: Sequence[float]) -> list[tuple[fl
 
 
 def sample_curve(
-    captioner: Captioner,
+    captioner: EncoderDecoder,
     evaluator: Evaluator,
     points: Sequence[tuple[float, float]],
     *,
@@ -42,7 +42,7 @@ def sample_curve(
         points: (temperature, top-p) of each.
         progress: told the points done.
     """
-    shown = on_curves(evaluator.every, "quality", "diversity")
+    shown = on_curves(evaluator.all_metrics, "quality", "diversity")
     curve = []
     for done, (temperature, top_p) in enumerate(points, 1):
         samples = evaluator.sample(captioner, Sampling(temperature=temperature, top_p=top_p))

@@ -23,7 +23,7 @@ from gan_caption.metrics.metric import Metric, Metrics, Predictions, corpus_valu
 from gan_caption.metrics.standard import SAMPLE_VARIETY, VARIETY, catalogue
 from gan_caption.modes import evaluating
 from gan_caption.text.base import Tokenizer
-from gan_caption.training.networks import Captioner
+from gan_caption.training.networks import EncoderDecoder
 from gan_caption.training.seeding import shared_generator
 from gan_caption.training.setup import own_metrics
 from gan_caption.training.validation import Evaluation
@@ -85,14 +85,14 @@ class Evaluator:
         self.sampling = Sampling(temperature=temperature)
         self.batch_images = batch_images
         self.device = device
-        self.every = catalogue(*source.split.metrics) if metrics is None else metrics
-        self.metrics = {name: metric for name, metric in self.every.items() if metric.validated}
+        self.all_metrics = catalogue(*source.split.metrics) if metrics is None else metrics
+        self.metrics = {name: metric for name, metric in self.all_metrics.items() if metric.validated}
         self.written = [tokenizer.normalize(list(item.captions)) for item in source.split.items]
         self.references = [tokenizer.tokenized(own) for own in self.written]
         self.frequencies = DocumentFrequencies.of(self.references)
         self.image_ids = [item.image_id for item in source.split.items]
 
-    def evaluate(self, captioner: Captioner, *, progress: Callable[[int, int], None] | None = None) -> Evaluation:
+    def evaluate(self, captioner: EncoderDecoder, *, progress: Callable[[int, int], None] | None = None) -> Evaluation:
         """Decode, sample and score the whole split.
 
         Args:
@@ -125,7 +125,7 @@ class Evaluator:
         return Evaluation(metrics, written, drawn, predictions)
 
     def sample(
-        self, captioner: Captioner, sampling: Sampling, *, progress: Callable[[int], None] | None = None
+        self, captioner: EncoderDecoder, sampling: Sampling, *, progress: Callable[[int], None] | None = None
     ) -> list[Sequence[str]]:
         """Return K samples of every image of the split from another distribution.
 
@@ -184,7 +184,7 @@ class Evaluator:
 
     def scores(self, evaluation: Evaluation) -> Scores:
         """Return every metric with its interval over images, beside what humans score: for final tables."""
-        return score(evaluation.predictions, self.every)
+        return score(evaluation.predictions, self.all_metrics)
 
     def humans(self) -> dict[str, float]:
         """Return what the references score where a metric looks at captions alone, or at the corpus' truth."""
@@ -198,7 +198,9 @@ class Evaluator:
     def _words(self, tokens: torch.Tensor) -> list[str]:
         return [self.tokenizer.decode(row) for row in tokens.tolist()]
 
-    def _reference_nll(self, captioner: Captioner, features: ImageFeatures, rows: range) -> tuple[float, float, float]:
+    def _reference_nll(
+        self, captioner: EncoderDecoder, features: ImageFeatures, rows: range
+    ) -> tuple[float, float, float]:
         """Return the nats, the tokens and the number of the batch's references; unknown words are not scored."""
         texts = [(image, text) for image, row in enumerate(rows) for text in self.written[row]]
         encoded = [self.tokenizer.encode(text, max_length=self.max_length) for _, text in texts]

@@ -25,7 +25,7 @@ from gan_caption.metrics.metric import Metrics
 from gan_caption.training.checkpoint import load_weights
 from gan_caption.training.folders import numbered, read_json, write_json
 from gan_caption.training.identity import configuration_hash, same_settings
-from gan_caption.training.networks import Captioner
+from gan_caption.training.networks import EncoderDecoder
 from gan_caption.training.progress import Progress
 from gan_caption.training.setup import load_split, open_features, training_captions
 from gan_caption.training.validation import Evaluation
@@ -133,7 +133,7 @@ def curve_points(curve: CurveSettings | None) -> list[tuple[float, float]]:
 
 
 def measure_weights(
-    captioner: Captioner,
+    captioner: EncoderDecoder,
     weights: Mapping[str, Path],
     evaluator: Evaluator,
     *,
@@ -154,7 +154,7 @@ def measure_weights(
         discriminator: whose opinion of each caption is kept beside it.
     """
     title += counting(evaluator.tokenizer.counted_by)
-    results = Results(folder, title, evaluator.every, evaluator.samples_per_image)
+    results = Results(folder, title, evaluator.all_metrics, evaluator.samples_per_image)
     scores: dict[str, Scores] = {}
     for name, path in weights.items():
         load_weights(captioner, path, vocabulary=evaluator.tokenizer.fingerprint)

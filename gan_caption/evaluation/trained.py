@@ -15,7 +15,7 @@ from gan_caption.encoders.base import Encoder
 from gan_caption.text.base import Tokenizer
 from gan_caption.training.checkpoint import load_state, load_weights
 from gan_caption.training.folders import best_weights, inside, read_settings
-from gan_caption.training.networks import Captioner
+from gan_caption.training.networks import EncoderDecoder
 from gan_caption.training.setup import (
     build_captioner,
     build_discriminator,
@@ -40,7 +40,7 @@ class Trained:
     """The run's."""
     encoder: Encoder
     """The run's."""
-    captioner: Captioner
+    captioner: EncoderDecoder
     """The run's."""
 
     def load(self, phase: str) -> None:

@@ -11,7 +11,7 @@ from gan_caption.configuration.settings import OF_ONE_MACHINE
 from gan_caption.evaluation.trained import Trained, open_run
 from gan_caption.training.checkpoint import load_weights, save_weights
 from gan_caption.training.folders import write_json
-from gan_caption.training.networks import Captioner
+from gan_caption.training.networks import EncoderDecoder
 
 
 def write_weights(trained: Trained, folder: Path) -> None:
@@ -38,9 +38,9 @@ def read_weights(folder: Path, *, device: str = "auto", allow: Sequence[str] = (
     return trained
 
 
-def whole(trained: Trained) -> Captioner:
+def whole(trained: Trained) -> EncoderDecoder:
     """Return the captioner with its encoder, whether that learned or not."""
-    return Captioner(trained.captioner.generator, trained.encoder)
+    return EncoderDecoder(trained.captioner.generator, trained.encoder)
 
 
 def shared_config(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
+from gan_caption import counting
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
 from gan_caption.metrics.coded import Coded, learn
 from gan_caption.metrics.occurrences import LONGEST
-from gan_caption.text import counting
 from gan_caption.untrusted.parsing import briefly, parse_json
 
 _HALF = 32

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
-from gan_caption.data.captions import EOS, UNK
+from gan_caption.counting import counted
 from gan_caption.errors import UserError, at_least
 from gan_caption.files import write_atomically
 from gan_caption.text.base import Tokenizer
-from gan_caption.text.counting import counted
+from gan_caption.text.special import EOS, UNK
 from gan_caption.untrusted.parsing import parse_json
 
 SPECIAL = ("<pad>", "<bos>", "<unk>", "<eos>")

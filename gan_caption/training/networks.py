@@ -12,7 +12,7 @@ from gan_caption.encoders.base import Encoder
 from gan_caption.generators.base import Generator
 
 
-class Captioner(nn.Module):
+class EncoderDecoder(nn.Module):
     """What writes captions: the generator, and the encoder where it learns with it.
 
     A frozen encoder is a published network; it stays outside, named by the run's configuration.
@@ -28,7 +28,7 @@ class Captioner(nn.Module):
 class Networks(nn.Module):
     """The captioner and the discriminator that judges it (None in a run without one)."""
 
-    def __init__(self, captioner: Captioner, discriminator: Discriminator | None) -> None:
+    def __init__(self, captioner: EncoderDecoder, discriminator: Discriminator | None) -> None:
         """Hold the parts."""
         super().__init__()
         self.captioner = captioner

@@ -18,7 +18,7 @@ from gan_caption.metrics.metric import Metric, choose
 from gan_caption.rewards.references import References
 from gan_caption.text.base import Tokenizer
 from gan_caption.training.folders import best_weights
-from gan_caption.training.networks import Captioner, Networks
+from gan_caption.training.networks import EncoderDecoder, Networks
 from gan_caption.training.validation import Validator
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Run:
     """What has trained D so far in this process, which the next phase's trainer goes on from."""
 
     @property
-    def captioner(self) -> Captioner:
+    def captioner(self) -> EncoderDecoder:
         """The captioner."""
         return self.networks.captioner
 

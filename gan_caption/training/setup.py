@@ -22,7 +22,7 @@ from gan_caption.metrics import Metric
 from gan_caption.text.base import Tokenizer
 from gan_caption.training.folders import inside, read_json, write_json
 from gan_caption.training.identity import KnownData
-from gan_caption.training.networks import Captioner
+from gan_caption.training.networks import EncoderDecoder
 from gan_caption.training.phases.base import Phase
 from gan_caption.training.progress import Progress
 from gan_caption.training.run import Run
@@ -197,12 +197,14 @@ def check_encoder(encoder: Encoder, folder: Path) -> None:
         )
 
 
-def build_captioner(settings: Settings, encoder: Encoder, tokenizer: Tokenizer, *, device: torch.device) -> Captioner:
+def build_captioner(
+    settings: Settings, encoder: Encoder, tokenizer: Tokenizer, *, device: torch.device
+) -> EncoderDecoder:
     """Build the generator from its seed, and join it to the encoder where that learns."""
     torch.manual_seed(settings.seed + 1)
     sizes: dict[str, Any] = {"pooled_size": encoder.pooled_size, "grid_size": encoder.grid_size}
     generator = settings.generator.build(vocabulary_size=len(tokenizer), **sizes)
-    return Captioner(generator, encoder if encoder.finetune else None).to(device)
+    return EncoderDecoder(generator, encoder if encoder.finetune else None).to(device)
 
 
 def build_discriminator(

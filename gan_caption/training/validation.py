@@ -8,7 +8,7 @@ from typing import Protocol
 
 from gan_caption.data.features import FeatureSource
 from gan_caption.metrics.metric import Metrics, Predictions
-from gan_caption.training.networks import Captioner
+from gan_caption.training.networks import EncoderDecoder
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Validator(Protocol):
         """The tokenized captions of training: what counts as learned by heart."""
         ...
 
-    def evaluate(self, captioner: Captioner, *, progress: Callable[[int, int], None] | None = None) -> Evaluation:
+    def evaluate(self, captioner: EncoderDecoder, *, progress: Callable[[int, int], None] | None = None) -> Evaluation:
         """Decode, sample and score the whole split.
 
         Args:

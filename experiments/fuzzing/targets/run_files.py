@@ -10,6 +10,7 @@ from experiments.composing import composed
 from experiments.fuzzing.refusals import reading
 from gan_caption.configuration.settings import settings_from
 from gan_caption.evaluation.curve_files import read_curve
+from gan_caption.reporting.results import metrics_of
 from gan_caption.text.words import WordTokenizer
 from gan_caption.training.folders import read_config, read_json, read_settings
 from gan_caption.training.identity import configuration_hash, read_data
@@ -18,7 +19,7 @@ from gan_caption.training.resuming import choose_folder
 
 READERS = {
     "read_config", "read_settings", "choose_folder", "Vocabulary", "read_json", "read_records", "read_curve",
-    "format.json", "data.json",
+    "format.json", "data.json", "metrics_of",
 }  # fmt: skip
 HOME = Path(tempfile.mkdtemp())
 RESUMED = settings_from(composed(f"resume={HOME}"))
@@ -32,6 +33,8 @@ def seeds() -> dict[str, bytes]:
         "nothing": b"{}",
         "format": b'{"format": 1, "gan_caption": "0.1.0"}',
         "data": b'{"splits": {"train": "0a", "val": "1b"}, "locations": ["root"]}',
+        "results": b'{"metrics": [{"name": "cider_d", "label": "CIDEr-D x 100", "factor": 100, "decimals": 1, '
+        b'"better": "higher", "of": "captions"}]}',
         "vocabulary": b'["a", "dog", "runs"]',
         "records": b'{"step": 1, "phase": "mle", "loss": 0.5}\n{"step": 2, "phase": "mle", "loss": NaN}\n{"st',
         "curve": json.dumps(curve).encode(),
@@ -61,6 +64,8 @@ def one_input(data: bytes) -> set[str]:
         assert len(vocabulary.fingerprint) == 16
     with reading("read_json", taken):
         assert isinstance(read_json(path), dict)
+    with reading("metrics_of", taken):
+        assert all(metric.between((0.0, 1.0)) for metric in metrics_of(read_json(path)).values())
     with reading("read_records", taken):
         assert all(isinstance(record, dict) for record in read_records(path))
     with reading("read_curve", taken):

@@ -16,7 +16,7 @@ from gan_caption.distributed import world
 from gan_caption.errors import at_least, share
 from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
 from gan_caption.training.learning_rates import LearningRate
-from gan_caption.training.networks import Captioner, weights_of
+from gan_caption.training.networks import EncoderDecoder, weights_of
 from gan_caption.training.optimizers import Group, Optimizer, set_learning_rates
 from gan_caption.training.phases.base import Phase, Precision, autocast, descend
 from gan_caption.training.run import Run
@@ -61,7 +61,7 @@ class MaximumLikelihoodPhase(Phase):
     """Validations without a better one before stopping; 0 runs all epochs."""
 
     run: Run = field(init=False, repr=False)
-    captioner: Captioner = field(init=False, repr=False)
+    captioner: EncoderDecoder = field(init=False, repr=False)
     batches: CaptionBatches = field(init=False, repr=False)
     updater: torch.optim.Optimizer = field(init=False, repr=False)
     average: AveragedModel = field(init=False, repr=False)

@@ -20,7 +20,7 @@ from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
 from gan_caption.training.checkpoint import load_weights
 from gan_caption.training.diagnostics import Diagnostics
 from gan_caption.training.learning_rates import LearningRate
-from gan_caption.training.networks import Captioner
+from gan_caption.training.networks import EncoderDecoder
 from gan_caption.training.optimizers import Group, Optimizer, set_learning_rates
 from gan_caption.training.phases.base import Phase, Precision, autocast, descend
 from gan_caption.training.run import Run
@@ -97,7 +97,7 @@ class PolicyGradientPhase(Phase):
         self.reference = None
         path = run.best_weights(self.pretraining)
         if path.exists():
-            reference: Captioner = copy.deepcopy(run.captioner)
+            reference: EncoderDecoder = copy.deepcopy(run.captioner)
             load_weights(reference, path, vocabulary=run.tokenizer.fingerprint)
             self.reference = reference.generator.eval().requires_grad_(False)
 

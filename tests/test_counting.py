@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gan_caption import counting
+from gan_caption.counting import counted
 from gan_caption.errors import UserError
 from gan_caption.metrics import DocumentFrequencies
-from gan_caption.text import counting
-from gan_caption.text.counting import counted
 
 
 @pytest.fixture

@@ -1,0 +1,92 @@
+"""The record of a metric: its direction, its floors, its place in tables, and what it is told to compute."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gan_caption.errors import UserError
+from gan_caption.metrics import DocumentFrequencies, Metric, Predictions, Score
+from gan_caption.metrics.metric import choose, in_order, measure, on_curves
+from gan_caption.metrics.standard import STANDARD, catalogue
+from gan_caption.reporting.results import metrics_of
+
+REFERENCES = [["a dog runs"], ["two girls swim"]]
+SAID = Predictions(["a dog", "girls"], [["a", "a"], ["b", "c"]], REFERENCES, DocumentFrequencies.of(REFERENCES))
+
+
+def test_directions_and_floors_by_hand():
+    higher, lower, neither = (Metric(name="m", label="m", better=better) for better in ("higher", "lower", "neither"))
+    assert (higher.beats(2, 1), lower.beats(2, 1), neither.beats(2, 1)) == (True, False, False)
+    assert (higher.beats(1, 2), lower.beats(1, 2), neither.beats(1, 2)) == (False, True, False)
+    # Half of 8 is 4; of what should be low, at most 8 / .5 = 16.
+    assert [higher.keeps(value, share=0.5, reference=8) for value in (3.9, 4, 9)] == [False, True, True]
+    assert [lower.keeps(value, share=0.5, reference=8) for value in (3.9, 16, 16.1)] == [True, True, False]
+    assert (STANDARD["nll_per_token"].better, STANDARD["length"].better) == ("lower", "neither")
+
+
+def test_tables_go_by_what_is_looked_at_and_keep_the_order_of_each():
+    of = {"own": "captions", "sampled": "samples", "last": "model"}
+    mine = [Metric(name=name, label=name, of=kind) for name, kind in of.items()]
+    beside = Metric(name="beside", label="beside")
+    names = list(catalogue(*mine, quality=(beside,)))
+    assert names[names.index("rouge_l") + 1 : names.index("rouge_l") + 3] == ["beside", "length"]
+    assert names[names.index("length_distance") + 1 : names.index("length_distance") + 3] == ["own", "sample_cider_d"]
+    assert names[names.index("sample_verbatim") + 1] == "sampled"
+    assert names[-1] == "last"
+    with pytest.raises(UserError, match="two are called own"):
+        in_order(mine, mine)
+    assert [one.name for one in on_curves(STANDARD, "quality", "diversity")] == [
+        "sample_cider_d",
+        "self_cider",
+        "div_2",
+    ]
+
+
+def test_shared_work_is_done_once_and_a_function_keeps_its_word():
+    calls = []
+
+    def count() -> int:
+        calls.append(1)
+        return len(SAID.captions)
+
+    twice = [Metric(name=n, label=n, function=lambda told: told.once("count", count)) for n in ("one", "two")]
+    assert measure([*twice, Metric(name="told", label="of the model")], SAID) == {"one": 2.0, "two": 2.0}
+    assert calls == [1]
+    images = Metric(name="m", label="m", per_image=True, function=lambda told: Score.of(np.array([1.0, 0.0])))
+    assert measure([images], SAID)["m"].corpus == 0.5
+    broken = Metric(name="m", label="m", per_image=True, function=lambda told: 0.5)
+    with pytest.raises(UserError, match="metric m: its function returned float, and not a Score"):
+        measure([broken], SAID)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"name": "a b"}, "letters, digits and _"),
+        ({"better": "more"}, "better='more': one of 'higher', 'lower', 'neither'"),
+        ({"of": "images"}, "of='images': one of"),
+        ({"decimals": 1.5}, "decimals: a whole number"),
+        ({"axis": "quality"}, "only with per_image=True"),
+    ],
+)
+def test_faulty_records_say_what_is_wrong(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        Metric(**{"name": "m", "label": "m", **wrong})
+
+
+def test_what_can_be_chosen_is_validated_and_has_a_direction():
+    assert choose(STANDARD, "nll_per_token").name == "nll_per_token"
+    for name in ("length", "self_cider", "nothing"):
+        with pytest.raises(ValueError, match=f"{name}: one of cider_d, .*nll_per_token"):
+            choose(STANDARD, name)
+
+
+def test_results_describe_their_metrics_and_older_ones_are_known():
+    row = {"name": "mine", "label": "mine, %", "factor": 100, "decimals": 1, "better": "lower", "of": "samples"}
+    (mine,) = metrics_of({"metrics": [row]}).values()
+    assert (mine.shown(0.25), mine.better, mine.function) == ("25.0", "lower", None)
+    assert {"cider_d", "oracle_true", "sample_oracle_nll_per_token"} <= metrics_of({}).keys()
+    for damaged in (5, [{}], [{**row, "label": 5}], [{**row, "decimals": 10**9}], ["mine"]):
+        with pytest.raises(UserError, match="its metrics are not described"):
+            metrics_of({"metrics": damaged})
