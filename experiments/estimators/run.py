@@ -13,10 +13,10 @@ from gan_caption.objectives.baselines import (
     Baseline,
     BatchMean,
     Fixed,
-    Greedy,
     LeaveOneOut,
     MovingAverage,
     NoBaseline,
+    SelfCritical,
 )
 from gan_caption.objectives.credit import Credit, Discounted, MonteCarlo, WholeSequence
 from gan_caption.objectives.critic import LearnedCritic
@@ -38,7 +38,7 @@ def main() -> None:
         truth = world.exact_gradient(generator, reward)
         coordinates = int((truth != 0).sum())
         for name, baseline in baselines().items():
-            if isinstance(baseline, Greedy) and isinstance(reward, world.TokenReward):
+            if isinstance(baseline, SelfCritical) and isinstance(reward, world.TokenReward):
                 continue  # refused: a greedy caption's reward is no baseline for single tokens
             objective = PolicyGradient(
                 reward=reward,
@@ -87,7 +87,7 @@ def baselines() -> dict[str, Baseline]:
     )  # fmt: skip
     return {
         "none": NoBaseline(), "fixed, .7": Fixed(value=0.7), "moving average": MovingAverage(decay=0.9),
-        "batch mean": BatchMean(), "leave one out": LeaveOneOut(), "greedy": Greedy(), "learned critic": critic,
+        "batch mean": BatchMean(), "leave one out": LeaveOneOut(), "greedy": SelfCritical(), "learned critic": critic,
     }  # fmt: skip
 
 

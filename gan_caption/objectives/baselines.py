@@ -106,7 +106,7 @@ class LeaveOneOut(Baseline):
 
 
 @dataclass(kw_only=True)
-class Greedy(Baseline):
+class SelfCritical(Baseline):
     """The reward of the image's greedy caption: self-critical training (Rennie et al. 2017, arXiv 1612.00563)."""
 
     def __call__(self, returns: Tensor, samples: Samples, *, generator: Generator, reward: PlainReward) -> Tensor:
@@ -115,7 +115,7 @@ class Greedy(Baseline):
             captions = greedy(generator, samples.features, max_length=samples.max_length)
         rewards = reward(samples.features, captions)
         if rewards.dim() != 1:
-            raise ValueError("baseline Greedy needs one reward a caption, not one a token: take BatchMean")
+            raise ValueError("baseline SelfCritical needs one reward a caption, not one a token: take BatchMean")
         return rewards[samples.captions.images, None].to(returns)
 
 

@@ -19,8 +19,7 @@ from gan_caption.discriminators.multi import MultiDiscriminator
 from gan_caption.discriminators.set import SetDiscriminator
 from gan_caption.encoders.scene_cnn import SceneCNN
 from gan_caption.generators.lstm import LSTMGenerator
-from gan_caption.objectives.baselines import BatchMean, LeaveOneOut, NoBaseline
-from gan_caption.objectives.baselines import Greedy as GreedyBaseline
+from gan_caption.objectives.baselines import BatchMean, LeaveOneOut, NoBaseline, SelfCritical
 from gan_caption.objectives.credit import Discounted, MonteCarlo, WholeSequence
 from gan_caption.objectives.critic import LearnedCritic
 from gan_caption.objectives.samples import collect
@@ -91,7 +90,7 @@ def test_credits_and_baselines():
         assert len(returns) == 0
     assert len(Discounted(discount=0.23)(generator, samples, torch.zeros(0, 3), **common)) == 0
     critic = LearnedCritic(**SIZES, device=torch.device("cpu"), hidden=4, embedding=4, learning_rate=1e-3, clip=5.0)
-    for baseline in (NoBaseline(), BatchMean(), LeaveOneOut(), GreedyBaseline(), critic):
+    for baseline in (NoBaseline(), BatchMean(), LeaveOneOut(), SelfCritical(), critic):
         assert len(baseline(returns, samples, generator=generator, reward=tiny.CaptionReward())) == 0
 
 

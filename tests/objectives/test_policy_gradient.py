@@ -14,7 +14,7 @@ from gan_caption.data.captions import EOS, captions_from_ids
 from gan_caption.decoding.sampling import Samples
 from gan_caption.discriminators.lstm import LSTMDiscriminator
 from gan_caption.generators.lstm import LSTMGenerator
-from gan_caption.objectives.baselines import BatchMean, Fixed, Greedy, LeaveOneOut, MovingAverage, NoBaseline
+from gan_caption.objectives.baselines import BatchMean, Fixed, LeaveOneOut, MovingAverage, NoBaseline, SelfCritical
 from gan_caption.objectives.credit import Discounted, MonteCarlo, WholeSequence
 from gan_caption.objectives.critic import LearnedCritic
 from gan_caption.objectives.policy_gradient import Experience, PolicyGradient, policy_gradient_loss, token_entropy
@@ -89,7 +89,7 @@ BASELINES = [
     BatchMean,
     moving_average,
     LeaveOneOut,
-    Greedy,
+    SelfCritical,
     critic,
     fixed,
 ]
@@ -117,7 +117,7 @@ def test_the_first_proximal_update_is_the_gradient_of_the_expected_reward():
     assert_unbiased(objective, generator, tiny.exact_gradient(generator, reward))
 
 
-@pytest.mark.parametrize("baseline", mostly_slow([b for b in BASELINES if b is not Greedy], fast=BASELINES[:1]))
+@pytest.mark.parametrize("baseline", mostly_slow([b for b in BASELINES if b is not SelfCritical], fast=BASELINES[:1]))
 def test_token_rewards_give_the_gradient_of_their_expected_sum(baseline):
     objective = policy_gradient(
         reward=tiny.TokenReward(), credit=Discounted(discount=1.0), baseline=baseline(), samples_per_image=2
@@ -175,7 +175,7 @@ def test_scratchgans_baseline_keeps_as_little_of_the_past_as_the_authors_does():
 
 
 def test_the_reward_of_the_greedy_caption_is_no_baseline_for_single_tokens():
-    objective = policy_gradient(reward=tiny.TokenReward(), credit=Discounted(discount=0.5), baseline=Greedy())
+    objective = policy_gradient(reward=tiny.TokenReward(), credit=Discounted(discount=0.5), baseline=SelfCritical())
     with pytest.raises(ValueError, match="one reward a caption"):
         objective.collect(tiny.generators()[0], tiny.features(), max_length=3, rng=torch.Generator())
 
@@ -350,7 +350,7 @@ def test_leave_one_out_needs_two_samples():
 def test_greedy_rewards_the_most_probable_caption_of_the_same_image():
     generator, images = tiny.generators(dropout=0.5)[2].train(), tiny.features()
     samples = samples_of([[4, EOS], [5, 5, 4], [EOS]], [0, 0, 1])
-    found = subtract(Greedy(), torch.zeros(3, 3), replace(samples, features=images), generator=generator)
+    found = subtract(SelfCritical(), torch.zeros(3, 3), replace(samples, features=images), generator=generator)
     assert generator.training
     for row, image in enumerate([0, 0, 1]):
         state = generator.eval().start(images.select(torch.tensor([image])), 3)
@@ -375,7 +375,7 @@ def test_moving_average_by_hand_and_resumed():
 
 
 @pytest.mark.parametrize("credit", [WholeSequence, two_rollouts])
-@pytest.mark.parametrize("baseline", [BatchMean, Greedy])
+@pytest.mark.parametrize("baseline", [BatchMean, SelfCritical])
 def test_each_part_of_a_reward_is_logged_as_it_was_before_its_weight(credit, baseline):
     """And credits and baselines, which ask for rewards themselves, take the sum."""
     mixture = Mixture(parts={"own": reward, "one": ConstantReward(value=1.0)}, weights={"own": 0.25, "one": 2.0})

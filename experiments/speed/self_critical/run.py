@@ -17,7 +17,7 @@ from experiments.speed.timing import interleaved
 from gan_caption.data.captions import BOS, EOS, Captions, captions_from_tokens
 from gan_caption.data.features import ImageFeatures
 from gan_caption.generators.lstm import LSTMGenerator
-from gan_caption.objectives.baselines import Greedy, LeaveOneOut
+from gan_caption.objectives.baselines import LeaveOneOut, SelfCritical
 from gan_caption.objectives.credit import WholeSequence
 from gan_caption.objectives.policy_gradient import PolicyGradient
 from gan_caption.reporting.table import markdown
@@ -38,7 +38,7 @@ def main(root: str) -> None:
     cider = Timed(CiderDReward(references=references))
     textbook = Textbook(generator, Held([list(own) for own in references.texts]), references)
     rows = [["baseline", "ours, ms", "textbook, ms", "textbook / ours", "at least", "reward's share", "at most"]]
-    for name, baseline in (("the image's other samples", LeaveOneOut()), ("the greedy caption", Greedy())):
+    for name, baseline in (("the image's other samples", LeaveOneOut()), ("the greedy caption", SelfCritical())):
         objective = PolicyGradient(
             reward=cider,
             credit=WholeSequence(),
@@ -48,7 +48,7 @@ def main(root: str) -> None:
             kl_weight=0.0,
             advantage_clip=None,
         )
-        greedy = isinstance(baseline, Greedy)
+        greedy = isinstance(baseline, SelfCritical)
         cider.seconds = []
         seconds = interleaved(
             {
