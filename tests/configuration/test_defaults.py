@@ -19,7 +19,9 @@ ROOMS = ("objectives", "rewards", "training.phases", "training.optimizers", "tra
 GROUPS = ("phase", "objective", "reward", "transform", "credit", "baseline", "generator_loss", "discriminator_trainer",
           "optimizer", "learning_rate")  # fmt: skip
 PAGES = sorted(
-    f"{path.parent.name}/{path.stem}" for group in (*GROUPS, "experiment") for path in Path(conf_dir(), group).glob("*")
+    f"{path.parent.name}/{path.stem}"
+    for group in (*GROUPS, "experiment")
+    for path in Path(conf_dir(), group).glob("*.yaml")
 )
 
 

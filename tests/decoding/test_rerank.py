@@ -10,6 +10,7 @@ from gan_caption.decoding.decoders import Beam, DiverseBeam, Reranked, SeveralSa
 from gan_caption.decoding.rerank import DiscriminatorLogit, LanguageModelLogLikelihood, LogLikelihood, rerank
 from gan_caption.discriminators.dense import DenseDiscriminator
 from gan_caption.discriminators.lstm import LSTMDiscriminator
+from gan_caption.generators.lstm import LSTMGenerator
 from gan_caption.generators.ngram import NgramGenerator
 from tests import tiny
 from tests.decoding.test_candidates import told
@@ -94,7 +95,7 @@ def test_log_probabilities_are_those_of_each_step(index):
 
 def test_a_language_model_is_shown_no_image():
     torch.manual_seed(0)
-    language = tiny.LSTMGenerator(vocabulary_size=6, pooled_size=1, hidden=4, embedding=4).eval()
+    language = LSTMGenerator(vocabulary_size=6, pooled_size=1, hidden=4, embedding=4).eval()
     captions = captions_from_ids([[4, EOS], [5, 4, EOS], [4, EOS]], [0, 0, 1])
     found = LanguageModelLogLikelihood(language)(tiny.features(), captions)
     assert found[0] == found[2] != found[1]
