@@ -224,11 +224,11 @@ def test_a_ruined_trial_stops_early_and_is_worth_less_than_any_other(configured,
 
 
 def test_a_finished_run_is_not_repeated_by_resume_auto_and_is_by_none(configured, tmp_path, capsys):
-    first = run_experiment(configured(base=TINY), data="scenes").systems
+    first = run_experiment(configured(base=TINY), data="scenes")
     (folder,) = (tmp_path / "outputs").iterdir()
     assert first.folder == folder
     made = {path: path.stat().st_mtime_ns for path in folder.rglob("*.*")}
-    again = run_experiment(configured("resume=auto", base=TINY), data="scenes").systems
+    again = run_experiment(configured("resume=auto", base=TINY), data="scenes")
     assert repr(again) == repr(first)
     assert f"Finished before: everything is in {folder}" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.*")} == made

@@ -344,7 +344,8 @@ def test_the_discriminators_accuracy_and_optimizer_go_on_in_the_adversarial_phas
 def test_the_next_phases_trainer_goes_on_at_its_own_learning_rate(configured, tmp_path):
     config = configured()
     config["phases"]["adversarial"]["trainer"] |= {"learning_rate": 0.125}
-    run, phases, _ = set_up(config, tmp_path, Data(config, report=lambda line: None))
+    settings = check_configuration(config)
+    run, phases, _ = set_up(settings, tmp_path, Data(settings, report=lambda line: None))
     for phase in phases.values():
         phase.begin(run)
     (group,) = phases["adversarial"].trainer.updater.param_groups
