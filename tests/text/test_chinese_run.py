@@ -12,13 +12,16 @@ from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
 
 from gan_caption import Captioner
+from gan_caption.configuration.building import read
 from gan_caption.errors import UserError
+from gan_caption.evaluation.settings import evaluation_from
 from gan_caption.experiment import run_experiment
 from gan_caption.inference.exporting import export_run
 from gan_caption.inference.onnx_captioner import OnnxCaptioner
+from gan_caption.inference.settings import ExportSettings
 from gan_caption.reporting.results import evaluate_run
 from gan_caption.score import main as score
-from tests.composing import composed
+from tests.tiny_runs import composed
 
 COLOURS = {
     "红": (220, 30, 30), "绿": (30, 170, 60), "蓝": (40, 60, 220), "黄": (235, 215, 40), "黑": (10, 10, 10),
@@ -53,15 +56,16 @@ def run(photos, tmp_path_factory):
     """The folder of a run: maximum likelihood, then CIDEr-D by character as a reward."""
     outputs = tmp_path_factory.mktemp("chinese")
     config = composed(
-        "config", "+experiment=scst", "data=folder", f"data.root={photos}", "tokenizer=characters", "encoder=scene_cnn",
+        "+experiment=scst", "data=folder", f"data.root={photos}", "tokenizer=characters", "encoder=scene_cnn",
         "encoder.width=8", "encoder.finetune=true", "vocabulary.min_count=1", "max_length=16", "tracker=local",
         "threads=1", f"outputs={outputs}", f"cache={outputs}/cache", "size.hidden=64", "size.embedding=32",
-        "size.dropout=0", "phases.words={_target_: gan_caption.training.phases.words.WordsPhase, steps: 60, "
-        "images_per_batch: 16, learning_rate: 0.005}",
+        "size.dropout=0", "+phase@phases.words=words", "phases.words.steps=60", "phases.words.images_per_batch=16",
+        "phases.words.learning_rate=0.005",
         "phases.mle.epochs=8", "phases.mle.images_per_batch=8", "phases.mle.captions_per_image=3",
-        "phases.mle.learning_rate=0.005", "phases.mle.warmup_steps=5", "phases.mle.averaging=0.5",
-        "phases.mle.validations_per_epoch=1", "phases.adversarial.steps=4", "phases.adversarial.validate_every=2",
-        "phases.adversarial.images_per_batch=8", "phases.adversarial.quality_floor=0", "save_every=1000",
+        "phases.mle.learning_rate=0.005", "phases.mle.learning_rate_schedule.warmup_steps=5",
+        "phases.mle.averaging=0.5", "phases.mle.validations_per_epoch=1", "phases.policy_gradient.steps=4",
+        "phases.policy_gradient.validate_every=2",
+        "phases.policy_gradient.images_per_batch=8", "phases.policy_gradient.quality_floor=0", "save_every=1000",
     )  # fmt: skip
     return run_experiment(config, data="squares").folder
 
@@ -93,7 +97,7 @@ def test_it_writes_chinese_without_spaces_and_has_learned(run, photos):
     assert json.loads((run / "vocabulary.json").read_text(encoding="utf-8"))[:2] == ["的", "色"]  # in every caption
 
 
-@pytest.mark.parametrize("phase", ["mle", "adversarial"])
+@pytest.mark.parametrize("phase", ["mle", "policy_gradient"])
 def test_its_metrics_are_the_reference_tools_by_character(run, photos, phase, capsys):
     found = json.loads((run / "results.json").read_text(encoding="utf-8"))["systems"][phase]
     truth = {image: [apart(text) for text in own] for image, own in references_of(photos).items()}
@@ -120,14 +124,14 @@ def test_score_gives_the_same_numbers_of_the_file(run, photos, tmp_path, capsys)
 
 def test_evaluation_opens_it_again(run, capsys):
     settings = composed(
-        "evaluate", f"run={run}", "split=test", "weights=mle", "curve=null", f"cache={run.parent}/cache"
+        f"run={run}", "split=test", "weights=mle", "curve=null", f"cache={run.parent}/cache", config_name="evaluate"
     )
-    again = evaluate_run(settings)["mle"]
+    again = evaluate_run(evaluation_from(settings))["mle"]
     capsys.readouterr()
     wanted = json.loads((run / "results.json").read_text(encoding="utf-8"))["systems"]["mle"]
     assert again == pytest.approx(wanted)
     with pytest.raises(UserError, match="spice reads English words"):
-        evaluate_run({**settings, "java_metrics": ["spice"]})
+        evaluate_run(evaluation_from({**settings, "java_metrics": ["spice"]}))
 
 
 def test_photographs_are_captioned_by_it_and_by_its_export(run, photos, tmp_path, capsys):
@@ -139,7 +143,12 @@ def test_photographs_are_captioned_by_it_and_by_its_export(run, photos, tmp_path
         assert "".join(one.best.tokens) == one.best.text
         assert len(one.best.tokens) == len(one.best.text)
         assert len(one.best.attention) == len(one.best.text) + 1  # <eos> looked, too
-    folder = export_run(composed("export", f"run={run}", f"out={tmp_path}/onnx", "weights=mle", "check_images=8"))
+    folder = export_run(
+        read(
+            ExportSettings,
+            composed(f"run={run}", f"out={tmp_path}/onnx", "weights=mle", "check_images=8", config_name="export"),
+        )
+    )
     assert "CIDEr-D x 100 of these captions, metrics by character" in capsys.readouterr().out
     onnx = OnnxCaptioner(folder)
     pixels = np.stack([onnx.preprocess(Image.open(photos / name).convert("RGB")) for name in names])

@@ -8,16 +8,18 @@ import numpy as np
 import pytest
 
 from gan_caption import Captioner
+from gan_caption.configuration.building import read
 from gan_caption.data.captions import BOS, EOS, PAD, UNK
 from gan_caption.data.scenes.corpus import Scenes
 from gan_caption.errors import UserError
+from gan_caption.evaluation.settings import evaluation_from
 from gan_caption.experiment import run_experiment
 from gan_caption.inference.exporting import export_run
+from gan_caption.inference.settings import ExportSettings
 from gan_caption.metrics import cider_d, ptb_tokenize
 from gan_caption.reporting.results import evaluate_run
-from tests.composing import composed
 from tests.text.subwords import OWN, Subwords
-from tests.tiny_runs import TINY_SEQGAN
+from tests.tiny_runs import TINY, composed
 
 TEXTS = ("A red circle.", "It's a blue triangle, isn't it", "tri-an-gle 3.5!")
 
@@ -35,14 +37,14 @@ def test_own_ids_anywhere_are_the_programs():
 
 
 def test_subwords_train_and_are_counted_by_word(tmp_path, capsys):
-    scst = [one for one in TINY_SEQGAN if "discriminator" not in one and "credit" not in one and "seqgan" not in one]
     config = composed(
-        "config", *scst, "+experiment=scst", "phases.adversarial.steps=3", "max_length=40",
+        *TINY, "+experiment=scst", "phases.policy_gradient.steps=3", "max_length=40",
         "discriminator=cnn", "discriminator.embedding=8", "discriminator.filters=4",
         f"outputs={tmp_path}/outputs", f"cache={tmp_path}/cache",
     )  # fmt: skip
     config |= {"tokenizer": {"_target_": "tests.text.subwords.Subwords"}, "allow": ["tests"]}
-    run, results = run_experiment(config, data="scenes")
+    finished = run_experiment(config, data="scenes")
+    run, results = finished.folder, finished.systems
     assert (run / "subwords.json").exists()
     assert not (run / "vocabulary.json").exists()
     rows = json.loads((run / "captions_mle.json").read_text())
@@ -53,13 +55,19 @@ def test_subwords_train_and_are_counted_by_word(tmp_path, capsys):
     assert results["mle"]["length"] == np.mean([len(text.split()) for text in said])
     assert "by character" not in json.loads((run / "results.json").read_text())["title"]
 
-    again = composed("evaluate", f"run={run}", "split=test", "weights=mle", f"cache={tmp_path}/cache", "allow=[tests]")
+    again = composed(
+        f"run={run}", "split=test", "weights=mle", f"cache={tmp_path}/cache", "allow=[tests]", config_name="evaluate"
+    )
     again["curve"] = {"temperatures": [0.5], "top_p": []}
-    assert evaluate_run(again)["mle"] == pytest.approx(results["mle"], nan_ok=True)
+    assert evaluate_run(evaluation_from(again))["mle"] == pytest.approx(results["mle"], nan_ok=True)
     told = Captioner.load(run, weights="mle", allow=["tests"]).caption(split.image(0)).best
     assert told.text == rows[0]["caption"] == "".join(told.tokens)
     with pytest.raises(UserError, match="give format=safetensors"):
-        export_run(composed("export", f"run={run}", "check_images=2", "allow=[tests]"))
-    shared = export_run(composed("export", f"run={run}", "format=safetensors", "allow=[tests]"))
+        export_run(
+            read(ExportSettings, composed(f"run={run}", "check_images=2", "allow=[tests]", config_name="export"))
+        )
+    shared = export_run(
+        read(ExportSettings, composed(f"run={run}", "format=safetensors", "allow=[tests]", config_name="export"))
+    )
     assert (shared / "subwords.json").exists()
     capsys.readouterr()
