@@ -55,7 +55,7 @@ def test_features_are_extracted_once_each_and_are_the_same(folders):
         for ranks in (2, 4):
             other = folders[ranks] / path.relative_to(folders[1])
             np.testing.assert_array_equal(np.load(path), np.load(other), err_msg=str(path))
-    assert len(list((folders[1] / "cache").glob("*/*.npy"))) == 9  # of three splits
+    assert len(list((folders[1] / "cache").glob("*/*.npy"))) == 12  # of three splits
 
 
 @pytest.mark.slow
