@@ -19,7 +19,7 @@ from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 
 from gan_caption.data.flickr8k import Flickr8k
 from gan_caption.errors import UserError
-from gan_caption.evaluation.java import check_java_metrics, meteor
+from gan_caption.evaluation.java import java_metrics, meteor
 from gan_caption.metrics import bleu, cider_d, ptb_tokenize, rouge_l
 from gan_caption.reporting.table import markdown
 
@@ -34,7 +34,7 @@ def main(root: str, *captions: str) -> None:
     corpus = Flickr8k(root=root)
     lines = ["## Tokens", tokens_table(corpus), "## Values", values_table(corpus, captions)]
     try:
-        check_java_metrics(["spice"])
+        java_metrics(["spice"])
         lines.append("SPICE: its models are here; it drives the same jar as pycocoevalcap.")
     except UserError as error:
         lines.append(f"SPICE is not verified here: {str(error).replace(str(Path(sys.prefix)), '...')}")
