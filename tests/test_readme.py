@@ -14,9 +14,11 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 import gan_caption
+from gan_caption.configuration.building import read
 from gan_caption.configuration.launching import conf_dir
 from gan_caption.errors import UserError
 from gan_caption.evaluation.java import java_metrics
+from gan_caption.evaluation.settings import ComparisonSettings
 from gan_caption.experiment import run_experiment
 from gan_caption.reporting.report import compare_runs
 from tests.documents import ROOT, documents
@@ -166,7 +168,7 @@ def test_the_metrics_of_reports_are_the_documented_ones(runs, tmp_path, configur
         f"runs=[{runs['seqgan']}]", f"out={tmp_path}/report", "curve.temperatures=[1]", "curve.top_p=[]", "gallery=1",
         "judge.epochs=1", "judge.folds=2",
     )  # fmt: skip
-    report = compare_runs(configured(*asked, base=[], config_name="compare"), command="")
+    report = compare_runs(read(ComparisonSettings, configured(*asked, base=[], config_name="compare")), command="")
     with (report / "metrics.csv").open() as table:
         told = {row["metric"] for row in csv.DictReader(table)}
     documented = listed(METRICS, "In reports")

@@ -109,7 +109,7 @@ def test_a_collision_of_the_digits_is_not_taken_for_the_same_run(configured):
     config = configured("resume=auto", base=TINY)
 
     def decayed(value: float) -> dict:
-        phases = {**config["phases"], "mle": {**config["phases"]["mle"], "weight_decay": value}}
+        phases = {**config["phases"], "mle": {**config["phases"]["mle"], "clip": value}}
         return {**config, "phases": phases}
 
     pair = twins(decayed, configuration_hash)
@@ -117,7 +117,7 @@ def test_a_collision_of_the_digits_is_not_taken_for_the_same_run(configured):
     assert (one.name, other.name) == (one.name, f"{one.name}-2")
     for folder, asked in zip((one, other), pair, strict=True):
         kept = json.loads((folder / "config.json").read_text())
-        assert kept["phases"]["mle"]["weight_decay"] == asked["phases"]["mle"]["weight_decay"]
+        assert kept["phases"]["mle"]["clip"] == asked["phases"]["mle"]["clip"]
     assert [run_experiment(config, data="scenes").folder for config in (*pair, pair[0])] == [one, other, one]
 
 

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from gan_caption.configuration.building import build
 from gan_caption.configuration.launching import conf_dir
+from gan_caption.configuration.settings import settings_from
 from gan_caption.experiment import set_up
 from gan_caption.training.learning_rates import Constant, Cosine, InverseSquareRoot, Polynomial
 from gan_caption.training.optimizers import SGD, Adam, AdamW, Group, RMSprop, set_learning_rates
@@ -105,7 +106,7 @@ def test_every_choice_trains_when_it_is_named_on_the_command_line(choice, config
     key = "optimizer" if group == "optimizer" else "learning_rate_schedule"
     warm = "learning_rate_schedule.warmup_steps"
     base = [one for one in TINY if warm not in one]
-    config = configured(f"{group}@phases.mle.{key}={name}", base=base)
+    config = settings_from(configured(f"{group}@phases.mle.{key}={name}", base=base))
     run, phases, _ = set_up(config, tmp_path, Data(config, report=lambda line: None))
     phases["mle"].begin(run)
     before = [parameter.clone() for parameter in run.generator.parameters()]
@@ -115,8 +116,8 @@ def test_every_choice_trains_when_it_is_named_on_the_command_line(choice, config
 
 def stepped(configured, tmp_path, *overrides: str):
     """The first loss of the baseline, and the gradients that it left."""
-    config = configured("generator.dropout=0", "data.train=11", "encoder.finetune=false", "phases.words=null",
-                        *overrides, base=TINY)  # fmt: skip
+    asked = ("generator.dropout=0", "data.train=11", "encoder.finetune=false", "phases.words=null", *overrides)
+    config = settings_from(configured(*asked, base=TINY))
     run, phases, _ = set_up(config, tmp_path, Data(config, report=lambda line: None))
     phases["mle"].begin(run)
     loss = phases["mle"].step(0)["mle/loss"]
@@ -177,7 +178,7 @@ def test_bfloat16_moves_the_loss_a_little_and_keeps_the_gradients_direction(gene
 
 def test_every_phase_of_an_adversarial_run_takes_a_step_in_bfloat16(configured, tmp_path):
     names = ("phases.words", "phases.mle", "phases.adversarial", "discriminator_trainer")
-    config = configured(*(f"{name}.precision=bfloat16" for name in names))
+    config = settings_from(configured(*(f"{name}.precision=bfloat16" for name in names)))
     run, phases, _ = set_up(config, tmp_path, Data(config, report=lambda line: None))
     for phase in phases.values():
         phase.begin(run)
