@@ -220,6 +220,7 @@ class Captioner:
         if self.proposer is None:
             judging = "rerank" if self.judges else None
             check_candidates(count if self.candidates is None else self.candidates, wanted=count, judging=judging)
+        proposer = self._proposer(count) if count > 1 or self.judges else None
         split = Photos.of(photos)
         rng = random_generator(seed)
         waiting: list[tuple[str, Tensor | Unreadable]] = []
@@ -227,9 +228,9 @@ class Captioner:
             name = split.items[row].image_id
             waiting.append((name, Unreadable(name, str(loaded)) if isinstance(loaded, UserError) else loaded))
             if len(waiting) == _BATCH:
-                yield from self._batch(waiting, count, attention, rng)
+                yield from self._batch(waiting, proposer, count, attention, rng)
                 waiting = []
-        yield from self._batch(waiting, count, attention, rng)
+        yield from self._batch(waiting, proposer, count, attention, rng)
 
     def encode(self, pixels: Tensor) -> ImageFeatures:
         """Return the features of images (B, 3, H, W) uint8, as training saw them."""
@@ -241,22 +242,29 @@ class Captioner:
         return ImageFeatures(half(features.pooled).float(), grid, features.regions)
 
     def _batch(
-        self, loaded: Sequence[tuple[str, Tensor | Unreadable]], count: int, attention: bool, rng: torch.Generator
+        self,
+        loaded: Sequence[tuple[str, Tensor | Unreadable]],
+        proposer: Proposer | None,
+        count: int,
+        attention: bool,
+        rng: torch.Generator,
     ) -> Iterator[Captioned | Unreadable]:
         pixels = [one for _, one in loaded if isinstance(one, Tensor)]
-        captions = iter(self._captions(torch.stack(pixels), count, attention, rng) if pixels else ())
+        captions = iter(self._captions(torch.stack(pixels), proposer, count, attention, rng) if pixels else ())
         for name, one in loaded:
             yield one if isinstance(one, Unreadable) else Captioned(name, next(captions))
 
-    def _captions(self, pixels: Tensor, count: int, attention: bool, rng: torch.Generator) -> list[tuple[Caption, ...]]:
-        """Return the captions of each image, the best first."""
+    def _captions(
+        self, pixels: Tensor, proposer: Proposer | None, count: int, attention: bool, rng: torch.Generator
+    ) -> list[tuple[Caption, ...]]:
+        """Return the captions of each image, the best first: the decoder's where nothing proposes."""
         generator = self.trained.captioner.generator
         with torch.no_grad():
             features = self.encode(pixels)
-            if count == 1 and not self.judges:
+            if proposer is None:
                 captions = self.decoder(self.writer, features, max_length=self.max_length, rng=rng)
             else:
-                found = self._proposer(count).candidates(self.writer, features, max_length=self.max_length, rng=rng)
+                found = proposer.candidates(self.writer, features, max_length=self.max_length, rng=rng)
                 captions = found.best if count == 1 else found.captions
             log_probs = generator.score(features, captions).sum(1).tolist()
             opinions: Sequence[float | None] = [None] * len(captions)
