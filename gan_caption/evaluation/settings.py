@@ -24,21 +24,27 @@ class CurveSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvaluationSettings:
-    """Of an evaluation."""
+class HowMeasured:
+    """What an evaluation and a comparison are told alike."""
 
-    run: str
     split: Literal["train", "val", "test"]
-    weights: str | None
     device: str
     allow: list[str]
     cache: str
     skip_unreadable: bool
     metrics: list[Part] | None
     java_metrics: list[str]
-    validation: ValidationSettings
     curve: CurveSettings | None
     decoding: Part
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSettings(HowMeasured):
+    """Of an evaluation."""
+
+    run: str
+    weights: str | None
+    validation: ValidationSettings
     data: Part | None
 
 
@@ -48,22 +54,13 @@ def evaluation_from(config: Mapping[str, Any] | DictConfig) -> EvaluationSetting
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComparisonSettings:
+class ComparisonSettings(HowMeasured):
     """Of a comparison."""
 
     runs: str | list[str]
     out: str
     baseline: str
-    split: Literal["train", "val", "test"]
-    device: str
-    allow: list[str]
-    cache: str
-    skip_unreadable: bool
-    metrics: list[Part] | None
-    java_metrics: list[str]
     validation: ComparedValidation
-    curve: CurveSettings | None
-    decoding: Part
     judge: JudgeSettings
     gallery: int
 
