@@ -7,6 +7,8 @@ import sys
 import traceback
 from pathlib import Path
 
+import torch  # noqa: F401 - before memory is limited: its libraries alone map gigabytes where it is built for a GPU
+
 from experiments.fuzzing.corpus_files import inputs, target
 
 MORE = 2**29
