@@ -49,6 +49,7 @@ from gan_caption.training.setup import (
     open_features,
     training_captions,
 )
+from gan_caption.training.threads import lent_threads, threads_of
 from gan_caption.training.tracking import Tracker, Trackers
 
 
@@ -81,7 +82,8 @@ def run_experiment(config: Mapping[str, Any], *, data: str, command: str | None 
             keep_location(folder, settings)
         if settings.resume == "auto" and world.from_main(lambda: has_finished(folder) and is_told(folder, opened)):
             return Finished(folder, tell_again(folder))
-        return Finished(folder, _run_in(folder, settings, opened, data=data, command=command))
+        with lent_threads(settings.threads):
+            return Finished(folder, _run_in(folder, settings, opened, data=data, command=command))
 
 
 def is_told(folder: Path, data: Data) -> bool:
@@ -139,17 +141,19 @@ def _run_in(
     folder: Path, settings: Settings, opened: Data, *, data: str, command: str | None
 ) -> dict[str, dict[str, float]]:
     """Do what `run_experiment` says, in this folder."""
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
     resumes = world.from_main(lambda: (folder / "checkpoints" / "last.pt").exists())
     if world.is_main() and command and not (folder / COMMAND).exists():
         write_text(folder / COMMAND, f"{command}\n")
     say(f"run folder: {folder}" + (" (taken up again)" if resumes else ""))
     run, phases, encoder = set_up(settings, folder, opened)
+    weights = sum(parameter.numel() for parameter in run.generator.parameters())
     say(
         f"{len(run.source.split)} training images, {len(run.evaluator.source.split)} validation images, "
-        f"{len(run.tokenizer)} tokens, generator of {sum(p.numel() for p in run.generator.parameters()):,} parameters"
+        f"{len(run.tokenizer)} tokens, generator of {weights:,} parameters"
     )
+    threads = world.from_main(lambda: threads_of(folder, settings.threads, weights=weights))
+    torch.set_num_threads(threads.training)
+    say(f"CPU threads: {threads.training} for training, {threads.evaluation} for evaluation")
     few = FirstImages(run.evaluator.source, 4)
     preflight(
         run, phases, build_evaluator(settings, few, run.tokenizer, run.evaluator.training_captions, device=run.device)
@@ -181,11 +185,12 @@ def _run_in(
         phases = adopt(run, phases, Path(settings.pretrained))
     seed_everything(settings.seed, deterministic=settings.deterministic)
     loop = Loop(
-        run, phases, track=track, rewind=local.rewind,
+        run, phases, threads=threads, track=track, rewind=local.rewind,
         log_every=settings.log_every, save_every=settings.save_every, report=say,
     )  # fmt: skip
     loop.train(resume=resumes)
-    return finish(settings, run, tested)
+    with threads.evaluating():
+        return finish(settings, run, tested)
 
 
 def check_alike(known: KnownData | None) -> None:

@@ -15,6 +15,7 @@ from gan_caption.training.phases.base import Diverged, Phase
 from gan_caption.training.progress import Progress
 from gan_caption.training.run import Run
 from gan_caption.training.seeding import random_states, restore_random_states
+from gan_caption.training.threads import Threads
 from gan_caption.training.tracking import Sample, Tracker, finishing
 from gan_caption.training.validation import Evaluation, Validator
 
@@ -27,6 +28,7 @@ class Loop:
         run: Run,
         phases: Mapping[str, Phase],
         *,
+        threads: Threads,
         track: Callable[[str], Tracker],
         rewind: Callable[[int], None],
         log_every: int,
@@ -38,6 +40,7 @@ class Loop:
         Args:
             run: data and networks.
             phases: by name, in order.
+            threads: of training, which are set already, and of validations.
             track: makes the tracker of a phase, by its name; of several processes, the main one's writes.
             rewind: forgets the records after a step, when a run is taken up at it.
             log_every: steps between records.
@@ -46,6 +49,7 @@ class Loop:
         """
         self.run = run
         self.phases = dict(phases)
+        self.threads = threads
         self.track = track
         self.rewind = rewind
         self.log_every = log_every
@@ -156,7 +160,7 @@ class Loop:
 
     def _validate(self, phase: Phase, name: str, tracker: Tracker) -> None:
         run = self.run
-        with phase.weights():
+        with phase.weights(), self.threads.evaluating():
             evaluation = run.evaluator.evaluate(run.captioner)
             if phase.is_better(evaluation.metrics, self.best):
                 self.best, self.since_best = evaluation.metrics, 0
