@@ -69,5 +69,6 @@ assert torch.get_num_threads() == 2  # for the next run of a sweep
 """
 
 
+@pytest.mark.slow
 def test_training_and_evaluation_have_their_threads_and_the_process_its_own_afterwards(tmp_path):
     subprocess.run([sys.executable, "-c", SEEN, str(tmp_path)], check=True)
