@@ -27,7 +27,7 @@ from gan_caption.training.phases.base import Diverged, Phase, descend
 from gan_caption.training.phases.discriminator import DiscriminatorPhase
 from gan_caption.training.phases.maximum_likelihood import MaximumLikelihoodPhase
 from gan_caption.training.setup import Data, check_configuration
-from tests.tiny_runs import TINY
+from tests.tiny_runs import TINY, part
 
 
 @pytest.fixture
@@ -69,7 +69,9 @@ def test_a_run_leaves_baseline_and_adversarial_model_and_compares_them(configure
     assert json.loads((folder / "results.json").read_text())["systems"].keys() == systems.keys()
     for name in systems:
         captions = json.loads((folder / f"captions_{name}.json").read_text())
-        assert [row["image_id"] for row in captions] == [item.image_id for item in Scenes(test=8).split("test").items]
+        assert [row["image_id"] for row in captions] == [
+            item.image_id for item in part("data/scenes", test=8).split("test").items
+        ]
         assert all(len(row["samples"]) == 5 for row in captions)
 
 
