@@ -14,8 +14,8 @@ import torch
 
 from gan_caption.configuration.settings import Settings
 from gan_caption.data.compact import Groups, Numbers, TextSet
-from gan_caption.data.corpus import Corpus
-from gan_caption.data.features import FirstImages
+from gan_caption.data.corpus import Corpus, NoSplit
+from gan_caption.data.features import FeatureSource, FirstImages
 from gan_caption.distributed import processes, world
 from gan_caption.distributed.world import say
 from gan_caption.encoders.base import Encoder
@@ -114,6 +114,8 @@ def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str,
     captions = training_captions(source.split, tokenizer)
     sizes = [len(own) for own in captions]
     tokenizer = tokenizer.learn(chain.from_iterable(captions))
+    for note in tokenizer.notes:
+        say(note)
     if world.is_main():
         tokenizer.save(folder / tokenizer.file)
 
@@ -174,6 +176,7 @@ def _run_in(
             )
         return Trackers(trackers=trackers)
 
+    tested = open_tested(settings, opened.corpus, encoder, device=run.device)
     if settings.pretrained:
         phases = adopt(run, phases, Path(settings.pretrained))
     seed_everything(settings.seed, deterministic=settings.deterministic)
@@ -182,7 +185,7 @@ def _run_in(
         log_every=settings.log_every, save_every=settings.save_every, report=say,
     )  # fmt: skip
     loop.train(resume=resumes)
-    return finish(settings, run, opened.corpus, encoder)
+    return finish(settings, run, tested)
 
 
 def check_alike(known: KnownData | None) -> None:
@@ -233,14 +236,23 @@ def adopt(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Pha
     return {name: phases[name] for name in left}
 
 
-def finish(settings: Settings, run: Run, corpus: Corpus, encoder: Encoder) -> dict[str, dict[str, float]]:
-    """Evaluate what each phase left, on images that selected nothing where there are any; write and print."""
+def open_tested(settings: Settings, corpus: Corpus, encoder: Encoder, *, device: torch.device) -> FeatureSource:
+    """Return the images of the final table: some that selected nothing, where there are any.
+
+    Raises:
+        UserError: they are faulty; known before training, which would be for nothing.
+    """
     try:
         split = load_split(corpus, "test", say)
-    except UserError as error:
-        say(f"no test split ({error}); the validation images, which also chose the weights, stand in")
+    except NoSplit as error:
+        say(f"no test split ({error}); the validation images, which also choose the weights, stand in")
         split = load_split(corpus, "val", say)
-    source = open_features(settings, encoder, split, device=run.device)
+    return open_features(settings, encoder, split, device=device)
+
+
+def finish(settings: Settings, run: Run, source: FeatureSource) -> dict[str, dict[str, float]]:
+    """Evaluate what each phase left; write and print."""
+    split = source.split
     evaluator = build_evaluator(settings, source, run.tokenizer, run.evaluator.training_captions, device=run.device)
     weights = {phase: run.best_weights(phase) for phase in run.selected}
     decoding = decoder_name(settings.decoding)

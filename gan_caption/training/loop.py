@@ -102,10 +102,13 @@ class Loop:
                 if done % self.log_every == 0 or done == phase.total:
                     tracker.log(values, step=self.step)
                 validates = bool(phase.validate_every) and (done % phase.validate_every == 0 or done == phase.total)
+                asked = self._asked(done)
+                saves = validates or done % self.save_every == 0 or bool(asked)
+                if saves or done == phase.total:
+                    self._check_weights(name, index)
                 if validates:
                     self._validate(phase, name, tracker)
-                asked = self._asked(done)
-                if validates or done % self.save_every == 0 or asked:
+                if saves:
                     self._save(name, done)
                 if asked:
                     kept = run.checkpoints / "last.pt"
@@ -116,16 +119,33 @@ class Loop:
         try:
             values = phase.step(index)
         except Diverged as error:
-            kept = self.run.checkpoints / "last.pt"
-            where = f"the last good checkpoint is {kept}" if kept.exists() else "there is no checkpoint yet"
             raise UserError(
-                f"phase {name}, step {index}: {error}. The update was not made; {where}. "
+                f"phase {name}, step {index}: {error}. The update was not made; {self._kept()}. "
                 f"Lower the phase's learning_rate or clip and start again"
             ) from error
         self.step += 1
         for line in phase.warnings():
             self.report(f"warning: phase {name}, step {index + 1}: {line}")
         return values
+
+    def _check_weights(self, name: str, index: int) -> None:
+        """Look at the weights before they are decoded or saved: an update may overflow though its gradient did not.
+
+        Raises:
+            UserError: one is not finite.
+        """
+        weights = self.run.networks.state_dict()
+        faulty = [key for key, tensor in weights.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+        if faulty:
+            raise UserError(
+                f"phase {name}, step {index}: weights are NaN or infinite after the update, {faulty[0]} first. They "
+                f"are not saved; {self._kept()}. Lower the phase's learning_rate and start again"
+            )
+
+    def _kept(self) -> str:
+        """Say which checkpoint there is."""
+        kept = self.run.checkpoints / "last.pt"
+        return f"the last good checkpoint is {kept}" if kept.exists() else "there is no checkpoint yet"
 
     def _asked(self, done: int) -> Signals | None:
         """Return the signal that has asked the run to stop. Several processes agree on it now and then: it costs."""
