@@ -290,7 +290,8 @@ import sys
 from pathlib import Path
 from gan_caption.training.tracking import WandbTracker
 
-tracker = WandbTracker(folder=Path(sys.argv[1]), group="g", name="n", job_type="mle", configuration={}, run_id="run")
+tracker = WandbTracker(folder=Path(sys.argv[1]), group="g", name="n", job_type="mle", configuration={}, run_id="run",
+                       project="gan_caption", entity=None, start_timeout=30, upload_timeout=300)
 for step in sys.argv[2:]:
     tracker.log({"loss": 1.0}, step=int(step))
 tracker.finish("finished")
