@@ -163,7 +163,7 @@ def _run_in(
 
     def track(phase: str) -> Tracker:
         if not world.is_main():
-            return Trackers()
+            return Trackers(trackers=[])
         local.job_type = phase
         trackers: list[Tracker] = [local]
         if settings.tracker is not None:

@@ -42,16 +42,14 @@ class Coco:
 
     LOCATIONS = ("root", "karpathy")
 
-    def __init__(
-        self, *, root: str, year: int | None = None, karpathy: str | None = None, restval: bool = True
-    ) -> None:
+    def __init__(self, *, root: str, year: int | None, karpathy: str | None, restval: bool) -> None:
         """Say where the data lies and which splits are wanted.
 
         Args:
             root: the folder with the image folders, and with `annotations/` or `dataset_coco.json`.
-            year: take the official annotations of 2014 or 2017. They have no captioned test split.
-            karpathy: take the splits of this file, Karpathy's `dataset_coco.json`. With neither year nor karpathy, what
-                `root` holds decides, where that is one thing.
+            year: take the official annotations of 2014 or 2017, which have no captioned test split; or None.
+            karpathy: take the splits of this file, Karpathy's `dataset_coco.json`; or None. With neither year nor
+                karpathy, what `root` holds decides, where that is one thing.
             restval: whether Karpathy's "restval" images (30,504) belong to train, as is usual.
         """
         if year is not None and year not in _YEARS:

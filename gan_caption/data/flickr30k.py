@@ -34,7 +34,7 @@ class Flickr30k:
 
     LOCATIONS = ("root", "annotations")
 
-    def __init__(self, *, root: str, annotations: str | None = None) -> None:
+    def __init__(self, *, root: str, annotations: str | None) -> None:
         """Say where the data lies.
 
         Args:

@@ -61,10 +61,10 @@ class Folder:
         self,
         *,
         root: str,
-        captions: str | None = None,
-        val_share: float = 0.1,
-        test_share: float = 0.1,
-        seed: int = 0,
+        captions: str | None,
+        val_share: float,
+        test_share: float,
+        seed: int,
     ) -> None:
         """Say where the images and captions lie, and how to split them.
 

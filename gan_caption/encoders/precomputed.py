@@ -30,14 +30,14 @@ class Precomputed(Encoder):
     image vector.
     """
 
-    def __init__(self, *, root: str, grid_size: int, regions: int, pooled_size: int | None = None) -> None:
+    def __init__(self, *, root: str, grid_size: int, regions: int, pooled_size: int | None) -> None:
         """Say where the features lie, and their sizes.
 
         Args:
             root: the folder.
-            grid_size: D.
-            regions: the most regions an image has.
-            pooled_size: P; None for D, where the files hold no image vector.
+            grid_size: D, numbers a region, at least 1.
+            regions: the most regions an image has, at least 1.
+            pooled_size: P, at least 1; None for D, where the files hold no image vector.
         """
         super().__init__()
         at_least(1, grid_size=grid_size, regions=regions, pooled_size=pooled_size)

@@ -162,7 +162,7 @@ def what_it_says(name: str, captioner: Captioner, photo: Image.Image, *, tempera
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     best = captioner.caption(photo, attention=True).best
-    drawing = captioner.proposing(SeveralSamples(samples=samples, temperature=temperature))
+    drawing = captioner.proposing(SeveralSamples(samples=samples, temperature=temperature, top_k=0, top_p=1.0))
     drawn = drawing.caption(photo, count=samples).captions
     maps = [(_data_url(shown), word) for shown, word in attention_maps(captioner, photo, best)]
     environment = Environment(

@@ -73,7 +73,7 @@ def finishing(tracker: Tracker) -> Iterator[Tracker]:
 class Trackers:
     """Several trackers as one; with none, nothing is noted."""
 
-    def __init__(self, *, trackers: Sequence[Tracker] = ()) -> None:
+    def __init__(self, *, trackers: Sequence[Tracker]) -> None:
         """Keep the trackers; each is told everything, in this order."""
         self.trackers = tuple(trackers)
 
@@ -110,11 +110,11 @@ class WandbTracker:
         name: str,
         job_type: str,
         configuration: Mapping[str, Any],
-        run_id: str | None = None,
-        project: str = "gan_caption",
-        entity: str | None = None,
-        start_timeout: float = 30.0,
-        upload_timeout: float = 300.0,
+        run_id: str | None,
+        project: str,
+        entity: str | None,
+        start_timeout: float,
+        upload_timeout: float,
     ) -> None:
         """Begin a run, or continue it.
 
@@ -124,8 +124,8 @@ class WandbTracker:
             name: the run's, e.g. with its seed.
             job_type: the phase.
             configuration: what the run was started with.
-            run_id: the id of the run to continue. Only online: offline, W&B begins another part with the same id, and
-                `wandb sync` joins them, each record at the step that it names.
+            run_id: the id of the run to continue; None for a new one. It is continued only online: offline, W&B begins
+                another part with the same id, and `wandb sync` joins them, each record at the step that it names.
             project: W&B's project.
             entity: W&B's user or team; None stands for the user's own.
             start_timeout: seconds to wait for W&B's answer before the run is kept offline.

@@ -23,7 +23,8 @@ from tests.tiny_runs import composed
 
 ROOT = Path(__file__).parents[2]
 GREEDY = {"_target_": "gan_caption.decoding.decoders.Greedy"}
-BEAM = {"_target_": "gan_caption.decoding.decoders.Beam", "beam_size": 3}
+BEAM = {"_target_": "gan_caption.decoding.decoders.Beam", "beam_size": 3, "length_penalty": 0.8,
+        "no_repeated_trigram": False}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -90,7 +90,10 @@ def test_log_prob_is_that_of_the_words_one_by_one(captioner, photos):
             assert caption.log_prob == pytest.approx(total, abs=1e-4)
 
 
-SAMPLING = {"_target_": "gan_caption.decoding.decoders.SeveralSamples", "samples": 8}
+SAMPLING = {
+    "_target_": "gan_caption.decoding.decoders.SeveralSamples", "samples": 8, "temperature": 1.0, "top_k": 0,
+    "top_p": 1.0,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("count", [2, 10])

@@ -13,7 +13,6 @@ from typing import TypeVar
 import pytest
 
 from gan_caption.configuration.building import plain
-from gan_caption.data.scenes.corpus import Scenes
 from gan_caption.errors import UserError
 from gan_caption.evaluation.comparison import choose_systems
 from gan_caption.evaluation.results import evaluation_folder
@@ -22,7 +21,7 @@ from gan_caption.experiment import run_experiment
 from gan_caption.reporting.results import evaluate_run
 from gan_caption.training.identity import configuration_hash
 from gan_caption.training.phases.maximum_likelihood import MaximumLikelihoodPhase
-from tests.tiny_runs import TINY
+from tests.tiny_runs import TINY, part
 
 T = TypeVar("T")
 TINIER = [
@@ -38,7 +37,7 @@ def photos(tmp_path: Path) -> Path:
     """A folder of 24 pictures to learn from, 6 to validate on and 6 to test on."""
     folder = tmp_path / "photos"
     folder.mkdir()
-    drawn = Scenes(train=36).split("train")
+    drawn = part("data/scenes", train=36).split("train")
     lines = ["image,caption,split"]
     for row, item in enumerate(drawn.items):
         drawn.image(row).save(folder / f"{row}.png")

@@ -135,12 +135,12 @@ class Shards:
         *,
         root: str,
         cache: str,
-        train: str = "train-*.tar",
-        val: str = "val-*.tar",
-        test: str = "test-*.tar",
-        window: int = 16,
-        keep: float = 50.0,
-        skip_unreadable: bool = False,
+        train: str,
+        val: str,
+        test: str,
+        window: int,
+        keep: float,
+        skip_unreadable: bool,
     ) -> None:
         """Say where the shards lie.
 
