@@ -175,7 +175,7 @@ def _run_in(
         return Trackers(trackers=trackers)
 
     if settings.pretrained:
-        phases = adopt(run, phases, Path(settings.pretrained))
+        phases = adopt(run, phases, settings.pretrained)
     seed_everything(settings.seed, deterministic=settings.deterministic)
     loop = Loop(
         run, phases, track=track, rewind=local.rewind,

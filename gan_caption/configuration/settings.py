@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, Literal
 
 from gan_caption.configuration.building import Part, read
@@ -72,7 +73,7 @@ class ValidationSettings(ComparedValidation):
 class ShardSettings:
     """Of the shards that `prepare` writes."""
 
-    folder: str | None
+    folder: Path | None
     """A new one; None writes none."""
     content: Literal["photos", "features"]
     """The images' files, or the encoder's features instead."""
@@ -93,10 +94,10 @@ class Settings:
     threads: int | None
     allow: list[str]
     deterministic: bool
-    outputs: str
-    cache: str
-    resume: str | None
-    pretrained: str | None
+    outputs: Path
+    cache: Path
+    resume: Literal["auto"] | Path | None
+    pretrained: Path | None
     skip_unreadable: bool
     max_length: int
     log_every: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gan_caption.configuration.building import Part, read
@@ -30,7 +31,7 @@ class HowMeasured:
     split: Literal["train", "val", "test"]
     device: str
     allow: list[str]
-    cache: str
+    cache: Path
     skip_unreadable: bool
     metrics: list[Part] | None
     java_metrics: list[str]
@@ -42,7 +43,7 @@ class HowMeasured:
 class EvaluationSettings(HowMeasured):
     """Of an evaluation."""
 
-    run: str
+    run: Path
     weights: str | None
     validation: ValidationSettings
     data: Part | None
@@ -57,8 +58,8 @@ def evaluation_from(config: Mapping[str, Any] | DictConfig) -> EvaluationSetting
 class ComparisonSettings(HowMeasured):
     """Of a comparison."""
 
-    runs: str | list[str]
-    out: str
+    runs: Path | list[Path]
+    out: Path
     baseline: str
     validation: ComparedValidation
     judge: JudgeSettings

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from itertools import chain, islice
-from pathlib import Path
 
 from gan_caption.distributed import world
 from gan_caption.errors import UserError
@@ -27,7 +26,7 @@ def caption_photos(settings: CaptionSettings) -> None:
     Raises:
         UserError: nothing can be captioned; or something was left out, after all else was written.
     """
-    out = None if settings.out is None else Path(settings.out)
+    out = settings.out
     if out is not None:
         format_of(out)  # before anything is loaded
     judging = next((f"rerank.{name}" for name, weight in settings.rerank.items() if weight and name != "own"), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gan_caption.configuration.building import Part, read
@@ -18,13 +19,13 @@ if TYPE_CHECKING:
 class CaptionSettings:
     """Of captioning photographs."""
 
-    run: str
-    images: str | list[str]
-    out: str | None
+    run: Path
+    images: list[Path]
+    out: Path | None
     captions: int
     candidates: int
     rerank: dict[str, float]
-    language_model: str | None
+    language_model: Path | None
     fusion: float
     weights: str | None
     attention: bool
@@ -43,7 +44,7 @@ class CaptionSettings:
 class DemoSettings:
     """Of the web page."""
 
-    run: str
+    run: Path
     host: str
     port: int
     max_upload_mb: int
@@ -62,10 +63,10 @@ class DemoSettings:
 class ExportSettings:
     """Of an export."""
 
-    run: str
+    run: Path
     weights: str | None
     format: Literal["onnx", "safetensors"]
-    out: str | None
+    out: Path | None
     int8: bool
     split: Literal["train", "val", "test"]
     check_images: int
@@ -92,8 +93,8 @@ def export_from(config: Mapping[str, Any] | DictConfig) -> ExportSettings:
 class LanguageModelSettings:
     """Of an n-gram model."""
 
-    run: str
-    out: str
+    run: Path
+    out: Path
     order: int
     allow: list[str]
 

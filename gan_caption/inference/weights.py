@@ -22,7 +22,7 @@ def write_weights(trained: Trained, folder: Path) -> None:
     save_weights(whole(trained), folder / "weights.safetensors", vocabulary=trained.tokenizer.fingerprint)
 
 
-def read_weights(folder: Path, *, device: str = "auto", allow: Sequence[str] = ()) -> Trained:
+def read_weights(folder: Path, *, device: str = "auto", allow: str | Sequence[str] = ()) -> Trained:
     """Open what `write_weights` wrote.
 
     Args:

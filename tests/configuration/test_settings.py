@@ -77,8 +77,8 @@ def test_a_record_is_written_as_the_page_that_it_was_read_from():
         ({"inner": {}}, "inner.size is missing"),
         ({"inner": 3}, "inner: 3 is not an Inner"),
         ({"inner": None}, "inner: None is not an Inner"),
-        ({"allow": "mine"}, "allow: 'mine' is not a valid list"),
-        ({"allow": [3]}, "allow[0]: 3 is not a valid string (text needs quotes: allow[0]='\"3\"')"),
+        ({"allow": {"mine": 1}}, "allow: {'mine': 1} is not a valid list"),
+        ({"allow": [3]}, "allow[0]: 3 is not a valid string (text needs quotes: '\"3\"')"),
         ({"decoding": None}, "decoding: None names nothing to build: it needs _target_"),
         ({"other": {"beam_size": 3}}, "other: {'beam_size': 3} names nothing to build"),
         ({"parts": {"a": 3}}, "parts.a: 3 names nothing to build"),
@@ -103,19 +103,20 @@ def test_parts_may_name_what_the_page_allows():
 
 PAGES = {
     "evaluate": (evaluation_from, ["run=a"], [
-        ("run=1", "run: 1 is not a valid string"), ("split=valid", "split: 'valid' is not one of 'train', 'val' or"),
+        ("run=1.5", "run: 1.5 is not a path (text needs quotes: '\"1.5\"')"),
+        ("split=valid", "split: 'valid' is not one of 'train', 'val' or"),
         ("curve.top_p=0.9", "curve.top_p: 0.9 is not a valid list"),
         ("validation.samples_per_image=1", "validation.samples_per_image=1: at least 2"),
     ]),
     "compare": (lambda page: read(ComparisonSettings, page), ["runs=[a,b]"], [
-        ("runs=[2024]", "runs[0]: 2024 is not a valid string (text needs quotes: runs[0]='\"2024\"')"),
-        ("runs=3", "runs: 3 is not a valid string or a valid list"), ("judge.folds=1", "judge.folds=1: at least 2"),
+        ("runs=[a,2.5]", "runs[1]: 2.5 is not a path (text needs quotes: '\"2.5\"')"),
+        ("runs=true", "runs: True is not a path or a valid list"), ("judge.folds=1", "judge.folds=1: at least 2"),
         ("validation.samples_per_image=1", "validation.samples_per_image=1: at least 2"),
         ("validation.temperature=0", "validation.temperature=0.0: above 0"),
         ("judge.epochs=many", "judge.epochs: 'many' is not a valid integer"), ("gallery=-1", "gallery=-1: at least 0"),
     ]),
     "caption": (lambda page: read(CaptionSettings, page), ["run=a", "images=[b]"], [
-        ("images=[2024]", "images[0]: 2024 is not a valid string"), ("seed=abc", "seed: 'abc' is not a valid integer"),
+        ("images=[b,null]", "images[1]: None is not a path"), ("seed=abc", "seed: 'abc' is not a valid integer"),
         ("rerank.own=much", "rerank.own: 'much' is not a valid number"), ("captions=0", "captions=0: at least 1"),
     ]),
     "demo": (lambda page: read(DemoSettings, page), ["run=a"], [
@@ -126,7 +127,7 @@ PAGES = {
         ("check_images=1", "check_images=1: at least 2"),
     ]),
     "language_model": (lambda page: read(LanguageModelSettings, page), ["run=a", "out=b"], [
-        ("order=0", "order=0: at least 1"), ("out=7", "out: 7 is not a valid string"),
+        ("order=0", "order=0: at least 1"), ("out=[7]", "out: [7] is not a path"),
     ]),
     "dashboard": (lambda page: read(DashboardSettings, page), [], [("project=1", "project: 1 is not a valid string")]),
 }  # fmt: skip
@@ -147,8 +148,8 @@ def test_a_wrong_setting_of_any_entry_point_is_named(page, override, message):
 @pytest.mark.parametrize(
     ("command", "overrides", "message"),
     [
-        ("caption", ["run=a", "images=[2024]"], "images[0]: 2024 is not a valid string"),
-        ("prepare", ["allow=mine"], "allow: 'mine' is not a valid list"),
+        ("caption", ["run=a", "images=[20.24]"], "images[0]: 20.24 is not a path"),
+        ("prepare", ["allow=3"], "allow: 3 is not a valid list"),
         ("train", ["critic.learning_rate=1e-3"], "critic.learning_rate is now discriminator_training.learning_rate"),
     ],
 )
@@ -211,7 +212,8 @@ def test_what_a_run_of_before_lacks_is_filled_where_it_is_of_one_machine_and_nam
     kept = {key: value for key, value in config.items() if key not in OF_ONE_MACHINE}
     write_json(tmp_path / "config.json", kept)
     settings = read_settings(tmp_path)
-    assert (settings.device, settings.cache, settings.tracker, settings.shards.folder) == ("auto", "cache", None, None)
+    assert (settings.device, settings.cache, settings.tracker) == ("auto", Path("cache"), None)
+    assert settings.shards.folder is None
     assert {field.name for field in fields(Settings)} - kept.keys() - {"given", "discriminator"} <= set(OF_ONE_MACHINE)
     del kept["max_length"]
     write_json(tmp_path / "config.json", kept)
