@@ -9,7 +9,7 @@ from itertools import chain, islice
 from gan_caption.distributed import world
 from gan_caption.errors import UserError
 from gan_caption.inference.captioner import Captioned, Captioner, Unreadable, check_candidates
-from gan_caption.inference.output import format_of, write_captions
+from gan_caption.inference.output import check_ids, coco_results, format_of, write_captions
 from gan_caption.inference.photos import find_photos
 from gan_caption.inference.settings import CaptionSettings
 from gan_caption.training.progress import Progress
@@ -32,6 +32,8 @@ def caption_photos(settings: CaptionSettings) -> None:
     judging = next((f"rerank.{name}" for name, weight in settings.rerank.items() if weight and name != "own"), None)
     check_candidates(settings.candidates, wanted=settings.captions, judging=judging)
     photos = find_photos(settings.images)
+    if out is not None and format_of(out) is coco_results:
+        check_ids(map(str, photos))
     captioner = Captioner.load(
         settings.run,
         weights=settings.weights,

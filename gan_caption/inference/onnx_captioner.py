@@ -49,13 +49,14 @@ class OnnxCaptioner:
             words = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
             self.max_length = int(self.settings["max_length"])
             self._no_space = re.compile(self.settings.get("no_space", ""))  # of the spaces to leave out
-            self._geometry: dict[str, Any] = self.settings["pixels"]
+            pixels = self.settings["pixels"]
+            self._geometry: dict[str, Any] = {key: pixels[key] for key in ("side", "shorter_side", "filter")}
             self._encoder, self._step = (
                 onnxruntime.InferenceSession(folder / name, options, providers=listed(providers))
                 for name in ("encoder.onnx", "step.onnx")
             )
         except Exception as error:  # onnxruntime has its own kinds, all of them beside Python's
-            reason = str(error).partition("\n")[0]
+            reason = f"config.json has no {error}" if isinstance(error, KeyError) else str(error).partition("\n")[0]
             raise UserError(
                 f"{folder} cannot be opened as a captioner for onnxruntime ({reason}): give the folder that "
                 "`python -m gan_caption.export run=... format=onnx` printed"
