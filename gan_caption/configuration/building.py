@@ -129,7 +129,7 @@ def _read(kind: type[T], given: Mapping[str, Any], path: str, allowed: tuple[str
     for key, hint in get_type_hints(kind).items():
         where, value, wanted = key_of(path, key), given.get(key), _sole(hint)
         if wanted is Part:
-            made[key] = Part(named(value, where), where, allowed) if value or wanted is hint else None
+            made[key] = Part(named(value, where), where, allowed) if value is not None or wanted is hint else None
         elif wanted == list[Part] and not (value is None and wanted is not hint):
             nodes = enumerate(fit(value, list[Any], where))
             made[key] = [Part(named(one, f"{where}[{place}]"), f"{where}[{place}]", allowed) for place, one in nodes]

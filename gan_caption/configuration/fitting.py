@@ -3,7 +3,7 @@
 What it is told besides: YAML has no tuples, so a list stands for one; 1 is not True; of a protocol an object has the
 methods; and what is still to be built fits everywhere until it is. Where a list of texts or paths is wanted, one stands
 for a list of it alone. A path is a text, or a whole number, since YAML makes one of a folder's name such as 2024; its
-`~` is the user's home.
+`~` is the user's home. Numbers are finite.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from gan_caption.files import at_home
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-_PLAIN = (int, float, bool, str, Any, object, None, type(None))
+_PLAIN = (float, bool, str, Any, object, None, type(None))
 _CONTAINERS: dict[Any, Any] = {
     list: list, tuple: tuple, Sequence: Sequence, Collection: Sequence, Iterable: Sequence, dict: dict, Mapping: Mapping
 }  # fmt: skip
@@ -42,14 +42,14 @@ def fit(value: Any, hint: Any, path: str) -> Any:
     from pydantic import ConfigDict, TypeAdapter, ValidationError
 
     try:
-        return TypeAdapter(_checked(hint), config=ConfigDict(strict=True)).validate_python(value)
+        return TypeAdapter(_checked(hint), config=ConfigDict(strict=True, allow_inf_nan=False)).validate_python(value)
     except ValidationError as error:
         raise UserError(_told(error.errors(), value, hint, path)) from None
 
 
 def _checked(hint: Any) -> Any:
     """Return a hint as pydantic shall understand it."""
-    from pydantic import BeforeValidator, Strict, WrapValidator
+    from pydantic import BeforeValidator, Field, Strict, WrapValidator
 
     origin, inner = get_origin(hint) or hint, get_args(hint)
     if origin is Annotated:
@@ -70,6 +70,8 @@ def _checked(hint: Any) -> Any:
         alone = (str, int, Path) if Path in inner else (str,) if str in inner else ()
         if alone and container in (list, Sequence):
             told = Annotated[told, BeforeValidator(partial(_in_a_list, alone=alone))]
+    elif origin is int:
+        told = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # more bits than this have no room in a tensor
     elif origin in _PLAIN:
         told = hint
     else:

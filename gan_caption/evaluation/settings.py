@@ -38,6 +38,9 @@ class HowMeasured:
     curve: CurveSettings | None
     decoding: Part
 
+    def __post_init__(self) -> None:
+        self.decoding.check()
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSettings(HowMeasured):
@@ -47,6 +50,11 @@ class EvaluationSettings(HowMeasured):
     weights: str | None
     validation: ValidationSettings
     data: Part | None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.data is not None:
+            self.data.check()
 
 
 def evaluation_from(config: Mapping[str, Any] | DictConfig) -> EvaluationSettings:
@@ -66,4 +74,5 @@ class ComparisonSettings(HowMeasured):
     gallery: int
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         at_least(0, gallery=self.gallery)

@@ -38,6 +38,9 @@ class CaptionSettings:
     def __post_init__(self) -> None:
         at_least(1, captions=self.captions)
         at_least(0, seed=self.seed)
+        self.proposer.check()
+        if self.decoding is not None:
+            self.decoding.check()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +57,12 @@ class DemoSettings:
     decoding: Part | None
 
     def __post_init__(self) -> None:
-        at_least(0, port=self.port)
+        if not 0 <= self.port < 2**16:
+            raise ValueError(f"port={self.port}: 0 to 65535")
         at_least(1, max_upload_mb=self.max_upload_mb)
         at_least(2, samples=self.samples)
+        if self.decoding is not None:
+            self.decoding.check()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +88,8 @@ class ExportSettings:
         at_least(1, calibration_images=self.calibration_images, batch_images=self.batch_images, threads=self.threads)
         if self.int8 and self.format != "onnx":
             raise ValueError("int8=true: only format=onnx has it")
+        if self.data is not None:
+            self.data.check()
 
 
 def export_from(config: Mapping[str, Any] | DictConfig) -> ExportSettings:

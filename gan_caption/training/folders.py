@@ -108,8 +108,11 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"{briefly(version)}; this one, "
             f"{__version__}, reads up to format {VERSION}: upgrade it (nothing was changed)"
         )
-    if not isinstance(config, dict) or not isinstance(config.get("phases"), dict):
+    if not isinstance(config, dict):
         raise UserError(f"run={folder}: config.json is not a configuration")
+    if not isinstance(config.get("phases"), dict):
+        told = briefly(config["phases"]) if "phases" in config else "missing"
+        raise UserError(f"run={folder}: config.json is not a configuration: phases, which each run has, is {told}")
     return {"tokenizer": words_of(config), **renewed(config)}
 
 
