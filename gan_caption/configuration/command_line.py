@@ -33,8 +33,11 @@ def read_command_line(arguments: Sequence[str], *, entry: Path) -> tuple[argpars
     from hydra._internal.utils import get_args_parser
 
     parser = get_args_parser()
-    parser.allow_abbrev = False
-    found, unknown = parser.parse_known_intermixed_args(arguments)
+    parser.allow_abbrev = parser.exit_on_error = False
+    try:
+        found, unknown = parser.parse_known_intermixed_args(arguments)
+    except argparse.ArgumentError as error:
+        raise UserError(f"{error}; settings are written key=value, without dashes; --help lists both") from error
     if unknown:
         raise _no_option(unknown[0], arguments, list(parser._option_string_actions), entry)
     if found.experimental_rerun is not None:
