@@ -82,6 +82,15 @@ def _understood(value: str) -> str:
     if _parsed(f"x={value}") is not None:
         return value
     value = value.strip(" \t")
+    made = _structured(value)
+    if made is not None and _parsed(f"x={made}") is not None:
+        return made
+    text = os.path.expanduser(_ESCAPED.sub(r"\1", value))
+    return text if _means_itself(text) else _quoted(text)
+
+
+def _structured(value: str) -> str | None:
+    """Return a list, a mapping, a call or a sweep, each value in it as Hydra reads it; None of anything else."""
     enclosed = _ENCLOSED.fullmatch(value)
     if enclosed and _is_structure(enclosed):
         opening, inside, closing = enclosed.groups()
@@ -91,10 +100,7 @@ def _understood(value: str) -> str:
             return "{" + ",".join(f"{key}:{_understood(one)}" for key, _, one in pairs) + "}"
         return opening + ",".join(map(_understood, pieces)) + closing
     pieces = _pieces(value)
-    if len(pieces) > 1:
-        return ",".join(map(_understood, pieces))
-    text = os.path.expanduser(_ESCAPED.sub(r"\1", value))
-    return text if _means_itself(text) else _quoted(text)
+    return ",".join(map(_understood, pieces)) if len(pieces) > 1 else None
 
 
 def _is_structure(enclosed: re.Match[str]) -> bool:

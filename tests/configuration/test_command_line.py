@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import subprocess
 import sys
@@ -160,6 +161,16 @@ def test_a_printed_setting_is_its_text_again(mean, shell):
     everything = pasted(command("entry", [setting("images", NAMES), setting("run", Path("a/b c"))]), shell)
     assert everything[:2] == ["-m", "gan_caption.entry"]
     assert mean(*everything[2:]) == {**mean("run=a/b c"), "images": NAMES}
+
+
+def test_any_text_is_printed_so_that_it_is_itself_again(mean):
+    """Of texts made of all that Hydra, OmegaConf and shells read."""
+    drawn = random.Random(0)
+    parts = [*"ab~é$'\"\\{}[](),:= #\t\n%.-+*@?|;&<>!`^/_0", "${", "}", "\\'", "choice(", "null", "1e3", "true", "é日"]
+    texts = ["".join(drawn.choices(parts, k=drawn.randint(1, 8))) for _ in range(200)]
+    assert mean(setting("images", texts))["images"] == texts
+    for text in texts:
+        assert mean(setting("run", text))["run"] == text
 
 
 def test_plain_names_are_printed_plainly():
