@@ -60,6 +60,7 @@ def mine(tmp_path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_ones_own_generator_reward_method_and_data_train(mine):
     """The documented files, in a folder outside the package, by the documented command."""
     overrides = [

@@ -19,6 +19,8 @@ from tests.tiny_runs import TINY_SEQGAN
 from tests.training.test_methods import shrunk
 from tests.wandb_files import WandbServer, alone, history, run_wandb, wandb_records
 
+pytestmark = pytest.mark.slow
+
 PHASES = ("words", "mle", "discriminator", "adversarial")
 
 

@@ -28,8 +28,8 @@ SINCE = ("metrics",)
 class VocabularySettings:
     """Of the vocabulary."""
 
-    min_count: int
-    """Rarer words become `<unk>`; at least 1."""
+    min_count: int | None
+    """Rarer words become `<unk>`; at least 1. None: by the number of captions, from 1 to 5."""
 
     def __post_init__(self) -> None:
         at_least(1, min_count=self.min_count)

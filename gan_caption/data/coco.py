@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_caption.data.annotations import Captions, empty_caption, read_json, relative_name
-from gan_caption.data.corpus import Split
+from gan_caption.data.corpus import NoSplit, Split
 from gan_caption.data.karpathy import read_karpathy
 from gan_caption.data.layout import (
     SPLITS,
@@ -76,7 +76,7 @@ class Coco:
         lists, captions, sources = self._annotations
         if name not in lists:
             if name == "test":
-                raise UserError(
+                raise NoSplit(
                     "split=test: the captions of COCO's official test images are not public. Use Karpathy's splits, "
                     f"which hold out 5,000 images for test: put {_KARPATHY} anywhere and give data.karpathy=..."
                 )

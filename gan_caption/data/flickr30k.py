@@ -14,6 +14,7 @@ from gan_caption.data.layout import (
     check_name,
     existing_file,
     existing_folder,
+    existing_list,
     given_file,
     images_in,
     is_image,
@@ -59,7 +60,7 @@ class Flickr30k:
         read = _read_karpathy if annotations.suffix == ".json" else _read_lists
         lists, captions = read(annotations, self.root)
         if name not in lists:
-            existing_file(self.root / f"{name}.txt", _LAYOUT)
+            existing_list(self.root / f"{name}.txt", _LAYOUT)
         return assemble(
             name,
             lists=lists,

@@ -6,7 +6,15 @@ from pathlib import Path
 
 from gan_caption.data.annotations import read_names, read_tokens
 from gan_caption.data.corpus import Split
-from gan_caption.data.layout import Listing, assemble, check_name, existing_file, existing_folder, images_in
+from gan_caption.data.layout import (
+    Listing,
+    assemble,
+    check_name,
+    existing_file,
+    existing_folder,
+    existing_list,
+    images_in,
+)
 from gan_caption.files import at_home
 
 _LISTS = {
@@ -44,7 +52,7 @@ class Flickr8k:
         check_name(name)
         images = existing_folder(self.root, ("Flicker8k_Dataset", "Flickr8k_Dataset"), _LAYOUT)
         tokens = existing_file(self.root / "Flickr8k.token.txt", _LAYOUT)
-        existing_file(self.root / _LISTS[name], _LAYOUT)
+        existing_list(self.root / _LISTS[name], _LAYOUT)
         lists = {
             split: Listing(file, read_names(self.root / file))
             for split, file in _LISTS.items()

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gan_caption.data.corpus import CaptionedImage, CaptionedImages, Split
+from gan_caption.data.corpus import CaptionedImage, CaptionedImages, NoSplit, Split
 from gan_caption.errors import UserError
 from gan_caption.files import at_home
 from gan_caption.untrusted.parsing import shown
@@ -64,6 +64,18 @@ def existing_file(path: Path, layout: str) -> Path:
     if not path.is_file():
         raise UserError(f"{path}: there is no such file. {layout}")
     return path
+
+
+def existing_list(path: Path, layout: str) -> Path:
+    """Return the path of a split's list, if it is there.
+
+    Raises:
+        NoSplit: it is not; the message tells the layout that is wanted.
+    """
+    try:
+        return existing_file(path, layout)
+    except UserError as error:
+        raise NoSplit(str(error)) from error
 
 
 def given_file(given: str | Path, root: Path, key: str) -> Path:
@@ -123,12 +135,13 @@ def assemble(
         image_source: for messages: where the image files lie.
 
     Raises:
-        UserError: an image is listed twice, also in two splits; a listed image has no file; the split is empty.
+        NoSplit: the list is empty.
+        UserError: an image is listed twice, also in two splits; a listed image has no file, or none a caption.
     """
     _refuse_leaks(lists)
     listing = lists[name]
     if not listing.names:
-        raise UserError(f"{listing.source} lists no image: the split {name} would be empty")
+        raise NoSplit(f"{listing.source} lists no image: the split {name} would be empty")
     missing = [image for image in listing.names if image not in files]
     if missing:
         raise UserError(

@@ -151,6 +151,7 @@ class WandbTracker:
                 config=dict(configuration),
                 dir=folder,
                 id=run_id,
+                resume="allow" if run_id else None,  # also offline: else `wandb sync` puts a part over those before it
                 reinit="create_new",  # the runs of a sweep share a process, and must not become one run
                 settings=wandb.Settings(
                     console="off",
@@ -160,7 +161,7 @@ class WandbTracker:
                 ),
             )
             try:
-                self._run = begin(mode=None, resume="allow" if run_id else None) if choose else begin(mode="offline")
+                self._run = begin(mode=None if choose else "offline")
             except wandb.errors.CommError as error:
                 wandb.teardown()  # its service still holds the run's id
                 self._run = begin(mode="offline")

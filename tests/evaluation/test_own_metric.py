@@ -63,6 +63,7 @@ def logged(folder: Path, phase: str, name: str) -> list[float]:
     return [record[name] for record in records if record["phase"] == phase and name in record]
 
 
+@pytest.mark.slow
 def test_ones_own_metric_goes_wherever_the_others_go(configured, tmp_path):
     asked = (
         HOME, BOTH, "phases.mle.selected_by=letters", "phases.mle.epochs=4", "search_metric=letters",

@@ -116,6 +116,7 @@ def test_rollouts_follow_the_law_of_rerun_prefixes():
     assert ((shares - exact).abs() < 4 * (exact * (1 - exact) / draws).sqrt() + 1e-6).all()
 
 
+@pytest.mark.slow
 def test_it_trains_rolls_out_searches_and_is_exported(tmp_path):
     sizes = [one for one in TINY_SEQGAN if not one.startswith("generator.")]
     folders = [f"outputs={tmp_path}/outputs", f"cache={tmp_path}/cache"]

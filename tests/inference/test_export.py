@@ -160,6 +160,7 @@ def test_the_graphs_compute_what_the_networks_compute_for_any_number_of_images(n
             np.testing.assert_allclose(other, one.numpy(), atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "phase"), [("attention", "adversarial"), ("lstm", "mle"), ("frozen", "mle")])
 def test_onnxruntime_writes_what_the_run_wrote(runs, exported, name, phase):
     wanted = told_in_training(runs(name), phase)

@@ -180,6 +180,7 @@ def test_the_reward_of_the_greedy_caption_is_no_baseline_for_single_tokens():
         objective.collect(tiny.generators()[0], tiny.features(), max_length=3, rng=torch.Generator())
 
 
+@pytest.mark.slow
 def test_the_penalty_has_the_gradient_of_the_divergence():
     """Of E[reward] - weight KL(policy || reference), both enumerated."""
     generator, images = tiny.generators()[0], tiny.features()

@@ -198,6 +198,7 @@ def test_an_adversarial_phase_that_ruins_the_captions_stops_and_leaves_the_basel
     assert state.step < 30 + 3 + 50
 
 
+@pytest.mark.slow
 def test_seeds_differ_and_a_seed_repeats_itself(configured, tmp_path):
     runs = [run_experiment(configured(f"seed={seed}", base=TINY), data="scenes").systems for seed in (0, 0, 1)]
     assert repr(runs[0]) == repr(runs[1])
@@ -295,6 +296,7 @@ def interrupted(config: dict, patch: pytest.MonkeyPatch, phase: type[Phase], *, 
             run_experiment(config, data="scenes")
 
 
+@pytest.mark.slow
 def test_tied_weights_are_saved_and_resumed_and_are_tied_when_loaded(configured, monkeypatch, tmp_path):
     def config(outputs: str) -> dict:
         made = configured("resume=auto", "allow=[tests]", f"outputs={tmp_path / outputs}")
@@ -362,6 +364,7 @@ def same_state(one: object, other: object) -> bool:
     return repr(one) == repr(other)  # NaN is not equal to itself
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pretrained", [False, True])
 @pytest.mark.parametrize(("phase", "after"), [(DiscriminatorPhase, 2), (AdversarialPhase, 0), (AdversarialPhase, 1)])
 def test_a_run_that_is_stopped_where_the_adversarial_phase_begins_ends_bitwise_alike(

@@ -4,6 +4,8 @@ import io
 import json
 import os
 import pty
+import subprocess
+import sys
 import time
 from contextlib import nullcontext
 
@@ -14,7 +16,7 @@ from gan_caption.errors import UserError
 from gan_caption.training.progress import Progress
 from gan_caption.training.records import LocalTracker, read_records
 from gan_caption.training.tracking import Sample, Trackers, finishing
-from tests.wandb_files import history, run_wandb, wandb_records
+from tests.wandb_files import WandbServer, alone, history, run_wandb, wandb_records
 
 
 def picture(size=(300, 600), colour=(200, 10, 10)):
@@ -278,6 +280,35 @@ def test_losing_wandb_in_the_middle_is_one_warning_and_the_local_files_go_on(tmp
     assert [record["step"] for record in read_records(tmp_path / "metrics.jsonl")] == [0, 1, 2, 3]
     assert len(read_records(tmp_path / "samples.jsonl")) == 3
     assert list(tmp_path.glob("wandb/offline-run-*"))
+
+
+PART = """
+import sys
+from pathlib import Path
+from gan_caption.training.tracking import WandbTracker
+
+tracker = WandbTracker(folder=Path(sys.argv[1]), group="g", name="n", job_type="mle", configuration={}, run_id="run")
+for step in sys.argv[2:]:
+    tracker.log({"loss": 1.0}, step=int(step))
+tracker.finish("finished")
+"""
+
+
+@pytest.mark.parametrize("mode", [None, "offline"])  # not logged in; offline by choice
+def test_a_resumed_runs_offline_parts_come_one_after_the_other_in_wandb(tmp_path, mode):
+    for steps in ("1", "2"), ("3", "4"):
+        run_wandb(PART, tmp_path, mode, *steps)
+    with WandbServer() as server:
+        for part in sorted(tmp_path.glob("wandb/offline-run-*")):
+            command = [sys.executable, "-m", "wandb", "sync", str(part)]
+            subprocess.run(command, env=alone(tmp_path, **server.environment), capture_output=True, check=True)
+    sent = [
+        request["files"]["wandb-history.jsonl"]
+        for request in server.asked
+        if "wandb-history.jsonl" in request.get("files", {})
+    ]
+    assert [part["offset"] for part in sent] == [0, 2]  # at 0 the second would lie over the first
+    assert [json.loads(line)["step"] for line in server.history] == [1, 2, 3, 4]
 
 
 # --- Progress ---

@@ -8,8 +8,9 @@ from typing import Any, Literal
 import torch
 
 from gan_caption.data.batches import CaptionBatches, without_unknown
+from gan_caption.data.captions import UNK
 from gan_caption.discriminators.warm_start import shared_weights, take_from_generator
-from gan_caption.errors import at_least
+from gan_caption.errors import UserError, at_least
 from gan_caption.objectives.discriminator import DiscriminatorLoss, Judged
 from gan_caption.objectives.samples import collect
 from gan_caption.training.optimizers import Group, Optimizer
@@ -65,6 +66,19 @@ class DiscriminatorTrainer:
         if run.discriminator_trainer is not None:
             self._follow(run.discriminator_trainer)
         run.discriminator_trainer = self
+
+    def rehearse(self, run: Run) -> None:
+        """Look whether there are captions to learn from; see `Phase.rehearse`.
+
+        Raises:
+            UserError: fewer than two images have a caption without `<unk>`.
+        """
+        known = sum(any(UNK not in caption for caption in own) for own in run.encoded)
+        if known < 2:
+            raise UserError(
+                f"the discriminator learns from captions without <unk>, and {known} of {len(run.encoded)} training "
+                "images have one; it needs 2: lower vocabulary.min_count, or give more captions"
+            )
 
     def _follow(self, before: DiscriminatorTrainer) -> None:
         """Take over its accuracy and its optimizer's moments; the learning rate and the like are this trainer's."""
@@ -147,7 +161,8 @@ class DiscriminatorPhase(Phase):
         self.trainer.begin(run, stream=1)
 
     def rehearse(self, run: Run) -> None:
-        """Look whether generator and discriminator share weights, where that is asked for."""
+        """Look whether D has captions to learn from, and shares weights with the generator where that is asked for."""
+        self.trainer.rehearse(run)
         if self.initial_weights == "generator":
             shared_weights(run.discriminator, run.generator)
 
