@@ -182,7 +182,7 @@ def _run_in(
 
     tested = open_tested(settings, opened.corpus, encoder, device=run.device)
     if settings.pretrained:
-        phases = adopt(run, phases, Path(settings.pretrained))
+        phases = adopt(run, phases, settings.pretrained)
     seed_everything(settings.seed, deterministic=settings.deterministic)
     loop = Loop(
         run, phases, threads=threads, track=track, rewind=local.rewind,

@@ -23,6 +23,7 @@ from gan_caption.data.layout import (
     images_in,
 )
 from gan_caption.errors import UserError
+from gan_caption.files import at_home
 
 _FOLDERS = ("train2014", "val2014", "train2017", "val2017")
 _YEARS = (2014, 2017)
@@ -42,7 +43,7 @@ class Coco:
 
     LOCATIONS = ("root", "karpathy")
 
-    def __init__(self, *, root: str, year: int | None, karpathy: str | None, restval: bool) -> None:
+    def __init__(self, *, root: str | Path, year: int | None, karpathy: str | Path | None, restval: bool) -> None:
         """Say where the data lies and which splits are wanted.
 
         Args:
@@ -56,7 +57,7 @@ class Coco:
             raise ValueError(f"year={year}: allowed are {', '.join(map(str, _YEARS))} and null")
         if year is not None and karpathy is not None:
             raise ValueError(f"year={year} and karpathy={karpathy}: give one of them, the other null")
-        self.root = Path(root).expanduser()
+        self.root = at_home(root)
         self.year = year
         self.karpathy = karpathy
         self.restval = restval

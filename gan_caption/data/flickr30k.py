@@ -20,6 +20,7 @@ from gan_caption.data.layout import (
     is_image,
 )
 from gan_caption.errors import UserError
+from gan_caption.files import at_home
 
 _KARPATHY = "dataset_flickr30k.json"
 _TOKENS = "results_20130124.token"
@@ -34,7 +35,7 @@ class Flickr30k:
 
     LOCATIONS = ("root", "annotations")
 
-    def __init__(self, *, root: str, annotations: str | None) -> None:
+    def __init__(self, *, root: str | Path, annotations: str | Path | None) -> None:
         """Say where the data lies.
 
         Args:
@@ -43,7 +44,7 @@ class Flickr30k:
                 `root`/{train,val,test}.txt. None: `dataset_flickr30k.json` or `results_20130124.token` in `root`,
                 whichever is there.
         """
-        self.root = Path(root).expanduser()
+        self.root = at_home(root)
         self.annotations = annotations
 
     def split(self, name: str) -> Split:

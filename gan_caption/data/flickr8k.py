@@ -15,6 +15,7 @@ from gan_caption.data.layout import (
     existing_list,
     images_in,
 )
+from gan_caption.files import at_home
 
 _LISTS = {
     "train": "Flickr_8k.trainImages.txt",
@@ -32,7 +33,7 @@ class Flickr8k:
 
     LOCATIONS = ("root",)
 
-    def __init__(self, *, root: str) -> None:
+    def __init__(self, *, root: str | Path) -> None:
         """Say where the data lies.
 
         Args:
@@ -40,7 +41,7 @@ class Flickr8k:
                 `Flickr8k.token.txt` and `Flickr_8k.{train,dev,test}Images.txt`; a split's list is needed once that
                 split is asked for.
         """
-        self.root = Path(root).expanduser()
+        self.root = at_home(root)
 
     def split(self, name: str) -> Split:
         """Read a split; val is the official dev.

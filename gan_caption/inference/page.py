@@ -33,7 +33,7 @@ _DARK = 0.2
 
 
 def load_systems(
-    folder: Path, *, device: str = "auto", allow: Sequence[str] = (), decoding: Part | None = None
+    folder: Path, *, device: str = "auto", allow: str | Sequence[str] = (), decoding: Part | None = None
 ) -> dict[str, Captioner]:
     """Load the baseline of a run and what its last phase left, by the names that the page gives them.
 
@@ -66,7 +66,7 @@ def serve(settings: DemoSettings) -> None:
         UserError: Gradio is missing, the run cannot be used, or the address is taken.
     """
     require("gradio", extra="demo", what="the web page")
-    folder = Path(settings.run)
+    folder = settings.run
     systems = load_systems(folder, device=settings.device, allow=settings.allow, decoding=settings.decoding)
     page = build_page(systems, title=folder.name, samples=settings.samples)
     launch_page(page, host=settings.host, port=settings.port, max_upload_mb=settings.max_upload_mb)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -164,7 +165,7 @@ class WandbTracker:
             except wandb.errors.CommError as error:
                 wandb.teardown()  # its service still holds the run's id
                 self._run = begin(mode="offline")
-                _warn("could not be reached (%s); the run is kept offline: wandb sync %s", error, self._place())
+                _warn("could not be reached (%s); the run is kept offline: %s", error, self._sending())
             self.run_id = self._run.id
             # Our own step, because W&B's may only grow: after a resume, records of earlier steps would be thrown away.
             self._run.define_metric("step")
@@ -207,17 +208,17 @@ class WandbTracker:
         """End the run; any status but "finished" marks it as failed."""
         if self._run is None:
             return
-        place, run, self._run = self._place(), self._run, None
+        sending, run, self._run = self._sending(), self._run, None
         with self._never_stopping("finish"):
             run.summary["status"] = status
             try:
                 run.finish(exit_code=0 if status == "finished" else 1)
             except TimeoutError as error:
-                _warn("did not take everything (%s); the rest is kept: wandb sync %s", error, place)
+                _warn("did not take everything (%s); the rest is kept: %s", error, sending)
 
-    def _place(self) -> Path:
-        """Return the folder of W&B's files of this run."""
-        return Path(self._run.dir).parent
+    def _sending(self) -> str:
+        """Return the command that sends what was kept of this run."""
+        return shlex.join(["wandb", "sync", str(Path(self._run.dir).parent)])
 
     @contextmanager
     def _never_stopping(self, verb: str) -> Iterator[None]:

@@ -129,7 +129,7 @@ def test_ones_own_metric_goes_wherever_the_others_go(configured, tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ((BOTH,), r"mine_apart\.said\.letters is not allowed; .* add allow=\[mine_apart\]"),
+        ((BOTH,), r"mine_apart\.said\.letters is not allowed; .* add allow=mine_apart"),
         ((HOME, "metrics=[{_target_:mine_apart.said.bleu_again}]"), "two are called bleu_1"),
         (("metrics=[{_target_:gan_caption.decoding.decoders.Greedy}]",), r"metrics\[0\]: .*Greedy is no .*Metric"),
         (("phases.mle.selected_by=letters",), "phases.mle: selected_by=letters: one of cider_d, .*nll_per_token"),

@@ -410,6 +410,27 @@ def test_a_state_without_names_for_its_tensors_is_refused_with_what_to_do():
         onnx_graphs(encoder, generator, torch.zeros(2, 3, 48, 48, dtype=torch.uint8), max_length=5)
 
 
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.zeros((0, 3, 48, 48), np.uint8), np.zeros((3, 48, 48), np.uint8), np.zeros((1, 48, 48, 3), np.uint8),
+        np.zeros((1, 3, 48, 48), np.float32), np.zeros((), np.uint8),
+    ],
+)  # fmt: skip
+def test_pixels_that_are_no_batch_of_images_are_refused(exported, pixels):
+    captioner = OnnxCaptioner(exported("attention"))
+    with pytest.raises(UserError, match=r"give \(B, 3, \d+, \d+\) as uint8, with B at least 1"):
+        captioner.caption(pixels)
+
+
+def test_an_export_that_lacks_a_setting_is_told_which(exported, tmp_path):
+    folder = shutil.copytree(exported("attention"), tmp_path / "export")
+    told = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**told, "pixels": {"side": 48}}))
+    with pytest.raises(UserError, match=r"config\.json has no 'shorter_side'"):
+        OnnxCaptioner(folder)
+
+
 def test_a_folder_that_is_no_export_is_named(tmp_path):
     with pytest.raises(UserError, match="cannot be opened as a captioner for onnxruntime"):
         OnnxCaptioner(tmp_path)
