@@ -47,7 +47,7 @@ SCRIPTS = (
     (0x2000, 0x2028), (0x202A, 0x2070), (0x2600, 0x27C0), (0x3040, 0x3100), (0x4E00, 0x4F00), (0xAC00, 0xAD00),
     (0xFE00, 0x10000), (0x1F300, 0x1F700), (0x01, 0x0A), (0x80, 0x85), (0x86, 0xA1),
 )  # fmt: skip
-PIECES = """
+_PIECES = """
 a man A dog The woman Two girls it's don't can't. they're he'll, girl's boys' T-shirt black/white and/or mother-in-law
 "Hello," 'stop' (on) [the] grass, beach; red: blue! green? what?! wow!! -- - ... U.S. D.C. p.m. Mr. St. Dr. Ave. etc.
 Inc. No. a.m. D. Jr. Co. vs. Mt. Ft. e.g. i.e. Ph.D. U.N. Sr. Mrs. Prof. Gen. Corp. Ltd. Jan. Calif. Mass. Pa. fig. B.
@@ -55,12 +55,12 @@ Inc. No. a.m. D. Jr. Co. vs. Mt. Ft. e.g. i.e. Ph.D. U.N. Sr. Mrs. Prof. Gen. Co
 3/4 23 1 ½ 2½ ⅓ 5-1/2 café naïve “quoted” ‘single’ w/ 4x4 10,000-foot A. no. 'em street.The dog,cat one-handed, @user
 *star* http://a.b/c don’t dog’s ’s ’em ‘n’ l’eau नमस्ते दुनिया বাংলা தமிழ் ภาษาไทย จ้ำ مُحَمَّد עִבְרִית 狗在跑 ❤️ 👨‍👩‍👧 👍🏽 – — …
 jean-luc été-là São straße Łódź
-""".split()
-ABBREVIATIONS = """
+"""
+_ABBREVIATIONS = """
 Mr. Mrs. Ms. Dr. St. Jr. Sr. D. U.S. U.S.A. U.K. D.C. Inc. Co. Corp. Ltd. a.m. p.m. No. no. Nos. fig. pp. p. art. etc.
 e.g. i.e. vs. Ph.D. Ave. Blvd. Rd. Mt. Ft. Gen. Sen. Rep. Prof. Rev. Capt. Lt. Col. Jan. Feb. Sept. Dec. Mon. Tues.
 Mass. Pa. Wash. Calif. Tex. al. est. approx. dept. ext. tel. ca. misc. max. min. in. ft. yd. lb. oz. cm. A. I. x. é.
-""".split()
+"""
 
 
 def main() -> None:
@@ -136,7 +136,7 @@ def abbreviations() -> list[str]:
         "{} 5",
         "at 5 {}",
     )
-    return [form.replace("{}", one) for one in ABBREVIATIONS for form in forms]
+    return [form.replace("{}", one) for one in _ABBREVIATIONS.split() for form in forms]
 
 
 def mixed_scripts() -> list[str]:
@@ -159,14 +159,18 @@ def mixed_scripts() -> list[str]:
 
 def pieces() -> list[str]:
     draw = random.Random(2)
-    return [" ".join(draw.choices(PIECES, k=draw.randint(1, 10))) + draw.choice(["", " .", "."]) for _ in range(60000)]
+    return [
+        " ".join(draw.choices(_PIECES.split(), k=draw.randint(1, 10))) + draw.choice(["", " .", "."])
+        for _ in range(60000)
+    ]
 
 
 def glued_pieces() -> list[str]:
     draw = random.Random(3)
     glue = ("", "", " ", " ", "-", "/", "'", ".", ",")
     return [
-        "".join(one + draw.choice(glue) for one in draw.choices(PIECES, k=draw.randint(1, 6))) for _ in range(60000)
+        "".join(one + draw.choice(glue) for one in draw.choices(_PIECES.split(), k=draw.randint(1, 6)))
+        for _ in range(60000)
     ]
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from gan_caption.metrics.ngrams import check_captions
 from gan_caption.metrics.ptb_characters import SHAPES
 
 # Words that keep their point everywhere: those that may end a sentence, of them those written with a capital, titles.
@@ -118,7 +119,11 @@ def ptb_tokenize(captions: Sequence[str]) -> list[str]:
         tokens in lower case, joined by single spaces, punctuation left out; "" where nothing is left. As the Java tool
         has it, "1 1/2" and a tag are one token, with no-break spaces inside. A caption never looks at the next one,
         while the Java tool reads over the end of the line to tell whether a point belongs to a last single letter.
+
+    Raises:
+        UserError: one text is given, and no list.
     """
+    check_captions(captions)
     return [" ".join(_tokens(caption)) for caption in captions]
 
 
