@@ -39,7 +39,7 @@ _ACCENT = r"&[aeiouAEIOU](?:acute|grave|uml);"
 _WORD = rf"(?:[A-Za-zé\u0301\xad]|{_ACCENT})(?:[A-Za-z0-9é\u0301\xad]|{_ACCENT})*"
 _INITIALS = r"(?:[A-Za-z]\.){2,}(?![A-Za-z])"
 _NAME = "[A-Za-z][A-Za-z0-9_:.-]*"
-_ATTRIBUTE = rf"[ ]+{_NAME}(?:=[ ]*(?:'[^']*'|\"[^\"]*\"))?"
+_ATTRIBUTE = rf"[ ]+{_NAME}(?:=[ ]*(?:'[^'\t]*'|\"[^\"\t]*\"))?"
 _URL = r"[^ \t\"<>|()]+[^ \t\"<>|.!?(){},-]"
 # What a rule may read ahead before it gives up: without a bound, text without spaces takes time by its length squared.
 _SOME = "{1,200}"
@@ -51,7 +51,7 @@ _RULES = [
     rf"https?://{_URL}|www\.[^\s\"<>()]+[^\s\"<>().,;:!?]",
     rf"(?:[^\s\"'|!(){{}}$,-_]{_SOME}\.){{1,20}}(?:com|net|org|edu)/{_URL}",
     rf"<?[A-Za-z0-9][^ \t\"<>|(){{}}]{{0,200}}@(?:{_HOST}\.){{0,20}}{_HOST}>?",
-    rf"<{_NAME}(?:{_ATTRIBUTE})*(?:[ ]*/)?[ ]*>|</{_NAME}[ ]*>|<[!?][A-Za-z-][^>]{{0,200}}>",
+    rf"<{_NAME}(?:{_ATTRIBUTE})*(?:[ ]*/)?[ ]*>|</{_NAME}[ ]*>|<[!?][A-Za-z-][^>\t]{{0,200}}>",
     r"-[lr][rsc]b-|[nN]['`][tT](?!\w)|[yY]'(?=[A-Za-z]| all\b)",
     r"[0-9]{1,4}[- \xa0][0-9]{1,4}[/⁄][0-9]{1,4}|[0-9]{1,4}(?:⁄[0-9]{1,4}|/[0-9]{1,4}(?![/\w-]))",
     r"[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}(?:\\?/[A-Za-z0-9]+(?:-[A-Za-z]+){0,2}){1,2}",  # black/white
@@ -128,7 +128,7 @@ def ptb_tokenize(captions: Sequence[str]) -> list[str]:
 
 
 def _tokens(caption: str) -> list[str]:
-    text = caption
+    text = caption.replace("\n", " ")
     if "&" in text:
         for name, sign in _NAMED:
             text = text.replace(name, sign)
