@@ -14,8 +14,8 @@ import torch
 
 from gan_caption.configuration.settings import Settings
 from gan_caption.data.compact import Groups, Numbers, TextSet
-from gan_caption.data.corpus import Corpus
-from gan_caption.data.features import FirstImages
+from gan_caption.data.corpus import Corpus, NoSplit
+from gan_caption.data.features import FeatureSource, FirstImages
 from gan_caption.distributed import processes, world
 from gan_caption.distributed.world import say
 from gan_caption.encoders.base import Encoder
@@ -49,6 +49,7 @@ from gan_caption.training.setup import (
     open_features,
     training_captions,
 )
+from gan_caption.training.threads import lent_threads, threads_of
 from gan_caption.training.tracking import Tracker, Trackers
 
 
@@ -81,7 +82,8 @@ def run_experiment(config: Mapping[str, Any], *, data: str, command: str | None 
             keep_location(folder, settings)
         if settings.resume == "auto" and world.from_main(lambda: has_finished(folder) and is_told(folder, opened)):
             return Finished(folder, tell_again(folder))
-        return Finished(folder, _run_in(folder, settings, opened, data=data, command=command))
+        with lent_threads(settings.threads):
+            return Finished(folder, _run_in(folder, settings, opened, data=data, command=command))
 
 
 def is_told(folder: Path, data: Data) -> bool:
@@ -114,6 +116,8 @@ def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str,
     captions = training_captions(source.split, tokenizer)
     sizes = [len(own) for own in captions]
     tokenizer = tokenizer.learn(chain.from_iterable(captions))
+    for note in tokenizer.notes:
+        say(note)
     if world.is_main():
         tokenizer.save(folder / tokenizer.file)
 
@@ -137,17 +141,19 @@ def _run_in(
     folder: Path, settings: Settings, opened: Data, *, data: str, command: str | None
 ) -> dict[str, dict[str, float]]:
     """Do what `run_experiment` says, in this folder."""
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
     resumes = world.from_main(lambda: (folder / "checkpoints" / "last.pt").exists())
     if world.is_main() and command and not (folder / COMMAND).exists():
         write_text(folder / COMMAND, f"{command}\n")
     say(f"run folder: {folder}" + (" (taken up again)" if resumes else ""))
     run, phases, encoder = set_up(settings, folder, opened)
+    weights = sum(parameter.numel() for parameter in run.generator.parameters())
     say(
         f"{len(run.source.split)} training images, {len(run.evaluator.source.split)} validation images, "
-        f"{len(run.tokenizer)} tokens, generator of {sum(p.numel() for p in run.generator.parameters()):,} parameters"
+        f"{len(run.tokenizer)} tokens, generator of {weights:,} parameters"
     )
+    threads = world.from_main(lambda: threads_of(folder, settings.threads, weights=weights))
+    torch.set_num_threads(threads.training)
+    say(f"CPU threads: {threads.training} for training, {threads.evaluation} for evaluation")
     few = FirstImages(run.evaluator.source, 4)
     preflight(
         run, phases, build_evaluator(settings, few, run.tokenizer, run.evaluator.training_captions, device=run.device)
@@ -157,7 +163,7 @@ def _run_in(
 
     def track(phase: str) -> Tracker:
         if not world.is_main():
-            return Trackers()
+            return Trackers(trackers=[])
         local.job_type = phase
         trackers: list[Tracker] = [local]
         if settings.tracker is not None:
@@ -174,15 +180,17 @@ def _run_in(
             )
         return Trackers(trackers=trackers)
 
+    tested = open_tested(settings, opened.corpus, encoder, device=run.device)
     if settings.pretrained:
-        phases = adopt(run, phases, Path(settings.pretrained))
+        phases = adopt(run, phases, settings.pretrained)
     seed_everything(settings.seed, deterministic=settings.deterministic)
     loop = Loop(
-        run, phases, track=track, rewind=local.rewind,
+        run, phases, threads=threads, track=track, rewind=local.rewind,
         log_every=settings.log_every, save_every=settings.save_every, report=say,
     )  # fmt: skip
     loop.train(resume=resumes)
-    return finish(settings, run, opened.corpus, encoder)
+    with threads.evaluating():
+        return finish(settings, run, tested)
 
 
 def check_alike(known: KnownData | None) -> None:
@@ -233,14 +241,23 @@ def adopt(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Pha
     return {name: phases[name] for name in left}
 
 
-def finish(settings: Settings, run: Run, corpus: Corpus, encoder: Encoder) -> dict[str, dict[str, float]]:
-    """Evaluate what each phase left, on images that selected nothing where there are any; write and print."""
+def open_tested(settings: Settings, corpus: Corpus, encoder: Encoder, *, device: torch.device) -> FeatureSource:
+    """Return the images of the final table: some that selected nothing, where there are any.
+
+    Raises:
+        UserError: they are faulty; known before training, which would be for nothing.
+    """
     try:
         split = load_split(corpus, "test", say)
-    except UserError as error:
-        say(f"no test split ({error}); the validation images, which also chose the weights, stand in")
+    except NoSplit as error:
+        say(f"no test split ({error}); the validation images, which also choose the weights, stand in")
         split = load_split(corpus, "val", say)
-    source = open_features(settings, encoder, split, device=run.device)
+    return open_features(settings, encoder, split, device=device)
+
+
+def finish(settings: Settings, run: Run, source: FeatureSource) -> dict[str, dict[str, float]]:
+    """Evaluate what each phase left; write and print."""
+    split = source.split
     evaluator = build_evaluator(settings, source, run.tokenizer, run.evaluator.training_captions, device=run.device)
     weights = {phase: run.best_weights(phase) for phase in run.selected}
     decoding = decoder_name(settings.decoding)

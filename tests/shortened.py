@@ -40,7 +40,8 @@ STARTED = {
         "ranks", "reports", "seqgan_oracle", "soak", "streaming", "sweeps",
     )),
     *(f"experiments.speed.{name}.run" for name in (
-        "beam", "extraction", "growth", "hours", "likelihood", "memory", "metrics", "minutes", "products", "profile",
+        "beam", "contention", "extraction", "growth", "hours", "likelihood", "memory", "metrics", "minutes", "products",
+        "profile",
         "reward", "rollouts", "self_critical", "start",
     )),
     "experiments.ranks.kills", "tests.golden.losses",

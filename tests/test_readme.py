@@ -60,6 +60,7 @@ def mine(tmp_path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_ones_own_generator_reward_method_and_data_train(mine):
     """The documented files, in a folder outside the package, by the documented command."""
     overrides = [
@@ -82,7 +83,7 @@ def test_a_page_runs_no_code_from_outside_without_its_users_word(mine):
     refused = subprocess.run([sys.executable, *plain], cwd=mine, capture_output=True, text=True)
     assert refused.returncode == 2
     assert "mine.length.LengthReward is not allowed" in refused.stderr
-    assert "add allow=[mine] to the command line if you trust that package" in refused.stderr
+    assert "add allow=mine to the command line if you trust that package" in refused.stderr
 
 
 def test_a_page_cannot_allow_packages(tmp_path):

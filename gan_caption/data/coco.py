@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_caption.data.annotations import Captions, empty_caption, read_json, relative_name
-from gan_caption.data.corpus import Split
+from gan_caption.data.corpus import NoSplit, Split
 from gan_caption.data.karpathy import read_karpathy
 from gan_caption.data.layout import (
     SPLITS,
@@ -23,6 +23,7 @@ from gan_caption.data.layout import (
     images_in,
 )
 from gan_caption.errors import UserError
+from gan_caption.files import at_home
 
 _FOLDERS = ("train2014", "val2014", "train2017", "val2017")
 _YEARS = (2014, 2017)
@@ -42,23 +43,21 @@ class Coco:
 
     LOCATIONS = ("root", "karpathy")
 
-    def __init__(
-        self, *, root: str, year: int | None = None, karpathy: str | None = None, restval: bool = True
-    ) -> None:
+    def __init__(self, *, root: str | Path, year: int | None, karpathy: str | Path | None, restval: bool) -> None:
         """Say where the data lies and which splits are wanted.
 
         Args:
             root: the folder with the image folders, and with `annotations/` or `dataset_coco.json`.
-            year: take the official annotations of 2014 or 2017. They have no captioned test split.
-            karpathy: take the splits of this file, Karpathy's `dataset_coco.json`. With neither year nor karpathy, what
-                `root` holds decides, where that is one thing.
+            year: take the official annotations of 2014 or 2017, which have no captioned test split; or None.
+            karpathy: take the splits of this file, Karpathy's `dataset_coco.json`; or None. With neither year nor
+                karpathy, what `root` holds decides, where that is one thing.
             restval: whether Karpathy's "restval" images (30,504) belong to train, as is usual.
         """
         if year is not None and year not in _YEARS:
             raise ValueError(f"year={year}: allowed are {', '.join(map(str, _YEARS))} and null")
         if year is not None and karpathy is not None:
             raise ValueError(f"year={year} and karpathy={karpathy}: give one of them, the other null")
-        self.root = Path(root).expanduser()
+        self.root = at_home(root)
         self.year = year
         self.karpathy = karpathy
         self.restval = restval
@@ -75,7 +74,7 @@ class Coco:
         lists, captions, sources = self._annotations
         if name not in lists:
             if name == "test":
-                raise UserError(
+                raise NoSplit(
                     "split=test: the captions of COCO's official test images are not public. Use Karpathy's splits, "
                     f"which hold out 5,000 images for test: put {_KARPATHY} anywhere and give data.karpathy=..."
                 )

@@ -17,10 +17,15 @@ import numpy as np
 from PIL import Image
 
 from gan_caption.data.compact import Elements, Groups, Texts
+from gan_caption.errors import UserError
 from gan_caption.metrics.metric import Metric, Predictions
 from gan_caption.metrics.ngrams import Score
 
 T = TypeVar("T")
+
+
+class NoSplit(UserError):
+    """A corpus has no split of a name that splits may have; nothing that it holds is faulty."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +164,8 @@ class Corpus(Protocol):
         """Return "train", "val" or "test".
 
         Raises:
-            UserError: the name is another one, or the split's files are missing or faulty.
+            NoSplit: the corpus has none of this name. Of test this is no mistake: the validation images stand in.
+            UserError: the name is another one, or the split's files are faulty.
         """
         ...
 

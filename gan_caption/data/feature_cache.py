@@ -209,7 +209,7 @@ def _extract(
     loaded = load(split, [row for part in parts for row, _ in part], prepare)
     done, errors = len(split) - len(missing), Lost()
     for part in parts:
-        told = _encode(list(islice(loaded, len(part))), dict(part), encode)
+        told = _encode(split, list(islice(loaded, len(part))), dict(part), encode)
         for lost, read in world.to_main(told):
             errors += lost
             done += len(lost) + len(read.rows)
@@ -227,11 +227,12 @@ def _missing(split: Split, files: _Files | None) -> list[tuple[int, int]]:
 
 
 def _encode(
+    split: Split,
     loaded: list[tuple[int, Tensor | UserError]],
     signatures: dict[int, int],
     encode: Callable[[Tensor], ImageFeatures],
 ) -> tuple[Lost, _Encoded]:
-    """Return what cannot be read, and the features of what can."""
+    """Return what cannot be read or encoded, and the features of what can."""
     lost = [(row, one) for row, one in loaded if isinstance(one, UserError)]
     read = [(row, one) for row, one in loaded if isinstance(one, Tensor)]
     if not read:
@@ -243,7 +244,12 @@ def _encode(
     regions = torch.full((images,), most) if features.regions is None else features.regions.cpu()
     rows = [row for row, _ in read]
     pooled, grid = (half(one).cpu().numpy() for one in (features.pooled, features.grid))
-    return lost, _Encoded(rows, pooled, grid, regions[:, None].numpy(), [signatures[row] for row in rows])
+    sound = np.isfinite(pooled).all(1) & np.isfinite(grid).all((1, 2))
+    for row in (row for row, good in zip(rows, sound, strict=True) if not good):
+        lost.append((row, UserError(f"image {split.items[row].image_id}: the encoder's features are NaN or infinite")))
+    rows = [row for row, good in zip(rows, sound, strict=True) if good]
+    counts = regions[:, None].numpy()[sound]
+    return lost, _Encoded(rows, pooled[sound], grid[sound], counts, [signatures[row] for row in rows])
 
 
 def _signature(split: Split, row: int) -> int:

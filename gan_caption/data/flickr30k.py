@@ -14,11 +14,13 @@ from gan_caption.data.layout import (
     check_name,
     existing_file,
     existing_folder,
+    existing_list,
     given_file,
     images_in,
     is_image,
 )
 from gan_caption.errors import UserError
+from gan_caption.files import at_home
 
 _KARPATHY = "dataset_flickr30k.json"
 _TOKENS = "results_20130124.token"
@@ -33,7 +35,7 @@ class Flickr30k:
 
     LOCATIONS = ("root", "annotations")
 
-    def __init__(self, *, root: str, annotations: str | None = None) -> None:
+    def __init__(self, *, root: str | Path, annotations: str | Path | None) -> None:
         """Say where the data lies.
 
         Args:
@@ -42,7 +44,7 @@ class Flickr30k:
                 `root`/{train,val,test}.txt. None: `dataset_flickr30k.json` or `results_20130124.token` in `root`,
                 whichever is there.
         """
-        self.root = Path(root).expanduser()
+        self.root = at_home(root)
         self.annotations = annotations
 
     def split(self, name: str) -> Split:
@@ -58,7 +60,7 @@ class Flickr30k:
         read = _read_karpathy if annotations.suffix == ".json" else _read_lists
         lists, captions = read(annotations, self.root)
         if name not in lists:
-            existing_file(self.root / f"{name}.txt", _LAYOUT)
+            existing_list(self.root / f"{name}.txt", _LAYOUT)
         return assemble(
             name,
             lists=lists,

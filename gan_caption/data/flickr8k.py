@@ -6,7 +6,16 @@ from pathlib import Path
 
 from gan_caption.data.annotations import read_names, read_tokens
 from gan_caption.data.corpus import Split
-from gan_caption.data.layout import Listing, assemble, check_name, existing_file, existing_folder, images_in
+from gan_caption.data.layout import (
+    Listing,
+    assemble,
+    check_name,
+    existing_file,
+    existing_folder,
+    existing_list,
+    images_in,
+)
+from gan_caption.files import at_home
 
 _LISTS = {
     "train": "Flickr_8k.trainImages.txt",
@@ -24,7 +33,7 @@ class Flickr8k:
 
     LOCATIONS = ("root",)
 
-    def __init__(self, *, root: str) -> None:
+    def __init__(self, *, root: str | Path) -> None:
         """Say where the data lies.
 
         Args:
@@ -32,7 +41,7 @@ class Flickr8k:
                 `Flickr8k.token.txt` and `Flickr_8k.{train,dev,test}Images.txt`; a split's list is needed once that
                 split is asked for.
         """
-        self.root = Path(root).expanduser()
+        self.root = at_home(root)
 
     def split(self, name: str) -> Split:
         """Read a split; val is the official dev.
@@ -43,7 +52,7 @@ class Flickr8k:
         check_name(name)
         images = existing_folder(self.root, ("Flicker8k_Dataset", "Flickr8k_Dataset"), _LAYOUT)
         tokens = existing_file(self.root / "Flickr8k.token.txt", _LAYOUT)
-        existing_file(self.root / _LISTS[name], _LAYOUT)
+        existing_list(self.root / _LISTS[name], _LAYOUT)
         lists = {
             split: Listing(file, read_names(self.root / file))
             for split, file in _LISTS.items()

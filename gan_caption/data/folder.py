@@ -6,7 +6,6 @@ import csv
 import hashlib
 import io
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,10 +27,13 @@ from gan_caption.data.layout import (
     counted,
     existing_folder,
     given_file,
+    images_below,
     is_image,
+    names_below,
     some,
 )
 from gan_caption.errors import UserError, share
+from gan_caption.files import at_home
 from gan_caption.untrusted.parsing import briefly, parse_json, shown
 
 _LAYOUT = (
@@ -60,11 +62,11 @@ class Folder:
     def __init__(
         self,
         *,
-        root: str,
-        captions: str | None = None,
-        val_share: float = 0.1,
-        test_share: float = 0.1,
-        seed: int = 0,
+        root: str | Path,
+        captions: str | Path | None,
+        val_share: float,
+        test_share: float,
+        seed: int,
     ) -> None:
         """Say where the images and captions lie, and how to split them.
 
@@ -82,7 +84,7 @@ class Folder:
         share(val_share=val_share, test_share=test_share)
         if val_share + test_share >= 1:
             raise ValueError(f"val_share={val_share} and test_share={test_share}: together below 1, train is the rest")
-        self.root = Path(root).expanduser()
+        self.root = at_home(root)
         self.captions = captions
         self.val_share = val_share
         self.test_share = test_share
@@ -96,8 +98,8 @@ class Folder:
         """
         check_name(name)
         existing_folder(self.root, (), _LAYOUT)
-        names = _names_below(self.root)
-        files = {one: self.root / one for one in names if is_image(one)}
+        names = names_below(self.root)
+        files = images_below(self.root)
         if not files:
             raise UserError(f"data.root={self.root} holds no image. {_LAYOUT}")
         path = self._choose()
@@ -154,15 +156,6 @@ class Folder:
         if point < self.test_share:
             return "test"
         return "val" if point < self.test_share + self.val_share else "train"
-
-
-def _names_below(root: Path) -> list[str]:
-    """Return all files below a folder by their paths from it, sorted; none hidden, none behind links to folders."""
-    names = []
-    for home, folders, files in os.walk(root):
-        folders[:] = [folder for folder in folders if not folder.startswith(".")]
-        names += [Path(home, file).relative_to(root).as_posix() for file in files if not file.startswith(".")]
-    return sorted(names)
 
 
 def _given_splits(rows: list[_Row]) -> dict[str, str]:

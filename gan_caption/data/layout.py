@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gan_caption.data.corpus import CaptionedImage, CaptionedImages, Split
+from gan_caption.data.corpus import CaptionedImage, CaptionedImages, NoSplit, Split
 from gan_caption.errors import UserError
+from gan_caption.files import at_home
 from gan_caption.untrusted.parsing import shown
 
 SPLITS = ("train", "val", "test")
-IMAGE_SUFFIXES = frozenset({".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+IMAGE_SUFFIXES = frozenset({
+    ".apng", ".avif", ".avifs", ".bmp", ".gif", ".j2c", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpeg", ".jpf",
+    ".jpg", ".jpx", ".pbm", ".pfm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
+})  # fmt: skip
+"""Endings of names in the formats that `images` reads."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +66,25 @@ def existing_file(path: Path, layout: str) -> Path:
     return path
 
 
-def given_file(given: str, root: Path, key: str) -> Path:
+def existing_list(path: Path, layout: str) -> Path:
+    """Return the path of a split's list, if it is there.
+
+    Raises:
+        NoSplit: it is not; the message tells the layout that is wanted.
+    """
+    try:
+        return existing_file(path, layout)
+    except UserError as error:
+        raise NoSplit(str(error)) from error
+
+
+def given_file(given: str | Path, root: Path, key: str) -> Path:
     """Return the file that a setting names: from the working folder, or inside `root`.
 
     Raises:
         UserError: it is in neither.
     """
-    for path in (Path(given).expanduser(), root / given):
+    for path in (at_home(given), root / given):
         if path.is_file():
             return path
     raise UserError(f"{key}={given}: there is no such file, neither {Path(given).absolute()} nor {root / given}")
@@ -76,6 +94,20 @@ def images_in(folder: Path) -> dict[str, Path]:
     """Return the image files of a folder by their names, sorted; what lies in folders inside is not looked at."""
     names = sorted(path.name for path in folder.iterdir())
     return {name: folder / name for name in names if is_image(name)}
+
+
+def names_below(root: Path) -> list[str]:
+    """Return all files below a folder by their paths from it, sorted; none hidden, none behind links to folders."""
+    names = []
+    for home, folders, files in os.walk(root):
+        folders[:] = [folder for folder in folders if not folder.startswith(".")]
+        names += [Path(home, file).relative_to(root).as_posix() for file in files if not file.startswith(".")]
+    return sorted(names)
+
+
+def images_below(root: Path) -> dict[str, Path]:
+    """Return the image files below a folder by their paths from it, sorted; see `names_below` and `is_image`."""
+    return {name: root / name for name in names_below(root) if is_image(name)}
 
 
 def is_image(name: str) -> bool:
@@ -103,12 +135,13 @@ def assemble(
         image_source: for messages: where the image files lie.
 
     Raises:
-        UserError: an image is listed twice, also in two splits; a listed image has no file; the split is empty.
+        NoSplit: the list is empty.
+        UserError: an image is listed twice, also in two splits; a listed image has no file, or none a caption.
     """
     _refuse_leaks(lists)
     listing = lists[name]
     if not listing.names:
-        raise UserError(f"{listing.source} lists no image: the split {name} would be empty")
+        raise NoSplit(f"{listing.source} lists no image: the split {name} would be empty")
     missing = [image for image in listing.names if image not in files]
     if missing:
         raise UserError(

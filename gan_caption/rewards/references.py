@@ -10,6 +10,7 @@ from gan_caption.data.captions import EOS, UNK, Captions, captions_from_ids
 from gan_caption.data.compact import Groups, Texts
 from gan_caption.data.features import ImageFeatures
 from gan_caption.distributed import world
+from gan_caption.errors import UserError
 from gan_caption.text.base import Tokenizer
 
 END = "<eos>"
@@ -47,7 +48,8 @@ class References:
         """Return the references of B images as captions, but for those with unknown words.
 
         Raises:
-            ValueError: the features do not say whose they are, or no image has a reference without unknown words.
+            ValueError: the features do not say whose they are.
+            UserError: no image has a reference without unknown words.
         """
         ids, images = [], []
         for image, row in enumerate(self._rows(features).tolist()):
@@ -57,7 +59,7 @@ class References:
                     ids.append(encoded)
                     images.append(image)
         if not any(world.everyone(len(ids))):
-            raise ValueError("no image of the batch has a reference without <unk>: lower vocabulary.min_count")
+            raise UserError("no image of a batch has a reference without <unk>: lower vocabulary.min_count")
         return captions_from_ids(ids, images).to(features.pooled.device)
 
     def _rows(self, features: ImageFeatures) -> Tensor:

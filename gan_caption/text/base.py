@@ -26,6 +26,9 @@ class Tokenizer(ABC):
     counted_by: ClassVar[str] = "word"
     """What the metrics count as one token; tables say it where it is no word."""
 
+    notes: tuple[str, ...] = ()
+    """What learning chose by itself, one sentence each."""
+
     def learn(self, captions: Iterable[str]) -> Tokenizer:
         """Return the tokenizer that has learned from captions.
 

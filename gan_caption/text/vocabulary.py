@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
@@ -30,11 +30,13 @@ class Vocabulary(Tokenizer):
     no_space: ClassVar[str] = ""
     """A pattern of the spaces that are left out of text after its tokens were joined by spaces; "" leaves none out."""
 
-    def __init__(self, *, min_count: int) -> None:
+    def __init__(self, *, min_count: int | None) -> None:
         """Begin without tokens.
 
         Args:
-            min_count: how often a token occurs at least in what is learned from; rarer ones become `<unk>`.
+            min_count: how often a token occurs at least in what is learned from; rarer ones become `<unk>`. None: once
+                for every thousand captions, from 1 to 5 times (5 is the field's choice for Flickr8k and what is larger;
+                of a few hundred captions it would leave hardly one without `<unk>`).
         """
         at_least(1, min_count=min_count)
         self.min_count = min_count
@@ -42,7 +44,7 @@ class Vocabulary(Tokenizer):
         self.ids = {token: index for index, token in enumerate(SPECIAL)}
 
     @classmethod
-    def of(cls: type[V], tokens: Sequence[str], *, min_count: int = 1) -> V:
+    def of(cls: type[V], tokens: Sequence[str], *, min_count: int | None = 1) -> V:
         """Return a tokenizer with these tokens behind the special ones.
 
         Raises:
@@ -69,15 +71,30 @@ class Vocabulary(Tokenizer):
         Raises:
             UserError: no token occurs so often.
         """
-        counts = counted(token for caption in captions for token in self.split(caption))
-        frequent = {token: count for token, count in counts if count >= self.min_count}
+        number = 0
+
+        def tokens() -> Iterator[str]:
+            nonlocal number
+            for caption in captions:
+                number += 1
+                yield from self.split(caption)
+
+        frequent: dict[str, int] = {}
+        least = self.min_count
+        for token, count in counted(tokens()):  # which has read all captions before the first
+            least = min(max(number // 1000, 1), 5) if least is None else least
+            if count >= least:
+                frequent[token] = count
         kept = sorted(frequent, key=lambda token: (-frequent[token], token))
         if not kept:
             raise UserError(
-                f"no {self.counted_by} occurs {self.min_count} times or more (vocabulary.min_count): lower it, or give "
-                "more captions"
+                f"no {self.counted_by} occurs {least} times or more (vocabulary.min_count): lower it, or give more "
+                "captions"
             )
-        return self.of(kept, min_count=self.min_count)
+        learned = self.of(kept, min_count=least)
+        if self.min_count is None:
+            learned.notes = (f"vocabulary.min_count={least} is chosen for {number:,} captions",)
+        return learned
 
     def __len__(self) -> int:
         return len(self.tokens)

@@ -15,6 +15,7 @@ from gan_caption.training.phases.base import Diverged, Phase
 from gan_caption.training.progress import Progress
 from gan_caption.training.run import Run
 from gan_caption.training.seeding import random_states, restore_random_states
+from gan_caption.training.threads import Threads
 from gan_caption.training.tracking import Sample, Tracker, finishing
 from gan_caption.training.validation import Evaluation, Validator
 
@@ -27,6 +28,7 @@ class Loop:
         run: Run,
         phases: Mapping[str, Phase],
         *,
+        threads: Threads,
         track: Callable[[str], Tracker],
         rewind: Callable[[int], None],
         log_every: int,
@@ -38,6 +40,7 @@ class Loop:
         Args:
             run: data and networks.
             phases: by name, in order.
+            threads: of training, which are set already, and of validations.
             track: makes the tracker of a phase, by its name; of several processes, the main one's writes.
             rewind: forgets the records after a step, when a run is taken up at it.
             log_every: steps between records.
@@ -46,6 +49,7 @@ class Loop:
         """
         self.run = run
         self.phases = dict(phases)
+        self.threads = threads
         self.track = track
         self.rewind = rewind
         self.log_every = log_every
@@ -102,10 +106,13 @@ class Loop:
                 if done % self.log_every == 0 or done == phase.total:
                     tracker.log(values, step=self.step)
                 validates = bool(phase.validate_every) and (done % phase.validate_every == 0 or done == phase.total)
+                asked = self._asked(done)
+                saves = validates or done % self.save_every == 0 or bool(asked)
+                if saves or done == phase.total:
+                    self._check_weights(name, index)
                 if validates:
                     self._validate(phase, name, tracker)
-                asked = self._asked(done)
-                if validates or done % self.save_every == 0 or asked:
+                if saves:
                     self._save(name, done)
                 if asked:
                     kept = run.checkpoints / "last.pt"
@@ -116,16 +123,33 @@ class Loop:
         try:
             values = phase.step(index)
         except Diverged as error:
-            kept = self.run.checkpoints / "last.pt"
-            where = f"the last good checkpoint is {kept}" if kept.exists() else "there is no checkpoint yet"
             raise UserError(
-                f"phase {name}, step {index}: {error}. The update was not made; {where}. "
+                f"phase {name}, step {index}: {error}. The update was not made; {self._kept()}. "
                 f"Lower the phase's learning_rate or clip and start again"
             ) from error
         self.step += 1
         for line in phase.warnings():
             self.report(f"warning: phase {name}, step {index + 1}: {line}")
         return values
+
+    def _check_weights(self, name: str, index: int) -> None:
+        """Look at the weights before they are decoded or saved: an update may overflow though its gradient did not.
+
+        Raises:
+            UserError: one is not finite.
+        """
+        weights = self.run.networks.state_dict()
+        faulty = [key for key, tensor in weights.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+        if faulty:
+            raise UserError(
+                f"phase {name}, step {index}: weights are NaN or infinite after the update, {faulty[0]} first. They "
+                f"are not saved; {self._kept()}. Lower the phase's learning_rate and start again"
+            )
+
+    def _kept(self) -> str:
+        """Say which checkpoint there is."""
+        kept = self.run.checkpoints / "last.pt"
+        return f"the last good checkpoint is {kept}" if kept.exists() else "there is no checkpoint yet"
 
     def _asked(self, done: int) -> Signals | None:
         """Return the signal that has asked the run to stop. Several processes agree on it now and then: it costs."""
@@ -136,7 +160,7 @@ class Loop:
 
     def _validate(self, phase: Phase, name: str, tracker: Tracker) -> None:
         run = self.run
-        with phase.weights():
+        with phase.weights(), self.threads.evaluating():
             evaluation = run.evaluator.evaluate(run.captioner)
             if phase.is_better(evaluation.metrics, self.best):
                 self.best, self.since_best = evaluation.metrics, 0

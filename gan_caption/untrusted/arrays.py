@@ -48,7 +48,16 @@ def numbers(file: IO[bytes], about: Header) -> np.ndarray:
     """Return the rest of an .npy file in single precision; no more is read, and unpacked, than its checked shape takes.
 
     numpy's own reader would reserve the memory of any shape, and unpack all of an archive.
+
+    Raises:
+        one of `DAMAGED`: there are fewer, or one is no finite number in single precision.
     """
     count = math.prod(about.shape)
     found = np.frombuffer(file.read(count * about.kind.itemsize), about.kind, count)
-    return found.reshape(about.shape, order="F" if about.fortran else "C").astype(np.float32)
+    with np.errstate(over="ignore"):
+        shaped = found.reshape(about.shape, order="F" if about.fortran else "C").astype(np.float32)
+    faulty = np.argwhere(~np.isfinite(shaped))
+    if len(faulty):
+        place = tuple(faulty[0].tolist())
+        raise ValueError(f"{len(faulty)} of its {count} numbers are NaN or infinite, the first at {place}")
+    return shaped

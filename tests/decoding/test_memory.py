@@ -23,6 +23,7 @@ def test_rows_by_hand():
     assert rows_at_once(state, words=18, memory=1) == 1
 
 
+@pytest.mark.slow
 def test_a_large_state_is_searched_with_fewer_images_at_once():
     generator = tiny.generators()[0]
     small, large = (TensorState((torch.zeros(1, size),)) for size in (10, 10**6))

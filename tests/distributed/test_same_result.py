@@ -65,6 +65,7 @@ def test_one_process_writes(folders):
         assert one == four
 
 
+@pytest.mark.slow
 def test_a_killed_process_ends_the_run(killed):
     folder, ended = killed
     assert ended.returncode != 0  # within the minutes that `together` allows: neither waits for ever

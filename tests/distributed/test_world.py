@@ -30,6 +30,7 @@ from tests.distributed.launching import in_processes
 RANKS = 3
 
 
+@pytest.mark.slow
 def test_what_processes_share(tmp_path):
     in_processes(_checks, tmp_path)
 

@@ -88,6 +88,7 @@ def test_a_missing_extra_is_missed_before_anything_is_evaluated(monkeypatch):
         compare_runs(read(ComparisonSettings, composed("runs=[]", config_name="compare")), command="")
 
 
+@pytest.mark.slow
 def test_the_report_of_real_runs(configured, tmp_path, capsys):
     for seed in (0, 1):
         run_experiment(configured(f"seed={seed}"), data="scenes", command=f"python -m gan_caption.train seed={seed}")

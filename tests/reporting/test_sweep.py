@@ -25,6 +25,8 @@ from gan_caption.training.checkpoint import load_state
 from gan_caption.training.setup import check_configuration
 from tests.tiny_runs import TINY
 
+pytestmark = pytest.mark.slow
+
 SMALL = [*TINY, "adversarial.steps=4", "adversarial.images_per_batch=8", "phases.mle.epochs=1"]
 GRID = ["+sweep=grid", *SMALL, "+experiment=mle,scst", "seed=0,1"]
 SEARCH = [

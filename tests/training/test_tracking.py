@@ -4,6 +4,8 @@ import io
 import json
 import os
 import pty
+import subprocess
+import sys
 import time
 from contextlib import nullcontext
 
@@ -14,7 +16,7 @@ from gan_caption.errors import UserError
 from gan_caption.training.progress import Progress
 from gan_caption.training.records import LocalTracker, read_records
 from gan_caption.training.tracking import Sample, Trackers, finishing
-from tests.wandb_files import history, run_wandb, wandb_records
+from tests.wandb_files import WandbServer, alone, history, run_wandb, wandb_records
 
 
 def picture(size=(300, 600), colour=(200, 10, 10)):
@@ -145,7 +147,7 @@ def test_trackers_tell_all_and_finish_all(tmp_path):
         both.finish("failed")
     assert first.heard == second.heard
     assert first.heard == [("log", {"loss": 1.0}, 1, "p"), ("samples", rows, 2, None), ("finish", "failed")]
-    Trackers().log({"loss": 1.0}, step=1)
+    Trackers(trackers=[]).log({"loss": 1.0}, step=1)
 
 
 @pytest.mark.parametrize(
@@ -170,10 +172,12 @@ from gan_caption.training.tracking import Sample, WandbTracker, finishing
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
 folder = Path(sys.argv[1])
 image = Image.new("RGB", (500, 250), (1, 2, 3))
-left_open = WandbTracker(folder=folder / "open", group="g", name="n", job_type="mle", configuration={})
+page = {"project": "gan_caption", "entity": None, "start_timeout": 30, "upload_timeout": 300}
+left_open = WandbTracker(folder=folder / "open", group="g", name="n", job_type="mle", configuration={}, run_id=None,
+                         **page)
 for seed in (0, 1):
     tracker = WandbTracker(folder=folder / str(seed), group="seqgan", name=f"seqgan-{seed}", job_type="mle",
-                           configuration={"seed": seed, "generator": {"hidden": 8}}, run_id=f"id{seed}")
+                           configuration={"seed": seed, "generator": {"hidden": 8}}, run_id=f"id{seed}", **page)
     assert tracker.run_id == f"id{seed}"
     try:
         with finishing(tracker):
@@ -187,7 +191,7 @@ for seed in (0, 1):
     except ValueError:
         pass
     tracker.finish("finished")  # a second call does nothing
-bad = WandbTracker(folder=folder / "bad", group="g", name="n", job_type="mle", configuration={}, run_id="a/b:c")
+bad = WandbTracker(folder=folder / "bad", group="g", name="n", job_type="mle", configuration={}, run_id="a/b:c", **page)
 bad.log({"loss": 1.0}, step=1)
 bad.samples([Sample("a", {"greedy": "b"})], step=1)
 bad.finish("finished")
@@ -202,7 +206,8 @@ from gan_caption.training.tracking import Sample, Trackers, WandbTracker
 
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
 folder = Path(sys.argv[1])
-online = WandbTracker(folder=folder, group="g", name="n", job_type="mle", configuration={})
+online = WandbTracker(folder=folder, group="g", name="n", job_type="mle", configuration={}, run_id=None,
+                      project="gan_caption", entity=None, start_timeout=30, upload_timeout=300)
 assert online.run_id
 tracker = Trackers(trackers=[LocalTracker(folder=folder), online])
 tracker.log({"loss": 0.0}, step=0)
@@ -278,6 +283,36 @@ def test_losing_wandb_in_the_middle_is_one_warning_and_the_local_files_go_on(tmp
     assert [record["step"] for record in read_records(tmp_path / "metrics.jsonl")] == [0, 1, 2, 3]
     assert len(read_records(tmp_path / "samples.jsonl")) == 3
     assert list(tmp_path.glob("wandb/offline-run-*"))
+
+
+PART = """
+import sys
+from pathlib import Path
+from gan_caption.training.tracking import WandbTracker
+
+tracker = WandbTracker(folder=Path(sys.argv[1]), group="g", name="n", job_type="mle", configuration={}, run_id="run",
+                       project="gan_caption", entity=None, start_timeout=30, upload_timeout=300)
+for step in sys.argv[2:]:
+    tracker.log({"loss": 1.0}, step=int(step))
+tracker.finish("finished")
+"""
+
+
+@pytest.mark.parametrize("mode", [None, "offline"])  # not logged in; offline by choice
+def test_a_resumed_runs_offline_parts_come_one_after_the_other_in_wandb(tmp_path, mode):
+    for steps in ("1", "2"), ("3", "4"):
+        run_wandb(PART, tmp_path, mode, *steps)
+    with WandbServer() as server:
+        for part in sorted(tmp_path.glob("wandb/offline-run-*")):
+            command = [sys.executable, "-m", "wandb", "sync", str(part)]
+            subprocess.run(command, env=alone(tmp_path, **server.environment), capture_output=True, check=True)
+    sent = [
+        request["files"]["wandb-history.jsonl"]
+        for request in server.asked
+        if "wandb-history.jsonl" in request.get("files", {})
+    ]
+    assert [part["offset"] for part in sent] == [0, 2]  # at 0 the second would lie over the first
+    assert [json.loads(line)["step"] for line in server.history] == [1, 2, 3, 4]
 
 
 # --- Progress ---

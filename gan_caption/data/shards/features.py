@@ -26,7 +26,8 @@ class ShardFeatures:
             description: of it, for people.
 
         Raises:
-            UserError: the features are another encoder's, or damaged.
+            UserError: the features are another encoder's, or damaged. Those of validation and test images are looked at
+                here; training, which may be too long for that, meets its own as it goes.
         """
         of = split.indexed.features
         assert of is not None, "shards of images are encoded"
@@ -37,6 +38,8 @@ class ShardFeatures:
             )
         self.split = split
         self._sizes = _sizes(*split.features(0))
+        for row in range(len(split) if split.name != "train" else 0):
+            self._read(row)
 
     def features(self, rows: Sequence[int], *, grid: bool, device: torch.device) -> ImageFeatures:
         """Return the features of these rows in single precision; grids are padded with zeros to the longest.

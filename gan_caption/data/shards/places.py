@@ -16,9 +16,11 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock
 
+from gan_caption.configuration.overrides import typed
+from gan_caption.data.corpus import NoSplit
 from gan_caption.data.layout import some
 from gan_caption.errors import UserError
-from gan_caption.files import write_atomically
+from gan_caption.files import at_home, write_atomically
 from gan_caption.untrusted.parsing import shown
 
 _TRIES = 3
@@ -54,7 +56,8 @@ def expand(root: str, pattern: str) -> list[str]:
             (`train-*.tar`).
 
     Raises:
-        UserError: there is none, one is missing, one is named twice, or `root` is of a kind that is not allowed.
+        NoSplit: there is none.
+        UserError: one is missing, one is named twice, or `root` is of a kind that is not allowed.
     """
     from braceexpand import braceexpand
 
@@ -67,16 +70,17 @@ def expand(root: str, pattern: str) -> list[str]:
         raise UserError(f"{pattern}: braces do not match; wanted is train-{{000000..000099}}.tar, say") from error
     if remote:
         if any(sign in pattern for sign in "*?["):
-            raise UserError(f"{root}/{pattern}: a server does not list its files; use train-{{000000..000099}}.tar")
+            raise NoSplit(f"{root}/{pattern}: a server does not list its files; use train-{{000000..000099}}.tar")
         found = [f"{root.rstrip('/')}/{name}" for name in names]
     else:
-        folder = Path(root).expanduser()
+        folder = at_home(root)
         if not folder.is_dir():
             raise UserError(f"data.root={root}: there is no such folder")
         found = [str(path) for name in names for path in (sorted(folder.glob(name)) or [folder / name])]
         missing = [path for path in found if not Path(path).is_file()]
         if missing:
-            raise UserError(f"there is no {some(missing)}: `prepare ... shards.folder={root}` writes shards")
+            kind = NoSplit if len(missing) == len(found) else UserError
+            raise kind(f"there is no {some(missing)}: `prepare ... {typed('shards.folder', root)}` writes shards")
     if len(set(found)) < len(found):
         raise UserError(f"{pattern} names a shard twice: {some([one for one in found if found.count(one) > 1], 2)}")
     return found

@@ -31,6 +31,11 @@ class AdversarialPhase(PolicyGradientPhase):
         super().begin(run)
         self.trainer.begin(run, stream=3)
 
+    def rehearse(self, run: Run) -> None:
+        """Try out a loss of the generator, and look whether D has captions to learn from; see `Phase.rehearse`."""
+        super().rehearse(run)
+        self.trainer.rehearse(run)
+
     def _respond(self) -> dict[str, float]:
         metrics: dict[str, float] = {}
         updates = 0

@@ -8,8 +8,9 @@ from typing import Any, Literal
 import torch
 
 from gan_caption.data.batches import CaptionBatches, without_unknown
+from gan_caption.data.captions import UNK
 from gan_caption.discriminators.warm_start import shared_weights, take_from_generator
-from gan_caption.errors import at_least
+from gan_caption.errors import UserError, at_least
 from gan_caption.objectives.discriminator import DiscriminatorLoss, Judged
 from gan_caption.objectives.samples import collect
 from gan_caption.training.optimizers import Group, Optimizer
@@ -28,7 +29,7 @@ class DiscriminatorTrainer:
     captions_per_image: int
     """K real captions and as many samples of each; above 1 for discriminators of whole sets."""
     optimizer: Optimizer
-    """Of D."""
+    """Of D. Where the last phase's was of another kind, it begins without moments."""
     learning_rate: float
     """Of D."""
     clip: float
@@ -66,11 +67,28 @@ class DiscriminatorTrainer:
             self._follow(run.discriminator_trainer)
         run.discriminator_trainer = self
 
+    def rehearse(self, run: Run) -> None:
+        """Look whether there are captions to learn from; see `Phase.rehearse`.
+
+        Raises:
+            UserError: fewer than two images have a caption without `<unk>`.
+        """
+        known = sum(any(UNK not in caption for caption in own) for own in run.encoded)
+        if known < 2:
+            raise UserError(
+                f"the discriminator learns from captions without <unk>, and {known} of {len(run.encoded)} training "
+                "images have one; it needs 2: lower vocabulary.min_count, or give more captions"
+            )
+
     def _follow(self, before: DiscriminatorTrainer) -> None:
-        """Take over its accuracy and its optimizer's moments; the learning rate and the like are this trainer's."""
-        own = self.updater.state_dict()["param_groups"]
-        self.updater.load_state_dict({"state": before.updater.state_dict()["state"], "param_groups": own})
+        """Take over its accuracy and its optimizer's moments; the learning rate and the like are this trainer's.
+
+        An optimizer of another kind begins without moments: those of the last would mean something else to it.
+        """
         self.accuracy = before.accuracy
+        if _kind(self.updater) == _kind(before.updater):
+            own = self.updater.state_dict()["param_groups"]
+            self.updater.load_state_dict({"state": before.updater.state_dict()["state"], "param_groups": own})
 
     def step(self) -> dict[str, float]:
         """Do one gradient step; the generator is left alone."""
@@ -119,6 +137,11 @@ class DiscriminatorTrainer:
         self.steps, self.accuracy = state["steps"], state["accuracy"]
 
 
+def _kind(updater: torch.optim.Optimizer) -> tuple[type[torch.optim.Optimizer], bool]:
+    """Return what two optimizers have in common whose moments are the same: the rule, and whether it has momentum."""
+    return type(updater), bool(updater.defaults.get("momentum"))
+
+
 @dataclass(kw_only=True, eq=False)
 class DiscriminatorPhase(Phase):
     """Train D until it is informative: right often, but not always."""
@@ -147,7 +170,8 @@ class DiscriminatorPhase(Phase):
         self.trainer.begin(run, stream=1)
 
     def rehearse(self, run: Run) -> None:
-        """Look whether generator and discriminator share weights, where that is asked for."""
+        """Look whether D has captions to learn from, and shares weights with the generator where that is asked for."""
+        self.trainer.rehearse(run)
         if self.initial_weights == "generator":
             shared_weights(run.discriminator, run.generator)
 

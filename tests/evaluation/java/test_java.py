@@ -176,6 +176,7 @@ def _spice_models(folder, monkeypatch):
     monkeypatch.setitem(java.spice.__globals__, "folder_of", lambda part, what: spice_folder)
 
 
+@pytest.mark.slow
 @needs_java
 def test_score_prints_meteor_with_its_interval(tmp_path, capsys):
     references, results = tmp_path / "references.jsonl", tmp_path / "results.jsonl"
