@@ -186,18 +186,23 @@ def _checked(content: Any, path: Path) -> dict[str, Any]:
     for index, image in enumerate(images):
         where = f"{path}, images[{index}]"
         if not _has(image, id=int, file_name=str):
-            raise UserError(f"{where}: wanted is an entry with id (a number) and file_name. Download the file again")
+            raise UserError(f"{where}: wanted is an entry with id (a number) and file_name. {_advice(image)}")
         relative_name(image["file_name"], where)
     for index, one in enumerate(annotations):
         where = f"{path}, annotations[{index}]"
         if not _has(one, id=int, image_id=int, caption=str):
             raise UserError(
                 f"{where}: wanted is an entry with id, image_id and caption (the files named captions_*.json have "
-                "them). Download the file again"
+                f"them; ids are numbers). {_advice(one)}"
             )
         if not one["caption"].strip():
             raise empty_caption(f"{where}, id {one['id']}", f"image {one['image_id']}")
     return {"images": images, "annotations": annotations}
+
+
+def _advice(entry: Any) -> str:
+    quoted = [key for key in ("id", "image_id") if _has(entry, **{key: str})]
+    return f"Write {' and '.join(quoted)} without quotes" if quoted else "Download the file again"
 
 
 def _has(entry: Any, **fields: type) -> bool:

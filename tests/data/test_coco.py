@@ -143,6 +143,8 @@ def test_annotations_cut_in_half(root):
         ("annotations", {"caption": " "}, r"annotations\[1\], id 101: the caption of image 1 is empty"),
         ("annotations", {"caption": None}, r"annotations\[1\]: wanted is an entry with id, image_id and caption"),
         ("annotations", {"image_id": "1"}, r"annotations\[1\]: wanted is an entry"),
+        ("annotations", {"image_id": "1"}, r"annotations\[1\]: .* Write image_id without quotes"),
+        ("images", {"id": "1"}, r"images\[1\]: .* Write id without quotes"),
         ("images", {"id": None}, r"images\[1\]: wanted is an entry with id \(a number\) and file_name"),
         ("images", {"file_name": "../2.jpg"}, r"images\[1\]: the image name '\.\./2\.jpg' is refused"),
         ("images", {"file_name": "/2.jpg"}, r"images\[1\]: the image name '/2\.jpg' is refused"),
