@@ -95,7 +95,7 @@ class Settings:
     device: str
     """"auto", "cpu", "cuda", "cuda:0" ...; see `choose_device`."""
     threads: int | None
-    """Of the CPU, at least 1; None leaves it to torch."""
+    """Of the CPU, at least 1; None: one to train small networks, else the cores that are idle when it begins."""
     allow: list[str]
     """Packages of the user's own whose classes the parts may name; their code runs."""
     deterministic: bool
