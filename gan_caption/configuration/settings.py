@@ -17,9 +17,9 @@ WITHOUT_EFFECT = (
     "diversity_metric", "diversity_floor", "shards",
 )  # fmt: skip
 """Settings that do not change what is learned."""
-OF_ONE_MACHINE = (*WITHOUT_EFFECT, "pretrained", "skip_unreadable", "allow")
+OF_ONE_MACHINE = (*WITHOUT_EFFECT, "pretrained", "skip_unreadable", "skip_missing", "allow")
 """Settings that say nothing of what was trained to somebody on another machine."""
-SINCE = ("metrics",)
+SINCE = ("metrics", "skip_missing")
 """Settings that runs of before lack: what `conf/config.yaml` has for them is what these did."""
 
 
@@ -98,6 +98,7 @@ class Settings:
     resume: str | None
     pretrained: str | None
     skip_unreadable: bool
+    skip_missing: bool
     max_length: int
     log_every: int
     save_every: int

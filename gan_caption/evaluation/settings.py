@@ -32,6 +32,7 @@ class HowMeasured:
     allow: list[str]
     cache: str
     skip_unreadable: bool
+    skip_missing: bool
     metrics: list[Part] | None
     java_metrics: list[str]
     curve: CurveSettings | None

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from gan_caption.data.corpus import CaptionedImage, Split
-from gan_caption.data.images import FORMATS, to_rgb
+from gan_caption.data.images import FORMATS, register_heic, to_rgb
 from gan_caption.errors import UserError
 
 Photo = str | Path | Image.Image | np.ndarray
@@ -64,6 +64,7 @@ def find_photos(given: Sequence[str]) -> list[Path]:
     """
     if not given:
         raise UserError("images is empty: give files and folders, images=[photo.jpg,holiday/]")
+    register_heic()
     endings = {ending for ending, kind in Image.registered_extensions().items() if kind in FORMATS}
     found: list[Path] = []
     for path in map(Path, given):

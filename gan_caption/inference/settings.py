@@ -74,6 +74,7 @@ class ExportSettings:
     threads: int | None
     allow: list[str]
     skip_unreadable: bool
+    skip_missing: bool
     data: Part | None
 
     def __post_init__(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 
@@ -95,7 +96,7 @@ def test_unused_images_and_captions_are_reported(root):
 def test_listed_images_without_a_file_stop_the_reading(root):
     (root / TRAIN).write_text("".join(f"m{i:02}.jpg\n" for i in range(12)) + "a.jpg\n")
     first = ", ".join(f"m{i:02}.jpg" for i in range(10))
-    refused(root, rf"12 images of {TRAIN} are not in Flicker8k_Dataset/: {first} \.\.\.\. Unpack")
+    refused(root, rf"12 of 13 images of {TRAIN} are not in Flicker8k_Dataset/: {first} \.\.\.\. Unpack")
     assert len(Flickr8k(root=str(root)).split("val")) == 1
 
 
@@ -142,6 +143,36 @@ def test_text_in_another_encoding_is_named_with_its_line(root):
     assert "iconv -f LATIN1 -t UTF-8" in message
     (root / TOKENS).write_text(text, encoding="utf-16")
     refused(root, rf"{TOKENS}, line 1: not UTF-8.*iconv -f UTF-16")
+
+
+def test_lines_of_old_macintoshes_end_with_carriage_returns(root):
+    before = Flickr8k(root=str(root)).split("train")
+    for name in (TOKENS, TRAIN):
+        (root / name).write_bytes((root / name).read_bytes().replace(b"\n", b"\r"))
+    assert Flickr8k(root=str(root)).split("train") == before
+
+
+def test_zero_bytes_are_refused(root):
+    text = (root / TOKENS).read_text()
+    (root / TOKENS).write_text(text, encoding="utf-16-le")  # without a mark; ASCII with zeros is UTF-8 as well
+    refused(root, rf"{TOKENS}, line 1: a zero byte.*iconv -f UTF-16LE -t UTF-8")
+    content = text.encode()
+    (root / TOKENS).write_bytes(content[:60] + bytes(40) + content[100:])  # an interrupted download
+    refused(root, rf"{TOKENS}, line 3: a zero byte, which text does not have\. Download the file again")
+
+
+def test_what_is_compressed_is_to_be_unpacked(root):
+    whole = (root / TOKENS).read_bytes()
+    for content in (gzip.compress(whole), b"PK\x03\x04" + whole):
+        (root / TOKENS).write_bytes(content)
+        refused(root, rf"{TOKENS} is compressed: unpack it")
+
+
+def test_captions_that_come_twice_are_kept_and_reported(root):
+    (root / TOKENS).write_text((root / TOKENS).read_text() + "b.jpg#2\tCaption 0 of b .\n")
+    train = Flickr8k(root=str(root)).split("train")
+    assert len(train.items[2].captions) == 3
+    assert train.notes == (f"1 caption in {TOKENS} that their image has already, word for word: b.jpg",)
 
 
 def test_an_empty_list(root):
