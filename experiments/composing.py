@@ -1,4 +1,4 @@
-"""Pages of configuration, composed as the command line does."""
+"""Pages of configuration, composed as the command line does, and the parts that they name."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from gan_caption.configuration.building import build
 from gan_caption.configuration.launching import conf_dir
 
 
@@ -14,3 +15,15 @@ def composed(*overrides: str, config_name: str = "config") -> dict[str, Any]:
     """Compose a page, as the command line does."""
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         return OmegaConf.to_container(compose(config_name, overrides=list(overrides)), resolve=True)
+
+
+def part(page: str, **given: Any) -> Any:
+    """Build the part that a page names: what is not given is as the page has it.
+
+    Args:
+        page: its group and its name: "data/scenes".
+        given: other values, and all that the page takes from elsewhere.
+    """
+    group = page.partition("/")[0]
+    content = OmegaConf.to_container(OmegaConf.load(conf_dir() / f"{page}.yaml"), resolve=False)
+    return build({**content.get(group, content), **given}, path=group)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
-from gan_caption.configuration.launching import given_overrides, launch
+from gan_caption.configuration.launching import launch
+from gan_caption.configuration.running import command_of
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -19,8 +19,7 @@ def main(config: DictConfig) -> None:
     from gan_caption.evaluation.settings import ComparisonSettings
     from gan_caption.reporting.report import compare_runs
 
-    command = shlex.join(["python", "-m", "gan_caption.compare", *given_overrides(HydraConfig.get())])
-    compare_runs(read(ComparisonSettings, config), command=command)
+    compare_runs(read(ComparisonSettings, config), command=command_of("compare", HydraConfig.get()))
 
 
 if __name__ == "__main__":

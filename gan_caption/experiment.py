@@ -163,7 +163,7 @@ def _run_in(
 
     def track(phase: str) -> Tracker:
         if not world.is_main():
-            return Trackers()
+            return Trackers(trackers=[])
         local.job_type = phase
         trackers: list[Tracker] = [local]
         if settings.tracker is not None:
@@ -182,7 +182,7 @@ def _run_in(
 
     tested = open_tested(settings, opened.corpus, encoder, device=run.device)
     if settings.pretrained:
-        phases = adopt(run, phases, Path(settings.pretrained))
+        phases = adopt(run, phases, settings.pretrained)
     seed_everything(settings.seed, deterministic=settings.deterministic)
     loop = Loop(
         run, phases, threads=threads, track=track, rewind=local.rewind,

@@ -1,4 +1,4 @@
-"""Saving files so that a crash, a kill or a full disk never costs what was saved before."""
+"""Paths as people write them, and saving so that no crash, kill or full disk ever costs what was saved before."""
 
 from __future__ import annotations
 
@@ -24,6 +24,11 @@ _ADVICE = {
     errno.ENAMETOOLONG: "Choose a shorter name",
     errno.EIO: "Check the disk",
 }
+
+
+def at_home(path: str | Path) -> Path:
+    """Return a path whose `~` is the user's home; one that begins with the name of no user stays as it is."""
+    return Path(os.path.expanduser(path))
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:

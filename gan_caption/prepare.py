@@ -20,7 +20,6 @@ def main(config: DictConfig) -> None:
     """Read every split that is there, and extract the features of its images or write shards."""
     from contextlib import nullcontext
     from functools import partial
-    from pathlib import Path
 
     from omegaconf import OmegaConf
 
@@ -40,7 +39,7 @@ def main(config: DictConfig) -> None:
     asked = settings.shards
     if asked.folder is not None and size() > 1:
         raise UserError(f"shards.folder={asked.folder}: one process writes shards; start it without torchrun")
-    shards = None if asked.folder is None else ShardFolder(Path(asked.folder), samples=asked.samples)
+    shards = None if asked.folder is None else ShardFolder(asked.folder, samples=asked.samples)
     device = choose_device(settings.device)
     corpus = open_corpus(settings)
     if shards is not None and asked.content == "photos":

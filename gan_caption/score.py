@@ -13,6 +13,8 @@ from gan_caption.evaluation.java import java_metrics
 from gan_caption.evaluation.scores import Scores, score
 from gan_caption.files import write_atomically
 from gan_caption.metrics import DocumentFrequencies, Predictions, character_tokenize, ptb_tokenize
+from gan_caption.metrics.characters import without_spaces
+from gan_caption.metrics.humans import SCORED
 from gan_caption.metrics.metric import in_order
 from gan_caption.metrics.standard import DIVERSITY, QUALITY, SAMPLE_QUALITY, VARIETY
 from gan_caption.reporting.table import scores_table
@@ -24,7 +26,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         _run(told)
     except UserError as error:
-        sys.exit(str(error))
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 def _run(told: argparse.Namespace) -> None:
@@ -37,6 +40,11 @@ def _run(told: argparse.Namespace) -> None:
     tokens = [tokenized(references[image]) for image in images]
     captions = tokenized([results[image].caption for image in images])
     samples = [tokenized(results[image].samples) for image in images]
+    if len(images) == 1 and not told.frequencies:
+        raise UserError(
+            "CIDEr-D weighs words by how rare they are among images, and one image tells nothing: give more, or with "
+            "--frequencies the file that --save-frequencies has written of a larger corpus"
+        )
     frequencies = DocumentFrequencies.load(told.frequencies) if told.frequencies else DocumentFrequencies.of(tokens)
     if told.save_frequencies:
         frequencies.save(told.save_frequencies)
@@ -45,16 +53,47 @@ def _run(told: argparse.Namespace) -> None:
     metrics = in_order(QUALITY, java, several, SAMPLE_QUALITY, DIVERSITY)
     scores = score(Predictions(captions, samples if any(samples) else (), tokens, frequencies), metrics)
     table = scores_table(scores, metrics)
-    description = _description(images, references, captions, samples)
+    description = _description(images, references, captions, tokens, samples)
     by = ", metrics by character" if told.by_character else ""
     print(f"{told.results.name}: {description}{by}\n\n{table}")
+    written = [text for image in images for text in (*references[image], results[image].caption)]
+    for note in _notes(tokens, frequencies, [] if told.by_character else written):
+        print(f"\nnote: {note}")
     if told.out:
         write_atomically(told.out, lambda file: file.write(_as_json(images, scores)))
         print(f"\nValues of the corpus and of each image are in {told.out}")
 
 
+def _notes(tokens: list[list[str]], frequencies: DocumentFrequencies, written: list[str]) -> list[str]:
+    """Return what should be known of values that are right and mislead.
+
+    Args:
+        tokens: references of each image.
+        frequencies: of words.
+        written: raw captions that are counted by word.
+    """
+    notes = []
+    if len({frozenset(own) for own in tokens}) == 1 and frequencies.images == len(tokens) > 1:
+        notes.append(
+            "all images have the same references. CIDEr-D weighs words by how rare they are among images; here no word "
+            "is rare, and every caption scores 0"
+        )
+    if 2 * (unspaced := without_spaces(written)) > len(written):
+        notes.append(
+            f"{unspaced} of {len(written)} captions and references are in a script without spaces and hold none: each "
+            "counts as one word. --by-character counts their characters, as is done for Chinese"
+        )
+    if min(map(len, tokens)) > SCORED:
+        notes.append(f"humans: of each image the first {SCORED} references are scored, each against all the others")
+    return notes
+
+
 def _description(
-    images: list[str], references: dict[str, list[str]], captions: list[str], samples: list[list[str]]
+    images: list[str],
+    references: dict[str, list[str]],
+    captions: list[str],
+    tokens: list[list[str]],
+    samples: list[list[str]],
 ) -> str:
     counts = [len(references[image]) for image in images]
     fewest, most = min(counts), max(counts)
@@ -65,7 +104,9 @@ def _description(
     if any(samples):
         parts.append(f"{len(samples[0])} samples each")
     if empty := sum(not caption for caption in captions):
-        parts.append(f"{empty} without a word (they score 0)")
+        both = any(not caption and "" in own for caption, own in zip(captions, tokens, strict=True))
+        but = "; in ROUGE-L 1 where a reference has no word either" * both
+        parts.append(f"{empty} without a word (they score 0{but})")
     return ", ".join(parts)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
 from gan_caption.configuration.jobs import Job
-from gan_caption.configuration.launching import given_overrides, launch
+from gan_caption.configuration.launching import launch
+from gan_caption.configuration.running import command_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ def main(config: DictConfig) -> Trial:
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     asked = HydraConfig.get()
     alone = ["hydra.mode=RUN"] if asked.mode == RunMode.MULTIRUN else []  # the command of this run, not of its sweep
-    command = shlex.join(["python", "-m", "gan_caption.train", *given_overrides(asked), *alone])
+    command = command_of("train", asked, *alone)
     data = str(asked.runtime.choices["data"])
     folder = run_experiment(plain, data=data, command=command).folder  # type: ignore[arg-type]
     # One process writes the results, and the others come to this line before it has.

@@ -83,7 +83,7 @@ def test_a_page_runs_no_code_from_outside_without_its_users_word(mine):
     refused = subprocess.run([sys.executable, *plain], cwd=mine, capture_output=True, text=True)
     assert refused.returncode == 2
     assert "mine.length.LengthReward is not allowed" in refused.stderr
-    assert "add allow=[mine] to the command line if you trust that package" in refused.stderr
+    assert "add allow=mine to the command line if you trust that package" in refused.stderr
 
 
 def test_a_page_cannot_allow_packages(tmp_path):

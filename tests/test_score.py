@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import subprocess
 import sys
+from contextlib import redirect_stderr
 
 import pytest
 from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
 from pycocoevalcap.rouge.rouge import Rouge
 
+from gan_caption.metrics import ptb_tokenize
 from gan_caption.score import main
 
 REFERENCES = {
@@ -47,9 +50,11 @@ def scores_of(folder, references, results, *options):
 
 
 def refusal(references, results, *options):
-    with pytest.raises(SystemExit) as refused:
+    with pytest.raises(SystemExit) as refused, redirect_stderr(io.StringIO()) as told:
         main([str(references), str(results), *options])
-    return str(refused.value)
+    assert refused.value.code == 2
+    assert told.getvalue().startswith("error: ")
+    return told.getvalue()
 
 
 def test_values_are_those_of_pycocoevalcap_and_need_no_torch(tmp_path):
@@ -137,7 +142,10 @@ def test_images_must_be_the_same(tmp_path):
 
 def test_one_image_explains_itself_and_goes_with_frequencies_of_more(tmp_path):
     references, one = coco_references(tmp_path), coco_results(tmp_path, {1: RESULTS[1]})
-    assert "1 image(s) tell nothing" in refusal(references, one, "--only-given")
+    told = refusal(references, one, "--only-given")
+    assert "one image tells nothing" in told
+    assert "--frequencies" in told
+    assert "DocumentFrequencies" not in told
     whole = scores_of(tmp_path, references, coco_results(tmp_path), "--save-frequencies", str(tmp_path / "df.json"))
     one = coco_results(tmp_path, {1: RESULTS[1]})
     alone = scores_of(tmp_path, references, one, "--only-given", "--frequencies", str(tmp_path / "df.json"))
@@ -205,3 +213,57 @@ def test_by_character(tmp_path, capsys):
     assert scores["corpus"]["bleu_1"] == pytest.approx(Bleu(4).compute_score(truth, said, verbose=0)[0][0], abs=1e-6)
     assert scores["corpus"]["cider_d"] == pytest.approx(Cider().compute_score(truth, said)[0], abs=1e-6)
     assert scores["corpus"]["length"] == 4
+
+
+def test_equal_references_everywhere_say_why_cider_is_0(tmp_path, capsys):
+    same = {image: ["a dog runs"] for image in REFERENCES}
+    scores = scores_of(tmp_path, coco_references(tmp_path, same), coco_results(tmp_path))
+    assert scores["corpus"]["cider_d"] == 0
+    assert "note: all images have the same references" in capsys.readouterr().out
+    scores_of(tmp_path, coco_references(tmp_path), coco_results(tmp_path))
+    assert "note:" not in capsys.readouterr().out
+
+
+def test_an_id_with_zeros_before_it_is_told_from_an_unknown_one(tmp_path):
+    references = coco_references(tmp_path, {391895: ["a man"], 7: ["a dog"]})
+    told = refusal(references, coco_results(tmp_path, {"000000391895": "a man", 7: "a dog"}))
+    assert "000000391895" in told
+    assert "the references have 391895; write the number without the zeros before it" in told
+    assert "of the same split" in refusal(references, coco_results(tmp_path, {"00012": "a man", 7: "a dog"}))
+
+
+def test_a_wordless_caption_scores_0_but_for_rouge_of_a_wordless_reference(tmp_path, capsys):
+    scores = scores_of(
+        tmp_path,
+        coco_references(tmp_path, REFERENCES | {1: ["...", "A dog."]}),
+        coco_results(tmp_path, RESULTS | {1: ""}),
+    )
+    assert scores["per_image"]["1"]["rouge_l"] == Rouge().calc_score([""], ["", "a dog"]) == 1
+    assert "(they score 0; in ROUGE-L 1 where a reference has no word either)" in capsys.readouterr().out
+    scores_of(tmp_path, coco_references(tmp_path), coco_results(tmp_path, RESULTS | {1: ""}))
+    assert "1 without a word (they score 0)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("text", ["一只狗在草地上跑", "犬が走っている", "สุนัขวิ่งบนหญ้า"])
+def test_captions_without_spaces_are_told_of(tmp_path, capsys, text):
+    references = coco_references(tmp_path, {image: [text, text + text] for image in (1, 2)} | {3: ["a dog"]})
+    results = coco_results(tmp_path, {1: text, 2: text, 3: "a cat"})
+    scores_of(tmp_path, references, results)
+    assert "note: 6 of 8 captions and references are in a script without spaces" in capsys.readouterr().out
+    scores_of(tmp_path, references, results, "--by-character")
+    assert "script" not in capsys.readouterr().out
+
+
+def test_five_of_many_references_are_scored_as_people_and_it_is_said(tmp_path, capsys):
+    many = {image: [f"{own[0]} {number}" for number in range(7)] for image, own in REFERENCES.items()}
+    scores = scores_of(tmp_path, coco_references(tmp_path, many), coco_results(tmp_path))
+    assert (
+        "humans: of each image the first 5 references are scored, each against all the others"
+        in capsys.readouterr().out
+    )
+    rounds = []
+    for person in range(5):
+        own = {image: [ptb_tokenize(texts)[person]] for image, texts in many.items()}
+        others = {image: ptb_tokenize(texts[:person] + texts[person + 1 :]) for image, texts in many.items()}
+        rounds.append(Bleu(4).compute_score(others, own, verbose=0)[0][3])
+    assert scores["humans"]["bleu_4"] == pytest.approx(sum(rounds) / 5, abs=1e-6)

@@ -1,4 +1,12 @@
-"""The world that experiments/estimators enumerates: `<eos>` and two words, captions of at most three tokens."""
+"""The world that experiments/estimators enumerates: `<eos>` and two words, captions of at most three tokens.
+
+With discriminators for it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
 
 from experiments.estimators.world import (
     LENGTH,
@@ -6,15 +14,18 @@ from experiments.estimators.world import (
     CaptionReward,
     TokenReward,
     all_captions,
+    attention_lstm,
     captions_of,
     exact_gradient,
     features,
     generators,
     gradient,
+    lstm,
     reward_of,
     stepwise_log_probs,
     token_rewards_of,
 )
+from gan_caption.discriminators.base import Discriminator
 
 __all__ = [
     "LENGTH",
@@ -22,12 +33,27 @@ __all__ = [
     "CaptionReward",
     "TokenReward",
     "all_captions",
+    "attention_lstm",
     "captions_of",
+    "discriminator",
     "exact_gradient",
     "features",
     "generators",
     "gradient",
+    "lstm",
     "reward_of",
     "stepwise_log_probs",
     "token_rewards_of",
 ]
+
+_SMALL = {
+    "vocabulary_size": VOCABULARY, "pooled_size": 5, "grid_size": 7, "hidden": 32, "embedding": 8, "filters": 16,
+    "widths": [1, 2, 3, 4, 5], "representations": 8, "kernels": 32, "kernel_size": 8, "dropout": 0.3,
+    "instance_noise": 0.0,
+}  # fmt: skip
+
+
+def discriminator(kind: type[Discriminator], **changes: Any) -> Discriminator:
+    """A small one of a kind: of the values above those that it has, but for `changes`."""
+    own = inspect.signature(kind).parameters
+    return kind(**{name: value for name, value in _SMALL.items() if name in own} | changes)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from experiments.composing import composed
+from experiments.composing import composed, part
 
-__all__ = ["TINY", "TINY_SEQGAN", "composed"]
+__all__ = ["TINY", "TINY_SEQGAN", "composed", "part"]
 
 TINY = [
     "tracker=local", "threads=1", "log_every=1", "save_every=2", "max_length=10",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from gan_caption.data.scenes.corpus import Scenes
+from experiments.composing import part
 from gan_caption.inference.page import build_page, launch_page, load_systems
 
 HERE = Path(__file__).parent
@@ -22,7 +22,7 @@ def main(run: str) -> None:
     address = launch_page(page, host="127.0.0.1", port=0, max_upload_mb=10)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         photo = Path(folder) / "scene.png"
-        Scenes().split("test").image(IMAGE).save(photo)
+        part("data/scenes").split("test").image(IMAGE).save(photo)
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for width in WIDTHS:
             opened = browser.new_page(viewport={"width": width, "height": 820})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +16,10 @@ from gan_caption.generators.lstm import LSTMGenerator
 
 VOCABULARY = 6  # four special tokens and the words 4 and 5
 LENGTH = 3
+_SMALL = {
+    "vocabulary_size": VOCABULARY, "pooled_size": 5, "hidden": 4, "embedding": 4, "dropout": 0.0, "noise_size": 0,
+    "generate_unknown": False,
+}  # fmt: skip
 
 
 def features(images: int = 2, *, seed: int = 0) -> ImageFeatures:
@@ -22,17 +27,23 @@ def features(images: int = 2, *, seed: int = 0) -> ImageFeatures:
     return ImageFeatures(torch.randn(images, 5, generator=rng), torch.randn(images, 4, 7, generator=rng))
 
 
+def lstm(kind: type[LSTMGenerator] = LSTMGenerator, **changes: Any) -> LSTMGenerator:
+    """A small one, or one of a kind that derives from it; `changes` are its own arguments."""
+    return kind(**(_SMALL | {"image_as": "first_input"} | changes))
+
+
+def attention_lstm(**changes: Any) -> AttentionLSTMGenerator:
+    """A small one; `changes` are its own arguments."""
+    return AttentionLSTMGenerator(**(_SMALL | {"grid_size": 7, "heads": 2} | changes))
+
+
 def generators(*, dropout: float = 0.0, seed: int = 0) -> list[Generator]:
     """Both kinds, with weights large enough that probabilities differ."""
     torch.manual_seed(seed)
     made: list[Generator] = [
-        LSTMGenerator(vocabulary_size=VOCABULARY, pooled_size=5, hidden=4, embedding=4, dropout=dropout),
-        LSTMGenerator(
-            vocabulary_size=VOCABULARY, pooled_size=5, hidden=4, embedding=4, dropout=dropout, image_as="initial_state"
-        ),
-        AttentionLSTMGenerator(
-            vocabulary_size=VOCABULARY, pooled_size=5, grid_size=7, hidden=4, embedding=4, heads=2, dropout=dropout
-        ),
+        lstm(dropout=dropout),
+        lstm(dropout=dropout, image_as="initial_state"),
+        attention_lstm(dropout=dropout),
     ]
     for generator in made:
         for parameter in generator.parameters():

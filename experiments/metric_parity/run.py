@@ -17,6 +17,7 @@ from pycocoevalcap.meteor.meteor import Meteor
 from pycocoevalcap.rouge.rouge import Rouge
 from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 
+from experiments.metric_parity.jar import jar_tokens
 from gan_caption.data.flickr8k import Flickr8k
 from gan_caption.errors import UserError
 from gan_caption.evaluation.java import java_metrics, meteor
@@ -62,12 +63,6 @@ def tokens_table(corpus: Flickr8k) -> str:
         differing += [three for three in zip(own, ours, theirs, strict=True) if three[1] != three[2]]
     listed = [f"- {raw!r}: ours {ours!r}, the jar's {theirs!r}" for raw, ours, theirs in differing]
     return "\n".join([markdown(rows), "", *(listed or ["None differs."])])
-
-
-def jar_tokens(captions: Sequence[str]) -> list[str]:
-    told = PTBTokenizer().tokenize({row: [{"caption": caption}] for row, caption in enumerate(captions)})
-    # "1 1/2" is one token with a no-break space in the jar, and two words for every metric.
-    return [told[row][0].replace("\u00a0", " ") for row in range(len(captions))]
 
 
 def values_table(corpus: Flickr8k, files: Sequence[str]) -> str:

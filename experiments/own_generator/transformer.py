@@ -25,9 +25,8 @@ class TransformerGenerator(Generator[TensorState]):
     """Self-attention over the image vector and the words before."""
 
     def __init__(
-        self, *, vocabulary_size: int, pooled_size: int, hidden: int = 512, layers: int = 3, heads: int = 8,
-        dropout: float = 0.1,
-    ) -> None:  # fmt: skip
+        self, *, vocabulary_size: int, pooled_size: int, hidden: int, layers: int, heads: int, dropout: float
+    ) -> None:
         super().__init__(vocabulary_size=vocabulary_size)
         self.image = nn.Sequential(nn.LayerNorm(pooled_size), nn.Linear(pooled_size, hidden))
         self.words = nn.Embedding(vocabulary_size, hidden)

@@ -7,9 +7,9 @@ import statistics
 import sys
 from pathlib import Path
 
+from experiments.composing import part
 from experiments.study import captions, cost, metrics, systems, train
 from gan_caption.data.scenes import language
-from gan_caption.data.scenes.corpus import Scenes
 from gan_caption.data.scenes.judge import judge
 from gan_caption.reporting.gallery import gallery
 from gan_caption.reporting.seeds import across_seeds, interval
@@ -27,7 +27,7 @@ def main(overrides: list[str]) -> None:
     (HERE / "table.md").write_text(f"{note}\n{cost(OUTPUTS)}\n\n{table}\n")
     print(f"{note}\n\n{table}")
 
-    split = Scenes().split("test")
+    split = part("data/scenes").split("test")
     told = {system: captions(runs[0], system) for system in ("mle", "adversarial")}
     rows = range(8)
     shown = [{system: told[system][split.items[row].image_id] for system in told} for row in rows]
@@ -42,7 +42,7 @@ def caption_entropy(scenes: int = 2000, draws: int = 5) -> str:
     """Estimate E[-log p(caption | scene)] over drawn scenes and captions, with a 95% interval over scenes."""
     rng = random.Random(0)
     means = []
-    for scene in Scenes(train=scenes).split("train").scenes:
+    for scene in part("data/scenes", train=scenes).split("train").scenes:
         phrase = language.captions_of(scene)
         drawn = [language.draw_caption(phrase, rng) for _ in range(draws)]
         means.append(statistics.fmean(-language.log_probability(phrase, caption) for caption in drawn))

@@ -21,6 +21,7 @@ from gan_caption.text.words import WordTokenizer
 
 SIZE, CHANNELS, REGIONS = 512, 1280, 49
 """H and E, P and D, R."""
+DROPOUT = 0.5
 G = TypeVar("G", bound=Generator)
 
 
@@ -53,14 +54,18 @@ def features(images: int, *, grid: bool = False, seed: int = 0) -> ImageFeatures
 
 def lstm(vocabulary: int) -> LSTMGenerator:
     torch.manual_seed(0)
-    return LSTMGenerator(vocabulary_size=vocabulary, pooled_size=CHANNELS, hidden=SIZE, embedding=SIZE)
+    return LSTMGenerator(
+        vocabulary_size=vocabulary, pooled_size=CHANNELS, hidden=SIZE, embedding=SIZE, dropout=DROPOUT,
+        image_as="first_input", noise_size=0, generate_unknown=False,
+    )  # fmt: skip
 
 
 def attention_lstm(vocabulary: int) -> AttentionLSTMGenerator:
     torch.manual_seed(0)
     return AttentionLSTMGenerator(
-        vocabulary_size=vocabulary, pooled_size=CHANNELS, grid_size=CHANNELS, hidden=SIZE, embedding=SIZE
-    )
+        vocabulary_size=vocabulary, pooled_size=CHANNELS, grid_size=CHANNELS, hidden=SIZE, embedding=SIZE, heads=8,
+        dropout=DROPOUT, noise_size=0, generate_unknown=False,
+    )  # fmt: skip
 
 
 def ending(generator: G, *, after: float | None) -> G:

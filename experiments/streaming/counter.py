@@ -10,13 +10,13 @@ import sys
 import time
 
 from experiments.speed.growth.point import resident
-from gan_caption.data.shards.corpus import Shards
+from experiments.streaming.opening import opened
 from gan_caption.metrics import DocumentFrequencies
 from gan_caption.text.words import WordTokenizer
 
 
 def main(folder: str, cache: str, count: int, what: str) -> None:
-    items = Shards(root=folder, cache=cache).split("train").items
+    items = opened(folder, cache).items
     before, start = resident("VmHWM"), time.perf_counter()
     captions = (list(items[row].captions) for row in range(count))
     if what == "words":

@@ -15,14 +15,14 @@ from pathlib import Path
 from torch.utils.data import DataLoader
 
 from experiments.speed.growth.point import resident
-from gan_caption.data.shards.corpus import Shards
+from experiments.streaming.opening import opened
 from gan_caption.data.shards.stream import ShardStream
 
 MARKS = (10_000, 100_000, 1_000_000)
 
 
 def main(folder: str, cache: str, rank: int, ranks: int, workers: int, log: Path) -> None:
-    split = Shards(root=folder, cache=cache).split("train")
+    split = opened(folder, cache)
     stream = ShardStream(split, seed=0, rank=rank, ranks=ranks, taken=positions(log))
     loader = DataLoader(stream, 64, num_workers=workers, collate_fn=list)
     samples = (one for own in loader for one in own) if workers else stream

@@ -19,9 +19,9 @@ import numpy as np
 from PIL import Image
 
 from experiments.speed.growth.point import resident
+from experiments.streaming.opening import opened
 from experiments.streaming.reader import MARKS
 from gan_caption.data.corpus import CaptionedImage, Split
-from gan_caption.data.shards.corpus import Shards
 from gan_caption.data.shards.writer import ShardFolder
 from gan_caption.reporting.table import markdown
 
@@ -45,9 +45,9 @@ def study(place: Path, samples: int) -> str:
     seconds = timed(lambda: write(shards, samples))
     size = sum(path.stat().st_size for path in shards.iterdir())
     rows = [["what", "samples/s", f"{samples:,} samples take, s"], rate("writing the shards", samples, seconds)]
-    seconds = timed(lambda: Shards(root=str(shards), cache=str(cache)).split("train"))
+    seconds = timed(lambda: opened(str(shards), str(cache)))
     rows.append(rate("indexing them, once", samples, seconds))
-    seconds = timed(lambda: Shards(root=str(shards), cache=str(cache)).split("train"))
+    seconds = timed(lambda: opened(str(shards), str(cache)))
     rows.append(rate("opening the index", samples, seconds))
     index = sum(path.stat().st_size for path in cache.rglob("*.npz"))
 

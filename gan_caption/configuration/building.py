@@ -10,12 +10,13 @@ from __future__ import annotations
 import types
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from gan_caption.configuration.fitting import fit
 from gan_caption.configuration.planning import TARGET, Door, call_of, named, plan_of
 from gan_caption.configuration.renamed import advice
-from gan_caption.configuration.wording import key_of
+from gan_caption.configuration.wording import key_of, listed
 from gan_caption.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def build(node: Mapping[str, Any] | DictConfig, *, path: str, allowed: Sequence[
         node: a mapping with `_target_`. Values that are such mappings themselves, also in lists and dicts, are built
             first and handed over as objects.
         path: the node's full key, e.g. "generator"; messages start with it. "" is the whole configuration.
-        allowed: prefixes of the modules whose classes and functions may be named, each ending in a dot.
+        allowed: prefixes of the modules whose classes and functions may be named, each ending in a dot; or one.
         offered: what only the program knows (a vocabulary's size, other modules). Every constructor in the node is
             given those that it has parameters for; configuration cannot set them.
 
@@ -41,7 +42,7 @@ def build(node: Mapping[str, Any] | DictConfig, *, path: str, allowed: Sequence[
         UserError: the target is not allowed or does not exist; a key is unknown, missing, or the program's to set; a
             value has the wrong type; a constructor refused it with ValueError. The message names the key.
     """
-    return plan_of(_plain(node, path), path, Door(tuple(allowed), frozenset(offered))).build(offered)
+    return plan_of(_plain(node, path), path, Door(tuple(listed(allowed)), frozenset(offered))).build(offered)
 
 
 def check(node: Mapping[str, Any] | DictConfig, *, path: str, allowed: Sequence[str] = (OURS,),
@@ -59,7 +60,7 @@ def check(node: Mapping[str, Any] | DictConfig, *, path: str, allowed: Sequence[
     Raises:
         UserError: as `build`.
     """
-    plan_of(_plain(node, path), path, Door(tuple(allowed), frozenset(offered)))
+    plan_of(_plain(node, path), path, Door(tuple(listed(allowed)), frozenset(offered)))
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,9 @@ def plain(record: Any) -> Any:
         return {field.name: plain(getattr(record, field.name)) for field in fields(record)}
     if isinstance(record, list):
         return [plain(value) for value in record]
-    return {key: plain(value) for key, value in record.items()} if isinstance(record, dict) else record
+    if isinstance(record, dict):
+        return {key: plain(value) for key, value in record.items()}
+    return str(record) if isinstance(record, Path) else record
 
 
 def _read(kind: type[T], given: Mapping[str, Any], path: str, allowed: tuple[str, ...],
@@ -126,7 +129,7 @@ def _read(kind: type[T], given: Mapping[str, Any], path: str, allowed: tuple[str
     for key, hint in get_type_hints(kind).items():
         where, value, wanted = key_of(path, key), given.get(key), _sole(hint)
         if wanted is Part:
-            made[key] = Part(named(value, where), where, allowed) if value or wanted is hint else None
+            made[key] = Part(named(value, where), where, allowed) if value is not None or wanted is hint else None
         elif wanted == list[Part] and not (value is None and wanted is not hint):
             nodes = enumerate(fit(value, list[Any], where))
             made[key] = [Part(named(one, f"{where}[{place}]"), f"{where}[{place}]", allowed) for place, one in nodes]

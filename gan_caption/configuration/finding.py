@@ -30,7 +30,7 @@ def find(name: Any, path: str, allowed: tuple[str, ...]) -> Callable[..., Any]:
         raise UserError(
             f"{path}: {name} is not allowed; allowed are public names in {', '.join(one + '*' for one in allowed)}. "
             f"Put a class of your own into a file there and name it as {allowed[0]}my_file.MyClass, "
-            f"or add allow=[{name.split('.')[0]}] to the command line if you trust that package"
+            f"or add allow={name.split('.')[0]} to the command line if you trust that package"
         )
     module_name, _, attribute = name.rpartition(".")
     module = _import(module_name, path, name)

@@ -1,7 +1,9 @@
 """Whether a value of configuration is of the type that a parameter's hint asks for: pydantic decides, strictly.
 
 What it is told besides: YAML has no tuples, so a list stands for one; 1 is not True; of a protocol an object has the
-methods; and what is still to be built fits everywhere until it is.
+methods; and what is still to be built fits everywhere until it is. Where a list of texts or paths is wanted, one stands
+for a list of it alone. A path is a text, or a whole number, since YAML makes one of a folder's name such as 2024; its
+`~` is the user's home. Numbers are finite.
 """
 
 from __future__ import annotations
@@ -10,15 +12,17 @@ import re
 import types
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from gan_caption.configuration.wording import in_words, short, suggest
 from gan_caption.errors import UserError
+from gan_caption.files import at_home
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-_PLAIN = (int, float, bool, str, Any, object, None, type(None))
+_PLAIN = (float, bool, str, Any, object, None, type(None))
 _CONTAINERS: dict[Any, Any] = {
     list: list, tuple: tuple, Sequence: Sequence, Collection: Sequence, Iterable: Sequence, dict: dict, Mapping: Mapping
 }  # fmt: skip
@@ -38,14 +42,14 @@ def fit(value: Any, hint: Any, path: str) -> Any:
     from pydantic import ConfigDict, TypeAdapter, ValidationError
 
     try:
-        return TypeAdapter(_checked(hint), config=ConfigDict(strict=True)).validate_python(value)
+        return TypeAdapter(_checked(hint), config=ConfigDict(strict=True, allow_inf_nan=False)).validate_python(value)
     except ValidationError as error:
         raise UserError(_told(error.errors(), value, hint, path)) from None
 
 
 def _checked(hint: Any) -> Any:
     """Return a hint as pydantic shall understand it."""
-    from pydantic import Strict, WrapValidator
+    from pydantic import BeforeValidator, Field, Strict, WrapValidator
 
     origin, inner = get_origin(hint) or hint, get_args(hint)
     if origin is Annotated:
@@ -57,10 +61,17 @@ def _checked(hint: Any) -> Any:
         told = Union[tuple(map(_checked, inner))]  # noqa: UP007 - the members are not known here
     elif origin is Literal:
         told = Annotated[hint, WrapValidator(_same_kind)]
+    elif origin is Path:
+        told = Annotated[Any, WrapValidator(_a_path)]
     elif origin in _CONTAINERS:
         container = _CONTAINERS[origin]
         told = container[tuple(one if one is ... else _checked(one) for one in inner)] if inner else container
         told = Annotated[told, Strict(False)] if container in (list, tuple) else told
+        alone = (str, int, Path) if Path in inner else (str,) if str in inner else ()
+        if alone and container in (list, Sequence):
+            told = Annotated[told, BeforeValidator(partial(_in_a_list, alone=alone))]
+    elif origin is int:
+        told = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # more bits than this have no room in a tensor
     elif origin in _PLAIN:
         told = hint
     else:
@@ -70,6 +81,20 @@ def _checked(hint: Any) -> Any:
 
 def _or_later(value: Any, check: Callable[[Any], Any]) -> Any:
     return value if isinstance(value, Later) else check(value)
+
+
+def _in_a_list(value: Any, *, alone: tuple[type, ...]) -> Any:
+    return [value] if isinstance(value, alone) and not isinstance(value, bool) else value
+
+
+def _a_path(value: Any, _: Any) -> Path:
+    """Take what names a file or a folder."""
+    from pydantic_core import PydanticCustomError
+
+    named = isinstance(value, str | int | Path) and not isinstance(value, bool)
+    if not named or not str(value) or "\0" in str(value):
+        raise PydanticCustomError("path", "Input should be a path")
+    return at_home(str(value))
 
 
 def _same_kind(value: Any, check: Callable[[Any], Any]) -> Any:
@@ -104,8 +129,8 @@ def _told(errors: Sequence[ErrorDetails], value: Any, hint: Any, path: str) -> s
     if not all(error["msg"].startswith("Input should be") for error in faults):
         where, wrong, wanted = path, value, [in_words(hint)]
     more = ""
-    if any(error["type"] == "string_type" for error in faults) and isinstance(wrong, int | float):
-        more = f" (text needs quotes: {where}='\"{wrong}\"')"
+    if any(error["type"] in ("string_type", "path") for error in faults) and type(wrong) in (int, float):
+        more = f" (text needs quotes: '\"{wrong}\"')"
     choices = re.findall(r"'(\w+)'", " ".join(wanted)) if isinstance(wrong, str) else []
     more += f".{nearest}" if (nearest := suggest(wrong, choices, "")) else ""
     return f"{where}: {short(wrong)} is not {' or '.join(dict.fromkeys(wanted))}{more}"

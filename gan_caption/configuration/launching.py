@@ -5,17 +5,17 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
+from gan_caption.configuration.command_line import read_command_line
 from gan_caption.configuration.jobs import Job, notes
-from gan_caption.configuration.renamed import advice, refuse_old_overrides
-from gan_caption.errors import Interrupted, Told, UserError
+from gan_caption.configuration.running import Runs, in_words, rank, refuse_environment
+from gan_caption.errors import Interrupted, UserError
 
 if TYPE_CHECKING:
-    from hydra.conf import HydraConf
     from omegaconf import DictConfig
 
 
@@ -46,7 +46,7 @@ def launch(
     with status 130, and a training that is told to stop by SIGINT or SIGTERM saves its step and ends with 128 and the
     signal's number, as schedulers expect; a bug keeps its traceback, status 1. In a sweep (`-m`) the other runs go on,
     and the failed ones are listed at the end; a sweeper that searches is given None for them; several processes end
-    with the first. Mistakes in the overrides themselves are reported by Hydra, with status 1.
+    with the first. Overrides that fit no key are reported by Hydra, with status 1.
 
     Args:
         task: the entry point; called once a run. A sweeper that searches takes what it returns.
@@ -55,106 +55,73 @@ def launch(
         after_sweep: called with the folder of a sweep and its runs, when all have ended.
         several: whether the entry point can be worked on by several processes, which torchrun has started.
     """
-    import hydra
-    from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
-
-    who = f"rank {os.environ['RANK']}: " if os.environ.get("RANK", "0") != "0" else ""
-    together = int(os.environ.get("WORLD_SIZE", 1)) > 1
-    started: list[str] = []
-    jobs: list[Job] = []
-    said = [one.lstrip("+").partition("=")[0] for one in sys.argv[1:]]  # a run's overrides hold what a sweep page sets
-
-    @functools.wraps(task)  # Hydra names the job after the module of what is wrapped
-    def one_run(config: DictConfig) -> object:
-        from hydra.core.hydra_config import HydraConfig
-        from hydra.types import RunMode
-
-        _refuse_environment()  # here as well: this may be a process of its own
-        asked = HydraConfig.get()
-        os.chdir(asked.runtime.cwd)  # some launchers start runs elsewhere
-        sweep = asked.sweep.dir if asked.mode == RunMode.MULTIRUN else None
-        overrides = given_overrides(asked)
-        started.append(_told(overrides))
-
-        def note(**outcome: Any) -> None:
-            job = Job(overrides, sweep, **outcome)
-            if sweep is None:
-                jobs.append(job)
-            else:
-                noted.write(job, asked.job.num)
-
-        try:
-            # A page that came from elsewhere must not be able to run code that its user did not name.
-            if config.get("allow") and "allow" not in said:
-                raise UserError(f"allow={config.allow} stands in a page: packages are allowed on the command line only")
-            result = task(config)
-            note(result=result)
-            return result
-        except Told as error:
-            raise SystemExit(2) from error
-        except UserError as error:
-            message = str(error)
-        except MissingMandatoryValue as error:
-            message = f"{error.full_key} has no value: give one, {error.full_key}=..."
-        except InterpolationResolutionError as error:
-            message = advice(f"{error.full_key}: {str(error).splitlines()[0]}")
-        except Exception:
-            if sweep is None:
-                raise
-            import traceback
-
-            traceback.print_exc()
-            note(failure="a bug, see its traceback above", bug=True)
-            if together:
-                raise SystemExit(1) from None
-            return None
-        where = f" (in the run {_told(overrides)})" if sweep else ""
-        print(f"{who}error: {message}{where}", file=sys.stderr, flush=True)
-        note(failure=message)
-        if together:  # the other processes wait, and must be told at once
-            raise SystemExit(2)
-        return None
-
-    status: Any = 0
+    arguments = sys.argv[1:]
     with notes() as noted:
-        try:
-            refuse_old_overrides(sys.argv[1:])
-            where = folder or conf_dir()
-            _guard(where / f"{config_name}.yaml")
-            with _together(several):
-                hydra.main(version_base="1.3", config_path=str(where), config_name=config_name)(one_run)()
-        except UserError as error:
-            print(f"{who}error: {error}", file=sys.stderr)
-            sys.exit(2)
-        except Interrupted as stopped:
-            how = "the same command with resume=auto goes on from there"
-            print(f"{who}interrupted by {stopped.signal.name}: {stopped}; {how}", file=sys.stderr)
-            sys.exit(128 + stopped.signal)
-        except KeyboardInterrupt:
-            print(f"interrupted{': ' + started[-1] if started else ''}", file=sys.stderr)
-            sys.exit(130)
-        except SystemExit as end:  # Hydra's, which has said why
-            status = end.code
-            if status and not started:
-                _tell_of_plugins(sys.argv[1:])
-        jobs += noted.read()
-    failed = [job for job in jobs if job.failure is not None]
-    if after_sweep is not None and jobs and jobs[0].sweep and not who:
+        runs = Runs(task, noted, [one.lstrip("+").partition("=")[0] for one in arguments])
+        with _ended_cleanly(runs):
+            status = _run_all(runs, arguments, (folder or conf_dir()) / f"{config_name}.yaml", several=several)
+        jobs = [*runs.alone, *noted.read()]
+    if after_sweep is not None and jobs and jobs[0].sweep and not rank():
         after_sweep(Path(jobs[0].sweep), jobs)
-    if failed and len(jobs) > 1:
-        told = [f"{_told(job.overrides)}: {job.failure}" for job in failed]
-        print("\n  ".join([f"error: {len(failed)} of {len(jobs)} runs failed:", *told]), file=sys.stderr)
-    if failed:
-        status = 1 if any(job.bug for job in failed) else 2
+    status = _tell_of_failures(jobs) or status
     if status:
         sys.exit(status)
 
 
-def given_overrides(asked: HydraConf) -> list[str]:
-    """Return the overrides of a run as they were given; what they refer to, `${seed}`, stays as it is."""
-    from omegaconf import OmegaConf
+def _run_all(runs: Runs, arguments: Sequence[str], entry: Path, *, several: bool) -> Any:
+    """Have Hydra compose configurations and run the task with each; return its exit status, None where all is well."""
+    from hydra import version
+    from hydra._internal.utils import _run_hydra
 
-    return cast("list[str]", OmegaConf.to_container(cast(Any, asked.overrides.task), resolve=False))
+    from gan_caption.untrusted.pages import check_pages
+
+    parser, asked = read_command_line(arguments, entry=entry)
+    check_pages(entry=entry, own=conf_dir())  # no page may run code ...
+    refuse_environment()  # ... or read secrets
+
+    @functools.wraps(runs.task)  # Hydra names the job after the module of what is wrapped
+    def one_run(config: DictConfig) -> object:
+        return runs.one(config)
+
+    version.setbase("1.3")
+    try:
+        with _together(several):
+            # What `hydra.main` calls as well, after it has parsed the command line in its own way.
+            _run_hydra(
+                args=asked, args_parser=parser, task_function=one_run, config_path=str(entry.parent),
+                config_name=entry.stem,
+            )  # fmt: skip
+    except SystemExit as end:  # Hydra's, which has said why
+        if end.code and not runs.started:
+            _tell_of_plugins(arguments)
+        return end.code
+    return None
+
+
+@contextmanager
+def _ended_cleanly(runs: Runs) -> Iterator[None]:
+    """End the program with one line and the status that its exception stands for."""
+    try:
+        yield
+    except UserError as error:
+        print(f"{rank()}error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except Interrupted as stopped:
+        how = "the same command with resume=auto goes on from there"
+        print(f"{rank()}interrupted by {stopped.signal.name}: {stopped}; {how}", file=sys.stderr)
+        sys.exit(128 + stopped.signal)
+    except KeyboardInterrupt:
+        print(f"interrupted{': ' + runs.started[-1] if runs.started else ''}", file=sys.stderr)
+        sys.exit(130)
+
+
+def _tell_of_failures(jobs: Sequence[Job]) -> int:
+    """List the runs of a sweep that failed, and return the exit status; 0 where none failed."""
+    failed = [job for job in jobs if job.failure is not None]
+    if failed and len(jobs) > 1:
+        told = [f"{in_words(job.overrides)}: {job.failure}" for job in failed]
+        print("\n  ".join([f"error: {len(failed)} of {len(jobs)} runs failed:", *told]), file=sys.stderr)
+    return (1 if any(job.bug for job in failed) else 2) if failed else 0
 
 
 def _tell_of_plugins(arguments: Sequence[str]) -> None:
@@ -175,10 +142,6 @@ def _tell_of_plugins(arguments: Sequence[str]) -> None:
                 print(f"error: {error}", file=sys.stderr)
 
 
-def _told(overrides: Sequence[str]) -> str:
-    return " ".join(overrides) or "(no overrides)"
-
-
 def _together(several: bool) -> AbstractContextManager[None]:
     """Join the processes that torchrun has started, where it has."""
     if not {"RANK", "WORLD_SIZE"} <= os.environ.keys():
@@ -188,30 +151,3 @@ def _together(several: bool) -> AbstractContextManager[None]:
     from gan_caption.distributed.processes import joined  # which imports torch, and that takes seconds
 
     return joined()
-
-
-def _guard(entry: Path) -> None:
-    """See to it that no page runs code or reads secrets while Hydra composes the configuration.
-
-    Raises:
-        UserError: the command line brings a configuration that is a program.
-    """
-    from hydra._internal.utils import get_args_parser
-
-    from gan_caption.untrusted.pages import check_pages
-
-    if get_args_parser().parse_known_args()[0].experimental_rerun:
-        raise UserError("--experimental-rerun reads a pickle, which could run code: repeat the command instead")
-    check_pages(entry=entry, own=conf_dir())
-
-    _refuse_environment()
-
-
-def _refuse_environment() -> None:
-    """Let no configuration read environment variables."""
-    from omegaconf import OmegaConf
-
-    def refuse(*_: object) -> None:
-        raise ValueError("a configuration is saved and tracked: it reads no environment variables, which hold secrets")
-
-    OmegaConf.register_new_resolver("oc.env", refuse, replace=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, Literal
 
 from gan_caption.configuration.building import Part, read
@@ -72,7 +73,7 @@ class ValidationSettings(ComparedValidation):
 class ShardSettings:
     """Of the shards that `prepare` writes."""
 
-    folder: str | None
+    folder: Path | None
     """A new one; None writes none."""
     content: Literal["photos", "features"]
     """The images' files, or the encoder's features instead."""
@@ -85,38 +86,66 @@ class ShardSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Of a run; `conf/config.yaml` says what each means."""
+    """Of a run."""
 
     name: str
+    """Of the experiment; in the names of its folders, and W&B's group."""
     seed: int
+    """Of weights, data order, dropout and sampling; at least 0."""
     device: str
+    """"auto", "cpu", "cuda", "cuda:0" ...; see `choose_device`."""
     threads: int | None
+    """Of the CPU, at least 1; None: one to train small networks, else the cores that are idle when it begins."""
     allow: list[str]
+    """Packages of the user's own whose classes the parts may name; their code runs."""
     deterministic: bool
-    outputs: str
-    cache: str
-    resume: str | None
-    pretrained: str | None
+    """Whether algorithms that differ from run to run are refused."""
+    outputs: Path
+    """The folder that run folders are made in."""
+    cache: Path
+    """The folder of extracted features."""
+    resume: Literal["auto"] | Path | None
+    """None: a new run; "auto": what is left to do of the same; or the folder of a run."""
+    pretrained: Path | None
+    """The folder of a run whose maximum-likelihood weights are the baseline; None trains them."""
     skip_unreadable: bool
+    """Whether images that cannot be read are left out; otherwise the first one ends the run."""
     skip_missing: bool
+    """Whether listed images that are not there are left out; otherwise they end the run."""
     max_length: int
+    """Of a caption, in tokens, `<eos>` counted; at least 2."""
     log_every: int
+    """Steps between records, at least 1."""
     save_every: int
+    """Steps between checkpoints, at least 1; every validation is followed by one as well."""
     search_metric: str
+    """The name of the validation metric that a search seeks the best of ..."""
     diversity_metric: str
+    """... where this one ..."""
     diversity_floor: float
+    """... is at least this, in its own unit: 0 to below 1."""
     vocabulary: VocabularySettings
+    """Of the tokenizer."""
     validation: ValidationSettings
+    """Of validation during training, and of the final evaluation."""
     shards: ShardSettings
+    """Of what `prepare` writes."""
     data: Part
+    """The corpus."""
     tokenizer: Part
+    """From text to tokens."""
     encoder: Part
+    """From images to features."""
     generator: Part
+    """The policy."""
     discriminator: Part | None
+    """Of (image, caption) pairs; None where no phase and no reward needs one."""
     decoding: Part
+    """How captions are written for validation and evaluation."""
     metrics: list[Part]
-    """Of one's own."""
+    """Of the user's own, besides the standard ones."""
     tracker: Part | None
+    """What is told of the run besides its own files; None: nothing."""
     phases: dict[str, Part]
     """In their order, without those that are null."""
     given: dict[str, Any]

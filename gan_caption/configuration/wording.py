@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from gan_caption.untrusted.parsing import briefly
+
+
+def listed(given: str | Path | Iterable[Any]) -> list[Any]:
+    """Return what was given as a list: of one text or path, which is iterable by its letters, that one alone."""
+    return [given] if isinstance(given, str | Path) else list(given)
 
 
 def key_of(path: str, name: str) -> str:

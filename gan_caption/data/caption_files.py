@@ -89,10 +89,13 @@ def check_images(references: dict[str, list[str]], results: dict[str, Said], *, 
     """
     unknown = [image for image in results if image not in references]
     if unknown:
-        raise UserError(
-            f"results of {len(unknown)} image(s) without references, the first {_some(unknown)}: give the references "
-            "of the same split"
+        first = unknown[0]
+        advice = (
+            f"the references have {first.lstrip('0')}; write the number without the zeros before it"
+            if first.lstrip("0") in references
+            else "give the references of the same split"
         )
+        raise UserError(f"results of {len(unknown)} image(s) without references, the first {_some(unknown)}: {advice}")
     missing = [image for image in references if image not in results]
     if missing and not only_given:
         raise UserError(

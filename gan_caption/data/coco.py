@@ -24,6 +24,7 @@ from gan_caption.data.layout import (
     images_in,
 )
 from gan_caption.errors import UserError
+from gan_caption.files import at_home
 
 _FOLDERS = ("train2014", "val2014", "train2017", "val2017")
 _YEARS = (2014, 2017)
@@ -46,19 +47,19 @@ class Coco:
     def __init__(
         self,
         *,
-        root: str,
-        year: int | None = None,
-        karpathy: str | None = None,
-        restval: bool = True,
+        root: str | Path,
+        year: int | None,
+        karpathy: str | Path | None,
+        restval: bool,
         skip_missing: bool = False,
     ) -> None:
         """Say where the data lies and which splits are wanted.
 
         Args:
             root: the folder with the image folders, and with `annotations/` or `dataset_coco.json`.
-            year: take the official annotations of 2014 or 2017. They have no captioned test split.
-            karpathy: take the splits of this file, Karpathy's `dataset_coco.json`. With neither year nor karpathy, what
-                `root` holds decides, where that is one thing.
+            year: take the official annotations of 2014 or 2017, which have no captioned test split; or None.
+            karpathy: take the splits of this file, Karpathy's `dataset_coco.json`; or None. With neither year nor
+                karpathy, what `root` holds decides, where that is one thing.
             restval: whether Karpathy's "restval" images (30,504) belong to train, as is usual.
             skip_missing: leave out listed images whose files are not there, and say how many, instead of stopping.
         """
@@ -66,7 +67,7 @@ class Coco:
             raise ValueError(f"year={year}: allowed are {', '.join(map(str, _YEARS))} and null")
         if year is not None and karpathy is not None:
             raise ValueError(f"year={year} and karpathy={karpathy}: give one of them, the other null")
-        self.root = Path(root).expanduser()
+        self.root = at_home(root)
         self.year = year
         self.karpathy = karpathy
         self.restval = restval
@@ -198,18 +199,23 @@ def _checked(content: Any, path: Path) -> dict[str, Any]:
     for index, image in enumerate(images):
         where = f"{path}, images[{index}]"
         if not _has(image, id=int, file_name=str):
-            raise UserError(f"{where}: wanted is an entry with id (a number) and file_name. Download the file again")
+            raise UserError(f"{where}: wanted is an entry with id (a number) and file_name. {_advice(image)}")
         relative_name(image["file_name"], where)
     for index, one in enumerate(annotations):
         where = f"{path}, annotations[{index}]"
         if not _has(one, id=int, image_id=int, caption=str):
             raise UserError(
                 f"{where}: wanted is an entry with id, image_id and caption (the files named captions_*.json have "
-                "them). Download the file again"
+                f"them; ids are numbers). {_advice(one)}"
             )
         if not one["caption"].strip():
             raise empty_caption(f"{where}, id {one['id']}", f"image {one['image_id']}")
     return {"images": images, "annotations": annotations}
+
+
+def _advice(entry: Any) -> str:
+    quoted = [key for key in ("id", "image_id") if _has(entry, **{key: str})]
+    return f"Write {' and '.join(quoted)} without quotes" if quoted else "Download the file again"
 
 
 def _has(entry: Any, **fields: type) -> bool:

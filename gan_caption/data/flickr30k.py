@@ -21,6 +21,7 @@ from gan_caption.data.layout import (
     is_image,
 )
 from gan_caption.errors import UserError
+from gan_caption.files import at_home
 
 _KARPATHY = "dataset_flickr30k.json"
 _TOKENS = "results_20130124.token"
@@ -39,7 +40,7 @@ class Flickr30k:
 
     LOCATIONS = ("root", "annotations")
 
-    def __init__(self, *, root: str, annotations: str | None = None, skip_missing: bool = False) -> None:
+    def __init__(self, *, root: str | Path, annotations: str | Path | None, skip_missing: bool = False) -> None:
         """Say where the data lies.
 
         Args:
@@ -50,7 +51,7 @@ class Flickr30k:
                 or `captions.txt` in `root`, whichever is there.
             skip_missing: leave out listed images whose files are not there, and say how many, instead of stopping.
         """
-        self.root = Path(root).expanduser()
+        self.root = at_home(root)
         self.annotations = annotations
         self.skip_missing = skip_missing
 

@@ -16,6 +16,7 @@ from gan_caption.data.layout import (
     existing_list,
     images_in,
 )
+from gan_caption.files import at_home
 
 _LISTS = {
     "train": "Flickr_8k.trainImages.txt",
@@ -36,7 +37,7 @@ class Flickr8k:
 
     LOCATIONS = ("root",)
 
-    def __init__(self, *, root: str, skip_missing: bool = False) -> None:
+    def __init__(self, *, root: str | Path, skip_missing: bool = False) -> None:
         """Say where the data lies.
 
         Args:
@@ -46,7 +47,7 @@ class Flickr8k:
                 images' names where no list is beside it.
             skip_missing: leave out listed images whose files are not there, and say how many, instead of stopping.
         """
-        self.root = Path(root).expanduser()
+        self.root = at_home(root)
         self.skip_missing = skip_missing
 
     def split(self, name: str) -> Split:

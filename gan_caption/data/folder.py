@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -27,12 +26,15 @@ from gan_caption.data.layout import (
     counted,
     existing_folder,
     given_file,
+    images_below,
     is_image,
+    names_below,
     some,
     unread_heic,
 )
 from gan_caption.data.tables import read_table
 from gan_caption.errors import UserError, share
+from gan_caption.files import at_home
 from gan_caption.untrusted.parsing import briefly, parse_json, shown
 
 _LAYOUT = (
@@ -61,11 +63,11 @@ class Folder:
     def __init__(
         self,
         *,
-        root: str,
-        captions: str | None = None,
-        val_share: float = 0.1,
-        test_share: float = 0.1,
-        seed: int = 0,
+        root: str | Path,
+        captions: str | Path | None,
+        val_share: float,
+        test_share: float,
+        seed: int,
         skip_missing: bool = False,
     ) -> None:
         """Say where the images and captions lie, and how to split them.
@@ -86,7 +88,7 @@ class Folder:
         share(val_share=val_share, test_share=test_share)
         if val_share + test_share >= 1:
             raise ValueError(f"val_share={val_share} and test_share={test_share}: together below 1, train is the rest")
-        self.root = Path(root).expanduser()
+        self.root = at_home(root)
         self.captions = captions
         self.val_share = val_share
         self.test_share = test_share
@@ -101,8 +103,8 @@ class Folder:
         """
         check_name(name)
         existing_folder(self.root, (), _LAYOUT)
-        names = _names_below(self.root)
-        files = {one: self.root / one for one in names if is_image(one)}
+        names = names_below(self.root)
+        files = images_below(self.root)
         if not files:
             raise UserError(". ".join([f"data.root={self.root} holds no image", *unread_heic(names), _LAYOUT]))
         path = self._choose()
@@ -155,15 +157,6 @@ class Folder:
             split: Listing(sources[split], [image for image, home in homes.items() if home == split])
             for split in SPLITS
         }
-
-
-def _names_below(root: Path) -> list[str]:
-    """Return all files below a folder by their paths from it, sorted; none hidden, none behind links to folders."""
-    names = []
-    for home, folders, files in os.walk(root):
-        folders[:] = [folder for folder in folders if not folder.startswith(".")]
-        names += [Path(home, file).relative_to(root).as_posix() for file in files if not file.startswith(".")]
-    return sorted(names)
 
 
 def _given_splits(rows: list[_Row]) -> dict[str, str]:

@@ -20,17 +20,8 @@ FORMATS = ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF
 """Of photographs, by Pillow's names. It knows others, which no photograph has, and some that are programs: for an EPS
 file it would start Ghostscript. HEIF, telephones' .heic, is read where pillow-heif is installed."""
 
-_DAMAGED = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    EOFError,
-    LookupError,
-    TypeError,
-    OverflowError,
-    RuntimeError,
-    struct.error,
-)
+_DAMAGED = (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, OverflowError, RuntimeError,
+            struct.error)  # fmt: skip
 """What Pillow's readers raise on damaged content; it differs by format."""
 
 _ALPHA = ("RGBA", "RGBa", "LA", "La", "PA")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +10,15 @@ from pathlib import Path
 from gan_caption.data.corpus import CaptionedImage, CaptionedImages, NoSplit, Split
 from gan_caption.data.images import reads_heic
 from gan_caption.errors import UserError
+from gan_caption.files import at_home
 from gan_caption.untrusted.parsing import shown
 
 SPLITS = ("train", "val", "test")
-IMAGE_SUFFIXES = frozenset({".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+IMAGE_SUFFIXES = frozenset({
+    ".apng", ".avif", ".avifs", ".bmp", ".gif", ".j2c", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpeg", ".jpf",
+    ".jpg", ".jpx", ".pbm", ".pfm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
+})  # fmt: skip
+"""Endings of names in the formats that `images` reads."""
 HEIC_SUFFIXES = frozenset({".heic", ".heif"})
 """Of photographs of telephones; read where pillow-heif is installed."""
 
@@ -75,13 +81,13 @@ def existing_list(path: Path, layout: str) -> Path:
         raise NoSplit(str(error)) from error
 
 
-def given_file(given: str, root: Path, key: str) -> Path:
+def given_file(given: str | Path, root: Path, key: str) -> Path:
     """Return the file that a setting names: from the working folder, or inside `root`.
 
     Raises:
         UserError: it is in neither.
     """
-    for path in (Path(given).expanduser(), root / given):
+    for path in (at_home(given), root / given):
         if path.is_file():
             return path
     raise UserError(f"{key}={given}: there is no such file, neither {Path(given).absolute()} nor {root / given}")
@@ -91,6 +97,20 @@ def images_in(folder: Path) -> dict[str, Path]:
     """Return the image files of a folder by their names, sorted; what lies in folders inside is not looked at."""
     names = sorted(path.name for path in folder.iterdir())
     return {name: folder / name for name in names if is_image(name)}
+
+
+def names_below(root: Path) -> list[str]:
+    """Return all files below a folder by their paths from it, sorted; none hidden, none behind links to folders."""
+    names = []
+    for home, folders, files in os.walk(root):
+        folders[:] = [folder for folder in folders if not folder.startswith(".")]
+        names += [Path(home, file).relative_to(root).as_posix() for file in files if not file.startswith(".")]
+    return sorted(names)
+
+
+def images_below(root: Path) -> dict[str, Path]:
+    """Return the image files below a folder by their paths from it, sorted; see `names_below` and `is_image`."""
+    return {name: root / name for name in names_below(root) if is_image(name)}
 
 
 def is_image(name: str) -> bool:

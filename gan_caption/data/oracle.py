@@ -121,21 +121,21 @@ class Oracle:
     def __init__(
         self,
         *,
-        seed: int = 0,
-        words: int = 5000,
-        length: int = 20,
-        hidden: int = 32,
-        train: int = 10000,
-        val: int = 1000,
-        test: int = 10000,
+        seed: int,
+        words: int,
+        length: int,
+        hidden: int,
+        train: int,
+        val: int,
+        test: int,
     ) -> None:
-        """Set the sizes; the defaults are the paper's.
+        """Set the sizes; those of `conf/data/oracle.yaml` are the paper's.
 
         Args:
             seed: of the LSTM and of what it writes; not the seed of training.
             words: W, at least 2.
             length: T, at least 2; sequences have no end marker.
-            hidden: H, also the size of the embeddings.
+            hidden: H, at least 1, also the size of the embeddings.
             train: sequences in this split, at least 1.
             val: sequences in this split, at least 1.
             test: sequences in this split, at least 1.

@@ -54,8 +54,14 @@ class Greedy:
 class Beam:
     """Beam search; see `beam_search`."""
 
-    def __init__(self, *, beam_size: int = 5, length_penalty: float = 0.0, no_repeated_trigram: bool = False) -> None:
-        """Set the search; the arguments are those of `beam_search`."""
+    def __init__(self, *, beam_size: int, length_penalty: float, no_repeated_trigram: bool) -> None:
+        """Set the search.
+
+        Args:
+            beam_size: k, beams of each image, at least 1.
+            length_penalty: captions are ranked by log p / length ** this; 0 favours short ones, 1 is the mean a token.
+            no_repeated_trigram: forbid to write three words in a row that the caption has already.
+        """
         if beam_size < 1:
             raise ValueError(f"beam_size={beam_size}: at least 1")
         self.beam_size = beam_size
@@ -87,10 +93,17 @@ class DiverseBeam:
     """Diverse beam search; see `diverse_beam_search`."""
 
     def __init__(
-        self, *, groups: int = 5, beam_size: int = 1, diversity: float = 0.5, length_penalty: float = 0.0,
-        no_repeated_trigram: bool = False,
-    ) -> None:  # fmt: skip
-        """Set the search; the arguments are those of `diverse_beam_search`."""
+        self, *, groups: int, beam_size: int, diversity: float, length_penalty: float, no_repeated_trigram: bool
+    ) -> None:
+        """Set the search.
+
+        Args:
+            groups: G of each image, at least 1.
+            beam_size: beams of each group, at least 1.
+            diversity: lambda, nats for each word that a group before has at the same step, at least 0.
+            length_penalty: as in `Beam`.
+            no_repeated_trigram: as in `Beam`, of each caption by itself.
+        """
         at_least(1, groups=groups, beam_size=beam_size)
         at_least(0, diversity=diversity)
         self.groups = groups
@@ -119,8 +132,14 @@ class DiverseBeam:
 class Sampling:
     """One random caption an image."""
 
-    def __init__(self, *, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0) -> None:
-        """Set the distribution; the arguments are those of `shape_distribution`."""
+    def __init__(self, *, temperature: float, top_k: int, top_p: float) -> None:
+        """Set the distribution; see `shape_distribution`.
+
+        Args:
+            temperature: logits are divided by it; above 0.
+            top_k: how many of the most probable words are kept, at least 0; 0 keeps all.
+            top_p: the mass of the most probable words that are kept, in (0, 1]; 1 keeps all.
+        """
         if temperature <= 0:
             raise ValueError(f"temperature={temperature}: above 0 (decoding=greedy is its limit)")
         if top_k < 0:
@@ -157,8 +176,15 @@ class Sampling:
 class SeveralSamples:
     """Random captions to choose from, those of an image ranked by log p; Park et al. 2019 choose among such."""
 
-    def __init__(self, *, samples: int = 10, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0) -> None:
-        """Set the number of captions an image, and the distribution; its arguments are those of `Sampling`."""
+    def __init__(self, *, samples: int, temperature: float, top_k: int, top_p: float) -> None:
+        """Set the number of captions an image, and the distribution.
+
+        Args:
+            samples: captions of each image, at least 1.
+            temperature: as in `Sampling`.
+            top_k: as in `Sampling`.
+            top_p: as in `Sampling`.
+        """
         at_least(1, samples=samples)
         self.samples = samples
         self.sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p)
@@ -177,7 +203,7 @@ class SeveralSamples:
 class Reranked:
     """The best of several captions in the eyes of judges; see `rerank`."""
 
-    def __init__(self, *, proposer: Proposer, judges: Sequence[tuple[Judge, float]], own_weight: float = 1.0) -> None:
+    def __init__(self, *, proposer: Proposer, judges: Sequence[tuple[Judge, float]], own_weight: float) -> None:
         """Set what proposes and what chooses.
 
         Args:

@@ -36,7 +36,7 @@ class Judge(Protocol):
 
 
 def rerank(
-    candidates: Candidates, features: ImageFeatures, judges: Sequence[tuple[Judge, float]], *, own_weight: float = 1.0
+    candidates: Candidates, features: ImageFeatures, judges: Sequence[tuple[Judge, float]], *, own_weight: float
 ) -> Candidates:
     """Order each image's captions by a weighted sum of scores.
 

@@ -25,10 +25,10 @@ class Discriminator(nn.Module, ABC):
         """Make the word vectors.
 
         Args:
-            vocabulary_size: V.
-            embedding: E.
-            instance_noise: standard deviation of noise on the word vectors in train mode, real and generated alike
-                (Arjovsky & Bottou 2017, arXiv 1701.04862): it lets the two kinds overlap.
+            vocabulary_size: V, special tokens included.
+            embedding: E, at least 1.
+            instance_noise: standard deviation, at least 0, of noise on the word vectors in train mode, of real and
+                generated captions alike (Arjovsky & Bottou 2017, arXiv 1701.04862): it lets the two kinds overlap.
         """
         super().__init__()
         at_least(1, embedding=embedding)

@@ -21,14 +21,13 @@ from gan_caption.layers import ImageVector
 class TextCNN(nn.Module):
     """Convolutions of several widths, the maximum over time, a highway layer, compared with the image."""
 
-    def __init__(self, *, pooled_size: int, embedding: int, filters: int, widths: list[int] | None, dropout: float):
+    def __init__(self, *, pooled_size: int, embedding: int, filters: int, widths: list[int], dropout: float):
         """Build the layers; see `CNNDiscriminator`."""
         super().__init__()
         at_least(1, filters=filters)
         share(dropout=dropout)
-        widths = widths or [1, 2, 3, 4, 5]
-        if min(widths) < 1:
-            raise ValueError(f"widths={widths}: a filter covers at least one word")
+        if not widths or min(widths) < 1:
+            raise ValueError(f"widths={widths}: at least one, and a filter covers at least one word")
         size = filters * len(widths)
         self.convolutions = nn.ModuleList(nn.Conv1d(embedding, filters, width) for width in widths)
         self.carry = Linear(size, size)
@@ -92,22 +91,22 @@ class CNNDiscriminator(Discriminator):
         *,
         vocabulary_size: int,
         pooled_size: int,
-        embedding: int = 256,
-        filters: int = 128,
-        widths: list[int] | None = None,
-        dropout: float = 0.3,
-        instance_noise: float = 0.0,
+        embedding: int,
+        filters: int,
+        widths: list[int],
+        dropout: float,
+        instance_noise: float,
     ) -> None:
         """Build the layers.
 
         Args:
-            vocabulary_size: V.
-            pooled_size: P.
-            embedding: E.
-            filters: F, filters of each width.
-            widths: words under each kind of filter; 1 to 5 where nothing is given.
+            vocabulary_size: V, special tokens included.
+            pooled_size: P, length of the image vector.
+            embedding: E, at least 1.
+            filters: F, filters of each width, at least 1.
+            widths: W numbers, each at least 1: the words under each kind of filter.
             dropout: probability in [0, 1), on the word vectors and the sentence vector.
-            instance_noise: see `Discriminator`.
+            instance_noise: standard deviation, at least 0; see `Discriminator`.
         """
         super().__init__(vocabulary_size=vocabulary_size, embedding=embedding, instance_noise=instance_noise)
         self.critic = TextCNN(

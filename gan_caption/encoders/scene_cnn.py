@@ -19,11 +19,11 @@ _SIDE = 48
 class SceneCNN(Encoder):
     """Three convolutions: a grid of 6 x 6 regions, and an image vector of 3 x 3 cells, which knows where things are."""
 
-    def __init__(self, *, width: int = 32, finetune: bool = True) -> None:
+    def __init__(self, *, width: int, finetune: bool) -> None:
         """Build the network.
 
         Args:
-            width: channels of the first layer; the grid has four times as many.
+            width: channels of the first layer, at least 1; the grid has four times as many.
             finetune: learn, in the phases before the adversarial ones. Without, it stays random.
         """
         super().__init__()

@@ -49,11 +49,11 @@ class TimmCNN(Encoder):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, *, model: str, pretrained: bool = True, finetune: bool = False) -> None:
+    def __init__(self, *, model: str, pretrained: bool, finetune: bool) -> None:
         """Build the network.
 
         Args:
-            model: its name in timm.
+            model: its name in timm, e.g. "resnet50".
             pretrained: fetch the published weights; otherwise they are random.
             finetune: learn along in the maximum-likelihood phase.
         """

@@ -25,7 +25,7 @@ class TorchvisionCNN(Encoder):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, *, model: str, weights: str | None = "DEFAULT", finetune: bool = False) -> None:
+    def __init__(self, *, model: str, weights: str | None, finetune: bool) -> None:
         """Build the network.
 
         Args:

@@ -10,7 +10,9 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from gan_caption.configuration.overrides import typed
 from gan_caption.configuration.settings import WITHOUT_EFFECT, Settings
+from gan_caption.configuration.wording import listed
 from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
 from gan_caption.evaluation.trained import left_weights
@@ -49,7 +51,9 @@ class Chosen:
         return self.settings.seed
 
 
-def choose_systems(folders: Sequence[str], *, baseline: str, allow: Sequence[str] = ()) -> dict[str, list[Chosen]]:
+def choose_systems(
+    folders: str | Path | Sequence[str | Path], *, baseline: str, allow: str | Sequence[str] = ()
+) -> dict[str, list[Chosen]]:
     """Return the weights of each system, the baseline first, by seed; the seeds are those that all systems have.
 
     Runs with the same name that differ in more than their seed are systems of their own, named by what differs.
@@ -66,7 +70,7 @@ def choose_systems(folders: Sequence[str], *, baseline: str, allow: Sequence[str
     """
     if not folders:
         raise UserError("runs=[]: no runs are given; runs=[outputs/a,outputs/b]")
-    runs = [_finished(Path(folder), allow) for folder in folders]
+    runs = [_finished(Path(folder), allow) for folder in listed(folders)]
     for one, other in combinations(runs, 2):
         _check_same_data(one, other)
     locations = [key for run in runs if run.known for key in run.known.locations]
@@ -101,11 +105,13 @@ def choose_systems(folders: Sequence[str], *, baseline: str, allow: Sequence[str
     }
 
 
-def _finished(folder: Path, allow: Sequence[str]) -> Chosen:
+def _finished(folder: Path, allow: str | Sequence[str]) -> Chosen:
     settings = read_settings(folder, allow=allow)
     left = list(left_weights(folder, settings))
     if not left or not (folder / "results.json").exists():
-        raise UserError(f"runs={folder}: that run has not finished; `resume={folder}` with its command takes it up")
+        raise UserError(
+            f"runs={folder}: that run has not finished; `{typed('resume', folder)}` with its command takes it up"
+        )
     return Chosen(folder, settings, left[-1], read_data(folder))
 
 

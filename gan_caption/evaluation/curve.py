@@ -20,7 +20,7 @@ def grid(temperatures: Sequence[float], top_p: Sequence[float]) -> list[tuple[fl
     """
     points = [*((temperature, 1.0) for temperature in temperatures), *((1.0, nucleus) for nucleus in top_p)]
     for temperature, nucleus in points:
-        Sampling(temperature=temperature, top_p=nucleus)
+        Sampling(temperature=temperature, top_k=0, top_p=nucleus)
     return points
 
 
@@ -45,7 +45,7 @@ def sample_curve(
     shown = on_curves(evaluator.all_metrics, "quality", "diversity")
     curve = []
     for done, (temperature, top_p) in enumerate(points, 1):
-        samples = evaluator.sample(captioner, Sampling(temperature=temperature, top_p=top_p))
+        samples = evaluator.sample(captioner, Sampling(temperature=temperature, top_k=0, top_p=top_p))
         told = measure(shown, evaluator.predictions([], samples))
         values = {name: value.per_image for name, value in told.items() if isinstance(value, Score)}
         curve.append(CurvePoint(temperature, top_p, values, samples))

@@ -82,7 +82,7 @@ class Evaluator:
         self.training_captions = training_captions
         self.max_length = max_length
         self.samples_per_image = samples_per_image
-        self.sampling = Sampling(temperature=temperature)
+        self.sampling = Sampling(temperature=temperature, top_k=0, top_p=1.0)
         self.batch_images = batch_images
         self.device = device
         self.all_metrics = catalogue(*source.split.metrics) if metrics is None else metrics

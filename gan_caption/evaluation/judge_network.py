@@ -78,7 +78,7 @@ def train(known: Known, settings: JudgeSettings, *, seed: int) -> tuple[LSTMDisc
         torch.manual_seed(seed)
         network = LSTMDiscriminator(
             vocabulary_size=known.words, pooled_size=known.pooled.shape[1], hidden=settings.hidden,
-            embedding=settings.embedding, dropout=settings.dropout,
+            embedding=settings.embedding, dropout=settings.dropout, instance_noise=0.0,
         ).to(device)  # fmt: skip
         _fit(network, _matching_loss, known, settings, rng)
         matcher = copy.deepcopy(network)

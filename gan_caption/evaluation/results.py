@@ -61,7 +61,7 @@ def measure_run(asked: EvaluationSettings) -> Results:
     Raises:
         UserError: a setting is wrong, something is missing, or the run has no such weights.
     """
-    folder = Path(asked.run)
+    folder = asked.run
     points = curve_points(asked.curve)
     run = open_run(
         folder, allow=asked.allow, decoding=asked.decoding, device=asked.device, cache=asked.cache,
@@ -103,7 +103,7 @@ def evaluation_folder(asked: EvaluationSettings) -> Path:
         UserError: an earlier evaluation's configuration is damaged.
     """
     own = _of_any_run(plain(asked))
-    first = Path(asked.run) / f"evaluation-{asked.split}-{configuration_hash(own)}"
+    first = asked.run / f"evaluation-{asked.split}-{configuration_hash(own)}"
 
     def is_own(folder: Path) -> bool:  # two settings may share their hash
         told = folder / "config.json"

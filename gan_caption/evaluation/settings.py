@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gan_caption.configuration.building import Part, read
@@ -30,7 +31,7 @@ class HowMeasured:
     split: Literal["train", "val", "test"]
     device: str
     allow: list[str]
-    cache: str
+    cache: Path
     skip_unreadable: bool
     skip_missing: bool
     metrics: list[Part] | None
@@ -38,15 +39,23 @@ class HowMeasured:
     curve: CurveSettings | None
     decoding: Part
 
+    def __post_init__(self) -> None:
+        self.decoding.check()
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSettings(HowMeasured):
     """Of an evaluation."""
 
-    run: str
+    run: Path
     weights: str | None
     validation: ValidationSettings
     data: Part | None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.data is not None:
+            self.data.check()
 
 
 def evaluation_from(config: Mapping[str, Any] | DictConfig) -> EvaluationSettings:
@@ -58,12 +67,13 @@ def evaluation_from(config: Mapping[str, Any] | DictConfig) -> EvaluationSetting
 class ComparisonSettings(HowMeasured):
     """Of a comparison."""
 
-    runs: str | list[str]
-    out: str
+    runs: Path | list[Path]
+    out: Path
     baseline: str
     validation: ComparedValidation
     judge: JudgeSettings
     gallery: int
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         at_least(0, gallery=self.gallery)

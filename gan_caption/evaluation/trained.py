@@ -55,7 +55,7 @@ class Trained:
         )
 
 
-def open_run(folder: Path, *, allow: Sequence[str] = (), **changed: Any) -> Trained:
+def open_run(folder: Path, *, allow: str | Sequence[str] = (), **changed: Any) -> Trained:
     """Build the networks of a run from its folder.
 
     Args:

@@ -36,24 +36,24 @@ class AttentionLSTMGenerator(Generator[RecurrentState]):
         vocabulary_size: int,
         pooled_size: int,
         grid_size: int,
-        hidden: int = 512,
-        embedding: int = 512,
-        heads: int = 8,
-        dropout: float = 0.5,
-        noise_size: int = 0,
-        generate_unknown: bool = False,
+        hidden: int,
+        embedding: int,
+        heads: int,
+        dropout: float,
+        noise_size: int,
+        generate_unknown: bool,
     ) -> None:
         """Build the layers.
 
         Args:
-            vocabulary_size: V.
-            pooled_size: P.
-            grid_size: D.
+            vocabulary_size: V, special tokens included.
+            pooled_size: P, length of the image vector.
+            grid_size: D, channels of the grid.
             hidden: H, a multiple of `heads`.
-            embedding: E.
-            heads: attention heads.
+            embedding: E, at least 1.
+            heads: attention heads, at least 1.
             dropout: probability in [0, 1), on the word vectors, the image vector, the contexts and both outputs.
-            noise_size: Z; the noise vector is appended to the image vector.
+            noise_size: Z, at least 0; the noise vector is appended to the image vector, and 0 is none.
             generate_unknown: whether `<unk>` may be written.
         """
         super().__init__(vocabulary_size=vocabulary_size, noise_size=noise_size, generate_unknown=generate_unknown)

@@ -30,23 +30,23 @@ class LSTMGenerator(Generator[RecurrentState]):
         *,
         vocabulary_size: int,
         pooled_size: int,
-        hidden: int = 512,
-        embedding: int = 512,
-        dropout: float = 0.5,
-        image_as: Literal["first_input", "initial_state"] = "first_input",
-        noise_size: int = 0,
-        generate_unknown: bool = False,
+        hidden: int,
+        embedding: int,
+        dropout: float,
+        image_as: Literal["first_input", "initial_state"],
+        noise_size: int,
+        generate_unknown: bool,
     ) -> None:
         """Build the layers.
 
         Args:
-            vocabulary_size: V.
+            vocabulary_size: V, special tokens included.
             pooled_size: P, length of the image vector.
-            hidden: H.
-            embedding: E.
+            hidden: H, at least 1.
+            embedding: E, at least 1.
             dropout: probability in [0, 1), on the word vectors, the image vector and the LSTM's output.
             image_as: "first_input" (Vinyals, eq. 10) or "initial_state" (h and c are functions of the image).
-            noise_size: Z; the noise vector is appended to the image vector.
+            noise_size: Z, at least 0; the noise vector is appended to the image vector, and 0 is none.
             generate_unknown: whether `<unk>` may be written.
         """
         super().__init__(vocabulary_size=vocabulary_size, noise_size=noise_size, generate_unknown=generate_unknown)

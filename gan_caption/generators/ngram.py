@@ -65,7 +65,7 @@ class NgramGenerator(Generator[TensorState]):
 
     @classmethod
     def learn(
-        cls, captions: Sequence[Sequence[int]], *, vocabulary_size: int, order: int = 3, generate_unknown: bool = False
+        cls, captions: Sequence[Sequence[int]], *, vocabulary_size: int, order: int, generate_unknown: bool = False
     ) -> NgramGenerator:
         """Count the n-grams of captions.
 

@@ -127,7 +127,7 @@ class Captioner:
         language_model: str | Path | None = None,
         fusion: float = 0.0,
         device: str = "auto",
-        allow: Sequence[str] = (),
+        allow: str | Sequence[str] = (),
     ) -> Captioner:
         """Load a run.
 
@@ -203,12 +203,12 @@ class Captioner:
         return told
 
     def stream(
-        self, photos: Iterable[Photo], *, count: int = 1, attention: bool = False, seed: int = 0
+        self, photos: Photo | Iterable[Photo], *, count: int = 1, attention: bool = False, seed: int = 0
     ) -> Iterator[Captioned | Unreadable]:
         """Caption photographs in batches, in order; what cannot be read is told in its place.
 
         Args:
-            photos: paths, PIL images or arrays; see `Photo`.
+            photos: paths, PIL images or arrays, or one of them; see `Photo`.
             count: captions an image. Of 1, the decoder's; of more, the proposer's best that differ, which may be fewer.
             attention: whether attention maps are wanted.
             seed: of what is sampled.

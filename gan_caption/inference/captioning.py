@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from itertools import chain, islice
-from pathlib import Path
 
 from gan_caption.distributed import world
 from gan_caption.errors import UserError
 from gan_caption.inference.captioner import Captioned, Captioner, Unreadable, check_candidates
-from gan_caption.inference.output import format_of, write_captions
+from gan_caption.inference.output import check_ids, coco_results, format_of, write_captions
 from gan_caption.inference.photos import find_photos
 from gan_caption.inference.settings import CaptionSettings
 from gan_caption.training.progress import Progress
@@ -27,12 +26,14 @@ def caption_photos(settings: CaptionSettings) -> None:
     Raises:
         UserError: nothing can be captioned; or something was left out, after all else was written.
     """
-    out = None if settings.out is None else Path(settings.out)
+    out = settings.out
     if out is not None:
         format_of(out)  # before anything is loaded
     judging = next((f"rerank.{name}" for name, weight in settings.rerank.items() if weight and name != "own"), None)
     check_candidates(settings.candidates, wanted=settings.captions, judging=judging)
     photos = find_photos(settings.images)
+    if out is not None and format_of(out) is coco_results:
+        check_ids(map(str, photos))
     captioner = Captioner.load(
         settings.run,
         weights=settings.weights,

@@ -46,13 +46,13 @@ def export_run(chosen: ExportSettings) -> Path:
         require("onnx", "onnxscript", "onnxruntime", extra="export", what="ONNX graphs")
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
-    folder = Path(chosen.run)
+    folder = chosen.run
     run = open_run(
         folder, allow=chosen.allow, device="cpu", skip_unreadable=chosen.skip_unreadable,
         skip_missing=chosen.skip_missing,
     )  # fmt: skip
     phase = _phase(folder, run.settings, chosen.weights)
-    out = Path(chosen.out) if chosen.out else folder / "-".join(
+    out = chosen.out or folder / "-".join(
         ["export", phase, chosen.format, *(["int8"] if chosen.int8 else [])]
     )  # fmt: skip
     with new_folder(out) as draft:

@@ -25,7 +25,7 @@ def learn_ngrams(settings: LanguageModelSettings) -> None:
     Raises:
         UserError: the run or its data cannot be read, the order is too high, or the file cannot be written.
     """
-    folder = Path(settings.run)
+    folder = settings.run
     run = read_settings(folder, allow=settings.allow)
     tokenizer = load_tokenizer(run, folder)
     captions = training_captions(load_split(open_corpus(run), "train", say), tokenizer)
@@ -34,12 +34,12 @@ def learn_ngrams(settings: LanguageModelSettings) -> None:
         model = NgramGenerator.learn(encoded, vocabulary_size=len(tokenizer), order=settings.order)
     except ValueError as error:
         raise UserError(str(error)) from error
-    model.save(Path(settings.out), vocabulary=tokenizer.fingerprint)
+    model.save(settings.out, vocabulary=tokenizer.fingerprint)
     print(f"{settings.order}-grams of {len(encoded)} captions: {settings.out}", flush=True)
 
 
 def load_language_model(
-    path: Path, *, tokenizer: Tokenizer, device: torch.device, allow: Sequence[str] = ()
+    path: Path, *, tokenizer: Tokenizer, device: torch.device, allow: str | Sequence[str] = ()
 ) -> Generator:
     """Return a language model in eval mode.
 

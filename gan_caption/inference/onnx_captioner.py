@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from gan_caption.configuration.wording import listed
 from gan_caption.errors import UserError
 from gan_caption.extras import require
 
@@ -24,7 +25,7 @@ class OnnxCaptioner:
     """Greedy captions of what `python -m gan_caption.export format=onnx` wrote."""
 
     def __init__(
-        self, folder: Path | str, *, threads: int = 0, providers: Sequence[str] = ("CPUExecutionProvider",)
+        self, folder: Path | str, *, threads: int = 0, providers: str | Sequence[str] = ("CPUExecutionProvider",)
     ) -> None:
         """Open the graphs.
 
@@ -48,13 +49,14 @@ class OnnxCaptioner:
             words = json.loads((folder / "vocabulary.json").read_text(encoding="utf-8"))
             self.max_length = int(self.settings["max_length"])
             self._no_space = re.compile(self.settings.get("no_space", ""))  # of the spaces to leave out
-            self._geometry: dict[str, Any] = self.settings["pixels"]
+            pixels = self.settings["pixels"]
+            self._geometry: dict[str, Any] = {key: pixels[key] for key in ("side", "shorter_side", "filter")}
             self._encoder, self._step = (
-                onnxruntime.InferenceSession(folder / name, options, providers=list(providers))
+                onnxruntime.InferenceSession(folder / name, options, providers=listed(providers))
                 for name in ("encoder.onnx", "step.onnx")
             )
         except Exception as error:  # onnxruntime has its own kinds, all of them beside Python's
-            reason = str(error).partition("\n")[0]
+            reason = f"config.json has no {error}" if isinstance(error, KeyError) else str(error).partition("\n")[0]
             raise UserError(
                 f"{folder} cannot be opened as a captioner for onnxruntime ({reason}): give the folder that "
                 "`python -m gan_caption.export run=... format=onnx` printed"
@@ -78,15 +80,24 @@ class OnnxCaptioner:
         """Return one caption an image, as text.
 
         Args:
-            pixels: (B, 3, S, S) uint8, of `preprocess`.
+            pixels: (B, 3, S, S) uint8, of `preprocess`, at least one image.
+
+        Raises:
+            UserError: they are of another shape or type.
         """
         return [self._decode(row) for row in self.tokens(pixels).tolist()]
 
     def tokens(self, pixels: np.ndarray) -> np.ndarray:
         """Write the most probable next word, again and again: (B, T) int64, T at most `max_length`.
 
-        What follows an `<eos>` means nothing.
+        What follows an `<eos>` means nothing. Raises as `caption`.
         """
+        side = self._geometry["side"]
+        if pixels.dtype != np.uint8 or pixels.shape[1:] != (3, side, side) or not len(pixels):
+            raise UserError(
+                f"pixels {pixels.shape} {pixels.dtype}: give (B, 3, {side}, {side}) as uint8, with B at least 1, of "
+                "`preprocess` stacked"
+            )
         begun = self._encoder.run(None, {"pixels": pixels})
         known = {output.name: value for output, value in zip(self._encoder.get_outputs(), begun, strict=True)}
         names = [output.name.removeprefix("next_") for output in self._step.get_outputs()]

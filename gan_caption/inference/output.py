@@ -13,6 +13,7 @@ from typing import Any
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
 from gan_caption.inference.captioner import Caption, Captioned
+from gan_caption.untrusted.parsing import shown
 
 Format = Callable[[Iterable[Captioned]], Iterator[str]]
 """Turns captioned images into the text of a file, piece by piece."""
@@ -37,17 +38,50 @@ def comma_separated(images: Iterable[Captioned]) -> Iterator[str]:
 def coco_results(images: Iterable[Captioned]) -> Iterator[str]:
     """Yield a JSON list of `image_id` and `caption`, of the best captions alone.
 
-    The id is the number in names like those of COCO, COCO_val2014_000000391895.jpg or 000000391895.jpg, and otherwise
-    the name without its ending.
+    Raises:
+        UserError: two images have one id; see `check_ids`.
     """
     before = "[\n"
+    named: dict[int | str, str] = {}
     for image in images:
-        name = Path(image.name).stem
-        number = re.fullmatch(r"(?:COCO_\w+_)?(\d+)", name)
-        told = {"image_id": int(number[1]) if number else name, "caption": image.best.text}
+        told = {"image_id": _new_id(image.name, named), "caption": image.best.text}
         yield before + json.dumps(told, ensure_ascii=False)
         before = ",\n"
     yield "[]\n" if before == "[\n" else "\n]\n"
+
+
+def coco_id(name: str) -> int | str:
+    """Return the number in names like those of COCO, COCO_val2014_000000391895.jpg or 000000391895.jpg.
+
+    Of another name: that without its folders and its ending.
+    """
+    name = Path(name).stem
+    number = re.fullmatch(r"(?:COCO_\w+_)?([0-9]+)", name)
+    return int(number[1]) if number else name
+
+
+def check_ids(names: Iterable[str]) -> None:
+    """Look whether each image has an id of its own among COCO's results.
+
+    Raises:
+        UserError: two have the same.
+    """
+    named: dict[int | str, str] = {}
+    for name in names:
+        _new_id(name, named)
+
+
+def _new_id(name: str, named: dict[int | str, str]) -> int | str:
+    """Return an image's id, and note whose it is."""
+    image_id = coco_id(name)
+    if image_id in named:
+        raise UserError(
+            f"out: COCO's results name images by their file names alone, and {shown(named[image_id])} and "
+            f"{shown(name)} would both be image_id {json.dumps(image_id, ensure_ascii=False)}: write .jsonl or .csv, "
+            "which tell whole paths, caption their folders one by one, or rename one"
+        )
+    named[image_id] = name
+    return image_id
 
 
 FORMATS: dict[str, Format] = {".jsonl": json_lines, ".csv": comma_separated, ".json": coco_results}

@@ -33,7 +33,7 @@ _DARK = 0.2
 
 
 def load_systems(
-    folder: Path, *, device: str = "auto", allow: Sequence[str] = (), decoding: Part | None = None
+    folder: Path, *, device: str = "auto", allow: str | Sequence[str] = (), decoding: Part | None = None
 ) -> dict[str, Captioner]:
     """Load the baseline of a run and what its last phase left, by the names that the page gives them.
 
@@ -66,7 +66,7 @@ def serve(settings: DemoSettings) -> None:
         UserError: Gradio is missing, the run cannot be used, or the address is taken.
     """
     require("gradio", extra="demo", what="the web page")
-    folder = Path(settings.run)
+    folder = settings.run
     systems = load_systems(folder, device=settings.device, allow=settings.allow, decoding=settings.decoding)
     page = build_page(systems, title=folder.name, samples=settings.samples)
     launch_page(page, host=settings.host, port=settings.port, max_upload_mb=settings.max_upload_mb)
@@ -162,7 +162,7 @@ def what_it_says(name: str, captioner: Captioner, photo: Image.Image, *, tempera
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     best = captioner.caption(photo, attention=True).best
-    drawing = captioner.proposing(SeveralSamples(samples=samples, temperature=temperature))
+    drawing = captioner.proposing(SeveralSamples(samples=samples, temperature=temperature, top_k=0, top_p=1.0))
     drawn = drawing.caption(photo, count=samples).captions
     maps = [(_data_url(shown), word) for shown, word in attention_maps(captioner, photo, best)]
     environment = Environment(

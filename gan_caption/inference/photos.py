@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from PIL import Image
 
+from gan_caption.configuration.wording import listed
 from gan_caption.data.corpus import CaptionedImage, Split
-from gan_caption.data.images import FORMATS, register_heic, to_rgb
+from gan_caption.data.images import to_rgb
+from gan_caption.data.layout import IMAGE_SUFFIXES, images_below, names_below, unread_heic
 from gan_caption.errors import UserError
+from gan_caption.files import at_home
 
 Photo = str | Path | Image.Image | np.ndarray
 """A file's path, an image, or an array (H, W, 3) or (H, W) uint8."""
@@ -25,14 +29,24 @@ class Photos(Split):
     """By row; None where the item's path says where it lies."""
 
     @classmethod
-    def of(cls, photos: Iterable[Photo]) -> Photos:
-        """Take photographs of any kind; nothing is read before `image` asks for it."""
+    def of(cls, photos: Photo | Iterable[Photo]) -> Photos:
+        """Take photographs of any kind, or one; nothing is read before `image` asks for it.
+
+        Raises:
+            UserError: one is of no such kind.
+        """
+        alone = isinstance(photos, str | Path | Image.Image) or (isinstance(photos, np.ndarray) and photos.ndim < 4)
         items: list[CaptionedImage] = []
         given: list[Image.Image | np.ndarray | None] = []
-        for row, photo in enumerate(photos):
+        for row, photo in enumerate(cast("Iterable[Photo]", [photos] if alone else photos)):
             if isinstance(photo, str | Path):
                 items.append(CaptionedImage(str(photo), (), Path(photo)))
                 given.append(None)
+            elif not isinstance(photo, Image.Image | np.ndarray):
+                raise UserError(
+                    f"image {row}: {type(photo).__name__} is no photograph; give a path, a PIL image, or an array "
+                    "(H, W, 3) or (H, W) as uint8"
+                )
             else:
                 items.append(CaptionedImage(f"image {row}", ()))
                 given.append(photo)
@@ -53,26 +67,25 @@ class Photos(Split):
         return to_rgb(photo, name)
 
 
-def find_photos(given: Sequence[str]) -> list[Path]:
+def find_photos(given: str | Path | Sequence[str | Path]) -> list[Path]:
     """Return the files that paths name, each once, folders replaced by the images in and below them, by their names.
 
     Args:
-        given: files and folders. A file is taken whatever its ending; in folders those with the ending of an image.
+        given: files and folders, or one. A file is taken whatever its name; of a folder what `data=folder` takes of it.
 
     Raises:
         UserError: nothing is given, or a folder holds no image.
     """
     if not given:
         raise UserError("images is empty: give files and folders, images=[photo.jpg,holiday/]")
-    register_heic()
-    endings = {ending for ending, kind in Image.registered_extensions().items() if kind in FORMATS}
     found: list[Path] = []
-    for path in map(Path, given):
+    for path in map(at_home, listed(given)):
         if not path.is_dir():
             found.append(path)
             continue
-        inside = sorted(one for one in path.rglob("*") if one.suffix.lower() in endings and one.is_file())
+        inside = images_below(path)
         if not inside:
-            raise UserError(f"images: {path} holds no image (by their endings: {', '.join(sorted(endings)[:8])} ...)")
-        found += inside
+            why = "; ".join([f"no name ends in {', '.join(sorted(IMAGE_SUFFIXES))}", *unread_heic(names_below(path))])
+            raise UserError(f"images: {path} holds no image: {why}")
+        found += inside.values()
     return list(dict.fromkeys(found))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gan_caption.configuration.building import Part, read
@@ -18,13 +19,13 @@ if TYPE_CHECKING:
 class CaptionSettings:
     """Of captioning photographs."""
 
-    run: str
-    images: str | list[str]
-    out: str | None
+    run: Path
+    images: list[Path]
+    out: Path | None
     captions: int
     candidates: int
     rerank: dict[str, float]
-    language_model: str | None
+    language_model: Path | None
     fusion: float
     weights: str | None
     attention: bool
@@ -37,13 +38,16 @@ class CaptionSettings:
     def __post_init__(self) -> None:
         at_least(1, captions=self.captions)
         at_least(0, seed=self.seed)
+        self.proposer.check()
+        if self.decoding is not None:
+            self.decoding.check()
 
 
 @dataclass(frozen=True, kw_only=True)
 class DemoSettings:
     """Of the web page."""
 
-    run: str
+    run: Path
     host: str
     port: int
     max_upload_mb: int
@@ -53,19 +57,22 @@ class DemoSettings:
     decoding: Part | None
 
     def __post_init__(self) -> None:
-        at_least(0, port=self.port)
+        if not 0 <= self.port < 2**16:
+            raise ValueError(f"port={self.port}: 0 to 65535")
         at_least(1, max_upload_mb=self.max_upload_mb)
         at_least(2, samples=self.samples)
+        if self.decoding is not None:
+            self.decoding.check()
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportSettings:
     """Of an export."""
 
-    run: str
+    run: Path
     weights: str | None
     format: Literal["onnx", "safetensors"]
-    out: str | None
+    out: Path | None
     int8: bool
     split: Literal["train", "val", "test"]
     check_images: int
@@ -82,6 +89,8 @@ class ExportSettings:
         at_least(1, calibration_images=self.calibration_images, batch_images=self.batch_images, threads=self.threads)
         if self.int8 and self.format != "onnx":
             raise ValueError("int8=true: only format=onnx has it")
+        if self.data is not None:
+            self.data.check()
 
 
 def export_from(config: Mapping[str, Any] | DictConfig) -> ExportSettings:
@@ -93,8 +102,8 @@ def export_from(config: Mapping[str, Any] | DictConfig) -> ExportSettings:
 class LanguageModelSettings:
     """Of an n-gram model."""
 
-    run: str
-    out: str
+    run: Path
+    out: Path
     order: int
     allow: list[str]
 

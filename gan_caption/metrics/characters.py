@@ -12,10 +12,14 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+from gan_caption.metrics.ngrams import check_captions
+
 _LATIN = r"0-9a-z\u00df-\u00f6\u00f8-\u02af\u1e00-\u1eff"
 _RUN = rf"[{_LATIN}][{_LATIN}\u0300-\u036f]*"
 # T-shirt, don't and 3.5 stay whole, as PTB has them; anything else comes sign by sign.
 _PIECE = re.compile(rf"<unk>|{_RUN}(?:[-.']{_RUN})*|.", re.DOTALL)
+# Thai, Lao, Tibetan, Burmese, Khmer, kana, ideographs.
+_UNSPACED = re.compile("[\u0e00-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _VOWELS_AND_FINALS = range(0x1160, 0x1200)  # of a Korean syllable written in parts
 
 NO_SPACE = rf"(?<![{_LATIN}\u0300-\u036f]) | (?![{_LATIN}])"
@@ -30,8 +34,17 @@ def character_tokenize(captions: Sequence[str]) -> list[str]:
 
     Returns:
         tokens joined by single spaces, as every metric reads them; "" where nothing is left. `<unk>` stays one token.
+
+    Raises:
+        UserError: one text is given, and no list.
     """
+    check_captions(captions)
     return [" ".join(characters(caption)) for caption in captions]
+
+
+def without_spaces(captions: Sequence[str]) -> int:
+    """Return how many captions are in a script that is written without spaces, and hold none."""
+    return sum(len(caption.split()) == 1 and _UNSPACED.search(caption) is not None for caption in captions)
 
 
 def characters(text: str) -> list[str]:

@@ -16,7 +16,7 @@ import numpy as np
 from gan_caption.errors import UserError
 from gan_caption.metrics.coded import code, learn
 from gan_caption.metrics.document_frequencies import DocumentFrequencies
-from gan_caption.metrics.ngrams import Score, check_pairs, check_references
+from gan_caption.metrics.ngrams import Score, check_captions, check_pairs, check_references
 from gan_caption.metrics.occurrences import LONGEST, occurrences, pairs_of, parts
 
 _SIGMA = 6.0
@@ -81,8 +81,9 @@ class CiderD:
             candidates: tokenized captions, any number an image.
 
         Raises:
-            UserError: the numbers differ.
+            UserError: the numbers differ, or one text is given, and no list.
         """
+        check_captions(candidates, "candidates")
         if len(rows) != len(candidates):
             raise UserError(
                 f"{len(rows)} rows and {len(candidates)} candidates: give the image's row for each candidate"
@@ -91,6 +92,7 @@ class CiderD:
 
     def cosines(self, rows: Sequence[int], candidates: Sequence[str]) -> np.ndarray:
         """Return the original CIDEr of each candidate, (n,) float64, 0 to 10; see `cider`."""
+        check_captions(candidates, "candidates")
         return self._means(rows, candidates, np.multiply, np.ones_like)
 
     def _means(

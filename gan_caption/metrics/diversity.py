@@ -9,7 +9,7 @@ import numpy as np
 
 from gan_caption.errors import UserError
 from gan_caption.metrics.bleu import LONGEST, PooledOverlap, bleu, overlap_of_counts
-from gan_caption.metrics.ngrams import Score, ngrams
+from gan_caption.metrics.ngrams import Score, check_captions, check_captions_of_images, ngrams
 
 
 def div_n(samples: Sequence[Sequence[str]], n: int) -> Score:
@@ -80,6 +80,7 @@ def length_distance(captions: Sequence[str], references: Sequence[Sequence[str]]
     Raises:
         UserError: there are no captions or no references.
     """
+    check_captions_of_images(references, "references")
     human = [text for own in references for text in own]
     check_samples([captions, human], at_least=1)
     shares = []
@@ -111,6 +112,7 @@ def verbatim_share(captions: Sequence[str], training: Container[str]) -> float:
         UserError: there are no captions.
     """
     check_samples([captions], at_least=1)
+    check_captions(training, "training")
     return sum(caption in training for caption in captions) / len(captions)
 
 
@@ -128,8 +130,10 @@ def check_samples(samples: Sequence[Sequence[str]], *, at_least: int) -> None:
     """Refuse samples that have no value.
 
     Raises:
-        UserError: there are no images, or one has fewer captions than `at_least`.
+        UserError: there are no images, one has fewer captions than `at_least`, or a text stands where a list of texts
+            is wanted.
     """
+    check_captions_of_images(samples, "captions")
     few = [index for index, own in enumerate(samples) if len(own) < at_least]
     if not samples or few:
         where = f"image {few[0]} has {len(samples[few[0]])}" if few else "there are no images"

@@ -22,6 +22,7 @@ from gan_caption import counting
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
 from gan_caption.metrics.coded import Coded, learn
+from gan_caption.metrics.ngrams import check_captions, check_captions_of_images
 from gan_caption.metrics.occurrences import LONGEST
 from gan_caption.untrusted.parsing import briefly, parse_json
 
@@ -46,8 +47,10 @@ class DocumentFrequencies:
         """Count over the references of a corpus.
 
         Raises:
-            UserError: there is only one image; every n-gram then has the weight log 1 = 0 and any caption scores 0.
+            UserError: there is only one image; every n-gram then has the weight log 1 = 0 and any caption scores 0. Or
+                a text stands where a list of texts is wanted.
         """
+        check_captions_of_images(references, "references")
         words: dict[str, int] = {}
         return cls.of_coded(
             learn((text for own in references for text in own), words), words, list(map(len, references))
@@ -92,11 +95,13 @@ class DocumentFrequencies:
         Raises:
             UserError: see `of`.
         """
+        check_captions(references, "references")
         images = 0
 
         def grams() -> Iterator[str]:
             nonlocal images
             for own in references:
+                check_captions(own, f"references of image {images}")
                 images += 1
                 yield from _grams(own)
 
@@ -146,7 +151,7 @@ class DocumentFrequencies:
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
                 f"{path}: no document frequencies here ({repr(error)[:300]}); "
-                "DocumentFrequencies.of(references).save(path) makes them"
+                "--save-frequencies and DocumentFrequencies.of(references).save(path) make them"
             ) from error
 
     def save(self, path: Path) -> None:
@@ -199,8 +204,10 @@ class DocumentFrequencies:
         """Refuse frequencies that were counted over other words than these references are written in.
 
         Raises:
-            UserError: fewer than half of the references' distinct words occur in them.
+            UserError: fewer than half of the references' distinct words occur in them, or a text stands where a list of
+                texts is wanted.
         """
+        check_captions_of_images(references, "references")
         used = {word for own in references for text in own for word in text.split()}
         known = len(used & self.words.keys())
         if 2 * known < len(used):

@@ -15,6 +15,9 @@ from gan_caption.metrics.document_frequencies import DocumentFrequencies
 from gan_caption.metrics.metric import Predictions, corpus_value, measure
 from gan_caption.metrics.standard import DIVERSITY, QUALITY, VARIETY
 
+SCORED = 5
+"""How many references of an image are scored at most; each costs a comparison with all others."""
+
 
 def human_scores(
     references: Sequence[Sequence[str]], frequencies: DocumentFrequencies, samples: int | None = None
@@ -41,8 +44,9 @@ def human_scores(
 def human_quality(references: Sequence[Sequence[str]]) -> dict[str, float]:
     """Return what a human scores against the other humans of the same images, leaving one out, by name.
 
-    The first references of all images are candidates once, then the second ones ...: the mean over them. Images with a
-    single reference are left out; the others' references are one fewer than a system has, which lowers the values.
+    The first references of all images are candidates once, then the second ones, up to the fifth: the mean over them.
+    Images with a single reference are left out; the others' references are one fewer than a system has, which lowers
+    the values.
 
     Raises:
         UserError: fewer than two images have at least two references.
@@ -52,7 +56,7 @@ def human_quality(references: Sequence[Sequence[str]]) -> dict[str, float]:
         raise UserError("humans cannot be scored: fewer than two images have at least two references")
     frequencies = DocumentFrequencies.of(told)
     rounds = []
-    for position in range(min(len(own) for own in told)):
+    for position in range(min(SCORED, *map(len, told))):
         others = [[*own[:position], *own[position + 1 :]] for own in told]
         rounds.append(measure(QUALITY, Predictions([own[position] for own in told], (), others, frequencies)))
     return {name: float(np.mean([corpus_value(one[name]) for one in rounds])) for name in rounds[0]}

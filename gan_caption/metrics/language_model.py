@@ -16,6 +16,7 @@ from nltk.lm.preprocessing import pad_both_ends
 from nltk.util import everygrams
 
 from gan_caption.metrics.diversity import check_samples
+from gan_caption.metrics.ngrams import check_captions
 
 
 class NgramModel:
@@ -34,6 +35,7 @@ class NgramModel:
             UserError: there are no captions.
         """
         check_samples([captions], at_least=1)
+        check_captions(words, "words")
         known = sorted({*words, "</s>"})
         self.order = order
         self._model = WittenBellInterpolated(order, vocabulary=Vocabulary([*known, "<s>", "<UNK>"], unk_cutoff=1))

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 from gan_caption.errors import UserError
 from gan_caption.metrics.document_frequencies import DocumentFrequencies
-from gan_caption.metrics.ngrams import Score
+from gan_caption.metrics.ngrams import Score, check_captions, check_captions_of_images
 
 T = TypeVar("T")
 Of = Literal["captions", "samples", "model"]
@@ -40,6 +40,11 @@ class Predictions:
     image_ids: Sequence[str] = ()
     """(N,) as the corpus names its images."""
     _made: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        check_captions(self.captions)
+        check_captions_of_images(self.samples, "samples")
+        check_captions_of_images(self.references, "references")
 
     def once(self, key: Hashable, make: Callable[[], T]) -> T:
         """Return what `make` makes; of several metrics that name the same key only the first makes it."""

@@ -46,12 +46,34 @@ def count_ngrams(words: Sequence[str], longest: int) -> Counter[Ngram]:
     return Counter(gram for n in range(1, longest + 1) for gram in ngrams(words, n))
 
 
+def check_captions(captions: object, what: str = "captions") -> None:
+    """Refuse a text where a list of texts is wanted: Python would take it letter by letter.
+
+    Raises:
+        UserError: it is a text.
+    """
+    if isinstance(captions, str):
+        raise UserError(f"{what}: {captions[:60]!r} is one text, and a list of texts is wanted: give [text]")
+
+
+def check_captions_of_images(captions: Sequence[Sequence[str]], what: str) -> None:
+    """Refuse a text where a list of texts is wanted, of all images or of one.
+
+    Raises:
+        UserError: there is one.
+    """
+    check_captions(captions, what)
+    for index, own in enumerate(captions):
+        check_captions(own, f"{what} of image {index}")
+
+
 def check_pairs(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> None:
     """Refuse what cannot be scored.
 
     Raises:
-        UserError: there is nothing, the numbers differ, or an image has no reference.
+        UserError: there is nothing, the numbers differ, an image has no reference, or a text is no list.
     """
+    check_captions(candidates, "candidates")
     if len(candidates) != len(references):
         raise UserError(
             f"{len(candidates)} candidates and references of {len(references)} images: give one for each image"
@@ -63,8 +85,9 @@ def check_references(references: Sequence[Sequence[str]]) -> None:
     """Refuse references that nothing can be scored against.
 
     Raises:
-        UserError: there are none, or an image has none.
+        UserError: there are none, an image has none, or a text stands where a list of texts is wanted.
     """
+    check_captions_of_images(references, "references")
     if not references:
         raise UserError("no captions to score: give at least one")
     empty = [index for index, own in enumerate(references) if not own]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gan_caption.configuration.wording import listed
 from gan_caption.errors import UserError
 from gan_caption.extras import require
 from gan_caption.files import write_atomically
@@ -26,7 +27,7 @@ GREY = "#8a8a8a"
 class DashboardSettings:
     """Of the dashboard; `conf/dashboard.yaml` says what each means."""
 
-    out: str
+    out: Path
     project: str
     entity: str | None
     name: str
@@ -34,7 +35,7 @@ class DashboardSettings:
     metrics: list[str]
 
 
-def make_dashboard(settings: DashboardSettings, *, methods: Sequence[str]) -> None:
+def make_dashboard(settings: DashboardSettings, *, methods: str | Sequence[str]) -> None:
     """Write the dashboard to a file; where somebody is logged in, also save it to the project. Prints what was done.
 
     Args:
@@ -53,7 +54,7 @@ def make_dashboard(settings: DashboardSettings, *, methods: Sequence[str]) -> No
     )  # fmt: skip
     # The view that `save` sends; the library has no public name for it.
     text = workspace._to_model().model_dump_json(by_alias=True, exclude_none=True, indent=1)
-    write_atomically(Path(settings.out), lambda file: file.write(text.encode() + b"\n"))
+    write_atomically(settings.out, lambda file: file.write(text.encode() + b"\n"))
     print(f"the dashboard is in {settings.out}", flush=True)
     if wandb.login(prompt=False, verify=False) and wandb.setup().settings.mode == "online":
         print(f"saved: {_save(workspace)}", flush=True)
@@ -81,7 +82,13 @@ def _save(workspace: Workspace) -> str:
 
 
 def define_dashboard(
-    *, project: str, entity: str, name: str, baseline: str, methods: Sequence[str], metrics: Sequence[str] = ()
+    *,
+    project: str,
+    entity: str,
+    name: str,
+    baseline: str,
+    methods: str | Sequence[str],
+    metrics: str | Sequence[str] = (),
 ) -> Workspace:
     """Return the dashboard: runs grouped by method, within it by phase, so that a line is the mean over seeds.
 
@@ -100,11 +107,11 @@ def define_dashboard(
         entity=entity,
         project=project,
         name=name,
-        sections=[_against_the_baseline(metrics), _samples(), _pretraining(), _discriminator(), _policy()],
+        sections=[_against_the_baseline(listed(metrics)), _samples(), _pretraining(), _discriminator(), _policy()],
         settings=WorkspaceSettings(x_axis="step", max_runs=100),
         runset_settings=RunsetSettings(
             groupby=[Metric("Group"), Metric("JobType")],
-            group_colors={GroupPath(method, baseline): GREY for method in methods},
+            group_colors={GroupPath(method, baseline): GREY for method in listed(methods)},
             pinned_columns=["summary:val/cider_d", "summary:val/div_2", "summary:status"],
         ),
     )

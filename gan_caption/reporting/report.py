@@ -41,6 +41,7 @@ from gan_caption.reporting.summary import summarise
 from gan_caption.reporting.sweep import folders_of
 from gan_caption.training.folders import write_json
 from gan_caption.training.setup import load_split, open_corpus, own_metrics
+from gan_caption.untrusted.parsing import shown
 
 PAGE = "index.html"
 JUDGED = ("taken_for_human", "recall_1", "recall_5", "recall_10", "median_rank")
@@ -61,7 +62,7 @@ def compare_runs(settings: ComparisonSettings, *, command: str) -> Path:
     """
     # Missed before minutes of evaluation, not after.
     require("jinja2", "matplotlib", "pandas", "scipy", "statsmodels", extra="report", what="reports")
-    target = Path(settings.out)
+    target = settings.out
     if target.exists() and not (target / PAGE).exists():
         raise UserError(f"out={target} exists and holds no report: choose another folder")
     chosen = choose_systems(folders_of(settings.runs), baseline=settings.baseline, allow=settings.allow)
@@ -106,7 +107,7 @@ def _metrics_asked(chosen: Mapping[str, Sequence[Chosen]], settings: ComparisonS
 def evaluated(chosen: Chosen, asked: ComparisonSettings) -> Path:
     """Return the folder of a run's evaluation, made where it was not made before with the same settings."""
     own = EvaluationSettings(
-        run=str(chosen.folder), weights=chosen.phase, data=None, split=asked.split, device=asked.device,
+        run=chosen.folder, weights=chosen.phase, data=None, split=asked.split, device=asked.device,
         allow=asked.allow, cache=asked.cache, skip_unreadable=asked.skip_unreadable,
         skip_missing=asked.skip_missing, decoding=asked.decoding, curve=asked.curve, metrics=asked.metrics,
         validation=asked.validation.of(chosen.settings.validation), java_metrics=[],
@@ -177,5 +178,7 @@ def _settings(system: System) -> dict[str, Any]:
 
 def _commands(systems: Sequence[System]) -> list[str]:
     """Return the commands of all runs, each once."""
-    commands = [run.command or f"# {run.folder}: it does not tell its command" for s in systems for run in s.runs]
+    commands = [
+        run.command or f"# {shown(run.folder)}: it does not tell its command" for s in systems for run in s.runs
+    ]
     return list(dict.fromkeys(commands))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from gan_caption.configuration.jobs import Job
+from gan_caption.configuration.overrides import command, setting
 from gan_caption.configuration.settings import Settings
 from gan_caption.errors import UserError
 from gan_caption.metrics.metric import Metric, Metrics, choose
@@ -150,8 +150,8 @@ def write_summary(folder: Path, jobs: Sequence[Job]) -> None:
     write_text(folder / TABLE, f"{table}\n")
     print(f"\n{table}\n\nThe table is in {folder / TABLE}", flush=True)
     if sum(trial is not None for trial in trials) > 1:
-        together = shlex.join([f"runs={folder}", f"out={folder / 'report'}"])
-        print(f"To compare the runs: python -m gan_caption.compare {together}", flush=True)
+        together = command("compare", [setting("runs", folder), setting("out", folder / "report")])
+        print(f"To compare the runs: {together}", flush=True)
 
 
 def summary(jobs: Sequence[Job], trials: Sequence[Trial | None], sought: Sought = Sought()) -> str:
@@ -190,14 +190,14 @@ def _short(value: str) -> str:
         return value
 
 
-def folders_of(runs: str | Sequence[str]) -> list[str]:
+def folders_of(runs: str | Path | Sequence[str | Path]) -> list[str]:
     """Return run folders: those given, or the finished runs of a sweep where its folder is given.
 
     Raises:
         UserError: that folder holds no sweep that has ended.
     """
-    if not isinstance(runs, str):
-        return list(runs)
+    if not isinstance(runs, str | Path):
+        return list(map(str, runs))
     path = Path(runs) / RUNS
     if not path.exists():
         raise UserError(

@@ -18,6 +18,7 @@ from gan_caption.configuration.building import TARGET, read
 from gan_caption.configuration.launching import conf_dir
 from gan_caption.configuration.renamed import renewed
 from gan_caption.configuration.settings import OF_ONE_MACHINE, SINCE, Settings
+from gan_caption.configuration.wording import listed
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
 from gan_caption.untrusted.parsing import briefly, parse_json, shown
@@ -107,12 +108,15 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"{briefly(version)}; this one, "
             f"{__version__}, reads up to format {VERSION}: upgrade it (nothing was changed)"
         )
-    if not isinstance(config, dict) or not isinstance(config.get("phases"), dict):
+    if not isinstance(config, dict):
         raise UserError(f"run={folder}: config.json is not a configuration")
+    if not isinstance(config.get("phases"), dict):
+        told = briefly(config["phases"]) if "phases" in config else "missing"
+        raise UserError(f"run={folder}: config.json is not a configuration: phases, which each run has, is {told}")
     return {"tokenizer": words_of(config), **renewed(config)}
 
 
-def read_settings(folder: Path, *, allow: Sequence[str] = ()) -> Settings:
+def read_settings(folder: Path, *, allow: str | Sequence[str] = ()) -> Settings:
     """Return the settings that a run was started with.
 
     What concerns one machine alone (`OF_ONE_MACHINE`), and is missing as in exported folders, is as
@@ -128,7 +132,7 @@ def read_settings(folder: Path, *, allow: Sequence[str] = ()) -> Settings:
     """
     config = read_config(folder)
     usual = yaml.safe_load((conf_dir() / "config.yaml").read_text(encoding="utf-8"))
-    filled = {**{key: usual.get(key) for key in (*OF_ONE_MACHINE, *SINCE)}, **config, "allow": list(allow)}
+    filled = {**{key: usual.get(key) for key in (*OF_ONE_MACHINE, *SINCE)}, **config, "allow": listed(allow)}
     names = {field.name for field in fields(Settings)} - {"given"}
     try:
         return read(Settings, {key: value for key, value in filled.items() if key in names}, given=config)

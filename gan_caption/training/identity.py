@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from gan_caption.configuration.renamed import renewed
 from gan_caption.configuration.settings import SINCE, WITHOUT_EFFECT
 from gan_caption.data.corpus import Split
 from gan_caption.errors import UserError
+from gan_caption.files import at_home
 from gan_caption.training.folders import inside, read_json, words_of, write_json
 from gan_caption.untrusted.parsing import shown
 
@@ -58,7 +60,7 @@ class Differences:
 
 
 def settings_of(config: Mapping[str, Any], locations: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the settings that change what is learned.
+    """Return the settings that change what is learned; paths in them are absolute, however they were written.
 
     Args:
         config: of a run.
@@ -70,10 +72,22 @@ def settings_of(config: Mapping[str, Any], locations: Sequence[str] = ()) -> dic
             kept.pop(key, None)  # so that runs of before there were any are found again
     if kept.get("tokenizer") == words_of(config):
         del kept["tokenizer"]  # so are those of before there was a choice
+    if kept.get("pretrained"):
+        kept["pretrained"] = _place(kept["pretrained"])
+    if isinstance(kept.get("encoder"), Mapping) and "root" in kept["encoder"]:
+        kept["encoder"] = {**kept["encoder"], "root": _place(kept["encoder"]["root"])}
     if isinstance(kept.get("data"), Mapping):
         without = (*OF_THE_DATA_WITHOUT_EFFECT, *locations)
         kept["data"] = {key: value for key, value in kept["data"].items() if key not in without}
     return kept
+
+
+def _place(path: Any) -> Any:
+    """Return the one way to write a path; what is none stays as it is."""
+    try:
+        return os.path.realpath(at_home(path)) if isinstance(path, str | Path) else path
+    except ValueError:  # of a page from elsewhere: no system has such a name
+        return path
 
 
 def configuration_hash(config: Mapping[str, Any], locations: Sequence[str] = ()) -> str:

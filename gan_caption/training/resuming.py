@@ -38,8 +38,8 @@ def choose_folder(settings: Settings, known: KnownData | None, *, data: str, aga
     """
     resume = settings.resume
     if resume is not None and resume != "auto":
-        _check_same(Path(resume), settings, known)
-        return Path(resume)
+        _check_same(resume, settings, known)
+        return resume
     while True:
         there = runs_of(settings, known, data=data) if again or resume == "auto" else []
         unfinished = [folder for folder in there if not has_finished(folder)]
@@ -108,7 +108,7 @@ def _candidates(settings: Settings, known: KnownData | None, data: str) -> Itera
 
 def _name(settings: Settings, data: str, locations: tuple[str, ...]) -> Path:
     digits = configuration_hash(settings.given, locations)
-    return Path(settings.outputs) / f"{settings.name}-{data}-seed{settings.seed}-{digits}"
+    return settings.outputs / f"{settings.name}-{data}-seed{settings.seed}-{digits}"
 
 
 def _begun(folder: Path, settings: Settings, known: KnownData | None) -> bool:

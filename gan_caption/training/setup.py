@@ -163,7 +163,7 @@ def open_features(settings: Settings, encoder: Encoder, split: Split, *, device:
     try:
         return encoder.source(
             split,
-            cache=Path(settings.cache),
+            cache=settings.cache,
             skip_unreadable=settings.skip_unreadable,
             device=device,
             progress=tell,

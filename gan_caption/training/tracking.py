@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ def finishing(tracker: Tracker) -> Iterator[Tracker]:
 class Trackers:
     """Several trackers as one; with none, nothing is noted."""
 
-    def __init__(self, *, trackers: Sequence[Tracker] = ()) -> None:
+    def __init__(self, *, trackers: Sequence[Tracker]) -> None:
         """Keep the trackers; each is told everything, in this order."""
         self.trackers = tuple(trackers)
 
@@ -110,11 +111,11 @@ class WandbTracker:
         name: str,
         job_type: str,
         configuration: Mapping[str, Any],
-        run_id: str | None = None,
-        project: str = "gan_caption",
-        entity: str | None = None,
-        start_timeout: float = 30.0,
-        upload_timeout: float = 300.0,
+        run_id: str | None,
+        project: str,
+        entity: str | None,
+        start_timeout: float,
+        upload_timeout: float,
     ) -> None:
         """Begin a run, or continue it.
 
@@ -124,8 +125,8 @@ class WandbTracker:
             name: the run's, e.g. with its seed.
             job_type: the phase.
             configuration: what the run was started with.
-            run_id: the id of the run to continue. Only online: offline, W&B begins another part with the same id, and
-                `wandb sync` joins them, each record at the step that it names.
+            run_id: the id of the run to continue; None for a new one. It is continued only online: offline, W&B begins
+                another part with the same id, and `wandb sync` joins them, each record at the step that it names.
             project: W&B's project.
             entity: W&B's user or team; None stands for the user's own.
             start_timeout: seconds to wait for W&B's answer before the run is kept offline.
@@ -164,7 +165,7 @@ class WandbTracker:
             except wandb.errors.CommError as error:
                 wandb.teardown()  # its service still holds the run's id
                 self._run = begin(mode="offline")
-                _warn("could not be reached (%s); the run is kept offline: wandb sync %s", error, self._place())
+                _warn("could not be reached (%s); the run is kept offline: %s", error, self._sending())
             self.run_id = self._run.id
             # Our own step, because W&B's may only grow: after a resume, records of earlier steps would be thrown away.
             self._run.define_metric("step")
@@ -207,17 +208,17 @@ class WandbTracker:
         """End the run; any status but "finished" marks it as failed."""
         if self._run is None:
             return
-        place, run, self._run = self._place(), self._run, None
+        sending, run, self._run = self._sending(), self._run, None
         with self._never_stopping("finish"):
             run.summary["status"] = status
             try:
                 run.finish(exit_code=0 if status == "finished" else 1)
             except TimeoutError as error:
-                _warn("did not take everything (%s); the rest is kept: wandb sync %s", error, place)
+                _warn("did not take everything (%s); the rest is kept: %s", error, sending)
 
-    def _place(self) -> Path:
-        """Return the folder of W&B's files of this run."""
-        return Path(self._run.dir).parent
+    def _sending(self) -> str:
+        """Return the command that sends what was kept of this run."""
+        return shlex.join(["wandb", "sync", str(Path(self._run.dir).parent)])
 
     @contextmanager
     def _never_stopping(self, verb: str) -> Iterator[None]:

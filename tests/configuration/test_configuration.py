@@ -1,6 +1,7 @@
 """The door: what it builds, and the message for everything that it refuses."""
 
 import functools
+import shutil
 import signal
 import subprocess
 import sys
@@ -186,13 +187,13 @@ def test_fitting_values(key, given, kept):
         ("dropout", True, "generator.dropout: True is not a valid number"),
         ("bias", 1, "generator.bias: 1 is not a valid boolean"),
         ("bias", "yes", "generator.bias: 'yes' is not a valid boolean"),
-        ("name", 7, "generator.name: 7 is not a valid string or None (text needs quotes: generator.name='\"7\"')"),
+        ("name", 7, "generator.name: 7 is not a valid string or None (text needs quotes: '\"7\"')"),
         ("as_", "fist", "generator.as_: 'fist' is not one of 'first', 'last' or 1. Did you mean first?"),
         ("as_", True, "generator.as_: True is not one of 'first', 'last' or 1"),
         ("widths", [1, "x"], "generator.widths[1]: 'x' is not a valid integer"),
         ("widths", 3, "generator.widths: 3 is not a valid list or None"),
         ("pair", [1], "generator.pair: [1] is not a tuple[float, str]"),
-        ("pair", [1, 2], "generator.pair[1]: 2 is not a valid string (text needs quotes: generator.pair[1]='\"2\"')"),
+        ("pair", [1, 2], "generator.pair[1]: 2 is not a valid string (text needs quotes: '\"2\"')"),
         ("weights", {"a": "b"}, "generator.weights.a: 'b' is not a valid number"),
         ("weights", {1: 1.0}, "generator.weights: the key 1: 1 is not a valid string (text needs quotes:"),
         ("hidden", "???", "generator.hidden has no value: give one, generator.hidden=... (an int)"),
@@ -312,9 +313,9 @@ def test_conf_dir_is_inside_an_installed_package_and_beside_a_checkout(tmp_path)
     for place in ("site/gan_caption/conf", "checkout/conf"):
         home = tmp_path / place.split("/")[0]
         (home / "gan_caption").mkdir(parents=True)
-        (home / "gan_caption" / "configuration").mkdir()
-        needed = [f"configuration/{name}.py" for name in ("launching", "jobs", "renamed", "__init__")]
-        for name in (*needed, "errors.py", "__init__.py"):
+        shutil.copytree(ROOT / "gan_caption" / "untrusted", home / "gan_caption" / "untrusted")
+        shutil.copytree(ROOT / "gan_caption" / "configuration", home / "gan_caption" / "configuration")
+        for name in ("errors.py", "__init__.py"):
             (home / "gan_caption" / name).write_bytes((ROOT / "gan_caption" / name).read_bytes())
         code = (
             "from gan_caption.configuration.launching import conf_dir\n"

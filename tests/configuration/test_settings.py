@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 from omegaconf import OmegaConf
 
 from gan_caption.configuration.building import Part, plain, read
 from gan_caption.configuration.renamed import RENAMED, now_called
-from gan_caption.configuration.settings import Settings, settings_from
+from gan_caption.configuration.settings import SHARED, Settings, settings_from
 from gan_caption.errors import UserError
 from gan_caption.evaluation.settings import ComparisonSettings, EvaluationSettings, evaluation_from
 from gan_caption.inference.settings import CaptionSettings, DemoSettings, LanguageModelSettings, export_from
@@ -23,7 +26,8 @@ from tests.tiny_runs import composed
 
 ROOT = Path(__file__).parents[2]
 GREEDY = {"_target_": "gan_caption.decoding.decoders.Greedy"}
-BEAM = {"_target_": "gan_caption.decoding.decoders.Beam", "beam_size": 3}
+BEAM = {"_target_": "gan_caption.decoding.decoders.Beam", "beam_size": 3, "length_penalty": 0.8,
+        "no_repeated_trigram": False}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +81,8 @@ def test_a_record_is_written_as_the_page_that_it_was_read_from():
         ({"inner": {}}, "inner.size is missing"),
         ({"inner": 3}, "inner: 3 is not an Inner"),
         ({"inner": None}, "inner: None is not an Inner"),
-        ({"allow": "mine"}, "allow: 'mine' is not a valid list"),
-        ({"allow": [3]}, "allow[0]: 3 is not a valid string (text needs quotes: allow[0]='\"3\"')"),
+        ({"allow": {"mine": 1}}, "allow: {'mine': 1} is not a valid list"),
+        ({"allow": [3]}, "allow[0]: 3 is not a valid string (text needs quotes: '\"3\"')"),
         ({"decoding": None}, "decoding: None names nothing to build: it needs _target_"),
         ({"other": {"beam_size": 3}}, "other: {'beam_size': 3} names nothing to build"),
         ({"parts": {"a": 3}}, "parts.a: 3 names nothing to build"),
@@ -103,19 +107,20 @@ def test_parts_may_name_what_the_page_allows():
 
 PAGES = {
     "evaluate": (evaluation_from, ["run=a"], [
-        ("run=1", "run: 1 is not a valid string"), ("split=valid", "split: 'valid' is not one of 'train', 'val' or"),
+        ("run=1.5", "run: 1.5 is not a path (text needs quotes: '\"1.5\"')"),
+        ("split=valid", "split: 'valid' is not one of 'train', 'val' or"),
         ("curve.top_p=0.9", "curve.top_p: 0.9 is not a valid list"),
         ("validation.samples_per_image=1", "validation.samples_per_image=1: at least 2"),
     ]),
     "compare": (lambda page: read(ComparisonSettings, page), ["runs=[a,b]"], [
-        ("runs=[2024]", "runs[0]: 2024 is not a valid string (text needs quotes: runs[0]='\"2024\"')"),
-        ("runs=3", "runs: 3 is not a valid string or a valid list"), ("judge.folds=1", "judge.folds=1: at least 2"),
+        ("runs=[a,2.5]", "runs[1]: 2.5 is not a path (text needs quotes: '\"2.5\"')"),
+        ("runs=true", "runs: True is not a path or a valid list"), ("judge.folds=1", "judge.folds=1: at least 2"),
         ("validation.samples_per_image=1", "validation.samples_per_image=1: at least 2"),
         ("validation.temperature=0", "validation.temperature=0.0: above 0"),
         ("judge.epochs=many", "judge.epochs: 'many' is not a valid integer"), ("gallery=-1", "gallery=-1: at least 0"),
     ]),
     "caption": (lambda page: read(CaptionSettings, page), ["run=a", "images=[b]"], [
-        ("images=[2024]", "images[0]: 2024 is not a valid string"), ("seed=abc", "seed: 'abc' is not a valid integer"),
+        ("images=[b,null]", "images[1]: None is not a path"), ("seed=abc", "seed: 'abc' is not a valid integer"),
         ("rerank.own=much", "rerank.own: 'much' is not a valid number"), ("captions=0", "captions=0: at least 1"),
     ]),
     "demo": (lambda page: read(DemoSettings, page), ["run=a"], [
@@ -126,11 +131,12 @@ PAGES = {
         ("check_images=1", "check_images=1: at least 2"),
     ]),
     "language_model": (lambda page: read(LanguageModelSettings, page), ["run=a", "out=b"], [
-        ("order=0", "order=0: at least 1"), ("out=7", "out: 7 is not a valid string"),
+        ("order=0", "order=0: at least 1"), ("out=[7]", "out: [7] is not a path"),
     ]),
     "dashboard": (lambda page: read(DashboardSettings, page), [], [("project=1", "project: 1 is not a valid string")]),
 }  # fmt: skip
 """Of each entry point: how its page is read, what it needs, and settings that are wrong."""
+EVERY = {**PAGES, "config": (settings_from, ["+experiment=seqgan"], [])}
 
 
 @pytest.mark.parametrize(
@@ -144,11 +150,81 @@ def test_a_wrong_setting_of_any_entry_point_is_named(page, override, message):
     assert str(refused.value).startswith(message)
 
 
+def keys_of(page: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    """Yield the place of each setting that is checked when a page is read: what is inside parts is checked by them."""
+    for key, value in page.items():
+        yield (key,)
+        if isinstance(value, dict) and "_target_" not in value:
+            yield from ((key, *more) for more in keys_of(value))
+
+
+@pytest.mark.parametrize("page", EVERY)
+def test_each_setting_of_each_page_has_a_type(page):
+    """No setting takes a list of a number and a mapping, or a mapping of a list: each says so by its key."""
+    reader, needed, _ = EVERY[page]
+    usual = composed(*needed, config_name=page)
+    tried = 0
+    for *outer, key in keys_of(usual):
+        if (outer and outer[0] in SHARED) or key in SHARED:
+            continue  # checked where they are used
+        for wrong in ([1, {"a": 2}], {"no such key": [None]}, float("nan")):
+            given = copy.deepcopy(usual)
+            node = given
+            for one in outer:
+                node = node[one]
+            node[key] = wrong
+            with pytest.raises(UserError) as refused:
+                reader(given)
+            assert ".".join([*outer, key]) in str(refused.value)
+            assert "\n" not in str(refused.value)
+            tried += 1
+    assert tried >= 3 * 4
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_wrong_setting_of_any_command_ends_it_with_one_line(page, tmp_path):
+    _, needed, wrong = PAGES[page]
+    override, message = wrong[0]
+    say = [sys.executable, "-m", f"gan_caption.{page}", *needed, override]
+    ended = subprocess.run(say, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(f"error: {message}")
+    assert ended.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("page", "override", "key", "meant"),
+    [
+        ("caption", "images=photo.jpg", "images", [Path("photo.jpg")]),
+        ("caption", "images=2024", "images", [Path("2024")]), ("caption", "run=2024", "run", Path("2024")),
+        ("caption", "images=[2024,a]", "images", [Path("2024"), Path("a")]),
+        ("caption", "out=2024", "out", Path("2024")), ("caption", "out='~/a.csv'", "out", Path("/home/me/a.csv")),
+        ("caption", "images=['~/a',b]", "images", [Path("/home/me/a"), Path("b")]),
+        ("compare", "runs=a", "runs", Path("a")), ("compare", "runs=[2024]", "runs", [Path("2024")]),
+        ("compare", "runs=2024", "runs", Path("2024")), ("compare", "java_metrics=meteor", "java_metrics", ["meteor"]),
+        ("evaluate", "allow=mine", "allow", ["mine"]), ("evaluate", "cache='~'", "cache", Path("/home/me")),
+        ("dashboard", "metrics=mine", "metrics", ["mine"]), ("language_model", "out=7", "out", Path("7")),
+        ("config", "outputs='~/runs'", "outputs", Path("/home/me/runs")), ("config", "resume=auto", "resume", "auto"),
+        ("config", "resume=2024", "resume", Path("2024")),
+        ("config", "pretrained='~/a'", "pretrained", Path("/home/me/a")),
+    ],
+)  # fmt: skip
+def test_one_text_is_a_list_of_it_and_a_path_is_a_text_or_a_whole_number(page, override, key, meant, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    reader, needed, _ = EVERY[page]
+    record = reader(composed(*needed, override, config_name=page))
+    assert getattr(record, key) == meant
+    assert type(getattr(record, key)) is type(meant)
+    written = [str(one) for one in meant] if isinstance(meant, list) else str(meant)
+    assert plain(record)[key] == written
+
+
 @pytest.mark.parametrize(
     ("command", "overrides", "message"),
     [
-        ("caption", ["run=a", "images=[2024]"], "images[0]: 2024 is not a valid string"),
-        ("prepare", ["allow=mine"], "allow: 'mine' is not a valid list"),
+        ("caption", ["run=a", "images=[20.24]"], "images[0]: 20.24 is not a path"),
+        ("prepare", ["allow=3"], "allow: 3 is not a valid list"),
         ("train", ["critic.learning_rate=1e-3"], "critic.learning_rate is now discriminator_training.learning_rate"),
     ],
 )
@@ -211,7 +287,8 @@ def test_what_a_run_of_before_lacks_is_filled_where_it_is_of_one_machine_and_nam
     kept = {key: value for key, value in config.items() if key not in OF_ONE_MACHINE}
     write_json(tmp_path / "config.json", kept)
     settings = read_settings(tmp_path)
-    assert (settings.device, settings.cache, settings.tracker, settings.shards.folder) == ("auto", "cache", None, None)
+    assert (settings.device, settings.cache, settings.tracker) == ("auto", Path("cache"), None)
+    assert settings.shards.folder is None
     assert {field.name for field in fields(Settings)} - kept.keys() - {"given", "discriminator"} <= set(OF_ONE_MACHINE)
     del kept["max_length"]
     write_json(tmp_path / "config.json", kept)

@@ -7,8 +7,8 @@ import json
 import pytest
 from PIL import Image
 
-from gan_caption.data.coco import Coco
 from gan_caption.errors import UserError
+from tests.tiny_runs import part
 
 JSON = "dataset_coco.json"
 
@@ -65,18 +65,18 @@ def ids(split):
 
 def refused(root, message, split="train", **options):
     with pytest.raises(UserError, match=message):
-        Coco(root=str(root), **options).split(split)
+        part("data/coco", root=str(root), **options).split(split)
 
 
 def test_official_annotations(root, capsys):
-    train = Coco(root=str(root)).split("train")
+    train = part("data/coco", root=str(root)).split("train")
     assert [(item.image_id, item.captions) for item in train.items] == [
         ("1", ("A cat.",)),
         ("2", ("A dog .", "One dog .")),
     ]
     assert train.items[0].path == root / "train2017" / number(1)
     assert train.notes == ()
-    assert ids(Coco(root=str(root)).split("val")) == ["3"]
+    assert ids(part("data/coco", root=str(root)).split("val")) == ["3"]
     assert capsys.readouterr().out == ""
 
 
@@ -87,7 +87,9 @@ def test_annotations_of_one_year_go_with_the_folders_of_the_other(root):
         for image in content["images"]:
             image["file_name"] = f"COCO_val2014_{image['file_name']}"
         write(old, content)
-    official_2017, official_2014 = (Coco(root=str(root), year=year).split("train") for year in (2017, 2014))
+    official_2017, official_2014 = (
+        part("data/coco", root=str(root), year=year).split("train") for year in (2017, 2014)
+    )
     assert official_2014 == official_2017
     refused(root, r"several annotations.*choose data\.year=2014 or data\.year=2017")
 
@@ -95,7 +97,7 @@ def test_annotations_of_one_year_go_with_the_folders_of_the_other(root):
 def test_images_may_lie_in_a_folder_of_images(root):
     (root / "images").mkdir()
     (root / "train2017").rename(root / "images" / "train2017")
-    assert Coco(root=str(root)).split("train").items[0].path == root / "images" / "train2017" / number(1)
+    assert part("data/coco", root=str(root)).split("train").items[0].path == root / "images" / "train2017" / number(1)
 
 
 def test_the_official_files_have_no_captioned_test_split(root):
@@ -108,7 +110,7 @@ def test_unknown_split_and_missing_files(root):
         root / "no", r"data\.root=.*no: there is no such folder\. data\.root is the folder that holds images in any"
     )
     (root / "annotations" / "captions_val2017.json").unlink()
-    assert len(Coco(root=str(root)).split("train")) == 2
+    assert len(part("data/coco", root=str(root)).split("train")) == 2
     refused(root, r"captions_val2017\.json: there is no such file\. data\.root is", split="val")
     refused(root, r"captions_train2014\.json: there is no such file\. data\.root is", year=2014)
     (root / "annotations" / "captions_train2017.json").unlink()
@@ -122,10 +124,10 @@ def test_no_image_folder(root):
 
 
 def test_years_and_files_that_exclude_each_other(root):
-    with pytest.raises(ValueError, match="year=2015: allowed are 2014, 2017 and null"):
-        Coco(root=str(root), year=2015)
-    with pytest.raises(ValueError, match="give one of them"):
-        Coco(root=str(root), year=2014, karpathy=JSON)
+    with pytest.raises(UserError, match="year=2015: allowed are 2014, 2017 and null"):
+        part("data/coco", root=str(root), year=2015)
+    with pytest.raises(UserError, match="give one of them"):
+        part("data/coco", root=str(root), year=2014, karpathy=JSON)
 
 
 def test_annotations_cut_in_half(root):
@@ -141,6 +143,8 @@ def test_annotations_cut_in_half(root):
         ("annotations", {"caption": " "}, r"annotations\[1\], id 101: the caption of image 1 is empty"),
         ("annotations", {"caption": None}, r"annotations\[1\]: wanted is an entry with id, image_id and caption"),
         ("annotations", {"image_id": "1"}, r"annotations\[1\]: wanted is an entry"),
+        ("annotations", {"image_id": "1"}, r"annotations\[1\]: .* Write image_id without quotes"),
+        ("images", {"id": "1"}, r"images\[1\]: .* Write id without quotes"),
         ("images", {"id": None}, r"images\[1\]: wanted is an entry with id \(a number\) and file_name"),
         ("images", {"file_name": "../2.jpg"}, r"images\[1\]: the image name '\.\./2\.jpg' is refused"),
         ("images", {"file_name": "/2.jpg"}, r"images\[1\]: the image name '/2\.jpg' is refused"),
@@ -168,7 +172,7 @@ def test_unused_images_and_captions_are_reported(root):
     path = root / "annotations" / "captions_train2017.json"
     write(path, official({1: number(1), 2: number(2)}, [(1, "A cat ."), (7, "Who?"), (7, "What?")]))
     sources = "captions_train2017.json and captions_val2017.json"
-    assert Coco(root=str(root)).split("train").notes == (
+    assert part("data/coco", root=str(root)).split("train").notes == (
         f"1 image of captions_train2017.json without captions in {sources}: 2",
         f"1 image in train2017/ and val2017/ belongs to no split, without captions in {sources}: 9",
         f"2 captions in {sources} of 1 image not in train2017/ and val2017/, in no split: 7",
@@ -189,27 +193,27 @@ def test_names_of_another_form_are_ids_themselves(root):
     add_image(root / "train2017", "cat.jpg")
     path = root / "annotations" / "captions_train2017.json"
     write(path, official({1: number(1), 2: number(2), 50: "cat.jpg"}, [(1, "A."), (2, "B."), (50, "C.")]))
-    assert ids(Coco(root=str(root)).split("train")) == ["1", "2", "cat.jpg"]
+    assert ids(part("data/coco", root=str(root)).split("train")) == ["1", "2", "cat.jpg"]
 
 
 def test_karpathy_splits(root):
     elsewhere = root / "annotations" / "mine.json"
     write(elsewhere, karpathy({1: "train", 2: "restval", 3: "test"}))
-    train = Coco(root=str(root), karpathy=str(elsewhere)).split("train")
+    train = part("data/coco", root=str(root), karpathy=str(elsewhere)).split("train")
     assert [(item.image_id, item.captions) for item in train.items] == [
         ("1", ("Caption of 1.",)),
         ("2", ("Caption of 2.",)),
     ]
     assert train.items[0].path == root / "train2017" / number(1)
     assert train.notes == ()
-    assert ids(Coco(root=str(root), karpathy=str(elsewhere)).split("test")) == ["3"]
+    assert ids(part("data/coco", root=str(root), karpathy=str(elsewhere)).split("test")) == ["3"]
     refused(root, r"mine\.json \(val\) lists no image: the split val would be empty", "val", karpathy=str(elsewhere))
     refused(root, r"data\.karpathy=gone\.json: there is no such file", karpathy="gone.json")
 
 
 def test_restval_can_be_left_out_and_is_then_reported(root):
     write(root / JSON, karpathy({1: "train", 2: "restval", 3: "val"}))
-    train = Coco(root=str(root), karpathy=JSON, restval=False).split("train")
+    train = part("data/coco", root=str(root), karpathy=JSON, restval=False).split("train")
     assert ids(train) == ["1"]
     assert train.notes == (f"1 image in train2017/ and val2017/, with 1 caption in {JSON}, belongs to no split: 2",)
 
@@ -217,9 +221,9 @@ def test_restval_can_be_left_out_and_is_then_reported(root):
 def test_what_lies_in_root_decides_where_it_is_one_thing(root):
     write(root / JSON, karpathy({1: "test"}))
     refused(root, rf"several annotations.*choose data\.year=2017 or data\.karpathy={JSON}")
-    assert ids(Coco(root=str(root), year=2017).split("val")) == ["3"]
+    assert ids(part("data/coco", root=str(root), year=2017).split("val")) == ["3"]
     (root / "annotations").rename(root / "hidden")
-    assert ids(Coco(root=str(root)).split("test")) == ["1"]
+    assert ids(part("data/coco", root=str(root)).split("test")) == ["1"]
 
 
 def test_karpathy_file_cut_in_half_and_listing_twice(root):

@@ -9,15 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from gan_caption.data.coco import Coco
 from gan_caption.data.corpus import CaptionedImage, Split, locations_of
 from gan_caption.data.flickr8k import Flickr8k
-from gan_caption.data.flickr30k import Flickr30k
 from gan_caption.data.folder import Folder
-from gan_caption.data.oracle import Oracle
-from gan_caption.data.scenes.corpus import Scenes
-from gan_caption.data.shards.corpus import Shards
 from gan_caption.data.shards.writer import ShardFolder, photograph_in
+from tests.tiny_runs import part
 
 HERE = (CaptionedImage("a", ("a dog", "Zwei Hünde"), Path("here/a.jpg")), CaptionedImage("b", ("a cat",)))
 
@@ -47,12 +43,12 @@ def test_any_change_of_names_captions_or_order_changes_it(items):
 
 def photographs(folder: Path, count: int) -> Folder:
     folder.mkdir()
-    drawn = Scenes(train=count).split("train")
+    drawn = part("data/scenes", train=count).split("train")
     for row in range(count):
         drawn.image(row).save(folder / f"{row}.png")
     rows = [{"image": f"{row}.png", "captions": item.captions} for row, item in enumerate(drawn.items)]
     (folder / "captions.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    return Folder(root=str(folder), val_share=0, test_share=0)
+    return part("data/folder", root=str(folder), val_share=0.0, test_share=0.0)
 
 
 def test_shards_have_that_of_their_images_in_files(tmp_path):
@@ -63,21 +59,22 @@ def test_shards_have_that_of_their_images_in_files(tmp_path):
         if not folder.exists():
             with ShardFolder(folder, samples=samples) as shards:
                 shards.write(split, functools.partial(photograph_in, split))
-        corpus = Shards(root=str(folder), cache=str(tmp_path / "index"), window=window)
+        settings = {"root": str(folder), "cache": str(tmp_path / "index"), "skip_unreadable": False}
+        corpus = part("data/shards", **settings, window=window)
         fingerprints[samples, window] = corpus.split("train").fingerprint
-        part = corpus.split("train").select([1, 0, 7])
-        assert part.fingerprint == split.select([1, 0, 7]).fingerprint
+        some = corpus.split("train").select([1, 0, 7])
+        assert some.fingerprint == split.select([1, 0, 7]).fingerprint
     assert fingerprints[3, 16] == fingerprints[5, 16] == split.fingerprint
     # Of more shards than a window, an epoch's order depends on where they are cut.
     assert len({split.fingerprint, fingerprints[3, 2], fingerprints[4, 2]}) == 3
 
 
 def test_what_only_says_where_data_lie():
-    assert locations_of(Folder(root="there")) == ("root", "captions")
+    assert locations_of(part("data/folder", root="there")) == ("root", "captions")
     assert locations_of(Flickr8k(root="there")) == ("root",)
-    assert locations_of(Flickr30k(root="there")) == ("root", "annotations")
-    assert locations_of(Coco(root="there")) == ("root", "karpathy")
-    assert locations_of(Scenes()) == locations_of(Oracle(words=3)) == ()
+    assert locations_of(part("data/flickr30k", root="there")) == ("root", "annotations")
+    assert locations_of(part("data/coco", root="there")) == ("root", "karpathy")
+    assert locations_of(part("data/scenes")) == locations_of(part("data/oracle", words=3)) == ()
 
     class Own:
         def split(self, name: str) -> Split:

@@ -19,6 +19,7 @@ from gan_caption.data.corpus import CaptionedImage, Split
 from gan_caption.data.feature_cache import half
 from gan_caption.encoders.scene_cnn import SceneCNN
 from gan_caption.errors import UserError
+from tests.tiny_runs import part
 
 CPU = torch.device("cpu")
 
@@ -37,7 +38,7 @@ def photographs(folder: Path, count: int = 70) -> Split:
 
 def encoder(seed: int = 0) -> SceneCNN:
     torch.manual_seed(seed)
-    return SceneCNN(width=4, finetune=False)
+    return part("encoder/scene_cnn", width=4, finetune=False)
 
 
 def features(network: SceneCNN, split: Split, cache: Path, *, skip: bool = False, progress=None):

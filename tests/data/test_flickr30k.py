@@ -7,8 +7,8 @@ import json
 import pytest
 from PIL import Image
 
-from gan_caption.data.flickr30k import Flickr30k
 from gan_caption.errors import UserError
+from tests.tiny_runs import part
 
 TOKENS = "results_20130124.token"
 JSON = "dataset_flickr30k.json"
@@ -50,23 +50,26 @@ def ids(split):
 
 def refused(root, message, split="train", **options):
     with pytest.raises(UserError, match=message):
-        Flickr30k(root=str(root), **options).split(split)
+        part("data/flickr30k", root=str(root), **options).split(split)
 
 
 def test_token_file_and_lists(root):
     add_lists(root)
-    train = Flickr30k(root=str(root)).split("train")
+    train = part("data/flickr30k", root=str(root)).split("train")
     assert ids(train) == ["2.jpg", "1.jpg"]
     assert train.items[0].captions == ("Caption 0 of 2 .", "Caption 1 of 2 .")
     assert train.items[0].path == root / "flickr30k-images" / "2.jpg"
     assert train.notes == ()
-    assert [ids(Flickr30k(root=str(root)).split(name)) for name in ("val", "test")] == [["3.jpg"], ["4.jpg"]]
+    assert [ids(part("data/flickr30k", root=str(root)).split(name)) for name in ("val", "test")] == [
+        ["3.jpg"],
+        ["4.jpg"],
+    ]
 
 
 def test_karpathy_json_gives_the_same_captions(root):
     add_lists(root)
     add_json(root / JSON, entries())
-    lists, karpathy = (Flickr30k(root=str(root), annotations=one) for one in (TOKENS, JSON))
+    lists, karpathy = (part("data/flickr30k", root=str(root), annotations=one) for one in (TOKENS, JSON))
     assert ids(karpathy.split("train")) == ["1.jpg", "2.jpg"]
     for name in ("train", "val", "test"):
         assert sorted(karpathy.split(name).items, key=str) == sorted(lists.split(name).items, key=str)
@@ -76,7 +79,7 @@ def test_karpathy_json_gives_the_same_captions(root):
 def test_what_lies_in_root_decides_where_it_is_one_thing(root):
     refused(root, rf"{TOKENS}: there is no such file\. data\.root is the folder that holds flickr30k-images/")
     add_json(root / JSON, entries()[::-1])
-    assert ids(Flickr30k(root=str(root)).split("train")) == ["2.jpg", "1.jpg"]
+    assert ids(part("data/flickr30k", root=str(root)).split("train")) == ["2.jpg", "1.jpg"]
     add_lists(root)
     refused(root, rf"holds both.*choose one, data\.annotations={JSON} or data\.annotations={TOKENS}")
 
@@ -84,7 +87,7 @@ def test_what_lies_in_root_decides_where_it_is_one_thing(root):
 def test_annotations_may_lie_elsewhere(root, tmp_path_factory):
     elsewhere = tmp_path_factory.mktemp("elsewhere") / "mine.json"
     add_json(elsewhere, entries())
-    assert len(Flickr30k(root=str(root), annotations=str(elsewhere)).split("train")) == 2
+    assert len(part("data/flickr30k", root=str(root), annotations=str(elsewhere)).split("train")) == 2
     refused(root, r"data\.annotations=gone\.json: there is no such file, neither", annotations="gone.json")
 
 
@@ -93,7 +96,7 @@ def test_a_missing_list_and_an_image_in_two_lists(root):
     (root / "test.txt").write_text("4.jpg\n1\n")
     refused(root, r"1 image in both train\.txt and test\.txt: 1\.jpg")
     (root / "test.txt").unlink()
-    assert Flickr30k(root=str(root)).split("val").notes == (
+    assert part("data/flickr30k", root=str(root)).split("val").notes == (
         f"1 image in flickr30k-images/, with 2 captions in {TOKENS}, belongs to no split: 4.jpg",
     )
     refused(root, r"test\.txt: there is no such file\. data\.root is", split="test")
@@ -146,7 +149,7 @@ def test_karpathy_json_with_images_of_no_use(root):
     images = entries()
     images[1]["sentences"] = []
     add_json(root / JSON, [*images[:2], images[3]])
-    assert Flickr30k(root=str(root)).split("train").notes == (
+    assert part("data/flickr30k", root=str(root)).split("train").notes == (
         f"1 image of {JSON} (train) without captions in {JSON}: 2.jpg",
         f"1 image in flickr30k-images/ belongs to no split, without captions in {JSON}: 3.jpg",
     )

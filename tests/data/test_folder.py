@@ -7,8 +7,8 @@ import json
 import pytest
 from PIL import Image
 
-from gan_caption.data.folder import Folder
 from gan_caption.errors import UserError
+from tests.tiny_runs import part
 
 
 def add_image(path):
@@ -32,12 +32,12 @@ def captions(split):
 
 def everything(root, **options):
     """All images in train."""
-    return Folder(root=str(root), val_share=0.0, test_share=0.0, **options).split("train")
+    return part("data/folder", root=str(root), val_share=0.0, test_share=0.0, **options).split("train")
 
 
 def refused(root, message, split="train", **options):
     with pytest.raises(UserError, match=message):
-        Folder(root=str(root), **options).split(split)
+        part("data/folder", root=str(root), **options).split(split)
 
 
 def write_lines(path, *entries):
@@ -97,7 +97,7 @@ def test_captions_may_lie_elsewhere(root, tmp_path):
 
 def test_given_splits(root):
     (root / "captions.csv").write_text("image,caption,split\nB.PNG,One,val\nfar/c.jpg,Two,train\na.jpg,Three,train\n")
-    corpus = Folder(root=str(root), val_share=0.9, test_share=0.0)
+    corpus = part("data/folder", root=str(root), val_share=0.9, test_share=0.0)
     assert captions(corpus.split("train")) == {"far/c.jpg": ("Two",), "a.jpg": ("Three",)}
     assert captions(corpus.split("val")) == {"B.PNG": ("One",)}
     refused(root, r"captions\.csv \(test\) lists no image: the split test would be empty", split="test")
@@ -112,7 +112,7 @@ def test_given_splits_in_json_lines(root):
         {"image": "a.jpg", "caption": "One", "split": "test"},
         {"image": "B.PNG", "caption": "Two", "split": "val"},
     )
-    assert captions(Folder(root=str(root)).split("test")) == {"a.jpg": ("One",)}
+    assert captions(part("data/folder", root=str(root)).split("test")) == {"a.jpg": ("One",)}
     write_lines(path, {"image": "a.jpg", "caption": "One", "split": 1})
     refused(root, r"captions\.jsonl, line 1: wanted is")
 
@@ -138,7 +138,7 @@ def many(root, count):
 
 
 def homes(root, **options):
-    corpus = Folder(root=str(root), **options)
+    corpus = part("data/folder", root=str(root), **options)
     return {item.image_id: name for name in ("train", "val", "test") for item in corpus.split(name).items}
 
 
@@ -161,8 +161,8 @@ def test_images_stay_in_their_split_when_others_come(root):
 
 def test_shares_out_of_range(root):
     for options in ({"val_share": -0.1}, {"test_share": 1.0}, {"val_share": 0.5, "test_share": 0.5}):
-        with pytest.raises(ValueError, match="below 1"):
-            Folder(root=str(root), **options)
+        with pytest.raises(UserError, match="below 1"):
+            part("data/folder", root=str(root), **options)
 
 
 def test_unused_images_and_captions_are_reported(root):

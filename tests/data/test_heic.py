@@ -7,11 +7,10 @@ import functools
 import pytest
 from PIL import Image
 
-from gan_caption.data.folder import Folder
 from gan_caption.data.images import load_rgb
-from gan_caption.data.shards.corpus import Shards
 from gan_caption.data.shards.writer import ShardFolder, photograph_in
 from gan_caption.errors import UserError
+from tests.tiny_runs import part
 
 pillow_heif = pytest.importorskip("pillow_heif", reason="pillow-heif is not installed: gan_caption[heic]")
 
@@ -36,7 +35,7 @@ def without(monkeypatch):
 
 
 def everything(root):
-    return Folder(root=str(root), val_share=0, test_share=0).split("train")
+    return part("data/folder", root=str(root), val_share=0, test_share=0).split("train")
 
 
 def test_they_are_read(root):
@@ -67,7 +66,9 @@ def test_shards_hold_them_as_well(root):
     split = everything(root)
     with ShardFolder(root / "shards", samples=2) as shards:
         shards.write(split, functools.partial(photograph_in, split))
-    found = Shards(root=str(root / "shards"), cache=str(root / "cache")).split("train")
+    found = part("data/shards", skip_unreadable=False, root=str(root / "shards"), cache=str(root / "cache")).split(
+        "train"
+    )
     assert [item.image_id for item in found.items] == ["C.HEIF", "a.jpg", "b.heic"]
     assert [found.image(row).tobytes() for row in range(3)] == [split.image(row).tobytes() for row in range(3)]
 

@@ -9,9 +9,8 @@ import io
 import pytest
 from PIL import Image
 
-from gan_caption.data.flickr8k import Flickr8k
-from gan_caption.data.flickr30k import Flickr30k
 from gan_caption.errors import UserError
+from tests.tiny_runs import part
 
 NAMES = [f"{number}.jpg" for number in range(60)]
 SPLITS = ("train", "val", "test")
@@ -48,7 +47,7 @@ def by_name(corpus) -> dict:
 
 
 def test_captions_hold_commas_and_quotation_marks_and_every_image_is_in_one_split(flickr8k):
-    splits = {name: Flickr8k(root=str(flickr8k)).split(name) for name in SPLITS}
+    splits = {name: part("data/flickr8k", root=str(flickr8k)).split(name) for name in SPLITS}
     assert sorted(item.image_id for split in splits.values() for item in split.items) == sorted(NAMES)
     assert {item.captions for split in splits.values() for item in split.items} == {HARD}
     assert splits["train"].items[0].path.parent == flickr8k / "Images"
@@ -56,7 +55,7 @@ def test_captions_hold_commas_and_quotation_marks_and_every_image_is_in_one_spli
 
 def test_the_division_goes_by_a_hash_of_the_names_and_is_told(flickr8k):
     for name, low, high in (("test", 0, 0.1), ("val", 0.1, 0.2), ("train", 0.2, 1)):
-        split = Flickr8k(root=str(flickr8k)).split(name)
+        split = part("data/flickr8k", root=str(flickr8k)).split(name)
         assert [item.image_id for item in split.items] == [one for one in NAMES if low <= share(one) < high]
         (note,) = split.notes
         assert "divided by a hash of their names (seed 0; 0.1 of them in val, 0.1 in test)" in note
@@ -66,7 +65,7 @@ def test_the_division_goes_by_a_hash_of_the_names_and_is_told(flickr8k):
 def test_official_lists_beside_the_table_are_used(flickr8k):
     for split, names in {"train": NAMES[:50], "dev": NAMES[50:54], "test": NAMES[54:]}.items():
         (flickr8k / f"Flickr_8k.{split}Images.txt").write_text("\n".join(names))
-    split = Flickr8k(root=str(flickr8k)).split("val")
+    split = part("data/flickr8k", root=str(flickr8k)).split("val")
     assert [item.image_id for item in split.items] == NAMES[50:54]
     assert split.notes == ()
 
@@ -74,7 +73,7 @@ def test_official_lists_beside_the_table_are_used(flickr8k):
 def test_the_official_captions_come_first(flickr8k):
     (flickr8k / "Flickr8k.token.txt").write_text("3.jpg#0\tOfficial .\n")
     (flickr8k / "Flickr_8k.trainImages.txt").write_text("3.jpg\n")
-    assert Flickr8k(root=str(flickr8k)).split("train").items[0].captions == ("Official .",)
+    assert part("data/flickr8k", root=str(flickr8k)).split("train").items[0].captions == ("Official .",)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +89,7 @@ def test_the_official_captions_come_first(flickr8k):
 def test_a_faulty_table_is_named_with_its_line(flickr8k, content, message):
     (flickr8k / "captions.txt").write_text(content)
     with pytest.raises(UserError, match=rf"captions\.txt, {message}"):
-        Flickr8k(root=str(flickr8k)).split("train")
+        part("data/flickr8k", root=str(flickr8k)).split("train")
 
 
 PIPED = "image_name| comment_number| comment\n0.jpg| 0| Two dogs , one brown .\n0.jpg| 1|  A | B .\n"
@@ -100,7 +99,7 @@ def test_flickr30k_between_bars_with_the_row_whose_comment_stands_in_its_number(
     add_images(tmp_path / "flickr30k_images", NAMES[:2])
     (tmp_path / "results.csv").write_text(f"{PIPED}1.jpg| 4   A dog runs across the grass .\n")
     (tmp_path / "train.txt").write_text("0\n1\n")
-    split = Flickr30k(root=str(tmp_path)).split("train")
+    split = part("data/flickr30k", root=str(tmp_path)).split("train")
     assert {item.image_id: item.captions for item in split.items} == {
         "0.jpg": ("Two dogs , one brown .", "A | B ."),
         "1.jpg": ("A dog runs across the grass .",),
@@ -113,7 +112,7 @@ def test_flickr30k_between_commas_without_lists(tmp_path):
     values = [(name, number, caption) for name in NAMES for number, caption in enumerate(HARD)]
     values[0] = (NAMES[0], f"0   {HARD[0]}", "")
     (tmp_path / "captions.txt").write_text(rows(("image_name", "comment_number", "comment"), values))
-    corpus = Flickr30k(root=str(tmp_path))
+    corpus = part("data/flickr30k", root=str(tmp_path))
     assert by_name(corpus) == dict.fromkeys(NAMES, HARD)
     assert "train.txt, val.txt, test.txt are not there: the images are divided" in corpus.split("val").notes[0]
 
@@ -130,4 +129,4 @@ def test_a_row_without_a_comment_is_named(tmp_path, row, message):
     add_images(tmp_path / "flickr30k_images", NAMES[:2])
     (tmp_path / "results.csv").write_text(f"{PIPED}{row}\n")
     with pytest.raises(UserError, match=rf"results\.csv, line 4: {message}"):
-        Flickr30k(root=str(tmp_path)).split("train")
+        part("data/flickr30k", root=str(tmp_path)).split("train")

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from gan_caption.data.oracle import Oracle, OracleLSTM
+from gan_caption.data.oracle import OracleLSTM
 from gan_caption.encoders.none import NoImage
 from gan_caption.errors import UserError
+from tests.tiny_runs import part
 
 
 def log_prob_by_hand(lstm: OracleLSTM, tokens: list[int]) -> float:
@@ -46,7 +47,7 @@ def test_sequences_are_drawn_with_their_probabilities():
 
 
 def test_the_score_of_a_split():
-    split = Oracle(words=9, length=3, hidden=4, train=5, val=2, test=3).split("val")
+    split = part("data/oracle", words=9, length=3, hidden=4, train=5, val=2, test=3).split("val")
     told = [["w1 w2 w3", "w0 w0"], ["w8 w0 w0", "w4 w4 w4 w4"]]
     found = split.oracle(told)
     by_hand = -(log_prob_by_hand(split.lstm, [1, 2, 3]) + log_prob_by_hand(split.lstm, [8, 0, 0])) / 6
@@ -57,7 +58,10 @@ def test_the_score_of_a_split():
 def test_splits_are_reproducible_and_differ():
     def first(**settings):
         return [
-            Oracle(words=50, length=4, hidden=4, train=4, val=4, test=4, **settings).split(name).items[0].captions
+            part("data/oracle", words=50, length=4, hidden=4, train=4, val=4, test=4, **settings)
+            .split(name)
+            .items[0]
+            .captions
             for name in ("train", "val", "test")
         ]
 
@@ -65,11 +69,11 @@ def test_splits_are_reproducible_and_differ():
     assert len(set(first())) == 3
     assert first(seed=1) != first()
     with pytest.raises(UserError, match="split=dev is not known: the oracle has train, val, test"):
-        Oracle(words=50, length=4, train=1, val=1, test=1).split("dev")
+        part("data/oracle", words=50, length=4, train=1, val=1, test=1).split("dev")
 
 
 def test_nothing_is_seen(tmp_path):
-    split = Oracle(words=9, length=3, hidden=4, train=5, val=2, test=3).split("train")
+    split = part("data/oracle", words=9, length=3, hidden=4, train=5, val=2, test=3).split("train")
     encoder = NoImage()
     source = encoder.source(
         split, cache=tmp_path, skip_unreadable=False, device=torch.device("cpu"), progress=lambda done, total: None

@@ -27,16 +27,14 @@ from webdataset.writer import TarWriter
 
 from gan_caption.data.corpus import CaptionedImage, Split
 from gan_caption.data.features import ImageFeatures
-from gan_caption.data.folder import Folder
-from gan_caption.data.scenes.corpus import Scenes
 from gan_caption.data.shards.corpus import Shards
 from gan_caption.data.shards.features import ShardFeatures
 from gan_caption.data.shards.order import ShardOrder, part_of
 from gan_caption.data.shards.stream import ShardStream
 from gan_caption.data.shards.writer import ShardFolder, features_in, photograph_in
-from gan_caption.encoders.scene_cnn import SceneCNN
 from gan_caption.errors import UserError
 from gan_caption.experiment import run_experiment
+from tests.tiny_runs import part
 
 CPU = torch.device("cpu")
 
@@ -83,14 +81,14 @@ def tiny(folder: Path, sizes: list[int]) -> Path:
 
 
 def shards_in(folder: Path | str, cache: Path, **settings) -> Shards:
-    return Shards(root=str(folder), cache=str(cache), **settings)
+    return part("data/shards", **{"root": str(folder), "cache": str(cache), "skip_unreadable": False, **settings})
 
 
 # What is written is read
 
 
 def test_a_corpus_comes_back_from_its_shards(tmp_path):
-    photos = Folder(root=str(photographs(tmp_path / "photos", 40)))
+    photos = part("data/folder", root=str(photographs(tmp_path / "photos", 40)))
     folder = write(photos, tmp_path / "shards", samples=7)
     assert sorted(path.name for path in folder.iterdir()) == [
         "test-000000.tar", "test-000001.tar", "train-000000.tar", "train-000001.tar", "train-000002.tar",
@@ -110,7 +108,7 @@ def test_a_corpus_comes_back_from_its_shards(tmp_path):
 
 
 def test_webdataset_reads_what_was_written(tmp_path):
-    photos = Folder(root=str(photographs(tmp_path / "photos", 40)))
+    photos = part("data/folder", root=str(photographs(tmp_path / "photos", 40)))
     folder = write(photos, tmp_path / "shards", samples=7)
     read = webdataset.WebDataset([str(path) for path in sorted(folder.glob("train-*.tar"))], shardshuffle=False)
     told = [(json.loads(sample["json"]), sample["jpg"]) for sample in read]
@@ -300,7 +298,7 @@ def test_a_damaged_image_is_named_or_left_out_like_any_other(tmp_path):
     split = shards_in(tmp_path, tmp_path / "cache").split("train")
     with pytest.raises(UserError, match=r"train-0\.tar, sample train-0/bad cannot be read as an image"):
         split.image(1)
-    encoder = SceneCNN(width=4, finetune=False)
+    encoder = part("encoder/scene_cnn", width=4, finetune=False)
 
     def features(skip: bool):
         return encoder.source(
@@ -512,7 +510,7 @@ def trained(configured, tmp_path: Path, *overrides: str) -> tuple[dict, list, di
 @pytest.mark.parametrize("finetune", [True, False])
 def test_training_from_shards_is_training_from_the_files(tmp_path, configured, finetune):
     photos = photographs(tmp_path / "photos", 40)
-    write(Folder(root=str(photos)), tmp_path / "shards", samples=6)
+    write(part("data/folder", root=str(photos)), tmp_path / "shards", samples=6)
     learns = f"encoder.finetune={str(finetune).lower()}"
     weights, losses, captions = trained(configured, tmp_path, "data=folder", f"data.root={photos}", learns)
     others = trained(configured, tmp_path, "data=shards", f"data.root={tmp_path / 'shards'}", learns)
@@ -529,7 +527,8 @@ def test_prepare_writes_shards_of_photographs_and_of_features(tmp_path):
         command += [f"shards.folder={tmp_path / content}", f"shards.content={content}", "shards.samples=3"]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         assert done.stdout.splitlines()[0] == "train: 7 images, 35 captions"
-        split, drawn = shards_in(tmp_path / content, tmp_path / "index").split("train"), Scenes(train=7).split("train")
+        split = shards_in(tmp_path / content, tmp_path / "index").split("train")
+        drawn = part("data/scenes", train=7).split("train")
         assert split.items[:] == list(drawn.items)
         assert len(split.indexed.shards) == 3
         pictures = [drawn.image(row) if content == "photos" else Image.new("RGB", (8, 8)) for row in range(7)]
@@ -541,9 +540,9 @@ def test_prepare_writes_shards_of_photographs_and_of_features(tmp_path):
 
 
 def test_features_in_shards_are_those_of_the_cache(tmp_path):
-    photos = Folder(root=str(photographs(tmp_path / "photos", 24))).split("train")
+    photos = part("data/folder", root=str(photographs(tmp_path / "photos", 24))).split("train")
     torch.manual_seed(0)
-    encoder = SceneCNN(width=4, finetune=False)
+    encoder = part("encoder/scene_cnn", width=4, finetune=False)
 
     def source(network, split):
         return network.source(
@@ -562,13 +561,13 @@ def test_features_in_shards_are_those_of_the_cache(tmp_path):
     assert [item.captions for item in split.items] == [item.captions for item in photos.items]
     torch.manual_seed(1)
     with pytest.raises(UserError, match="Choose the encoder that they were made with"):
-        source(SceneCNN(width=4, finetune=False), split)
+        source(part("encoder/scene_cnn", width=4, finetune=False), split)
     with pytest.raises(UserError, match="cannot learn along"):
-        source(SceneCNN(width=4, finetune=True), split)
+        source(part("encoder/scene_cnn", width=4, finetune=True), split)
 
 
 def test_features_in_shards_keep_which_regions_are_real(tmp_path):
-    split = Folder(root=str(photographs(tmp_path / "photos", 8))).split("train")
+    split = part("data/folder", root=str(photographs(tmp_path / "photos", 8))).split("train")
     grids = torch.arange(4 * 5 * 3.0).view(4, 5, 3)
 
     class Uneven:
@@ -584,7 +583,7 @@ def test_features_in_shards_keep_which_regions_are_real(tmp_path):
     about = {"fingerprint": "its", "description": "uneven"}
     with ShardFolder(tmp_path / "shards", samples=3) as shards:
         shards.write(split, functools.partial(features_in, Uneven()), features_of=about)
-    written = Shards(root=str(tmp_path / "shards"), cache=str(tmp_path / "cache")).split("train")
+    written = shards_in(tmp_path / "shards", tmp_path / "cache").split("train")
     found = ShardFeatures(written, **about).features([1, 3, 2], grid=True, device=CPU)
     assert found.regions.tolist() == [2, 4, 1]
     for row, (image, count) in enumerate([(1, 2), (3, 4), (2, 1)]):

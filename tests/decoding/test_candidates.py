@@ -6,9 +6,8 @@ import torch
 from gan_caption.data.captions import captions_from_ids
 from gan_caption.decoding.beam import beam_candidates, beam_search
 from gan_caption.decoding.candidates import Candidates
-from gan_caption.decoding.decoders import Beam, DiverseBeam, SeveralSamples
-from gan_caption.generators.lstm import LSTMGenerator
 from tests import tiny
+from tests.tiny_runs import part
 
 
 def told(candidates: Candidates, image: int) -> list[tuple[list[int], float, float]]:
@@ -78,7 +77,11 @@ def test_ranking_keeps_images_apart_and_ties_in_order():
 
 @pytest.mark.parametrize(
     "proposer",
-    [Beam(beam_size=3), DiverseBeam(groups=2, beam_size=2), SeveralSamples(samples=4)],
+    [
+        part("decoding/beam", beam_size=3, length_penalty=0.0),
+        part("decoding/diverse_beam", groups=2, beam_size=2, length_penalty=0.0),
+        part("proposer/sampling", samples=4),
+    ],
     ids=lambda p: type(p),
 )
 def test_every_proposer_keeps_the_order_of_images_and_ranks_within_them(proposer):
@@ -92,8 +95,8 @@ def test_every_proposer_keeps_the_order_of_images_and_ranks_within_them(proposer
 
 
 def test_samples_with_noise_of_their_own_belong_to_their_image():
-    generator = LSTMGenerator(vocabulary_size=6, pooled_size=5, hidden=4, embedding=4, noise_size=2).eval()
-    found = SeveralSamples(samples=3).candidates(
+    generator = tiny.lstm(noise_size=2).eval()
+    found = part("proposer/sampling", samples=3).candidates(
         generator, tiny.features(), max_length=3, rng=torch.Generator().manual_seed(0)
     )
     assert found.captions.images.tolist() == [0, 0, 0, 1, 1, 1]
@@ -101,7 +104,9 @@ def test_samples_with_noise_of_their_own_belong_to_their_image():
 
 def test_the_log_probabilities_of_samples_are_the_generators():
     generator, images = tiny.generators()[1], tiny.features()
-    found = SeveralSamples(samples=6).candidates(generator, images, max_length=3, rng=torch.Generator().manual_seed(4))
+    found = part("proposer/sampling", samples=6).candidates(
+        generator, images, max_length=3, rng=torch.Generator().manual_seed(4)
+    )
     for image in (0, 1):
         for text, _, log_prob in told(found, image):
             exact = tiny.stepwise_log_probs(generator, images, text, image).sum().item()

@@ -7,7 +7,6 @@ from gan_caption.data.captions import EOS, captions_from_ids, captions_from_toke
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding import sampling
 from gan_caption.decoding.beam import beam_search
-from gan_caption.decoding.decoders import Beam, Sampling
 from gan_caption.decoding.greedy import greedy
 from gan_caption.decoding.sampling import (
     _draw_sharing,
@@ -16,9 +15,10 @@ from gan_caption.decoding.sampling import (
     sample,
     shape_distribution,
 )
-from gan_caption.generators.lstm import LSTMGenerator
+from gan_caption.errors import UserError
 from gan_caption.kernels.picking import pick
 from tests import tiny
+from tests.tiny_runs import part
 
 
 def rows_of(captions):
@@ -132,7 +132,7 @@ class TestSample:
 
 
 def test_every_sample_has_its_own_noise():
-    generator = LSTMGenerator(vocabulary_size=6, pooled_size=5, noise_size=2)
+    generator = tiny.lstm(noise_size=2)
     images, per_row = attach_noise(generator, tiny.features(), samples=3, rng=torch.Generator().manual_seed(0))
     assert (len(images), per_row) == (6, 1)
     assert images.noise is not None
@@ -192,17 +192,17 @@ def test_greedy_takes_the_most_probable_word():
 
 
 @pytest.mark.parametrize(
-    ("make", "message"),
+    ("page", "settings", "message"),
     [
-        (lambda: Beam(beam_size=0), "beam_size=0"),
-        (lambda: Sampling(temperature=0.0), "greedy"),
-        (lambda: Sampling(top_p=0.0), "top_p"),
-        (lambda: Sampling(top_k=-1), "top_k"),
+        ("beam", {"beam_size": 0}, "beam_size=0"),
+        ("sampling", {"temperature": 0.0}, "greedy"),
+        ("sampling", {"top_p": 0.0}, "top_p"),
+        ("sampling", {"top_k": -1}, "top_k"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(make, message):
-    with pytest.raises(ValueError, match=message):
-        make()
+def test_settings_that_make_no_sense_are_refused(page, settings, message):
+    with pytest.raises(UserError, match=message):
+        part(f"decoding/{page}", **settings)
 
 
 def test_features_select_keeps_what_is_missing():

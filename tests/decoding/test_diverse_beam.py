@@ -7,18 +7,19 @@ import torch
 
 from gan_caption.data.captions import EOS
 from gan_caption.decoding.beam import beam_candidates
-from gan_caption.decoding.decoders import DiverseBeam
 from gan_caption.decoding.diverse_beam import diverse_beam_search
+from gan_caption.errors import UserError
 from gan_caption.generators.lstm import LSTMGenerator
 from tests import tiny
 from tests.decoding.test_candidates import told
+from tests.tiny_runs import part
 
 WORDS = 9
 
 
 def generator_of(seed: int) -> LSTMGenerator:
     torch.manual_seed(seed)
-    made = LSTMGenerator(vocabulary_size=WORDS, pooled_size=5, hidden=6, embedding=4)
+    made = tiny.lstm(vocabulary_size=WORDS, hidden=6)
     for parameter in made.parameters():
         parameter.data *= 2.5
     made.output.bias.data[0] += 1  # <eos>: captions end at different steps
@@ -149,7 +150,7 @@ def test_a_stronger_penalty_gives_more_different_captions():
 
 def test_the_decoder_gives_the_most_probable_of_all_groups():
     generator, images = generator_of(2), tiny.features(5)
-    decoder = DiverseBeam(groups=3, beam_size=2, diversity=0.5, length_penalty=0.5)
+    decoder = part("decoding/diverse_beam", groups=3, beam_size=2, diversity=0.5, length_penalty=0.5)
     rng = torch.Generator()
     best = decoder(generator, images, max_length=5, rng=rng)
     found = decoder.candidates(generator, images, max_length=5, rng=rng)
@@ -164,5 +165,5 @@ def test_the_decoder_gives_the_most_probable_of_all_groups():
     [({"groups": 0}, "groups=0"), ({"beam_size": 0}, "beam_size=0"), ({"diversity": -0.1}, "diversity=-0.1")],
 )
 def test_settings_that_make_no_sense_are_refused(settings, message):
-    with pytest.raises(ValueError, match=message):
-        DiverseBeam(**settings)
+    with pytest.raises(UserError, match=message):
+        part("decoding/diverse_beam", **settings)

@@ -12,7 +12,6 @@ from gan_caption.decoding.rerank import LanguageModelLogLikelihood, rerank
 from gan_caption.decoding.rollouts import complete_prefixes
 from gan_caption.decoding.sampling import sample
 from gan_caption.encoders.none import no_image
-from gan_caption.generators.lstm import LSTMGenerator
 from gan_caption.generators.ngram import NgramGenerator
 from tests import tiny
 from tests.decoding.test_candidates import told
@@ -21,7 +20,7 @@ from tests.decoding.test_candidates import told
 def language_models():
     """An LSTM without images and a trigram model."""
     torch.manual_seed(9)
-    lstm = LSTMGenerator(vocabulary_size=tiny.VOCABULARY, pooled_size=1, hidden=5, embedding=3)
+    lstm = tiny.lstm(pooled_size=1, hidden=5, embedding=3)
     for parameter in lstm.parameters():
         parameter.data *= 3
     corpus = [[5, 5, EOS], [5, 4, 5], [5, EOS], [4, 5, 5]]
@@ -60,7 +59,7 @@ def test_a_search_finds_the_greatest_weighted_sum(index, kind, weight):
 def test_reranking_everything_is_fusing(index, kind):
     generator, language, images = tiny.generators(seed=2)[index], language_models()[kind], tiny.features()
     everything = beam_candidates(generator, images, beam_size=16, max_length=3)
-    chosen = rerank(everything, images, [(LanguageModelLogLikelihood(language), 0.6)])
+    chosen = rerank(everything, images, [(LanguageModelLogLikelihood(language), 0.6)], own_weight=1.0)
     fused = beam_candidates(shallow_fusion(generator, language, weight=0.6), images, beam_size=16, max_length=3)
     assert torch.equal(chosen.captions.tokens, fused.captions.tokens)
     torch.testing.assert_close(chosen.scores, fused.scores)
@@ -142,9 +141,10 @@ def test_a_weight_of_nothing_changes_nothing(index, kind):
 
 def test_unknown_words_are_written_where_both_write_them():
     images = tiny.features()
-    generator = LSTMGenerator(vocabulary_size=6, pooled_size=5, hidden=4, embedding=4, generate_unknown=True).eval()
+    generator = tiny.lstm(generate_unknown=True).eval()
     corpus = [[4, UNK, EOS], [5, EOS]]
-    for unknown, language in ((u, NgramGenerator.learn(corpus, vocabulary_size=6, generate_unknown=u)) for u in (0, 1)):
+    for unknown in (False, True):
+        language = NgramGenerator.learn(corpus, vocabulary_size=6, order=3, generate_unknown=unknown)
         fused = shallow_fusion(generator, language, weight=0.5)
         logits, _ = fused.step(torch.tensor([BOS, BOS]), fused.start(images, 3))
         assert fused.first_word == (UNK if unknown else EOS)
@@ -157,6 +157,6 @@ def test_unknown_words_are_written_where_both_write_them():
 
 
 def test_another_vocabulary_is_refused():
-    language = NgramGenerator.learn([[4, EOS]], vocabulary_size=7)
+    language = NgramGenerator.learn([[4, EOS]], vocabulary_size=7, order=3)
     with pytest.raises(ValueError, match="7 words and the generator 6"):
         shallow_fusion(tiny.generators()[0], language, weight=0.5)

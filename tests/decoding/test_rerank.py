@@ -6,14 +6,14 @@ import torch
 from gan_caption.data.captions import EOS, captions_from_ids
 from gan_caption.decoding.beam import beam_candidates, beam_search
 from gan_caption.decoding.candidates import Candidates
-from gan_caption.decoding.decoders import Beam, DiverseBeam, Reranked, SeveralSamples
+from gan_caption.decoding.decoders import Reranked
 from gan_caption.decoding.rerank import DiscriminatorLogit, LanguageModelLogLikelihood, LogLikelihood, rerank
 from gan_caption.discriminators.dense import DenseDiscriminator
 from gan_caption.discriminators.lstm import LSTMDiscriminator
-from gan_caption.generators.lstm import LSTMGenerator
 from gan_caption.generators.ngram import NgramGenerator
 from tests import tiny
 from tests.decoding.test_candidates import told
+from tests.tiny_runs import part
 
 
 def candidates() -> Candidates:
@@ -36,7 +36,9 @@ def texts(found: Candidates) -> list[list[int]]:
 
 
 def test_the_sum_decides():
-    by_hand = rerank(candidates(), tiny.features(), [(fixed(0, 3, 5, 0, 0), 0.5), (fixed(0, 0, 1, -4, 1), 1.0)])
+    by_hand = rerank(
+        candidates(), tiny.features(), [(fixed(0, 3, 5, 0, 0), 0.5), (fixed(0, 0, 1, -4, 1), 1.0)], own_weight=1.0
+    )
     # -1 + 0 + 0, -2 + 1.5 + 0, -4 + 2.5 + 1; -1 + 0 - 4, -3 + 0 + 1
     assert by_hand.scores.tolist() == [-0.5, -0.5, -1.0, -2.0, -5.0]
     assert texts(by_hand) == [[5, 4, EOS], [5, EOS], [4, EOS], [EOS], [4, 4, EOS]]
@@ -44,14 +46,14 @@ def test_the_sum_decides():
 
 
 def test_equal_sums_keep_their_order():
-    found = rerank(candidates(), tiny.features(), [(fixed(0, 1, 3, 0, 2), 1.0)])
+    found = rerank(candidates(), tiny.features(), [(fixed(0, 1, 3, 0, 2), 1.0)], own_weight=1.0)
     assert found.scores.tolist() == [-1, -1, -1, -1, -1]
     assert texts(found) == texts(candidates())
     assert found.log_probs.tolist() == candidates().log_probs.tolist()
 
 
 def test_a_weight_of_nothing_changes_nothing():
-    found = rerank(candidates(), tiny.features(), [(never, 0.0)])
+    found = rerank(candidates(), tiny.features(), [(never, 0.0)], own_weight=1.0)
     assert torch.equal(found.scores, candidates().scores)
     assert texts(found) == texts(candidates())
     undecided = rerank(candidates(), tiny.features(), [], own_weight=0.0)
@@ -68,7 +70,7 @@ def test_without_the_searchs_own_score_the_judge_decides_alone():
 @pytest.mark.parametrize("chunk_rows", [1, 2, 100])
 def test_a_discriminators_logit_is_of_each_caption_by_itself(kind, chunk_rows):
     torch.manual_seed(0)
-    judge = kind(vocabulary_size=6, pooled_size=5, hidden=4, embedding=3, dropout=0.5).train()
+    judge = tiny.discriminator(kind, hidden=4, embedding=3, dropout=0.5).train()
     features, captions = tiny.features(), candidates().captions
     logits = DiscriminatorLogit(judge, chunk_rows=chunk_rows)(features, captions)
     assert judge.training
@@ -95,17 +97,24 @@ def test_log_probabilities_are_those_of_each_step(index):
 
 def test_a_language_model_is_shown_no_image():
     torch.manual_seed(0)
-    language = LSTMGenerator(vocabulary_size=6, pooled_size=1, hidden=4, embedding=4).eval()
+    language = tiny.lstm(pooled_size=1).eval()
     captions = captions_from_ids([[4, EOS], [5, 4, EOS], [4, EOS]], [0, 0, 1])
     found = LanguageModelLogLikelihood(language)(tiny.features(), captions)
     assert found[0] == found[2] != found[1]
 
 
-@pytest.mark.parametrize("proposer", [Beam(beam_size=4), DiverseBeam(groups=2, beam_size=2), SeveralSamples(samples=5)])
+@pytest.mark.parametrize(
+    "proposer",
+    [
+        part("decoding/beam", beam_size=4, length_penalty=0.0),
+        part("decoding/diverse_beam", groups=2, beam_size=2, length_penalty=0.0),
+        part("proposer/sampling", samples=5),
+    ],
+)
 def test_the_decoder_takes_what_the_judges_like_best(proposer):
     generator, features = tiny.generators(seed=3)[0], tiny.features(6)
     torch.manual_seed(1)
-    judge = LSTMDiscriminator(vocabulary_size=6, pooled_size=5, hidden=8, embedding=8).eval()
+    judge = tiny.discriminator(LSTMDiscriminator, hidden=8).eval()
     for parameter in judge.parameters():
         parameter.data *= 3
     judges = [(DiscriminatorLogit(judge), 1.0)]
@@ -125,9 +134,9 @@ def test_the_decoder_takes_what_the_judges_like_best(proposer):
 @pytest.mark.parametrize("index", range(3))
 def test_judges_of_no_weight_leave_beam_search_as_it_is(index):
     generator, features = tiny.generators()[index], tiny.features(4)
-    language = NgramGenerator.learn([[4, EOS]], vocabulary_size=6)
+    language = NgramGenerator.learn([[4, EOS]], vocabulary_size=6, order=3)
     judges = [(LanguageModelLogLikelihood(language), 0.0)]
-    decoder = Reranked(proposer=Beam(beam_size=3, length_penalty=0.8), judges=judges)
+    decoder = Reranked(proposer=part("decoding/beam", beam_size=3, length_penalty=0.8), judges=judges, own_weight=1.0)
     found = decoder(generator, features, max_length=5, rng=torch.Generator())
     wanted = beam_search(generator, features, beam_size=3, max_length=5, length_penalty=0.8)
     assert found.lengths.tolist() == wanted.lengths.tolist()

@@ -35,8 +35,7 @@ KINDS = [LSTMDiscriminator, CNNDiscriminator, CoAttentionDiscriminator, DenseDis
 
 def make(kind, **settings):
     torch.manual_seed(0)
-    sizes = {"grid_size": 7} if kind is CoAttentionDiscriminator else {"pooled_size": 5}
-    return kind(vocabulary_size=6, embedding=8, **sizes, **settings)
+    return tiny.discriminator(kind, **settings)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -298,11 +297,9 @@ def test_spectral_normalisation_bounds_every_layer():
 
 def test_a_discriminator_begins_with_the_generators_weights():
     generator = tiny.generators()[0]
-    discriminator = LSTMDiscriminator(vocabulary_size=6, pooled_size=5, embedding=4, hidden=4)
+    discriminator = tiny.discriminator(LSTMDiscriminator, embedding=4, hidden=4)
     take_from_generator(discriminator, generator)
     assert torch.equal(discriminator.words.weight, generator.words.weight)
     assert torch.equal(discriminator.lstm.weight_hh_l0, generator.lstm.weight_hh_l0)
     with pytest.raises(ValueError, match="LSTMDiscriminator and LSTMGenerator have no weight in common"):
-        take_from_generator(
-            LSTMDiscriminator(vocabulary_size=6, pooled_size=5, embedding=3, hidden=3), tiny.generators()[0]
-        )
+        take_from_generator(tiny.discriminator(LSTMDiscriminator, embedding=3, hidden=3), generator)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gan_caption.data.captions import Captions, captions_from_ids
-from gan_caption.decoding.decoders import Beam, DiverseBeam, Greedy, Sampling, SeveralSamples
+from gan_caption.decoding.decoders import Greedy
 from gan_caption.decoding.gumbel import soft_sample, straight_through
 from gan_caption.decoding.rollouts import complete_prefixes
 from gan_caption.decoding.sampling import Samples
@@ -17,8 +17,6 @@ from gan_caption.discriminators.dense import DenseDiscriminator
 from gan_caption.discriminators.lstm import LSTMDiscriminator
 from gan_caption.discriminators.multi import MultiDiscriminator
 from gan_caption.discriminators.set import SetDiscriminator
-from gan_caption.encoders.scene_cnn import SceneCNN
-from gan_caption.generators.lstm import LSTMGenerator
 from gan_caption.objectives.baselines import BatchMean, LeaveOneOut, NoBaseline, SelfCritical
 from gan_caption.objectives.credit import Discounted, MonteCarlo, WholeSequence
 from gan_caption.objectives.critic import LearnedCritic
@@ -30,13 +28,14 @@ from gan_caption.rewards.references import References
 from gan_caption.rewards.transforms import Odds, Probability
 from gan_caption.text.words import WordTokenizer
 from tests import tiny
+from tests.tiny_runs import part
 
 NONE = tiny.features().select(torch.tensor([], dtype=torch.long))
 SIZES = {"vocabulary_size": tiny.VOCABULARY, "pooled_size": 5}
 
 
 def generators():
-    noisy = LSTMGenerator(**SIZES, hidden=4, embedding=4, noise_size=2)
+    noisy = tiny.lstm(noise_size=2)
     return [*tiny.generators(), noisy.eval()]
 
 
@@ -48,9 +47,10 @@ def nothing() -> Captions:
 def test_generators_and_decoders(generator):
     rng = torch.Generator()
     assert generator.score(NONE, nothing()).shape[0] == 0
-    for decoder in (Greedy(), Beam(beam_size=2), DiverseBeam(groups=2), Sampling()):
+    beam, diverse_beam = part("decoding/beam", beam_size=2), part("decoding/diverse_beam", groups=2)
+    for decoder in (Greedy(), beam, diverse_beam, part("decoding/sampling")):
         assert len(decoder(generator, NONE, max_length=3, rng=rng)) == 0
-    for proposer in (Beam(beam_size=2), DiverseBeam(groups=2), SeveralSamples(samples=2)):
+    for proposer in (beam, diverse_beam, part("proposer/sampling", samples=2)):
         assert len(proposer.candidates(generator, NONE, max_length=3, rng=rng).captions) == 0
     assert len(complete_prefixes(generator, NONE, nothing(), rollouts=2, max_length=3, rng=rng).captions) == 0
     drawn = soft_sample(generator, NONE, samples=2, max_length=3, rng=rng, temperature=1, relaxation=straight_through)
@@ -62,7 +62,7 @@ def test_generators_and_decoders(generator):
 )
 @pytest.mark.parametrize("training", [False, True])
 def test_discriminators(kind, training):
-    discriminator = kind(**SIZES, embedding=4).train(training)
+    discriminator = tiny.discriminator(kind).train(training)
     assert len(discriminator(NONE, nothing())) == 0
     assert len(discriminator.fast_score(NONE, nothing())) == 0
 
@@ -75,7 +75,7 @@ def test_rewards():
         assert reward(none, nothing()).shape == (0,)
     for transform in (Probability(), Odds()):
         reward = DiscriminatorReward(
-            discriminator=CNNDiscriminator(**SIZES, embedding=4), transform=transform, chunk_rows=2048
+            discriminator=tiny.discriminator(CNNDiscriminator), transform=transform, chunk_rows=2048
         )
         assert reward(none, nothing()).shape == (0,)
 
@@ -95,5 +95,5 @@ def test_credits_and_baselines():
 
 
 def test_the_encoder_that_learns():
-    features = SceneCNN(width=4)(torch.zeros(0, 3, 48, 48, dtype=torch.uint8))
+    features = part("encoder/scene_cnn", width=4)(torch.zeros(0, 3, 48, 48, dtype=torch.uint8))
     assert features.pooled.shape == (0, 144)

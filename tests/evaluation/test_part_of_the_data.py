@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from gan_caption.data.scenes.corpus import Scenes
 from gan_caption.errors import UserError
 from gan_caption.evaluation.settings import evaluation_from
 from gan_caption.experiment import run_experiment
 from gan_caption.reporting.results import evaluate_run
-from tests.tiny_runs import TINY
+from tests.tiny_runs import TINY, part
 
-DRAWN = Scenes(train=16).split("train")
+DRAWN = part("data/scenes", train=16).split("train")
 SMALL = [
     "tracker=local", "threads=1", "max_length=10", "vocabulary.min_count=1", "data=folder", "encoder=scene_cnn",
     "encoder.width=4", "generator.hidden=8", "generator.embedding=8", "phases.mle.epochs=1",

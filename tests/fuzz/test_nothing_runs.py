@@ -18,12 +18,12 @@ from torch import nn
 
 from gan_caption.configuration.building import build, check
 from gan_caption.configuration.launching import conf_dir
-from gan_caption.encoders.precomputed import Precomputed
 from gan_caption.errors import UserError
 from gan_caption.generators.ngram import NgramGenerator
 from gan_caption.training.checkpoint import load_state, load_weights
 from gan_caption.training.folders import inside, read_config
 from gan_caption.untrusted.pages import check_page
+from tests.tiny_runs import part
 
 ROOT = Path(__file__).parents[2]
 ENTRY = """
@@ -202,8 +202,8 @@ def test_no_reader_runs_a_pickle(tmp_path):
             "last.pt": load_state,
             "best_mle.safetensors": lambda path: load_weights(nn.Linear(2, 3), path, vocabulary="words"),
             "ngrams.safetensors": lambda path: NgramGenerator.load(path, vocabulary="words"),
-            "a.npy": Precomputed(root=str(tmp_path), grid_size=1, regions=1).read,
-            "a.npz": Precomputed(root=str(tmp_path), grid_size=1, regions=1).read,
+            "a.npy": part("encoder/precomputed", root=str(tmp_path), grid_size=1, regions=1).read,
+            "a.npz": part("encoder/precomputed", root=str(tmp_path), grid_size=1, regions=1).read,
         }
         for file, read in readers.items():
             (tmp_path / file).write_bytes(content)

@@ -25,9 +25,8 @@ from experiments.fuzzing.targets import (
 )
 from gan_caption.data.annotations import read_tokens
 from gan_caption.data.caption_files import read_references
-from gan_caption.data.folder import Folder
-from gan_caption.data.shards.corpus import Shards
 from gan_caption.untrusted.parsing import parse_json
+from tests.tiny_runs import part
 
 few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -106,7 +105,7 @@ def test_csv_and_json_lines_of_any_text_are_read_as_they_were_written(corpus):
             Path(home, file).write_bytes(content.encode())
             for name in corpus:
                 Path(home, name).touch()
-            split = Folder(root=home, val_share=0.0, test_share=0.0).split("train")
+            split = part("data/folder", root=home, val_share=0.0, test_share=0.0).split("train")
             assert {item.image_id: list(item.captions) for item in split.items} == corpus
 
 
@@ -137,7 +136,7 @@ def test_a_shard_of_any_text_is_read_as_it_was_written(corpus):
         packed = {name: json.dumps(value).encode() for name, value in told.items()}
         both = dict(sorted((content | packed).items()))  # a sample's members are neighbours
         Path(root, "train-0.tar").write_bytes(shards.tar(both))
-        split = Shards(root=root, cache=f"{root}/cache").split("train")
+        split = part("data/shards", root=root, cache=f"{root}/cache", skip_unreadable=False).split("train")
         assert {item.image_id: list(item.captions) for item in split.items} == corpus
         assert all(split.content(row) == item.image_id.encode() for row, item in enumerate(split.items))
 

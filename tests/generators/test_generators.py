@@ -7,9 +7,7 @@ import torch
 
 from gan_caption.data.captions import BOS, EOS, PAD, UNK, Captions, captions_from_ids
 from gan_caption.data.features import ImageFeatures
-from gan_caption.generators.attention_lstm import AttentionLSTMGenerator
 from gan_caption.generators.base import over_vocabulary
-from gan_caption.generators.lstm import LSTMGenerator
 from tests import tiny
 
 
@@ -115,7 +113,7 @@ def test_after_each_prefix_is_where_reading_it_again_ends(index):
 
 
 def test_unknown_is_written_only_when_asked_for():
-    asked = LSTMGenerator(vocabulary_size=6, pooled_size=5, hidden=4, embedding=4, generate_unknown=True)
+    asked = tiny.lstm(generate_unknown=True)
     logits, _ = asked.step(torch.tensor([1]), asked.start(tiny.features(1), 3))
     assert logits.shape == (1, 6 - UNK)
     assert torch.isfinite(logits).all()
@@ -124,7 +122,7 @@ def test_unknown_is_written_only_when_asked_for():
 
 def test_noise_changes_the_policy_and_its_absence_means_zero():
     torch.manual_seed(0)
-    generator = LSTMGenerator(vocabulary_size=6, pooled_size=5, hidden=4, embedding=4, noise_size=3).eval()
+    generator = tiny.lstm(noise_size=3).eval()
     plain = tiny.features(1)
     zero = ImageFeatures(plain.pooled, noise=torch.zeros(1, 3))
     other = ImageFeatures(plain.pooled, noise=torch.ones(1, 3))
@@ -135,9 +133,7 @@ def test_noise_changes_the_policy_and_its_absence_means_zero():
 
 def test_regions_that_are_not_there_are_not_attended():
     torch.manual_seed(0)
-    generator = AttentionLSTMGenerator(
-        vocabulary_size=6, pooled_size=5, grid_size=7, hidden=4, embedding=4, heads=2
-    ).eval()
+    generator = tiny.attention_lstm().eval()
     images = tiny.features(1)
     assert images.grid is not None
     garbage = images.grid.clone()
@@ -153,9 +149,7 @@ def test_regions_that_are_not_there_are_not_attended():
 def test_attention_weights_average_the_values():
     """The map that people see is the one that the contexts are made with."""
     torch.manual_seed(0)
-    attention = AttentionLSTMGenerator(
-        vocabulary_size=6, pooled_size=5, grid_size=7, hidden=4, embedding=4, heads=1
-    ).attention
+    attention = tiny.attention_lstm(heads=1).attention
     images = torch.tensor([0, 1, 1])
     memory = attention.memory(tiny.features(2))
     queries = torch.randn(3, 2, 4)
@@ -167,12 +161,12 @@ def test_attention_weights_average_the_values():
 
 def test_a_vocabulary_without_words_is_refused():
     with pytest.raises(ValueError, match="special tokens"):
-        LSTMGenerator(vocabulary_size=3, pooled_size=5)
+        tiny.lstm(vocabulary_size=3)
 
 
 def test_weights_without_noise_fit_a_generator_with_noise_and_mean_the_same_where_it_is_zero():
-    plain = LSTMGenerator(vocabulary_size=tiny.VOCABULARY, pooled_size=5, hidden=4, embedding=4)
-    noisy = LSTMGenerator(vocabulary_size=tiny.VOCABULARY, pooled_size=5, hidden=4, embedding=4, noise_size=3)
+    plain = tiny.lstm()
+    noisy = tiny.lstm(noise_size=3)
     noisy.load_state_dict(plain.state_dict())
     plain.eval(), noisy.eval()
     silent, heard = (replace(tiny.features(), noise=noise) for noise in (torch.zeros(2, 3), torch.ones(2, 3)))
@@ -184,6 +178,4 @@ def test_weights_without_noise_fit_a_generator_with_noise_and_mean_the_same_wher
     assert not torch.allclose(other, before, atol=1e-3)
     noisy.load_state_dict(noisy.state_dict())
     with pytest.raises(RuntimeError, match="size mismatch"):
-        LSTMGenerator(
-            vocabulary_size=tiny.VOCABULARY, pooled_size=6, hidden=4, embedding=4, noise_size=3
-        ).load_state_dict(plain.state_dict())
+        tiny.lstm(pooled_size=6, noise_size=3).load_state_dict(plain.state_dict())

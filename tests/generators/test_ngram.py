@@ -145,7 +145,7 @@ def test_files_that_are_no_model_are_refused(tmp_path):
 
 def test_what_cannot_be_learned_is_refused():
     with pytest.raises(UserError, match="no captions"):
-        NgramGenerator.learn([], vocabulary_size=WORDS)
+        NgramGenerator.learn([], vocabulary_size=WORDS, order=3)
     with pytest.raises(ValueError, match="order=0"):
         NgramGenerator.learn(CORPUS, vocabulary_size=WORDS, order=0)
     with pytest.raises(ValueError, match="order=6"):

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from experiments.own_generator.transformer import TransformerGenerator
 from gan_caption.data.captions import EOS, Captions, captions_from_ids
 from gan_caption.data.features import ImageFeatures
-from gan_caption.data.scenes.corpus import Scenes
 from gan_caption.decoding.beam import beam_candidates
 from gan_caption.decoding.rollouts import complete_prefixes
 from gan_caption.generators.base import Generator
@@ -26,17 +25,17 @@ from gan_caption.inference.onnx_captioner import OnnxCaptioner
 from gan_caption.inference.settings import export_from
 from gan_caption.testing import check_generator
 from tests import tiny
-from tests.tiny_runs import TINY_SEQGAN, composed
+from tests.tiny_runs import TINY_SEQGAN, composed, part
 
 ROOT = Path(__file__).parents[2]
 OWN = ["allow=[experiments.own_generator]", "generator=my_transformer"]
 SIZES = ["generator.hidden=16", "generator.layers=2", "generator.heads=2"]
 
 
-def made(**settings) -> TransformerGenerator:
+def made(kind: type[TransformerGenerator] = TransformerGenerator, **settings) -> TransformerGenerator:
     torch.manual_seed(0)
-    sizes = {"vocabulary_size": tiny.VOCABULARY, "pooled_size": 5, "hidden": 8, "layers": 2, "heads": 2}
-    generator = TransformerGenerator(**{**sizes, **settings})
+    sizes = {"vocabulary_size": tiny.VOCABULARY, "pooled_size": 5, "hidden": 8, "layers": 2, "heads": 2, "dropout": 0.1}
+    generator = kind(**{**sizes, **settings})
     for parameter in generator.output.parameters():
         parameter.data *= 3
     return generator.eval()
@@ -52,7 +51,7 @@ def test_room_for_one_word_too_few_is_told():
         def start(self, features, max_length):
             return super().start(features, max_length - 1)
 
-    generator = Short(vocabulary_size=9, pooled_size=5, hidden=8, layers=2, heads=2)
+    generator = made(Short, vocabulary_size=9)
     with pytest.raises(AssertionError, match="<bos> and max_length tokens must have room"):
         check_generator(generator, tiny.features(3))
 
@@ -61,7 +60,7 @@ def test_the_smallest_generator_keeps_the_contract():
     """Three methods around a layer of PyTorch's; it takes no weights over words."""
 
     class GRUGenerator(Generator[TensorState]):
-        def __init__(self, *, vocabulary_size: int, pooled_size: int, hidden: int = 512) -> None:
+        def __init__(self, *, vocabulary_size: int, pooled_size: int, hidden: int) -> None:
             super().__init__(vocabulary_size=vocabulary_size)
             self.image = nn.Linear(pooled_size, hidden)
             self.words = nn.Embedding(vocabulary_size, hidden)
@@ -137,7 +136,7 @@ def test_it_trains_rolls_out_searches_and_is_exported(tmp_path):
     export_run(
         export_from(composed(f"run={run}", f"out={tmp_path}/onnx", "check_images=4", OWN[0], config_name="export"))
     )
-    test = Scenes(train=40, val=8, test=8).split("test")
+    test = part("data/scenes", train=40, val=8, test=8).split("test")
     captioner = OnnxCaptioner(tmp_path / "onnx")
     said = captioner.caption(np.stack([captioner.preprocess(test.image(row)) for row in range(len(test))]))
     words = set(json.loads((tmp_path / "onnx" / "vocabulary.json").read_text(encoding="utf-8")))

@@ -7,9 +7,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from gan_caption.configuration.launching import conf_dir
-from gan_caption.data.scenes.corpus import Scenes
 from gan_caption.experiment import run_experiment
-from tests.tiny_runs import TINY_SEQGAN
+from tests.tiny_runs import TINY_SEQGAN, part
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +24,7 @@ def trained_run(tmp_path_factory) -> Path:
 def photos(tmp_path_factory) -> list[Path]:
     """The test images of that run, as files that lose nothing."""
     home = tmp_path_factory.mktemp("photos")
-    split = Scenes(train=40, val=8, test=8).split("test")
+    split = part("data/scenes", train=40, val=8, test=8).split("test")
     paths = []
     for row, item in enumerate(split.items):
         paths.append(home / f"{row:02d}_{item.image_id}.png")

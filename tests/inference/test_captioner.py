@@ -90,7 +90,10 @@ def test_log_prob_is_that_of_the_words_one_by_one(captioner, photos):
             assert caption.log_prob == pytest.approx(total, abs=1e-4)
 
 
-SAMPLING = {"_target_": "gan_caption.decoding.decoders.SeveralSamples", "samples": 8}
+SAMPLING = {
+    "_target_": "gan_caption.decoding.decoders.SeveralSamples", "samples": 8, "temperature": 1.0, "top_k": 0,
+    "top_p": 1.0,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("count", [2, 10])
@@ -144,7 +147,7 @@ def test_the_discriminator_chooses_among_candidates_where_it_is_asked(trained_ru
 
 def test_weights_of_zero_change_nothing_and_a_judge_that_is_missing_is_told(trained_run, photos, tmp_path):
     ngrams = tmp_path / "ngrams.safetensors"
-    learn_ngrams(LanguageModelSettings(run=str(trained_run), out=str(ngrams), order=3, allow=[]))
+    learn_ngrams(LanguageModelSettings(run=trained_run, out=ngrams, order=3, allow=[]))
     plain = list(Captioner.load(trained_run, proposer=SAMPLING).stream(photos, count=3))
     nothing = {"own": 1.0, "discriminator": 0.0, "language_model": 0.0}
     same = Captioner.load(trained_run, proposer=SAMPLING, rerank=nothing, language_model=ngrams, fusion=0.0)
@@ -159,7 +162,7 @@ def test_weights_of_zero_change_nothing_and_a_judge_that_is_missing_is_told(trai
     with pytest.raises(UserError, match=r"rerank\.human is not known"):
         Captioner.load(trained_run, rerank={"human": 1.0})
     with pytest.raises(UserError, match="order=40"):
-        learn_ngrams(LanguageModelSettings(run=str(trained_run), out=str(ngrams), order=40, allow=[]))
+        learn_ngrams(LanguageModelSettings(run=trained_run, out=ngrams, order=40, allow=[]))
 
 
 def test_paths_images_and_arrays_are_the_same_to_it(captioner, photos):

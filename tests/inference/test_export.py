@@ -19,16 +19,13 @@ from omegaconf import OmegaConf
 from PIL import Image
 from safetensors.torch import load_file
 
+from gan_caption.configuration.building import build
 from gan_caption.configuration.launching import conf_dir
 from gan_caption.data.corpus import Split
-from gan_caption.data.scenes.corpus import Scenes
 from gan_caption.encoders.none import NoImage
 from gan_caption.encoders.pixels import Geometry
-from gan_caption.encoders.scene_cnn import SceneCNN
-from gan_caption.encoders.torchvision_cnn import TorchvisionCNN
 from gan_caption.errors import UserError
 from gan_caption.experiment import run_experiment
-from gan_caption.generators.attention_lstm import AttentionLSTMGenerator
 from gan_caption.generators.lstm import LSTMGenerator
 from gan_caption.generators.state import PolicyState, TensorState
 from gan_caption.inference.exporting import export_run, new_folder
@@ -39,7 +36,8 @@ from gan_caption.inference.onnx_graphs import onnx_graphs, pixel_recipe
 from gan_caption.inference.settings import export_from
 from gan_caption.inference.weights import read_weights
 from gan_caption.text.words import WordTokenizer
-from tests.tiny_runs import TINY, TINY_SEQGAN
+from tests import tiny
+from tests.tiny_runs import TINY, TINY_SEQGAN, part
 
 # Enough updates that captions differ from image to image, and that some are sentences.
 LEARNED = [
@@ -103,7 +101,7 @@ def export(tmp_path):
 def images_of(run: Path) -> Split:
     """Return the images that the run ended with, drawn anew."""
     data = json.loads((run / "config.json").read_text())["data"]
-    return Scenes(**{key: value for key, value in data.items() if key != "_target_"}).split("test")
+    return build(data, path="data").split("test")
 
 
 def told_in_training(run: Path, phase: str) -> list[str]:
@@ -126,18 +124,18 @@ def said_by_script(home: Path, folder: Path) -> str:
 
 
 GENERATORS = {
-    "first input": (LSTMGenerator, {}),
-    "initial state": (LSTMGenerator, {"image_as": "initial_state", "generate_unknown": True}),
-    "attention and noise": (AttentionLSTMGenerator, {"grid_size": 16, "heads": 2, "noise_size": 3}),
+    "first input": (tiny.lstm, {}),
+    "initial state": (tiny.lstm, {"image_as": "initial_state", "generate_unknown": True}),
+    "attention and noise": (tiny.attention_lstm, {"grid_size": 16, "heads": 2, "noise_size": 3}),
 }
 
 
 @pytest.mark.parametrize("name", GENERATORS)
 def test_the_graphs_compute_what_the_networks_compute_for_any_number_of_images(name):
     torch.manual_seed(0)
-    kind, sizes = GENERATORS[name]
-    encoder = SceneCNN(width=4).eval()
-    generator = kind(vocabulary_size=9, pooled_size=encoder.pooled_size, hidden=8, embedding=6, **sizes).eval()
+    make, sizes = GENERATORS[name]
+    encoder = part("encoder/scene_cnn", width=4).eval()
+    generator = make(vocabulary_size=9, pooled_size=encoder.pooled_size, hidden=8, embedding=6, **sizes).eval()
     pixels = torch.randint(0, 256, (5, 3, 48, 48), dtype=torch.uint8)
     graphs = onnx_graphs(encoder, generator, pixels[:2], max_length=5)
     start, step = (onnxruntime.InferenceSession(graphs[name]) for name in ("encoder.onnx", "step.onnx"))
@@ -245,7 +243,7 @@ def test_int8_is_smaller_and_its_price_is_printed(runs, exported, export, capsys
     assert re.search(r"int8: CIDEr-D x 100 is \d+\.\d, [+-]\d+\.\d \(95% [+-]\d+\.\d to [+-]\d+\.\d\)", printed)
 
     # Another path to the share that was printed: both folders caption the images again.
-    val = Scenes(train=150, val=8, test=8).split("val")
+    val = part("data/scenes", train=150, val=8, test=8).split("val")
     told = []
     for one in (folder, other):
         captioner = OnnxCaptioner(one)
@@ -259,7 +257,7 @@ def test_int8_is_smaller_and_its_price_is_printed(runs, exported, export, capsys
 
 
 def test_the_cost_of_other_words():
-    split = Scenes(train=2, val=6, test=2).split("val")
+    split = part("data/scenes", train=2, val=6, test=2).split("val")
     first = [item.captions[0] for item in split.items]
     words = WordTokenizer(min_count=1)
     same = cost(first, first, split, words)
@@ -271,8 +269,8 @@ def test_the_cost_of_other_words():
 
 
 def test_other_words_and_other_pixels_are_errors(exported):
-    val = Scenes(train=150, val=8, test=8).split("val")
-    encoder = SceneCNN()
+    val = part("data/scenes", train=150, val=8, test=8).split("val")
+    encoder = part("encoder/scene_cnn")
     images = Images(val, torch.stack([encoder.preprocess(val.image(row)) for row in range(8)]), 8)
     said = ["a red circle"] * 8
     check_words(said, said, images)
@@ -289,7 +287,7 @@ def test_other_words_and_other_pixels_are_errors(exported):
 def test_pixels_are_made_as_the_encoder_makes_them(size, exported):
     """Photographs are no squares; the exported numbers must give what `Geometry` gives, to the last bit."""
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
-    encoder = TorchvisionCNN(model="squeezenet1_1", weights=None)
+    encoder = part("encoder/torchvision", model="squeezenet1_1", weights=None)
     captioner = OnnxCaptioner(exported("attention"))
     for geometry in (encoder.geometry, Geometry(size=224), Geometry(size=64, share=0.9)):
         encoder.geometry = geometry
@@ -390,8 +388,8 @@ def test_networks_without_an_onnx_form_are_refused():
             assert len(tokens) > 0
             return super().step(tokens[: len(tokens)], state, rows)
 
-    encoder = SceneCNN(width=2)
-    generator = Counting(vocabulary_size=6, pooled_size=encoder.pooled_size, hidden=4, embedding=4)
+    encoder = part("encoder/scene_cnn", width=2)
+    generator = tiny.lstm(Counting, pooled_size=encoder.pooled_size)
     with pytest.raises(UserError, match=r"take the number of images from x\.shape\[0\]"):
         onnx_graphs(encoder, generator, torch.zeros(2, 3, 48, 48, dtype=torch.uint8), max_length=5)
 
@@ -406,10 +404,31 @@ def test_a_state_without_names_for_its_tensors_is_refused_with_what_to_do():
         def start(self, features, max_length):
             return Nameless(super().start(features, max_length).own)
 
-    encoder = SceneCNN(width=2)
-    generator = Own(vocabulary_size=6, pooled_size=encoder.pooled_size, hidden=4, embedding=4)
+    encoder = part("encoder/scene_cnn", width=2)
+    generator = tiny.lstm(Own, pooled_size=encoder.pooled_size)
     with pytest.raises(UserError, match=r"Nameless cannot be exported: give it `named_tensors` and `rebuilt`"):
         onnx_graphs(encoder, generator, torch.zeros(2, 3, 48, 48, dtype=torch.uint8), max_length=5)
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.zeros((0, 3, 48, 48), np.uint8), np.zeros((3, 48, 48), np.uint8), np.zeros((1, 48, 48, 3), np.uint8),
+        np.zeros((1, 3, 48, 48), np.float32), np.zeros((), np.uint8),
+    ],
+)  # fmt: skip
+def test_pixels_that_are_no_batch_of_images_are_refused(exported, pixels):
+    captioner = OnnxCaptioner(exported("attention"))
+    with pytest.raises(UserError, match=r"give \(B, 3, \d+, \d+\) as uint8, with B at least 1"):
+        captioner.caption(pixels)
+
+
+def test_an_export_that_lacks_a_setting_is_told_which(exported, tmp_path):
+    folder = shutil.copytree(exported("attention"), tmp_path / "export")
+    told = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**told, "pixels": {"side": 48}}))
+    with pytest.raises(UserError, match=r"config\.json has no 'shorter_side'"):
+        OnnxCaptioner(folder)
 
 
 def test_a_folder_that_is_no_export_is_named(tmp_path):

@@ -10,7 +10,6 @@ from safetensors.torch import load_file
 
 from gan_caption.data.captions import EOS, captions_from_ids
 from gan_caption.data.features import ImageFeatures
-from gan_caption.decoding.decoders import Beam
 from gan_caption.decoding.fusion import shallow_fusion
 from gan_caption.encoders.none import no_image
 from gan_caption.errors import UserError
@@ -19,7 +18,7 @@ from gan_caption.experiment import run_experiment
 from gan_caption.generators.ngram import NgramGenerator
 from gan_caption.inference.language_model import load_language_model
 from gan_caption.text.words import WordTokenizer
-from tests.tiny_runs import TINY
+from tests.tiny_runs import TINY, part
 
 CPU = torch.device("cpu")
 WITHOUT_IMAGES = [one for one in TINY if not one.startswith("encoder.")]
@@ -49,7 +48,7 @@ def test_a_run_without_images_advises_a_captioner_of_the_same_words(configured, 
     encoder = run.encoder
     features = ImageFeatures(torch.randn(3, encoder.pooled_size), torch.randn(3, encoder.regions, encoder.grid_size))
     fused = shallow_fusion(generator, language, weight=0.3)
-    assert len(Beam(beam_size=3)(fused, features, max_length=10, rng=torch.Generator())) == 3
+    assert len(part("decoding/beam", beam_size=3)(fused, features, max_length=10, rng=torch.Generator())) == 3
 
     with pytest.raises(UserError, match="encoder=none"):
         load_language_model(captioner_run, tokenizer=vocabulary, device=CPU)
@@ -61,7 +60,7 @@ def test_a_file_of_counts(tmp_path):
     vocabulary = WordTokenizer.of(["a", "dog", "runs"])
     captions = ["a dog", "a dog runs", "dog runs"]
     learned = NgramGenerator.learn(
-        [vocabulary.encode(caption, max_length=5) for caption in captions], vocabulary_size=len(vocabulary)
+        [vocabulary.encode(caption, max_length=5) for caption in captions], vocabulary_size=len(vocabulary), order=3
     )
     learned.save(tmp_path / "trigrams.safetensors", vocabulary=vocabulary.fingerprint)
     model = load_language_model(tmp_path / "trigrams.safetensors", tokenizer=vocabulary, device=CPU)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,38 @@ def test_hard_captions_have_the_tokens_that_the_jar_prints():
     assert wrong == []
 
 
+# Captions of which rules alone, in Python's regular expressions, do not always give what the jar's automaton does.
+MAY_DIFFER = {"piles of 4 to 12 ASCII characters": 1, "mixed scripts, digits, joiners and controls (Hypothesis)": 1}
+
+
+def test_captions_of_every_kind_have_the_tokens_of_the_jar():
+    """The jar's answers were written down by `experiments/metric_parity/kinds.py`."""
+    lines = (Path(__file__).parent / "ptb_kinds.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert len(rows) >= 900
+    wrong = [row for row in rows if ptb_tokenize([row["caption"]]) != [row["tokens"]]]
+    by_kind = Counter(row["kind"] for row in wrong)
+    assert by_kind.pop("the same, glued together", 0) <= 12  # nonsense such as "St.-D.’s", 6% of it
+    assert all(MAY_DIFFER.get(kind, 0) >= count for kind, count in by_kind.items()), wrong
+
+
+@pytest.mark.parametrize(
+    ("caption", "expected"),
+    [
+        ("नमस्ते दुनिया", "नमस्ते दुनिया"),
+        ("ভাষা தமிழ் ภาษาไทย จ้ำ", "ভাষা தமிழ் ภาษาไทย จ้ำ"),
+        ("مُحَمَّد עִבְרִית", "مُحَمَّد עִבְרִית"),
+        ("❤\ufe0f dog", "❤ dog"),
+        ("a\u200db a\u2060b a\x01b \u200d", "a b a b a b"),
+        ("at 23 3/4 St D.", "at 23\u00a03/4 st d."),
+        ("a <b c> tag", "a <b\u00a0c> tag"),
+        ("the letter D.", "the letter d."),
+    ],
+)
+def test_scripts_joiners_and_fractions(caption, expected):
+    assert ptb_tokenize([caption]) == [expected]
+
+
 @pytest.mark.parametrize("separator", ["\n", "\r", "\x85", "\u2028", "\x0b", "\x1c"])
 def test_line_separators_inside_a_caption_do_not_shift_the_others(separator):
     assert ptb_tokenize([f"a dog{separator}runs", "a cat"]) == ["a dog runs", "a cat"]
@@ -111,8 +144,9 @@ def test_nothing_left_is_an_empty_caption():
 @settings(deadline=None)
 def test_any_text_gives_words_joined_by_single_spaces(text):
     (tokens,) = ptb_tokenize([text])
-    assert tokens == " ".join(tokens.split())
+    assert all(tokens.split(" ")) or not tokens
     assert tokens == tokens.lower()
+    assert not set(tokens) & set("\n\r\v\f\x85\u2028\u2029")
 
 
 @given(st.text("a.,-_'/&@<1 A", max_size=400))
@@ -121,7 +155,10 @@ def test_the_rules_end_on_any_pile_of_signs(text):
     assert len(ptb_tokenize([text, text])) == 2
 
 
-@pytest.mark.parametrize("pile", ["a" + "." * 3000, "a." * 1500, "a-" * 1500, "'" * 3000, "<a" * 1500, "x@" * 1500])
+@pytest.mark.parametrize(
+    "pile",
+    ["a" + "." * 3000, "a." * 1500, "a-" * 1500, "'" * 3000, "<a" * 1500, "x@" * 1500, "<a" + " " * 9000, "<!a" * 1500],
+)
 def test_no_rule_takes_exponential_time(pile):
     # A rule with two ways to read the same signs would not come back from any of these.
     assert len(ptb_tokenize([pile])) == 1
@@ -136,8 +173,7 @@ def from_the_jar(captions):
     from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 
     told = PTBTokenizer().tokenize({row: [{"caption": caption}] for row, caption in enumerate(captions)})
-    # "1 1/2" is one token with a no-break space in the jar, two words in ours and for BLEU and CIDEr in any case.
-    return [told[row][0].replace("\u00a0", " ") for row in range(len(captions))]
+    return [told[row][0] for row in range(len(captions))]
 
 
 @needs_java

@@ -32,7 +32,7 @@ def test_the_soft_path_is_differentiated_exactly(index, kind):
     """Noise held fixed, the loss is a smooth function of every weight: central differences in double precision."""
     generator, images = tiny.generators()[index].double(), double(tiny.features())
     torch.manual_seed(1)
-    discriminator = kind(vocabulary_size=6, pooled_size=5, embedding=8).double().eval()
+    discriminator = tiny.discriminator(kind).double().eval()
     weights = torch.randn(4, dtype=torch.double)  # answers weighed apart, so that no sample's gradient hides another's
 
     def loss():
@@ -83,7 +83,7 @@ def test_drawn_words_follow_the_policy_whatever_the_temperature(index):
 def test_discriminators_cannot_tell_straight_through_words_from_written_ones():
     generator, images = tiny.generators()[1], tiny.features()
     found = drawn(generator, images, relaxation=straight_through).captions
-    discriminator = CNNDiscriminator(vocabulary_size=6, pooled_size=5, embedding=8).eval()
+    discriminator = tiny.discriminator(CNNDiscriminator).eval()
     written = type(tiny.captions_of(0))(found.tokens, found.lengths, found.images)
     torch.testing.assert_close(discriminator(images, found), discriminator(images, written))
     assert (found.weights.sum(2)[~found.mask] == 0).all()
@@ -91,10 +91,8 @@ def test_discriminators_cannot_tell_straight_through_words_from_written_ones():
 
 @pytest.mark.parametrize("noise", [0, 4])
 def test_the_temperature_is_geometric_in_the_share_of_the_phase(noise):
-    generator = type(tiny.generators()[0])(
-        vocabulary_size=6, pooled_size=5, hidden=4, embedding=4, dropout=0.0, noise_size=noise
-    )
-    discriminator = SetDiscriminator(vocabulary_size=6, pooled_size=5, embedding=8)
+    generator = tiny.lstm(noise_size=noise)
+    discriminator = tiny.discriminator(SetDiscriminator)
     objective = GumbelSoftmax(
         discriminator=discriminator,
         loss=FeatureMatching(weight=1.0, loss=NonSaturating()),
@@ -144,7 +142,7 @@ def test_generator_losses_by_hand():
     assert matched.item() == pytest.approx(plain.item() + 2 * (0.75 - 0.25) ** 2)
     with pytest.raises(ValueError, match="CNNDiscriminator has none"):
         FeatureMatching(weight=1.0, loss=NonSaturating())(
-            CNNDiscriminator(vocabulary_size=6, pooled_size=5, embedding=8), images, real=real, fake=fake
+            tiny.discriminator(CNNDiscriminator), images, real=real, fake=fake
         )
     with pytest.raises(ValueError, match="1 samples beside 2 real captions"):
         RelativisticGenerator()(Answers(), images, real=real, fake=captions_from_ids([[4]], [0]))

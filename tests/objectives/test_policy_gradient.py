@@ -214,7 +214,7 @@ class Counted(LSTMGenerator):
 @pytest.mark.parametrize("kl_weight", [0.0, 1.5])
 @pytest.mark.parametrize("updates", [1, 4])
 def test_the_reference_scores_the_samples_once(updates, kl_weight):
-    reference = Counted(vocabulary_size=tiny.VOCABULARY, pooled_size=5, hidden=4, embedding=4).eval()
+    reference = tiny.lstm(Counted).eval()
     parts = {"reward": reward, "credit": WholeSequence(), "baseline": BatchMean(), "kl_weight": kl_weight}
     objective = policy_gradient(**parts) if updates == 1 else proximal(**parts, updates=updates)
     losses = objective.losses(
@@ -426,7 +426,7 @@ class TestDiscriminatorReward:
     @pytest.fixture
     def discriminator(self):
         torch.manual_seed(0)
-        return LSTMDiscriminator(vocabulary_size=6, pooled_size=5, hidden=8, embedding=8, dropout=0.9)
+        return tiny.discriminator(LSTMDiscriminator, hidden=8, dropout=0.9)
 
     def test_no_dropout_noise_in_the_reward_and_the_mode_is_given_back(self, discriminator):
         reward = rewarding(discriminator.train())

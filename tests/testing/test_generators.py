@@ -16,7 +16,8 @@ from gan_caption.generators.recurrent_state import RecurrentState
 from gan_caption.testing import check_generator
 from tests import tiny
 
-SIZES = {"vocabulary_size": 9, "pooled_size": 5, "hidden": 6, "embedding": 4}
+SIZES = {"vocabulary_size": 9, "hidden": 6, "embedding": 4, "dropout": 0.5}
+WHOLE = {**SIZES, "pooled_size": 5, "noise_size": 0, "generate_unknown": False}
 
 
 def ngram(order: int) -> NgramGenerator:
@@ -31,7 +32,7 @@ def ngram(order: int) -> NgramGenerator:
 )
 def test_lstm(settings, training):
     torch.manual_seed(0)
-    generator = LSTMGenerator(**{**SIZES, **settings}).train(training)
+    generator = tiny.lstm(**{**SIZES, **settings}).train(training)
     check_generator(generator, tiny.features(3))
     assert all(part.training == training for part in generator.modules())
     assert all(own.grad is None for own in generator.parameters())
@@ -40,7 +41,7 @@ def test_lstm(settings, training):
 @pytest.mark.parametrize("regions", [None, [4, 2, 3]])
 def test_attention_lstm(regions):
     torch.manual_seed(0)
-    generator = AttentionLSTMGenerator(**SIZES, grid_size=7, heads=2)
+    generator = tiny.attention_lstm(**SIZES)
     features = tiny.features(3)
     check_generator(generator, replace(features, regions=None if regions is None else torch.tensor(regions)))
 
@@ -53,9 +54,9 @@ def test_ngram(order):
 @pytest.mark.parametrize("kind", ["ngram", "lstm"])
 def test_fusion(kind):
     torch.manual_seed(0)
-    language = ngram(2) if kind == "ngram" else LSTMGenerator(**{**SIZES, "pooled_size": 1})
+    language = ngram(2) if kind == "ngram" else tiny.lstm(**SIZES, pooled_size=1)
     frozen = language.requires_grad_(False)
-    check_generator(shallow_fusion(LSTMGenerator(**SIZES), frozen, weight=0.5), tiny.features(3), soft_words=False)
+    check_generator(shallow_fusion(tiny.lstm(**SIZES), frozen, weight=0.5), tiny.features(3), soft_words=False)
 
 
 class Broken(LSTMGenerator):
@@ -63,7 +64,7 @@ class Broken(LSTMGenerator):
 
     def __init__(self) -> None:
         torch.manual_seed(0)
-        super().__init__(**SIZES)
+        super().__init__(**WHOLE, image_as="first_input")
 
 
 class StepsForget(Broken):
@@ -216,7 +217,7 @@ class NoState(Broken):
 class UnevenAttention(AttentionLSTMGenerator):
     def __init__(self) -> None:
         torch.manual_seed(0)
-        super().__init__(**SIZES, grid_size=7, heads=2)
+        super().__init__(**WHOLE, grid_size=7, heads=2)
 
     def attention_weights(self, features, captions):
         return 2 * super().attention_weights(features, captions)

@@ -18,11 +18,8 @@ from gan_caption.discriminators.lstm import LSTMDiscriminator
 from gan_caption.discriminators.multi import MultiDiscriminator
 from gan_caption.discriminators.set import SetDiscriminator
 from gan_caption.discriminators.spectral import spectrally_normalised
-from gan_caption.encoders.efficientnet_lite0 import EfficientNetLite0
 from gan_caption.encoders.none import NoImage
 from gan_caption.encoders.scene_cnn import SceneCNN
-from gan_caption.encoders.timm_cnn import TimmCNN
-from gan_caption.encoders.torchvision_cnn import TorchvisionCNN
 from gan_caption.rewards.base import Parts
 from gan_caption.rewards.bleu import BleuReward
 from gan_caption.rewards.cider import CiderDReward
@@ -34,6 +31,7 @@ from gan_caption.testing import check_discriminator, check_encoder, check_reward
 from tests import tiny
 from tests.rewards.test_rewards import CANDIDATES, IMAGES, REFERENCES, said
 from tests.rewards.test_rewards import features as of_rows
+from tests.tiny_runs import part
 
 KINDS = [
     LSTMDiscriminator, CNNDiscriminator, DenseDiscriminator, MultiDiscriminator, CoAttentionDiscriminator,
@@ -43,8 +41,7 @@ KINDS = [
 
 def made(kind, **settings):
     torch.manual_seed(0)
-    sizes = {"grid_size": 7} if issubclass(kind, CoAttentionDiscriminator) else {"pooled_size": 5}
-    return kind(vocabulary_size=9, embedding=8, **sizes, **settings)
+    return tiny.discriminator(kind, vocabulary_size=9, **settings)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -199,11 +196,11 @@ def pictures(count=3):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: SceneCNN(width=4),
+        lambda: part("encoder/scene_cnn", width=4),
         NoImage,
-        lambda: TorchvisionCNN(model="squeezenet1_1", weights=None),
-        EfficientNetLite0,
-        lambda: TimmCNN(model="test_resnet.r160_in1k", pretrained=False),
+        lambda: part("encoder/torchvision", model="squeezenet1_1", weights=None),
+        lambda: part("encoder/efficientnet_lite0"),
+        lambda: part("encoder/timm", model="test_resnet.r160_in1k", pretrained=False),
     ],
     ids=["scene_cnn", "none", "torchvision", "efficientnet_lite0", "timm"],
 )
@@ -267,6 +264,6 @@ class Scribbles(SceneCNN):
 )
 def test_a_faulty_encoder_is_told(kind, message):
     torch.manual_seed(0)
-    encoder = kind(width=4)
+    encoder = kind(width=4, finetune=True)
     with pytest.raises(AssertionError, match=message):
         check_encoder(encoder, pictures())

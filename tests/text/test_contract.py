@@ -10,7 +10,6 @@ import pytest
 from gan_caption import Captioner
 from gan_caption.configuration.building import read
 from gan_caption.data.captions import BOS, EOS, PAD, UNK
-from gan_caption.data.scenes.corpus import Scenes
 from gan_caption.errors import UserError
 from gan_caption.evaluation.settings import evaluation_from
 from gan_caption.experiment import run_experiment
@@ -19,7 +18,7 @@ from gan_caption.inference.settings import ExportSettings
 from gan_caption.metrics import cider_d, ptb_tokenize
 from gan_caption.reporting.results import evaluate_run
 from tests.text.subwords import OWN, Subwords
-from tests.tiny_runs import TINY, composed
+from tests.tiny_runs import TINY, composed, part
 
 TEXTS = ("A red circle.", "It's a blue triangle, isn't it", "tri-an-gle 3.5!")
 
@@ -48,7 +47,7 @@ def test_subwords_train_and_are_counted_by_word(tmp_path, capsys):
     assert (run / "subwords.json").exists()
     assert not (run / "vocabulary.json").exists()
     rows = json.loads((run / "captions_mle.json").read_text())
-    split = Scenes(train=40, val=8, test=8).split("test")
+    split = part("data/scenes", train=40, val=8, test=8).split("test")
     said = ptb_tokenize([row["caption"] for row in rows])
     references = [ptb_tokenize(list(item.captions)) for item in split.items]
     assert results["mle"]["cider_d"] == pytest.approx(cider_d(said, references).corpus)

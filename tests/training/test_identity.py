@@ -13,16 +13,15 @@ from typing import TypeVar
 import pytest
 
 from gan_caption.configuration.building import plain
-from gan_caption.data.scenes.corpus import Scenes
 from gan_caption.errors import UserError
 from gan_caption.evaluation.comparison import choose_systems
 from gan_caption.evaluation.results import evaluation_folder
 from gan_caption.evaluation.settings import EvaluationSettings, evaluation_from
 from gan_caption.experiment import run_experiment
 from gan_caption.reporting.results import evaluate_run
-from gan_caption.training.identity import configuration_hash
+from gan_caption.training.identity import configuration_hash, same_settings
 from gan_caption.training.phases.maximum_likelihood import MaximumLikelihoodPhase
-from tests.tiny_runs import TINY
+from tests.tiny_runs import TINY, part
 
 T = TypeVar("T")
 TINIER = [
@@ -38,7 +37,7 @@ def photos(tmp_path: Path) -> Path:
     """A folder of 24 pictures to learn from, 6 to validate on and 6 to test on."""
     folder = tmp_path / "photos"
     folder.mkdir()
-    drawn = Scenes(train=36).split("train")
+    drawn = part("data/scenes", train=36).split("train")
     lines = ["image,caption,split"]
     for row, item in enumerate(drawn.items):
         drawn.image(row).save(folder / f"{row}.png")
@@ -155,6 +154,25 @@ def test_the_same_data_written_otherwise_are_the_same_run(train, photos, tmp_pat
     assert capsys.readouterr().out.count("Finished before") == 7
     assert folders(tmp_path) == [first.folder.name]
     assert train("data.root=photos", resume=str(first.folder)).folder == first.folder
+
+
+def test_paths_written_otherwise_are_the_same_settings(configured, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "features").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "features")
+    sizes = ["encoder.grid_size=4", "encoder.regions=2"]
+    for key, chosen in (("pretrained", ["encoder=scene_cnn"]), ("encoder.root", ["encoder=precomputed", *sizes])):
+        one, *others = (
+            configured(*chosen, f"{key}='{path}'", base=[])
+            for path in (tmp_path / "features", "features", "./features/", "~/features", "link", "a/../features")
+        )
+        for other in others:
+            assert other != one, "as they were written"
+            assert same_settings(one, other)
+            assert configuration_hash(one) == configuration_hash(other)
+        assert not same_settings(one, configured(*chosen, f"{key}=features2", base=[]))
+    assert same_settings(configured(base=[]), configured("pretrained=null", base=[]))
 
 
 def test_an_interrupted_run_goes_on_when_its_data_have_moved(train, evaluate, photos, tmp_path, monkeypatch):

@@ -13,13 +13,12 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from gan_caption.configuration.launching import conf_dir
-from gan_caption.data.scenes.corpus import Scenes
 from gan_caption.decoding.sampling import sample
 from gan_caption.evaluation.trained import open_run
 from gan_caption.experiment import run_experiment
 from gan_caption.training.seeding import random_generator
 from tests.slow import mostly_slow
-from tests.tiny_runs import TINY
+from tests.tiny_runs import TINY, part
 
 PAGES = sorted(path.stem for path in (Path(conf_dir()) / "experiment").glob("*.yaml"))
 
@@ -55,7 +54,9 @@ def test_noise_is_heard_after_a_baseline_that_knew_none_was_taken_over(page, tmp
         trained.load(phase)
         trained.captioner.eval()
         with torch.no_grad():
-            image = trained.encoder(trained.encoder.preprocess(Scenes(test=1).split("test").image(0))[None])
+            image = trained.encoder(
+                trained.encoder.preprocess(part("data/scenes", test=1).split("test").image(0))[None]
+            )
         features = image.select(torch.zeros(1000, dtype=torch.long))
         noise = torch.randn(1000, generator.noise_size, generator=random_generator(0))
         # The words are drawn with the same random numbers: only z differs.

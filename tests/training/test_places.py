@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from gan_caption.data.scenes.corpus import Scenes
 from tests.small_disk import mount, small_disk
-from tests.tiny_runs import TINY_SEQGAN
+from tests.tiny_runs import TINY_SEQGAN, part
 
 LONGER = [*TINY_SEQGAN, "resume=auto", "phases.mle.epochs=8"]
 
@@ -88,7 +87,7 @@ def test_a_folder_that_cannot_be_written_is_said_before_training(tmp_path, which
 def test_photographs_that_go_away_in_the_middle(tmp_path):
     photos, outputs = tmp_path / "photos", tmp_path / "outputs"
     photos.mkdir()
-    drawn = Scenes(train=56, val=8, test=8).split("train")
+    drawn = part("data/scenes", train=56, val=8, test=8).split("train")
     lines = ["image,caption,split"]
     for row, item in enumerate(drawn.items):
         drawn.image(row).save(photos / f"{row}.png")

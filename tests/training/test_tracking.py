@@ -147,7 +147,7 @@ def test_trackers_tell_all_and_finish_all(tmp_path):
         both.finish("failed")
     assert first.heard == second.heard
     assert first.heard == [("log", {"loss": 1.0}, 1, "p"), ("samples", rows, 2, None), ("finish", "failed")]
-    Trackers().log({"loss": 1.0}, step=1)
+    Trackers(trackers=[]).log({"loss": 1.0}, step=1)
 
 
 @pytest.mark.parametrize(
@@ -172,10 +172,12 @@ from gan_caption.training.tracking import Sample, WandbTracker, finishing
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
 folder = Path(sys.argv[1])
 image = Image.new("RGB", (500, 250), (1, 2, 3))
-left_open = WandbTracker(folder=folder / "open", group="g", name="n", job_type="mle", configuration={})
+page = {"project": "gan_caption", "entity": None, "start_timeout": 30, "upload_timeout": 300}
+left_open = WandbTracker(folder=folder / "open", group="g", name="n", job_type="mle", configuration={}, run_id=None,
+                         **page)
 for seed in (0, 1):
     tracker = WandbTracker(folder=folder / str(seed), group="seqgan", name=f"seqgan-{seed}", job_type="mle",
-                           configuration={"seed": seed, "generator": {"hidden": 8}}, run_id=f"id{seed}")
+                           configuration={"seed": seed, "generator": {"hidden": 8}}, run_id=f"id{seed}", **page)
     assert tracker.run_id == f"id{seed}"
     try:
         with finishing(tracker):
@@ -189,7 +191,7 @@ for seed in (0, 1):
     except ValueError:
         pass
     tracker.finish("finished")  # a second call does nothing
-bad = WandbTracker(folder=folder / "bad", group="g", name="n", job_type="mle", configuration={}, run_id="a/b:c")
+bad = WandbTracker(folder=folder / "bad", group="g", name="n", job_type="mle", configuration={}, run_id="a/b:c", **page)
 bad.log({"loss": 1.0}, step=1)
 bad.samples([Sample("a", {"greedy": "b"})], step=1)
 bad.finish("finished")
@@ -204,7 +206,8 @@ from gan_caption.training.tracking import Sample, Trackers, WandbTracker
 
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
 folder = Path(sys.argv[1])
-online = WandbTracker(folder=folder, group="g", name="n", job_type="mle", configuration={})
+online = WandbTracker(folder=folder, group="g", name="n", job_type="mle", configuration={}, run_id=None,
+                      project="gan_caption", entity=None, start_timeout=30, upload_timeout=300)
 assert online.run_id
 tracker = Trackers(trackers=[LocalTracker(folder=folder), online])
 tracker.log({"loss": 0.0}, step=0)
@@ -287,7 +290,8 @@ import sys
 from pathlib import Path
 from gan_caption.training.tracking import WandbTracker
 
-tracker = WandbTracker(folder=Path(sys.argv[1]), group="g", name="n", job_type="mle", configuration={}, run_id="run")
+tracker = WandbTracker(folder=Path(sys.argv[1]), group="g", name="n", job_type="mle", configuration={}, run_id="run",
+                       project="gan_caption", entity=None, start_timeout=30, upload_timeout=300)
 for step in sys.argv[2:]:
     tracker.log({"loss": 1.0}, step=int(step))
 tracker.finish("finished")

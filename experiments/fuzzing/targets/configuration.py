@@ -18,8 +18,14 @@ OFFERED = ("vocabulary_size", "pooled_size", "grid_size", "discriminator", "refe
 
 
 def seeds() -> dict[str, bytes]:
-    lstm = {"_target_": "gan_caption.generators.lstm.LSTMGenerator", "hidden": 8, "image_as": "first_input"}
-    beam = {"_target_": "gan_caption.decoding.decoders.Beam", "beam_size": 5}
+    lstm = {
+        "_target_": "gan_caption.generators.lstm.LSTMGenerator", "hidden": 8, "embedding": 8, "dropout": 0.0,
+        "image_as": "first_input", "noise_size": 0, "generate_unknown": False,
+    }  # fmt: skip
+    beam = {
+        "_target_": "gan_caption.decoding.decoders.Beam", "beam_size": 5, "length_penalty": 0.8,
+        "no_repeated_trigram": False,
+    }  # fmt: skip
     mixture = {
         "_target_": "gan_caption.rewards.mixture.Mixture",
         "parts": {"cider": {"_target_": "gan_caption.rewards.cider.CiderDReward"}},

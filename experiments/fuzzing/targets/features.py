@@ -15,7 +15,7 @@ from gan_caption.encoders.precomputed import Precomputed
 
 READERS = {"Precomputed"}
 HOME = Path(tempfile.mkdtemp())
-ENCODER = Precomputed(root=str(HOME), grid_size=3, regions=4)
+ENCODER = Precomputed(root=str(HOME), grid_size=3, regions=4, pooled_size=None)
 
 
 def seeds() -> dict[str, bytes]:

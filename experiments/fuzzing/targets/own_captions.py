@@ -39,6 +39,7 @@ def one_input(data: bytes) -> set[str]:
         file.write_bytes(data)
         for split in ("train", "val"):
             with reading("Folder", taken):
-                items = Folder(root=str(file.parent), val_share=0.5, test_share=0.0).split(split).items
+                corpus = Folder(root=str(file.parent), captions=None, val_share=0.5, test_share=0.0, seed=0)
+                items = corpus.split(split).items
                 assert all(text.strip() for item in items for text in item.captions)
     return taken

@@ -16,6 +16,7 @@ from gan_caption.data.shards.corpus import Shards
 
 READERS = {"whole", "json", "txt", "npz"}
 HOME = Path(tempfile.mkdtemp())
+SETTINGS = {"train": "train-*.tar", "val": "val-*.tar", "test": "test-*.tar", "window": 16, "keep": 50.0}
 ABOUT = {"fingerprint": "f", "description": "an encoder"}
 _FEATURES = io.BytesIO()
 np.savez(_FEATURES, grid=np.zeros((2, 3), np.float16), pooled=np.zeros(3, np.float16))
@@ -84,7 +85,7 @@ def read(reader: str, shard: bytes, taken: set[str]) -> None:
     (root / "train-0.tar").write_bytes(shard)
     for skip in (False, True):
         with reading(reader, taken):
-            split = Shards(root=str(root), cache=str(cache), skip_unreadable=skip).split("train")
+            split = Shards(**SETTINGS, root=str(root), cache=str(cache), skip_unreadable=skip).split("train")
             for row, item in enumerate(split.items):
                 assert all(text.strip() for text in item.captions)
                 if split.indexed.features is None:

@@ -25,7 +25,7 @@ FEATURES = ImageFeatures(pooled=torch.zeros(2, 1))
 def seeds() -> dict[str, bytes]:
     save_weights(NETWORK, PATH, vocabulary="words")
     made = {"saved": PATH.read_bytes()}
-    model = NgramGenerator.learn([[4, 5, 3], [6, 4, 5, 3]], vocabulary_size=7)
+    model = NgramGenerator.learn([[4, 5, 3], [6, 4, 5, 3]], vocabulary_size=7, order=3)
     model.save(PATH, vocabulary="words")
     made["ngrams"] = PATH.read_bytes()
     counts = {name: tensor.clone() for name, tensor in model.state_dict().items()}

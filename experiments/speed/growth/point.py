@@ -23,7 +23,9 @@ REPEATS = 2
 
 def main(batch: int, length: int, rollouts: int, vocabulary: int) -> None:
     torch.manual_seed(0)
-    discriminator = LSTMDiscriminator(vocabulary_size=vocabulary, pooled_size=CHANNELS, hidden=SIZE, embedding=256)
+    discriminator = LSTMDiscriminator(
+        vocabulary_size=vocabulary, pooled_size=CHANNELS, hidden=SIZE, embedding=256, dropout=0.3, instance_noise=0.0
+    )
     generator, images = ending(lstm(vocabulary), after=None), features(batch)
     objective = PolicyGradient(
         reward=DiscriminatorReward(discriminator=discriminator, transform=Probability(), chunk_rows=2048),

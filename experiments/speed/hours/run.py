@@ -35,7 +35,7 @@ H100, SHARE = 67e12, 0.2
 
 def main(root: str) -> None:
     flickr = Flickr.of(root)
-    encoder = EfficientNetLite0().eval()
+    encoder = EfficientNetLite0(finetune=False).eval()
     pixels = torch.randint(256, (32, 3, 224, 224), dtype=torch.uint8)
     with torch.inference_mode():
         rate = KEPT * 32 / seconds(lambda: encoder(pixels))

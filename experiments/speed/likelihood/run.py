@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from experiments.speed.policies import CHANNELS, REGIONS, SIZE, attention_lstm, lstm
 from experiments.speed.timing import interleaved
 from gan_caption.data.captions import EOS, Captions, captions_from_ids
 from gan_caption.data.features import ImageFeatures
@@ -20,7 +21,7 @@ from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
 from gan_caption.reporting.table import markdown
 
 HERE = Path(__file__).parent
-IMAGES, PER_IMAGE, VOCABULARY, SIZE, CHANNELS, REGIONS = 20, 5, 2544, 512, 1280, 49
+IMAGES, PER_IMAGE, VOCABULARY = 20, 5, 2544
 LENGTHS = (6, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13, 14, 14, 15, 16, 17, 20)
 """With <eos>: the quantiles of Flickr8k's training captions."""
 REPEATS = 9
@@ -35,10 +36,7 @@ def main() -> None:
     features = ImageFeatures(
         torch.randn(IMAGES, CHANNELS, generator=rng), torch.randn(IMAGES, REGIONS, CHANNELS, generator=rng)
     )
-    plain = LSTMGenerator(vocabulary_size=VOCABULARY, pooled_size=CHANNELS, hidden=SIZE, embedding=SIZE)
-    attention = AttentionLSTMGenerator(
-        vocabulary_size=VOCABULARY, pooled_size=CHANNELS, grid_size=CHANNELS, hidden=SIZE, embedding=SIZE
-    )
+    plain, attention = lstm(VOCABULARY), attention_lstm(VOCABULARY)
     tokens = int(captions.lengths.sum())
     lines = [f"{IMAGES} images x {PER_IMAGE} captions, {tokens} tokens, {torch.get_num_threads()} threads."]
     for name, ours, textbook, shapes in (

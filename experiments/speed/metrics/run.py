@@ -16,7 +16,7 @@ from pycocoevalcap.cider.cider_scorer import CiderScorer
 from pycocoevalcap.rouge.rouge import Rouge
 from pycocoevalcap.tokenizer.ptbtokenizer import PTBTokenizer
 
-from gan_caption.data.scenes.corpus import Scenes
+from experiments.composing import part
 from gan_caption.metrics import DocumentFrequencies, bleu, cider_d, ptb_tokenize, rouge_l
 from gan_caption.metrics.self_cider import self_cider
 from gan_caption.reporting.table import markdown
@@ -49,7 +49,7 @@ def main(root: str | None) -> None:
 def captions(root: str | None) -> list[list[str]]:
     """Return five raw captions of each of 5,000 images."""
     if root is None:
-        split = Scenes(train=IMAGES).split("train")
+        split = part("data/scenes", train=IMAGES).split("train")
     else:
         from gan_caption.data.flickr8k import Flickr8k
 

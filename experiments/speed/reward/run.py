@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from pycocoevalcap.cider.cider_scorer import CiderScorer
 
+from experiments.composing import part
 from experiments.speed.timing import interleaved
-from gan_caption.data.scenes.corpus import Scenes
 from gan_caption.metrics import CiderD, ptb_tokenize
 from gan_caption.reporting.table import markdown
 
@@ -24,7 +24,7 @@ CALLS, REPEATS = 20, 5
 
 
 def main() -> None:
-    items = Scenes(train=max(HELD)).split("train").items
+    items = part("data/scenes", train=max(HELD)).split("train").items
     references = [ptb_tokenize(list(item.captions)) for item in items]
     rows = [["images x samples", "references held", "ours, ms", "pycocoevalcap, ms", "times faster", "us a caption"]]
     for held in HELD:

@@ -27,7 +27,7 @@ from gan_caption.rewards.transforms import Probability
 
 HERE = Path(__file__).parent
 BATCH, LENGTH, ROLLOUTS = 64, 16, 16
-EMBEDDING, FILTERS, WIDTHS = 256, 128, 5
+EMBEDDING, FILTERS, WIDTHS, DROPOUT = 256, 128, 5, 0.3
 REPEATS = 2
 
 
@@ -70,13 +70,17 @@ def main(root: str) -> None:
 
 
 def new_lstm(vocabulary: int) -> LSTMDiscriminator:
-    return LSTMDiscriminator(vocabulary_size=vocabulary, pooled_size=CHANNELS, hidden=SIZE, embedding=EMBEDDING).eval()
+    return LSTMDiscriminator(
+        vocabulary_size=vocabulary, pooled_size=CHANNELS, hidden=SIZE, embedding=EMBEDDING, dropout=DROPOUT,
+        instance_noise=0.0,
+    ).eval()  # fmt: skip
 
 
 def new_cnn(vocabulary: int) -> CNNDiscriminator:
     return CNNDiscriminator(
-        vocabulary_size=vocabulary, pooled_size=CHANNELS, embedding=EMBEDDING, filters=FILTERS
-    ).eval()
+        vocabulary_size=vocabulary, pooled_size=CHANNELS, embedding=EMBEDDING, filters=FILTERS,
+        widths=list(range(1, WIDTHS + 1)), dropout=DROPOUT, instance_noise=0.0,
+    ).eval()  # fmt: skip
 
 
 def our_step(generator: LSTMGenerator, discriminator: Discriminator, images: ImageFeatures) -> None:
@@ -120,7 +124,10 @@ class Counting(LSTMGenerator):
     """A policy that notes how many states each step goes on from."""
 
     def __init__(self, generator: LSTMGenerator) -> None:
-        super().__init__(vocabulary_size=generator.vocabulary_size, pooled_size=CHANNELS, hidden=SIZE, embedding=SIZE)
+        super().__init__(
+            vocabulary_size=generator.vocabulary_size, pooled_size=CHANNELS, hidden=SIZE, embedding=SIZE, dropout=0.0,
+            image_as="first_input", noise_size=0, generate_unknown=False,
+        )  # fmt: skip
         self.load_state_dict(generator.state_dict())
         self.eval()
         self.rows: list[int] = []

@@ -47,9 +47,7 @@ class Scenes:
 
     LOCATIONS = ()
 
-    def __init__(
-        self, *, seed: int = 0, train: int = 8000, val: int = 200, test: int = 500, captions_per_image: int = 5
-    ) -> None:
+    def __init__(self, *, seed: int, train: int, val: int, test: int, captions_per_image: int) -> None:
         """Set the sizes.
 
         Args:

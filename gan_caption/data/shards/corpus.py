@@ -22,6 +22,7 @@ from gan_caption.data.shards.order import ShardOrder
 from gan_caption.data.shards.places import Places, expand, is_url
 from gan_caption.errors import UserError, at_least
 from gan_caption.extras import require
+from gan_caption.files import at_home
 from gan_caption.untrusted.arrays import DAMAGED, header, numbers
 from gan_caption.untrusted.parsing import briefly
 
@@ -133,14 +134,14 @@ class Shards:
     def __init__(
         self,
         *,
-        root: str,
-        cache: str,
-        train: str = "train-*.tar",
-        val: str = "val-*.tar",
-        test: str = "test-*.tar",
-        window: int = 16,
-        keep: float = 50.0,
-        skip_unreadable: bool = False,
+        root: str | Path,
+        cache: str | Path,
+        train: str,
+        val: str,
+        test: str,
+        window: int,
+        keep: float,
+        skip_unreadable: bool,
     ) -> None:
         """Say where the shards lie.
 
@@ -158,9 +159,9 @@ class Shards:
         at_least(1, window=window)
         at_least(0, keep=keep)
         require("webdataset", "braceexpand", extra="shards", what="shards")
-        is_url(root)
-        self.root = root
-        self.cache = Path(cache) / "shards"
+        self.root = str(root)
+        is_url(self.root)
+        self.cache = at_home(cache) / "shards"
         self.patterns = {"train": train, "val": val, "test": test}
         self.window = window
         self.keep = keep

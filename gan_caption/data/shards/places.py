@@ -16,10 +16,11 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock
 
+from gan_caption.configuration.overrides import typed
 from gan_caption.data.corpus import NoSplit
 from gan_caption.data.layout import some
 from gan_caption.errors import UserError
-from gan_caption.files import write_atomically
+from gan_caption.files import at_home, write_atomically
 from gan_caption.untrusted.parsing import shown
 
 _TRIES = 3
@@ -72,14 +73,14 @@ def expand(root: str, pattern: str) -> list[str]:
             raise NoSplit(f"{root}/{pattern}: a server does not list its files; use train-{{000000..000099}}.tar")
         found = [f"{root.rstrip('/')}/{name}" for name in names]
     else:
-        folder = Path(root).expanduser()
+        folder = at_home(root)
         if not folder.is_dir():
             raise UserError(f"data.root={root}: there is no such folder")
         found = [str(path) for name in names for path in (sorted(folder.glob(name)) or [folder / name])]
         missing = [path for path in found if not Path(path).is_file()]
         if missing:
             kind = NoSplit if len(missing) == len(found) else UserError
-            raise kind(f"there is no {some(missing)}: `prepare ... shards.folder={root}` writes shards")
+            raise kind(f"there is no {some(missing)}: `prepare ... {typed('shards.folder', root)}` writes shards")
     if len(set(found)) < len(found):
         raise UserError(f"{pattern} names a shard twice: {some([one for one in found if found.count(one) > 1], 2)}")
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gan_caption.configuration.wording import listed
 from gan_caption.errors import UserError
 from gan_caption.evaluation.java.meteor import check_meteor, meteor
 from gan_caption.evaluation.java.spice import check_spice, spice
@@ -23,7 +24,7 @@ _METRICS = {
 }  # fmt: skip
 
 
-def java_metrics(names: Sequence[str], *, counted_by: str = "word") -> tuple[Metric, ...]:
+def java_metrics(names: str | Sequence[str], *, counted_by: str = "word") -> tuple[Metric, ...]:
     """Return metrics by name, once it is known that they can be computed here: before long work begins.
 
     Args:
@@ -33,6 +34,7 @@ def java_metrics(names: Sequence[str], *, counted_by: str = "word") -> tuple[Met
     Raises:
         UserError: a name is unknown, or something is missing; the message says what to do.
     """
+    names = listed(names)
     for name in names:
         if name not in _CHECKS:
             raise UserError(f"java_metrics: {name!r} is unknown; there are {sorted(_CHECKS)}")

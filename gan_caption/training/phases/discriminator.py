@@ -29,7 +29,7 @@ class DiscriminatorTrainer:
     captions_per_image: int
     """K real captions and as many samples of each; above 1 for discriminators of whole sets."""
     optimizer: Optimizer
-    """Of D."""
+    """Of D. Where the last phase's was of another kind, it begins without moments."""
     learning_rate: float
     """Of D."""
     clip: float
@@ -81,10 +81,14 @@ class DiscriminatorTrainer:
             )
 
     def _follow(self, before: DiscriminatorTrainer) -> None:
-        """Take over its accuracy and its optimizer's moments; the learning rate and the like are this trainer's."""
-        own = self.updater.state_dict()["param_groups"]
-        self.updater.load_state_dict({"state": before.updater.state_dict()["state"], "param_groups": own})
+        """Take over its accuracy and its optimizer's moments; the learning rate and the like are this trainer's.
+
+        An optimizer of another kind begins without moments: those of the last would mean something else to it.
+        """
         self.accuracy = before.accuracy
+        if _kind(self.updater) == _kind(before.updater):
+            own = self.updater.state_dict()["param_groups"]
+            self.updater.load_state_dict({"state": before.updater.state_dict()["state"], "param_groups": own})
 
     def step(self) -> dict[str, float]:
         """Do one gradient step; the generator is left alone."""
@@ -131,6 +135,11 @@ class DiscriminatorTrainer:
         """Take back what `state_dict` gave."""
         self.updater.load_state_dict(state["optimizer"])
         self.steps, self.accuracy = state["steps"], state["accuracy"]
+
+
+def _kind(updater: torch.optim.Optimizer) -> tuple[type[torch.optim.Optimizer], bool]:
+    """Return what two optimizers have in common whose moments are the same: the rule, and whether it has momentum."""
+    return type(updater), bool(updater.defaults.get("momentum"))
 
 
 @dataclass(kw_only=True, eq=False)

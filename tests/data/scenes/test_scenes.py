@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from gan_caption.data.scenes import language
-from gan_caption.data.scenes.corpus import Scenes
 from gan_caption.data.scenes.drawing import draw
 from gan_caption.data.scenes.grammar import Chain, Choice, Words, chain, choice, log_probability
 from gan_caption.data.scenes.judge import judge
 from gan_caption.data.scenes.world import PLACES, RELATIONS, Scene, Thing, draw_scene
+from tests.tiny_runs import part
 
 
 def thing(shape="circle", colour="red", size="large", texture="filled", column=0, row=0):
@@ -63,7 +63,7 @@ def test_sampled_captions_come_as_often_as_their_probability_says():
 
 
 def test_a_caption_is_probable_exactly_when_the_judge_finds_it_grammatical_and_true():
-    split = Scenes(train=150).split("train")
+    split = part("data/scenes", train=150).split("train")
     captions = [caption for item in split.items for caption in item.captions]
     rng = random.Random(0)
     true = 0
@@ -122,7 +122,7 @@ def test_every_cell_has_a_place_and_every_pair_a_relation():
 
 
 def test_the_oracle_by_hand():
-    split = Scenes(train=1).split("train")
+    split = part("data/scenes", train=1).split("train")
     split = type(split)("train", split.items, scenes=(Scene((RED_CIRCLE,)),))
     sure, oracle = "a red circle", split.truth([["a red circle", "a blue circle", "red a circle", "a star"]])
     assert oracle.grammatical == 0.75
@@ -133,11 +133,13 @@ def test_the_oracle_by_hand():
 
 
 def test_splits_come_from_the_seed_and_do_not_depend_on_their_size():
-    few, many = Scenes(train=3).split("train"), Scenes(train=5).split("train")
+    few, many = part("data/scenes", train=3).split("train"), part("data/scenes", train=5).split("train")
     assert many.items[:3] == few.items
     assert many.select([1]).scenes == few.scenes[1:2]
-    assert Scenes(seed=1, train=3).split("train").items != few.items
-    assert {item.image_id for item in few.items}.isdisjoint(item.image_id for item in Scenes(val=3).split("val").items)
+    assert part("data/scenes", seed=1, train=3).split("train").items != few.items
+    assert {item.image_id for item in few.items}.isdisjoint(
+        item.image_id for item in part("data/scenes", val=3).split("val").items
+    )
     assert (np.asarray(many.image(1)) == np.asarray(few.image(1))).all()
 
 

@@ -1,0 +1,146 @@
+"""The runs of one command: each is an entry point's task with one configuration, and however it ends is noted."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+from gan_caption.configuration.jobs import Job, Notes
+from gan_caption.configuration.overrides import command
+from gan_caption.configuration.renamed import advice
+from gan_caption.errors import Told, UserError
+
+if TYPE_CHECKING:
+    from hydra.conf import HydraConf
+    from omegaconf import DictConfig
+
+
+@dataclass
+class Runs:
+    """The runs of one command."""
+
+    task: Callable[[DictConfig], object]
+    """The entry point's."""
+    notes: Notes
+    """For the runs of a sweep."""
+    said: Sequence[str]
+    """Keys that the command line itself sets; a run's overrides hold what a sweep page sets as well."""
+    started: list[str] = field(default_factory=list)
+    """In words, in this process."""
+    alone: list[Job] = field(default_factory=list)
+    """The run of a command that is no sweep, once it has ended."""
+
+    def one(self, config: DictConfig) -> object:
+        """Run the task once, and return what it returns; None where it failed.
+
+        Raises:
+            SystemExit: it failed, and other processes wait for this one.
+        """
+        from hydra.core.hydra_config import HydraConfig
+
+        refuse_environment()  # here as well: this may be a process of its own
+        asked = HydraConfig.get()
+        os.chdir(asked.runtime.cwd)  # some launchers start runs elsewhere
+        self.started.append(in_words(given_overrides(asked)))
+        try:
+            self._check_allowed(config)
+            result = self.task(config)
+        except Told as error:
+            raise SystemExit(2) from error
+        except Exception as error:
+            if message_of(error) is None and sweep_of(asked) is None:
+                raise
+            self._tell(error, asked)
+            return None
+        self._note(asked, result=result)
+        return result
+
+    def _check_allowed(self, config: DictConfig) -> None:
+        """Refuse a page that came from elsewhere, and would run code that its user did not name."""
+        if config.get("allow") and "allow" not in self.said:
+            raise UserError(f"allow={config.allow} stands in a page: packages are allowed on the command line only")
+
+    def _tell(self, error: Exception, asked: HydraConf) -> None:
+        """Print and note why a run failed; the others of a sweep go on."""
+        together = int(os.environ.get("WORLD_SIZE", 1)) > 1  # the other processes wait, and must be told at once
+        message = message_of(error)
+        if message is None:
+            traceback.print_exc()
+            self._note(asked, failure="a bug, see its traceback above", bug=True)
+        else:
+            where = f" (in the run {in_words(given_overrides(asked))})" if sweep_of(asked) else ""
+            print(f"{rank()}error: {message}{where}", file=sys.stderr, flush=True)
+            self._note(asked, failure=message)
+        if together:
+            raise SystemExit(1 if message is None else 2)
+
+    def _note(self, asked: HydraConf, **outcome: Any) -> None:
+        job = Job(given_overrides(asked), sweep_of(asked), **outcome)
+        if job.sweep is None:
+            self.alone.append(job)
+        else:
+            self.notes.write(job, asked.job.num)
+
+
+def given_overrides(asked: HydraConf) -> list[str]:
+    """Return the overrides of a run as they were given; what they refer to, `${seed}`, stays as it is."""
+    from omegaconf import OmegaConf
+
+    return cast("list[str]", OmegaConf.to_container(cast(Any, asked.overrides.task), resolve=False))
+
+
+def command_of(entry_point: str, asked: HydraConf, *more: str) -> str:
+    """Return the command that repeats a run, to be pasted into a shell.
+
+    Args:
+        entry_point: its module's name in this package.
+        asked: what Hydra knows of the run.
+        more: overrides besides.
+    """
+    places = [one.path for one in asked.runtime.config_sources if one.provider == "command-line"]
+    options = [word for place in places for word in ("--config-dir", place)]
+    return command(entry_point, [*options, *given_overrides(asked), *more])
+
+
+def sweep_of(asked: HydraConf) -> str | None:
+    """Return the folder of the sweep that a run belongs to; None where it belongs to none."""
+    from hydra.types import RunMode
+
+    return asked.sweep.dir if asked.mode == RunMode.MULTIRUN else None
+
+
+def message_of(error: Exception) -> str | None:
+    """Return what is told of an error that is its user's to mend; None of a bug."""
+    from omegaconf.errors import InterpolationResolutionError, MissingMandatoryValue
+
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, MissingMandatoryValue):
+        return f"{error.full_key} has no value: give one, {error.full_key}=..."
+    if isinstance(error, InterpolationResolutionError):
+        return advice(f"{error.full_key}: {str(error).splitlines()[0]}")
+    return None
+
+
+def in_words(overrides: Sequence[str]) -> str:
+    """Return what tells runs apart."""
+    return " ".join(overrides) or "(no overrides)"
+
+
+def rank() -> str:
+    """Return what this process puts before its errors: which of several it is; nothing of the first."""
+    return f"rank {os.environ['RANK']}: " if os.environ.get("RANK", "0") != "0" else ""
+
+
+def refuse_environment() -> None:
+    """Let no configuration read environment variables."""
+    from omegaconf import OmegaConf
+
+    def refuse(*_: object) -> None:
+        raise ValueError("a configuration is saved and tracked: it reads no environment variables, which hold secrets")
+
+    OmegaConf.register_new_resolver("oc.env", refuse, replace=True)

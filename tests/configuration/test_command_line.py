@@ -1,0 +1,229 @@
+"""Words as they are typed into a shell, and commands as they are printed: both mean to Hydra what they say."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+
+from gan_caption.configuration.command_line import read_command_line
+from gan_caption.configuration.launching import conf_dir
+from gan_caption.configuration.overrides import command, setting, typed
+from gan_caption.errors import UserError
+from tests.shells import SHELLS, pasted
+
+ROOT = Path(__file__).parents[2]
+NAMES = [
+    "plain", "résultats/été", "日本", "two words", " before", "after ", "a,b", "[a]", "a]b", "a[1].jpg",
+    "photo (1).jpg", "(a)", "{a}", "it's", '"said"', "'", '"', "''", "a\\b", "\\", "ends\\", "\\'", "${seed}",
+    "\\${seed}", "$HOME", "a=b", "~", "~/a", "~no_such_user", "2024", "007", "1_000", "1e3", "2.5", "true", "null",
+    "nan", "#a", "a;b", "a&b", "a|b", "a<b>c", "a\tb", "a\nb", "100%", "!x", "`id`", "$(id)", "a:b", "C:\\a",
+    "*.jpg", "a?b", "@a", "+a", "-a", "choice(a,b)", "http://a:8/b?c=1&d=2",
+]  # fmt: skip
+"""Of folders and files that somebody may have."""
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Path:
+    """An entry point's page."""
+    path = tmp_path / "conf" / "entry.yaml"
+    (path.parent / "experiment").mkdir(parents=True)
+    path.write_text("defaults:\n  - _self_\n  - data: null\nrun: ???\nseed: 3\nimages: []\nsize: {root: a, other: b}\n")
+    return path
+
+
+@pytest.fixture
+def mean(page):
+    """What a command's words mean: its configuration."""
+
+    def read(*words: str) -> dict:
+        asked = read_command_line(words, entry=page)[1]
+        with initialize_config_dir(str(page.parent), version_base="1.3"):
+            return OmegaConf.to_container(compose("entry", asked.overrides), resolve=True)
+
+    return read
+
+
+# Words that are typed
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(
+    ("word", "key", "meant"),
+    [
+        ("run=~/flickr8k", "run", "/home/me/flickr8k"), ("size.root=~/flickr8k", "size.root", "/home/me/flickr8k"),
+        ("run=~", "run", "/home/me"), ("run=~no_such_user/a", "run", "~no_such_user/a"), ("run=a~b", "run", "a~b"),
+        ("run=résultats/été", "run", "résultats/été"), ("run=日本", "run", "日本"), ("run=a=b", "run", "a=b"),
+        ("'run=my photos'", "run", "my photos"), ("'run=photo (1).jpg'", "run", "photo (1).jpg"),
+        ("'run=(a)'", "run", "(a)"), ("run='a[1]'", "run", "a[1]"), ('run="it\'s"', "run", "it's"),
+        ("'run=a;b&c'", "run", "a;b&c"), ("run=100%", "run", "100%"), ("run=C:é", "run", "C:é"),
+        ("'run=a#b'", "run", "a#b"), ("run='é\\,b'", "run", "é,b"), ("'run=é${seed}'", "run", "é3"),
+        ("'run=http://a:8/b?c=1&d=2'", "run", "http://a:8/b?c=1&d=2"), ("run='a(b,c'", "run", "a(b,c"),
+        ("'images=[~/a,~/b]'", "images", ["/home/me/a", "/home/me/b"]),
+        ("'images=[é.jpg, photo (1).jpg,a=b,2]'", "images", ["é.jpg", "photo (1).jpg", "a=b", 2]),
+        ("'images=[[a].jpg,\"é,é\"]'", "images", ["[a].jpg", "é,é"]), ("'images=[a,[é,2]]'", "images", ["a", ["é", 2]]),
+        ("'size={root: ~/a, other: 2}'", "size", {"root": "/home/me/a", "other": 2}),
+        # What Hydra understands means what it means to Hydra.
+        ("run=2024", "run", 2024), ("run=null", "run", None), ("'run=a b'", "run", "a b"), ("run=a:b", "run", "a:b"),
+        ("'images=[a,b]'", "images", ["a", "b"]), ("'run=\"a,b\"'", "run", "a,b"), ("'run=${seed}'", "run", 3),
+        ("'size={root: 2}'", "size", {"root": 2, "other": "b"}), ("run=", "run", ""), ("+more=1", "more", 1),
+        ("'images=sort([b,a])'", "images", ["a", "b"]),
+    ],
+)  # fmt: skip
+def test_a_word_means_what_is_typed(mean, shell, word, key, meant, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    config = mean(*pasted(f"python {word}", shell))
+    assert OmegaConf.select(OmegaConf.create(config), key) == meant
+
+
+@pytest.mark.parametrize(
+    ("words", "swept"),
+    [
+        (["-m", "run=a,b"], ["a", "b"]), (["-m", "run=é,b"], ["é", "b"]), (["-m", "run=choice(é,[1])"], ["é", [1]]),
+        (["-m", "run=~/a,~/b"], ["/home/me/a", "/home/me/b"]), (["run=é,b", "-m"], ["é", "b"]),
+        (["seed=1", "-m", "run=a,b"], ["a", "b"]), (["+sweep=grid", "run=a,b"], ["a", "b"]),
+    ],
+)  # fmt: skip
+def test_a_sweep_stays_a_sweep(page, words, swept, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    asked = read_command_line(words, entry=page)[1]
+    (run,) = [one for one in OverridesParser.create().parse_overrides(asked.overrides) if one.key_or_group == "run"]
+    assert [getattr(one, "text", one) for one in run.value().list] == swept
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--experiment", "seqgan"], "--experiment seqgan: settings are written without dashes: type +experiment="),
+        (["--experiment=seqgan"], "--experiment=seqgan: settings are written without dashes: type +experiment=seqgan"),
+        (["--seed", "3", "run=a"], "--seed 3: settings are written without dashes: type seed=3"),
+        (["--data", "coco"], "--data coco: settings are written without dashes: type data=coco"),
+        (["--run=a"], "argument --run/-r: ignored explicit argument 'a'; settings are written key=value"),
+        (["--config-dir"], "argument --config-dir/-cd: expected one argument"),
+        (["--images"], "--images: settings are written without dashes"),
+        (["--multirn", "run=a,b"], "--multirn is no option. Did you mean --multirun? Settings are written key=value"),
+        (["--exp", "a"], "--exp a is no option."), (["-x"], "-x is no option."),
+        (["--experimental-rerun", "a.pickle"], "--experimental-rerun reads a pickle, which could run code"),
+        (["--experimental-rerun=a.pickle"], "--experimental-rerun reads a pickle, which could run code"),
+        (["--experimental-rerun="], "--experimental-rerun reads a pickle, which could run code"),
+        (["seqgan"], "seqgan is no setting: they are written key=value"), (["~/a"], "~/a is no setting"),
+        (["é=3"], "é=3 is no setting"), (["a b=c"], "a b=c is no setting"), (["=3", "["], "[ is no setting"),
+        (["run=a,b"], "run=a,b: commas divide the values of a sweep, which takes -m. A list is typed 'run=[a,b]', "
+                      "a name with commas 'run=\"a,b\"'"),
+        (["critic.steps=é"], "critic.steps is now discriminator_training.steps"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_meant_is_one_line_that_says_what_to_type(page, words, told):
+    with pytest.raises(UserError) as refused:
+        read_command_line(words, entry=page)
+    assert told in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+ENTRY_POINTS = ["train", "prepare", "evaluate", "compare", "caption", "demo", "export", "dashboard", "language_model"]
+
+
+@pytest.mark.parametrize("entry_point", ENTRY_POINTS)
+def test_no_entry_point_reads_a_pickle_by_any_name(entry_point, tmp_path):
+    """Hydra's own parser takes each beginning of `--experimental-rerun` for it."""
+    (tmp_path / "a.pickle").write_bytes(b"cos\nsystem\n(S'touch ran'\ntR.")
+    for word in ("--experimental-rerun", "--experiment", "--ex"):
+        say = [sys.executable, "-m", f"gan_caption.{entry_point}", word, "a.pickle"]
+        ended = subprocess.run(say, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+        assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
+        assert ended.stderr.startswith(f"error: {word}")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_every_entry_point_is_among_these():
+    launched = {path.stem for path in (ROOT / "gan_caption").glob("*.py") if "launch(" in path.read_text()}
+    assert launched == set(ENTRY_POINTS)
+
+
+# Commands that are printed
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_printed_setting_is_its_text_again(mean, shell):
+    for name in NAMES:
+        word = pasted(f"python {typed('run', name)}", shell)
+        assert mean(*word)["run"] == name, word
+        word = pasted(command("entry", [setting("images", [name, "b", name])]), shell)[2:]
+        assert mean(*word)["images"] == [name, "b", name], word
+    everything = pasted(command("entry", [setting("images", NAMES), setting("run", Path("a/b c"))]), shell)
+    assert everything[:2] == ["-m", "gan_caption.entry"]
+    assert mean(*everything[2:]) == {**mean("run=a/b c"), "images": NAMES}
+
+
+def test_any_text_is_printed_so_that_it_is_itself_again(mean):
+    """Of texts made of all that Hydra, OmegaConf and shells read."""
+    drawn = random.Random(0)
+    parts = [*"ab~é$'\"\\{}[](),:= #\t\n%.-+*@?|;&<>!`^/_0", "${", "}", "\\'", "choice(", "null", "1e3", "true", "é日"]
+    texts = ["".join(drawn.choices(parts, k=drawn.randint(1, 8))) for _ in range(200)]
+    assert mean(setting("images", texts))["images"] == texts
+    for text in texts:
+        assert mean(setting("run", text))["run"] == text
+
+
+def test_plain_names_are_printed_plainly():
+    assert command("compare", [setting("runs", ["outputs/a", "b-2"]), setting("out", Path("c/report"))]) == (
+        "python -m gan_caption.compare 'runs=[outputs/a,b-2]' out=c/report"
+    )
+
+
+ENTRY = """
+import json, sys
+from pathlib import Path
+from gan_caption.configuration.launching import launch
+from gan_caption.configuration.running import command_of
+from omegaconf import OmegaConf
+
+def work(config):
+    from hydra.core.hydra_config import HydraConfig
+    print(json.dumps([OmegaConf.to_container(config, resolve=True), command_of("entry", HydraConfig.get(), "seed=9")]))
+
+launch(work, config_name="entry", folder=Path(__file__).parent / "conf")
+"""
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_command_of_a_run_repeats_it_also_with_pages_of_ones_own(page, tmp_path, shell):
+    (tmp_path / "entry.py").write_text(ENTRY)
+    mine = tmp_path / "mes pages, été" / "data"
+    mine.mkdir(parents=True)
+    (mine / "own.yaml").write_text("root: a\n")
+
+    def start(words):
+        say = [sys.executable, "entry.py", *words]
+        told = subprocess.run(say, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+        assert told.returncode == 0, told.stderr
+        return json.loads(told.stdout)
+
+    awkward = "it's résumé (1), $HOME"
+    given = ["+data.n=4", "data=own", "images=[a,é b]", "seed=${data.n}", setting("run", awkward)]
+    config, repeated = start([f"--config-dir={mine.parent}", *given])
+    assert (config["run"], config["seed"], config["data"]) == (awkward, 4, {"root": "a", "n": 4})
+    again, _ = start(pasted(repeated, shell)[2:])
+    assert again == {**config, "seed": 9}
+
+
+def test_commands_are_written_by_one_function():
+    """No other place puts values into the text of a command that starts an entry point."""
+    for path in sorted((ROOT / "gan_caption").rglob("*.py")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            assert not re.search(r"(python -m gan_caption\.|wandb sync)[^`]*\{", line), f"{path}: {line}"
+
+
+def test_the_pages_of_this_package_are_known_to_it():
+    entry = conf_dir() / "config.yaml"
+    for group, meant in (("experiment", "+experiment=a"), ("sweep", "+sweep=a"), ("encoder", "encoder=a")):
+        with pytest.raises(UserError, match=f"type {meant.replace('+', '[+]')}$"):
+            read_command_line([f"--{group}", "a"], entry=entry)

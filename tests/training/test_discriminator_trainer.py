@@ -1,0 +1,115 @@
+"""The discriminator's trainer goes on, from D's pretraining into the adversarial phase."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from gan_caption.experiment import run_experiment, set_up
+from gan_caption.training.checkpoint import load_state
+from gan_caption.training.phases.adversarial import AdversarialPhase
+from gan_caption.training.phases.discriminator import DiscriminatorPhase
+from gan_caption.training.setup import Data, check_configuration
+from tests.tiny_runs import TINY
+from tests.training.test_experiment import interrupted
+
+
+def logged(folder: Path, phase: str) -> list[dict]:
+    records = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    return [record for record in records if record["phase"] == phase and "discriminator/loss" in record]
+
+
+@pytest.mark.parametrize("pretrained", [False, True])
+def test_the_discriminators_accuracy_and_optimizer_go_on_in_the_adversarial_phase(configured, tmp_path, pretrained):
+    overrides = []
+    if pretrained:
+        run_experiment(configured(f"outputs={tmp_path}/mle", base=TINY), data="scenes")
+        overrides = [f"pretrained={next((tmp_path / 'mle').iterdir())}"]
+    steps = 8
+    overrides += [f"phases.discriminator.steps={steps}", "discriminator_trainer.learning_rate=1e-2"]
+    run_experiment(configured(*overrides), data="scenes")
+    (folder,) = (tmp_path / "outputs").iterdir()
+    before, after = logged(folder, "discriminator")[-1], logged(folder, "adversarial")
+    recent = (after[0]["discriminator/accuracy_real"] + after[0]["discriminator/accuracy_generated"]) / 2
+    assert before["discriminator/accuracy"] != 0.5
+    expected = 0.95 * before["discriminator/accuracy"] + 0.05 * recent
+    assert after[0]["discriminator/accuracy"] == pytest.approx(expected, abs=1e-12)
+    optimizer = load_state(folder / "checkpoints" / "last.pt").phase_state["trainer"]["optimizer"]
+    updates = steps + sum(record["discriminator/updates"] for record in after)
+    assert {state["step"].item() for state in optimizer["state"].values()} == {updates}
+
+
+def test_the_next_phases_trainer_goes_on_at_its_own_learning_rate(configured, tmp_path):
+    config = configured()
+    config["phases"]["adversarial"]["trainer"] |= {"learning_rate": 0.125}
+    settings = check_configuration(config)
+    run, phases, _ = set_up(settings, tmp_path, Data(settings, report=lambda line: None))
+    for phase in phases.values():
+        phase.begin(run)
+    (group,) = phases["adversarial"].trainer.updater.param_groups
+    assert group["lr"] == 0.125
+
+
+RMS = {"_target_": "gan_caption.training.optimizers.RMSprop", "alpha": 0.75, "eps": 1e-8, "momentum": 0.0,
+       "weight_decay": 0.0}  # fmt: skip
+SGD = {"_target_": "gan_caption.training.optimizers.SGD", "momentum": 0.9, "nesterov": False, "weight_decay": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(None, RMS), (None, SGD), (RMS, SGD), (SGD, RMS), (RMS, RMS | {"momentum": 0.5})]
+)
+def test_the_next_phases_trainer_with_another_kind_of_optimizer_begins_without_moments(
+    configured, tmp_path, before, after
+):
+    config = configured("discriminator_trainer.clip=1e9", "discriminator_trainer.learning_rate=0.25")
+    if before is not None:
+        config["phases"]["discriminator"]["trainer"]["optimizer"] = before
+    config["phases"]["adversarial"]["trainer"]["optimizer"] = after
+    settings = check_configuration(config)
+    run, phases, _ = set_up(settings, tmp_path, Data(settings, report=lambda line: None))
+    phases["discriminator"].begin(run)
+    phases["discriminator"].step(0)
+    phases["discriminator"].trainer.accuracy = 0.7
+    phases["adversarial"].begin(run)
+    trainer = phases["adversarial"].trainer
+    assert trainer.accuracy == 0.7
+    start = {name: weight.detach().clone() for name, weight in run.discriminator.named_parameters()}
+    trainer.step()
+    for name, weight in run.discriminator.named_parameters():
+        by_hand = weight.grad if after is SGD else weight.grad / (0.5 * weight.grad.abs() + 1e-8)  # each one's first
+        torch.testing.assert_close(weight, start[name] - 0.25 * by_hand)
+
+
+def same_state(one: object, other: object) -> bool:
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same_state(one[key], other[key]) for key in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same_state, one, other))
+    return repr(one) == repr(other)  # NaN is not equal to itself
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pretrained", [False, True])
+@pytest.mark.parametrize(("phase", "after"), [(DiscriminatorPhase, 2), (AdversarialPhase, 0), (AdversarialPhase, 1)])
+def test_a_run_that_is_stopped_where_the_adversarial_phase_begins_ends_bitwise_alike(
+    configured, monkeypatch, tmp_path, phase, after, pretrained
+):
+    overrides = ["resume=auto"]
+    if pretrained:
+        run_experiment(configured(f"outputs={tmp_path}/mle", base=TINY), data="scenes")
+        overrides += [f"pretrained={next((tmp_path / 'mle').iterdir())}"]
+    whole, stopped = (configured(*overrides, f"outputs={tmp_path / name}") for name in ("whole", "stopped"))
+    run_experiment(whole, data="scenes")
+    interrupted(stopped, monkeypatch, phase, after=after)
+    run_experiment(stopped, data="scenes")
+    folders = [next((tmp_path / name).iterdir()) for name in ("whole", "stopped")]
+    states = [vars(load_state(folder / "checkpoints" / "last.pt")) for folder in folders]
+    assert states[0]["finished"]
+    assert same_state(*states)
+    logs = [[{**record, "time": 0} for record in logged(folder, "adversarial")] for folder in folders]
+    assert logs[0] == logs[1]
