@@ -51,7 +51,7 @@ class Coco:
         year: int | None,
         karpathy: str | Path | None,
         restval: bool,
-        skip_missing: bool = False,
+        skip_missing: bool,
     ) -> None:
         """Say where the data lies and which splits are wanted.
 

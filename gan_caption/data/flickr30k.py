@@ -40,7 +40,7 @@ class Flickr30k:
 
     LOCATIONS = ("root", "annotations")
 
-    def __init__(self, *, root: str | Path, annotations: str | Path | None, skip_missing: bool = False) -> None:
+    def __init__(self, *, root: str | Path, annotations: str | Path | None, skip_missing: bool) -> None:
         """Say where the data lies.
 
         Args:

@@ -37,7 +37,7 @@ class Flickr8k:
 
     LOCATIONS = ("root",)
 
-    def __init__(self, *, root: str | Path, skip_missing: bool = False) -> None:
+    def __init__(self, *, root: str | Path, skip_missing: bool) -> None:
         """Say where the data lies.
 
         Args:

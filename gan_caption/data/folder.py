@@ -68,7 +68,7 @@ class Folder:
         val_share: float,
         test_share: float,
         seed: int,
-        skip_missing: bool = False,
+        skip_missing: bool,
     ) -> None:
         """Say where the images and captions lie, and how to split them.
 
