@@ -215,7 +215,7 @@ def test_lines_are_at_most_120_wide_except_tables_and_code(document):
 def test_the_readme_is_short_and_has_the_command_of_the_continuous_integration():
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     assert len(lines) <= 180
-    assert "    pip install -e '.[dev]' && pytest" in lines
+    assert "    pip install -e '.[dev]' && pytest -n 2 --dist loadfile" in lines
 
 
 def test_the_version_has_its_changes():
