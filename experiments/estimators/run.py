@@ -83,7 +83,7 @@ def baselines() -> dict[str, Baseline]:
     torch.manual_seed(0)
     critic = LearnedCritic(
         vocabulary_size=world.VOCABULARY, pooled_size=5, device=torch.device("cpu"), hidden=16, embedding=16,
-        learning_rate=1e-2,
+        learning_rate=1e-2, clip=5.0,
     )  # fmt: skip
     return {
         "none": NoBaseline(), "fixed, .7": Fixed(value=0.7), "moving average": MovingAverage(decay=0.9),

@@ -140,11 +140,16 @@ class Discounted(Credit):
         del generator, samples, reward, rng
         if rewards.dim() != 2:
             raise ValueError("credit Discounted needs a reward for every token, from a dense discriminator, say")
-        returns, following = [], torch.zeros_like(rewards[:, 0])
-        for own in reversed(rewards.unbind(1)):
-            following = own + self.discount * following
-            returns.append(following)
-        return torch.stack(returns[::-1], dim=1)
+        return discounted_to_go(rewards, discount=self.discount)
+
+
+def discounted_to_go(values: Tensor, *, discount: float) -> Tensor:
+    """Return at each step the sum (N, T) of the values from this step on, each later one times one more discount."""
+    sums, following = [], torch.zeros_like(values[:, 0])
+    for own in reversed(values.unbind(1)):
+        following = own + discount * following
+        sums.append(following)
+    return torch.stack(sums[::-1], dim=1)
 
 
 def _whole(rewards: Tensor, credit: Credit) -> Tensor:

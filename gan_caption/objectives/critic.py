@@ -80,10 +80,14 @@ class LearnedCritic(Baseline):
     def __call__(self, returns: Tensor, samples: Samples, *, generator: Generator, reward: PlainReward) -> Tensor:
         """Return the values (N, T), and do one gradient step towards the returns."""
         del generator, reward
+        return self.fit(returns, samples)
+
+    def fit(self, targets: Tensor, samples: Samples) -> Tensor:
+        """Do one gradient step towards the targets (N, T), and return the values (N, T) before it."""
         mask = samples.captions.mask
         with torch.enable_grad():
             values = self.critic(samples.features.detach(), samples.captions)
-            loss = world.gather((values - returns.detach()).square()[mask]).mean()
+            loss = world.gather((values - targets.detach()).square()[mask]).mean()
             self.optimizer.zero_grad(set_to_none=True)
             if loss.requires_grad:  # not where this rank has no image
                 loss.backward()

@@ -20,6 +20,7 @@ from gan_caption.discriminators.set import SetDiscriminator
 from gan_caption.objectives.baselines import BatchMean, LeaveOneOut, NoBaseline, SelfCritical
 from gan_caption.objectives.credit import Discounted, MonteCarlo, WholeSequence
 from gan_caption.objectives.critic import LearnedCritic
+from gan_caption.objectives.generalised_advantage import GeneralisedAdvantage
 from gan_caption.objectives.samples import collect
 from gan_caption.rewards.bleu import BleuReward
 from gan_caption.rewards.cider import CiderDReward
@@ -89,8 +90,9 @@ def test_credits_and_baselines():
         returns = credit(generator, samples, rewards, **common)
         assert len(returns) == 0
     assert len(Discounted(discount=0.23)(generator, samples, torch.zeros(0, 3), **common)) == 0
-    critic = LearnedCritic(**SIZES, device=torch.device("cpu"), hidden=4, embedding=4, learning_rate=1e-3, clip=5.0)
-    for baseline in (NoBaseline(), BatchMean(), LeaveOneOut(), SelfCritical(), critic):
+    learned = {**SIZES, "device": torch.device("cpu"), "hidden": 4, "embedding": 4, "learning_rate": 1e-3, "clip": 5.0}
+    critics = LearnedCritic(**learned), GeneralisedAdvantage(**learned, discount=1.0, gae_lambda=0.95, updates=2)
+    for baseline in (NoBaseline(), BatchMean(), LeaveOneOut(), SelfCritical(), *critics):
         assert len(baseline(returns, samples, generator=generator, reward=tiny.CaptionReward())) == 0
 
 

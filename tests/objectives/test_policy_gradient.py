@@ -25,6 +25,7 @@ from gan_caption.rewards.discriminator import DiscriminatorReward
 from gan_caption.rewards.mixture import Mixture
 from gan_caption.rewards.transforms import Probability
 from tests import tiny
+from tests.objectives.estimates import assert_unbiased
 from tests.slow import mostly_slow
 
 reward = tiny.CaptionReward()
@@ -51,25 +52,6 @@ def policy_gradient(**changes):
 def proximal(**changes):
     plain = {"samples_per_image": 1, "entropy_weight": 0.0, "kl_weight": 0.0, "advantage_clip": None}
     return ProximalPolicy(**({"updates": 4, "ratio_clip": 0.2} | plain | changes))
-
-
-def assert_unbiased(objective, generator, truth, *, batches=800, reference=None):
-    """The mean over many batches lies within 4 standard errors of the truth, in every direction tested."""
-    rng = torch.Generator().manual_seed(0)
-    estimates = []
-    for _ in range(batches):
-        experience = objective.collect(generator, tiny.features(), max_length=3, rng=rng, reference=reference)
-        generator.zero_grad()
-        objective.loss(generator, experience).loss.backward()
-        estimates.append(-tiny.gradient(generator))
-    estimates = torch.stack(estimates)
-    # Few fixed directions instead of hundreds of coordinates: 4 standard errors then mean what they say.
-    directions = torch.randn(len(truth), 6, generator=torch.Generator().manual_seed(1))
-    directions = torch.cat([directions, truth[:, None]], dim=1)
-    along, true_along = estimates @ directions, truth @ directions
-    error = along.std(0) / len(estimates) ** 0.5
-    assert ((along.mean(0) - true_along).abs() < 4 * error).all()
-    assert true_along[-1] > 8 * error[-1]  # and the gradient is large enough for the test to see a wrong one
 
 
 def two_rollouts():
@@ -140,6 +122,8 @@ def objective_of(page):
     objective["samples_per_image"] = min(objective["samples_per_image"], 2)
     if dense:
         objective["credit"]["discount"] = 1.0  # a smaller one is a bias that is asked for
+    if "gae_lambda" in objective["baseline"]:
+        objective["baseline"]["gae_lambda"] = 1.0  # and so it is here
     if "hidden" in objective["baseline"]:
         objective["baseline"] |= {"hidden": 8, "embedding": 8}
     torch.manual_seed(0)

@@ -16,9 +16,13 @@ from gan_caption.configuration.launching import conf_dir
 from gan_caption.decoding.sampling import sample
 from gan_caption.evaluation.trained import open_run
 from gan_caption.experiment import run_experiment
+from gan_caption.training.checkpoint import load_state
+from gan_caption.training.phases.policy_gradient import PolicyGradientPhase
 from gan_caption.training.seeding import random_generator
 from tests.slow import mostly_slow
 from tests.tiny_runs import TINY, part
+from tests.training.test_discriminator_trainer import same_state
+from tests.training.test_experiment import interrupted
 
 PAGES = sorted(path.stem for path in (Path(conf_dir()) / "experiment").glob("*.yaml"))
 
@@ -83,3 +87,23 @@ def test_every_page_trains(page, tmp_path):
         assert set(systems) == {"mle", named}
     else:
         assert set(systems) == {"mle"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["actor_critic", "ppo"])
+def test_a_page_whose_baseline_learns_ends_bitwise_alike_when_it_was_stopped(page, monkeypatch, tmp_path):
+    whole, stopped = ({**shrunk(page, tmp_path / name), "resume": "auto"} for name in ("whole", "stopped"))
+    for config in (whole, stopped):
+        config["phases"]["policy_gradient"] |= {"steps": 4}
+    run_experiment(whole, data="scenes")
+    interrupted(stopped, monkeypatch, PolicyGradientPhase, after=1)
+    run_experiment(stopped, data="scenes")
+    folders = [next((tmp_path / name).glob(f"{page}-*")) for name in ("whole", "stopped")]
+    states = [vars(load_state(folder / "checkpoints" / "last.pt")) for folder in folders]
+    critic = states[0]["phase_state"]["objective"]["baseline"]
+    updates = whole["phases"]["policy_gradient"]["objective"]["baseline"].get("updates", 1)
+    assert states[0]["finished"]
+    assert {own["step"].item() for own in critic["optimizer"]["state"].values()} == {4 * updates}
+    assert same_state(*states)
+    logs = [[json.loads(line) | {"time": 0} for line in (one / "metrics.jsonl").open()] for one in folders]
+    assert logs[0] == logs[1]

@@ -1,0 +1,53 @@
+"""Estimates of a gradient in the world that can be enumerated, and how far their mean lies from the exact one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gan_caption.generators.base import Generator
+from gan_caption.objectives.policy_gradient import PolicyGradient
+from tests import tiny
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """Of the mean over many batches, along few fixed directions; the exact gradient's own is the last of them."""
+
+    deviations: Tensor
+    """From the exact gradient along each, in standard errors, at least 0."""
+    seen: float
+    """The exact gradient's length, in standard errors along it: how wrong a mean has to be for the test to see it."""
+
+
+def deviation(
+    objective: PolicyGradient, generator: Generator, truth: Tensor, *, batches: int = 800,
+    reference: Generator | None = None,
+) -> Deviation:  # fmt: skip
+    """Collect and score so many batches, and compare the mean gradient with the truth."""
+    rng = torch.Generator().manual_seed(0)
+    estimates = []
+    for _ in range(batches):
+        experience = objective.collect(generator, tiny.features(), max_length=3, rng=rng, reference=reference)
+        generator.zero_grad()
+        objective.loss(generator, experience).loss.backward()
+        estimates.append(-tiny.gradient(generator))
+    estimates = torch.stack(estimates)
+    # Few fixed directions instead of hundreds of coordinates: 4 standard errors then mean what they say.
+    directions = torch.randn(len(truth), 6, generator=torch.Generator().manual_seed(1))
+    directions = torch.cat([directions, truth[:, None]], dim=1)
+    along, true_along = estimates @ directions, truth @ directions
+    error = along.std(0) / len(estimates) ** 0.5
+    return Deviation((along.mean(0) - true_along).abs() / error, (true_along[-1] / error[-1]).item())
+
+
+def assert_unbiased(
+    objective: PolicyGradient, generator: Generator, truth: Tensor, *, batches: int = 800,
+    reference: Generator | None = None, errors: float = 4,
+) -> None:  # fmt: skip
+    """The mean over many batches lies within so many standard errors of the truth, in every direction tested."""
+    found = deviation(objective, generator, truth, batches=batches, reference=reference)
+    assert (found.deviations < errors).all()
+    assert found.seen > 8  # and the gradient is large enough for the test to see a wrong one
