@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+
+from gan_caption.data.layout import SPLITS, Listing
 
 
 def split_of(image: str, *, val_share: float, test_share: float, seed: int) -> str:
@@ -19,3 +22,15 @@ def split_of(image: str, *, val_share: float, test_share: float, seed: int) -> s
     if point < test_share:
         return "test"
     return "val" if point < test_share + val_share else "train"
+
+
+def listings(homes: Mapping[str, str], sources: Mapping[str, str]) -> dict[str, Listing]:
+    """Return each split's list.
+
+    Args:
+        homes: the split of each image; a list has its images in this order.
+        sources: by split, where its list is from, for messages.
+    """
+    return {
+        split: Listing(sources[split], [image for image, home in homes.items() if home == split]) for split in SPLITS
+    }

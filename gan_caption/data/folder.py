@@ -17,7 +17,7 @@ from gan_caption.data.annotations import (
     relative_name,
 )
 from gan_caption.data.corpus import Split
-from gan_caption.data.division import split_of
+from gan_caption.data.division import listings, split_of
 from gan_caption.data.layout import (
     SPLITS,
     Listing,
@@ -26,7 +26,7 @@ from gan_caption.data.layout import (
     counted,
     existing_folder,
     given_file,
-    images_below,
+    images_among,
     is_image,
     names_below,
     some,
@@ -104,7 +104,7 @@ class Folder:
         check_name(name)
         existing_folder(self.root, (), _LAYOUT)
         names = names_below(self.root)
-        files = images_below(self.root)
+        files = images_among(names, self.root)
         if not files:
             raise UserError(". ".join([f"data.root={self.root} holds no image", *unread_heic(names), _LAYOUT]))
         path = self._choose()
@@ -153,10 +153,7 @@ class Folder:
             homes = {image: divide(image) for image in captioned}
             images = counted(len(captioned), "captioned image")
             sources = {split: f"{split} ({shares.get(split, 'the rest')} of {images})" for split in SPLITS}
-        return {
-            split: Listing(sources[split], [image for image, home in homes.items() if home == split])
-            for split in SPLITS
-        }
+        return listings(homes, sources)
 
 
 def _given_splits(rows: list[_Row]) -> dict[str, str]:

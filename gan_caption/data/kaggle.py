@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from gan_caption.data.annotations import Captions, bad_line, empty_caption, numbered_lines, relative_name
-from gan_caption.data.division import split_of
+from gan_caption.data.division import listings, split_of
 from gan_caption.data.layout import SPLITS, Listing
 from gan_caption.data.tables import read_table
 
@@ -51,10 +51,7 @@ def divided(captions: Collection[str], source: str, official: str) -> tuple[dict
         official: the files that would give the official splits, for messages.
     """
     homes = {image: split_of(image, val_share=_SHARE, test_share=_SHARE, seed=_SEED) for image in captions}
-    lists = {
-        split: Listing(f"{source} ({split})", [image for image, home in homes.items() if home == split])
-        for split in SPLITS
-    }
+    lists = listings(homes, {split: f"{source} ({split})" for split in SPLITS})
     note = (
         f"{official} are not there: the images are divided by a hash of their names (seed {_SEED}; {_SHARE:g} of them "
         f"in val, {_SHARE:g} in test). Numbers are not comparable with those of the official splits"
@@ -88,7 +85,7 @@ def _piped(path: Path) -> Iterator[tuple[str, str, str, str]]:
 def _separated_by_commas(path: Path) -> Iterator[tuple[str, str, str, str]]:
     columns = ("image_name", "comment_number", "comment")
     for where, row in read_table(path, columns, wanted=f"wanted are {', '.join(columns)}"):
-        yield (where, *(row[column] for column in columns))  # type: ignore[misc]
+        yield where, row["image_name"], row["comment_number"], row["comment"]
 
 
 def _behind(number: str) -> str:

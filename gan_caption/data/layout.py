@@ -108,9 +108,9 @@ def names_below(root: Path) -> list[str]:
     return sorted(names)
 
 
-def images_below(root: Path) -> dict[str, Path]:
-    """Return the image files below a folder by their paths from it, sorted; see `names_below` and `is_image`."""
-    return {name: root / name for name in names_below(root) if is_image(name)}
+def images_among(names: Iterable[str], root: Path) -> dict[str, Path]:
+    """Return the image files among those of `names_below(root)` by their names; see `is_image`."""
+    return {name: root / name for name in names if is_image(name)}
 
 
 def is_image(name: str) -> bool:

@@ -17,6 +17,8 @@ from pathlib import Path
 import psutil
 import torch
 
+from gan_caption.configuration.building import read
+from gan_caption.errors import at_least
 from gan_caption.training.folders import read_json, write_json
 
 FILE = "threads.json"
@@ -33,6 +35,9 @@ class Threads:
     """Of a gradient step."""
     evaluation: int
     """Of decoding many images at once."""
+
+    def __post_init__(self) -> None:
+        at_least(1, training=self.training, evaluation=self.evaluation)
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
@@ -102,7 +107,7 @@ def threads_of(folder: Path, asked: int | None, neighbours: Neighbours, *, weigh
         return Threads(asked, asked)
     path = folder / FILE
     if path.exists():
-        return Threads(**read_json(path))
+        return read(Threads, read_json(path))
     chosen = suitable(weights, idle=neighbours.idle_cores())
     write_json(path, asdict(chosen))
     return chosen

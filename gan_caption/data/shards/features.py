@@ -38,8 +38,9 @@ class ShardFeatures:
             )
         self.split = split
         self._sizes = _sizes(*split.features(0))
-        for row in range(len(split) if split.name != "train" else 0):
-            self._read(row)
+        if split.name != "train":
+            for row in range(len(split)):
+                self._read(row)
 
     def features(self, rows: Sequence[int], *, grid: bool, device: torch.device) -> ImageFeatures:
         """Return the features of these rows in single precision; grids are padded with zeros to the longest.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, Literal
 
 import torch
@@ -73,8 +74,8 @@ class DiscriminatorTrainer:
         Raises:
             UserError: fewer than two images have a caption without `<unk>`.
         """
-        known = sum(any(UNK not in caption for caption in own) for own in run.encoded)
-        if known < 2:
+        known = sum(1 for _ in islice((own for own in run.encoded if any(UNK not in one for one in own)), 2))
+        if known < 2:  # and no more are looked for
             raise UserError(
                 f"the discriminator learns from captions without <unk>, and {known} of {len(run.encoded)} training "
                 "images have one; it needs 2: lower vocabulary.min_count, or give more captions"
