@@ -154,7 +154,8 @@ def test_the_metrics_of_a_run_are_the_documented_ones(runs):
     assert finals(runs["seqgan"]) == set(documented)
     validated = {name for name in recorded(runs["seqgan"]) if name.startswith("val/")}
     assert validated == {f"val/{name}" for name, star in documented.items() if star}
-    assert all(name.removeprefix("sample_").startswith("oracle_") for name in listed(METRICS, "On scenes"))
+    on_scenes = listed(METRICS, "On scenes")
+    assert all(name.removeprefix("sample_").startswith(("oracle_", "best_")) for name in on_scenes)
 
 
 def test_the_metrics_of_the_synthetic_task_are_the_documented_ones(oracle_run):

@@ -118,6 +118,11 @@ class Split:
         """Return the split that holds only these rows, in this order."""
         return replace(self, items=CaptionedImages(self.items[row] for row in rows))
 
+    def log_density(self, index: int, caption: str) -> float | None:
+        """Return log p(caption | image `index`) in nats, -inf outside the support; None where nobody knows it."""
+        del index, caption
+        return None
+
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """What only this corpus can measure, by a known grammar, say; see `known_truth`."""

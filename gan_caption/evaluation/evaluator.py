@@ -5,13 +5,15 @@ Shapes: B images a batch, K samples an image, T steps.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Container, Sequence
+from itertools import chain, islice
 from typing import TypeVar
 
 import torch
 
 from gan_caption.configuration.settings import Settings
-from gan_caption.data.captions import captions_from_ids
+from gan_caption.data.captions import UNK, Captions, captions_from_ids
 from gan_caption.data.features import FeatureSource, ImageFeatures
 from gan_caption.decoding.decoders import Decoder, Sampling
 from gan_caption.discriminators.base import Discriminator
@@ -20,6 +22,7 @@ from gan_caption.evaluation.scores import Scores, score
 from gan_caption.generators.base import Generator, token_log_probs
 from gan_caption.metrics import DocumentFrequencies
 from gan_caption.metrics.metric import Metric, Metrics, Predictions, corpus_value, measure
+from gan_caption.metrics.separation import separation
 from gan_caption.metrics.standard import SAMPLE_VARIETY, VARIETY, catalogue
 from gan_caption.modes import evaluating
 from gan_caption.text.base import Tokenizer
@@ -39,6 +42,12 @@ def batches_of(total: int, size: int) -> list[range]:
 def of_all(batches: Sequence[list[T]]) -> list[T]:
     """Join what every rank made of its part of each batch, in the order of the rows."""
     return [one for parts in zip(*world.everyone(batches), strict=True) for part in parts for one in part]
+
+
+def _grouped(values: Sequence[T], sizes: Sequence[int]) -> list[list[T]]:
+    """Divide values into neighbours, so many each."""
+    remaining = iter(values)
+    return [list(islice(remaining, size)) for size in sizes]
 
 
 class Evaluator:
@@ -145,21 +154,90 @@ class Evaluator:
                     progress(batch.stop)
         return of_all(samples)
 
-    def judged(self, discriminator: Discriminator, captions: Sequence[str]) -> list[float]:
-        """Return the probability with which a discriminator takes each image's caption for a person's.
+    def judged(self, discriminator: Discriminator, captions: Sequence[Sequence[str]]) -> list[list[float]]:
+        """Return the probability with which a discriminator takes captions for a person's.
 
         Args:
             discriminator: on the evaluator's device, of the evaluator's tokenizer.
-            captions: one an image, as the tokenizer decodes them.
+            captions: any number an image, as the tokenizer decodes or normalizes them.
         """
-        told: list[list[float]] = []
+        told: list[list[list[float]]] = []
         with evaluating(discriminator), torch.no_grad():
             for rows in map(world.own_of, self._batches()):
                 features = self.source.features(rows, grid=discriminator.uses_grid, device=self.device)
-                encoded = [self.tokenizer.encode(captions[row], max_length=self.max_length) for row in rows]
-                batch = captions_from_ids(encoded, list(range(len(rows)))).to(self.device)
-                told.append(discriminator.probability(features, batch).tolist())
+                batch, sizes = self._encoded([captions[row] for row in rows])
+                told.append(_grouped(discriminator.probability(features, batch).tolist(), sizes))
         return of_all(told)
+
+    def knowledge(self, discriminator: Discriminator, samples: Sequence[Sequence[str]]) -> dict[str, float]:
+        """Measure how well a discriminator tells samples from people's captions, on images that it has not seen.
+
+        People's captions are those without `<unk>`, as in its training, as many of an image as there are samples.
+
+        Args:
+            discriminator: on the evaluator's device, of the evaluator's tokenizer.
+            samples: K an image.
+
+        Returns:
+            the metrics `discriminator_...`; nothing where people wrote no caption without `<unk>`.
+        """
+        people = self._people(samples)
+        if not any(people):
+            return {}
+        real, generated = (self.judged(discriminator, captions) for captions in (people, samples))
+        found = separation(list(chain.from_iterable(real)), list(chain.from_iterable(generated)))
+        return {f"discriminator_{name}": value for name, value in found._asdict().items()}
+
+    def possible(self, captioner: EncoderDecoder, samples: Sequence[Sequence[str]]) -> dict[str, float]:
+        """Measure the best discriminator that there is of samples: the exact p_data / (p_data + p_policy).
+
+        Args:
+            captioner: which drew the samples, at temperature 1.
+            samples: K an image.
+
+        Returns:
+            the metrics `best_...`; nothing where the distribution of captions is not known.
+        """
+        split = self.source.split
+        if split.log_density(0, samples[0][0]) is None:
+            return {}
+        told = []
+        for captions in self._people(samples), samples:
+            probabilities: list[float] = []
+            for row, (own, log_probs) in enumerate(zip(captions, self._scored(captioner, captions), strict=True)):
+                for caption, log_prob in zip(own, log_probs, strict=True):
+                    density = split.log_density(row, caption)
+                    assert density is not None
+                    probabilities.append(1 / (1 + math.exp(min(log_prob - density, 700.0))))
+            told.append(probabilities)
+        return {f"best_{name}": value for name, value in separation(*told)._asdict().items()}
+
+    def _people(self, samples: Sequence[Sequence[str]]) -> list[list[str]]:
+        """Return what people wrote of each image and can be said, no more captions than there are samples."""
+        return [
+            [text for text in own if UNK not in self.tokenizer.encode(text, max_length=self.max_length)][: len(drawn)]
+            for own, drawn in zip(self.written, samples, strict=True)
+        ]
+
+    def _scored(self, captioner: EncoderDecoder, captions: Sequence[Sequence[str]]) -> list[list[float]]:
+        """Return log p(caption | image) of the policy in nats, for captions of every image."""
+        generator = captioner.generator
+        told: list[list[list[float]]] = []
+        with evaluating(captioner):
+            for rows in map(world.own_of, self._batches()):
+                features = self.source.features(rows, grid=generator.uses_grid, device=self.device)
+                batch, sizes = self._encoded([captions[row] for row in rows])
+                packed = generator.logits(features, batch).log_softmax(1)
+                tokens = torch.zeros_like(batch.mask, dtype=packed.dtype)
+                tokens[batch.mask] = token_log_probs(packed, batch, first_word=generator.first_word)
+                told.append(_grouped(tokens.sum(1).tolist(), sizes))
+        return of_all(told)
+
+    def _encoded(self, captions: Sequence[Sequence[str]]) -> tuple[Captions, list[int]]:
+        """Return captions of a batch of images as tokens, and how many each image has."""
+        encoded = [self.tokenizer.encode(text, max_length=self.max_length) for own in captions for text in own]
+        images = [image for image, own in enumerate(captions) for _ in own]
+        return captions_from_ids(encoded, images).to(self.device), [len(own) for own in captions]
 
     def _draw(
         self, generator: Generator, features: ImageFeatures, sampling: Sampling, rng: torch.Generator
@@ -202,14 +280,12 @@ class Evaluator:
         self, captioner: EncoderDecoder, features: ImageFeatures, rows: range
     ) -> tuple[float, float, float]:
         """Return the nats, the tokens and the number of the batch's references; unknown words are not scored."""
-        texts = [(image, text) for image, row in enumerate(rows) for text in self.written[row]]
-        encoded = [self.tokenizer.encode(text, max_length=self.max_length) for _, text in texts]
-        captions = captions_from_ids(encoded, [image for image, _ in texts]).to(self.device)
+        captions, sizes = self._encoded([self.written[row] for row in rows])
         generator = captioner.generator
         packed = (generator.logits(features, captions) / self.sampling.temperature).log_softmax(1)
         log_probs = token_log_probs(packed, captions, first_word=generator.first_word)
         scored = log_probs[captions.tokens[captions.mask] >= generator.first_word]
-        return -scored.sum().item(), float(len(scored)), float(len(texts))
+        return -scored.sum().item(), float(len(scored)), float(sum(sizes))
 
 
 def build_evaluator(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +159,11 @@ def measure_weights(
         load_weights(captioner, path, vocabulary=evaluator.tokenizer.fingerprint)
         with Progress(phase=f"evaluate {name}", total=len(evaluator.source.split)) as progress:
             evaluation = evaluator.evaluate(captioner, progress=lambda done, _: progress.update(done))
-        opinions = evaluator.judged(discriminator, evaluation.captions) if discriminator else None
+        opinions = None
+        if discriminator is not None:
+            opinions = evaluator.judged(discriminator, [[caption] for caption in evaluation.captions])
+            evaluation.metrics.update(evaluator.knowledge(discriminator, evaluation.samples))
+            evaluation.metrics.update(evaluator.possible(captioner, evaluation.samples))
         if world.is_main():
             write_captions(folder / f"captions_{name}.json", evaluator, evaluation, opinions)
         scores[name] = world.from_main(partial(evaluator.scores, evaluation))
@@ -174,14 +179,16 @@ def measure_weights(
     return results
 
 
-def write_captions(path: Path, evaluator: Evaluator, evaluation: Evaluation, opinions: Sequence[float] | None) -> None:
+def write_captions(
+    path: Path, evaluator: Evaluator, evaluation: Evaluation, opinions: Sequence[Sequence[float]] | None
+) -> None:
     """Keep what was said of every image, and how probable the discriminator found it."""
     rows: list[dict[str, Any]] = [
         {"image_id": image_id, "caption": caption, "samples": samples}
         for image_id, caption, samples in zip(evaluator.image_ids, evaluation.captions, evaluation.samples, strict=True)
     ]
     if opinions is not None:
-        rows = [{**row, "discriminator": opinion} for row, opinion in zip(rows, opinions, strict=True)]
+        rows = [{**row, "discriminator": opinion} for row, opinion in zip(rows, chain(*opinions), strict=True)]
     write_json(path, rows)
 
 

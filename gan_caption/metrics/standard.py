@@ -178,6 +178,18 @@ COMPARED = (
 )  # fmt: skip
 """What only a comparison measures: with language models, and with a network that judges."""
 
+KNOWLEDGE = tuple(
+    Metric(
+        name=f"{judge}_{name}", label=f"{label}{unit}", factor=factor, decimals=decimals, better="neither", of="model",
+        validated=False,
+    )
+    for judge, label in (("discriminator", "D on these images: "), ("best", "the best possible D: "))
+    for name, unit, factor, decimals in (("accuracy", "right, %", 100, 1), ("auc", "AUC", 1, 3),
+                                         ("log_loss", "log-loss, nats", 1, 3))
+)  # fmt: skip
+"""How well samples are told from people's captions, on images that nothing was trained on: by the run's discriminator,
+and, where the distribution of captions is known, by the exact ratio. Neither is better or worse for a captioner."""
+
 LIKELIHOOD = (
     Metric(name="nll_per_token", label="NLL of references, nats a token", better="lower", of="model"),
     Metric(name="nll_per_caption", label="NLL of references, nats a caption", decimals=2, better="lower", of="model"),
@@ -195,7 +207,7 @@ def catalogue(*more: Metric, quality: Sequence[Metric] = ()) -> dict[str, Metric
     Raises:
         UserError: two have the same name.
     """
-    ours = (VARIETY, SAMPLE_QUALITY, DIVERSITY, SAMPLE_VARIETY, COMPARED, LIKELIHOOD)
+    ours = (VARIETY, SAMPLE_QUALITY, DIVERSITY, SAMPLE_VARIETY, COMPARED, KNOWLEDGE, LIKELIHOOD)
     return in_order(QUALITY, quality, *ours, more)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from gan_caption.errors import at_least, share
 
 _WATCHED = ("policy/entropy", "policy/length", "reward/mean", "reward/std", "discriminator/accuracy")
+_LATEST = "discriminator_auc"
 
 
 @dataclass(kw_only=True)
@@ -17,6 +18,8 @@ class Diagnostics:
 
     strongest: float
     """The highest healthy accuracy of D over real and generated captions."""
+    least_knowledge: float
+    """The lowest healthy area under D's curve (AUC) on images that it has not seen; .5 is chance."""
     least_entropy: float
     """The lowest healthy entropy, as a share of its first value."""
     least_spread: float
@@ -31,6 +34,7 @@ class Diagnostics:
     raised: list[str] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
+        share(least_knowledge=self.least_knowledge)
         at_least(0, strongest=self.strongest, least_entropy=self.least_entropy)
         at_least(0, least_spread=self.least_spread, shortest=self.shortest)
         share(decay=self.decay)
@@ -42,6 +46,8 @@ class Diagnostics:
                 self.first.setdefault(name, metrics[name])
                 before = self.averages.get(name, metrics[name])
                 self.averages[name] = self.decay * before + (1 - self.decay) * metrics[name]
+        if _LATEST in metrics:  # of a validation; there are few, and each is of many captions
+            self.averages[_LATEST] = metrics[_LATEST]
         now = self._ailments()
         new = [line for name, line in now.items() if name not in self.raised]
         self.raised = list(now)
@@ -60,6 +66,12 @@ class Diagnostics:
             found["strong"] = (
                 f"D is right about {accuracy:.0%} of the captions: its judgement hardly tells one sample from another. "
                 "Lower discriminator_trainer.learning_rate, phases.adversarial.accuracy_ceiling or discriminator_steps"
+            )
+        if average.get(_LATEST, 1.0) < self.least_knowledge:
+            found["chance"] = (
+                f"D hardly knows more than chance: on unseen images its AUC is {average[_LATEST]:.3f} (.5 knows "
+                "nothing), and its rewards are mostly noise. Train it longer (phases.discriminator, "
+                "discriminator_steps), or give it more to see"
             )
         if self.entropy_share() < self.least_entropy:
             nats = f"{first['policy/entropy']:.2f} to {average['policy/entropy']:.2f} nats a token"

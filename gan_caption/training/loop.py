@@ -162,6 +162,10 @@ class Loop:
         run = self.run
         with phase.weights(), self.threads.evaluating():
             evaluation = run.evaluator.evaluate(run.captioner)
+            if run.discriminator_trainer is not None:
+                evaluation.metrics.update(run.evaluator.knowledge(run.discriminator, evaluation.samples))
+            for line in phase.heed(evaluation.metrics):
+                self.report(f"warning: phase {name}, step {self.step}: {line}")
             if phase.is_better(evaluation.metrics, self.best):
                 self.best, self.since_best = evaluation.metrics, 0
                 if world.is_main():

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gan_caption.data.features import FeatureSource
+from gan_caption.discriminators.base import Discriminator
 from gan_caption.metrics.metric import Metrics, Predictions
 from gan_caption.training.networks import EncoderDecoder
 
@@ -55,4 +56,8 @@ class Validator(Protocol):
             captioner: its mode and gradients are left as they were.
             progress: told (images done, images in all).
         """
+        ...
+
+    def knowledge(self, discriminator: Discriminator, samples: Sequence[Sequence[str]]) -> dict[str, float]:
+        """Measure how well a discriminator tells an evaluation's samples from people's captions of the same images."""
         ...

@@ -36,6 +36,10 @@ class SceneSplit(Split):
         """Judge the captions of every scene, (N, K), by the grammar and by the scenes."""
         return Truth(captions, self.scenes)
 
+    def log_density(self, index: int, caption: str) -> float:
+        """Return log p(caption | scene), exactly, by the grammar; see `Split.log_density`."""
+        return language.log_probability(language.captions_of(self.scenes[index]), caption)
+
     @property
     def metrics(self) -> tuple[Metric, ...]:
         """What the grammar and the scenes say, of captions and of samples."""

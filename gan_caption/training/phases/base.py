@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -65,6 +65,11 @@ class Phase(ABC):
 
     def warnings(self) -> list[str]:
         """Return what the last step gives reason to warn of, a plain line each."""
+        return []
+
+    def heed(self, validation: Mapping[str, float]) -> list[str]:
+        """Take in what a validation measured, and return what it gives reason to warn of, a plain line each."""
+        del validation
         return []
 
     def is_done(self) -> bool:

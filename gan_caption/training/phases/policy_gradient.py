@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -142,6 +142,10 @@ class PolicyGradientPhase(Phase):
     def warnings(self) -> list[str]:
         """Return the ailments that the last step showed first."""
         return self._warnings
+
+    def heed(self, validation: Mapping[str, float]) -> list[str]:
+        """Return the ailments that the validation showed first."""
+        return self.diagnostics.follow(validation)
 
     def is_better(self, metrics: dict[str, float], best: dict[str, float]) -> bool:
         """Tell whether the policy is healthy: the latest healthy one is kept, not the one that scores highest."""
