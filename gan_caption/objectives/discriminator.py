@@ -141,11 +141,17 @@ class Relativistic(DiscriminatorLoss):
 
 @dataclass(kw_only=True)
 class Ranking(DiscriminatorLoss):
-    """-log of the share of a softmax that a real pair gets among all negatives (RankGAN, Lin et al. 2017)."""
+    """Real pairs rank high among negatives, negatives low among real pairs (RankGAN, Lin et al. 2017, eq. 6).
+
+    -log of the share of a softmax that a real pair gets beside all negatives, plus log of the share that a negative
+    gets beside all real pairs.
+    """
 
     def compare(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Return the loss; see `DiscriminatorLoss.compare`."""
-        return (torch.logaddexp(real, fake.logsumexp(0)) - real).mean()
+        """Return the loss; see `DiscriminatorLoss.compare`. It has no lower bound: log of a share that goes to 0."""
+        rank_of_real = real - torch.logaddexp(real, fake.logsumexp(0))
+        rank_of_fake = fake - torch.logaddexp(fake, real.logsumexp(0))
+        return rank_of_fake.mean() - rank_of_real.mean()
 
     def accuracy(self, real: Tensor, fake: Tensor) -> tuple[float, float]:
         """Return the share of real pairs above the mean negative, and of negatives below the mean real pair."""

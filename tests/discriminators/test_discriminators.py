@@ -225,7 +225,11 @@ REAL, FAKE = torch.tensor([2.0, -0.5]), torch.tensor([1.0, -3.0])
         (Wasserstein(**EVEN, gradient_penalty=10.0), -1.0 - 0.75),
         (
             Ranking(**EVEN),
-            sum(math.log1p((math.e + math.exp(-3)) / math.exp(x)) for x in (2.0, -0.5)) / 2,
+            (
+                sum(math.log1p((math.e + math.exp(-3)) / math.exp(x)) for x in (2.0, -0.5))  # -log rank of real pairs
+                - sum(math.log1p((math.exp(2) + math.exp(-0.5)) / math.exp(x)) for x in (1.0, -3.0))  # + log of others'
+            )
+            / 2,
         ),
     ],
 )
@@ -246,6 +250,19 @@ def test_a_relativistic_loss_cares_for_differences_alone():
     assert Relativistic(**EVEN).accuracy(REAL, FAKE) == (1.0, 1.0)
     with pytest.raises(ValueError, match="a dense discriminator cannot be used"):
         Relativistic(**EVEN).compare(REAL, torch.zeros(3))
+
+
+def test_the_ranker_lowers_what_was_generated_among_what_people_said():
+    """Both terms by the shares themselves: people's 1/2 and 1/4 beside two samples, samples' 3/11 beside people."""
+    real, fake = torch.tensor([2.0, 2 / 3]).log(), torch.tensor([1.0, 1.0]).log()
+    shares_of_real, shares_of_fake = [2 / (2 + 2), (2 / 3) / (2 / 3 + 2)], [1 / (1 + 8 / 3)] * 2
+    expected = sum(map(math.log, shares_of_fake)) / 2 - sum(map(math.log, shares_of_real)) / 2
+    assert Ranking(**EVEN).compare(real, fake).item() == pytest.approx(expected, rel=1e-6)
+    fake = fake.clone().requires_grad_()
+    Ranking(**EVEN).compare(real, fake).backward()
+    # Half of what is left of each real pair's share, for one sample in two; and 1 less its own share, for one in two.
+    beside = sum(1 - share for share in shares_of_real) / 2 / 2
+    assert fake.grad.tolist() == pytest.approx([beside + (1 - shares_of_fake[0]) / 2] * 2)
 
 
 class Linear(Discriminator):
