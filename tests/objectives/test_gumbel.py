@@ -224,6 +224,28 @@ class Answers(torch.nn.Module):
         return words.sum(1) / captions.lengths[:, None]
 
 
+class Pairs(Answers):
+    """Shows the share of the word 4 and twice the share of the word 5."""
+
+    def represent(self, features, words, captions):
+        shares = [
+            ((captions.tokens == word) & captions.mask).sum(1, keepdim=True) / captions.lengths[:, None]
+            for word in (4, 5)
+        ]
+        return torch.cat([shares[0], 2 * shares[1]], dim=1)
+
+    def forward(self, features, captions):
+        return self.represent(features, None, captions).new_zeros(len(captions))
+
+
+def test_features_are_matched_by_the_mean_over_their_numbers():
+    real, fake = captions_from_ids([[4, 4], [4, EOS]], [0, 1]), captions_from_ids([[5, 5], [4, EOS]], [0, 1])
+    matched = FeatureMatching(weight=2.0, loss=NonSaturating())(Pairs(), tiny.features(), real=real, fake=fake)
+    # Means of (4, 5): people's .75 and 0, samples' .25 and 2 x .5.
+    distance = ((0.75 - 0.25) ** 2 + (0 - 1) ** 2) / 2
+    assert matched.item() == pytest.approx(torch.tensor(2.0).log().item() + 2 * distance)
+
+
 def test_generator_losses_by_hand():
     images = tiny.features()
     real, fake = captions_from_ids([[4, 4], [4, EOS]], [0, 1]), captions_from_ids([[5, 5], [4, EOS]], [0, 1])
