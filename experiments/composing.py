@@ -17,13 +17,14 @@ def composed(*overrides: str, config_name: str = "config") -> dict[str, Any]:
         return OmegaConf.to_container(compose(config_name, overrides=list(overrides)), resolve=True)
 
 
-def part(page: str, **given: Any) -> Any:
+def part(page: str, *, skip_missing: bool = False, **given: Any) -> Any:
     """Build the part that a page names: what is not given is as the page has it.
 
     Args:
         page: its group and its name: "data/scenes".
+        skip_missing: what a corpus is told by the program.
         given: other values, and all that the page takes from elsewhere.
     """
     group = page.partition("/")[0]
     content = OmegaConf.to_container(OmegaConf.load(conf_dir() / f"{page}.yaml"), resolve=False)
-    return build({**content.get(group, content), **given}, path=group)
+    return build({**content.get(group, content), **given}, path=group, skip_missing=skip_missing)

@@ -49,7 +49,7 @@ from gan_caption.training.setup import (
     open_features,
     training_captions,
 )
-from gan_caption.training.threads import lent_threads, threads_of
+from gan_caption.training.threads import Neighbours, lent_threads, threads_of
 from gan_caption.training.tracking import Tracker, Trackers
 
 
@@ -141,6 +141,7 @@ def _run_in(
     folder: Path, settings: Settings, opened: Data, *, data: str, command: str | None
 ) -> dict[str, dict[str, float]]:
     """Do what `run_experiment` says, in this folder."""
+    neighbours = Neighbours()
     resumes = world.from_main(lambda: (folder / "checkpoints" / "last.pt").exists())
     if world.is_main() and command and not (folder / COMMAND).exists():
         write_text(folder / COMMAND, f"{command}\n")
@@ -151,7 +152,7 @@ def _run_in(
         f"{len(run.source.split)} training images, {len(run.evaluator.source.split)} validation images, "
         f"{len(run.tokenizer)} tokens, generator of {weights:,} parameters"
     )
-    threads = world.from_main(lambda: threads_of(folder, settings.threads, weights=weights))
+    threads = world.from_main(lambda: threads_of(folder, settings.threads, neighbours, weights=weights))
     torch.set_num_threads(threads.training)
     say(f"CPU threads: {threads.training} for training, {threads.evaluation} for evaluation")
     few = FirstImages(run.evaluator.source, 4)

@@ -18,12 +18,13 @@ def require(*packages: str, extra: str, what: str) -> None:
     Raises:
         UserError: some are missing; the message names them and the extra.
     """
-    missing = [name for name in packages if not _is_there(name)]
+    missing = [name for name in packages if not installed(name)]
     if missing:
         raise UserError(f"{what} need {', '.join(missing)}: pip install 'gan_caption[{extra}]'")
 
 
-def _is_there(name: str) -> bool:
+def installed(name: str) -> bool:
+    """Tell whether a package is there, by the name that it is imported by."""
     try:
         return find_spec(name) is not None
     except ModuleNotFoundError:  # the package that it would be a part of

@@ -5,7 +5,6 @@ With `shards.folder=...` the photographs, or the features, are written there as 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from gan_caption.configuration.launching import launch
@@ -31,6 +30,7 @@ def main(config: DictConfig) -> None:
         build_encoder,
         check_configuration,
         choose_device,
+        open_corpus,
         open_features,
     )
 
@@ -41,7 +41,7 @@ def main(config: DictConfig) -> None:
         raise UserError(f"shards.folder={asked.folder}: one process writes shards; start it without torchrun")
     shards = None if asked.folder is None else ShardFolder(asked.folder, samples=asked.samples)
     device = choose_device(settings.device)
-    corpus = settings.data.build()
+    corpus = open_corpus(settings)
     if shards is not None and asked.content == "photos":
         with shards:
             for split in _splits(corpus):
@@ -70,19 +70,27 @@ def _origin(encoder: Encoder) -> dict[str, str]:
     return {"fingerprint": encoder.fingerprint, "description": encoder.description}
 
 
-def _splits(corpus: Corpus) -> Iterator[Split]:
-    """Yield the splits that are there; only test may be missing."""
+def _splits(corpus: Corpus) -> list[Split]:
+    """Return the splits that are there, and say which are not: all are looked at before one costs anything.
+
+    Raises:
+        UserError: a split is faulty, or none is there.
+    """
+    from gan_caption.data.corpus import NoSplit
     from gan_caption.distributed.world import say
-    from gan_caption.errors import UserError
     from gan_caption.training.setup import load_split
 
+    splits: list[Split] = []
+    lacking: list[NoSplit] = []
     for name in ("train", "val", "test"):
         try:
-            yield load_split(corpus, name, say)
-        except UserError as error:
-            if name != "test":
-                raise
-            say(f"test: left out ({error})")
+            splits.append(load_split(corpus, name, say))
+        except NoSplit as error:
+            lacking.append(error)
+            say(f"{name}: left out ({error})")
+    if not splits:
+        raise lacking[0]
+    return splits
 
 
 def _tell(split: Split) -> None:

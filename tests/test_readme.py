@@ -21,7 +21,8 @@ from gan_caption.evaluation.java import java_metrics
 from gan_caption.evaluation.settings import ComparisonSettings
 from gan_caption.experiment import run_experiment
 from gan_caption.reporting.report import compare_runs
-from tests.documents import ROOT, documents
+from tests.documents import ASSIGNMENT, PROGRAMS, ROOT, commands, documents
+from tests.shells import SHELLS
 from tests.shortened import ORACLE
 from tests.training.test_methods import shrunk
 
@@ -212,10 +213,29 @@ def test_lines_are_at_most_120_wide_except_tables_and_code(document):
     assert not wide
 
 
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory):
+    """A folder of programs that say what they were given."""
+    folder = tmp_path_factory.mktemp("programs")
+    for name in PROGRAMS:
+        (folder / name).write_text(f"#!/bin/sh\nprintf '%s\\0' {name} \"$@\"\n")
+        (folder / name).chmod(0o755)
+    return folder
+
+
+@pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_bash_and_dash_read_the_commands_alike(document, programs):
+    for typed in commands(document.read_text(encoding="utf-8")):
+        paths = {"PATH": f"{programs}:/usr/bin:/bin", "HOME": str(programs)}
+        given = [subprocess.run([shell, "-c", typed], env=paths, cwd=programs, capture_output=True) for shell in SHELLS]
+        assert given[0].stdout == given[1].stdout, typed
+        assert ASSIGNMENT.match(typed) or given[0].stdout, typed
+
+
 def test_the_readme_is_short_and_has_the_command_of_the_continuous_integration():
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     assert len(lines) <= 180
-    assert "    pip install -e '.[dev]' && pytest" in lines
+    assert "    pip install -e '.[dev]' && pytest -n 2 --dist loadfile" in lines
 
 
 def test_the_version_has_its_changes():

@@ -66,7 +66,7 @@ def main(root: str, *overrides: str) -> None:
     (HERE / "table.md").write_text("\n\n".join(lines) + "\n")
     print("\n\n".join(lines))
 
-    split = Flickr8k(root=root).split("val")
+    split = Flickr8k(root=root, skip_missing=False).split("val")
     told = {name: captions(run, name) for name, run in (("mle", attention),)}
     told |= {page: captions(run, trained(run)) for page, run in runs.items()}
     shown = [{name: own[split.items[row].image_id] for name, own in told.items()} for row in range(8)]

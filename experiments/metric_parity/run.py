@@ -32,7 +32,7 @@ Tokens = Sequence[Sequence[str]]
 def main(root: str, *captions: str) -> None:
     if shutil.which("java") is None:
         raise SystemExit("no `java` is on the path: the jars of pycocoevalcap are what is compared with")
-    corpus = Flickr8k(root=root)
+    corpus = Flickr8k(root=root, skip_missing=False)
     lines = ["## Tokens", tokens_table(corpus), "## Values", values_table(corpus, captions)]
     try:
         java_metrics(["spice"])

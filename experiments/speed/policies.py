@@ -36,7 +36,9 @@ class Flickr:
 
     @classmethod
     def of(cls, root: str) -> Flickr:
-        texts = [ptb_tokenize(list(item.captions)) for item in Flickr8k(root=root).split("train").items]
+        texts = [
+            ptb_tokenize(list(item.captions)) for item in Flickr8k(root=root, skip_missing=False).split("train").items
+        ]
         return cls(texts, WordTokenizer(min_count=5).learn([text for own in texts for text in own]))
 
     def batches(self, *, images: int, per_image: int, longest: int = 20) -> CaptionBatches:

@@ -18,9 +18,9 @@ WITHOUT_EFFECT = (
     "diversity_metric", "diversity_floor", "shards",
 )  # fmt: skip
 """Settings that do not change what is learned."""
-OF_ONE_MACHINE = (*WITHOUT_EFFECT, "pretrained", "skip_unreadable", "allow")
+OF_ONE_MACHINE = (*WITHOUT_EFFECT, "pretrained", "skip_unreadable", "skip_missing", "allow")
 """Settings that say nothing of what was trained to somebody on another machine."""
-SINCE = ("metrics",)
+SINCE = ("metrics", "skip_missing")
 """Settings that runs of before lack: what `conf/config.yaml` has for them is what these did."""
 
 
@@ -110,6 +110,8 @@ class Settings:
     """The folder of a run whose maximum-likelihood weights are the baseline; None trains them."""
     skip_unreadable: bool
     """Whether images that cannot be read are left out; otherwise the first one ends the run."""
+    skip_missing: bool
+    """Whether listed images that are not there are left out; otherwise they end the run."""
     max_length: int
     """Of a caption, in tokens, `<eos>` counted; at least 2."""
     log_every: int

@@ -13,19 +13,26 @@ from gan_caption.untrusted.parsing import parse_json, shown
 
 Captions = dict[str, tuple[str, ...]]
 """Raw captions by image, images and captions in the order of the file."""
+_COMPRESSED = (b"PK\x03\x04", b"\x1f\x8b")
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_text(path: Path) -> str:
     """Return a text file's content, without its byte order mark.
 
     Raises:
-        UserError: the file cannot be opened, or is not UTF-8; then the message gives the line.
+        UserError: the file cannot be opened, is compressed, or is not UTF-8; then the message gives the line.
     """
     data = _read(path)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _not_utf8(path, data, error.start) from error
+
+
+def lines_of(text: str) -> list[str]:
+    """Return the lines of a text; only line feeds end them, or else carriage returns, as old Macintoshes wrote."""
+    return text.split("\n" if "\n" in text or "\r" not in text else "\r")
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -36,7 +43,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     Raises:
         UserError: as `read_text`.
     """
-    for number, line in enumerate(read_text(path).split("\n"), 1):
+    for number, line in enumerate(lines_of(read_text(path)), 1):
         if line.strip():
             yield number, line.removesuffix("\r")
 
@@ -45,7 +52,7 @@ def read_json(path: Path) -> Any:
     """Return the content of a JSON file.
 
     Raises:
-        UserError: the file cannot be opened, ends too early, or is no JSON.
+        UserError: the file cannot be opened, is compressed, ends too early, or is no JSON.
     """
     data = _read(path)
     try:  # not final: a file cut inside a character is an incomplete file, not one of another encoding
@@ -142,19 +149,32 @@ def beginning(line: str) -> str:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        data = path.read_bytes()
     except FileNotFoundError as error:
         raise UserError(f"{path}: there is no such file") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    if data.startswith(_COMPRESSED):
+        raise UserError(f"{path} is compressed: unpack it")
+    if (position := data.find(b"\0")) >= 0 and not data.startswith(_UTF16):
+        number = data.count(b"\n", 0, position) + 1
+        raise UserError(
+            f"{path}, line {number}: a zero byte, which text does not have. Download the file again, or if it is "
+            f"UTF-16 save it as UTF-8, e.g. {_converted(path, 'UTF-16LE')}"
+        )
+    return data
 
 
 def _not_utf8(path: Path, data: bytes, position: int) -> UserError:
     start = data.rfind(b"\n", 0, position) + 1
     number = data.count(b"\n", 0, position) + 1
     line = data[start : start + 60].split(b"\n")[0].decode("utf-8", "replace")
-    encoding = "UTF-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "LATIN1"
+    encoding = "UTF-16" if data.startswith(_UTF16) else "LATIN1"
     return UserError(
         f"{path}, line {number}: not UTF-8 (byte 0x{data[position]:02x}); the line begins {line!r}. "
-        f"Save the file as UTF-8, e.g. iconv -f {encoding} -t UTF-8 {path.name} > new && mv new {path.name}"
+        f"Save the file as UTF-8, e.g. {_converted(path, encoding)}"
     )
+
+
+def _converted(path: Path, encoding: str) -> str:
+    return f"iconv -f {encoding} -t UTF-8 {path.name} > new && mv new {path.name}"

@@ -19,6 +19,7 @@ from gan_caption.data.layout import (
     check_name,
     existing_file,
     existing_folder,
+    existing_list,
     given_file,
     images_in,
 )
@@ -43,7 +44,15 @@ class Coco:
 
     LOCATIONS = ("root", "karpathy")
 
-    def __init__(self, *, root: str | Path, year: int | None, karpathy: str | Path | None, restval: bool) -> None:
+    def __init__(
+        self,
+        *,
+        root: str | Path,
+        year: int | None,
+        karpathy: str | Path | None,
+        restval: bool,
+        skip_missing: bool,
+    ) -> None:
         """Say where the data lies and which splits are wanted.
 
         Args:
@@ -52,6 +61,7 @@ class Coco:
             karpathy: take the splits of this file, Karpathy's `dataset_coco.json`; or None. With neither year nor
                 karpathy, what `root` holds decides, where that is one thing.
             restval: whether Karpathy's "restval" images (30,504) belong to train, as is usual.
+            skip_missing: leave out listed images whose files are not there, and say how many, instead of stopping.
         """
         if year is not None and year not in _YEARS:
             raise ValueError(f"year={year}: allowed are {', '.join(map(str, _YEARS))} and null")
@@ -61,13 +71,15 @@ class Coco:
         self.year = year
         self.karpathy = karpathy
         self.restval = restval
+        self.skip_missing = skip_missing
 
     def split(self, name: str) -> Split:
         """Read a split.
 
         Raises:
-            UserError: the name is another one; the split's files are missing or faulty; `root` holds several
-                annotations and no word on which to take; test is asked of the official annotations.
+            NoSplit: its annotations or all of its images are missing; test is asked of the official annotations.
+            UserError: the name is another one; the split's files are faulty; `root` holds several annotations and no
+                word on which to take.
         """
         check_name(name)
         existing_folder(self.root, (), _LAYOUT)
@@ -80,7 +92,7 @@ class Coco:
                 )
             year = self._choose()
             assert isinstance(year, int), "Karpathy's files give all three splits"
-            existing_file(self._official(name, year), _LAYOUT)
+            existing_list(self._official(name, year), _LAYOUT)
         files, folders = _find_images(self.root)
         return assemble(
             name,
@@ -89,6 +101,7 @@ class Coco:
             files=files,
             caption_source=sources,
             image_source=folders,
+            skip_missing=self.skip_missing,
         )
 
     @functools.cached_property

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class NoSplit(UserError):
-    """A corpus has no split of a name that splits may have; nothing that it holds is faulty."""
+    """A corpus has no split of a name that splits may have, or none of its images; nothing that it holds is faulty."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Flickr8k in its official layout (Hodosh, Young and Hockenmaier 2013)."""
+"""Flickr8k (Hodosh, Young and Hockenmaier 2013) in its official layout, or as Kaggle has it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gan_caption.data.annotations import read_names, read_tokens
 from gan_caption.data.corpus import Split
+from gan_caption.data.kaggle import divided, read_pairs
 from gan_caption.data.layout import (
     Listing,
     assemble,
@@ -22,9 +23,12 @@ _LISTS = {
     "val": "Flickr_8k.devImages.txt",
     "test": "Flickr_8k.testImages.txt",
 }
+_TOKENS = "Flickr8k.token.txt"
+_KAGGLE = "captions.txt"
 _LAYOUT = (
     "data.root is the folder that holds Flicker8k_Dataset/ (the images), Flickr8k.token.txt (the captions) and "
-    f"{', '.join(_LISTS.values())} (the splits): unpack Flickr8k_Dataset.zip and Flickr8k_text.zip into one folder"
+    f"{', '.join(_LISTS.values())} (the splits): unpack Flickr8k_Dataset.zip and Flickr8k_text.zip into one folder. "
+    f"Kaggle's Images/ and {_KAGGLE} will do, with the lists or without"
 )
 
 
@@ -33,36 +37,50 @@ class Flickr8k:
 
     LOCATIONS = ("root",)
 
-    def __init__(self, *, root: str | Path) -> None:
+    def __init__(self, *, root: str | Path, skip_missing: bool) -> None:
         """Say where the data lies.
 
         Args:
             root: the folder with `Flicker8k_Dataset/` (the official misspelling; `Flickr8k_Dataset/` will do),
                 `Flickr8k.token.txt` and `Flickr_8k.{train,dev,test}Images.txt`; a split's list is needed once that
-                split is asked for.
+                split is asked for. Or Kaggle's, with `Images/` and `captions.txt`, which is divided by a hash of the
+                images' names where no list is beside it.
+            skip_missing: leave out listed images whose files are not there, and say how many, instead of stopping.
         """
         self.root = at_home(root)
+        self.skip_missing = skip_missing
 
     def split(self, name: str) -> Split:
         """Read a split; val is the official dev.
 
         Raises:
+            NoSplit: its list or all of its images are missing.
             UserError: the name is another one, or the split's files are missing or faulty.
         """
         check_name(name)
-        images = existing_folder(self.root, ("Flicker8k_Dataset", "Flickr8k_Dataset"), _LAYOUT)
-        tokens = existing_file(self.root / "Flickr8k.token.txt", _LAYOUT)
-        existing_list(self.root / _LISTS[name], _LAYOUT)
-        lists = {
-            split: Listing(file, read_names(self.root / file))
-            for split, file in _LISTS.items()
-            if (self.root / file).is_file()
-        }
+        images = existing_folder(self.root, ("Flicker8k_Dataset", "Flickr8k_Dataset", "Images"), _LAYOUT)
+        kaggle, tokens = self.root / _KAGGLE, self.root / _TOKENS
+        as_on_kaggle = kaggle.is_file() and not tokens.is_file()
+        path = kaggle if as_on_kaggle else existing_file(tokens, _LAYOUT)
+        captions = read_pairs(path) if as_on_kaggle else read_tokens(path)
+        lists, notes = self._lists(), []
+        if as_on_kaggle and not lists:
+            lists, note = divided(captions, path.name, ", ".join(_LISTS.values()))
+            notes = [note]
+        if name not in lists:
+            existing_list(self.root / _LISTS[name], _LAYOUT)
         return assemble(
             name,
             lists=lists,
-            captions=read_tokens(tokens),
+            captions=captions,
             files=images_in(images),
-            caption_source=tokens.name,
+            caption_source=path.name,
             image_source=f"{images.name}/",
+            skip_missing=self.skip_missing,
+            notes=notes,
         )
+
+    def _lists(self) -> dict[str, Listing]:
+        """Return the official splits that are there."""
+        files = {split: self.root / file for split, file in _LISTS.items()}
+        return {split: Listing(file.name, read_names(file)) for split, file in files.items() if file.is_file()}

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from gan_caption.data.annotations import (
     bad_line,
-    beginning,
     empty_caption,
+    lines_of,
     numbered_lines,
     read_text,
     relative_name,
 )
 from gan_caption.data.corpus import Split
+from gan_caption.data.division import split_of
 from gan_caption.data.layout import (
     SPLITS,
     Listing,
@@ -31,7 +30,9 @@ from gan_caption.data.layout import (
     is_image,
     names_below,
     some,
+    unread_heic,
 )
+from gan_caption.data.tables import read_table
 from gan_caption.errors import UserError, share
 from gan_caption.files import at_home
 from gan_caption.untrusted.parsing import briefly, parse_json, shown
@@ -67,6 +68,7 @@ class Folder:
         val_share: float,
         test_share: float,
         seed: int,
+        skip_missing: bool,
     ) -> None:
         """Say where the images and captions lie, and how to split them.
 
@@ -80,6 +82,8 @@ class Folder:
             val_share: expected share of the images in val, at least 0; not used where the file gives splits.
             test_share: expected share of the images in test, as above; together less than 1.
             seed: of the division.
+            skip_missing: leave out images that the caption file puts into a split and that are not there, and say how
+                many, instead of stopping.
         """
         share(val_share=val_share, test_share=test_share)
         if val_share + test_share >= 1:
@@ -89,6 +93,7 @@ class Folder:
         self.val_share = val_share
         self.test_share = test_share
         self.seed = seed
+        self.skip_missing = skip_missing
 
     def split(self, name: str) -> Split:
         """Read a split.
@@ -101,7 +106,7 @@ class Folder:
         names = names_below(self.root)
         files = images_below(self.root)
         if not files:
-            raise UserError(f"data.root={self.root} holds no image. {_LAYOUT}")
+            raise UserError(". ".join([f"data.root={self.root} holds no image", *unread_heic(names), _LAYOUT]))
         path = self._choose()
         rows = list(_read_beside(self.root, names) if path is None else _read_file(path))
         source = "the .txt files" if path is None else path.name
@@ -123,6 +128,8 @@ class Folder:
             files=files,
             caption_source=source,
             image_source=f"{self.root.name or self.root}/",
+            skip_missing=self.skip_missing,
+            notes=unread_heic(names),
         )
 
     def _choose(self) -> Path | None:
@@ -142,20 +149,14 @@ class Folder:
         shares = {"val": f"data.val_share={self.val_share:g}", "test": f"data.test_share={self.test_share:g}"}
         sources = {split: f"{source} ({split})" for split in SPLITS}
         if not homes:
-            homes = {image: self._hashed(image) for image in captioned}
+            divide = partial(split_of, val_share=self.val_share, test_share=self.test_share, seed=self.seed)
+            homes = {image: divide(image) for image in captioned}
             images = counted(len(captioned), "captioned image")
             sources = {split: f"{split} ({shares.get(split, 'the rest')} of {images})" for split in SPLITS}
         return {
             split: Listing(sources[split], [image for image, home in homes.items() if home == split])
             for split in SPLITS
         }
-
-    def _hashed(self, image: str) -> str:
-        digest = hashlib.sha256(f"{self.seed}/{image}".encode("utf-8", "surrogateescape")).digest()
-        point = int.from_bytes(digest[:8], "big") / 2**64
-        if point < self.test_share:
-            return "test"
-        return "val" if point < self.test_share + self.val_share else "train"
 
 
 def _given_splits(rows: list[_Row]) -> dict[str, str]:
@@ -193,37 +194,12 @@ def _read_file(path: Path) -> Iterator[_Row]:
 
 
 def _read_csv(path: Path) -> Iterator[_Row]:
-    # Strict: else a quotation mark that is never closed swallows the rest of the file without a word.
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
-    header: list[str] = []
-    start = 1
-    try:
-        for fields in reader:
-            where, start = f"{path}, line {start}", reader.line_num + 1
-            if not any(field.strip() for field in fields):
-                continue
-            if not header:
-                header = [field.strip() for field in fields]
-                if not {"image", "caption"} <= set(header):
-                    raise UserError(
-                        f"{where}: the columns are {some(header)}; wanted are image, caption and, if you like, "
-                        "split, separated by commas"
-                    )
-                continue
-            if len(fields) != len(header):
-                raise UserError(
-                    f"{where}: {len(fields)} fields, but {len(header)} columns ({some(header)}); the line begins "
-                    f"{beginning(','.join(fields))}. A caption with a comma needs quotation marks around it"
-                )
-            row = dict(zip(header, fields, strict=True))
-            image = relative_name(row["image"].strip(), where)
-            if not row["caption"].strip():
-                raise empty_caption(where, image)
-            yield _Row(where, image, (row["caption"].strip(),), row.get("split", "").strip() or None)
-    except csv.Error as error:
-        raise UserError(
-            f"{path}, line {start}: no CSV ({error}); a quotation mark inside quotation marks is written twice"
-        ) from error
+    wanted = "wanted are image, caption and, if you like, split"
+    for where, row in read_table(path, ("image", "caption"), wanted=wanted):
+        image = relative_name(row["image"], where)
+        if not row["caption"]:
+            raise empty_caption(where, image)
+        yield _Row(where, image, (row["caption"],), row.get("split") or None)
 
 
 def _read_json_lines(path: Path) -> Iterator[_Row]:
@@ -260,7 +236,7 @@ def _read_beside(root: Path, names: list[str]) -> Iterator[_Row]:
             raise UserError(f"{root / text} lies beside {owners[text]} and beside {image}: rename one of the images")
         owners[text] = image
     for text in sorted(texts):
-        lines = read_text(root / text).rstrip().split("\n")
+        lines = lines_of(read_text(root / text).rstrip())
         if text in owners:
             for number, line in enumerate(lines, 1):
                 if not line.strip():

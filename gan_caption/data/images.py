@@ -11,15 +11,17 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from gan_caption.errors import UserError
+from gan_caption.extras import installed
 
 MAX_PIXELS = 80_000_000
 """No photograph of a captioning data set is nearly as large; a small file that claims more wants to fill the memory."""
 
-FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+FORMATS = ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """Of photographs, by Pillow's names. It knows others, which no photograph has, and some that are programs: for an EPS
-file it would start Ghostscript."""
+file it would start Ghostscript. HEIF, telephones' .heic, is read where pillow-heif is installed."""
 
-_DAMAGED = (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, OverflowError, struct.error)
+_DAMAGED = (OSError, ValueError, SyntaxError, EOFError, LookupError, TypeError, OverflowError, RuntimeError,
+            struct.error)  # fmt: skip
 """What Pillow's readers raise on damaged content; it differs by format."""
 
 _ALPHA = ("RGBA", "RGBa", "LA", "La", "PA")
@@ -57,14 +59,29 @@ def open_rgb(file: BinaryIO, name: str | Path) -> Image.Image:
     """
     try:
         Image.init()
+        if _boxed(file):
+            register_heic()
         with Image.open(file, formats=[one for one in FORMATS if one in Image.OPEN]) as image:
             return to_rgb(image, name)
     except UnidentifiedImageError as error:
-        raise UserError(_message(name, f"it is no image, cut short, or none of {', '.join(FORMATS)}")) from error
+        raise UserError(_message(name, _unidentified(file))) from error
     except Image.DecompressionBombError as error:
         raise UserError(_message(name, f"it has far more than the {MAX_PIXELS} pixels allowed")) from error
     except _DAMAGED as error:
         raise UserError(_message(name, f"the file is truncated or damaged ({str(error)[:300]})")) from error
+
+
+def reads_heic() -> bool:
+    """Whether .heic and .heif files can be read: pillow-heif is installed."""
+    return installed("pillow_heif")
+
+
+def register_heic() -> None:
+    """Let Pillow open .heic and .heif files, where that is possible."""
+    if reads_heic():
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener()
 
 
 def to_rgb(image: Image.Image, name: str | Path) -> Image.Image:
@@ -85,6 +102,20 @@ def to_rgb(image: Image.Image, name: str | Path) -> Image.Image:
         return _to_rgb(_upright(image))
     except _DAMAGED as error:
         raise UserError(_message(name, f"the file is truncated or damaged ({str(error)[:300]})")) from error
+
+
+def _boxed(file: BinaryIO) -> bool:
+    """Whether a file begins as HEIF, AVIF and many videos do."""
+    file.seek(0)
+    begins = file.read(12)
+    file.seek(0)
+    return begins[4:8] == b"ftyp"
+
+
+def _unidentified(file: BinaryIO) -> str:
+    if not reads_heic() and _boxed(file):
+        return "it looks like a .heic photograph: pip install 'gan_caption[heic]' reads it"
+    return f"it is no image, cut short, or none of {', '.join(FORMATS)}"
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gan_caption.data.corpus import CaptionedImage, CaptionedImages, NoSplit, Split
+from gan_caption.data.images import reads_heic
 from gan_caption.errors import UserError
 from gan_caption.files import at_home
 from gan_caption.untrusted.parsing import shown
@@ -18,6 +19,8 @@ IMAGE_SUFFIXES = frozenset({
     ".jpg", ".jpx", ".pbm", ".pfm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
 })  # fmt: skip
 """Endings of names in the formats that `images` reads."""
+HEIC_SUFFIXES = frozenset({".heic", ".heif"})
+"""Of photographs of telephones; read where pillow-heif is installed."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +114,21 @@ def images_below(root: Path) -> dict[str, Path]:
 
 
 def is_image(name: str) -> bool:
-    """Whether a file is an image by its ending; hidden files are none."""
-    return Path(name).suffix.lower() in IMAGE_SUFFIXES and not Path(name).name.startswith(".")
+    """Whether a file is an image that can be read, by its ending; hidden files are none."""
+    suffix = Path(name).suffix.lower()
+    known = suffix in IMAGE_SUFFIXES or (suffix in HEIC_SUFFIXES and reads_heic())
+    return known and not Path(name).name.startswith(".")
+
+
+def unread_heic(names: Iterable[str]) -> list[str]:
+    """Return the sentence that says how many of these files would be images if pillow-heif were installed, if any."""
+    count = sum(Path(name).suffix.lower() in HEIC_SUFFIXES and not Path(name).name.startswith(".") for name in names)
+    if not count or reads_heic():
+        return []
+    return [
+        f"{counted(count, '.heic file')} {'is' if count == 1 else 'are'} left out: pip install 'gan_caption[heic]' "
+        f"reads {'it' if count == 1 else 'them'}"
+    ]
 
 
 def assemble(
@@ -123,6 +139,8 @@ def assemble(
     files: Mapping[str, Path],
     caption_source: str,
     image_source: str,
+    skip_missing: bool,
+    notes: Sequence[str] = (),
 ) -> Split:
     """Join images and captions to a split, in the order of its list.
 
@@ -133,9 +151,11 @@ def assemble(
         files: the image files that are there, by image.
         caption_source: for messages: where the captions come from.
         image_source: for messages: where the image files lie.
+        skip_missing: leave out the listed images that have no file, and say how many, instead of stopping.
+        notes: what else is to be said of the split.
 
     Raises:
-        NoSplit: the list is empty.
+        NoSplit: the list is empty, or none of its images has a file.
         UserError: an image is listed twice, also in two splits; a listed image has no file, or none a caption.
     """
     _refuse_leaks(lists)
@@ -144,10 +164,17 @@ def assemble(
         raise NoSplit(f"{listing.source} lists no image: the split {name} would be empty")
     missing = [image for image in listing.names if image not in files]
     if missing:
-        raise UserError(
-            f"{counted(len(missing), 'image')} of {listing.source} {'is' if len(missing) == 1 else 'are'} not in "
-            f"{image_source}: {some(missing, 10)}. Unpack the images again, or take the names off the list"
-        )
+        lacking = _lacking(missing, listing, image_source)
+        hint = "".join(f". {sentence}" for sentence in unread_heic(missing))
+        if len(missing) == len(listing.names):
+            raise NoSplit(f"{lacking}{hint}. Unpack the images of {name}, or check data.root")
+        if not skip_missing:
+            raise UserError(
+                f"{lacking}{hint}. Unpack the images again, take the names off the list, or leave them out with "
+                "skip_missing=true"
+            )
+        notes = (*notes, f"{lacking}, left out")
+        listing = Listing(listing.source, [image for image in listing.names if image in files])
     items = CaptionedImages(
         CaptionedImage(image, tuple(captions[image]), files[image]) for image in listing.names if captions.get(image)
     )
@@ -156,7 +183,15 @@ def assemble(
             f"no image of {listing.source} has a caption in {caption_source}: do these two belong together?"
         )
 
-    return Split(name, items, tuple(_notes(listing, lists, captions, files, caption_source, image_source)))
+    return Split(name, items, (*notes, *_notes(listing, lists, captions, files, caption_source, image_source)))
+
+
+def _lacking(missing: Sequence[str], listing: Listing, image_source: str) -> str:
+    are = "is" if len(missing) == 1 else "are"
+    return (
+        f"{len(missing)} of {counted(len(listing.names), 'image')} of {listing.source} {are} not in {image_source}: "
+        f"{some(missing, 10)}"
+    )
 
 
 def _notes(
@@ -171,6 +206,12 @@ def _notes(
     bare = [image for image in listing.names if not captions.get(image)]
     if bare:
         yield f"{counted(len(bare), 'image')} of {listing.source} without captions in {caption_source}: {some(bare)}"
+    twice = {image: len(own) - len({*own}) for image in listing.names if (own := captions.get(image, ()))}
+    if doubled := [image for image, count in twice.items() if count]:
+        yield (
+            f"{counted(sum(twice.values()), 'caption')} in {caption_source} that their image has already, word for "
+            f"word: {some(doubled)}"
+        )
     listed = {image for one in lists.values() for image in one.names}
     unlisted = [image for image in files if image not in listed]
     spare = [image for image in unlisted if captions.get(image)]

@@ -112,8 +112,9 @@ def human_values(split: Split, references: Sequence[Sequence[str]], samples: int
 def pooled_features(chosen: Chosen, split: Split, asked: ComparisonSettings) -> Tensor:
     """Return the pooled features of a split, (N, D), by a run's encoder as its training left it."""
     run = open_run(
-        chosen.folder, allow=asked.allow, device=asked.device, cache=asked.cache, skip_unreadable=asked.skip_unreadable
-    )
+        chosen.folder, allow=asked.allow, device=asked.device, cache=asked.cache,
+        skip_unreadable=asked.skip_unreadable, skip_missing=asked.skip_missing,
+    )  # fmt: skip
     run.load(chosen.phase)
     run.captioner.eval()
     source = open_features(run.settings, run.encoder, split, device=run.device)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from gan_caption.configuration.building import TARGET, Part, plain
-from gan_caption.data.corpus import Corpus
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import world
 from gan_caption.distributed.world import say
@@ -27,7 +26,7 @@ from gan_caption.training.folders import numbered, read_json, write_json
 from gan_caption.training.identity import configuration_hash, same_settings
 from gan_caption.training.networks import EncoderDecoder
 from gan_caption.training.progress import Progress
-from gan_caption.training.setup import load_split, open_features, training_captions
+from gan_caption.training.setup import load_split, open_corpus, open_features, training_captions
 from gan_caption.training.validation import Evaluation
 
 
@@ -66,7 +65,7 @@ def measure_run(asked: EvaluationSettings) -> Results:
     points = curve_points(asked.curve)
     run = open_run(
         folder, allow=asked.allow, decoding=asked.decoding, device=asked.device, cache=asked.cache,
-        skip_unreadable=asked.skip_unreadable, validation=asked.validation,
+        skip_unreadable=asked.skip_unreadable, skip_missing=asked.skip_missing, validation=asked.validation,
         **({} if asked.metrics is None else {"metrics": asked.metrics}),
     )  # fmt: skip
     settings, encoder, tokenizer = run.settings, run.encoder, run.tokenizer
@@ -80,11 +79,10 @@ def measure_run(asked: EvaluationSettings) -> Results:
         raise UserError(f"run={folder}: no phase has validated yet, there are no weights to evaluate")
 
     # What counts as learned by heart is what the run was trained on.
-    training = load_split(settings.data.build(), "train", say) if asked.data is None else None
-    corpus: Corpus = (asked.data or settings.data).build()
+    training = load_split(open_corpus(settings), "train", say) if asked.data is None else None
     learned_from = [] if training is None else training_captions(training, tokenizer)
     known = {text for own in learned_from for text in tokenizer.tokenized(own)}
-    split = load_split(corpus, asked.split, say)
+    split = load_split(open_corpus(settings, asked.data), asked.split, say)
     source = open_features(settings, encoder, split, device=run.device)
     evaluator = build_evaluator(settings, source, tokenizer, known, device=run.device, java=java)
     title = f"{folder.name}: {len(source.split)} {split.name} images, {decoder_name(settings.decoding)}"

@@ -11,6 +11,7 @@ from gan_caption.configuration.building import Part, read
 from gan_caption.configuration.settings import OF_A_RUN, ComparedValidation, ValidationSettings
 from gan_caption.errors import at_least
 from gan_caption.evaluation.judge_network import JudgeSettings
+from gan_caption.training.setup import OF_THE_PARTS
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -33,6 +34,7 @@ class HowMeasured:
     allow: list[str]
     cache: Path
     skip_unreadable: bool
+    skip_missing: bool
     metrics: list[Part] | None
     java_metrics: list[str]
     curve: CurveSettings | None
@@ -54,7 +56,7 @@ class EvaluationSettings(HowMeasured):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.data is not None:
-            self.data.check()
+            self.data.check(OF_THE_PARTS["data"])
 
 
 def evaluation_from(config: Mapping[str, Any] | DictConfig) -> EvaluationSettings:

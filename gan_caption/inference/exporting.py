@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from gan_caption.configuration.settings import Settings
-from gan_caption.data.corpus import Corpus, Split
+from gan_caption.data.corpus import Split
 from gan_caption.data.loading import load, readable
 from gan_caption.distributed.world import say
 from gan_caption.encoders.base import Encoder
@@ -26,7 +26,7 @@ from gan_caption.inference.onnx_graphs import pixel_recipe
 from gan_caption.inference.settings import ExportSettings
 from gan_caption.inference.weights import read_weights, whole, write_weights
 from gan_caption.training.folders import write_text
-from gan_caption.training.setup import load_split
+from gan_caption.training.setup import load_split, open_corpus
 
 
 def export_run(chosen: ExportSettings) -> Path:
@@ -47,7 +47,10 @@ def export_run(chosen: ExportSettings) -> Path:
     if chosen.threads:
         torch.set_num_threads(chosen.threads)
     folder = chosen.run
-    run = open_run(folder, allow=chosen.allow, device="cpu", skip_unreadable=chosen.skip_unreadable)
+    run = open_run(
+        folder, allow=chosen.allow, device="cpu", skip_unreadable=chosen.skip_unreadable,
+        skip_missing=chosen.skip_missing,
+    )  # fmt: skip
     phase = _phase(folder, run.settings, chosen.weights)
     out = chosen.out or folder / "-".join(
         ["export", phase, chosen.format, *(["int8"] if chosen.int8 else [])]
@@ -108,7 +111,7 @@ def _safetensors(run: Trained, draft: Path) -> list[str]:
 def _onnx(run: Trained, chosen: ExportSettings, draft: Path) -> list[str]:
     """Write graphs, and tell what was found when onnxruntime and PyTorch captioned the same images."""
     recipe = pixel_recipe(run.encoder)
-    corpus: Corpus = (chosen.data or run.settings.data).build()
+    corpus = open_corpus(run.settings, chosen.data)
     images = _images(load_split(corpus, chosen.split, say), chosen.check_images, run.encoder, chosen)
     calibration = None
     if chosen.int8:

@@ -16,7 +16,7 @@ from gan_caption.generators.ngram import NgramGenerator
 from gan_caption.inference.settings import LanguageModelSettings
 from gan_caption.text.base import Tokenizer
 from gan_caption.training.folders import read_settings
-from gan_caption.training.setup import load_split, load_tokenizer, training_captions
+from gan_caption.training.setup import load_split, load_tokenizer, open_corpus, training_captions
 
 
 def learn_ngrams(settings: LanguageModelSettings) -> None:
@@ -28,7 +28,7 @@ def learn_ngrams(settings: LanguageModelSettings) -> None:
     folder = settings.run
     run = read_settings(folder, allow=settings.allow)
     tokenizer = load_tokenizer(run, folder)
-    captions = training_captions(load_split(run.data.build(), "train", say), tokenizer)
+    captions = training_captions(load_split(open_corpus(run), "train", say), tokenizer)
     encoded = [tokenizer.encode(text, max_length=run.max_length) for own in captions for text in own]
     try:
         model = NgramGenerator.learn(encoded, vocabulary_size=len(tokenizer), order=settings.order)

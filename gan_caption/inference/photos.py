@@ -13,7 +13,7 @@ from PIL import Image
 from gan_caption.configuration.wording import listed
 from gan_caption.data.corpus import CaptionedImage, Split
 from gan_caption.data.images import to_rgb
-from gan_caption.data.layout import IMAGE_SUFFIXES, images_below
+from gan_caption.data.layout import IMAGE_SUFFIXES, images_below, names_below, unread_heic
 from gan_caption.errors import UserError
 from gan_caption.files import at_home
 
@@ -85,6 +85,7 @@ def find_photos(given: str | Path | Sequence[str | Path]) -> list[Path]:
             continue
         inside = images_below(path)
         if not inside:
-            raise UserError(f"images: {path} holds no image: no name ends in {', '.join(sorted(IMAGE_SUFFIXES))}")
+            why = "; ".join([f"no name ends in {', '.join(sorted(IMAGE_SUFFIXES))}", *unread_heic(names_below(path))])
+            raise UserError(f"images: {path} holds no image: {why}")
         found += inside.values()
     return list(dict.fromkeys(found))

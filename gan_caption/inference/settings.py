@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from gan_caption.configuration.building import Part, read
 from gan_caption.configuration.settings import OF_A_RUN
 from gan_caption.errors import at_least
+from gan_caption.training.setup import OF_THE_PARTS
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -81,6 +82,7 @@ class ExportSettings:
     threads: int | None
     allow: list[str]
     skip_unreadable: bool
+    skip_missing: bool
     data: Part | None
 
     def __post_init__(self) -> None:
@@ -89,7 +91,7 @@ class ExportSettings:
         if self.int8 and self.format != "onnx":
             raise ValueError("int8=true: only format=onnx has it")
         if self.data is not None:
-            self.data.check()
+            self.data.check(OF_THE_PARTS["data"])
 
 
 def export_from(config: Mapping[str, Any] | DictConfig) -> ExportSettings:

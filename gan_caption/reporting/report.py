@@ -40,7 +40,7 @@ from gan_caption.reporting.sentences import about, description, findings, legend
 from gan_caption.reporting.summary import summarise
 from gan_caption.reporting.sweep import folders_of
 from gan_caption.training.folders import write_json
-from gan_caption.training.setup import load_split, own_metrics
+from gan_caption.training.setup import load_split, open_corpus, own_metrics
 from gan_caption.untrusted.parsing import shown
 
 PAGE = "index.html"
@@ -71,7 +71,7 @@ def compare_runs(settings: ComparisonSettings, *, command: str) -> Path:
     asked = _metrics_asked(chosen, settings)
     settings = replace(settings, metrics=asked)
     own = own_metrics(asked)
-    corpus = next(iter(chosen.values()))[0].settings.data.build()
+    corpus = open_corpus(replace(next(iter(chosen.values()))[0].settings, skip_missing=settings.skip_missing))
     split = load_split(corpus, settings.split, say)
     enough_images(len(split), settings.judge)
     compared = compare(
@@ -108,9 +108,9 @@ def evaluated(chosen: Chosen, asked: ComparisonSettings) -> Path:
     """Return the folder of a run's evaluation, made where it was not made before with the same settings."""
     own = EvaluationSettings(
         run=chosen.folder, weights=chosen.phase, data=None, split=asked.split, device=asked.device,
-        allow=asked.allow, cache=asked.cache, skip_unreadable=asked.skip_unreadable, decoding=asked.decoding,
-        curve=asked.curve, metrics=asked.metrics, validation=asked.validation.of(chosen.settings.validation),
-        java_metrics=[],
+        allow=asked.allow, cache=asked.cache, skip_unreadable=asked.skip_unreadable,
+        skip_missing=asked.skip_missing, decoding=asked.decoding, curve=asked.curve, metrics=asked.metrics,
+        validation=asked.validation.of(chosen.settings.validation), java_metrics=[],
     )  # fmt: skip
     folder = evaluation_folder(own)
     if not (folder / RESULTS).exists():

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_caption.configuration.renamed import renewed
-from gan_caption.configuration.settings import WITHOUT_EFFECT
+from gan_caption.configuration.settings import SINCE, WITHOUT_EFFECT
 from gan_caption.data.corpus import Split
 from gan_caption.errors import UserError
 from gan_caption.files import at_home
@@ -67,8 +67,9 @@ def settings_of(config: Mapping[str, Any], locations: Sequence[str] = ()) -> dic
         locations: settings below `data` that are left out, where the data themselves are known.
     """
     kept = {key: value for key, value in config.items() if key not in WITHOUT_EFFECT}
-    if not kept.get("metrics"):
-        kept.pop("metrics", None)  # so that runs of before there were any are found again
+    for key in SINCE:
+        if not kept.get(key):
+            kept.pop(key, None)  # so that runs of before there were any are found again
     if kept.get("tokenizer") == words_of(config):
         del kept["tokenizer"]  # so are those of before there was a choice
     if kept.get("pretrained"):

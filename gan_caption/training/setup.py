@@ -42,7 +42,7 @@ PARTS = {"discriminator", "references", "device", *NETWORKS}
 """What the parts of a phase are told by the program."""
 
 
-OF_THE_PARTS = {"generator": NETWORKS, "discriminator": NETWORKS,
+OF_THE_PARTS = {"data": {"skip_missing"}, "generator": NETWORKS, "discriminator": NETWORKS,
                 "tracker": {"folder", "group", "name", "job_type", "configuration", "run_id"}}  # fmt: skip
 """What else is told by the program, by the part that is told."""
 
@@ -105,6 +105,12 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
+def open_corpus(settings: Settings, data: Part | None = None) -> Corpus:
+    """Return the corpus of a run, or another one that is read as the run's settings say."""
+    corpus: Corpus = (data or settings.data).build(skip_missing=settings.skip_missing)
+    return corpus
+
+
 def load_split(corpus: Corpus, name: str, report: Report) -> Split:
     """Return a split of a corpus, and say what of it stays unused."""
     split = corpus.split(name)
@@ -118,7 +124,7 @@ class Data:
 
     def __init__(self, settings: Settings, report: Report) -> None:
         """Build the corpus."""
-        self.corpus: Corpus = settings.data.build()
+        self.corpus = open_corpus(settings)
         self._report = report
 
     @cached_property

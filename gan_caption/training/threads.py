@@ -8,6 +8,7 @@ then waits until the busy core comes round to it.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -54,12 +55,47 @@ def lent_threads(asked: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def threads_of(folder: Path, asked: int | None, *, weights: int) -> Threads:
+class Neighbours:
+    """Watches what other processes take of this one's cores, from when it is made.
+
+    Runs that begin together see each other at work while they read their data; a glance at one moment, when both wait,
+    would not do.
+    """
+
+    def __init__(self) -> None:
+        """Begin to watch."""
+        self._since, self._taken = time.monotonic(), self._taken_by_others()
+
+    def idle_cores(self) -> int:
+        """Return how many cores others have left idle, at least 1; a second is watched at least.
+
+        No more than PyTorch would take by itself: OMP_NUM_THREADS and the like count.
+        """
+        time.sleep(max(0.0, self._since + 1 - time.monotonic()))
+        taken = (self._taken_by_others() - self._taken) / (time.monotonic() - self._since)
+        return max(1, min(round(len(_own_cores()) - taken), torch.get_num_threads()))
+
+    def _taken_by_others(self) -> float:
+        """Return the seconds that this process's cores have worked for others since the machine's start."""
+        cores = psutil.cpu_times(percpu=True)
+        worked = sum(sum(cores[core]) - cores[core].idle - getattr(cores[core], "iowait", 0.0) for core in _own_cores())
+        return worked - sum(os.times()[:4])  # of this process and of those that it has waited for
+
+
+def _own_cores() -> list[int]:
+    """Return the numbers of the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(psutil.cpu_count() or 1))
+
+
+def threads_of(folder: Path, asked: int | None, neighbours: Neighbours, *, weights: int) -> Threads:
     """Return a run's threads: those that were asked for, or that it began with, or that suit the machine now.
 
     Args:
         folder: the run's.
         asked: `threads=...`; None leaves the choice to this function.
+        neighbours: watched since the run's beginning.
         weights: of the generator.
     """
     if asked is not None:
@@ -67,7 +103,7 @@ def threads_of(folder: Path, asked: int | None, *, weights: int) -> Threads:
     path = folder / FILE
     if path.exists():
         return Threads(**read_json(path))
-    chosen = suitable(weights, idle=idle_cores())
+    chosen = suitable(weights, idle=neighbours.idle_cores())
     write_json(path, asdict(chosen))
     return chosen
 
@@ -75,14 +111,3 @@ def threads_of(folder: Path, asked: int | None, *, weights: int) -> Threads:
 def suitable(weights: int, *, idle: int) -> Threads:
     """Return the threads of a generator of so many weights on a machine with so many idle cores."""
     return Threads(training=1 if weights < SMALL else idle, evaluation=idle)
-
-
-def idle_cores(seconds: float = 0.5) -> int:
-    """Watch the machine for a moment; return how many of this process's cores others leave idle, at least 1.
-
-    No more than PyTorch would take by itself: OMP_NUM_THREADS and the like count.
-    """
-    percent = psutil.cpu_percent(seconds, percpu=True)
-    own = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(len(percent))
-    idle = sum(1 - percent[core] / 100 for core in own)
-    return max(1, min(round(idle), torch.get_num_threads()))

@@ -181,7 +181,7 @@ def test_unused_images_and_captions_are_reported(root):
 
 def test_missing_images_leaks_and_empty_splits(root):
     (root / "train2017" / number(1)).unlink()
-    refused(root, r"1 image of captions_train2017\.json is not in train2017/ and val2017/: 1\.")
+    refused(root, r"1 of 2 images of captions_train2017\.json is not in train2017/ and val2017/: 1\.")
     path = root / "annotations" / "captions_val2017.json"
     write(path, official({3: number(3), 2: number(2)}, [(3, "A cow .")]))
     refused(root, r"1 image in both captions_train2017\.json and captions_val2017\.json: 2\.", split="val")

@@ -71,7 +71,7 @@ def test_shards_have_that_of_their_images_in_files(tmp_path):
 
 def test_what_only_says_where_data_lie():
     assert locations_of(part("data/folder", root="there")) == ("root", "captions")
-    assert locations_of(Flickr8k(root="there")) == ("root",)
+    assert locations_of(Flickr8k(root="there", skip_missing=False)) == ("root",)
     assert locations_of(part("data/flickr30k", root="there")) == ("root", "annotations")
     assert locations_of(part("data/coco", root="there")) == ("root", "karpathy")
     assert locations_of(part("data/scenes")) == locations_of(part("data/oracle", words=3)) == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 
@@ -32,32 +33,32 @@ def root(tmp_path):
 def refused(root, message, split="train"):
     """The reading stops with this message, which is a pattern."""
     with pytest.raises(UserError, match=message) as caught:
-        Flickr8k(root=str(root)).split(split)
+        Flickr8k(root=str(root), skip_missing=False).split(split)
     return str(caught.value)
 
 
 def test_splits_hold_their_images_in_the_order_of_the_list(root):
-    train = Flickr8k(root=str(root)).split("train")
+    train = Flickr8k(root=str(root), skip_missing=False).split("train")
     assert [item.image_id for item in train.items] == ["c.jpg", "a.jpg", "b.jpg"]
     assert train.items[0].captions == ("Caption 0 of c .", "Caption 1 of c .")
     assert train.items[0].path == root / "Flicker8k_Dataset" / "c.jpg"
     assert train.notes == ()
     assert train.image(0).mode == "RGB"
-    assert [item.image_id for item in Flickr8k(root=str(root)).split("val").items] == ["d.jpg"]
-    assert [item.image_id for item in Flickr8k(root=str(root)).split("test").items] == ["e.jpg"]
+    assert [item.image_id for item in Flickr8k(root=str(root), skip_missing=False).split("val").items] == ["d.jpg"]
+    assert [item.image_id for item in Flickr8k(root=str(root), skip_missing=False).split("test").items] == ["e.jpg"]
 
 
 def test_the_folder_may_be_spelled_correctly(root):
     (root / "Flicker8k_Dataset").rename(root / "Flickr8k_Dataset")
-    assert len(Flickr8k(root=str(root)).split("train")) == 3
+    assert len(Flickr8k(root=str(root), skip_missing=False).split("train")) == 3
 
 
 def test_byte_order_marks_windows_line_ends_and_blank_lines_are_fine(root):
-    before = Flickr8k(root=str(root)).split("train")
+    before = Flickr8k(root=str(root), skip_missing=False).split("train")
     for name in (TOKENS, TRAIN):
         text = (root / name).read_text()
         (root / name).write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n\r\n").encode())
-    assert Flickr8k(root=str(root)).split("train") == before
+    assert Flickr8k(root=str(root), skip_missing=False).split("train") == before
 
 
 def test_only_line_feeds_end_a_line(root):
@@ -68,7 +69,7 @@ def test_only_line_feeds_end_a_line(root):
 
 def test_a_missing_test_list_is_missed_when_test_is_asked_for(root):
     (root / TEST).unlink()
-    train = Flickr8k(root=str(root)).split("train")
+    train = Flickr8k(root=str(root), skip_missing=False).split("train")
     assert train.notes == (f"1 image in Flicker8k_Dataset/, with 2 captions in {TOKENS}, belongs to no split: e.jpg",)
     refused(root, rf"{TEST}: there is no such file. data\.root is the folder that holds.*unpack", split="test")
 
@@ -81,7 +82,7 @@ def test_unused_images_and_captions_are_reported(root):
     (folder / "Thumbs.db").touch()
     captions = [line for line in (root / TOKENS).read_text().splitlines() if not line.startswith("b.jpg")]
     (root / TOKENS).write_text("\n".join([*captions, "gone.jpg.1#0\tA", "gone.jpg.1#1\tB", "lost.jpg#0\tC"]))
-    train = Flickr8k(root=str(root)).split("train")
+    train = Flickr8k(root=str(root), skip_missing=False).split("train")
     assert [item.image_id for item in train.items] == ["a.jpg"]
     assert train.notes == (
         f"1 image of {TRAIN} without captions in {TOKENS}: b.jpg",
@@ -95,8 +96,8 @@ def test_unused_images_and_captions_are_reported(root):
 def test_listed_images_without_a_file_stop_the_reading(root):
     (root / TRAIN).write_text("".join(f"m{i:02}.jpg\n" for i in range(12)) + "a.jpg\n")
     first = ", ".join(f"m{i:02}.jpg" for i in range(10))
-    refused(root, rf"12 images of {TRAIN} are not in Flicker8k_Dataset/: {first} \.\.\.\. Unpack")
-    assert len(Flickr8k(root=str(root)).split("val")) == 1
+    refused(root, rf"12 of 13 images of {TRAIN} are not in Flicker8k_Dataset/: {first} \.\.\.\. Unpack")
+    assert len(Flickr8k(root=str(root), skip_missing=False).split("val")) == 1
 
 
 def test_no_such_folder_or_file(root):
@@ -144,11 +145,41 @@ def test_text_in_another_encoding_is_named_with_its_line(root):
     refused(root, rf"{TOKENS}, line 1: not UTF-8.*iconv -f UTF-16")
 
 
+def test_lines_of_old_macintoshes_end_with_carriage_returns(root):
+    before = Flickr8k(root=str(root), skip_missing=False).split("train")
+    for name in (TOKENS, TRAIN):
+        (root / name).write_bytes((root / name).read_bytes().replace(b"\n", b"\r"))
+    assert Flickr8k(root=str(root), skip_missing=False).split("train") == before
+
+
+def test_zero_bytes_are_refused(root):
+    text = (root / TOKENS).read_text()
+    (root / TOKENS).write_text(text, encoding="utf-16-le")  # without a mark; ASCII with zeros is UTF-8 as well
+    refused(root, rf"{TOKENS}, line 1: a zero byte.*iconv -f UTF-16LE -t UTF-8")
+    content = text.encode()
+    (root / TOKENS).write_bytes(content[:60] + bytes(40) + content[100:])  # an interrupted download
+    refused(root, rf"{TOKENS}, line 3: a zero byte, which text does not have\. Download the file again")
+
+
+def test_what_is_compressed_is_to_be_unpacked(root):
+    whole = (root / TOKENS).read_bytes()
+    for content in (gzip.compress(whole), b"PK\x03\x04" + whole):
+        (root / TOKENS).write_bytes(content)
+        refused(root, rf"{TOKENS} is compressed: unpack it")
+
+
+def test_captions_that_come_twice_are_kept_and_reported(root):
+    (root / TOKENS).write_text((root / TOKENS).read_text() + "b.jpg#2\tCaption 0 of b .\n")
+    train = Flickr8k(root=str(root), skip_missing=False).split("train")
+    assert len(train.items[2].captions) == 3
+    assert train.notes == (f"1 caption in {TOKENS} that their image has already, word for word: b.jpg",)
+
+
 def test_an_empty_list(root):
     for content in ("", "\n \r\n"):
         (root / DEV).write_text(content)
         refused(root, rf"{DEV} lists no image: the split val would be empty", split="val")
-        assert len(Flickr8k(root=str(root)).split("train")) == 3
+        assert len(Flickr8k(root=str(root), skip_missing=False).split("train")) == 3
 
 
 def test_a_split_in_which_no_image_has_a_caption(root):

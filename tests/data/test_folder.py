@@ -75,6 +75,13 @@ def test_text_beside_each_image(root):
     assert split.notes == ()
 
 
+def test_text_of_an_old_macintosh_and_text_with_zero_bytes(root):
+    (root / "a.txt").write_bytes(b"One .\rTwo .\r")
+    assert captions(everything(root)) == {"a.jpg": ("One .", "Two .")}
+    (root / "a.txt").write_text("One .\n", encoding="utf-16-le")
+    refused(root, r"a\.txt, line 1: a zero byte, which text does not have")
+
+
 def test_captions_may_lie_elsewhere(root, tmp_path):
     for path in (root / "mine.csv", tmp_path / "mine.csv"):
         path.write_text("image,caption\na.jpg,A dog .\n")
@@ -95,7 +102,7 @@ def test_given_splits(root):
     assert captions(corpus.split("val")) == {"B.PNG": ("One",)}
     refused(root, r"captions\.csv \(test\) lists no image: the split test would be empty", split="test")
     (root / "a.jpg").unlink()
-    refused(root, r"1 image of captions\.csv \(train\) is not in photos/: a\.jpg")
+    refused(root, r"1 of 2 images of captions\.csv \(train\) is not in photos/: a\.jpg")
 
 
 def test_given_splits_in_json_lines(root):

@@ -273,6 +273,7 @@ GOOD = [("good.jpg", jpeg(0)), ("good.txt", b"a dog")]
         ([("bad.jpg", jpeg(1)), ("bad.json", b"[" * 100_000)], r"its \.json is none"),
         ([("bad.jpg", jpeg(1)), ("bad.txt", b"caf\xe9")], "not UTF-8"),
         ([("bad.txt", b"a dog")], "no member is an image"),
+        ([("bad.v2.jpg", jpeg(1)), ("bad.v2.txt", b"a dog")], r"the first dot of a name .*\.v2\.jpg is taken"),
         ([("bad.pyd", pickle.dumps("x")), ("bad.txt", b"a dog")], "no member is an image"),
         ([("bad.jpg", jpeg(1)), ("bad.png", jpeg(1)), ("bad.txt", b"a dog")], "more than one member is an image"),
         ([("../../bad.jpg", jpeg(1)), ("../../bad.txt", b"a dog")], r"without '\.\.'"),

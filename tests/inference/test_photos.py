@@ -64,7 +64,7 @@ def test_a_folder_is_captioned_as_it_is_learned_from(folder):
     wanted = sorted(folder / name for name in SEEN)
     assert sorted(find_photos(folder)) == wanted
     (folder / "captions.csv").write_text("image,caption,split\n" + "".join(f"{name},a cat,train\n" for name in SEEN))
-    split = Folder(root=folder, captions=None, val_share=0.1, test_share=0.1, seed=0).split("train")
+    split = Folder(root=folder, captions=None, val_share=0.1, test_share=0.1, seed=0, skip_missing=False).split("train")
     assert sorted(item.path for item in split.items) == wanted
     assert split.notes == (), "images without captions would be told"
     assert find_photos([folder / ".hidden.png", folder / ".ipynb_checkpoints"]) == [

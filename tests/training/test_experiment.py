@@ -138,14 +138,24 @@ def test_every_image_is_encoded_and_projected_once_for_all_its_captions(ready):
     assert projected == [8]
 
 
-def test_the_test_split_is_opened_after_the_last_step_of_training(configured, monkeypatch):
+def test_the_test_split_is_looked_at_before_training_and_measured_after_its_last_step(configured, monkeypatch):
     events = []
+    evaluate = Evaluator.evaluate
+
+    def noting(self, *arguments, **named):
+        events.append(f"measure {self.source.split.name}")
+        return evaluate(self, *arguments, **named)
+
+    monkeypatch.setattr(Evaluator, "evaluate", noting)
     split, mle, adversarial = Scenes.split, MaximumLikelihoodPhase.step, AdversarialPhase.step
     monkeypatch.setattr(Scenes, "split", lambda self, name: (events.append(name), split(self, name))[1])
     monkeypatch.setattr(MaximumLikelihoodPhase, "step", lambda s, i: (events.append("step"), mle(s, i))[1])
     monkeypatch.setattr(AdversarialPhase, "step", lambda s, i: (events.append("step"), adversarial(s, i))[1])
     run_experiment(configured(), data="scenes")
-    assert events.index("test") > max(index for index, event in enumerate(events) if event == "step")
+    steps = [index for index, event in enumerate(events) if event == "step"]
+    assert events.index("test") < min(steps)
+    assert min(index for index, event in enumerate(events) if event == "measure test") > max(steps)
+    assert min(index for index, event in enumerate(events) if event == "measure val") < max(steps)
 
 
 def test_a_broken_metric_shows_before_the_first_step(configured, monkeypatch, tmp_path):

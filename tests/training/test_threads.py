@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import namedtuple
 
 import psutil
 import pytest
 import torch
 
-from gan_caption.training.threads import Threads, idle_cores, suitable, threads_of
+from gan_caption.training.threads import Neighbours, Threads, suitable, threads_of
 
 
 def test_a_small_network_trains_with_one_thread_and_is_evaluated_with_all_that_are_idle():
@@ -18,28 +19,37 @@ def test_a_small_network_trains_with_one_thread_and_is_evaluated_with_all_that_a
     assert suitable(5_000_000, idle=8) == Threads(training=8, evaluation=8)
 
 
+def clock(monkeypatch, *, seconds, worked, own, torchs, cores):
+    """A machine whose four cores work so many of the seconds that pass between a look and the next."""
+    looks = iter([[0.0] * 4, worked])
+    times = namedtuple("times", "user idle")
+    monkeypatch.setattr(psutil, "cpu_times", lambda percpu: [times(user, 0.0) for user in next(looks)])
+    monkeypatch.setattr("os.times", iter([(0.0,) * 5, (own, 0.0, 0.0, 0.0, 0.0)]).__next__)
+    monkeypatch.setattr("time.monotonic", iter([0.0, seconds, seconds]).__next__)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: torchs)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: cores)
+
+
 @pytest.mark.parametrize(
-    ("busy", "torchs", "own", "idle"),
+    ("worked", "own", "torchs", "cores", "idle"),
     [
-        ([0, 3, 2, 1], 4, {0, 1, 2, 3}, 4),
-        ([99, 3, 100, 1], 4, {0, 1, 2, 3}, 2),  # two neighbours
-        ([100, 100, 100, 100], 4, {0, 1, 2, 3}, 1),
-        ([0, 0, 0, 0], 4, {1, 2}, 2),  # taskset, a container
-        ([0, 0, 0, 0], 1, {0, 1, 2, 3}, 1),  # OMP_NUM_THREADS=1
+        ([10.0, 0.2, 0.1, 0.0], 10.0, 4, {0, 1, 2, 3}, 4),  # what works is this process
+        ([10.0, 9.9, 0.1, 9.8], 9.9, 4, {0, 1, 2, 3}, 2),  # two neighbours
+        ([10.0] * 4, 2.0, 4, {0, 1, 2, 3}, 1),
+        ([0.0] * 4, 0.0, 4, {1, 2}, 2),  # taskset, a container
+        ([0.0] * 4, 0.0, 1, {0, 1, 2, 3}, 1),  # OMP_NUM_THREADS=1
     ],
 )
-def test_cores_that_others_use_are_left_to_them(monkeypatch, busy, torchs, own, idle):
-    monkeypatch.setattr(psutil, "cpu_percent", lambda interval, percpu: busy)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: torchs)
-    monkeypatch.setattr("os.sched_getaffinity", lambda process: own)
-    assert idle_cores() == idle
+def test_cores_that_others_use_are_left_to_them(monkeypatch, worked, own, torchs, cores, idle):
+    clock(monkeypatch, seconds=10.0, worked=worked, own=own, torchs=torchs, cores=cores)
+    assert Neighbours().idle_cores() == idle
 
 
 def test_a_run_keeps_the_threads_that_it_began_with(tmp_path):
-    first = threads_of(tmp_path, None, weights=5_000_000)
+    first = threads_of(tmp_path, None, Neighbours(), weights=5_000_000)
     (tmp_path / "threads.json").write_text(json.dumps({"training": 3, "evaluation": 4}))
-    assert threads_of(tmp_path, None, weights=5_000_000) == Threads(3, 4) != first
-    assert threads_of(tmp_path, 2, weights=5_000_000) == Threads(2, 2)  # asked for
+    assert threads_of(tmp_path, None, Neighbours(), weights=5_000_000) == Threads(3, 4) != first
+    assert threads_of(tmp_path, 2, Neighbours(), weights=5_000_000) == Threads(2, 2)  # asked for
 
 
 SEEN = """
@@ -50,7 +60,7 @@ from gan_caption.evaluation.evaluator import Evaluator
 import gan_caption.training.threads as threads
 from tests.tiny_runs import TINY, composed
 
-threads.idle_cores = lambda: 2
+threads.Neighbours.idle_cores = lambda self: 2
 torch.set_num_threads(2)
 seen = {}
 def watched(kind, name):

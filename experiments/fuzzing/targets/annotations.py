@@ -52,15 +52,18 @@ def one_input(data: bytes) -> set[str]:
     official = HOME / "annotations/captions_train2017.json"
     official.write_bytes(data)
     with reading("COCO", taken):
-        coco = Coco(root=str(HOME), year=2017, karpathy=None, restval=True)
+        coco = Coco(root=str(HOME), year=2017, karpathy=None, restval=True, skip_missing=False)
         assert all(item.captions for item in coco.split("train").items)
     karpathy = HOME / "dataset.json"
     karpathy.write_bytes(data)
     with reading("Karpathy for COCO", taken):
-        coco = Coco(root=str(HOME), year=None, karpathy=str(karpathy), restval=True)
+        coco = Coco(root=str(HOME), year=None, karpathy=str(karpathy), restval=True, skip_missing=False)
         assert all(item.captions for item in coco.split("train").items)
     with reading("Karpathy for Flickr30k", taken):
-        assert all(item.captions for item in Flickr30k(root=str(HOME), annotations=str(karpathy)).split("train").items)
+        assert all(
+            item.captions
+            for item in Flickr30k(root=str(HOME), annotations=str(karpathy), skip_missing=False).split("train").items
+        )
     lines = HOME / "captions.jsonl"
     lines.write_bytes(data)
     for path in (karpathy, lines):

@@ -39,7 +39,9 @@ def one_input(data: bytes) -> set[str]:
         file.write_bytes(data)
         for split in ("train", "val"):
             with reading("Folder", taken):
-                corpus = Folder(root=str(file.parent), captions=None, val_share=0.5, test_share=0.0, seed=0)
+                corpus = Folder(
+                    root=str(file.parent), captions=None, val_share=0.5, test_share=0.0, seed=0, skip_missing=False
+                )
                 items = corpus.split(split).items
                 assert all(text.strip() for item in items for text in item.captions)
     return taken

@@ -20,7 +20,7 @@ REPEATS = 5
 
 def main(root: str) -> None:
     encoder = EfficientNetLite0(finetune=False).eval()
-    split = Flickr8k(root=root).split("train").select(range(IMAGES))
+    split = Flickr8k(root=root, skip_missing=False).split("train").select(range(IMAGES))
     pixels = torch.stack([encoder.preprocess(split.image(row)) for row in range(BATCH)])
 
     def bare() -> None:

@@ -53,7 +53,7 @@ def captions(root: str | None) -> list[list[str]]:
     else:
         from gan_caption.data.flickr8k import Flickr8k
 
-        split = Flickr8k(root=root).split("train")
+        split = Flickr8k(root=root, skip_missing=False).split("train")
     return [list(item.captions) for item in split.items[:IMAGES]]
 
 

@@ -26,7 +26,7 @@ from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
 from gan_caption.untrusted.parsing import shown
 
-_VERSION = 1
+_VERSION = 2
 _OPEN = 64
 """Shards whose index is in memory, at most: about 150 bytes a sample of them."""
 

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
 from gan_caption.data.annotations import relative_name
-from gan_caption.data.layout import IMAGE_SUFFIXES
+from gan_caption.data.layout import HEIC_SUFFIXES, IMAGE_SUFFIXES
 from gan_caption.errors import UserError
 from gan_caption.untrusted.parsing import parse_json, shown
 
@@ -110,11 +110,12 @@ def _about(content: bytes, shard: str) -> dict[str, str]:
 
 def _sample(file: BinaryIO, shard: str, key: str, members: dict[str, Any], features: bool) -> Found:
     """Make a sample of its members."""
-    endings = [FEATURES] if features else [suffix[1:] for suffix in sorted(IMAGE_SUFFIXES)]
+    endings = [FEATURES] if features else [suffix[1:] for suffix in sorted(IMAGE_SUFFIXES | HEIC_SUFFIXES)]
     contents = [members[ending] for ending in endings if ending in members]
     if len(contents) != 1:
         wanted = f"features (.{FEATURES})" if features else "an image (.jpg, .png ...)"
-        raise UserError(f"{'no' if not contents else 'more than one'} member is {wanted}")
+        dotted = "" if contents else _dotted(members, endings)
+        raise UserError(f"{'no' if not contents else 'more than one'} member is {wanted}{dotted}")
     told = _json(_content(file, members["json"])) if "json" in members else {}
     captions = told.get("captions") if isinstance(told, dict) else None
     if captions is None and "txt" in members:
@@ -131,6 +132,17 @@ def _sample(file: BinaryIO, shard: str, key: str, members: dict[str, Any], featu
     except UnicodeEncodeError as error:
         raise UserError("its name is not UTF-8") from error
     return Found(image_id, tuple(one.strip() for one in texts), contents[0])
+
+
+def _dotted(members: dict[str, Any], endings: list[str]) -> str:
+    """Say that a dot in a member's name is why its ending was not seen, if it is."""
+    longer = sorted(one for one in members if "." in one and one.rpartition(".")[2] in endings)
+    if not longer:
+        return ""
+    return (
+        f": the first dot of a name ends the sample's key, so that .{longer[0]} is taken for the ending. Write the "
+        "shard again with names that have no other dot (img.v2.jpg as img_v2.jpg), or rename its members"
+    )
 
 
 def _content(file: BinaryIO, place: Place) -> bytes:
