@@ -13,6 +13,7 @@ from torch import Tensor
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.generators.base import Generator
+from gan_caption.objectives.samples import policy_samples
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,32 @@ class GeneratorObjective(ABC):
         Raises:
             ValueError: the parts of the objective do not fit together.
         """
+
+    def negatives(
+        self,
+        generator: Generator,
+        features: ImageFeatures,
+        *,
+        samples: int,
+        max_length: int,
+        rng: torch.Generator,
+        progress: float,
+    ) -> Captions:
+        """Return what a discriminator that learns beside the generator is given of it: here the policy's samples.
+
+        Args:
+            generator: the policy.
+            features: of B images.
+            samples: of each.
+            max_length: of samples, in tokens.
+            rng: a CPU generator.
+            progress: as in `losses`.
+
+        Returns:
+            captions of the B images, cut off from any graph.
+        """
+        del progress
+        return policy_samples(generator, features, samples=samples, max_length=max_length, rng=rng)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs."""

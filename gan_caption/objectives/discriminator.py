@@ -91,6 +91,9 @@ class DiscriminatorLoss(ABC):
 class BinaryCrossEntropy(DiscriminatorLoss):
     """-log D(real) - log(1 - D(fake)) (Goodfellow et al. 2014, arXiv 1406.2661, eq. 1)."""
 
+    real: float
+    """The weight of real pairs beside each kind of negatives, above 0: with 1 they weigh as much as all negatives do
+    together, with .5 and two kinds of equal weights each of the three weighs the same."""
     label_smoothing: float
     """In [0, 1): real pairs have the target 1 less this; negatives keep 0 (Salimans et al. 2016, arXiv 1606.03498,
     section 3.4)."""
@@ -98,11 +101,14 @@ class BinaryCrossEntropy(DiscriminatorLoss):
     def __post_init__(self) -> None:
         super().__post_init__()
         share(label_smoothing=self.label_smoothing)
+        if self.real <= 0:
+            raise ValueError(f"real={self.real}: above 0")
 
     def compare(self, real: Tensor, fake: Tensor) -> Tensor:
         """Return the loss; see `DiscriminatorLoss.compare`."""
         loss = functional.binary_cross_entropy_with_logits
-        return loss(real, torch.full_like(real, 1 - self.label_smoothing)) + loss(fake, torch.zeros_like(fake))
+        people = loss(real, torch.full_like(real, 1 - self.label_smoothing))
+        return self.real * people + loss(fake, torch.zeros_like(fake))
 
 
 @dataclass(kw_only=True)
@@ -135,11 +141,17 @@ class Relativistic(DiscriminatorLoss):
 
 @dataclass(kw_only=True)
 class Ranking(DiscriminatorLoss):
-    """-log of the share of a softmax that a real pair gets among all negatives (RankGAN, Lin et al. 2017)."""
+    """Real pairs rank high among negatives, negatives low among real pairs (RankGAN, Lin et al. 2017, eq. 6).
+
+    -log of the share of a softmax that a real pair gets beside all negatives, plus log of the share that a negative
+    gets beside all real pairs.
+    """
 
     def compare(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Return the loss; see `DiscriminatorLoss.compare`."""
-        return (torch.logaddexp(real, fake.logsumexp(0)) - real).mean()
+        """Return the loss; see `DiscriminatorLoss.compare`. It has no lower bound: log of a share that goes to 0."""
+        rank_of_real = real - torch.logaddexp(real, fake.logsumexp(0))
+        rank_of_fake = fake - torch.logaddexp(fake, real.logsumexp(0))
+        return rank_of_fake.mean() - rank_of_real.mean()
 
     def accuracy(self, real: Tensor, fake: Tensor) -> tuple[float, float]:
         """Return the share of real pairs above the mean negative, and of negatives below the mean real pair."""

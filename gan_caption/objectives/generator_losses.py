@@ -76,10 +76,11 @@ class Representing(Protocol):
 
 @dataclass(kw_only=True)
 class FeatureMatching:
-    """Squared distance between D's mean representations of real and fake (Salimans et al. 2016, section 3.1).
+    """Mean squared distance between D's mean representations of real and fake (Salimans et al. 2016, section 3.1).
 
-    Shetty et al. 2017 add it to the adversarial loss: it keeps the generator near the data where D is too sure to give
-    a useful gradient.
+    The mean is over the numbers of a representation, so that its weight means the same however many they are, as in the
+    code of Shetty et al. 2017 (github.com/rakshithShetty/captionGAN). They add it to the adversarial loss: it keeps the
+    generator near the data where D is too sure to give a useful gradient.
     """
 
     weight: float
@@ -105,5 +106,5 @@ class FeatureMatching:
             world.gather(discriminator.represent(features, discriminator.embed(captions), captions)).mean(0)
             for captions in (real, fake)
         )
-        distance = (own - theirs.detach()).square().sum()
+        distance = (own - theirs.detach()).square().mean()
         return self.loss(discriminator, features, real=real, fake=fake) + self.weight * distance

@@ -8,18 +8,21 @@ from typing import Literal
 
 import torch
 
-from gan_caption.data.captions import Captions
+from gan_caption.data.captions import Captions, SoftCaptions
 from gan_caption.data.features import ImageFeatures
-from gan_caption.decoding.gumbel import Relaxation, soft, soft_sample, straight_through
+from gan_caption.decoding.gumbel import HARD_FEEDBACK, SOFT, STRAIGHT_THROUGH, Relaxation, SoftSamples, soft_sample
 from gan_caption.decoding.sampling import attach_noise
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import world
 from gan_caption.errors import at_least
 from gan_caption.generators.base import Generator
+from gan_caption.modes import evaluating
 from gan_caption.objectives.base import GeneratorObjective, PolicyLoss
 from gan_caption.objectives.generator_losses import GeneratorLoss
 
-_RELAXATIONS: dict[str, Relaxation] = {"soft": soft, "straight_through": straight_through}
+_RELAXATIONS: dict[str, Relaxation] = {
+    "soft": SOFT, "straight_through": STRAIGHT_THROUGH, "hard_feedback": HARD_FEEDBACK,
+}  # fmt: skip
 
 
 @dataclass(kw_only=True)
@@ -30,17 +33,20 @@ class GumbelSoftmax(GeneratorObjective):
     """D, whose gradients the generator follows."""
     loss: GeneratorLoss
     """The generator's, from D's answers."""
-    relaxation: Literal["soft", "straight_through"]
-    """With "soft", D and the next step are given relaxed words, with "straight_through" drawn ones."""
-    temperature: float
-    """Tau at the phase's first step, above 0."""
-    final_temperature: float | None
-    """At its last step; between them tau moves geometrically. None keeps it."""
+    relaxation: Literal["soft", "straight_through", "hard_feedback"]
+    """With "soft", D and the next step are given relaxed words, with "straight_through" drawn ones; with
+    "hard_feedback" the next step is given drawn words and D relaxed ones (RelGAN)."""
+    beta: float
+    """The inverse temperature 1 / tau at the phase's first step, above 0."""
+    beta_max: float | None
+    """At its last step; between them beta moves geometrically. None keeps it."""
+    sharpness: float
+    """Above 0; logits are multiplied by it before words are drawn, with 1 from the policy itself."""
     samples_per_image: int
     """K."""
 
     def __post_init__(self) -> None:
-        for name, value in (("temperature", self.temperature), ("final_temperature", self.final_temperature)):
+        for name, value in (("beta", self.beta), ("beta_max", self.beta_max), ("sharpness", self.sharpness)):
             if value is not None and value <= 0:
                 raise ValueError(f"{name}={value}: above 0")
         at_least(1, samples_per_image=self.samples_per_image)
@@ -57,26 +63,62 @@ class GumbelSoftmax(GeneratorObjective):
         progress: float,
     ) -> Iterator[PolicyLoss]:
         """Yield one loss; see `GeneratorObjective.losses`."""
-        last = self.temperature if self.final_temperature is None else self.final_temperature
-        temperature = self.temperature ** (1 - progress) * last**progress
-        conditions, per_row = attach_noise(generator, features, samples=self.samples_per_image, rng=rng)
-        drawn = soft_sample(
-            generator, conditions, samples=per_row, max_length=max_length, rng=rng,
-            temperature=temperature, relaxation=_RELAXATIONS[self.relaxation],
-        )  # fmt: skip
+        samples = self.samples_per_image
+        conditions, drawn = self._draw(generator, features, samples, max_length, rng, progress)
         fake = drawn.captions
-        samples_of = torch.arange(len(fake), device=fake.images.device) // self.samples_per_image
         training = self.discriminator.training
         self.discriminator.eval()  # gradients are wanted, dropout is not
-        loss = self.loss(self.discriminator, features, real=real, fake=replace(fake, images=samples_of))
+        loss = self.loss(self.discriminator, features, real=real, fake=_of_images(fake, samples))
         self.discriminator.train(training)
         metrics = {
             "policy/entropy": world.mean(drawn.entropy, fake.lengths.sum()).item(),
             "policy/length": world.gather(fake.lengths).float().mean().item(),
-            "policy/temperature": temperature,
+            "policy/temperature": self._temperature(progress),
         }
         if reference is not None:
             with torch.no_grad():
                 ratio = drawn.log_probs - reference.score(conditions, fake)
             metrics["policy/kl"] = world.gather(ratio.sum(1)).mean().item()
         yield PolicyLoss(loss, metrics)
+
+    def negatives(
+        self,
+        generator: Generator,
+        features: ImageFeatures,
+        *,
+        samples: int,
+        max_length: int,
+        rng: torch.Generator,
+        progress: float,
+    ) -> Captions:
+        """Return captions as D is given them in `losses`, relaxed or not; see `GeneratorObjective.negatives`."""
+        with evaluating(generator):
+            _, drawn = self._draw(generator, features, samples, max_length, rng, progress)
+        return _of_images(drawn.captions, samples)
+
+    def _draw(
+        self,
+        generator: Generator,
+        features: ImageFeatures,
+        samples: int,
+        max_length: int,
+        rng: torch.Generator,
+        progress: float,
+    ) -> tuple[ImageFeatures, SoftSamples]:
+        """Return K samples of each image, and the features that they were drawn from, which may have noise."""
+        conditions, per_row = attach_noise(generator, features, samples=samples, rng=rng)
+        drawn = soft_sample(
+            generator, conditions, samples=per_row, max_length=max_length, rng=rng, sharpness=self.sharpness,
+            temperature=self._temperature(progress), relaxation=_RELAXATIONS[self.relaxation],
+        )  # fmt: skip
+        return conditions, drawn
+
+    def _temperature(self, progress: float) -> float:
+        """Return tau where this share of the phase is done."""
+        last = self.beta if self.beta_max is None else self.beta_max
+        return 1 / (self.beta ** (1 - progress) * last**progress)
+
+
+def _of_images(fake: SoftCaptions, samples: int) -> SoftCaptions:
+    """Return captions as those of the images, of which each has K, where they belonged to features with noise."""
+    return replace(fake, images=torch.arange(len(fake), device=fake.images.device) // samples)

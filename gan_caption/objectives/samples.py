@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import torch
 
+from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.sampling import Samples, attach_noise, sample
 from gan_caption.generators.base import Generator
@@ -20,3 +21,11 @@ def collect(
         features, per_row = attach_noise(generator, features, samples=samples, rng=rng)
         drawn = sample(generator, features, samples=per_row, max_length=max_length, rng=rng)
     return replace(drawn, samples_per_image=samples)
+
+
+def policy_samples(
+    generator: Generator, features: ImageFeatures, *, samples: int, max_length: int, rng: torch.Generator
+) -> Captions:
+    """Return K captions of each of the B images, as `collect` draws them."""
+    drawn = collect(generator, features, samples=samples, max_length=max_length, rng=rng)
+    return replace(drawn.captions, images=drawn.samples_of)

@@ -14,9 +14,9 @@ from omegaconf import OmegaConf
 from gan_caption.configuration.launching import conf_dir
 from gan_caption.training.setup import OF_THE_PARTS, PARTS
 
-GROUPS = ("phase", "objective", "reward", "transform", "credit", "baseline", "generator_loss", "discriminator_trainer",
-          "optimizer", "learning_rate", "generator", "discriminator", "decoding", "proposer", "encoder", "data",
-          "tokenizer", "tracker")  # fmt: skip
+GROUPS = ("phase", "objective", "reward", "transform", "credit", "baseline", "generator_loss", "gate",
+          "discriminator_trainer", "optimizer", "learning_rate", "generator", "discriminator", "decoding", "proposer",
+          "encoder", "data", "tokenizer", "tracker")  # fmt: skip
 PAGES = sorted(
     f"{path.parent.name}/{path.stem}"
     for group in (*GROUPS, "experiment")

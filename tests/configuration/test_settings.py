@@ -252,10 +252,12 @@ def test_the_default_configuration_as_a_record():
 
 def test_an_old_key_on_a_page_or_command_line_is_told_its_new_name(tmp_path):
     for old, new in RENAMED.items():
-        assert old not in composed()
-        assert new in composed()
+        config = OmegaConf.create(composed("+experiment=seqgan"))
+        assert OmegaConf.select(config, old) is None
+        assert OmegaConf.select(config, new) is not None
+        OmegaConf.update(config, old, 3)
         with pytest.raises(UserError, match=f"^{old} is now {new}$"):
-            settings_from({**composed(), old: {"steps": 3}})
+            settings_from(OmegaConf.to_container(config))
     assert now_called("finetuning.steps") == "adversarial.steps"
     assert now_called("phases.adversarial.steps") is None
     assert now_called("critics") is None
@@ -274,9 +276,14 @@ def test_an_old_key_on_a_page_or_command_line_is_told_its_new_name(tmp_path):
 
 def test_a_run_of_before_is_read_by_the_names_of_today(tmp_path):
     config = composed("+experiment=seqgan")
-    before = {old: config.pop(new) for old, new in RENAMED.items()} | config
+    before = {"critic": config.pop("discriminator_training"), "finetuning": config.pop("adversarial")} | config
+    phase = before["phases"]["adversarial"]
+    gate = phase.pop("gate")
+    phase |= {"discriminator_steps": gate["steps"], "accuracy_ceiling": gate["accuracy"]}
     write_json(tmp_path / "config.json", {**before, "once": 1, "allow": ["os"]})
     settings = read_settings(tmp_path)
+    assert settings.given["phases"]["adversarial"]["gate"] == {"steps": 1, "accuracy": 0.85}
+    assert "accuracy_ceiling" not in settings.given["phases"]["adversarial"]
     assert settings.given.keys() == {*composed("+experiment=seqgan"), "once"}
     assert settings.generator.allowed == ("gan_caption.",), "a run folder allows nothing by itself"
     assert settings == read_settings(tmp_path, allow=())

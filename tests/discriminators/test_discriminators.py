@@ -167,7 +167,7 @@ class Fixed(torch.nn.Module):
 def test_binary_cross_entropy_by_hand():
     real = captions_from_ids([[4, EOS], [5, EOS]], [0, 1])
     generated = captions_from_ids([[4, 5], [4, 4]], [0, 1])  # the first fools D
-    judged = BinaryCrossEntropy(generated=0.5, mismatched=0.25, label_smoothing=0.0)(
+    judged = BinaryCrossEntropy(real=1.0, generated=0.5, mismatched=0.25, label_smoothing=0.0)(
         Fixed(), tiny.features(), real=real, generated=generated
     )
 
@@ -179,19 +179,57 @@ def test_binary_cross_entropy_by_hand():
     assert judged.accuracy == {"real": 1.0, "generated": 0.5, "mismatched": 1.0}
 
 
+def test_three_kinds_of_pairs_weigh_alike():
+    """-log D(real) - log(1 - D(generated)) - log(1 - D(mismatched)), as Dai et al. 2017 have it in their code."""
+    real = captions_from_ids([[4, EOS], [5, EOS]], [0, 1])
+    generated = captions_from_ids([[4, 5], [4, 4]], [0, 1])
+    loss = BinaryCrossEntropy(real=0.5, generated=1.0, mismatched=1.0, label_smoothing=0.0)
+    judged = loss(Fixed(), tiny.features(), real=real, generated=generated)
+    expected = math.log1p(math.exp(-2)) + (math.log1p(math.exp(2)) + math.log1p(math.exp(-1))) / 2
+    assert judged.loss.item() == pytest.approx(expected + math.log1p(math.exp(-1)), rel=1e-6)
+    with pytest.raises(ValueError, match="real=0: above 0"):
+        BinaryCrossEntropy(real=0, generated=1.0, mismatched=1.0, label_smoothing=0.0)
+
+
+SAMPLES_ALONE = {"generated": 1.0, "mismatched": 0.0}
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        BinaryCrossEntropy(**SAMPLES_ALONE, real=1.0, label_smoothing=0.0),
+        Hinge(**SAMPLES_ALONE),
+        Relativistic(**SAMPLES_ALONE),
+        Ranking(**SAMPLES_ALONE),
+        Wasserstein(**SAMPLES_ALONE, gradient_penalty=0.0),
+    ],
+)
+def test_without_mismatched_pairs_every_loss_compares_real_pairs_with_samples_alone(loss):
+    real = captions_from_ids([[4, EOS], [5, EOS]], [0, 1])
+    generated = captions_from_ids([[4, 5], [4, 4]], [0, 1])
+    judged = loss(Fixed(), tiny.features(), real=real, generated=generated)
+    alone = loss.compare(torch.tensor([2.0, 2.0]), torch.tensor([2.0, -1.0]))
+    torch.testing.assert_close(judged.loss, alone)
+    assert judged.accuracy.keys() == {"real", "generated"}
+
+
 REAL, FAKE = torch.tensor([2.0, -0.5]), torch.tensor([1.0, -3.0])
 
 
 @pytest.mark.parametrize(
     ("loss", "expected"),
     [
-        (BinaryCrossEntropy(**EVEN, label_smoothing=0.1), None),
+        (BinaryCrossEntropy(**EVEN, real=1.0, label_smoothing=0.1), None),
         (Hinge(**EVEN), (0 + 1.5) / 2 + (2 + 0) / 2),
         (Relativistic(**EVEN), (math.log1p(math.exp(-1)) + math.log1p(math.exp(-2.5))) / 2),
         (Wasserstein(**EVEN, gradient_penalty=10.0), -1.0 - 0.75),
         (
             Ranking(**EVEN),
-            sum(math.log1p((math.e + math.exp(-3)) / math.exp(x)) for x in (2.0, -0.5)) / 2,
+            (
+                sum(math.log1p((math.e + math.exp(-3)) / math.exp(x)) for x in (2.0, -0.5))  # -log rank of real pairs
+                - sum(math.log1p((math.exp(2) + math.exp(-0.5)) / math.exp(x)) for x in (1.0, -3.0))  # + log of others'
+            )
+            / 2,
         ),
     ],
 )
@@ -212,6 +250,19 @@ def test_a_relativistic_loss_cares_for_differences_alone():
     assert Relativistic(**EVEN).accuracy(REAL, FAKE) == (1.0, 1.0)
     with pytest.raises(ValueError, match="a dense discriminator cannot be used"):
         Relativistic(**EVEN).compare(REAL, torch.zeros(3))
+
+
+def test_the_ranker_lowers_what_was_generated_among_what_people_said():
+    """Both terms by the shares themselves: people's 1/2 and 1/4 beside two samples, samples' 3/11 beside people."""
+    real, fake = torch.tensor([2.0, 2 / 3]).log(), torch.tensor([1.0, 1.0]).log()
+    shares_of_real, shares_of_fake = [2 / (2 + 2), (2 / 3) / (2 / 3 + 2)], [1 / (1 + 8 / 3)] * 2
+    expected = sum(map(math.log, shares_of_fake)) / 2 - sum(map(math.log, shares_of_real)) / 2
+    assert Ranking(**EVEN).compare(real, fake).item() == pytest.approx(expected, rel=1e-6)
+    fake = fake.clone().requires_grad_()
+    Ranking(**EVEN).compare(real, fake).backward()
+    # Half of what is left of each real pair's share, for one sample in two; and 1 less its own share, for one in two.
+    beside = sum(1 - share for share in shares_of_real) / 2 / 2
+    assert fake.grad.tolist() == pytest.approx([beside + (1 - shares_of_fake[0]) / 2] * 2)
 
 
 class Linear(Discriminator):
@@ -257,7 +308,7 @@ def test_the_gradient_penalty_teaches_every_discriminator(kind):
 def test_a_dense_critic_is_judged_word_by_word():
     discriminator = make(DenseDiscriminator, dropout=0.0).train()
     real, generated = (captions_from_ids(texts, [0, 1]) for texts in ([[4, 5, EOS], [4, EOS]], [[5, EOS], [5, EOS]]))
-    judged = BinaryCrossEntropy(generated=1.0, mismatched=0.0, label_smoothing=0.0)(
+    judged = BinaryCrossEntropy(real=1.0, generated=1.0, mismatched=0.0, label_smoothing=0.0)(
         discriminator, tiny.features(), real=real, generated=generated
     )
     words = torch.nn.functional.softplus
@@ -281,7 +332,7 @@ def test_mismatched_pairs_never_keep_their_image():
 
 def test_weights_that_make_no_sense():
     with pytest.raises(ValueError, match="not both 0"):
-        BinaryCrossEntropy(generated=0, mismatched=0, label_smoothing=0.0)
+        BinaryCrossEntropy(real=1.0, generated=0, mismatched=0, label_smoothing=0.0)
 
 
 def test_spectral_normalisation_bounds_every_layer():

@@ -9,7 +9,7 @@ import torch
 
 from gan_caption.data.captions import Captions, captions_from_ids
 from gan_caption.decoding.decoders import Greedy
-from gan_caption.decoding.gumbel import soft_sample, straight_through
+from gan_caption.decoding.gumbel import STRAIGHT_THROUGH, soft_sample
 from gan_caption.decoding.rollouts import complete_prefixes
 from gan_caption.decoding.sampling import Samples
 from gan_caption.discriminators.cnn import CNNDiscriminator
@@ -54,7 +54,9 @@ def test_generators_and_decoders(generator):
     for proposer in (beam, diverse_beam, part("proposer/sampling", samples=2)):
         assert len(proposer.candidates(generator, NONE, max_length=3, rng=rng).captions) == 0
     assert len(complete_prefixes(generator, NONE, nothing(), rollouts=2, max_length=3, rng=rng).captions) == 0
-    drawn = soft_sample(generator, NONE, samples=2, max_length=3, rng=rng, temperature=1, relaxation=straight_through)
+    drawn = soft_sample(
+        generator, NONE, samples=2, max_length=3, rng=rng, temperature=1, sharpness=1, relaxation=STRAIGHT_THROUGH
+    )
     assert len(drawn.captions) == 0
 
 

@@ -6,20 +6,30 @@ import pytest
 import torch
 
 from gan_caption.data.captions import EOS, captions_from_ids
-from gan_caption.decoding.gumbel import soft, soft_sample, straight_through
+from gan_caption.decoding.gumbel import (
+    HARD_FEEDBACK,
+    SOFT,
+    STRAIGHT_THROUGH,
+    hard,
+    soft,
+    soft_sample,
+    straight_through,
+)
 from gan_caption.discriminators.cnn import CNNDiscriminator
 from gan_caption.discriminators.lstm import LSTMDiscriminator
 from gan_caption.discriminators.set import SetDiscriminator
+from gan_caption.generators.base import token_log_probs
 from gan_caption.objectives.generator_losses import FeatureMatching, NonSaturating, RelativisticGenerator
 from gan_caption.objectives.gumbel import GumbelSoftmax
 from tests import tiny
 
 
-def drawn(generator, images, *, relaxation, temperature=0.7, samples=2, seed=0):
+def drawn(generator, images, *, relaxation, temperature=0.7, sharpness=1.0, samples=2, seed=0):
     rng = torch.Generator().manual_seed(seed)
     return soft_sample(
-        generator, images, samples=samples, max_length=3, rng=rng, temperature=temperature, relaxation=relaxation
-    )
+        generator, images, samples=samples, max_length=3, rng=rng, temperature=temperature, sharpness=sharpness,
+        relaxation=relaxation,
+    )  # fmt: skip
 
 
 def double(images):
@@ -28,15 +38,19 @@ def double(images):
 
 @pytest.mark.parametrize("index", range(3))
 @pytest.mark.parametrize("kind", [LSTMDiscriminator, CNNDiscriminator, SetDiscriminator])
-def test_the_soft_path_is_differentiated_exactly(index, kind):
-    """Noise held fixed, the loss is a smooth function of every weight: central differences in double precision."""
+@pytest.mark.parametrize(("relaxation", "sharpness"), [(SOFT, 1.0), (HARD_FEEDBACK, 1.0), (HARD_FEEDBACK, 3.0)])
+def test_the_soft_path_is_differentiated_exactly(index, kind, relaxation, sharpness):
+    """Noise held fixed, the loss is a smooth function of every weight: central differences in double precision.
+
+    So it is where drawn words are fed back, within a neighbourhood in which no other word is drawn.
+    """
     generator, images = tiny.generators()[index].double(), double(tiny.features())
     torch.manual_seed(1)
     discriminator = tiny.discriminator(kind).double().eval()
     weights = torch.randn(4, dtype=torch.double)  # answers weighed apart, so that no sample's gradient hides another's
 
     def loss():
-        captions = drawn(generator, images, relaxation=soft).captions
+        captions = drawn(generator, images, relaxation=relaxation, sharpness=sharpness).captions
         return (weights * discriminator(images, captions)).sum()
 
     loss().backward()
@@ -62,17 +76,69 @@ def test_straight_through_hands_on_words_with_the_relaxed_gradient():
     (passed * torch.tensor([[3.0, -1.0, 7.0]])).sum().backward()
     assert relaxed.grad.tolist() == [[3.0, -1.0, 7.0]]
     assert soft(relaxed, torch.tensor([2])) is relaxed
+    assert hard(relaxed, torch.tensor([2])).tolist() == [2]
 
 
+class Recorded(torch.nn.Module):
+    """A generator that keeps what its steps read."""
+
+    def __init__(self, generator):
+        super().__init__()
+        self.generator, self.read = generator, []
+        self.first_word, self.start = generator.first_word, generator.start
+
+    def step(self, tokens, state):
+        self.read.append(tokens)
+        return self.generator.step(tokens, state)
+
+
+@pytest.mark.parametrize(
+    ("relaxation", "reads", "judged"),
+    [
+        (SOFT, "relaxed", "relaxed"),
+        (STRAIGHT_THROUGH, "one-hot", "one-hot"),
+        (HARD_FEEDBACK, "words", "relaxed"),
+    ],
+)
+def test_what_the_next_step_reads_and_what_the_discriminator_is_given(relaxation, reads, judged):
+    recorded = Recorded(tiny.generators()[0])
+    captions = drawn(recorded, tiny.features(), relaxation=relaxation).captions
+    first = captions.tokens[:, 0]
+    one_hot = torch.nn.functional.one_hot(first, tiny.VOCABULARY).float()
+    read, given = recorded.read[1], captions.weights[:, 0]
+    if reads == "words":
+        assert torch.equal(read, first)
+    else:
+        assert torch.equal(read.detach(), one_hot) == (reads == "one-hot")
+    assert torch.equal(given.detach(), one_hot) == (judged == "one-hot")
+    assert torch.equal(given.argmax(1), first)
+    assert given.requires_grad
+
+
+class Sharpened(torch.nn.Module):
+    """A generator whose logits are multiplied by 3: the policy that Shetty's sampler draws from."""
+
+    def __init__(self, generator):
+        super().__init__()
+        self.generator, self.first_word = generator, generator.first_word
+
+    def score(self, features, captions):
+        log_probs = (3 * self.generator.logits(features, captions)).log_softmax(1)
+        return captions.unpacked(token_log_probs(log_probs, captions, first_word=self.first_word))
+
+
+@pytest.mark.parametrize("relaxation", [STRAIGHT_THROUGH, HARD_FEEDBACK])
+@pytest.mark.parametrize("sharpness", [1.0, 3.0])
 @pytest.mark.parametrize("index", range(3))
-def test_drawn_words_follow_the_policy_whatever_the_temperature(index):
+def test_drawn_words_follow_the_policy_whatever_the_temperature(index, sharpness, relaxation):
     generator, images = tiny.generators()[index], tiny.features(1)
     many = 20_000
     with torch.no_grad():
-        found = drawn(generator, images, relaxation=straight_through, temperature=3.0, samples=many)
+        found = drawn(generator, images, relaxation=relaxation, temperature=3.0, sharpness=sharpness, samples=many)
     texts = [tuple(row[:n].tolist()) for row, n in zip(found.captions.tokens, found.captions.lengths, strict=True)]
     captions = tiny.captions_of(0)
-    truth = generator.score(images, captions).sum(1).exp()
+    policy = generator if sharpness == 1 else Sharpened(generator)
+    truth = policy.score(images, captions).sum(1).exp()
     for text, probability in zip(tiny.all_captions(), truth.tolist(), strict=True):
         share = texts.count(tuple(text)) / many
         assert abs(share - probability) < 4 * (probability * (1 - probability) / many) ** 0.5 + 1e-4
@@ -82,7 +148,7 @@ def test_drawn_words_follow_the_policy_whatever_the_temperature(index):
 
 def test_discriminators_cannot_tell_straight_through_words_from_written_ones():
     generator, images = tiny.generators()[1], tiny.features()
-    found = drawn(generator, images, relaxation=straight_through).captions
+    found = drawn(generator, images, relaxation=STRAIGHT_THROUGH).captions
     discriminator = tiny.discriminator(CNNDiscriminator).eval()
     written = type(tiny.captions_of(0))(found.tokens, found.lengths, found.images)
     torch.testing.assert_close(discriminator(images, found), discriminator(images, written))
@@ -97,8 +163,9 @@ def test_the_temperature_is_geometric_in_the_share_of_the_phase(noise):
         discriminator=discriminator,
         loss=FeatureMatching(weight=1.0, loss=NonSaturating()),
         relaxation="straight_through",
-        temperature=1.0,
-        final_temperature=0.01,
+        beta=1.0,
+        beta_max=100.0,
+        sharpness=1.0,
         samples_per_image=2,
     )
     real = captions_from_ids([[4, EOS], [5, EOS], [4, 5, EOS], [EOS]], [0, 0, 1, 1])
@@ -114,6 +181,36 @@ def test_the_temperature_is_geometric_in_the_share_of_the_phase(noise):
     assert discriminator.training
 
 
+@pytest.mark.parametrize("noise", [0, 4])
+def test_the_discriminator_learns_from_what_the_generator_shows_it(noise):
+    """The same random numbers give the same relaxed words, at the same temperature, without a graph."""
+    generator = tiny.lstm(noise_size=noise)
+    shown = []
+
+    def loss(discriminator, features, *, real, fake):
+        shown.append(fake)
+        return fake.weights.sum()
+
+    objective = GumbelSoftmax(
+        discriminator=tiny.discriminator(SetDiscriminator), loss=loss, relaxation="hard_feedback", beta=1.0,
+        beta_max=100.0, sharpness=1.0, samples_per_image=2,
+    )  # fmt: skip
+    common = {"max_length": 3, "progress": 0.25}
+    real = captions_from_ids([[4, EOS]] * 4, [0, 0, 1, 1])
+    next(objective.losses(
+        generator.eval(), tiny.features(), real=real, rng=torch.Generator().manual_seed(3), reference=None, **common
+    ))  # fmt: skip
+    own = objective.negatives(
+        generator.train(), tiny.features(), samples=2, rng=torch.Generator().manual_seed(3), **common
+    )
+    assert generator.training
+    torch.testing.assert_close(own.weights, shown[0].weights)
+    assert torch.equal(own.tokens, shown[0].tokens)
+    assert own.images.tolist() == [0, 0, 1, 1]
+    assert not own.weights.requires_grad
+    assert ((own.weights > 0) & (own.weights < 1)).any(), "relaxed, not drawn"
+
+
 class Answers(torch.nn.Module):
     """Answers with the share of the word 4 in the caption, and shows it."""
 
@@ -125,6 +222,28 @@ class Answers(torch.nn.Module):
 
     def represent(self, features, words, captions):
         return words.sum(1) / captions.lengths[:, None]
+
+
+class Pairs(Answers):
+    """Shows the share of the word 4 and twice the share of the word 5."""
+
+    def represent(self, features, words, captions):
+        shares = [
+            ((captions.tokens == word) & captions.mask).sum(1, keepdim=True) / captions.lengths[:, None]
+            for word in (4, 5)
+        ]
+        return torch.cat([shares[0], 2 * shares[1]], dim=1)
+
+    def forward(self, features, captions):
+        return self.represent(features, None, captions).new_zeros(len(captions))
+
+
+def test_features_are_matched_by_the_mean_over_their_numbers():
+    real, fake = captions_from_ids([[4, 4], [4, EOS]], [0, 1]), captions_from_ids([[5, 5], [4, EOS]], [0, 1])
+    matched = FeatureMatching(weight=2.0, loss=NonSaturating())(Pairs(), tiny.features(), real=real, fake=fake)
+    # Means of (4, 5): people's .75 and 0, samples' .25 and 2 x .5.
+    distance = ((0.75 - 0.25) ** 2 + (0 - 1) ** 2) / 2
+    assert matched.item() == pytest.approx(torch.tensor(2.0).log().item() + 2 * distance)
 
 
 def test_generator_losses_by_hand():

@@ -75,7 +75,7 @@ def test_a_run_leaves_baseline_and_adversarial_model_and_compares_them(configure
 
 
 def test_the_generators_step_gives_the_discriminator_nothing_to_learn_from(ready):
-    run, phases = ready("phases.adversarial.discriminator_steps=0", "phases.mle.epochs=1")
+    run, phases = ready("phases.adversarial.gate.steps=0", "phases.mle.epochs=1")
     run.selected["mle"] = {"cider_d": 0.0}
     before, generator, encoder = (weights(m) for m in (run.discriminator, run.generator, run.captioner.encoder))
     phases["adversarial"].step(0)

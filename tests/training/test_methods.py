@@ -80,7 +80,7 @@ def test_every_page_trains(page, tmp_path):
     (folder,) = tmp_path.glob(f"{page}-scenes-*")
     records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     kinds = {record["phase"] for record in records}
-    named = "adversarial" if "discriminator" in kinds else "policy_gradient"
+    named = "adversarial" if "adversarial" in kinds else "policy_gradient"
     if named in kinds:
         last = [record for record in records if "policy/loss" in record][-1]
         assert last["policy/kl"] is not None

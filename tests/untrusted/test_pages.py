@@ -57,7 +57,7 @@ def test_an_evaluation_takes_any_data_and_keeps_its_own_settings(data):
 
 def discriminator_rates(*overrides: str) -> list[float]:
     phases = composed(*overrides)["phases"]
-    return [phases[name]["trainer"]["learning_rate"] for name in ("discriminator", "adversarial")]
+    return [phase["trainer"]["learning_rate"] for phase in phases.values() if phase and "trainer" in phase]
 
 
 TRAINED_D = [page for page in choices("experiment") if composed(f"+experiment={page}").get("discriminator")]
@@ -65,15 +65,13 @@ TRAINED_D = [page for page in choices("experiment") if composed(f"+experiment={p
 
 @pytest.mark.parametrize("experiment", TRAINED_D)
 def test_the_discriminators_learning_rate_that_a_search_tunes_reaches_every_page(experiment):
-    assert discriminator_rates(f"+experiment={experiment}", "discriminator_training.learning_rate=0.125") == [
-        0.125,
-        0.125,
-    ]
+    rates = discriminator_rates(f"+experiment={experiment}", "discriminator_training.learning_rate=0.125")
+    assert set(rates) == {0.125}
 
 
 @pytest.mark.parametrize("data", ["scenes", "flickr8k"])
 def test_relgan_learns_at_its_papers_rate_whatever_the_data_suggest(data):
-    assert discriminator_rates("+experiment=relgan", f"data={data}") == [1e-4, 1e-4]
+    assert discriminator_rates("+experiment=relgan", f"data={data}") == [1e-4]  # its D is not pretrained
 
 
 @pytest.mark.parametrize("control", ["control_random", "control_shuffled_image"])

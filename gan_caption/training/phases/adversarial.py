@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from gan_caption.errors import at_least
 from gan_caption.training.phases.discriminator import DiscriminatorTrainer
+from gan_caption.training.phases.gates import Gate
 from gan_caption.training.phases.policy_gradient import PolicyGradientPhase
 from gan_caption.training.run import Run
 
 
 @dataclass(kw_only=True, eq=False)
 class AdversarialPhase(PolicyGradientPhase):
-    """One step: a generator update, then the discriminator's updates behind an accuracy gate."""
+    """One step: a generator update, then the discriminator's updates behind a gate."""
 
     trainer: DiscriminatorTrainer
     """One step of D."""
-    discriminator_steps: int
-    """D's updates after each step of the generator."""
-    accuracy_ceiling: float
-    """While D's moving accuracy is above this, D is observed and not updated."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        at_least(0, discriminator_steps=self.discriminator_steps)
+    gate: Gate
+    """How many of them follow each step of the generator."""
 
     def begin(self, run: Run) -> None:
         """Make the optimizers, the batches and the frozen copy of the pretrained policy."""
@@ -36,16 +31,8 @@ class AdversarialPhase(PolicyGradientPhase):
         super().rehearse(run)
         self.trainer.rehearse(run)
 
-    def _respond(self) -> dict[str, float]:
-        metrics: dict[str, float] = {}
-        updates = 0
-        for _ in range(self.discriminator_steps):
-            if self.trainer.accuracy > self.accuracy_ceiling:
-                metrics |= self.trainer.observe()
-            else:
-                metrics |= self.trainer.step()
-                updates += 1
-        return {**metrics, "discriminator/updates": float(updates)}
+    def _respond(self, progress: float) -> dict[str, float]:
+        return self.gate.respond(self.trainer, partial(self.objective.negatives, progress=progress))
 
     def state_dict(self) -> dict[str, Any]:
         """Return optimizers, objective, discriminator trainer and the entropy's course."""

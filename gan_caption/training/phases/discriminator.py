@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 
 from gan_caption.data.batches import CaptionBatches, without_unknown
-from gan_caption.data.captions import UNK
+from gan_caption.data.captions import UNK, Captions
+from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.warm_start import shared_weights, take_from_generator
 from gan_caption.errors import UserError, at_least
+from gan_caption.generators.base import Generator
 from gan_caption.objectives.discriminator import DiscriminatorLoss, Judged
-from gan_caption.objectives.samples import collect
+from gan_caption.objectives.samples import policy_samples
 from gan_caption.training.optimizers import Group, Optimizer
 from gan_caption.training.phases.base import Phase, Precision, autocast, descend
 from gan_caption.training.run import Run
+
+
+class Negatives(Protocol):
+    """Where the generator's captions come from that D learns to tell from people's."""
+
+    def __call__(
+        self, generator: Generator, features: ImageFeatures, *, samples: int, max_length: int, rng: torch.Generator
+    ) -> Captions:
+        """Return K captions of each of the B images, cut off from any graph."""
+        ...
 
 
 @dataclass(kw_only=True, eq=False)
@@ -44,6 +56,8 @@ class DiscriminatorTrainer:
     steps: int = field(init=False, default=0)
     accuracy: float = field(init=False, default=0.5)
     """Moving average of the mean accuracy over real and generated captions."""
+    fooled: float = field(init=False, default=0.5)
+    """Moving average of the share of generated captions that D takes for real ones."""
 
     def __post_init__(self) -> None:
         images = self.images_per_batch
@@ -86,25 +100,25 @@ class DiscriminatorTrainer:
 
         An optimizer of another kind begins without moments: those of the last would mean something else to it.
         """
-        self.accuracy = before.accuracy
+        self.accuracy, self.fooled = before.accuracy, before.fooled
         if _kind(self.updater) == _kind(before.updater):
             own = self.updater.state_dict()["param_groups"]
             self.updater.load_state_dict({"state": before.updater.state_dict()["state"], "param_groups": own})
 
-    def step(self) -> dict[str, float]:
+    def step(self, negatives: Negatives = policy_samples) -> dict[str, float]:
         """Do one gradient step; the generator is left alone."""
         discriminator = self.run.discriminator.train()
-        judged = self._judge()
+        judged = self._judge(negatives)
         descent = descend(self.updater, [judged.loss], discriminator, clip=self.clip)
         return {**self._report(judged), "discriminator/gradient_norm": descent.gradient_norm}
 
     @torch.no_grad()
-    def observe(self) -> dict[str, float]:
+    def observe(self, negatives: Negatives = policy_samples) -> dict[str, float]:
         """Judge a batch without learning from it: how a resting D finds out that the generator has caught up."""
         self.run.discriminator.eval()
-        return self._report(self._judge())
+        return self._report(self._judge(negatives))
 
-    def _judge(self) -> Judged:
+    def _judge(self, negatives: Negatives) -> Judged:
         run = self.run
         run.captioner.eval()
         batch = self.batches.at(self.steps)
@@ -112,16 +126,16 @@ class DiscriminatorTrainer:
         with torch.no_grad():
             features = run.features(batch.rows, grid=run.generator.uses_grid or run.discriminator.uses_grid)
         with autocast(run.device, self.precision):
-            samples = collect(
+            generated = negatives(
                 run.generator, features, samples=self.captions_per_image, max_length=run.max_length, rng=run.rng
             )
-            generated = replace(samples.captions, images=samples.samples_of)
             real = batch.captions.to(run.device)
             return self.objective(run.discriminator, features, real=real, generated=generated)
 
     def _report(self, judged: Judged) -> dict[str, float]:
         recent = (judged.accuracy["real"] + judged.accuracy["generated"]) / 2
         self.accuracy = 0.95 * self.accuracy + 0.05 * recent
+        self.fooled = 0.95 * self.fooled + 0.05 * (1 - judged.accuracy["generated"])
         return {
             "discriminator/loss": judged.loss.item(),
             "discriminator/accuracy": self.accuracy,
@@ -129,13 +143,15 @@ class DiscriminatorTrainer:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the optimizer, the position in the data and the accuracy."""
-        return {"optimizer": self.updater.state_dict(), "steps": self.steps, "accuracy": self.accuracy}
+        """Return the optimizer, the position in the data and the moving averages."""
+        averages = {"accuracy": self.accuracy, "fooled": self.fooled}
+        return {"optimizer": self.updater.state_dict(), "steps": self.steps, **averages}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` gave."""
         self.updater.load_state_dict(state["optimizer"])
         self.steps, self.accuracy = state["steps"], state["accuracy"]
+        self.fooled = state.get("fooled", 0.5)  # older checkpoints do not have it
 
 
 def _kind(updater: torch.optim.Optimizer) -> tuple[type[torch.optim.Optimizer], bool]:

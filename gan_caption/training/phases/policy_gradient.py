@@ -128,14 +128,15 @@ class PolicyGradientPhase(Phase):
         with torch.no_grad():
             features = run.features(batch.rows, grid=grid)
         set_learning_rates(self.updater, self.learning_rate_schedule, step=index, total=self.total)
+        progress = index / self.steps
         losses = self.objective.losses(
             run.generator, features, real=batch.captions.to(run.device), max_length=run.max_length, rng=run.rng,
-            reference=self.reference, progress=index / self.steps,
+            reference=self.reference, progress=progress,
         )  # fmt: skip
         metrics: dict[str, float] = {}
         while policy := self._next(losses):
             metrics |= self._update(policy, features, batch)
-        metrics |= self._respond()
+        metrics |= self._respond(progress)
         self._warnings = self.diagnostics.follow(metrics)
         return metrics
 
@@ -171,8 +172,9 @@ class PolicyGradientPhase(Phase):
         descent = descend(self.updater, [loss], run.generator, clip=self.clip)
         return {**metrics, "policy/loss": descent.loss, "policy/gradient_norm": descent.gradient_norm}
 
-    def _respond(self) -> dict[str, float]:
-        """Do what follows a generator update, and return numbers to log."""
+    def _respond(self, progress: float) -> dict[str, float]:
+        """Do what follows a generator update, where this share of the phase is done, and return numbers to log."""
+        del progress
         return {}
 
     def state_dict(self) -> dict[str, Any]:
