@@ -5,6 +5,8 @@ Shapes: B images, N captions, T steps, V vocabulary, P pooled, E embedding, F fi
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -19,7 +21,9 @@ from gan_caption.layers import ImageVector
 class TextCNN(SentenceCNN):
     """A sentence vector by convolutions, compared with the image."""
 
-    def __init__(self, *, pooled_size: int, embedding: int, filters: int, widths: list[int], dropout: float):
+    def __init__(
+        self, *, pooled_size: int, embedding: int, filters: int | list[int], widths: list[int], dropout: float
+    ) -> None:
         """Build the layers; see `CNNDiscriminator`."""
         super().__init__(embedding=embedding, filters=filters, widths=widths, dropout=dropout)
         self.image = ImageVector(inputs=pooled_size, noise=0, outputs=self.size)
@@ -49,7 +53,7 @@ class CNNDiscriminator(Discriminator):
         vocabulary_size: int,
         pooled_size: int,
         embedding: int,
-        filters: int,
+        filters: int | list[int],
         widths: list[int],
         dropout: float,
         instance_noise: float,
@@ -60,7 +64,7 @@ class CNNDiscriminator(Discriminator):
             vocabulary_size: V, special tokens included.
             pooled_size: P, length of the image vector.
             embedding: E, at least 1.
-            filters: F, filters of each width, at least 1.
+            filters: F, filters of each width, or a list with a number for each; at least 1.
             widths: W numbers, each at least 1: the words under each kind of filter.
             dropout: probability in [0, 1), on the word vectors and the sentence vector.
             instance_noise: standard deviation, at least 0; see `Discriminator`.
@@ -78,3 +82,7 @@ class CNNDiscriminator(Discriminator):
     def fast_score(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return logits (N,); see `TextCNN.fast_score`."""
         return self.critic.fast_score(features, self.words, captions)
+
+    def output_weights(self) -> Iterable[nn.Parameter]:
+        """Return those of both terms of the logit: what is projected from the image, and the sentence's own."""
+        return [*self.critic.image.project.parameters(), *self.critic.fluency.parameters()]

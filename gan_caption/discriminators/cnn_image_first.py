@@ -8,8 +8,10 @@ V vocabulary, P pooled, E embedding.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from gan_caption.data.captions import Captions
@@ -29,7 +31,7 @@ class ImageFirstCNNDiscriminator(Discriminator):
         vocabulary_size: int,
         pooled_size: int,
         embedding: int,
-        filters: int,
+        filters: int | list[int],
         widths: list[int],
         dropout: float,
         instance_noise: float,
@@ -40,7 +42,7 @@ class ImageFirstCNNDiscriminator(Discriminator):
             vocabulary_size: V, special tokens included.
             pooled_size: P, length of the image vector.
             embedding: E, at least 1.
-            filters: filters of each width, at least 1.
+            filters: filters of each width, or a list with a number for each; at least 1.
             widths: each at least 1: the words, the image counted, under each kind of filter.
             dropout: probability in [0, 1), on image and word vectors and on the sentence vector.
             instance_noise: standard deviation, at least 0; see `Discriminator`.
@@ -64,6 +66,10 @@ class ImageFirstCNNDiscriminator(Discriminator):
         rows = torch.cat([len(words) + captions.images[:, None], rows], dim=1)
         logits: Tensor = self.answer(self.reader.fast_read(table, rows, _with_image(captions.mask)))[:, 0]
         return logits
+
+    def output_weights(self) -> Iterable[nn.Parameter]:
+        """Return those of the last layer; see `Discriminator.output_weights`."""
+        return self.answer.parameters()
 
 
 def _with_image(mask: Tensor) -> Tensor:

@@ -6,6 +6,8 @@ through one layer to the logit. Shapes: B images, N captions, T steps, V vocabul
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from torch import Tensor, nn
 
 from gan_caption.data.captions import Captions
@@ -62,6 +64,10 @@ class ImageFirstLSTMDiscriminator(Discriminator):
         last = last_outputs(self.lstm, self.words, captions, self._start(features))
         logits: Tensor = self.answer(last)[:, 0]
         return logits
+
+    def output_weights(self) -> Iterable[nn.Parameter]:
+        """Return those of the last layer; see `Discriminator.output_weights`."""
+        return self.answer.parameters()
 
     def _start(self, features: ImageFeatures) -> State:
         """Return hidden state and cell, (B, H) each, once the image was read."""

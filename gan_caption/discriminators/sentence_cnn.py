@@ -1,6 +1,7 @@
 """Convolutions over the words of a caption (Kim 2014, arXiv 1408.5882), with a highway layer (Srivastava et al. 2015).
 
-Shapes: N captions, T steps, R rows of a table, E embedding, F filters a width, W widths.
+Shapes: N captions, T steps, R rows of a table, E embedding, F filters a width, W widths, S = F * W the
+sentence vector's length, or the sum of all widths' filters.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gan_caption.errors import at_least, share
+from gan_caption.errors import share
 from gan_caption.kernels.dropout import Dropout
 from gan_caption.kernels.products import Linear, linear
 
@@ -17,29 +18,33 @@ from gan_caption.kernels.products import Linear, linear
 class SentenceCNN(nn.Module):
     """Convolutions of several widths, the maximum over time, a highway layer (arXiv 1505.00387)."""
 
-    def __init__(self, *, embedding: int, filters: int, widths: list[int], dropout: float) -> None:
+    def __init__(self, *, embedding: int, filters: int | list[int], widths: list[int], dropout: float) -> None:
         """Build the layers.
 
         Args:
             embedding: E, at least 1.
-            filters: F, filters of each width, at least 1.
+            filters: F, filters of each width, or a list with a number for each; at least 1.
             widths: W numbers, each at least 1: the words under each kind of filter.
             dropout: probability in [0, 1), on the word vectors and the sentence vector.
         """
         super().__init__()
-        at_least(1, filters=filters)
         share(dropout=dropout)
         if not widths or min(widths) < 1:
             raise ValueError(f"widths={widths}: at least one, and a filter covers at least one word")
-        self.size = filters * len(widths)
-        self.convolutions = nn.ModuleList(nn.Conv1d(embedding, filters, width) for width in widths)
+        counts = filters if isinstance(filters, list) else [filters] * len(widths)
+        if len(counts) != len(widths) or min(counts) < 1:
+            raise ValueError(f"filters={filters}: at least 1, or a list with as many numbers as widths={widths}")
+        self.size = sum(counts)
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(embedding, count, width) for count, width in zip(counts, widths, strict=True)
+        )
         self.carry = Linear(self.size, self.size)
         self.transform = Linear(self.size, self.size)
         self.dropout = Dropout(dropout)
         self.widest = max(widths)
 
     def read(self, words: Tensor, mask: Tensor) -> Tensor:
-        """Return sentence vectors (N, F * W) of word vectors (N, T, E); mask (N, T): which of them are words."""
+        """Return sentence vectors (N, S) of word vectors (N, T, E); mask (N, T): which of them are words."""
         words = self.dropout(words) * mask[..., None]  # (N, T, E), zeros past the end
         # Zeros as many as the widest filter needs, so that a caption has the same windows however it was padded.
         words = functional.pad(words.transpose(1, 2), (0, self.widest - 1))  # (N, E, T + widest - 1)
@@ -52,7 +57,7 @@ class SentenceCNN(nn.Module):
         return self._highway(torch.cat(maxima, dim=1))
 
     def fast_read(self, table: Tensor, rows: Tensor, mask: Tensor) -> Tensor:
-        """Return sentence vectors (N, F * W) of words whose vectors are rows (N, T) of a table (R, E), without dropout.
+        """Return sentence vectors (N, S) of words whose vectors are rows (N, T) of a table (R, E), without dropout.
 
         What a row adds at each place of a filter is multiplied once, wherever it stands; a window is a sum of these.
         """

@@ -22,7 +22,7 @@ from gan_caption.evaluation.settings import ComparisonSettings, EvaluationSettin
 from gan_caption.inference.settings import CaptionSettings, DemoSettings, LanguageModelSettings, export_from
 from gan_caption.reporting.dashboard import DashboardSettings
 from gan_caption.training.folders import OF_ONE_MACHINE, read_settings, write_json
-from gan_caption.training.identity import configuration_hash, differences
+from gan_caption.training.identity import configuration_hash, differences, flattened
 from gan_caption.training.setup import check_configuration
 from tests.tiny_runs import composed
 
@@ -254,7 +254,7 @@ def test_the_default_configuration_as_a_record():
 
 def test_an_old_key_on_a_page_or_command_line_is_told_its_new_name(tmp_path):
     for old, new in RENAMED.items():
-        config = OmegaConf.create(composed("+experiment=seqgan"))
+        config = OmegaConf.create(composed("+experiment=seqgan", "gate@phases.adversarial.gate=ceiling"))
         assert OmegaConf.select(config, old) is None
         assert OmegaConf.select(config, new) is not None
         OmegaConf.update(config, old, 3)
@@ -277,7 +277,7 @@ def test_an_old_key_on_a_page_or_command_line_is_told_its_new_name(tmp_path):
 
 
 def test_a_run_of_before_is_read_by_the_names_of_today(tmp_path):
-    config = composed("+experiment=seqgan")
+    config = composed("+experiment=seqgan", "gate@phases.adversarial.gate=ceiling")
     before = {"critic": config.pop("discriminator_training"), "finetuning": config.pop("adversarial")} | config
     phase = before["phases"]["adversarial"]
     gate = phase.pop("gate")
@@ -339,3 +339,16 @@ def test_an_evaluation_is_of_its_own_settings_whatever_the_data_bring():
     assert isinstance(asked, EvaluationSettings)
     assert asked.data.name == "Coco"
     assert asked.validation.images is None
+
+
+def test_a_run_with_shortened_budgets_is_called_so():
+    pages = {
+        name: composed("+experiment=seqgan", *more) for name, more in {"all": (), "cheap": ("+study=cheap",)}.items()
+    }
+    assert {name: settings_from(page).title for name, page in pages.items()} == {
+        "all": "seqgan",
+        "cheap": "seqgan_cheap",
+    }
+    changed = {key for key in flattened(pages["all"]) if flattened(pages["all"])[key] != flattened(pages["cheap"])[key]}
+    budgets = ("study", "steps", "steps_per_update")
+    assert {key.rpartition(".")[2] for key in changed} <= set(budgets), "no formula changes"

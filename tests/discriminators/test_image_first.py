@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from gan_caption.data.captions import EOS, captions_from_ids
 from gan_caption.discriminators.cnn_image_first import ImageFirstCNNDiscriminator
 from gan_caption.discriminators.lstm_image_first import ImageFirstLSTMDiscriminator
 from gan_caption.discriminators.warm_start import take_from_generator
+from gan_caption.objectives.discriminator import BinaryCrossEntropy
 from tests import tiny
 
 
@@ -73,6 +76,18 @@ def test_images_that_change_places_change_the_answers(kind):
         answers = judge(images, captions)
         assert (answers[0] - answers[1]).abs() > 1e-3
         torch.testing.assert_close(judge(images.select(torch.tensor([1, 0])), captions), answers.flip(0))
+
+
+@pytest.mark.parametrize("kind", [ImageFirstCNNDiscriminator, ImageFirstLSTMDiscriminator])
+def test_an_l2_term_holds_on_their_last_layer(kind):
+    discriminator, real = tiny.discriminator(kind, dropout=0.0), captions_from_ids([[4, EOS], [5, EOS]], [0, 1])
+    plain = BinaryCrossEntropy(real=1.0, generated=1.0, mismatched=0.0, label_smoothing=0.0, output_l2=0.0)
+    terms = [
+        loss(discriminator, tiny.features(), real=real, generated=real).loss.item()
+        for loss in (plain, replace(plain, output_l2=4.0))
+    ]
+    last = discriminator.answer.weight.square().sum() + discriminator.answer.bias.square().sum()
+    assert terms[1] - terms[0] == pytest.approx(2 * last.item(), rel=1e-4)
 
 
 def test_they_begin_with_what_the_generator_knows():
