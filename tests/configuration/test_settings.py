@@ -24,6 +24,7 @@ from gan_caption.reporting.dashboard import DashboardSettings
 from gan_caption.training.folders import OF_ONE_MACHINE, read_settings, write_json
 from gan_caption.training.identity import configuration_hash, differences, flattened
 from gan_caption.training.setup import check_configuration
+from tests.slow import mostly_slow
 from tests.tiny_runs import composed
 
 ROOT = Path(__file__).parents[2]
@@ -183,7 +184,7 @@ def test_each_setting_of_each_page_has_a_type(page):
     assert tried >= 3 * 4
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", mostly_slow(PAGES, fast=["caption"]))
 def test_a_wrong_setting_of_any_command_ends_it_with_one_line(page, tmp_path):
     _, needed, wrong = PAGES[page]
     override, message = wrong[0]
@@ -222,6 +223,7 @@ def test_one_text_is_a_list_of_it_and_a_path_is_a_text_or_a_whole_number(page, o
     assert plain(record)[key] == written
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "overrides", "message"),
     [
