@@ -48,8 +48,8 @@ __all__ = [
 
 _SMALL = {
     "vocabulary_size": VOCABULARY, "pooled_size": 5, "grid_size": 7, "hidden": 32, "embedding": 8, "filters": 16,
-    "widths": [1, 2, 3, 4, 5], "representations": 8, "kernels": 32, "kernel_size": 8, "dropout": 0.3,
-    "instance_noise": 0.0,
+    "widths": [1, 2, 3, 4, 5], "representations": 8, "kernels": 32, "kernel_size": 8, "waves": 8, "longest": 9,
+    "dropout": 0.3, "instance_noise": 0.0,
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ Every decoder, reward and objective uses the verbs below and nothing else, so a 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,9 @@ from gan_caption.errors import at_least
 from gan_caption.generators.state import PolicyState
 
 State = TypeVar("State", bound=PolicyState)
+
+NoiseLaw = Literal["normal", "uniform"]
+"""How the numbers of a noise vector are drawn, each by itself: from a standard normal, or evenly from -1 to 1."""
 
 
 class Generator(nn.Module, ABC, Generic[State]):
@@ -33,12 +36,20 @@ class Generator(nn.Module, ABC, Generic[State]):
     uses_grid: bool = False
     """Whether `ImageFeatures.grid` is read."""
 
-    def __init__(self, *, vocabulary_size: int, noise_size: int = 0, generate_unknown: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        vocabulary_size: int,
+        noise_size: int = 0,
+        noise_law: NoiseLaw = "normal",
+        generate_unknown: bool = False,
+    ) -> None:
         """Remember what every generator has.
 
         Args:
             vocabulary_size: V, special tokens included.
             noise_size: Z, length of the noise vector that `ImageFeatures.noise` may carry; 0 for none.
+            noise_law: how its numbers are drawn.
             generate_unknown: whether `<unk>` may be written.
         """
         super().__init__()
@@ -47,6 +58,7 @@ class Generator(nn.Module, ABC, Generic[State]):
         at_least(0, noise_size=noise_size)
         self.vocabulary_size = vocabulary_size
         self.noise_size = noise_size
+        self.noise_law: NoiseLaw = noise_law
         self.first_word = UNK if generate_unknown else EOS
         """Ids below this one are never written; with 0, the logits of what is never written are -inf."""
 
