@@ -1,0 +1,147 @@
+"""A frozen copy of what a discriminator's text CNN makes of a sentence, read word by word: LeakGAN's leaked features.
+
+Shapes: N sentences, T steps, V vocabulary, E embedding, K places in the widest filter, F filters in all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gan_caption.data.captions import BOS, Captions
+from gan_caption.discriminators.base import Discriminator
+from gan_caption.discriminators.cnn import CNNDiscriminator
+from gan_caption.errors import UserError, at_least
+from gan_caption.kernels.products import linear
+from gan_caption.kernels.switch import is_plain
+from gan_caption.modes import evaluating
+
+Windows = tuple[Tensor, Tensor]
+"""Of the words so far: the sums (N, K - 1, F) of the windows that further words may still fall into, -inf where none
+has begun, and the highest of the others (N, F)."""
+
+
+class LeakedFeatures(nn.Module):
+    """F(s) of Guo et al. 2018: the sentence vector of a `CNNDiscriminator` before it meets the image.
+
+    A window counts when it starts on a word, and reads zeros past the end; a word is therefore added to the windows
+    that are open, and the maximum over time is taken over open and closed ones.
+
+    The weights are buffers: a checkpoint keeps them, and no optimizer sees them.
+    """
+
+    words: Tensor
+    """(V, E)."""
+    kernels: Tensor
+    """(K * F, E): what a word adds at each place of each filter; zeros past the end of narrower ones."""
+    bias: Tensor
+    """(F,)."""
+    carry_weight: Tensor
+    carry_bias: Tensor
+    transform_weight: Tensor
+    transform_bias: Tensor
+
+    def __init__(self, *, vocabulary_size: int, embedding: int, filters: int, widths: list[int]) -> None:
+        """Begin with random weights; the arguments are those of `CNNDiscriminator`."""
+        super().__init__()
+        at_least(1, embedding=embedding, filters=filters)
+        if not widths or min(widths) < 1:
+            raise ValueError(f"widths={widths}: at least one, and a filter covers at least one word")
+        self.size = filters * len(widths)
+        self.widest = max(widths)
+        convolutions = [nn.Conv1d(embedding, filters, width) for width in widths]
+        highway = (nn.Linear(self.size, self.size) for _ in range(2))
+        for name, weight in _laid_out(nn.Embedding(vocabulary_size, embedding), convolutions, *highway).items():
+            self.register_buffer(name, weight.detach().clone())
+
+    @torch.no_grad()
+    def follow(self, discriminator: Discriminator) -> None:
+        """Copy the weights as they are.
+
+        Raises:
+            UserError: it is no `CNNDiscriminator` of these sizes.
+        """
+        if not isinstance(discriminator, CNNDiscriminator):
+            raise UserError(
+                f"this generator reads the features of a text CNN, and {type(discriminator).__name__} has none: "
+                "give discriminator=cnn, or another generator"
+            )
+        critic = discriminator.critic
+        with evaluating(discriminator):  # spectral normalisation moves in train mode
+            theirs = _laid_out(discriminator.words, critic.convolutions, critic.carry, critic.transform)
+        for name, weight in theirs.items():
+            own = self.get_buffer(name)
+            if own.shape != weight.shape:
+                raise UserError(
+                    f"{name} of the generator's leaked features are {tuple(own.shape)}, the discriminator's "
+                    f"{tuple(weight.shape)}: generator.leaked_embedding, leaked_filters and leaked_widths must be "
+                    "discriminator.embedding, filters and widths"
+                )
+            own.copy_(weight)
+
+    def start(self, sentences: int) -> Windows:
+        """Return the windows of so many empty sentences."""
+        opened = self.bias.new_full((sentences, self.widest - 1, self.size), float("-inf"))
+        return opened, self.bias.new_zeros(sentences, self.size)
+
+    def read(self, tokens: Tensor, windows: Windows) -> tuple[Tensor, Windows]:
+        """Read one token a sentence.
+
+        Args:
+            tokens: (N,) long; `<bos>` comes before the sentence and leaves it empty. Or weights (N, V) over the words.
+            windows: of the words before.
+
+        Returns:
+            the features (N, F) of the sentences that end here, and their windows.
+        """
+        opened, highest = windows
+        begun = self.bias.expand(opened.shape[0], 1, -1)
+        sums = torch.cat([begun, opened], dim=1) + self._added(tokens)  # (N, K, F): the word stands at place k
+        highest = torch.maximum(highest, functional.relu(sums[:, -1]))
+        features = self._highway(torch.maximum(highest, functional.relu(sums.amax(1))))
+        return features, (sums[:, :-1], highest)
+
+    def of_prefixes(self, captions: Captions) -> Tensor:
+        """Return the features (N, T + 1, F) after 0, 1, ... T tokens; past a caption's end they mean nothing."""
+        windows, features = self.start(len(captions)), []
+        for tokens in functional.pad(captions.tokens, (1, 0), value=BOS).unbind(1):
+            leaked, windows = self.read(tokens, windows)
+            features.append(leaked)
+        return torch.stack(features, dim=1)
+
+    def _added(self, tokens: Tensor) -> Tensor:
+        """Return what each token adds at each place of a window, (N, K, F)."""
+        if tokens.is_floating_point():
+            return linear(tokens @ self.words, self.kernels).unflatten(1, (self.widest, -1))
+        before = torch.where(tokens == BOS, float("-inf"), 0.0)[:, None, None]
+        if is_plain():
+            return linear(self.words[tokens], self.kernels).unflatten(1, (self.widest, -1)) + before
+        read, places = torch.unique(tokens, return_inverse=True)  # many rows read the same word
+        added = linear(self.words[read], self.kernels).index_select(0, places)
+        return added.unflatten(1, (self.widest, -1)) + before
+
+    def _highway(self, maxima: Tensor) -> Tensor:
+        carry = torch.sigmoid(linear(maxima, self.carry_weight, self.carry_bias))
+        changed = functional.relu(linear(maxima, self.transform_weight, self.transform_bias))
+        return carry * changed + (1 - carry) * maxima
+
+
+def _laid_out(
+    words: nn.Embedding, convolutions: Iterable[nn.Module], carry: nn.Linear, transform: nn.Linear
+) -> dict[str, Tensor]:
+    """Return a text CNN's weights as the buffers of `LeakedFeatures`, by their names."""
+    layers = [layer for layer in convolutions if isinstance(layer, nn.Conv1d)]
+    widest = max(layer.weight.shape[2] for layer in layers)
+    kernels = [
+        functional.pad(layer.weight.permute(2, 0, 1), (0, 0, 0, 0, 0, widest - layer.weight.shape[2]))
+        for layer in layers
+    ]  # (K, filters of a width, E) each
+    biases = [layer.bias for layer in layers if layer.bias is not None]
+    return {
+        "words": words.weight, "kernels": torch.cat(kernels, dim=1).flatten(0, 1), "bias": torch.cat(biases),
+        "carry_weight": carry.weight, "carry_bias": carry.bias,
+        "transform_weight": transform.weight, "transform_bias": transform.bias,
+    }  # fmt: skip
