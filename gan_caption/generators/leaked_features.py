@@ -97,31 +97,35 @@ class LeakedFeatures(nn.Module):
         Returns:
             the features (N, F) of the sentences that end here, and their windows.
         """
-        opened, highest = windows
-        begun = self.bias.expand(opened.shape[0], 1, -1)
-        sums = torch.cat([begun, opened], dim=1) + self._added(tokens)  # (N, K, F): the word stands at place k
-        highest = torch.maximum(highest, functional.relu(sums[:, -1]))
-        features = self._highway(torch.maximum(highest, functional.relu(sums.amax(1))))
-        return features, (sums[:, :-1], highest)
+        maxima, windows = self._take_in(self._added(tokens), windows)
+        return self._highway(maxima), windows
 
+    @torch.no_grad()
     def of_prefixes(self, captions: Captions) -> Tensor:
         """Return the features (N, T + 1, F) after 0, 1, ... T tokens; past a caption's end they mean nothing."""
-        windows, features = self.start(len(captions)), []
-        for tokens in functional.pad(captions.tokens, (1, 0), value=BOS).unbind(1):
-            leaked, windows = self.read(tokens, windows)
-            features.append(leaked)
-        return torch.stack(features, dim=1)
+        windows, steps = self.start(len(captions)), []
+        for added in self._added(functional.pad(captions.tokens, (1, 0), value=BOS)).unbind(1):
+            maxima, windows = self._take_in(added, windows)
+            steps.append(maxima)
+        return self._highway(torch.stack(steps, dim=1))
+
+    def _take_in(self, added: Tensor, windows: Windows) -> tuple[Tensor, Windows]:
+        """Return the maxima over time (N, F) after what one token more adds (N, K, F), and the windows."""
+        opened, highest = windows
+        begun = self.bias.expand(opened.shape[0], 1, -1)
+        sums = torch.cat([begun, opened], dim=1) + added  # (N, K, F): the word stands at place k
+        highest = torch.maximum(highest, functional.relu(sums[:, -1]))
+        return torch.maximum(highest, functional.relu(sums.amax(1))), (sums[:, :-1], highest)
 
     def _added(self, tokens: Tensor) -> Tensor:
-        """Return what each token adds at each place of a window, (N, K, F)."""
+        """Return what tokens (...), or weights over the words (N, V), add at each place of a window, (..., K, F)."""
         if tokens.is_floating_point():
             return linear(tokens @ self.words, self.kernels).unflatten(1, (self.widest, -1))
-        before = torch.where(tokens == BOS, float("-inf"), 0.0)[:, None, None]
+        before = torch.where(tokens == BOS, float("-inf"), 0.0)[..., None, None]
         if is_plain():
-            return linear(self.words[tokens], self.kernels).unflatten(1, (self.widest, -1)) + before
-        read, places = torch.unique(tokens, return_inverse=True)  # many rows read the same word
-        added = linear(self.words[read], self.kernels).index_select(0, places)
-        return added.unflatten(1, (self.widest, -1)) + before
+            return linear(self.words[tokens], self.kernels).unflatten(-1, (self.widest, -1)) + before
+        read, places = torch.unique(tokens, return_inverse=True)  # the same word is read many times
+        return linear(self.words[read], self.kernels)[places].unflatten(-1, (self.widest, -1)) + before
 
     def _highway(self, maxima: Tensor) -> Tensor:
         carry = torch.sigmoid(linear(maxima, self.carry_weight, self.carry_bias))
