@@ -18,15 +18,27 @@ from gan_caption.reporting.results import metrics_of
 
 def train(*overrides: str, outputs: Path) -> Path:
     """Train in a process of its own, unless it was finished before; return the run folder."""
-    key = " ".join(overrides)
-    place = outputs / hashlib.sha256(key.encode()).hexdigest()[:10]
-    if not any(place.glob("*/results.json")):
+    done = finished(*overrides, outputs=outputs)
+    if done is None:
+        place = _place(overrides, outputs)
         place.mkdir(parents=True, exist_ok=True)
-        (place / "command.txt").write_text(f"{key}\n")
+        (place / "command.txt").write_text(f"{' '.join(overrides)}\n")
         command = [sys.executable, "-m", "gan_caption.train", *overrides, f"outputs={place}", "resume=auto"]
         cost = _watch(command, log=place / "log.txt")
         (place / "cost.json").write_text(json.dumps(cost))
-    return max(place.glob("*/results.json"), key=lambda path: path.stat().st_mtime).parent
+        done = finished(*overrides, outputs=outputs)
+        assert done is not None, f"{place} has no results.json"
+    return done
+
+
+def finished(*overrides: str, outputs: Path) -> Path | None:
+    """Return the folder of a run that `train` has finished; None where it has not."""
+    results = _place(overrides, outputs).glob("*/results.json")
+    return max((path.parent for path in results), key=lambda path: path.stat().st_mtime, default=None)
+
+
+def _place(overrides: Sequence[str], outputs: Path) -> Path:
+    return outputs / hashlib.sha256(" ".join(overrides).encode()).hexdigest()[:10]
 
 
 def train_all(runs: Sequence[Sequence[str]], *, outputs: Path, workers: int) -> list[Path]:

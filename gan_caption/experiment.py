@@ -174,8 +174,8 @@ def _run_in(
             trackers.append(
                 settings.tracker.build(
                     folder=folder,
-                    group=settings.name,
-                    name=f"{settings.name}-{data}-seed{settings.seed}-{phase}",
+                    group=settings.title,
+                    name=f"{settings.title}-{data}-seed{settings.seed}-{phase}",
                     job_type=phase,
                     configuration=settings.given,
                     run_id=f"{identity}-{phase}",
@@ -264,7 +264,7 @@ def finish(settings: Settings, run: Run, source: FeatureSource) -> dict[str, dic
     evaluator = build_evaluator(settings, source, run.tokenizer, run.evaluator.training_captions, device=run.device)
     weights = {phase: run.best_weights(phase) for phase in run.selected}
     decoding = decoder_name(settings.decoding)
-    title = f"{settings.name}, seed {settings.seed}: {len(source.split)} {split.name} images, {decoding}"
+    title = f"{settings.title}, seed {settings.seed}: {len(source.split)} {split.name} images, {decoding}"
     systems = tell(
         measure_weights(
             run.captioner, weights, evaluator, folder=run.folder, title=title, discriminator=run.networks.discriminator

@@ -1,115 +1,133 @@
-"""SeqGAN's Table 1 again, with controls: NLL_oracle and NLL_test on the synthetic task. See README.md."""
+"""SeqGAN's Table 1 from its authors' own oracle, with controls. See README.md."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.study import cost, evaluate, systems, train_all, trained
+from experiments.seqgan_oracle.curves import Curve, curve_of, draw, table_of_curves
+from experiments.study import cost, evaluate, finished, systems, train_all, trained
 from gan_caption.reporting.seeds import interval
 from gan_caption.reporting.table import markdown
-from gan_caption.reporting.trade_off import Axis, trade_off
 
 HERE = Path(__file__).parent
-SEEDS = {
-    "seqgan": (0, 1, 2), "control_constant": (0, 1, 2), "control_random": (0, 1, 2),
-    "maligan": (0,), "rankgan": (0,), "relgan": (0,), "scratchgan": (0,),
-}  # fmt: skip
-TEMPERATURES = (0.6, 0.7, 0.8, 0.9, 1.0, 1.1)
-PUBLISHED = {"mle": 9.038, "seqgan": 8.736, "rankgan": 8.247, "relgan": 6.680}
-"""NLL_oracle in Yu et al. 2017, table 1, and in Nie et al. 2019."""
-
+SEEDS = (0, 1, 2)
+TEMPERATURES = (0.6, 0.7, 0.8, 0.9, 1.1)
+EVERY = 5
+"""Updates between validations, as in the authors' log."""
 TASK = (
-    "data=oracle",
-    "encoder=none",
-    "generator=lstm",
-    "validation.images=200",
-    "validation.samples_per_image=2",
-    "validation.batch_images=500",
-)
-_ROLLOUTS = ("phases.adversarial.objective.credit.rollouts=16", "discriminator.embedding=64")
-ADVERSARIAL = {
-    "seqgan": _ROLLOUTS,
-    "control_random": _ROLLOUTS,
-    "rankgan": _ROLLOUTS,
-    "maligan": ("discriminator.embedding=64",),
-}
-QUICK = (
-    "data.words=50", "data.train=200", "data.val=50", "data.test=50", "phases.mle.epochs=5",
-    "discriminator_training.steps=5", "adversarial.steps=3", "adversarial.images_per_batch=16", "tracker=local",
+    "data=oracle", "encoder=none", "generator=lstm", "tracker=local",
+    "validation.samples_per_image=5", "validation.batch_images=500",
 )  # fmt: skip
+FOLLOWED = ("adversarial.steps=150", f"adversarial.validate_every={EVERY}")
+BUDGET = ("discriminator_training.steps=4680", "discriminator_training.steps_per_update=312")
+"""Of D: 5 rounds of 3 epochs before, one epoch after each update; the authors have 50, and 5 rounds of 3 after each."""
+QUICK = (
+    "data.words=50", "data.train=200", "data.val=50", "data.test=50", "phases.mle.epochs=5", "data.parameters=null",
+    "discriminator_training.steps=5", "discriminator_training.steps_per_update=2", "adversarial.steps=10",
+    "adversarial.images_per_batch=16", "text_cnn.filters=8", "text_cnn.widths=[1,2,3]",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A way to go on from the baseline."""
+
+    name: str
+    page: str
+    overrides: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = SEEDS
+
+
+_REWARD = "phases.policy_gradient.objective.reward"
+ARMS = (
+    Arm("constant reward", "control_constant"),
+    Arm("uniform random reward", "control_constant", (f"reward@{_REWARD}=random", f"~{_REWARD}.value")),
+    Arm("seqgan", "seqgan", BUDGET),
+    Arm("seqgan, batch-mean baseline", "seqgan", (*BUDGET, "baseline@adversarial.baseline=batch_mean")),
+    Arm("seqgan, D shown shuffled labels", "control_shuffled_labels", BUDGET),
+    Arm("maligan", "maligan", BUDGET, seeds=(0,)),
+    Arm("rankgan", "rankgan", BUDGET, seeds=(0,)),
+    Arm("relgan, beta_max 1", "relgan", ("phases.adversarial.objective.beta_max=1",), seeds=(0,)),
+    Arm("relgan, beta_max 100", "relgan", seeds=(0,)),
+    Arm("relgan, beta_max 1000", "relgan", ("phases.adversarial.objective.beta_max=1000",), seeds=(0,)),
+    Arm("scratchgan", "scratchgan", ("discriminator_training.steps=1000",), seeds=(0,)),
+)
+"""The cheapest first."""
 
 Runs = Sequence[Mapping[str, float]]
 
 
-def main(size: str = "full", *overrides: str) -> None:
-    if size not in ("full", "quick"):
-        sys.exit(f"size {size}: full or quick")
-    where = HERE if size == "full" else HERE / "outputs" / "quick"
-    outputs = HERE / "outputs" / size
-    shared = (*TASK, *(QUICK if size == "quick" else ()), *overrides)
+def main(size: str = "full", *given: str) -> None:
+    if size not in ("full", "quick", "tables"):
+        sys.exit(f"size {size}: full, quick, or tables of what is finished")
+    overrides = [one for one in given if not one.startswith("workers=")]
+    workers = int(next((one.partition("=")[2] for one in given if one.startswith("workers=")), "2"))
+    outputs = HERE / "outputs" / ("quick" if size == "quick" else "full")
+    shared = (*TASK, *overrides, *(QUICK if size == "quick" else ()))
+    seeds = SEEDS[:1] if size == "quick" else SEEDS
     early = ("phases.mle.selected_by=nll_per_token", "phases.mle.epochs=10")
-    chosen = {page: seeds if size == "full" else seeds[:1] for page, seeds in SEEDS.items()}
-    most = max(chosen.values(), key=len)
-    mle = [("+experiment=mle", f"seed={seed}", *shared, *schedule) for schedule in ((), early) for seed in most]
-    started = train_all(mle, outputs=outputs, workers=2)
-    baselines, stopped = started[: len(most)], started[len(most) :]
+    mle = [("+experiment=mle", f"seed={seed}", *shared, *schedule) for schedule in ((), early) for seed in seeds]
+    found = _runs(mle, outputs, workers=workers if size != "tables" else 0)
+    baselines = {seed: run for seed, run in zip(seeds, found, strict=False) if run}
     wanted = {
-        (page, seed): (
-            f"+experiment={page}",
-            f"seed={seed}",
-            f"pretrained={baselines[seed]}",
-            *shared,
-            *ADVERSARIAL.get(page, ()),
-            "adversarial.entropy_floor=0",
+        (arm.name, seed): (
+            f"+experiment={arm.page}", f"seed={seed}", f"pretrained={baselines[seed]}",
+            *FOLLOWED, *arm.overrides, *shared,
         )
-        for page, seeds in chosen.items()
-        for seed in seeds
-    }
-    runs = dict(zip(wanted, train_all(list(wanted.values()), outputs=outputs, workers=2), strict=True))
+        for arm in ARMS
+        for seed in arm.seeds
+        if seed in baselines
+    }  # fmt: skip
+    made = _runs(list(wanted.values()), outputs, workers=workers if size != "tables" else 0)
+    runs = {key: run for key, run in zip(wanted, made, strict=True) if run}
+    where = HERE if size != "quick" else outputs
+    _report(where, baselines, [run for run in found[len(seeds) :] if run], runs, outputs)
+
+
+def _runs(wanted: Sequence[Sequence[str]], outputs: Path, *, workers: int) -> list[Path | None]:
+    """Train so many at a time; with 0 workers return what is finished."""
+    if not workers:
+        return [finished(*one, "threads=1", outputs=outputs) for one in wanted]
+    return list(train_all(wanted, outputs=outputs, workers=workers))
+
+
+def _report(where: Path, baselines: Mapping[int, Path], stopped: Sequence[Path],
+            runs: Mapping[tuple[str, int], Path], outputs: Path) -> None:  # fmt: skip
+    """Write `table.md` and `figure.png` of the finished runs."""
+    arms: dict[str, list[Path]] = {}
+    for (name, _), run in runs.items():
+        arms.setdefault(name, []).append(run)
     methods: dict[str, Runs] = {
-        "mle": [systems(run)["mle"] for run in baselines],
+        "mle": [systems(run)["mle"] for run in baselines.values()],
         "mle, stopped by held-out NLL": [systems(run)["mle"] for run in stopped],
-        **{
-            page: [systems(runs[page, seed])[trained(runs[page, seed])] for seed in seeds]
-            for page, seeds in chosen.items()
-        },
+        **{name: [systems(run)[trained(run)] for run in own] for name, own in arms.items()},
     }
-    samples = ("validation.samples_per_image=2", "validation.batch_images=500")
-    curve = {
-        temperature: [
-            evaluate(run, "split=test", *samples, f"validation.temperature={temperature}")["mle"] for run in baselines
-        ]
-        for temperature in TEMPERATURES
-    }
-    methods |= {f"mle at temperature {temperature:g}": runs for temperature, runs in curve.items() if temperature != 1}
-    rows = table(methods, published=PUBLISHED if size == "full" else {})
-    (where / "table.md").write_text(f"{cost(outputs)}\n\n{rows}\n")
-    print(rows)
-    trade_off(
-        where / "figure.png",
-        across=Axis("nll_per_token", "NLL_test, nats a token  (left: gives the data more probability)"),
-        up=Axis("sample_oracle_nll_per_token", "NLL_oracle, nats a token  (down: samples look likelier)"),
-        methods={name: runs for name, runs in methods.items() if "temperature" not in name},
-        curve=curve, curve_name="mle, by temperature",
-    )  # fmt: skip
+    samples = ("split=test", "validation.samples_per_image=2", "validation.batch_images=500")
+    for temperature in TEMPERATURES:
+        own = (*samples, f"validation.temperature={temperature}")
+        methods[f"mle at temperature {temperature:g}"] = [evaluate(run, *own)["mle"] for run in baselines.values()]
+    curves = {name: [curve_of(run, trained(run), every=EVERY) for run in own] for name, own in arms.items()}
+    tables = (cost(outputs), table(methods), table_of_curves(curves))
+    (where / "table.md").write_text("\n\n".join(tables) + "\n")
+    print(*tables[1:], sep="\n\n")
+    first = methods["mle"]
+    start = Curve(
+        {0: sum(run["sample_oracle_nll_per_token"] for run in first) / len(first)},
+        {0: sum(run["nll_per_token"] for run in first) / len(first)},
+    )
+    draw(where / "figure.png", curves, start=start)
 
 
-def table(methods: Mapping[str, Runs], *, published: Mapping[str, float]) -> str:
-    """Return a Markdown table: a row a method, beside what was published for the task at full size."""
-    rows = [["", "seeds", "NLL_oracle", "published", "NLL_test", "words used"]]
+def table(methods: Mapping[str, Runs]) -> str:
+    """Return a Markdown table: a row a method, as it stands after its last update, on the test split."""
+    rows = [["", "seeds", "NLL_oracle", "NLL_test", "words used"]]
     for name, runs in methods.items():
-        cells = [
-            _cell(runs, metric, decimals)
-            for metric, decimals in (
-                ("sample_oracle_nll_per_token", 3),
-                ("nll_per_token", 3),
-                ("sample_vocabulary", 0),
-            )
-        ]
-        paper = f"{published[name]:.3f}" if name in published else ""
-        rows.append([name, str(len(runs)), cells[0], paper, cells[1], cells[2]])
+        if runs:
+            shown = (("sample_oracle_nll_per_token", 3), ("nll_per_token", 3), ("sample_vocabulary", 0))
+            rows.append([name, str(len(runs)), *(_cell(runs, metric, decimals) for metric, decimals in shown)])
     return markdown(rows)
 
 

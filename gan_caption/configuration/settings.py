@@ -11,7 +11,7 @@ from gan_caption.configuration.building import Part, read
 from gan_caption.configuration.renamed import refuse_old_keys
 from gan_caption.errors import at_least, share
 
-SHARED = ("size", "discriminator_training", "adversarial", "discriminator_trainer")
+SHARED = ("size", "text_cnn", "discriminator_training", "adversarial", "discriminator_trainer")
 """Keys that exist for others to refer to; they are checked where they are used."""
 WITHOUT_EFFECT = (
     "outputs", "resume", "tracker", "device", "threads", "cache", "log_every", "save_every", "search_metric",
@@ -20,7 +20,7 @@ WITHOUT_EFFECT = (
 """Settings that do not change what is learned."""
 OF_ONE_MACHINE = (*WITHOUT_EFFECT, "pretrained", "skip_unreadable", "skip_missing", "allow")
 """Settings that say nothing of what was trained to somebody on another machine."""
-SINCE = ("metrics", "skip_missing")
+SINCE = ("metrics", "skip_missing", "study")
 """Settings that runs of before lack: what `conf/config.yaml` has for them is what these did."""
 
 
@@ -89,7 +89,9 @@ class Settings:
     """Of a run."""
 
     name: str
-    """Of the experiment; in the names of its folders, and W&B's group."""
+    """Of the experiment."""
+    study: str | None
+    """What kind of budgets it has, where they are not its own: "cheap"; see `title`."""
     seed: int
     """Of weights, data order, dropout and sampling; at least 0."""
     device: str
@@ -150,6 +152,11 @@ class Settings:
     """In their order, without those that are null."""
     given: dict[str, Any]
     """The mapping that all this was read from: what a run keeps, and is told apart by."""
+
+    @property
+    def title(self) -> str:
+        """What tables, folders and W&B's groups call the experiment: `seqgan`, or `seqgan_cheap` of `+study=cheap`."""
+        return self.name if self.study is None else f"{self.name}_{self.study}"
 
     def __post_init__(self) -> None:
         at_least(0, seed=self.seed)

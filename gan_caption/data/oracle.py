@@ -9,9 +9,11 @@ Shapes: N sequences, T steps, W words, H hidden.
 from __future__ import annotations
 
 import math
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
+from pathlib import Path
 
 import torch
 from PIL import Image
@@ -19,19 +21,23 @@ from torch import Tensor, nn
 
 from gan_caption.data.corpus import CaptionedImage, Split, known_truth
 from gan_caption.errors import UserError, at_least
+from gan_caption.files import at_home
 from gan_caption.metrics.metric import Metric
+from gan_caption.untrusted.arrays import DAMAGED, header, numbers
 
 METRICS = (
     Metric(name="oracle_nll_per_token", label="NLL_oracle, nats a token", better="lower"),
     Metric(name="oracle_outside", label="outside its support, %", factor=100, decimals=1, better="lower"),
 )
 """What the LSTM says of captions; `OracleSplit.oracle` computes it."""
+_GATES = ("i", "f", "c", "og")
+"""The authors' names of the gates, in torch's order."""
 _CHUNK = 2000
 """Sequences that are drawn or scored at once."""
 
 
 class OracleLSTM(nn.Module):
-    """An LSTM whose every weight, biases and embeddings included, is drawn from N(0, 1)."""
+    """An LSTM whose every weight, biases and embeddings included, is drawn from N(0, 1), or was published."""
 
     def __init__(self, *, words: int, hidden: int, seed: int) -> None:
         """Draw the weights."""
@@ -45,6 +51,32 @@ class OracleLSTM(nn.Module):
             parameter.data.normal_(generator=rng)
         # One bias a gate, as in the paper's LSTM; torch adds two, whose sum would have another variance.
         self.lstm.all_weights[0][3].data.zero_()
+
+    @torch.no_grad()
+    def take(self, path: Path) -> None:
+        """Take over published weights, in place of the drawn ones.
+
+        Args:
+            path: an .npz that names them as the authors' code does (github.com/LantaoYu/SeqGAN): `embeddings` (W, H);
+                `W`, `U` (H, H) and `b` (H,) with the endings i, f, c and og, of the gates x W + h U + b; `Wo` (H, W)
+                and `bo` (W,). The authors start a sequence with their word 0: its vector is the start token's as well.
+
+        Raises:
+            UserError: the file cannot be read, lacks one of them, or one has another shape.
+        """
+        words, hidden = self.words.weight[:-1].shape
+        square, vector = (hidden, hidden), (hidden,)
+        shapes: dict[str, tuple[int, ...]] = {"embeddings": (words, hidden), "Wo": (hidden, words), "bo": (words,)}
+        for gate in _GATES:
+            shapes |= {f"W{gate}": square, f"U{gate}": square, f"b{gate}": vector}
+        found = _arrays(path, shapes)
+        self.words.weight.copy_(torch.cat([found["embeddings"], found["embeddings"][:1]]))
+        inputs, states, biases, _ = self.lstm.all_weights[0]
+        inputs.copy_(torch.cat([found[f"W{gate}"].T for gate in _GATES]))
+        states.copy_(torch.cat([found[f"U{gate}"].T for gate in _GATES]))
+        biases.copy_(torch.cat([found[f"b{gate}"] for gate in _GATES]))
+        self.output.weight.copy_(found["Wo"].T)
+        self.output.bias.copy_(found["bo"])
 
     @torch.no_grad()
     def draw(self, count: int, length: int, rng: torch.Generator) -> Tensor:
@@ -66,6 +98,27 @@ class OracleLSTM(nn.Module):
         outputs, _ = self.lstm(self.words(torch.cat([first, tokens[:, :-1]], dim=1)))
         log_probs: Tensor = self.output(outputs).log_softmax(-1).gather(2, tokens[..., None])[..., 0]
         return log_probs
+
+
+def _arrays(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    """Read arrays of these shapes from an .npz."""
+    found = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if missing := [name for name in shapes if f"{name}.npy" not in archive.namelist()]:
+                raise UserError(f"data.parameters={path} lacks {', '.join(missing)}: give an oracle's .npz")
+            for name, shape in shapes.items():
+                with archive.open(f"{name}.npy") as file:
+                    about = header(file)
+                    if about.shape != shape:
+                        raise UserError(
+                            f"data.parameters={path}: {name} has shape {about.shape}, wanted is {shape}; "
+                            "set data.words and data.hidden to the oracle's"
+                        )
+                    found[name] = torch.from_numpy(numbers(file, about))
+    except DAMAGED as error:
+        raise UserError(f"data.parameters={path} cannot be read as an .npz ({str(error)[:300]})") from error
+    return found
 
 
 @dataclass(frozen=True)
@@ -114,13 +167,14 @@ class OracleSplit(Split):
 
 
 class Oracle:
-    """Sequences of a fixed length from an LSTM with random weights; words are called w0, w1, ..."""
+    """Sequences of a fixed length from an LSTM with random or published weights; words are called w0, w1, ..."""
 
-    LOCATIONS = ()
+    LOCATIONS = ("parameters",)
 
     def __init__(
         self,
         *,
+        parameters: str | Path | None,
         seed: int,
         words: int,
         length: int,
@@ -132,6 +186,7 @@ class Oracle:
         """Set the sizes; those of `conf/data/oracle.yaml` are the paper's.
 
         Args:
+            parameters: an .npz with published weights, see `OracleLSTM.take`; None draws them.
             seed: of the LSTM and of what it writes; not the seed of training.
             words: W, at least 2.
             length: T, at least 2; sequences have no end marker.
@@ -146,6 +201,8 @@ class Oracle:
         self.length = length
         self.sizes = {"train": train, "val": val, "test": test}
         self.lstm = OracleLSTM(words=words, hidden=hidden, seed=seed)
+        if parameters is not None:
+            self.lstm.take(at_home(parameters))
 
     def split(self, name: str) -> OracleSplit:
         """Draw a split; the three have streams of their own."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -62,6 +63,10 @@ class Discriminator(nn.Module, ABC):
         """
         logits: Tensor = self(features, captions)
         return logits
+
+    def output_weights(self) -> Iterable[nn.Parameter]:
+        """Return what a caption's vector is compared with, for losses with an L2 term; none where it is not said."""
+        return ()
 
     def forward(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Judge captions (N,), or their tokens (N, T); see `score`."""

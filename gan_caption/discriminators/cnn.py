@@ -5,6 +5,8 @@ Shapes: B images, N captions, T steps, V vocabulary, P pooled, E embedding, F fi
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -12,24 +14,40 @@ from torch.nn import functional
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
-from gan_caption.errors import at_least, share
+from gan_caption.errors import share
 from gan_caption.kernels.dropout import Dropout
 from gan_caption.kernels.products import Linear, linear
 from gan_caption.layers import ImageVector
 
 
+def filters_of_widths(filters: int | list[int], widths: list[int]) -> list[int]:
+    """Return how many filters each width has.
+
+    Raises:
+        ValueError: there is no width, or one without a word or a filter.
+    """
+    if not widths or min(widths) < 1:
+        raise ValueError(f"widths={widths}: at least one, and a filter covers at least one word")
+    counts = filters if isinstance(filters, list) else [filters] * len(widths)
+    if len(counts) != len(widths) or min(counts) < 1:
+        raise ValueError(f"filters={filters}: at least 1, or a list with as many numbers as widths={widths}")
+    return counts
+
+
 class TextCNN(nn.Module):
     """Convolutions of several widths, the maximum over time, a highway layer, compared with the image."""
 
-    def __init__(self, *, pooled_size: int, embedding: int, filters: int, widths: list[int], dropout: float):
+    def __init__(
+        self, *, pooled_size: int, embedding: int, filters: int | list[int], widths: list[int], dropout: float
+    ) -> None:
         """Build the layers; see `CNNDiscriminator`."""
         super().__init__()
-        at_least(1, filters=filters)
         share(dropout=dropout)
-        if not widths or min(widths) < 1:
-            raise ValueError(f"widths={widths}: at least one, and a filter covers at least one word")
-        size = filters * len(widths)
-        self.convolutions = nn.ModuleList(nn.Conv1d(embedding, filters, width) for width in widths)
+        counts = filters_of_widths(filters, widths)
+        size = sum(counts)
+        self.convolutions = nn.ModuleList(
+            nn.Conv1d(embedding, count, width) for count, width in zip(counts, widths, strict=True)
+        )
         self.carry = Linear(size, size)
         self.transform = Linear(size, size)
         self.image = ImageVector(inputs=pooled_size, noise=0, outputs=size)
@@ -92,7 +110,7 @@ class CNNDiscriminator(Discriminator):
         vocabulary_size: int,
         pooled_size: int,
         embedding: int,
-        filters: int,
+        filters: int | list[int],
         widths: list[int],
         dropout: float,
         instance_noise: float,
@@ -103,7 +121,7 @@ class CNNDiscriminator(Discriminator):
             vocabulary_size: V, special tokens included.
             pooled_size: P, length of the image vector.
             embedding: E, at least 1.
-            filters: F, filters of each width, at least 1.
+            filters: F, filters of each width, or a list with a number for each; at least 1.
             widths: W numbers, each at least 1: the words under each kind of filter.
             dropout: probability in [0, 1), on the word vectors and the sentence vector.
             instance_noise: standard deviation, at least 0; see `Discriminator`.
@@ -121,3 +139,7 @@ class CNNDiscriminator(Discriminator):
     def fast_score(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return logits (N,); see `TextCNN.fast_score`."""
         return self.critic.fast_score(features, self.words, captions)
+
+    def output_weights(self) -> Iterable[nn.Parameter]:
+        """Return those of both terms of the logit: what is projected from the image, and the sentence's own."""
+        return [*self.critic.image.project.parameters(), *self.critic.fluency.parameters()]

@@ -69,8 +69,8 @@ def choose_systems(
     methods = [_method(run, locations) for run in runs]
     groups: dict[str, list[int]] = defaultdict(list)
     for index, method in enumerate(methods):
-        groups[json.dumps([runs[index].settings.name, method], sort_keys=True)].append(index)
-    names = _names([(runs[own[0]].settings.name, methods[own[0]]) for own in groups.values()])
+        groups[json.dumps([runs[index].settings.title, method], sort_keys=True)].append(index)
+    names = _names([(runs[own[0]].settings.title, methods[own[0]]) for own in groups.values()])
     systems = {name: [runs[index] for index in own] for name, own in zip(names, groups.values(), strict=True)}
     if baseline not in systems:
         if baseline != BASELINE:

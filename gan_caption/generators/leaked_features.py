@@ -1,6 +1,7 @@
 """A frozen copy of what a discriminator's text CNN makes of a sentence, read word by word: LeakGAN's leaked features.
 
-Shapes: N sentences, T steps, V vocabulary, E embedding, K places in the widest filter, F filters in all.
+Shapes: N sentences, T steps, V vocabulary, E embedding, F filters in all, S places under them all: a filter of three
+words has three.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ from torch.nn import functional
 
 from gan_caption.data.captions import BOS, Captions
 from gan_caption.discriminators.base import Discriminator
-from gan_caption.discriminators.cnn import CNNDiscriminator
+from gan_caption.discriminators.cnn import CNNDiscriminator, filters_of_widths
 from gan_caption.errors import UserError, at_least
 from gan_caption.kernels.products import linear
 from gan_caption.kernels.switch import is_plain
 from gan_caption.modes import evaluating
 
 Windows = tuple[Tensor, Tensor]
-"""Of the words so far: the sums (N, K - 1, F) of the windows that further words may still fall into, -inf where none
-has begun, and the highest of the others (N, F)."""
+"""Of the words so far: the sums (N, S - F) of the windows that further words may still fall into, by width and then by
+the place of the last word, -inf where none has begun; and the highest of the others (N, F)."""
 
 
 class LeakedFeatures(nn.Module):
@@ -36,7 +37,7 @@ class LeakedFeatures(nn.Module):
     words: Tensor
     """(V, E)."""
     kernels: Tensor
-    """(K * F, E): what a word adds at each place of each filter; zeros past the end of narrower ones."""
+    """(S, E): what a word adds at each place of each filter, by width, place and filter."""
     bias: Tensor
     """(F,)."""
     carry_weight: Tensor
@@ -44,15 +45,14 @@ class LeakedFeatures(nn.Module):
     transform_weight: Tensor
     transform_bias: Tensor
 
-    def __init__(self, *, vocabulary_size: int, embedding: int, filters: int, widths: list[int]) -> None:
+    def __init__(self, *, vocabulary_size: int, embedding: int, filters: int | list[int], widths: list[int]) -> None:
         """Begin with random weights; the arguments are those of `CNNDiscriminator`."""
         super().__init__()
-        at_least(1, embedding=embedding, filters=filters)
-        if not widths or min(widths) < 1:
-            raise ValueError(f"widths={widths}: at least one, and a filter covers at least one word")
-        self.size = filters * len(widths)
-        self.widest = max(widths)
-        convolutions = [nn.Conv1d(embedding, filters, width) for width in widths]
+        at_least(1, embedding=embedding)
+        self.widths = widths
+        self.counts = filters_of_widths(filters, widths)
+        self.size = sum(self.counts)
+        convolutions = [nn.Conv1d(embedding, count, width) for count, width in zip(self.counts, widths, strict=True)]
         highway = (nn.Linear(self.size, self.size) for _ in range(2))
         for name, weight in _laid_out(nn.Embedding(vocabulary_size, embedding), convolutions, *highway).items():
             self.register_buffer(name, weight.detach().clone())
@@ -78,13 +78,13 @@ class LeakedFeatures(nn.Module):
                 raise UserError(
                     f"{name} of the generator's leaked features are {tuple(own.shape)}, the discriminator's "
                     f"{tuple(weight.shape)}: generator.leaked_embedding, leaked_filters and leaked_widths must be "
-                    "discriminator.embedding, filters and widths"
+                    "discriminator.embedding, filters and widths, as text_cnn.embedding, filters and widths sets both"
                 )
             own.copy_(weight)
 
     def start(self, sentences: int) -> Windows:
         """Return the windows of so many empty sentences."""
-        opened = self.bias.new_full((sentences, self.widest - 1, self.size), float("-inf"))
+        opened = self.bias.new_full((sentences, len(self.kernels) - self.size), float("-inf"))
         return opened, self.bias.new_zeros(sentences, self.size)
 
     def read(self, tokens: Tensor, windows: Windows) -> tuple[Tensor, Windows]:
@@ -110,22 +110,34 @@ class LeakedFeatures(nn.Module):
         return self._highway(torch.stack(steps, dim=1))
 
     def _take_in(self, added: Tensor, windows: Windows) -> tuple[Tensor, Windows]:
-        """Return the maxima over time (N, F) after what one token more adds (N, K, F), and the windows."""
-        opened, highest = windows
-        begun = self.bias.expand(opened.shape[0], 1, -1)
-        sums = torch.cat([begun, opened], dim=1) + added  # (N, K, F): the word stands at place k
-        highest = torch.maximum(highest, functional.relu(sums[:, -1]))
-        return torch.maximum(highest, functional.relu(sums.amax(1))), (sums[:, :-1], highest)
+        """Return the maxima over time (N, F) after what one token more adds (N, S), and the windows."""
+        opened, closed, open_ones = [], [], []
+        shapes = list(zip(self.widths, self.counts, strict=True))
+        parts = zip(
+            shapes,
+            windows[0].split([(width - 1) * count for width, count in shapes], dim=1),
+            added.split([width * count for width, count in shapes], dim=1),
+            self.bias.expand(added.shape[0], -1).split(self.counts, dim=1),
+            strict=True,
+        )
+        for (width, count), before, new, begun in parts:
+            sums = torch.cat([begun, before], dim=1) + new  # the word stands at the first place, the second ...
+            opened.append(sums[:, :-count])
+            closed.append(sums[:, -count:])
+            open_ones.append(sums.unflatten(1, (width, count)).amax(1))
+        highest = torch.maximum(windows[1], functional.relu(torch.cat(closed, dim=1)))
+        maxima = torch.maximum(highest, functional.relu(torch.cat(open_ones, dim=1)))
+        return maxima, (torch.cat(opened, dim=1), highest)
 
     def _added(self, tokens: Tensor) -> Tensor:
-        """Return what tokens (...), or weights over the words (N, V), add at each place of a window, (..., K, F)."""
+        """Return what tokens (...), or weights over the words (N, V), add at each place, (..., S)."""
         if tokens.is_floating_point():
-            return linear(tokens @ self.words, self.kernels).unflatten(1, (self.widest, -1))
-        before = torch.where(tokens == BOS, float("-inf"), 0.0)[..., None, None]
+            return linear(tokens @ self.words, self.kernels)
+        before = torch.where(tokens == BOS, float("-inf"), 0.0)[..., None]
         if is_plain():
-            return linear(self.words[tokens], self.kernels).unflatten(-1, (self.widest, -1)) + before
+            return linear(self.words[tokens], self.kernels) + before
         read, places = torch.unique(tokens, return_inverse=True)  # the same word is read many times
-        return linear(self.words[read], self.kernels)[places].unflatten(-1, (self.widest, -1)) + before
+        return linear(self.words[read], self.kernels)[places] + before
 
     def _highway(self, maxima: Tensor) -> Tensor:
         carry = torch.sigmoid(linear(maxima, self.carry_weight, self.carry_bias))
@@ -138,14 +150,10 @@ def _laid_out(
 ) -> dict[str, Tensor]:
     """Return a text CNN's weights as the buffers of `LeakedFeatures`, by their names."""
     layers = [layer for layer in convolutions if isinstance(layer, nn.Conv1d)]
-    widest = max(layer.weight.shape[2] for layer in layers)
-    kernels = [
-        functional.pad(layer.weight.permute(2, 0, 1), (0, 0, 0, 0, 0, widest - layer.weight.shape[2]))
-        for layer in layers
-    ]  # (K, filters of a width, E) each
+    kernels = [layer.weight.permute(2, 0, 1).flatten(0, 1) for layer in layers]
     biases = [layer.bias for layer in layers if layer.bias is not None]
     return {
-        "words": words.weight, "kernels": torch.cat(kernels, dim=1).flatten(0, 1), "bias": torch.cat(biases),
+        "words": words.weight, "kernels": torch.cat(kernels), "bias": torch.cat(biases),
         "carry_weight": carry.weight, "carry_bias": carry.bias,
         "transform_weight": transform.weight, "transform_bias": transform.bias,
     }  # fmt: skip

@@ -46,7 +46,7 @@ class LeakGANGenerator(Generator[TensorState]):
         goal_size: int,
         horizon: int,
         leaked_embedding: int,
-        leaked_filters: int,
+        leaked_filters: int | list[int],
         leaked_widths: list[int],
         dropout: float,
         noise_size: int,

@@ -16,7 +16,7 @@ from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import world
-from gan_caption.errors import at_least, share
+from gan_caption.errors import UserError, at_least, share
 from gan_caption.kernels import plain
 
 
@@ -68,6 +68,14 @@ class DiscriminatorLoss(ABC):
             accuracy.setdefault("real", of_real)
         return Judged(loss, accuracy)
 
+    def check(self, discriminator: Discriminator) -> None:
+        """Refuse a discriminator that this loss cannot train, before anything is trained.
+
+        Raises:
+            UserError: it lacks what the loss asks for.
+        """
+        del discriminator
+
     @abstractmethod
     def compare(self, real: Tensor, fake: Tensor) -> Tensor:
         """Return the loss (scalar) of real pairs' logits (M,) beside those of one kind of negatives (M',).
@@ -97,10 +105,13 @@ class BinaryCrossEntropy(DiscriminatorLoss):
     label_smoothing: float
     """In [0, 1): real pairs have the target 1 less this; negatives keep 0 (Salimans et al. 2016, arXiv 1606.03498,
     section 3.4)."""
+    output_l2: float
+    """Times half the squares of D's `output_weights`, at least 0: a penalty, as SeqGAN's D has it."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         share(label_smoothing=self.label_smoothing)
+        at_least(0, output_l2=self.output_l2)
         if self.real <= 0:
             raise ValueError(f"real={self.real}: above 0")
 
@@ -109,6 +120,35 @@ class BinaryCrossEntropy(DiscriminatorLoss):
         loss = functional.binary_cross_entropy_with_logits
         people = loss(real, torch.full_like(real, 1 - self.label_smoothing))
         return self.real * people + loss(fake, torch.zeros_like(fake))
+
+    def check(self, discriminator: Discriminator) -> None:
+        """Refuse an `output_l2` where D does not say what its output weights are; see `DiscriminatorLoss.check`."""
+        if self.output_l2 and not list(discriminator.output_weights()):
+            kind = type(discriminator).__name__
+            raise UserError(
+                f"output_l2={self.output_l2}: {kind} has no output_weights; discriminator_training.output_l2=0"
+            )
+
+    def penalty(
+        self, discriminator: Discriminator, features: ImageFeatures, *, real: Captions, generated: Captions
+    ) -> Tensor:
+        """Return the L2 term of D's output weights."""
+        none = super().penalty(discriminator, features, real=real, generated=generated)
+        if not self.output_l2:
+            return none
+        squares = [weight.square().sum() for weight in discriminator.output_weights()]
+        return none + self.output_l2 / 2 * torch.stack(squares).sum()
+
+
+@dataclass(kw_only=True)
+class ShuffledLabels(BinaryCrossEntropy):
+    """A control: who wrote a caption is drawn at random, so that D learns as long and as hard, and nothing."""
+
+    def compare(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Return the loss with the logits dealt anew to both kinds; see `DiscriminatorLoss.compare`."""
+        # torch's own CPU generator, whose state travels with the checkpoint.
+        dealt = torch.cat([real, fake])[torch.randperm(len(real) + len(fake)).to(real.device)]
+        return super().compare(dealt[: len(real)], dealt[len(real) :])
 
 
 @dataclass(kw_only=True)

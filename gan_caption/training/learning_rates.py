@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-from gan_caption.errors import at_least, share
+from gan_caption.errors import at_least
 
 
 class LearningRate(Protocol):
@@ -39,11 +39,11 @@ class Cosine:
     warmup_steps: int
     """Steps until the warm-up's share is 1; 0 for none."""
     final: float
-    """The share that is left at the phase's end, in [0, 1)."""
+    """The share that is left at the phase's end, in [0, 1]; 1 stays."""
 
     def __post_init__(self) -> None:
         at_least(0, warmup_steps=self.warmup_steps)
-        share(final=self.final)
+        _check_final(self.final)
 
     def __call__(self, step: int, total: int) -> float:
         """Return the warm-up's share of the cosine's."""
@@ -64,7 +64,7 @@ class Polynomial:
 
     def __post_init__(self) -> None:
         at_least(0, warmup_steps=self.warmup_steps)
-        share(final=self.final)
+        _check_final(self.final)
         if self.power <= 0:
             raise ValueError(f"power={self.power}: above 0")
 
@@ -96,3 +96,8 @@ class InverseSquareRoot:
 def _warm(step: int, warmup_steps: int) -> float:
     """Return the warm-up's share: step by step up to 1."""
     return min((step + 1) / max(warmup_steps, 1), 1.0)
+
+
+def _check_final(final: float) -> None:
+    if not 0 <= final <= 1:
+        raise ValueError(f"final={final}: at least 0, at most 1")

@@ -108,7 +108,7 @@ def _candidates(settings: Settings, known: KnownData | None, data: str) -> Itera
 
 def _name(settings: Settings, data: str, locations: tuple[str, ...]) -> Path:
     digits = configuration_hash(settings.given, locations)
-    return settings.outputs / f"{settings.name}-{data}-seed{settings.seed}-{digits}"
+    return settings.outputs / f"{settings.title}-{data}-seed{settings.seed}-{digits}"
 
 
 def _begun(folder: Path, settings: Settings, known: KnownData | None) -> bool:

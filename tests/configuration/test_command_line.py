@@ -151,6 +151,7 @@ def test_every_entry_point_is_among_these():
 # Commands that are printed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", SHELLS)
 def test_a_printed_setting_is_its_text_again(mean, shell):
     for name in NAMES:
@@ -163,6 +164,7 @@ def test_a_printed_setting_is_its_text_again(mean, shell):
     assert mean(*everything[2:]) == {**mean("run=a/b c"), "images": NAMES}
 
 
+@pytest.mark.slow
 def test_any_text_is_printed_so_that_it_is_itself_again(mean):
     """Of texts made of all that Hydra, OmegaConf and shells read."""
     drawn = random.Random(0)

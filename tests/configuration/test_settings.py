@@ -22,6 +22,8 @@ from gan_caption.evaluation.settings import ComparisonSettings, EvaluationSettin
 from gan_caption.inference.settings import CaptionSettings, DemoSettings, LanguageModelSettings, export_from
 from gan_caption.reporting.dashboard import DashboardSettings
 from gan_caption.training.folders import OF_ONE_MACHINE, read_settings, write_json
+from gan_caption.training.identity import flattened
+from tests.slow import mostly_slow
 from tests.tiny_runs import composed
 
 ROOT = Path(__file__).parents[2]
@@ -181,7 +183,7 @@ def test_each_setting_of_each_page_has_a_type(page):
     assert tried >= 3 * 4
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", mostly_slow(PAGES, fast=["caption"]))
 def test_a_wrong_setting_of_any_command_ends_it_with_one_line(page, tmp_path):
     _, needed, wrong = PAGES[page]
     override, message = wrong[0]
@@ -220,6 +222,7 @@ def test_one_text_is_a_list_of_it_and_a_path_is_a_text_or_a_whole_number(page, o
     assert plain(record)[key] == written
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "overrides", "message"),
     [
@@ -252,7 +255,7 @@ def test_the_default_configuration_as_a_record():
 
 def test_an_old_key_on_a_page_or_command_line_is_told_its_new_name(tmp_path):
     for old, new in RENAMED.items():
-        config = OmegaConf.create(composed("+experiment=seqgan"))
+        config = OmegaConf.create(composed("+experiment=seqgan", "gate@phases.adversarial.gate=ceiling"))
         assert OmegaConf.select(config, old) is None
         assert OmegaConf.select(config, new) is not None
         OmegaConf.update(config, old, 3)
@@ -275,7 +278,7 @@ def test_an_old_key_on_a_page_or_command_line_is_told_its_new_name(tmp_path):
 
 
 def test_a_run_of_before_is_read_by_the_names_of_today(tmp_path):
-    config = composed("+experiment=seqgan")
+    config = composed("+experiment=seqgan", "gate@phases.adversarial.gate=ceiling")
     before = {"critic": config.pop("discriminator_training"), "finetuning": config.pop("adversarial")} | config
     phase = before["phases"]["adversarial"]
     gate = phase.pop("gate")
@@ -311,3 +314,16 @@ def test_an_evaluation_is_of_its_own_settings_whatever_the_data_bring():
     assert isinstance(asked, EvaluationSettings)
     assert asked.data.name == "Coco"
     assert asked.validation.images is None
+
+
+def test_a_run_with_shortened_budgets_is_called_so():
+    pages = {
+        name: composed("+experiment=seqgan", *more) for name, more in {"all": (), "cheap": ("+study=cheap",)}.items()
+    }
+    assert {name: settings_from(page).title for name, page in pages.items()} == {
+        "all": "seqgan",
+        "cheap": "seqgan_cheap",
+    }
+    changed = {key for key in flattened(pages["all"]) if flattened(pages["all"])[key] != flattened(pages["cheap"])[key]}
+    budgets = ("study", "steps", "steps_per_update")
+    assert {key.rpartition(".")[2] for key in changed} <= set(budgets), "no formula changes"

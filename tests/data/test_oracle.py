@@ -82,3 +82,51 @@ def test_nothing_is_seen(tmp_path):
     assert features.pooled.tolist() == [[0.0], [0.0]]
     assert features.grid.shape == (2, encoder.regions, encoder.grid_size)
     assert len(source.split) == 5
+
+
+def published(path, *, words=6, hidden=3, **changed):
+    """Write weights by the authors' names, and return them."""
+    rng = np.random.default_rng(1)
+    shapes = {"embeddings": (words, hidden), "Wo": (hidden, words), "bo": (words,)}
+    for gate in ("i", "f", "og", "c"):
+        shapes |= {f"W{gate}": (hidden, hidden), f"U{gate}": (hidden, hidden), f"b{gate}": (hidden,)}
+    weights = {name: rng.normal(size=shape).astype("float32") for name, shape in shapes.items()} | changed
+    np.savez(path, **weights)
+    return weights
+
+
+def test_published_weights_are_read_by_the_authors_formulas(tmp_path):
+    w = published(tmp_path / "oracle.npz")
+    lstm = part("data/oracle", parameters=str(tmp_path / "oracle.npz"), words=6, hidden=3).lstm
+
+    def sigmoid(x):
+        return 1 / (1 + np.exp(-x))
+
+    tokens, total = [4, 0, 5, 2], 0.0
+    hidden = cell = np.zeros(3)
+    for previous, token in zip([0, *tokens], tokens, strict=False):  # the authors' start token is word 0
+        x = w["embeddings"][previous]
+        gate = {name: x @ w[f"W{name}"] + hidden @ w[f"U{name}"] + w[f"b{name}"] for name in ("i", "f", "og", "c")}
+        cell = sigmoid(gate["f"]) * cell + sigmoid(gate["i"]) * np.tanh(gate["c"])
+        hidden = sigmoid(gate["og"]) * np.tanh(cell)
+        logits = hidden @ w["Wo"] + w["bo"]
+        total += logits[token] - np.log(np.exp(logits).sum())
+    assert lstm.log_probs(torch.tensor([tokens])).sum().item() == pytest.approx(total, abs=1e-5)
+
+
+def test_published_weights_that_do_not_fit_are_refused(tmp_path):
+    def read(**sizes):
+        return part("data/oracle", parameters=str(tmp_path / "oracle.npz"), **{"words": 6, "hidden": 3, **sizes})
+
+    published(tmp_path / "oracle.npz")
+    with pytest.raises(UserError, match=r"embeddings has shape \(6, 3\), wanted is \(7, 3\); set data.words"):
+        read(words=7)
+    np.savez(tmp_path / "oracle.npz", embeddings=np.zeros((6, 3)))
+    with pytest.raises(UserError, match="lacks Wo, bo, Wi"):
+        read()
+    published(tmp_path / "oracle.npz", bo=np.full(6, np.nan, dtype="float32"))
+    with pytest.raises(UserError, match="NaN"):
+        read()
+    (tmp_path / "oracle.npz").write_bytes(b"no archive")
+    with pytest.raises(UserError, match="cannot be read as an"):
+        read()

@@ -17,11 +17,13 @@ from gan_caption.discriminators.multi import MultiDiscriminator
 from gan_caption.discriminators.set import SetDiscriminator
 from gan_caption.discriminators.spectral import spectrally_normalised
 from gan_caption.discriminators.warm_start import take_from_generator
+from gan_caption.errors import UserError
 from gan_caption.objectives.discriminator import (
     BinaryCrossEntropy,
     Hinge,
     Ranking,
     Relativistic,
+    ShuffledLabels,
     Wasserstein,
     mismatch,
     spoken,
@@ -167,7 +169,7 @@ class Fixed(torch.nn.Module):
 def test_binary_cross_entropy_by_hand():
     real = captions_from_ids([[4, EOS], [5, EOS]], [0, 1])
     generated = captions_from_ids([[4, 5], [4, 4]], [0, 1])  # the first fools D
-    judged = BinaryCrossEntropy(real=1.0, generated=0.5, mismatched=0.25, label_smoothing=0.0)(
+    judged = BinaryCrossEntropy(real=1.0, generated=0.5, mismatched=0.25, label_smoothing=0.0, output_l2=0.0)(
         Fixed(), tiny.features(), real=real, generated=generated
     )
 
@@ -183,12 +185,53 @@ def test_three_kinds_of_pairs_weigh_alike():
     """-log D(real) - log(1 - D(generated)) - log(1 - D(mismatched)), as Dai et al. 2017 have it in their code."""
     real = captions_from_ids([[4, EOS], [5, EOS]], [0, 1])
     generated = captions_from_ids([[4, 5], [4, 4]], [0, 1])
-    loss = BinaryCrossEntropy(real=0.5, generated=1.0, mismatched=1.0, label_smoothing=0.0)
+    loss = BinaryCrossEntropy(real=0.5, generated=1.0, mismatched=1.0, label_smoothing=0.0, output_l2=0.0)
     judged = loss(Fixed(), tiny.features(), real=real, generated=generated)
     expected = math.log1p(math.exp(-2)) + (math.log1p(math.exp(2)) + math.log1p(math.exp(-1))) / 2
     assert judged.loss.item() == pytest.approx(expected + math.log1p(math.exp(-1)), rel=1e-6)
     with pytest.raises(ValueError, match="real=0: above 0"):
-        BinaryCrossEntropy(real=0, generated=1.0, mismatched=1.0, label_smoothing=0.0)
+        BinaryCrossEntropy(real=0, generated=1.0, mismatched=1.0, label_smoothing=0.0, output_l2=0.0)
+
+
+def test_an_l2_term_is_that_of_a_two_way_softmax_at_its_best():
+    """SeqGAN's code penalises both columns of a two-way softmax by .2; the logit is their difference."""
+    real = captions_from_ids([[4, EOS], [5, EOS]], [0, 1])
+    discriminator = make(CNNDiscriminator, dropout=0.0)
+    plain = BinaryCrossEntropy(real=1.0, generated=1.0, mismatched=0.0, label_smoothing=0.0, output_l2=0.0)
+    terms = [
+        loss(discriminator, tiny.features(), real=real, generated=real).loss.item()
+        for loss in (plain, replace(plain, output_l2=0.1))
+    ]
+    difference = torch.cat([weight.flatten() for weight in discriminator.output_weights()]).double()
+    columns = torch.stack([difference / 2, -difference / 2]).requires_grad_()
+    assert terms[1] - terms[0] == pytest.approx(0.2 * columns.square().sum().item() / 2, rel=1e-3)
+    moved = torch.autograd.grad(columns.square().sum(), columns)[0].sum(0)
+    assert moved.abs().max() < 1e-9  # no other two columns with this difference have a smaller penalty
+    with pytest.raises(UserError, match="LSTMDiscriminator has no output_weights"):
+        replace(plain, output_l2=0.1).check(make(LSTMDiscriminator))
+    replace(plain, output_l2=0.1).check(discriminator)
+    plain.check(make(LSTMDiscriminator))
+
+
+def test_shuffled_labels_teach_nothing():
+    """In the mean over the labels' draws both kinds are pushed alike: to the logit 0, where they are equally many."""
+    logits = torch.tensor([2.0, 1.0, -0.5, 0.3, -1.0, 0.7], requires_grad=True)
+    loss = ShuffledLabels(real=1.0, generated=1.0, mismatched=0.0, label_smoothing=0.0, output_l2=0.0)
+    torch.manual_seed(0)
+    draws = [torch.autograd.grad(loss.compare(logits[:3], logits[3:]), logits)[0] for _ in range(4000)]
+    # Each logit is called real or generated with probability 1/2: (sigmoid - 1 + sigmoid) / 2, a third each of a kind.
+    expected = (torch.sigmoid(logits) - 0.5).detach() / 3
+    assert (torch.stack(draws).mean(0) - expected).abs().max() < 4 * (1 / 6) / 4000**0.5
+
+
+def test_each_width_may_have_a_number_of_filters_of_its_own():
+    discriminator = make(CNNDiscriminator, widths=[1, 3], filters=[2, 5])
+    shapes = [convolution.weight.shape for convolution in discriminator.critic.convolutions]
+    assert [tuple(shape[::2]) for shape in shapes] == [(2, 1), (5, 3)]
+    assert discriminator.critic.fluency.in_features == 7
+    for filters in ([2], [2, 0], 0):
+        with pytest.raises(ValueError, match="filters="):
+            make(CNNDiscriminator, widths=[1, 3], filters=filters)
 
 
 SAMPLES_ALONE = {"generated": 1.0, "mismatched": 0.0}
@@ -197,7 +240,7 @@ SAMPLES_ALONE = {"generated": 1.0, "mismatched": 0.0}
 @pytest.mark.parametrize(
     "loss",
     [
-        BinaryCrossEntropy(**SAMPLES_ALONE, real=1.0, label_smoothing=0.0),
+        BinaryCrossEntropy(**SAMPLES_ALONE, real=1.0, label_smoothing=0.0, output_l2=0.0),
         Hinge(**SAMPLES_ALONE),
         Relativistic(**SAMPLES_ALONE),
         Ranking(**SAMPLES_ALONE),
@@ -219,7 +262,7 @@ REAL, FAKE = torch.tensor([2.0, -0.5]), torch.tensor([1.0, -3.0])
 @pytest.mark.parametrize(
     ("loss", "expected"),
     [
-        (BinaryCrossEntropy(**EVEN, real=1.0, label_smoothing=0.1), None),
+        (BinaryCrossEntropy(**EVEN, real=1.0, label_smoothing=0.1, output_l2=0.0), None),
         (Hinge(**EVEN), (0 + 1.5) / 2 + (2 + 0) / 2),
         (Relativistic(**EVEN), (math.log1p(math.exp(-1)) + math.log1p(math.exp(-2.5))) / 2),
         (Wasserstein(**EVEN, gradient_penalty=10.0), -1.0 - 0.75),
@@ -308,7 +351,7 @@ def test_the_gradient_penalty_teaches_every_discriminator(kind):
 def test_a_dense_critic_is_judged_word_by_word():
     discriminator = make(DenseDiscriminator, dropout=0.0).train()
     real, generated = (captions_from_ids(texts, [0, 1]) for texts in ([[4, 5, EOS], [4, EOS]], [[5, EOS], [5, EOS]]))
-    judged = BinaryCrossEntropy(real=1.0, generated=1.0, mismatched=0.0, label_smoothing=0.0)(
+    judged = BinaryCrossEntropy(real=1.0, generated=1.0, mismatched=0.0, label_smoothing=0.0, output_l2=0.0)(
         discriminator, tiny.features(), real=real, generated=generated
     )
     words = torch.nn.functional.softplus
@@ -332,7 +375,7 @@ def test_mismatched_pairs_never_keep_their_image():
 
 def test_weights_that_make_no_sense():
     with pytest.raises(ValueError, match="not both 0"):
-        BinaryCrossEntropy(real=1.0, generated=0, mismatched=0, label_smoothing=0.0)
+        BinaryCrossEntropy(real=1.0, generated=0, mismatched=0, label_smoothing=0.0, output_l2=0.0)
 
 
 def test_spectral_normalisation_bounds_every_layer():

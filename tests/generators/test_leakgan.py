@@ -36,7 +36,7 @@ def sentence_vectors(discriminator, captions):
 @pytest.mark.parametrize(
     "settings",
     [{}, {"horizon": 1}, {"horizon": 9, "leaked_widths": [1]}, {"leaked_widths": [4, 2], "noise_size": 3},
-     {"generate_unknown": True, "dropout": 0.5, "vocabulary_size": 9}],
+     {"leaked_filters": [3, 5, 2, 4, 3]}, {"generate_unknown": True, "dropout": 0.5, "vocabulary_size": 9}],
 )  # fmt: skip
 def test_it_keeps_the_contract(settings):
     torch.manual_seed(0)
@@ -66,10 +66,12 @@ def test_following_copies_exactly_and_only_when_it_is_asked_for(discriminator):
     generator.follow(discriminator)
     leak, critic = generator.leak, discriminator.critic
     assert torch.equal(leak.words, discriminator.words.weight)
-    by_place = leak.kernels.view(5, 5, 16, 8)
-    for width, convolution in enumerate(critic.convolutions):
-        assert torch.equal(by_place[: width + 1, width], convolution.weight.permute(2, 0, 1))
-        assert (by_place[width + 1 :, width] == 0).all()
+    first = 0
+    for convolution in critic.convolutions:
+        for place in range(convolution.weight.shape[2]):
+            assert torch.equal(leak.kernels[first : first + 16], convolution.weight[:, :, place])
+            first += 16
+    assert first == len(leak.kernels)
     assert torch.equal(leak.bias, torch.cat([convolution.bias for convolution in critic.convolutions]))
     for own in ("carry", "transform"):
         assert torch.equal(getattr(leak, f"{own}_weight"), getattr(critic, own).weight)

@@ -18,7 +18,7 @@ def test_every_page_has_its_losses():
         assert {name: len(values) for name, values in losses.items() if name.startswith("mle")} == {"mle: mle/loss": 20}
 
 
-@pytest.mark.parametrize("page", mostly_slow(PAGES, fast=["mle", "seqgan"]))
+@pytest.mark.parametrize("page", mostly_slow(PAGES, fast=["mle"]))
 def test_twenty_steps(page, tmp_path):
     losses, kept = losses_of(page, tmp_path), GOLDEN["pages"][page]
     if machine() == GOLDEN["machine"]:

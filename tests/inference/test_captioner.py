@@ -320,6 +320,7 @@ def test_a_run_of_a_newer_version_says_so(configured, trained_run, tmp_path):
         evaluate_run(evaluation_from(configured(f"run={run}", base=[], config_name="evaluate")))
 
 
+@pytest.mark.slow
 def test_the_command_writes_what_can_be_captioned_and_says_in_its_exit_code_what_cannot(trained_run, photos, tmp_path):
     (tmp_path / "text.jpg").write_text("not an image")
     out = tmp_path / "captions.jsonl"

@@ -188,6 +188,7 @@ def test_other_images_can_be_checked(runs, export, capsys):
     assert "of 5 of 5 val images" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_cards_own_script_needs_neither_torch_nor_this_package(runs, exported, tmp_path):
     folder, test = exported("attention"), images_of(runs("attention"))
     block = "import sys\nsys.modules['torch'] = sys.modules['gan_caption'] = None\n"

@@ -105,6 +105,7 @@ def test_one_text_is_no_list_of_letters_to_any_public_function(trained_run, tmp_
         folders_of(tmp_path)
 
 
+@pytest.mark.slow
 def test_caption_takes_one_path_without_brackets(trained_run, photos, tmp_path):
     shutil.copy(photos[0], tmp_path / "photo.png")
     (tmp_path / "2024").mkdir()

@@ -168,6 +168,7 @@ def knowing(generator, *, gae_lambda, wrong=0.0) -> GeneralisedAdvantage:
     return baseline
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("critic", mostly_slow(["learning", "wrong"], fast=["wrong"]))
 def test_with_lambda_1_the_estimate_is_the_gradient_of_the_expected_reward_for_any_critic(critic):
     generator = tiny.generators()[0]
@@ -185,6 +186,7 @@ def test_with_the_exact_value_the_estimate_is_right_for_a_smaller_lambda(gae_lam
     assert_unbiased(policy_gradient(knowing(generator, gae_lambda=gae_lambda)), generator, truth, errors=3)
 
 
+@pytest.mark.slow
 def test_with_a_wrong_value_and_a_smaller_lambda_the_bias_is_seen():
     generator = tiny.generators()[0]
     truth = tiny.exact_gradient(generator, reward)

@@ -34,7 +34,7 @@ SEARCH = [
     "discriminator_trainer.images_per_batch=8", "phases.adversarial.validate_every=2", "adversarial.quality_floor=0",
     "hydra.sweeper.n_trials=4", "hydra.sweeper.n_jobs=2",
     # Below 0 there is nothing to do: such a trial fails.
-    "phases.adversarial.gate.steps=choice(-1,1)",
+    "discriminator_training.steps_per_update=choice(-1,1)",
 ]  # fmt: skip
 
 

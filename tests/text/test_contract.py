@@ -35,6 +35,7 @@ def test_own_ids_anywhere_are_the_programs():
     assert tokenizer.tokenized(TEXTS[:2]) == ["a red circle", "it 's a blue triangle is n't it"]
 
 
+@pytest.mark.slow
 def test_subwords_train_and_are_counted_by_word(tmp_path, capsys):
     config = composed(
         *TINY, "+experiment=scst", "phases.policy_gradient.steps=3", "max_length=40",

@@ -19,9 +19,10 @@ from tests.training.test_discriminator_trainer import same_state
 from tests.training.test_experiment import interrupted
 
 TINY_LEAKGAN = [
-    *TINY, "+experiment=leakgan", "discriminator.embedding=8", "discriminator.filters=4", "generator.goal_size=3",
-    "phases.discriminator.steps=3", "phases.adversarial.steps=4", "phases.adversarial.validate_every=2",
-    "phases.adversarial.quality_floor=0", "phases.adversarial.images_per_batch=8", "phases.adversarial.gate.steps=2",
+    *TINY, "+experiment=leakgan", "text_cnn.embedding=8", "text_cnn.filters=4", "text_cnn.widths=[1,2,3]",
+    "generator.goal_size=3", "phases.discriminator.steps=3", "phases.adversarial.steps=4",
+    "phases.adversarial.validate_every=2", "phases.adversarial.quality_floor=0",
+    "phases.adversarial.images_per_batch=8", "discriminator_training.steps_per_update=2",
     "phases.adversarial.objective.manager_credit.credit.rollouts=2", "discriminator_trainer.images_per_batch=8",
 ]  # fmt: skip
 ORACLE = ["data=oracle", "encoder=none", "data.words=20", "data.length=6", "max_length=6"]

@@ -68,6 +68,7 @@ def test_learning_rates_by_hand():
     assert cosine(0, 100) == pytest.approx(0.1)
     assert cosine(50, 100) == pytest.approx(0.6)  # the middle between 1 and .2
     assert cosine(99, 100) == pytest.approx(0.2, abs=1e-3)
+    assert {Cosine(warmup_steps=0, final=1.0)(step, 100) for step in (0, 50, 99)} == {1.0}
     squared = Polynomial(warmup_steps=0, final=0.2, power=2.0)
     assert squared(0, 100) == 1
     assert squared(50, 100) == pytest.approx(0.2 + 0.8 * 0.25)
@@ -82,6 +83,7 @@ def test_learning_rates_by_hand():
         (lambda: SGD(momentum=0.0, nesterov=True, weight_decay=0.0), "nesterov=True: it needs a momentum"),
         (lambda: RMSprop(alpha=1.0, eps=0.0, momentum=0.0, weight_decay=0.0), "alpha=1.0"),
         (lambda: InverseSquareRoot(warmup_steps=0), "warmup_steps=0: at least 1"),
+        (lambda: Cosine(warmup_steps=0, final=1.1), "final=1.1: at least 0, at most 1"),
         (lambda: Polynomial(warmup_steps=0, final=0.0, power=0.0), "power=0.0: above 0"),
     ],
 )

@@ -71,6 +71,7 @@ def test_a_disk_that_fills_up_in_the_middle(whole, tmp_path):
         assert results(disk) == whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["outputs", "cache"])
 def test_a_folder_that_cannot_be_written_is_said_before_training(tmp_path, which):
     frozen = ["encoder.finetune=false", "phases.words=null"]  # so that features are cached

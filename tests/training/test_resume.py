@@ -25,7 +25,7 @@ SMALL = [
     "phases.adversarial.quality_floor=0", "phases.adversarial.images_per_batch=8",
     "phases.adversarial.objective.credit.rollouts=2", "discriminator_trainer.images_per_batch=8",
     # A state of its own is a thing to forget in a checkpoint.
-    "baseline@phases.adversarial.objective.baseline=moving_average",
+    "baseline@adversarial.baseline=moving_average",
 ]  # fmt: skip
 KILLS = [("words", 2), ("mle", 9), ("mle", 17), ("discriminator", 22), ("adversarial", 30), ("adversarial", 35)]
 """The phase, and the step in all, after which the process is killed."""

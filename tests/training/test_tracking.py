@@ -298,6 +298,7 @@ tracker.finish("finished")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", [None, "offline"])  # not logged in; offline by choice
 def test_a_resumed_runs_offline_parts_come_one_after_the_other_in_wandb(tmp_path, mode):
     for steps in ("1", "2"), ("3", "4"):

@@ -163,7 +163,7 @@ def test_a_page_holds_every_field_of_its_parts_so_that_the_command_line_can_set_
         ("seqgan", ["discriminator_trainer=wasserstein", "discriminator_trainer.objective.gradient_penalty=1"],
          "phases.adversarial.trainer.objective", {"_target_": "gan_caption.objectives.discriminator.Wasserstein",
                                                   "generated": 0.5, "mismatched": 0.5, "gradient_penalty": 1}),
-        ("seqgan", ["baseline@phases.adversarial.objective.baseline=moving_average",
+        ("seqgan", ["baseline@adversarial.baseline=moving_average",
                     "phases.adversarial.objective.baseline.decay=0.5"],
          "phases.adversarial.objective.baseline",
          {"_target_": "gan_caption.objectives.baselines.MovingAverage", "decay": 0.5}),

@@ -83,11 +83,12 @@ class DiscriminatorTrainer:
         run.discriminator_trainer = self
 
     def rehearse(self, run: Run) -> None:
-        """Look whether there are captions to learn from; see `Phase.rehearse`.
+        """Look whether the loss fits D, and whether there are captions to learn from; see `Phase.rehearse`.
 
         Raises:
-            UserError: fewer than two images have a caption without `<unk>`.
+            UserError: it does not, or fewer than two images have a caption without `<unk>`.
         """
+        self.objective.check(run.discriminator)
         known = sum(1 for _ in islice((own for own in run.encoded if any(UNK not in one for one in own)), 2))
         if known < 2:  # and no more are looked for
             raise UserError(

@@ -164,7 +164,7 @@ class PolicyGradientPhase(Phase):
         """Do one gradient step of the generator."""
         run = self.run
         loss, metrics = policy.loss, policy.metrics
-        if self.likelihood is not None:
+        if self.likelihood is not None and self.likelihood_weight:
             with autocast(run.device, self.precision):
                 likelihood = self.likelihood.loss(run.generator, features, batch.captions.to(run.device), run.rng)
             loss = loss + self.likelihood_weight * likelihood
