@@ -50,8 +50,8 @@ __all__ = [
 
 _SMALL = {
     "vocabulary_size": VOCABULARY, "pooled_size": 5, "grid_size": 7, "hidden": 32, "embedding": 8, "filters": 16,
-    "widths": [1, 2, 3, 4, 5], "representations": 8, "kernels": 32, "kernel_size": 8, "dropout": 0.3,
-    "instance_noise": 0.0,
+    "widths": [1, 2, 3, 4, 5], "representations": 8, "kernels": 32, "kernel_size": 8, "waves": 8, "longest": 9,
+    "dropout": 0.3, "instance_noise": 0.0,
 }  # fmt: skip
 
 
@@ -66,6 +66,6 @@ def leakgan(**changes: Any) -> LeakGANGenerator:
     small: dict[str, Any] = {
         "vocabulary_size": VOCABULARY, "pooled_size": 5, "hidden": 6, "embedding": 4, "goal_size": 3, "horizon": 2,
         "leaked_embedding": 8, "leaked_filters": 16, "leaked_widths": [1, 2, 3, 4, 5], "dropout": 0.0, "noise_size": 0,
-        "generate_unknown": False,
+        "noise_law": "normal", "generate_unknown": False,
     }  # fmt: skip
     return LeakGANGenerator(**(small | changes))

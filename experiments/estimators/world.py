@@ -18,7 +18,7 @@ VOCABULARY = 6  # four special tokens and the words 4 and 5
 LENGTH = 3
 _SMALL = {
     "vocabulary_size": VOCABULARY, "pooled_size": 5, "hidden": 4, "embedding": 4, "dropout": 0.0, "noise_size": 0,
-    "generate_unknown": False,
+    "noise_law": "normal", "generate_unknown": False,
 }  # fmt: skip
 
 

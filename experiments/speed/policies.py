@@ -58,7 +58,7 @@ def lstm(vocabulary: int) -> LSTMGenerator:
     torch.manual_seed(0)
     return LSTMGenerator(
         vocabulary_size=vocabulary, pooled_size=CHANNELS, hidden=SIZE, embedding=SIZE, dropout=DROPOUT,
-        image_as="first_input", noise_size=0, generate_unknown=False,
+        image_as="first_input", noise_size=0, noise_law="normal", generate_unknown=False,
     )  # fmt: skip
 
 
@@ -66,7 +66,7 @@ def attention_lstm(vocabulary: int) -> AttentionLSTMGenerator:
     torch.manual_seed(0)
     return AttentionLSTMGenerator(
         vocabulary_size=vocabulary, pooled_size=CHANNELS, grid_size=CHANNELS, hidden=SIZE, embedding=SIZE, heads=8,
-        dropout=DROPOUT, noise_size=0, generate_unknown=False,
+        dropout=DROPOUT, noise_size=0, noise_law="normal", generate_unknown=False,
     )  # fmt: skip
 
 

@@ -1,9 +1,12 @@
-"""Keys that once had another name: who gives an old one is told the new one, and old runs are read by the new ones."""
+"""Keys that once had another name, or were not there yet.
+
+Who gives an old one is told the new one, and old runs are read by the keys of today.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from gan_caption.errors import UserError
@@ -15,6 +18,11 @@ RENAMED = {
     "phases.adversarial.accuracy_ceiling": "phases.adversarial.gate.accuracy",
 }
 """Full keys: what they were called, and what they are called now."""
+_ONCE_THE_ONLY_LAW = {"noise_law": "normal"}
+_OLDER_THAN_LAWS = (
+    "gan_caption.generators.lstm.LSTMGenerator", "gan_caption.generators.attention_lstm.AttentionLSTMGenerator",
+)  # fmt: skip
+"""Generators that had noise before they had `noise_law`."""
 
 
 def now_called(key: str) -> str | None:
@@ -60,6 +68,25 @@ def renewed(config: Mapping[str, Any]) -> dict[str, Any]:
             told, value = _without(told, old.split("."))
             told = _with(told, new.split("."), value)
     return told
+
+
+def with_noise_law(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration with its generator's `noise_law`: where none is written, there was only the normal one."""
+    return _with_generator(config, lambda generator: {**_ONCE_THE_ONLY_LAW, **generator})
+
+
+def without_noise_law(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration as it was written when there was only the normal law, where it has that."""
+    usual = _ONCE_THE_ONLY_LAW.items()
+    return _with_generator(config, lambda generator: dict(own for own in generator.items() if own not in usual))
+
+
+def _with_generator(config: Mapping[str, Any], change: Callable[[Mapping[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+    """Return a configuration with its generator changed, where that is one that had noise before it had a law."""
+    generator = config.get("generator")
+    if not isinstance(generator, Mapping) or generator.get("_target_") not in _OLDER_THAN_LAWS:
+        return dict(config)
+    return {**config, "generator": change(generator)}
 
 
 def _has(config: Any, path: list[str]) -> bool:

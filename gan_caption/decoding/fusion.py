@@ -94,7 +94,9 @@ class Fusion(Generator[FusedState]):
 
     def __init__(self, generator: Generator, language_model: Generator, weight: float) -> None:
         """Take both; `shallow_fusion` is the usual way."""
-        super().__init__(vocabulary_size=generator.vocabulary_size, noise_size=generator.noise_size)
+        super().__init__(
+            vocabulary_size=generator.vocabulary_size, noise_size=generator.noise_size, noise_law=generator.noise_law
+        )
         self.first_word = max(generator.first_word, language_model.first_word)
         self.uses_grid = generator.uses_grid
         self.generator = generator

@@ -17,7 +17,7 @@ from gan_caption.data.captions import BOS, EOS, PAD, Captions, captions_from_tok
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.memory import rows_at_once
 from gan_caption.distributed import world
-from gan_caption.generators.base import Generator
+from gan_caption.generators.base import Generator, NoiseLaw
 from gan_caption.generators.state import PolicyState
 from gan_caption.kernels.picking import pick
 
@@ -57,9 +57,16 @@ def attach_noise(
     if not generator.noise_size:
         return features, samples
     rows = torch.arange(len(features)).repeat_interleave(samples)
-    noise = world.draw(torch.randn, len(rows), generator.noise_size, rng=rng)
+    noise = draw_noise(len(rows), generator.noise_size, law=generator.noise_law, rng=rng)
     device = features.pooled.device
     return replace(features.select(rows.to(device)), noise=noise.to(device)), 1
+
+
+def draw_noise(rows: int, size: int, *, law: NoiseLaw, rng: torch.Generator) -> Tensor:
+    """Return noise vectors (rows, size), their numbers independent, of mean 0; see `NoiseLaw`."""
+    if law == "uniform":
+        return 2 * world.draw(torch.rand, rows, size, rng=rng) - 1
+    return world.draw(torch.randn, rows, size, rng=rng)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from gan_caption.discriminators.base import Discriminator
 from gan_caption.errors import at_least, share
 from gan_caption.kernels.dropout import Dropout
 from gan_caption.kernels.products import Linear
-from gan_caption.kernels.recurrent import input_gates, read, step
+from gan_caption.kernels.recurrent import State, input_gates, read, step
 from gan_caption.layers import ImageVector
 
 
@@ -73,7 +73,7 @@ class LSTMDiscriminator(Discriminator):
         return vectors
 
 
-def last_outputs(lstm: nn.LSTM, table: nn.Embedding, captions: Captions) -> Tensor:
+def last_outputs(lstm: nn.LSTM, table: nn.Embedding, captions: Captions, start: State | None = None) -> Tensor:
     """Return an LSTM's output (N, H) at each caption's last token; captions share the states of equal beginnings.
 
     The captions are walked along as a tree: a step computes one state for every pair of a state and a word after it
@@ -83,13 +83,15 @@ def last_outputs(lstm: nn.LSTM, table: nn.Embedding, captions: Captions) -> Tens
         lstm: of one layer.
         table: (V, E) word vectors.
         captions: N, of whatever images.
+        start: before the first word, (B, H) each, the state of each image; None for zeros, whatever the image.
     """
     words, tokens = torch.unique(captions.tokens, return_inverse=True)
     from_words = input_gates(lstm, table(words))  # (words, 4H)
-    hidden = cell = from_words.new_zeros(1, lstm.hidden_size)
+    hidden, cell = start or (from_words.new_zeros(1, lstm.hidden_size),) * 2
     outputs = from_words.new_empty(len(captions), lstm.hidden_size)
     alive = torch.arange(len(captions), device=outputs.device)
-    state = torch.zeros_like(alive)  # of each caption that goes on, its row of `hidden`
+    # Of each caption that goes on, its row of `hidden`.
+    state = torch.zeros_like(alive) if start is None else captions.images
     for place in range(captions.tokens.shape[1]):
         pairs, state = torch.unique(state * len(words) + tokens[alive, place], return_inverse=True)
         before = pairs // len(words)

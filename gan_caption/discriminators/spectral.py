@@ -12,7 +12,7 @@ def spectrally_normalised(*, discriminator: Discriminator) -> Discriminator:
     """Divide the weights of every linear and convolutional layer by their largest singular value.
 
     It bounds how fast the logit can change with the word vectors. The largest singular value is followed by one power
-    iteration a training step (algorithm 1); embeddings and recurrent weights are left as they are.
+    iteration a training step (algorithm 1); embeddings and the weights of `nn.LSTM` are left as they are.
 
     Args:
         discriminator: changed in place.

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.errors import at_least, share
-from gan_caption.generators.base import Generator
+from gan_caption.generators.base import Generator, NoiseLaw
 from gan_caption.generators.recurrent_state import RecurrentState
 from gan_caption.kernels.dropout import Dropout
 from gan_caption.kernels.products import Linear
@@ -41,6 +41,7 @@ class AttentionLSTMGenerator(Generator[RecurrentState]):
         heads: int,
         dropout: float,
         noise_size: int,
+        noise_law: NoiseLaw,
         generate_unknown: bool,
     ) -> None:
         """Build the layers.
@@ -54,9 +55,13 @@ class AttentionLSTMGenerator(Generator[RecurrentState]):
             heads: attention heads, at least 1.
             dropout: probability in [0, 1), on the word vectors, the image vector, the contexts and both outputs.
             noise_size: Z, at least 0; the noise vector is appended to the image vector, and 0 is none.
+            noise_law: how its numbers are drawn.
             generate_unknown: whether `<unk>` may be written.
         """
-        super().__init__(vocabulary_size=vocabulary_size, noise_size=noise_size, generate_unknown=generate_unknown)
+        super().__init__(
+            vocabulary_size=vocabulary_size, noise_size=noise_size, noise_law=noise_law,
+            generate_unknown=generate_unknown,
+        )  # fmt: skip
         at_least(1, hidden=hidden, embedding=embedding, heads=heads)
         share(dropout=dropout)
         self.image = ImageVector(inputs=pooled_size, noise=noise_size, outputs=embedding)

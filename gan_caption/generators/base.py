@@ -10,7 +10,7 @@ Every decoder, reward and objective uses the verbs below and nothing else, so a 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 State = TypeVar("State", bound=PolicyState)
 
+NoiseLaw = Literal["normal", "uniform"]
+"""How the numbers of a noise vector are drawn, each by itself: from a standard normal, or evenly from -1 to 1."""
+
 
 class Generator(nn.Module, ABC, Generic[State]):
     """p(caption | image features), one word at a time.
@@ -36,12 +39,20 @@ class Generator(nn.Module, ABC, Generic[State]):
     uses_grid: bool = False
     """Whether `ImageFeatures.grid` is read."""
 
-    def __init__(self, *, vocabulary_size: int, noise_size: int = 0, generate_unknown: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        vocabulary_size: int,
+        noise_size: int = 0,
+        noise_law: NoiseLaw = "normal",
+        generate_unknown: bool = False,
+    ) -> None:
         """Remember what every generator has.
 
         Args:
             vocabulary_size: V, special tokens included.
             noise_size: Z, length of the noise vector that `ImageFeatures.noise` may carry; 0 for none.
+            noise_law: how its numbers are drawn.
             generate_unknown: whether `<unk>` may be written.
         """
         super().__init__()
@@ -50,6 +61,7 @@ class Generator(nn.Module, ABC, Generic[State]):
         at_least(0, noise_size=noise_size)
         self.vocabulary_size = vocabulary_size
         self.noise_size = noise_size
+        self.noise_law: NoiseLaw = noise_law
         self.first_word = UNK if generate_unknown else EOS
         """Ids below this one are never written; with 0, the logits of what is never written are -inf."""
 

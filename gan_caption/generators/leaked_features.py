@@ -6,15 +6,14 @@ words has three.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from gan_caption.data.captions import BOS, Captions
 from gan_caption.discriminators.base import Discriminator
-from gan_caption.discriminators.cnn import CNNDiscriminator, filters_of_widths
+from gan_caption.discriminators.cnn import CNNDiscriminator
+from gan_caption.discriminators.sentence_cnn import SentenceCNN
 from gan_caption.errors import UserError, at_least
 from gan_caption.kernels.products import linear
 from gan_caption.kernels.switch import is_plain
@@ -49,12 +48,10 @@ class LeakedFeatures(nn.Module):
         """Begin with random weights; the arguments are those of `CNNDiscriminator`."""
         super().__init__()
         at_least(1, embedding=embedding)
-        self.widths = widths
-        self.counts = filters_of_widths(filters, widths)
-        self.size = sum(self.counts)
-        convolutions = [nn.Conv1d(embedding, count, width) for count, width in zip(self.counts, widths, strict=True)]
-        highway = (nn.Linear(self.size, self.size) for _ in range(2))
-        for name, weight in _laid_out(nn.Embedding(vocabulary_size, embedding), convolutions, *highway).items():
+        cnn = SentenceCNN(embedding=embedding, filters=filters, widths=widths, dropout=0.0)
+        self.size = cnn.size
+        self.shapes = [(layer.weight.shape[2], layer.weight.shape[0]) for layer in _convolutions(cnn)]
+        for name, weight in _laid_out(nn.Embedding(vocabulary_size, embedding), cnn).items():
             self.register_buffer(name, weight.detach().clone())
 
     @torch.no_grad()
@@ -69,9 +66,8 @@ class LeakedFeatures(nn.Module):
                 f"this generator reads the features of a text CNN, and {type(discriminator).__name__} has none: "
                 "give discriminator=cnn, or another generator"
             )
-        critic = discriminator.critic
         with evaluating(discriminator):  # spectral normalisation moves in train mode
-            theirs = _laid_out(discriminator.words, critic.convolutions, critic.carry, critic.transform)
+            theirs = _laid_out(discriminator.words, discriminator.critic)
         for name, weight in theirs.items():
             own = self.get_buffer(name)
             if own.shape != weight.shape:
@@ -112,12 +108,11 @@ class LeakedFeatures(nn.Module):
     def _take_in(self, added: Tensor, windows: Windows) -> tuple[Tensor, Windows]:
         """Return the maxima over time (N, F) after what one token more adds (N, S), and the windows."""
         opened, closed, open_ones = [], [], []
-        shapes = list(zip(self.widths, self.counts, strict=True))
         parts = zip(
-            shapes,
-            windows[0].split([(width - 1) * count for width, count in shapes], dim=1),
-            added.split([width * count for width, count in shapes], dim=1),
-            self.bias.expand(added.shape[0], -1).split(self.counts, dim=1),
+            self.shapes,
+            windows[0].split([(width - 1) * count for width, count in self.shapes], dim=1),
+            added.split([width * count for width, count in self.shapes], dim=1),
+            self.bias.expand(added.shape[0], -1).split([count for _, count in self.shapes], dim=1),
             strict=True,
         )
         for (width, count), before, new, begun in parts:
@@ -145,15 +140,17 @@ class LeakedFeatures(nn.Module):
         return carry * changed + (1 - carry) * maxima
 
 
-def _laid_out(
-    words: nn.Embedding, convolutions: Iterable[nn.Module], carry: nn.Linear, transform: nn.Linear
-) -> dict[str, Tensor]:
-    """Return a text CNN's weights as the buffers of `LeakedFeatures`, by their names."""
-    layers = [layer for layer in convolutions if isinstance(layer, nn.Conv1d)]
+def _convolutions(cnn: SentenceCNN) -> list[nn.Conv1d]:
+    return [layer for layer in cnn.convolutions if isinstance(layer, nn.Conv1d)]
+
+
+def _laid_out(words: nn.Embedding, cnn: SentenceCNN) -> dict[str, Tensor]:
+    """Return the weights of word vectors and a sentence CNN as the buffers of `LeakedFeatures`, by their names."""
+    layers = _convolutions(cnn)
     kernels = [layer.weight.permute(2, 0, 1).flatten(0, 1) for layer in layers]
     biases = [layer.bias for layer in layers if layer.bias is not None]
     return {
         "words": words.weight, "kernels": torch.cat(kernels), "bias": torch.cat(biases),
-        "carry_weight": carry.weight, "carry_bias": carry.bias,
-        "transform_weight": transform.weight, "transform_bias": transform.bias,
+        "carry_weight": cnn.carry.weight, "carry_bias": cnn.carry.bias,
+        "transform_weight": cnn.transform.weight, "transform_bias": cnn.transform.bias,
     }  # fmt: skip

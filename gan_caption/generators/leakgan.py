@@ -23,7 +23,7 @@ from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.errors import at_least, share
-from gan_caption.generators.base import Generator
+from gan_caption.generators.base import Generator, NoiseLaw
 from gan_caption.generators.leaked_features import LeakedFeatures
 from gan_caption.generators.state import TensorState
 from gan_caption.kernels.dropout import Dropout
@@ -50,6 +50,7 @@ class LeakGANGenerator(Generator[TensorState]):
         leaked_widths: list[int],
         dropout: float,
         noise_size: int,
+        noise_law: NoiseLaw,
         generate_unknown: bool,
     ) -> None:
         """Build the layers.
@@ -66,9 +67,13 @@ class LeakGANGenerator(Generator[TensorState]):
             leaked_widths: the discriminator's `widths`.
             dropout: probability in [0, 1), on the word vectors and the worker's output.
             noise_size: Z, at least 0; the noise vector is appended to the image vector, and 0 is none.
+            noise_law: how its numbers are drawn.
             generate_unknown: whether `<unk>` may be written.
         """
-        super().__init__(vocabulary_size=vocabulary_size, noise_size=noise_size, generate_unknown=generate_unknown)
+        super().__init__(
+            vocabulary_size=vocabulary_size, noise_size=noise_size, noise_law=noise_law,
+            generate_unknown=generate_unknown,
+        )  # fmt: skip
         at_least(1, hidden=hidden, embedding=embedding, goal_size=goal_size, horizon=horizon)
         share(dropout=dropout)
         self.horizon = horizon

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.errors import at_least, share
-from gan_caption.generators.base import Generator
+from gan_caption.generators.base import Generator, NoiseLaw
 from gan_caption.generators.recurrent_state import RecurrentState
 from gan_caption.kernels.dropout import Dropout
 from gan_caption.kernels.products import Linear
@@ -35,6 +35,7 @@ class LSTMGenerator(Generator[RecurrentState]):
         dropout: float,
         image_as: Literal["first_input", "initial_state"],
         noise_size: int,
+        noise_law: NoiseLaw,
         generate_unknown: bool,
     ) -> None:
         """Build the layers.
@@ -47,9 +48,13 @@ class LSTMGenerator(Generator[RecurrentState]):
             dropout: probability in [0, 1), on the word vectors, the image vector and the LSTM's output.
             image_as: "first_input" (Vinyals, eq. 10) or "initial_state" (h and c are functions of the image).
             noise_size: Z, at least 0; the noise vector is appended to the image vector, and 0 is none.
+            noise_law: how its numbers are drawn.
             generate_unknown: whether `<unk>` may be written.
         """
-        super().__init__(vocabulary_size=vocabulary_size, noise_size=noise_size, generate_unknown=generate_unknown)
+        super().__init__(
+            vocabulary_size=vocabulary_size, noise_size=noise_size, noise_law=noise_law,
+            generate_unknown=generate_unknown,
+        )  # fmt: skip
         at_least(1, hidden=hidden, embedding=embedding)
         share(dropout=dropout)
         first = image_as == "first_input"

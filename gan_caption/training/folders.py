@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from gan_caption import __version__
 from gan_caption.configuration.building import TARGET, read
 from gan_caption.configuration.launching import conf_dir
-from gan_caption.configuration.renamed import renewed
+from gan_caption.configuration.renamed import renewed, with_noise_law
 from gan_caption.configuration.settings import OF_ONE_MACHINE, SINCE, Settings
 from gan_caption.configuration.wording import listed
 from gan_caption.errors import UserError
@@ -113,7 +113,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(config.get("phases"), dict):
         told = briefly(config["phases"]) if "phases" in config else "missing"
         raise UserError(f"run={folder}: config.json is not a configuration: phases, which each run has, is {told}")
-    return {"tokenizer": words_of(config), **renewed(config)}
+    return {"tokenizer": words_of(config), **with_noise_law(renewed(config))}
 
 
 def read_settings(folder: Path, *, allow: str | Sequence[str] = ()) -> Settings:

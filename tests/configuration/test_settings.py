@@ -22,7 +22,8 @@ from gan_caption.evaluation.settings import ComparisonSettings, EvaluationSettin
 from gan_caption.inference.settings import CaptionSettings, DemoSettings, LanguageModelSettings, export_from
 from gan_caption.reporting.dashboard import DashboardSettings
 from gan_caption.training.folders import OF_ONE_MACHINE, read_settings, write_json
-from gan_caption.training.identity import flattened
+from gan_caption.training.identity import configuration_hash, differences, flattened
+from gan_caption.training.setup import check_configuration
 from tests.slow import mostly_slow
 from tests.tiny_runs import composed
 
@@ -290,6 +291,32 @@ def test_a_run_of_before_is_read_by_the_names_of_today(tmp_path):
     assert settings.given.keys() == {*composed("+experiment=seqgan"), "once"}
     assert settings.generator.allowed == ("gan_caption.",), "a run folder allows nothing by itself"
     assert settings == read_settings(tmp_path, allow=())
+
+
+def test_a_run_of_before_noise_had_laws_is_read_with_the_one_that_it_had(tmp_path):
+    config = json.loads(json.dumps(composed("+experiment=mle", "generator.noise_size=3")))
+    before = copy.deepcopy(config)
+    assert before["generator"].pop("noise_law") == "normal"
+    write_json(tmp_path / "config.json", before)
+    assert read_settings(tmp_path).generator.node == config["generator"]
+    assert configuration_hash(before) == configuration_hash(config), "resume=auto would not find its folder"
+    assert not differences(tmp_path, config, None)
+    other = copy.deepcopy(config)
+    other["generator"]["noise_law"] = "uniform"
+    assert differences(tmp_path, other, None).settings == {
+        "generator.noise_law": "nothing there, 'uniform' here",
+    }
+    assert configuration_hash(other) != configuration_hash(config)
+    write_json(tmp_path / "config.json", other)
+    assert read_settings(tmp_path).generator.node["noise_law"] == "uniform"
+    own = {"_target_": "mine.gru.GRUGenerator", "noise_size": 3}
+    write_json(tmp_path / "config.json", {**before, "generator": own})
+    assert read_settings(tmp_path, allow="mine").generator.node == own, "a class of one's own is left alone"
+
+
+def test_a_law_that_there_is_not_is_refused():
+    with pytest.raises(UserError, match=r"generator\.noise_law: 'gauss'.*normal.*uniform"):
+        check_configuration(composed("generator.noise_law=gauss"))
 
 
 def test_what_a_run_of_before_lacks_is_filled_where_it_is_of_one_machine_and_named_where_not(tmp_path):

@@ -7,11 +7,13 @@ from gan_caption.data.captions import EOS, captions_from_ids, captions_from_toke
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding import sampling
 from gan_caption.decoding.beam import beam_search
+from gan_caption.decoding.fusion import shallow_fusion
 from gan_caption.decoding.greedy import greedy
 from gan_caption.decoding.sampling import (
     _draw_sharing,
     _draw_side_by_side,
     attach_noise,
+    draw_noise,
     sample,
     shape_distribution,
 )
@@ -138,6 +140,35 @@ def test_every_sample_has_its_own_noise():
     assert images.noise is not None
     assert len(images.noise.unique(dim=0)) == 6
     torch.testing.assert_close(images.pooled, tiny.features().pooled.repeat_interleave(3, 0))
+
+
+def test_the_laws_of_noise():
+    """Both have mean 0; a quarter of a uniform number's draws lie in each quarter, a normal one has no bounds."""
+    normal, uniform = (
+        draw_noise(20_000, 3, law=law, rng=torch.Generator().manual_seed(0)) for law in ("normal", "uniform")
+    )
+    assert normal.shape == uniform.shape == (20_000, 3)
+    for drawn, spread in ((normal, 1.0), (uniform, 1 / 3**0.5)):
+        assert drawn.mean().abs() < 0.02
+        assert drawn.std().item() == pytest.approx(spread, rel=0.02)
+        assert torch.corrcoef(drawn.T).fill_diagonal_(0).abs().max() < 0.03
+    assert normal.abs().max() > 3
+    assert uniform.abs().max() <= 1
+    shares = torch.histc(uniform, bins=4, min=-1, max=1) / uniform.numel()
+    torch.testing.assert_close(shares, torch.full((4,), 0.25), rtol=0.03, atol=0)
+
+
+def test_a_generators_noise_follows_its_law_and_changes_its_captions():
+    torch.manual_seed(0)
+    generator = tiny.lstm(noise_size=50, noise_law="uniform").eval()
+    images, _ = attach_noise(generator, tiny.features(1), samples=20, rng=torch.Generator().manual_seed(0))
+    assert images.noise is not None
+    assert 0.9 < images.noise.abs().max() <= 1
+    assert len(generator.score(images, captions_from_ids([[4, 5, EOS]] * 20, list(range(20)))).unique(dim=0)) == 20
+    other = attach_noise(tiny.lstm(noise_size=50), tiny.features(1), samples=20, rng=torch.Generator().manual_seed(0))
+    assert other[0].noise is not None
+    assert other[0].noise.abs().max() > 2
+    assert shallow_fusion(generator, tiny.lstm(), weight=0.5).noise_law == "uniform"
 
 
 def exact_best(generator, images, image, penalty):

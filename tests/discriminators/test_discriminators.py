@@ -10,9 +10,12 @@ from gan_caption.data.captions import EOS, Captions, captions_from_ids
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.discriminators.cnn import CNNDiscriminator
+from gan_caption.discriminators.cnn_image_first import ImageFirstCNNDiscriminator
 from gan_caption.discriminators.coattention import CoAttentionDiscriminator
 from gan_caption.discriminators.dense import DenseDiscriminator
+from gan_caption.discriminators.dense_layer_norm import LayerNormDenseDiscriminator
 from gan_caption.discriminators.lstm import LSTMDiscriminator
+from gan_caption.discriminators.lstm_image_first import ImageFirstLSTMDiscriminator
 from gan_caption.discriminators.multi import MultiDiscriminator
 from gan_caption.discriminators.set import SetDiscriminator
 from gan_caption.discriminators.spectral import spectrally_normalised
@@ -32,7 +35,11 @@ from tests import tiny
 from tests.slow import mostly_slow
 
 EVEN = {"generated": 0.5, "mismatched": 0.5}
-KINDS = [LSTMDiscriminator, CNNDiscriminator, CoAttentionDiscriminator, DenseDiscriminator, MultiDiscriminator]
+KINDS = [
+    LSTMDiscriminator, ImageFirstLSTMDiscriminator, CNNDiscriminator, ImageFirstCNNDiscriminator,
+    CoAttentionDiscriminator, DenseDiscriminator, LayerNormDenseDiscriminator, MultiDiscriminator,
+]  # fmt: skip
+DENSE = [DenseDiscriminator, LayerNormDenseDiscriminator]
 
 
 def make(kind, **settings):
@@ -74,7 +81,7 @@ class TestEveryDiscriminator:
     def test_it_gives_one_answer_a_caption_or_a_token(self, kind):
         captions = captions_from_ids([[4, 5, EOS]] * 8, list(range(8)))
         answers = make(kind).eval()(tiny.features(8, seed=3), captions)
-        assert answers.shape == ((8, 3) if kind is DenseDiscriminator else (8,))
+        assert answers.shape == ((8, 3) if kind in DENSE else (8,))
 
     @pytest.mark.slow
     def test_it_learns_to_look_at_the_image(self, kind):
@@ -87,7 +94,7 @@ class TestEveryDiscriminator:
         images = tiny.features(2)
         captions = captions_from_ids([[4, EOS], [5, EOS], [4, EOS], [5, EOS]], [0, 0, 1, 1])
         wanted = torch.tensor([1.0, 0.0, 0.0, 1.0])
-        if kind is DenseDiscriminator:
+        if kind in DENSE:
             wanted = wanted[:, None].expand(4, 2)
         optimizer = torch.optim.Adam(discriminator.parameters(), lr=0.01)
         for _ in range(200):
@@ -152,8 +159,9 @@ class TestSet:
             assert ((discriminator(images, captions) > 0) == target.bool()).all()
 
 
-def test_dense_answers_depend_on_the_past_alone():
-    discriminator, images = make(DenseDiscriminator).eval(), tiny.features(1)
+@pytest.mark.parametrize("kind", DENSE)
+def test_dense_answers_depend_on_the_past_alone(kind):
+    discriminator, images = make(kind).eval(), tiny.features(1)
     first, second = (discriminator(images, captions_from_ids([text], [0])) for text in ([4, 5, EOS], [4, 5, 5]))
     torch.testing.assert_close(first[:, :2], second[:, :2])
     assert not torch.allclose(first[:, 2], second[:, 2])

@@ -13,8 +13,11 @@ from gan_caption.decoding.gumbel import STRAIGHT_THROUGH, soft_sample
 from gan_caption.decoding.rollouts import complete_prefixes
 from gan_caption.decoding.sampling import Samples
 from gan_caption.discriminators.cnn import CNNDiscriminator
+from gan_caption.discriminators.cnn_image_first import ImageFirstCNNDiscriminator
 from gan_caption.discriminators.dense import DenseDiscriminator
+from gan_caption.discriminators.dense_layer_norm import LayerNormDenseDiscriminator
 from gan_caption.discriminators.lstm import LSTMDiscriminator
+from gan_caption.discriminators.lstm_image_first import ImageFirstLSTMDiscriminator
 from gan_caption.discriminators.multi import MultiDiscriminator
 from gan_caption.discriminators.set import SetDiscriminator
 from gan_caption.objectives.baselines import BatchMean, LeaveOneOut, NoBaseline, SelfCritical
@@ -61,8 +64,12 @@ def test_generators_and_decoders(generator):
 
 
 @pytest.mark.parametrize(
-    "kind", [CNNDiscriminator, LSTMDiscriminator, DenseDiscriminator, SetDiscriminator, MultiDiscriminator]
-)
+    "kind",
+    [
+        CNNDiscriminator, ImageFirstCNNDiscriminator, LSTMDiscriminator, ImageFirstLSTMDiscriminator,
+        DenseDiscriminator, LayerNormDenseDiscriminator, SetDiscriminator, MultiDiscriminator,
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("training", [False, True])
 def test_discriminators(kind, training):
     discriminator = tiny.discriminator(kind).train(training)

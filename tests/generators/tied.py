@@ -26,6 +26,6 @@ class TiedLSTM(LSTMGenerator):
     def __init__(self, *, vocabulary_size: int, pooled_size: int, hidden: int) -> None:
         super().__init__(
             vocabulary_size=vocabulary_size, pooled_size=pooled_size, hidden=hidden, embedding=hidden, dropout=0.0,
-            image_as="first_input", noise_size=0, generate_unknown=False,
+            image_as="first_input", noise_size=0, noise_law="normal", generate_unknown=False,
         )  # fmt: skip
         self.output = Tied(self.words, self.first_word)

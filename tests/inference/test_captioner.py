@@ -350,3 +350,12 @@ def test_a_run_of_before_tokenizers_were_a_choice_opens(captioner, trained_run, 
     write_json(old / "config.json", config)
     wanted = [one.best.text for one in captioner.stream(photos)]
     assert [one.best.text for one in Captioner.load(old).stream(photos)] == wanted
+
+
+def test_a_run_of_before_noise_had_laws_opens(captioner, trained_run, photos, tmp_path):
+    old = shutil.copytree(trained_run, tmp_path / "old")
+    config = json.loads((old / "config.json").read_text())
+    del config["generator"]["noise_law"]
+    write_json(old / "config.json", config)
+    wanted = [one.best.text for one in captioner.stream(photos)]
+    assert [one.best.text for one in Captioner.load(old).stream(photos)] == wanted

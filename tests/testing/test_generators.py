@@ -17,7 +17,7 @@ from gan_caption.testing import check_generator
 from tests import tiny
 
 SIZES = {"vocabulary_size": 9, "hidden": 6, "embedding": 4, "dropout": 0.5}
-WHOLE = {**SIZES, "pooled_size": 5, "noise_size": 0, "generate_unknown": False}
+WHOLE = {**SIZES, "pooled_size": 5, "noise_size": 0, "noise_law": "normal", "generate_unknown": False}
 
 
 def ngram(order: int) -> NgramGenerator:

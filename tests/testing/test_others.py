@@ -12,9 +12,12 @@ from PIL import Image
 from gan_caption.data.captions import EOS, captions_from_ids
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.cnn import CNNDiscriminator
+from gan_caption.discriminators.cnn_image_first import ImageFirstCNNDiscriminator
 from gan_caption.discriminators.coattention import CoAttentionDiscriminator
 from gan_caption.discriminators.dense import DenseDiscriminator
+from gan_caption.discriminators.dense_layer_norm import LayerNormDenseDiscriminator
 from gan_caption.discriminators.lstm import LSTMDiscriminator
+from gan_caption.discriminators.lstm_image_first import ImageFirstLSTMDiscriminator
 from gan_caption.discriminators.multi import MultiDiscriminator
 from gan_caption.discriminators.set import SetDiscriminator
 from gan_caption.discriminators.spectral import spectrally_normalised
@@ -34,8 +37,8 @@ from tests.rewards.test_rewards import features as of_rows
 from tests.tiny_runs import part
 
 KINDS = [
-    LSTMDiscriminator, CNNDiscriminator, DenseDiscriminator, MultiDiscriminator, CoAttentionDiscriminator,
-    SetDiscriminator,
+    LSTMDiscriminator, ImageFirstLSTMDiscriminator, CNNDiscriminator, ImageFirstCNNDiscriminator, DenseDiscriminator,
+    LayerNormDenseDiscriminator, MultiDiscriminator, CoAttentionDiscriminator, SetDiscriminator,
 ]  # fmt: skip
 
 

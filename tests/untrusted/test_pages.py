@@ -119,6 +119,8 @@ NOT_CHOSEN = {
     "gan_caption.rewards.base.Parts": "a record",
     "gan_caption.objectives.critic.Critic": "the network inside LearnedCritic",
     "gan_caption.discriminators.cnn.TextCNN": "the network inside CNNDiscriminator and MultiDiscriminator",
+    "gan_caption.discriminators.sentence_cnn.SentenceCNN": "the network inside both CNN discriminators",
+    "gan_caption.discriminators.layer_norm_lstm.LayerNormLSTM": "the network inside LayerNormDenseDiscriminator",
     "gan_caption.rewards.references.References": "the run's own, offered to the rewards that read it",
     "gan_caption.decoding.decoders.Reranked": "made by rerank.* of conf/caption.yaml, of networks that a run left",
 }

@@ -20,7 +20,7 @@ OFFERED = ("vocabulary_size", "pooled_size", "grid_size", "discriminator", "refe
 def seeds() -> dict[str, bytes]:
     lstm = {
         "_target_": "gan_caption.generators.lstm.LSTMGenerator", "hidden": 8, "embedding": 8, "dropout": 0.0,
-        "image_as": "first_input", "noise_size": 0, "generate_unknown": False,
+        "image_as": "first_input", "noise_size": 0, "noise_law": "normal", "generate_unknown": False,
     }  # fmt: skip
     beam = {
         "_target_": "gan_caption.decoding.decoders.Beam", "beam_size": 5, "length_penalty": 0.8,

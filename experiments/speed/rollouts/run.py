@@ -126,7 +126,7 @@ class Counting(LSTMGenerator):
     def __init__(self, generator: LSTMGenerator) -> None:
         super().__init__(
             vocabulary_size=generator.vocabulary_size, pooled_size=CHANNELS, hidden=SIZE, embedding=SIZE, dropout=0.0,
-            image_as="first_input", noise_size=0, generate_unknown=False,
+            image_as="first_input", noise_size=0, noise_law="normal", generate_unknown=False,
         )  # fmt: skip
         self.load_state_dict(generator.state_dict())
         self.eval()
