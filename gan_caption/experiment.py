@@ -123,6 +123,8 @@ def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str,
 
     captioner = build_captioner(settings, encoder, tokenizer, device=device)
     networks = Networks(captioner, build_discriminator(settings, encoder, tokenizer, device=device))
+    if networks.discriminator is not None:
+        captioner.generator.follow(networks.discriminator)
     max_length = settings.max_length
     known = TextSet(text for own in captions for text in tokenizer.tokenized(own))
     evaluator = build_evaluator(settings, val_source, tokenizer, known, device=device)

@@ -25,7 +25,8 @@ from tests.tiny_runs import TINY  # noqa: E402 - found by the line above
 PROGRAMS = ("python", "torchrun", "pip", "pytest", "ruff", "mypy")
 SMALL = [
     *(one for one in TINY if one != "tracker=local"), "adversarial.steps=2", "adversarial.images_per_batch=8",
-    "discriminator_training.steps=2", "data.test=12",  # a comparison divides them into five folds
+    "discriminator_training.steps=2", "discriminator_training.steps_per_update=2",
+    "data.test=12",  # a comparison divides them into five folds
 ]  # fmt: skip
 PHOTOGRAPHS = [one for one in SMALL if not one.startswith(("data.", "encoder.", "phases.words."))]
 ORACLE = [

@@ -26,6 +26,7 @@ from experiments.estimators.world import (
     token_rewards_of,
 )
 from gan_caption.discriminators.base import Discriminator
+from gan_caption.generators.leakgan import LeakGANGenerator
 
 __all__ = [
     "LENGTH",
@@ -40,6 +41,7 @@ __all__ = [
     "features",
     "generators",
     "gradient",
+    "leakgan",
     "lstm",
     "reward_of",
     "stepwise_log_probs",
@@ -57,3 +59,13 @@ def discriminator(kind: type[Discriminator], **changes: Any) -> Discriminator:
     """A small one of a kind: of the values above those that it has, but for `changes`."""
     own = inspect.signature(kind).parameters
     return kind(**{name: value for name, value in _SMALL.items() if name in own} | changes)
+
+
+def leakgan(**changes: Any) -> LeakGANGenerator:
+    """A small one that fits `discriminator(CNNDiscriminator)`; `changes` are its own arguments."""
+    small: dict[str, Any] = {
+        "vocabulary_size": VOCABULARY, "pooled_size": 5, "hidden": 6, "embedding": 4, "goal_size": 3, "horizon": 2,
+        "leaked_embedding": 8, "leaked_filters": 16, "leaked_widths": [1, 2, 3, 4, 5], "dropout": 0.0, "noise_size": 0,
+        "noise_law": "normal", "generate_unknown": False,
+    }  # fmt: skip
+    return LeakGANGenerator(**(small | changes))

@@ -10,7 +10,7 @@ Every decoder, reward and objective uses the verbs below and nothing else, so a 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,9 @@ from gan_caption.data.captions import EOS, UNK, Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.errors import at_least
 from gan_caption.generators.state import PolicyState
+
+if TYPE_CHECKING:
+    from gan_caption.discriminators.base import Discriminator
 
 State = TypeVar("State", bound=PolicyState)
 
@@ -129,6 +132,14 @@ class Generator(nn.Module, ABC, Generic[State]):
         """
         del features, captions
         return None
+
+    def follow(self, discriminator: Discriminator) -> None:
+        """Copy what the policy reads of a discriminator, which has learned: by default nothing.
+
+        Raises:
+            UserError: the policy reads what this discriminator does not have.
+        """
+        del discriminator
 
     def warm_start_weights(self) -> dict[str, Tensor]:
         """Return the weights that a discriminator may begin with, by the names that discriminators have for them.

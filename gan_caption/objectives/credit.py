@@ -111,6 +111,8 @@ class MonteCarlo(Credit):
             self.policy.load_state_dict(self._saved)
         for own, target in zip(self.policy.parameters(), generator.parameters(), strict=True):
             own.lerp_(target, self.update_rate)
+        for kept, current in zip(self.policy.buffers(), generator.buffers(), strict=True):
+            kept.copy_(current)  # what is not learned, a discriminator's features say, means nothing half-way
         return self.policy
 
     def state_dict(self) -> dict[str, Any]:

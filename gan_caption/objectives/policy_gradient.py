@@ -152,7 +152,7 @@ class PolicyGradient(GeneratorObjective):
         """
         samples = experience.samples
         captions = samples.captions
-        packed = generator.logits(samples.features, captions).log_softmax(1)
+        packed = self._logits(generator, samples).log_softmax(1)
         log_probs = captions.unpacked(token_log_probs(packed, captions, first_word=generator.first_word))
         entropy = world.gather(token_entropy(packed if self.entropy_weight else packed.detach())).mean()
         surrogate, metrics = self._surrogate(log_probs, experience)
@@ -168,6 +168,10 @@ class PolicyGradient(GeneratorObjective):
             "policy/length": world.gather(captions.lengths).float().mean().item(),
         }
         return PolicyLoss(surrogate - self.entropy_weight * entropy, metrics)
+
+    def _logits(self, generator: Generator, samples: Samples) -> Tensor:
+        """Return the logits (M, W) of the samples, with the gradients that the policy is to have."""
+        return generator.logits(samples.features, samples.captions)
 
     def _surrogate(self, log_probs: Tensor, experience: Experience) -> tuple[Tensor, dict[str, float]]:
         """Return the scalar whose gradient is the estimate, and numbers of its own."""

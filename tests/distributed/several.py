@@ -44,6 +44,10 @@ METHODS = {
         "phases.policy_gradient.objective.samples_per_image=3",
     ],
     "seqgan": [*ADVERSARIAL, *CRITIC, "discriminator.filters=4", "phases.adversarial.objective.credit.rollouts=2"],
+    "leakgan": [
+        *ADVERSARIAL, *(one for one in CRITIC if "embedding" not in one), "text_cnn.embedding=8", "text_cnn.filters=4",
+        "phases.adversarial.objective.manager_credit.credit.rollouts=2", "discriminator_training.steps_per_update=2",
+    ],
     "shetty": [
         *ADVERSARIAL, *CRITIC, "discriminator.hidden=8", "generator.noise_size=3",
         "discriminator_trainer.captions_per_image=2", "phases.adversarial.images_per_batch=7",

@@ -40,7 +40,7 @@ SIZES = {"vocabulary_size": tiny.VOCABULARY, "pooled_size": 5}
 
 def generators():
     noisy = tiny.lstm(noise_size=2)
-    return [*tiny.generators(), noisy.eval()]
+    return [*tiny.generators(), noisy.eval(), tiny.leakgan().eval()]
 
 
 def nothing() -> Captions:

@@ -127,6 +127,7 @@ GENERATORS = {
     "first input": (tiny.lstm, {}),
     "initial state": (tiny.lstm, {"image_as": "initial_state", "generate_unknown": True}),
     "attention and noise": (tiny.attention_lstm, {"grid_size": 16, "heads": 2, "noise_size": 3}),
+    "leaked features": (tiny.leakgan, {}),
 }
 
 

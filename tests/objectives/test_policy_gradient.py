@@ -117,6 +117,10 @@ def objective_of(page):
     objective = (phases.get("adversarial") or phases.get("policy_gradient") or {"objective": {}})["objective"]
     if "credit" not in objective:
         return None  # a page without a policy gradient
+    if "manager_credit" in objective:
+        return (
+            None  # its worker is not paid by the reward: tests/objectives/test_leakgan.py enumerates what it is paid by
+        )
     dense = objective["credit"]["_target_"].endswith("Discounted")
     objective |= {"reward": {"_target_": f"experiments.estimators.world.{'TokenReward' if dense else 'CaptionReward'}"}}
     objective |= {"entropy_weight": 0.0, "kl_weight": 0.0}  # terms of their own, tested by themselves

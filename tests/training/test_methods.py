@@ -43,6 +43,8 @@ def shrunk(page: str, outputs: Path) -> dict:
     for size in ("hidden", "embedding", "filters"):
         if size in (config.get("discriminator") or {}):
             config["discriminator"][size] = 8
+        if f"leaked_{size}" in config["generator"]:
+            config["generator"][f"leaked_{size}"] = 8
     return config
 
 

@@ -114,6 +114,7 @@ def parts() -> Iterator[tuple[str, type]]:
 NOT_CHOSEN = {
     "gan_caption.objectives.base.PolicyLoss": "a record",
     "gan_caption.objectives.discriminator.Judged": "a record",
+    "gan_caption.objectives.leakgan.GuidedExperience": "a record",
     "gan_caption.objectives.policy_gradient.Experience": "a record",
     "gan_caption.rewards.base.Parts": "a record",
     "gan_caption.objectives.critic.Critic": "the network inside LearnedCritic",

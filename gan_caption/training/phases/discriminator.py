@@ -107,10 +107,11 @@ class DiscriminatorTrainer:
             self.updater.load_state_dict({"state": before.updater.state_dict()["state"], "param_groups": own})
 
     def step(self, negatives: Negatives = policy_samples) -> dict[str, float]:
-        """Do one gradient step; the generator is left alone."""
+        """Do one gradient step; the generator learns nothing, and reads what it reads of D anew."""
         discriminator = self.run.discriminator.train()
         judged = self._judge(negatives)
         descent = descend(self.updater, [judged.loss], discriminator, clip=self.clip)
+        self.run.generator.follow(discriminator)
         return {**self._report(judged), "discriminator/gradient_norm": descent.gradient_norm}
 
     @torch.no_grad()
