@@ -8,6 +8,7 @@ __all__ = ["TINY", "TINY_SEQGAN", "composed", "part"]
 
 TINY = [
     "tracker=local", "threads=1", "log_every=1", "save_every=2", "max_length=10",
+    "discriminator_training.steps_per_update=1",
     "data.train=40", "data.val=8", "data.test=8", "encoder.width=8",
     "phases.words.steps=3", "phases.words.images_per_batch=8", "size.hidden=16", "size.embedding=16",
     "phases.mle.epochs=2", "phases.mle.images_per_batch=8", "phases.mle.learning_rate_schedule.warmup_steps=2",

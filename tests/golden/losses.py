@@ -27,6 +27,7 @@ STEPS = 20
 SMALL = [
     "tracker=local", "threads=1", "log_every=1", "save_every=100", "max_length=10",
     "data.train=40", "data.val=8", "data.test=8", "encoder.width=8", "generator.hidden=16", "generator.embedding=16",
+    "discriminator_training.steps_per_update=1",
     "phases.words.steps=5", "phases.words.images_per_batch=8", "phases.mle.images_per_batch=8",
     "phases.mle.epochs=4", "phases.mle.validations_per_epoch=1", "phases.mle.learning_rate_schedule.warmup_steps=2",
 ]  # fmt: skip
