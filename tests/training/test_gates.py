@@ -79,7 +79,12 @@ def test_gates_that_make_no_sense():
 
 def test_the_phase_gives_its_discriminator_what_its_objective_shows(configured, tmp_path):
     """RelGAN's D learns from relaxed words, at the temperature of the generator's step."""
-    small = ["+experiment=relgan", "discriminator.embedding=4", "discriminator.filters=4"]
+    small = [
+        "+experiment=relgan",
+        "discriminator.embedding=4",
+        "discriminator.filters=4",
+        "discriminator_training.steps_per_update=5",
+    ]
     config = configured(*small, "adversarial.images_per_batch=4", "discriminator_trainer.images_per_batch=4", base=TINY)
     settings = check_configuration(config)
     run, phases, _ = set_up(settings, tmp_path, Data(settings, report=lambda line: None))
