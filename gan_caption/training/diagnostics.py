@@ -65,7 +65,7 @@ class Diagnostics:
         if accuracy > self.strongest:
             found["strong"] = (
                 f"D is right about {accuracy:.0%} of the captions: its judgement hardly tells one sample from another. "
-                "Lower discriminator_trainer.learning_rate, phases.adversarial.gate.accuracy or gate.steps"
+                "Lower discriminator_training.learning_rate or discriminator_training.steps_per_update"
             )
         if average.get(_LATEST, 1.0) < self.least_knowledge:
             found["chance"] = (
