@@ -70,8 +70,8 @@ class Diagnostics:
         if average.get(_LATEST, 1.0) < self.least_knowledge:
             found["chance"] = (
                 f"D hardly knows more than chance: on unseen images its AUC is {average[_LATEST]:.3f} (.5 knows "
-                "nothing), and its rewards are mostly noise. Train it longer (phases.discriminator, "
-                "discriminator_steps), or give it more to see"
+                "nothing), and its rewards are mostly noise. Train it longer (discriminator_training.steps and "
+                "steps_per_update), or give it more to see"
             )
         if self.entropy_share() < self.least_entropy:
             nats = f"{first['policy/entropy']:.2f} to {average['policy/entropy']:.2f} nats a token"
