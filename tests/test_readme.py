@@ -79,6 +79,7 @@ def test_ones_own_generator_reward_method_and_data_train(mine):
     assert systems["mle"]["letters"] == pytest.approx(len("it is green"), abs=2)
 
 
+@pytest.mark.slow
 def test_a_page_runs_no_code_from_outside_without_its_users_word(mine):
     plain = [word for word in own_command() if not word.startswith("allow=")]
     refused = subprocess.run([sys.executable, *plain], cwd=mine, capture_output=True, text=True)
@@ -142,6 +143,7 @@ def oracle_run(tmp_path_factory) -> Path:
     return run
 
 
+@pytest.mark.slow
 def test_the_names_in_the_logs_are_the_documented_ones(runs):
     documented = set(listed(LOGS, "Names in the logs"))
     logged = {name for run in runs.values() for name in recorded(run) if not name.startswith("val/")}
@@ -149,6 +151,7 @@ def test_the_names_in_the_logs_are_the_documented_ones(runs):
     assert documented - logged == set(), "documented and not logged"
 
 
+@pytest.mark.slow
 def test_the_metrics_of_a_run_are_the_documented_ones(runs):
     with_a_discriminator = listed(METRICS, "Of runs with a discriminator")
     documented = listed(METRICS, "Of every run") | with_a_discriminator | listed(METRICS, "On scenes")

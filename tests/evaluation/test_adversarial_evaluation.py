@@ -54,6 +54,7 @@ def test_systems_stand_in_their_known_order(world):
     assert judgement.candidates == 32
 
 
+@pytest.mark.slow
 def test_what_cannot_be_known_of_unseen_images_is_not_known(world):
     """Captions that name each image, and features without any sense: only who saw an image could match them."""
     _, references, _ = world

@@ -66,6 +66,7 @@ def start(tmp_path):
     return start
 
 
+@pytest.mark.slow
 def test_a_page_that_only_chooses_and_sets_is_taken(start):
     result = start("name: mine")
     assert (result.returncode, result.stdout, result.stderr) == (0, "name is mine\n", "")

@@ -37,6 +37,7 @@ from gan_caption.inference.settings import export_from
 from gan_caption.inference.weights import read_weights
 from gan_caption.text.words import WordTokenizer
 from tests import tiny
+from tests.slow import mostly_slow
 from tests.tiny_runs import TINY, TINY_SEQGAN, part
 
 # Enough updates that captions differ from image to image, and that some are sentences.
@@ -131,7 +132,7 @@ GENERATORS = {
 }
 
 
-@pytest.mark.parametrize("name", GENERATORS)
+@pytest.mark.parametrize("name", mostly_slow(GENERATORS, fast=["initial state"]))
 def test_the_graphs_compute_what_the_networks_compute_for_any_number_of_images(name):
     torch.manual_seed(0)
     make, sizes = GENERATORS[name]
@@ -170,6 +171,7 @@ def test_onnxruntime_writes_what_the_run_wrote(runs, exported, name, phase):
     assert captioner.caption(pixels[:1]) == wanted[:1]
 
 
+@pytest.mark.slow
 def test_the_check_and_the_files_are_told(runs, export, capsys):
     folder = export(runs("lstm"), "weights=mle")
     printed = capsys.readouterr().out
@@ -225,6 +227,7 @@ def test_a_damaged_folder_is_named(runs, export):
         read_weights(folder)
 
 
+@pytest.mark.slow
 def test_nothing_of_the_machine_and_no_pickle_is_in_the_folder(runs, exported, export, tmp_path):
     here = [str(tmp_path.parent), str(Path(__file__).parents[2]), sys.prefix]
     for path in (*exported("attention").iterdir(), *export(runs("lstm"), "format=safetensors").iterdir()):

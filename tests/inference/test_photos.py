@@ -148,6 +148,7 @@ def test_ids_that_are_written_are_those_of_as_many_images_to_score(tmp_path):
     assert list(read_results(tmp_path / "c.json")) == ["1", "2", "x1", "3", "1.5", "a b", "é"]
 
 
+@pytest.mark.slow
 def test_ids_are_looked_at_before_anything_is_captioned(tmp_path, photos):
     for name in ("cats/001.png", "dogs/001.png"):
         (tmp_path / name).parent.mkdir()

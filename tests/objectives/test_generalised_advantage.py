@@ -179,6 +179,7 @@ def test_with_lambda_1_the_estimate_is_the_gradient_of_the_expected_reward_for_a
     assert_unbiased(policy_gradient(baseline), generator, truth, errors=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gae_lambda", mostly_slow([0.95, 0.0], fast=[0.95]))
 def test_with_the_exact_value_the_estimate_is_right_for_a_smaller_lambda(gae_lambda):
     generator = tiny.generators()[0]

@@ -84,12 +84,13 @@ def exact_gradient(policy):
     return tiny.gradient(policy).clone()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("manager_credit", "baseline"),
     [
         (WholeSequence(), NoBaseline()),
-        pytest.param(WholeSequence(), BatchMean(), marks=pytest.mark.slow),
-        pytest.param(MonteCarlo(rollouts=2, update_rate=1.0), BatchMean(), marks=pytest.mark.slow),
+        (WholeSequence(), BatchMean()),
+        (MonteCarlo(rollouts=2, update_rate=1.0), BatchMean()),
     ],
 )
 def test_the_estimate_is_the_enumerated_gradient_of_worker_and_manager(manager_credit, baseline):

@@ -135,6 +135,7 @@ def test_evaluation_opens_it_again(run, capsys):
         evaluate_run(evaluation_from({**settings, "java_metrics": ["spice"]}))
 
 
+@pytest.mark.slow
 def test_photographs_are_captioned_by_it_and_by_its_export(run, photos, tmp_path, capsys):
     wanted = {row["image_id"]: row["caption"] for row in told(run, "mle")}
     names = sorted(wanted)

@@ -22,6 +22,7 @@ def logged(folder: Path, phase: str) -> list[dict]:
     return [record for record in records if record["phase"] == phase and "discriminator/loss" in record]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pretrained", [False, True])
 def test_the_discriminators_accuracy_and_optimizer_go_on_in_the_adversarial_phase(configured, tmp_path, pretrained):
     overrides = []

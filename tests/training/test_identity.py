@@ -199,6 +199,7 @@ def test_an_interrupted_run_goes_on_when_its_data_have_moved(train, evaluate, ph
     assert repr(evaluate(ended.folder)) == repr(whole.systems), "it is told where the data lie now"
 
 
+@pytest.mark.slow
 def test_changed_captions_are_another_run(train, photos, tmp_path, capsys):
     first = train(f"data.root={photos}")
     for split, number in (("train", 2), ("val", 3)):
@@ -242,6 +243,7 @@ def test_a_refusal_names_the_settings_that_differ_with_both_values(configured, t
         train(f"data.root={photos}", "generator=lstm", resume=str(first.folder))
 
 
+@pytest.mark.slow
 def test_runs_of_earlier_versions_are_taken_up_where_their_data_lay(configured, train, evaluate, photos, tmp_path):
     first = train(f"data.root={photos}")
     old = of_an_earlier_version(first.folder, configured(f"data.root={photos}", base=TINIER))
@@ -261,6 +263,7 @@ def test_runs_of_earlier_versions_are_taken_up_where_their_data_lay(configured, 
 # Comparing
 
 
+@pytest.mark.slow
 def test_runs_on_the_same_data_at_two_places_are_compared(train, photos, tmp_path):
     elsewhere = shutil.copytree(photos, tmp_path / "elsewhere")
     runs = [

@@ -56,6 +56,7 @@ def test_the_policy_reads_as_d_does_from_the_beginning_and_after_every_step_of_d
     assert not learning & {id(own) for own in run.generator.leak.buffers()}
 
 
+@pytest.mark.slow
 def test_a_run_ends_bitwise_alike_wherever_it_was_stopped(monkeypatch, tmp_path):
     whole, stopped = (configured(tmp_path / name, "resume=auto") for name in ("whole", "stopped"))
     systems = run_experiment(whole, data="scenes").systems

@@ -48,6 +48,7 @@ def shrunk(page: str, outputs: Path) -> dict:
     return config
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", ["cgan", "shetty"])
 def test_noise_is_heard_after_a_baseline_that_knew_none_was_taken_over(page, tmp_path):
     run_experiment(shrunk("mle", tmp_path), data="scenes")

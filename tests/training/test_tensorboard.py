@@ -62,6 +62,7 @@ def run(tmp_path_factory):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("phase", PHASES)
 def test_every_metric_is_there_by_its_name(run, phase):
     assert scalars(run / "tensorboard" / phase) == recorded(run, phase)
@@ -112,6 +113,7 @@ def rewarded(folder: Path) -> int:
     return sum(path.read_text().count('"reward/mean"') for path in folder.glob("outputs/*/metrics.jsonl"))
 
 
+@pytest.mark.slow
 def test_a_missing_tensorboard_is_said_before_anything_is_trained(tmp_path):
     """In an interpreter that finds no such package."""
     code = (
