@@ -40,6 +40,7 @@ def browser():
         opened.close()
 
 
+@pytest.mark.slow
 def test_a_photograph_is_captioned_the_slider_draws_anew_and_a_bad_file_is_told(
     address, browser, systems, photos, tmp_path
 ):

@@ -23,6 +23,8 @@ from gan_caption.reporting.results import evaluate_run
 from gan_caption.score import main as score
 from tests.tiny_runs import composed
 
+pytestmark = pytest.mark.slow
+
 COLOURS = {
     "红": (220, 30, 30), "绿": (30, 170, 60), "蓝": (40, 60, 220), "黄": (235, 215, 40), "黑": (10, 10, 10),
     "灰": (140, 140, 140),
@@ -135,7 +137,6 @@ def test_evaluation_opens_it_again(run, capsys):
         evaluate_run(evaluation_from({**settings, "java_metrics": ["spice"]}))
 
 
-@pytest.mark.slow
 def test_photographs_are_captioned_by_it_and_by_its_export(run, photos, tmp_path, capsys):
     wanted = {row["image_id"]: row["caption"] for row in told(run, "mle")}
     names = sorted(wanted)
