@@ -76,6 +76,7 @@ class Loop:
             if world.is_main():
                 self.rewind(0)  # what was noted before the first checkpoint is noted again
         elif state.finished:
+            self.run.networks.load_state_dict(state.networks)  # what is measured next knows what was learned
             return
         names = list(self.phases)
         with asked_to_stop() as self.asked:

@@ -276,6 +276,17 @@ def test_wrong_settings_are_named_before_anything_is_made(configured, override, 
     assert message in str(error.value)
 
 
+def test_a_run_that_was_stopped_while_it_was_evaluated_is_evaluated_alike(configured, tmp_path):
+    """With the discriminator that it had trained, too, whose knowledge and opinions are kept."""
+    folder = run_experiment(configured(), data="scenes").folder
+    kept = {path: path.read_bytes() for path in (folder / "results.json", *folder.glob("captions_*.json"))}
+    assert len(kept) == 3
+    for path in kept:
+        path.unlink()
+    assert run_experiment(configured("resume=auto"), data="scenes").folder == folder
+    assert {path: path.read_bytes() for path in kept} == kept
+
+
 def test_a_pretrained_baseline_is_taken_over_and_not_trained_again(configured, tmp_path):
     run_experiment(configured(base=TINY), data="scenes")
     baseline = run_folder(tmp_path)
