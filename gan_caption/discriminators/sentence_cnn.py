@@ -1,5 +1,7 @@
 """Convolutions over the words of a caption (Kim 2014, arXiv 1408.5882), with a highway layer (Srivastava et al. 2015).
 
+A window counts where all of it is words; a filter that is wider than the caption answers 0.
+
 Shapes: N captions, T steps, R rows of a table, E embedding, F filters a width, W widths, S = F * W the
 sentence vector's length, or the sum of all widths' filters.
 """
@@ -45,15 +47,14 @@ class SentenceCNN(nn.Module):
 
     def read(self, words: Tensor, mask: Tensor) -> Tensor:
         """Return sentence vectors (N, S) of word vectors (N, T, E); mask (N, T): which of them are words."""
-        words = self.dropout(words) * mask[..., None]  # (N, T, E), zeros past the end
-        # Zeros as many as the widest filter needs, so that a caption has the same windows however it was padded.
-        words = functional.pad(words.transpose(1, 2), (0, self.widest - 1))  # (N, E, T + widest - 1)
-        starts = mask[:, None]  # a window counts when it starts on a word
-        steps = starts.shape[2]
-        maxima = [
-            functional.relu(convolution(words)[:, :, :steps]).masked_fill(~starts, 0).amax(2)
-            for convolution in self.convolutions
-        ]
+        words = self.dropout(words) * mask[..., None]  # (N, T, E); a number past the end must not matter, NaN neither
+        missing = max(0, self.widest - mask.shape[1])
+        words, mask = functional.pad(words.transpose(1, 2), (0, missing)), functional.pad(mask, (0, missing))
+        maxima = []
+        for convolution in self.convolutions:
+            answers = functional.relu(convolution(words))  # (N, F, T - width + 1)
+            last = mask.shape[1] - answers.shape[2]  # a window is whole where its last place is a word
+            maxima.append(answers.masked_fill(~mask[:, None, last:], 0).amax(2))
         return self._highway(torch.cat(maxima, dim=1))
 
     def fast_read(self, table: Tensor, rows: Tensor, mask: Tensor) -> Tensor:
@@ -61,21 +62,20 @@ class SentenceCNN(nn.Module):
 
         What a row adds at each place of a filter is multiplied once, wherever it stands; a window is a sum of these.
         """
-        # Past the end stand zeros: a last row that adds nothing.
-        rows = functional.pad(rows.masked_fill(~mask, len(table)), (0, self.widest - 1), value=len(table))
+        missing = max(0, self.widest - mask.shape[1])
+        rows, mask = functional.pad(rows.masked_fill(~mask, 0), (0, missing)), functional.pad(mask, (0, missing))
         maxima = []
         for convolution in self.convolutions:
             assert isinstance(convolution, nn.Conv1d)
             width = convolution.weight.shape[2]
             weight = convolution.weight.permute(2, 0, 1).flatten(0, 1)  # (width * F, E)
-            parts = linear(table, weight).unflatten(1, (width, -1)).transpose(0, 1)  # (width, R, F)
-            parts = functional.pad(parts, (0, 0, 0, 1)).flatten(0, 1)
-            places = torch.arange(width, device=rows.device) * (len(table) + 1)
-            windows = rows.unfold(1, width, 1)[:, : mask.shape[1]] + places  # (N, T, width)
+            parts = linear(table, weight).unflatten(1, (width, -1)).transpose(0, 1).flatten(0, 1)  # (width * R, F)
+            places = torch.arange(width, device=rows.device) * len(table)
+            windows = rows.unfold(1, width, 1) + places  # (N, T - width + 1, width)
             sums = functional.embedding_bag(windows.reshape(-1, width), parts, mode="sum").unflatten(
                 0, windows.shape[:2]
             )
-            sums = functional.relu(sums + convolution.bias).masked_fill(~mask[..., None], 0)
+            sums = functional.relu(sums + convolution.bias).masked_fill(~mask[:, width - 1 :, None], 0)
             maxima.append(sums.amax(1))
         return self._highway(torch.cat(maxima, dim=1))
 

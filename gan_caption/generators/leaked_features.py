@@ -21,14 +21,14 @@ from gan_caption.modes import evaluating
 
 Windows = tuple[Tensor, Tensor]
 """Of the words so far: the sums (N, S - F) of the windows that further words may still fall into, by width and then by
-the place of the last word, -inf where none has begun; and the highest of the others (N, F)."""
+the place of the last word, -inf where none has begun; and the highest of the whole ones (N, F)."""
 
 
 class LeakedFeatures(nn.Module):
     """F(s) of Guo et al. 2018: the sentence vector of a `CNNDiscriminator` before it meets the image.
 
-    A window counts when it starts on a word, and reads zeros past the end; a word is therefore added to the windows
-    that are open, and the maximum over time is taken over open and closed ones.
+    A window counts once all of it is words: a word is added to the windows that are open, and those that it closes
+    enter the maximum over time.
 
     The weights are buffers: a checkpoint keeps them, and no optimizer sees them.
     """
@@ -93,21 +93,21 @@ class LeakedFeatures(nn.Module):
         Returns:
             the features (N, F) of the sentences that end here, and their windows.
         """
-        maxima, windows = self._take_in(self._added(tokens), windows)
-        return self._highway(maxima), windows
+        windows = self._take_in(self._added(tokens), windows)
+        return self._highway(windows[1]), windows
 
     @torch.no_grad()
     def of_prefixes(self, captions: Captions) -> Tensor:
         """Return the features (N, T + 1, F) after 0, 1, ... T tokens; past a caption's end they mean nothing."""
         windows, steps = self.start(len(captions)), []
         for added in self._added(functional.pad(captions.tokens, (1, 0), value=BOS)).unbind(1):
-            maxima, windows = self._take_in(added, windows)
-            steps.append(maxima)
+            windows = self._take_in(added, windows)
+            steps.append(windows[1])
         return self._highway(torch.stack(steps, dim=1))
 
-    def _take_in(self, added: Tensor, windows: Windows) -> tuple[Tensor, Windows]:
-        """Return the maxima over time (N, F) after what one token more adds (N, S), and the windows."""
-        opened, closed, open_ones = [], [], []
+    def _take_in(self, added: Tensor, windows: Windows) -> Windows:
+        """Return the windows after one token more, which adds (N, S)."""
+        opened, closed = [], []
         parts = zip(
             self.shapes,
             windows[0].split([(width - 1) * count for width, count in self.shapes], dim=1),
@@ -115,14 +115,12 @@ class LeakedFeatures(nn.Module):
             self.bias.expand(added.shape[0], -1).split([count for _, count in self.shapes], dim=1),
             strict=True,
         )
-        for (width, count), before, new, begun in parts:
+        for (_, count), before, new, begun in parts:
             sums = torch.cat([begun, before], dim=1) + new  # the word stands at the first place, the second ...
             opened.append(sums[:, :-count])
             closed.append(sums[:, -count:])
-            open_ones.append(sums.unflatten(1, (width, count)).amax(1))
         highest = torch.maximum(windows[1], functional.relu(torch.cat(closed, dim=1)))
-        maxima = torch.maximum(highest, functional.relu(torch.cat(open_ones, dim=1)))
-        return maxima, (torch.cat(opened, dim=1), highest)
+        return torch.cat(opened, dim=1), highest
 
     def _added(self, tokens: Tensor) -> Tensor:
         """Return what tokens (...), or weights over the words (N, V), add at each place, (..., S)."""
