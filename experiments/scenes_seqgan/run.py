@@ -12,7 +12,7 @@ from experiments.study import captions, cost, metrics, systems, train
 from gan_caption.data.scenes import language
 from gan_caption.data.scenes.judge import judge
 from gan_caption.reporting.gallery import gallery
-from gan_caption.reporting.seeds import across_seeds, interval
+from gan_caption.reporting.seeds import across_seeds, with_interval
 
 HERE = Path(__file__).parent
 OUTPUTS = HERE / "outputs"
@@ -46,8 +46,7 @@ def caption_entropy(scenes: int = 2000, draws: int = 5) -> str:
         phrase = language.captions_of(scene)
         drawn = [language.draw_caption(phrase, rng) for _ in range(draws)]
         means.append(statistics.fmean(-language.log_probability(phrase, caption) for caption in drawn))
-    mean, half = interval(means)
-    return f"{mean:.2f} ± {half:.2f}"
+    return with_interval(means, 2)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gan_caption.files import write_atomically
 from gan_caption.reporting.figures import new_figure
-from gan_caption.reporting.seeds import interval
+from gan_caption.reporting.seeds import with_interval
 from gan_caption.reporting.table import markdown
 from gan_caption.training.records import METRICS, read_records
 
@@ -55,10 +55,7 @@ def table_of_curves(arms: Mapping[str, Sequence[Curve]]) -> str:
 
 def _cell(values: Sequence[float | None]) -> str:
     known = [value for value in values if value is not None]
-    if not known:
-        return ""
-    mean, half = interval(known)
-    return f"{mean:.3f}" + (f" ± {half:.3f}" if len(known) > 1 else "")
+    return with_interval(known, 3) if known else ""
 
 
 def draw(path: Path, arms: Mapping[str, Sequence[Curve]], *, start: Curve) -> None:

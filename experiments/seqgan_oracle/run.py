@@ -9,7 +9,7 @@ from pathlib import Path
 
 from experiments.seqgan_oracle.curves import Curve, curve_of, draw, table_of_curves
 from experiments.study import cost, evaluate, finished, systems, train_all, trained
-from gan_caption.reporting.seeds import interval
+from gan_caption.reporting.seeds import with_interval
 from gan_caption.reporting.table import markdown
 
 HERE = Path(__file__).parent
@@ -127,13 +127,9 @@ def table(methods: Mapping[str, Runs]) -> str:
     for name, runs in methods.items():
         if runs:
             shown = (("sample_oracle_nll_per_token", 3), ("nll_per_token", 3), ("sample_vocabulary", 0))
-            rows.append([name, str(len(runs)), *(_cell(runs, metric, decimals) for metric, decimals in shown)])
+            cells = [with_interval([run[metric] for run in runs], decimals) for metric, decimals in shown]
+            rows.append([name, str(len(runs)), *cells])
     return markdown(rows)
-
-
-def _cell(runs: Runs, metric: str, decimals: int) -> str:
-    mean, half = interval([run[metric] for run in runs])
-    return f"{mean:.{decimals}f}" + (f" ± {half:.{decimals}f}" if len(runs) > 1 else "")
 
 
 if __name__ == "__main__":

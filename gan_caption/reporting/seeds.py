@@ -52,13 +52,14 @@ def across_seeds(runs: Sequence[Mapping[str, Mapping[str, float]]], metrics: Met
                 rows.append([metric.label, *["-"] * (len(heads) - 1)])
             continue
         known = [[float(value) * metric.factor for value in column if value is not None] for column in columns]
-        cells = [_cell(values, metric.decimals) for values in known]
+        cells = [with_interval(values, metric.decimals) for values in known]
         if paired:
-            cells.append(_cell([b - a for a, b in zip(*known, strict=True)], metric.decimals, sign="+"))
+            cells.append(with_interval([b - a for a, b in zip(*known, strict=True)], metric.decimals, sign="+"))
         rows.append([metric.label, *cells])
     return markdown([heads, *rows])
 
 
-def _cell(values: Sequence[float], decimals: int, *, sign: str = "") -> str:
+def with_interval(values: Sequence[float], decimals: int, *, sign: str = "") -> str:
+    """Return a mean with its 95% interval as tables show it; of one value the value alone. See `interval`."""
     mean, half = interval(values)
     return f"{mean:{sign}.{decimals}f}" + ("" if math.isnan(half) else f" ± {half:.{decimals}f}")
