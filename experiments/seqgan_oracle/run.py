@@ -14,13 +14,11 @@ from gan_caption.reporting.table import markdown
 
 HERE = Path(__file__).parent
 SEEDS = (0, 1, 2)
-TEMPERATURES = (0.6, 0.7, 0.8, 0.9, 1.1)
+TEMPERATURES = (0.7, 0.8, 0.9, 1.1, 1.25, 1.5)
 EVERY = 5
 """Updates between validations, as in the authors' log."""
-TASK = (
-    "data=oracle", "encoder=none", "generator=lstm", "tracker=local",
-    "validation.samples_per_image=5", "validation.batch_images=500",
-)  # fmt: skip
+ORACLE, UNSEEN = "sample_oracle_nll_per_token", "nll_per_token"
+MEASURED = ("tracker=local", "validation.samples_per_image=5", "validation.batch_images=500")
 FOLLOWED = ("adversarial.steps=150", f"adversarial.validate_every={EVERY}")
 BUDGET = ("discriminator_training.steps=4680", "discriminator_training.steps_per_update=312")
 """Of D: 5 rounds of 3 epochs before, one epoch after each update; the authors have 50, and 5 rounds of 3 after each."""
@@ -39,23 +37,25 @@ class Arm:
     page: str
     overrides: tuple[str, ...] = ()
     seeds: tuple[int, ...] = SEEDS
+    generator: str = "lstm"
+    """Any other than the baseline's learns by maximum likelihood for itself."""
 
 
 _REWARD = "phases.policy_gradient.objective.reward"
 ARMS = (
     Arm("constant reward", "control_constant"),
     Arm("uniform random reward", "control_constant", (f"reward@{_REWARD}=random", f"~{_REWARD}.value")),
-    Arm("seqgan", "seqgan", BUDGET),
-    Arm("seqgan, batch-mean baseline", "seqgan", (*BUDGET, "baseline@adversarial.baseline=batch_mean")),
-    Arm("seqgan, D shown shuffled labels", "control_shuffled_labels", BUDGET),
-    Arm("maligan", "maligan", BUDGET, seeds=(0,)),
-    Arm("rankgan", "rankgan", BUDGET, seeds=(0,)),
     Arm("relgan, beta_max 1", "relgan", ("phases.adversarial.objective.beta_max=1",), seeds=(0,)),
     Arm("relgan, beta_max 100", "relgan", seeds=(0,)),
     Arm("relgan, beta_max 1000", "relgan", ("phases.adversarial.objective.beta_max=1000",), seeds=(0,)),
     Arm("scratchgan", "scratchgan", ("discriminator_training.steps=1000",), seeds=(0,)),
+    Arm("seqgan", "seqgan", BUDGET),
+    Arm("seqgan, D shown shuffled labels", "control_shuffled_labels", BUDGET),
+    Arm("seqgan, batch-mean baseline", "seqgan", (*BUDGET, "baseline@adversarial.baseline=batch_mean")),
+    Arm("maligan", "maligan", BUDGET, seeds=(0,)),
+    Arm("rankgan", "rankgan", BUDGET, seeds=(0,)),
+    Arm("leakgan", "leakgan", (*BUDGET, "phases.mle.epochs=20"), seeds=(0,), generator="leakgan"),
 )
-"""The cheapest first."""
 
 Runs = Sequence[Mapping[str, float]]
 
@@ -66,25 +66,34 @@ def main(size: str = "full", *given: str) -> None:
     overrides = [one for one in given if not one.startswith("workers=")]
     workers = int(next((one.partition("=")[2] for one in given if one.startswith("workers=")), "2"))
     outputs = HERE / "outputs" / ("quick" if size == "quick" else "full")
-    shared = (*TASK, *overrides, *(QUICK if size == "quick" else ()))
+    shared = (*MEASURED, *overrides, *(QUICK if size == "quick" else ()))
     seeds = SEEDS[:1] if size == "quick" else SEEDS
     early = ("phases.mle.selected_by=nll_per_token", "phases.mle.epochs=10")
-    mle = [("+experiment=mle", f"seed={seed}", *shared, *schedule) for schedule in ((), early) for seed in seeds]
+    mle = [
+        ("+experiment=mle", f"seed={seed}", *_task("lstm"), *shared, *schedule)
+        for schedule in ((), early)
+        for seed in seeds
+    ]
     found = _runs(mle, outputs, workers=workers if size != "tables" else 0)
     baselines = {seed: run for seed, run in zip(seeds, found, strict=False) if run}
     wanted = {
         (arm.name, seed): (
-            f"+experiment={arm.page}", f"seed={seed}", f"pretrained={baselines[seed]}",
-            *FOLLOWED, *arm.overrides, *shared,
+            f"+experiment={arm.page}", f"seed={seed}",
+            *([f"pretrained={baselines[seed]}"] if arm.generator == "lstm" else []),
+            *FOLLOWED, *arm.overrides, *_task(arm.generator), *shared,
         )
+        for seed in seeds  # each arm once, before any gets another seed
         for arm in ARMS
-        for seed in arm.seeds
-        if seed in baselines
+        if seed in arm.seeds and seed in baselines
     }  # fmt: skip
     made = _runs(list(wanted.values()), outputs, workers=workers if size != "tables" else 0)
     runs = {key: run for key, run in zip(wanted, made, strict=True) if run}
     where = HERE if size != "quick" else outputs
     _report(where, baselines, [run for run in found[len(seeds) :] if run], runs, outputs)
+
+
+def _task(generator: str) -> tuple[str, ...]:
+    return "data=oracle", "encoder=none", f"generator={generator}"
 
 
 def _runs(wanted: Sequence[Sequence[str]], outputs: Path, *, workers: int) -> list[Path | None]:
@@ -105,10 +114,15 @@ def _report(where: Path, baselines: Mapping[int, Path], stopped: Sequence[Path],
         "mle, stopped by held-out NLL": [systems(run)["mle"] for run in stopped],
         **{name: [systems(run)[trained(run)] for run in own] for name, own in arms.items()},
     }
-    samples = ("split=test", "validation.samples_per_image=2", "validation.batch_images=500")
     for temperature in TEMPERATURES:
-        own = (*samples, f"validation.temperature={temperature}")
-        methods[f"mle at temperature {temperature:g}"] = [evaluate(run, *own)["mle"] for run in baselines.values()]
+        methods[f"mle at temperature {temperature:g}"] = [
+            _sampled(run, "test", temperature)["mle"] for run in baselines.values()
+        ]
+    for name, own in arms.items():
+        methods[f"{name}, at its best temperature"] = [_at_its_best(run, trained(run)) for run in own]
+    for run in arms.get("leakgan", []):
+        methods["leakgan's own mle"] = [systems(run)["mle"]]
+        methods["leakgan, logits x 1.5 (as published)"] = [_sampled(run, "test", 1 / 1.5)[trained(run)]]
     curves = {name: [curve_of(run, trained(run), every=EVERY) for run in own] for name, own in arms.items()}
     tables = (cost(outputs), table(methods), table_of_curves(curves))
     (where / "table.md").write_text("\n\n".join(tables) + "\n")
@@ -121,14 +135,31 @@ def _report(where: Path, baselines: Mapping[int, Path], stopped: Sequence[Path],
     draw(where / "figure.png", curves, start=start)
 
 
+def _sampled(run: Path, split: str, temperature: float) -> dict[str, dict[str, float]]:
+    """Return the metrics of a run's systems, written and judged at a temperature."""
+    found = evaluate(
+        run, f"split={split}", "validation.samples_per_image=2", "validation.batch_images=500",
+        f"validation.temperature={temperature:.4g}",
+    )  # fmt: skip
+    return {system: {**metrics, "temperature": temperature} for system, metrics in found.items()}
+
+
+def _at_its_best(run: Path, system: str) -> dict[str, float]:
+    """Return the metrics at the temperature whose two NLLs have the least sum on the validation split."""
+    found = {temperature: _sampled(run, "val", temperature)[system] for temperature in (*TEMPERATURES, 1.0)}
+    best = min(found, key=lambda temperature: sum(found[temperature][name] for name in (ORACLE, UNSEEN)))
+    return _sampled(run, "test", best)[system]
+
+
 def table(methods: Mapping[str, Runs]) -> str:
     """Return a Markdown table: a row a method, as it stands after its last update, on the test split."""
-    rows = [["", "seeds", "NLL_oracle", "NLL_test", "words used"]]
+    rows = [["", "seeds", "temperature", "NLL_oracle", "NLL_test", "words used"]]
     for name, runs in methods.items():
         if runs:
-            shown = (("sample_oracle_nll_per_token", 3), ("nll_per_token", 3), ("sample_vocabulary", 0))
+            shown = ((ORACLE, 3), (UNSEEN, 3), ("sample_vocabulary", 0))
             cells = [with_interval([run[metric] for run in runs], decimals) for metric, decimals in shown]
-            rows.append([name, str(len(runs)), *cells])
+            used = sorted({run.get("temperature", 1.0) for run in runs})
+            rows.append([name, str(len(runs)), ", ".join(f"{one:.2g}" for one in used), *cells])
     return markdown(rows)
 
 
