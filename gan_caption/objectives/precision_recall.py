@@ -4,9 +4,10 @@ Of policy q and data p, alpha = sum over captions of min(lambda p, q) is a preci
 goes with it (Sajjadi et al. 2018, arXiv 1806.00035). A small lambda asks for recall alone: nothing is gained by giving
 a caption more than lambda times what it should have.
 
-Verine et al. 2025 (arXiv 2508.09654, "When temperature fails, change the loss") train language models on it. Word by
-word, with lambda' = lambda^(1 / length), lambda p - q is at most the sum over the words of lambda'^(words before) x
-(lambda' p(word) - q(word)), and the data's p(word) is estimated as TaiLr does.
+Verine et al. 2025 (arXiv 2508.09654, "When temperature fails, change the loss") train language models on it. What is
+missing from alpha, the sum of max(lambda p - q, 0), is for captions of T tokens at most the same sum word by word: with
+lambda' = lambda^(1 / T), the mean over the data's prefixes of lambda'^(tokens before) x the sum over the words of
+max(lambda' p(word) - q(word), 0). The data's p(word) is estimated as TaiLr does; T is each caption's own length.
 
 Unverified: their text could not be read, and this follows the derivation above. A public implementation that cites it
 has the same threshold and the same ratio; its power of lambda is (words before) / (length - 1).

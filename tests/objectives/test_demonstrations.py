@@ -167,7 +167,7 @@ def test_the_words_shortfall_bounds_that_of_whole_captions():
             if prefix not in counted:
                 counted.add(prefix)
                 words += rate**step * p[:step].prod().item() * max(rate * p[step].item() - q[step].item(), 0)
-    # A caption that ends early leaves lambda'^(3 - length) unused, so that the bound is for lambda' to its own length.
+    # Of a caption that ends early more is asked than lambda p: lambda'^length is larger than lambda.
     assert 0 < whole <= words
 
 

@@ -19,8 +19,8 @@ REAL = captions_from_ids([[4, 5, EOS], [5, EOS], [4, 4, 5]], [0, 0, 1])
 
 def losses(generator, *, edited_weight=0.0, mismatched_weight=0.0, real=REAL, features=None):
     (policy,) = Unlikelihood(edited_weight=edited_weight, mismatched_weight=mismatched_weight).losses(
-        generator, features or tiny.features(), real=real, max_length=3, rng=torch.Generator().manual_seed(0), reference=None,
-        progress=0.0,
+        generator, features or tiny.features(), real=real, max_length=3, rng=torch.Generator().manual_seed(0),
+        reference=None, progress=0.0,
     )  # fmt: skip
     return policy
 
