@@ -1,4 +1,4 @@
-"""The contract of what trains a generator by rewards or by a discriminator's gradients. Shapes: B images."""
+"""The contract of what trains a generator after maximum likelihood: by rewards, a ratio, weights. Shapes: B images."""
 
 from __future__ import annotations
 
