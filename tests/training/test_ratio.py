@@ -33,7 +33,7 @@ SMALL = [
 ]  # fmt: skip
 TABULAR = [
     "tracker=local", "threads=1", "encoder=none", "generator=lstm", "phases.mle=null", "phases.words=null", *RATIO,
-    "discriminator@discriminator.discriminator=lstm_image_first", "discriminator.discriminator.hidden=32",
+    "discriminator@discriminator.discriminator=lstm_image_first", "discriminator.discriminator.hidden=16",
     "discriminator.discriminator.embedding=16", "discriminator.discriminator.dropout=0", "max_length=3",
     "allow=[tests]",
 ]  # fmt: skip
@@ -83,9 +83,9 @@ def policy(run) -> torch.Tensor:
 
 
 def test_the_logit_comes_to_the_log_ratio_and_says_what_it_knows(world):
-    steps = ["discriminator_training.steps=500", "phases.ratio.check_every=50", "phases.ratio.patience=0"]
-    batch = ["discriminator_training.images_per_batch=64", "discriminator_trainer.captions_per_image=10"]
-    rate = ["discriminator_training.learning_rate=5e-3", "holdout.check=0.25"]
+    steps = ["discriminator_training.steps=200", "phases.ratio.check_every=100", "phases.ratio.patience=0"]
+    batch = ["discriminator_training.images_per_batch=32", "discriminator_trainer.captions_per_image=10"]
+    rate = ["discriminator_training.learning_rate=1e-2", "holdout.check=0.25"]
     run, phase = world(*steps, *batch, *rate, train=1600, captions=10)
     told = do(phase)
     data, model = table(1, 0.7), policy(run)
@@ -265,6 +265,10 @@ def test_the_phase_leaves_weights_where_it_validates_also_when_it_ends_early(con
     assert validation["step"] == own[-2]["step"]
     state = load_state(finished.folder / "checkpoints" / "last.pt")
     assert (state.phase_step, state.finished) == (3, True)
+    bins = json.loads((finished.folder / "calibration_ratio.json").read_text())
+    assert 8 * 5 < sum(one["captions"] for one in bins) <= 2 * 8 * 5  # eight images, five samples, known captions
+    error = sum(one["weight"] * abs(one["probability"] - one["people"]) for one in bins)
+    assert finished.systems["ratio"]["discriminator_ece"] == pytest.approx(error)
 
 
 def test_people_of_the_held_out_images_wrote_no_unknown_word(configured, tmp_path):

@@ -136,7 +136,7 @@ class RatioPhase(Phase):
         self.run.generator.follow(discriminator)
         calibration = {"ratio/scale": discriminator.scale.item(), "ratio/shift": discriminator.shift.item()}
         self.told = {**measured(*self.held_out.logits(discriminator)), **calibration}
-        self.ended = done
+        self.best, self.ended = {}, done
 
     def state_dict(self) -> dict[str, Any]:
         """Return the trainer's state, the held-out samples, and the best weights with what tells when to end."""
