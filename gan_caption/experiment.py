@@ -243,8 +243,10 @@ def check_holdout(settings: Settings, pretrained: Path) -> None:
     Raises:
         UserError: it may have.
     """
+    if not (settings.holdout.check or settings.holdout.discriminator):
+        return
     theirs = read_settings(pretrained, allow=settings.allow).holdout
-    if (settings.holdout.check or settings.holdout.discriminator) and theirs != settings.holdout:
+    if theirs != settings.holdout:
         raise UserError(
             f"pretrained={pretrained}: its generator has learned from images that this run holds out (there {theirs}, "
             f"here {settings.holdout}): train the baseline with the same holdout"
