@@ -40,8 +40,9 @@ class RatioPhase(Phase):
     """Measurements without a lower log-loss before the phase ends; 0: it does all steps."""
     validate_every: int = field()
     """Steps between validations of the captioner; 0: none, and the phase leaves no weights under its name."""
-    decoder: Decoder | None
-    """How captions are written with this D; None: as the run's are."""
+    decoding: Decoder | None
+    """How captions are written, and samples drawn, where it reweighs them, with this D; None: as the run's are. Whoever
+    evaluates the weights that the phase leaves uses it."""
 
     run: Run = field(init=False, repr=False)
     held_out: HeldOut = field(init=False, repr=False)
