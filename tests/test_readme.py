@@ -128,7 +128,8 @@ def runs(tmp_path_factory) -> dict[str, Path]:
         "discriminator=calibrated", "+discriminator_trainer=ratio", "+phase@phases.ratio=ratio", "holdout.check=0.2",
         "discriminator_training.steps=2",
     ]  # fmt: skip
-    for page, more in {"seqgan": [], "ppo": [], "relgan": [], "chen": [], "leakgan": [], "mle": ratio}.items():
+    pages = ("seqgan", "ppo", "relgan", "chen", "leakgan", "ddo", "distilled", "tailr", "unlikelihood")
+    for page, more in {**dict.fromkeys(pages, ()), "mle": ratio}.items():
         place = tmp_path_factory.mktemp(page)
         run_experiment(shrunk(page, place, *more), data="scenes")
         (made[page],) = place.glob(f"{page}-*")
