@@ -15,6 +15,7 @@ def shared_weights(discriminator: Discriminator, generator: Generator) -> list[s
         ValueError: there are none.
     """
     theirs = generator.warm_start_weights()
+    discriminator = discriminator.unwrapped
     own = discriminator.state_dict()
     names = [name for name in own if name in theirs and own[name].shape == theirs[name].shape]
     if not names:
@@ -32,6 +33,6 @@ def take_from_generator(discriminator: Discriminator, generator: Generator) -> N
     Raises:
         ValueError: there are none.
     """
-    own, theirs = discriminator.state_dict(), generator.warm_start_weights()
+    own, theirs = discriminator.unwrapped.state_dict(), generator.warm_start_weights()
     for name in shared_weights(discriminator, generator):
         own[name].copy_(theirs[name])

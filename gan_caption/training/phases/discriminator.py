@@ -75,8 +75,9 @@ class DiscriminatorTrainer:
         """
         self.run = run
         self.batches = run.batches(
-            without_unknown(run.encoded), images=self.images_per_batch, per_image=self.captions_per_image, stream=stream
-        )
+            without_unknown(run.encoded), images=self.images_per_batch, per_image=self.captions_per_image,
+            stream=stream, rows=run.learners.discriminator,
+        )  # fmt: skip
         self.updater = self.optimizer([Group(run.discriminator.parameters(), self.learning_rate)])
         if run.discriminator_trainer is not None:
             self._follow(run.discriminator_trainer)
@@ -89,10 +90,11 @@ class DiscriminatorTrainer:
             UserError: it does not, or fewer than two images have a caption without `<unk>`.
         """
         self.objective.check(run.discriminator)
-        known = sum(1 for _ in islice((own for own in run.encoded if any(UNK not in one for one in own)), 2))
+        rows = run.learners.discriminator
+        known = sum(1 for _ in islice((row for row in rows if any(UNK not in one for one in run.encoded[row])), 2))
         if known < 2:  # and no more are looked for
             raise UserError(
-                f"the discriminator learns from captions without <unk>, and {known} of {len(run.encoded)} training "
+                f"the discriminator learns from captions without <unk>, and {known} of {len(rows)} training "
                 "images have one; it needs 2: lower vocabulary.min_count, or give more captions"
             )
 
