@@ -44,6 +44,10 @@ def losses_of(page: str, folder: Path) -> dict[str, list[float]]:
     for phase in filter(None, phases.values()):
         if phase.get("trainer"):
             phase["trainer"]["images_per_batch"] = 8
+    if config["holdout"]["check"]:
+        config["holdout"]["check"] = 0.25  # a few of the images
+    if phases.get("ratio"):
+        phases["ratio"] |= {"steps": STEPS, "check_every": 5, "patience": 0}
     if phases.get("discriminator"):
         phases["discriminator"] |= {"steps": STEPS, "target_accuracy": 1.0}
     for phase in of_the_policy(phases):
@@ -80,7 +84,8 @@ def main(pages: list[str]) -> None:
     for page in pages:
         with tempfile.TemporaryDirectory() as folder:
             told["pages"][page] = losses_of(page, Path(folder))
-    told = {"machine": machine(), "pages": {page: told["pages"][page] for page in PAGES}}
+    kept = {page: told["pages"][page] for page in PAGES if page in told["pages"]}
+    told = {"machine": machine(), "pages": kept}
     KEPT.write_text(json.dumps(told, indent=0) + "\n", encoding="utf-8")
 
 
