@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.generators.base import Generator
 
 
-def shared_weights(discriminator: Discriminator, generator: Generator) -> list[str]:
-    """Return the names of the weights that the generator offers and the discriminator has in the same shape.
+def shared_weights(discriminator: Discriminator, generator: Generator) -> dict[str, Tensor]:
+    """Return what the discriminator begins with, by its names; see `Discriminator.weights_from`.
 
     Raises:
-        ValueError: there are none.
+        ValueError: there is nothing, or not all that it must have.
     """
-    theirs = generator.warm_start_weights()
-    own = discriminator.state_dict()
-    names = [name for name in own if name in theirs and own[name].shape == theirs[name].shape]
-    if not names:
+    weights = discriminator.weights_from(generator)
+    if not weights:
         raise ValueError(
             f"initial_weights=generator: {type(discriminator).__name__} and {type(generator).__name__} have no weight "
             "in common; give the discriminator the generator's embedding and hidden size"
         )
-    return names
+    return weights
 
 
 @torch.no_grad()
@@ -32,6 +31,6 @@ def take_from_generator(discriminator: Discriminator, generator: Generator) -> N
     Raises:
         ValueError: there are none.
     """
-    own, theirs = discriminator.state_dict(), generator.warm_start_weights()
-    for name in shared_weights(discriminator, generator):
-        own[name].copy_(theirs[name])
+    own = discriminator.state_dict()
+    for name, weight in shared_weights(discriminator, generator).items():
+        own[name].copy_(weight)

@@ -84,6 +84,16 @@ def test_a_control_is_seqgan_with_only_the_reward_replaced(control):
     assert page == seqgan
 
 
+def test_the_blind_control_is_seqgan_whose_discriminator_is_shown_no_image():
+    page, seqgan = (composed(f"+experiment={name}") for name in ("control_blind", "seqgan"))
+    blind = page.pop("discriminator")
+    assert blind.pop("_target_") == "gan_caption.discriminators.blind.BlindDiscriminator"
+    assert blind == {"discriminator": seqgan.pop("discriminator")}
+    assert page.pop("name") == "control_blind"
+    del seqgan["name"]
+    assert page == seqgan
+
+
 def nodes(content: Any) -> Iterator[dict]:
     """Every mapping in a page that names what it builds."""
     if isinstance(content, dict):

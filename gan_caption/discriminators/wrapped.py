@@ -1,0 +1,58 @@
+"""A discriminator that judges by another one, which is shown other features of the image. Shapes: as in `base`."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from gan_caption.data.captions import Captions
+from gan_caption.data.features import ImageFeatures
+from gan_caption.discriminators.base import Discriminator
+
+if TYPE_CHECKING:
+    from gan_caption.generators.base import Generator
+
+
+class WrappedDiscriminator(Discriminator):
+    """Answers what the discriminator inside answers about the features that `seen` makes of those given."""
+
+    def __init__(self, *, discriminator: Discriminator) -> None:
+        """Hold the discriminator that answers."""
+        super(Discriminator, self).__init__()  # the word vectors are those inside
+        self.discriminator = discriminator
+        self.vocabulary_size = discriminator.vocabulary_size
+        self.uses_grid = discriminator.uses_grid
+        self.needs_generator = discriminator.needs_generator
+
+    @abstractmethod
+    def seen(self, features: ImageFeatures) -> ImageFeatures:
+        """Return the features of the same B images that the discriminator inside is shown."""
+
+    def embed(self, captions: Captions) -> Tensor:
+        """Return the captions' word vectors (N, T, E)."""
+        return self.discriminator.embed(captions)
+
+    def score(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
+        """Return logits; see `Discriminator.score`."""
+        return self.discriminator.score(self.seen(features), words, captions)
+
+    def forward(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Return logits; see `Discriminator.forward`."""
+        logits: Tensor = self.discriminator(self.seen(features), captions)
+        return logits
+
+    def fast_score(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Return logits; see `Discriminator.fast_score`."""
+        return self.discriminator.fast_score(self.seen(features), captions)
+
+    def output_weights(self) -> Iterable[nn.Parameter]:
+        """Return those of the discriminator inside."""
+        return self.discriminator.output_weights()
+
+    def weights_from(self, generator: Generator) -> dict[str, Tensor]:
+        """Return what the discriminator inside begins with; see `Discriminator.weights_from`."""
+        inside = self.discriminator.weights_from(generator)
+        return {f"discriminator.{name}": weight for name, weight in inside.items()}
