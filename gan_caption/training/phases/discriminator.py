@@ -173,10 +173,12 @@ class DiscriminatorPhase(Phase):
     """Stop once the moving accuracy over real and generated captions reaches it; a D that is always right rewards every
     sample alike."""
     initial_weights: Literal["random", "generator"]
-    """With "generator", D begins with the word vectors of the pretrained generator, and with its recurrent weights
-    where they fit."""
+    """With "generator", a D that has not learned yet begins with what it can take of the pretrained generator: the word
+    vectors, say, and the recurrent weights where they fit."""
 
     run: Run = field(init=False, repr=False)
+    learned: bool = field(init=False, default=False)
+    """Whether D has learned in an earlier phase."""
 
     def __post_init__(self) -> None:
         at_least(1, steps=self.steps)
@@ -185,14 +187,23 @@ class DiscriminatorPhase(Phase):
 
     def begin(self, run: Run) -> None:
         """Make the optimizer and the batches."""
-        self.run = run
+        self.run, self.learned = run, run.discriminator_trainer is not None
         self.trainer.begin(run, stream=1)
 
     def rehearse(self, run: Run) -> None:
-        """Look whether D has captions to learn from, and shares weights with the generator where that is asked for."""
+        """Look whether D has captions to learn from, and shares weights with the generator where that is asked for.
+
+        Raises:
+            ValueError: it shares none, or needs some and is to begin without.
+        """
         self.trainer.rehearse(run)
         if self.initial_weights == "generator":
             shared_weights(run.discriminator, run.generator)
+        elif run.discriminator.needs_generator:
+            raise ValueError(
+                f"initial_weights=random: {type(run.discriminator).__name__} means nothing unless it begins as the "
+                "pretrained generator; give initial_weights=generator"
+            )
 
     @property
     def total(self) -> int:
@@ -201,7 +212,7 @@ class DiscriminatorPhase(Phase):
 
     def step(self, index: int) -> dict[str, float]:
         """Do one gradient step of D."""
-        if index == 0 and self.initial_weights == "generator":
+        if index == 0 and not self.learned and self.initial_weights == "generator":
             take_from_generator(self.run.discriminator, self.run.generator)
         return self.trainer.step()
 
