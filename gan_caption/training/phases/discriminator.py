@@ -55,7 +55,7 @@ class DiscriminatorTrainer:
     updater: torch.optim.Optimizer = field(init=False, repr=False)
     steps: int = field(init=False, default=0)
     accuracy: float = field(init=False, default=0.5)
-    """Moving average of the mean accuracy over real and generated captions."""
+    """Moving average of the mean accuracy over real and generated captions; without the latter, real and others."""
     fooled: float = field(init=False, default=0.5)
     """Moving average of the share of generated captions that D takes for real ones."""
 
@@ -99,9 +99,11 @@ class DiscriminatorTrainer:
     def _follow(self, before: DiscriminatorTrainer) -> None:
         """Take over its accuracy and its optimizer's moments; the learning rate and the like are this trainer's.
 
-        An optimizer of another kind begins without moments: those of the last would mean something else to it.
+        An optimizer of another kind begins without moments: those of the last would mean something else to it. So would
+        the accuracy over captions of one kind to a trainer that is given another.
         """
-        self.accuracy, self.fooled = before.accuracy, before.fooled
+        if bool(self.objective.generated) == bool(before.objective.generated):
+            self.accuracy, self.fooled = before.accuracy, before.fooled
         if _kind(self.updater) == _kind(before.updater):
             own = self.updater.state_dict()["param_groups"]
             self.updater.load_state_dict({"state": before.updater.state_dict()["state"], "param_groups": own})
@@ -128,16 +130,21 @@ class DiscriminatorTrainer:
         with torch.no_grad():
             features = run.features(batch.rows, grid=run.generator.uses_grid or run.discriminator.uses_grid)
         with autocast(run.device, self.precision):
-            generated = negatives(
-                run.generator, features, samples=self.captions_per_image, max_length=run.max_length, rng=run.rng
-            )
+            generated = None
+            if self.objective.generated:
+                generated = negatives(
+                    run.generator, features, samples=self.captions_per_image, max_length=run.max_length, rng=run.rng
+                )
             real = batch.captions.to(run.device)
             return self.objective(run.discriminator, features, real=real, generated=generated)
 
     def _report(self, judged: Judged) -> dict[str, float]:
-        recent = (judged.accuracy["real"] + judged.accuracy["generated"]) / 2
-        self.accuracy = 0.95 * self.accuracy + 0.05 * recent
-        self.fooled = 0.95 * self.fooled + 0.05 * (1 - judged.accuracy["generated"])
+        fakes = {kind: share for kind, share in judged.accuracy.items() if kind != "real"}
+        if "generated" in fakes:
+            self.fooled = 0.95 * self.fooled + 0.05 * (1 - fakes["generated"])
+        if fakes:
+            of_fakes = fakes.get("generated", sum(fakes.values()) / len(fakes))
+            self.accuracy = 0.95 * self.accuracy + 0.05 * (judged.accuracy["real"] + of_fakes) / 2
         return {
             "discriminator/loss": judged.loss.item(),
             "discriminator/accuracy": self.accuracy,
