@@ -14,6 +14,7 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.errors import at_least
 
 if TYPE_CHECKING:
+    from gan_caption.encoders.base import Encoder
     from gan_caption.generators.base import Generator
 
 
@@ -25,8 +26,8 @@ class Discriminator(nn.Module, ABC):
 
     uses_grid: bool = False
     """Whether `ImageFeatures.grid` is read."""
-    needs_generator: bool = False
-    """Whether its answers mean nothing unless it began with weights of the pretrained generator."""
+    uses_pixels: bool = False
+    """Whether `ImageFeatures.pixels` is read."""
 
     def __init__(self, *, vocabulary_size: int, embedding: int, instance_noise: float = 0.0) -> None:
         """Make the word vectors.
@@ -76,16 +77,26 @@ class Discriminator(nn.Module, ABC):
         return ()
 
     def weights_from(self, generator: Generator) -> dict[str, Tensor]:
-        """Return what it can begin with of what a generator knows, by the names of its own weights.
+        """Return what it can begin with, on request, of what a generator knows, by the names of its own weights.
 
         These are weights that the generator offers by the same names, in the same shapes; there may be none.
-
-        Raises:
-            ValueError: it must have more than there is.
         """
         own = self.state_dict()
         theirs = generator.warm_start_weights().items()
         return {name: weight for name, weight in theirs if name in own and own[name].shape == weight.shape}
+
+    def inherited(self, generator: Generator, encoder: Encoder | None) -> dict[str, Tensor]:
+        """Return what it begins with, whatever was asked for, by the names of its own weights: by default nothing.
+
+        Args:
+            generator: pretrained.
+            encoder: the one that learned with it; None where that is a frozen one.
+
+        Raises:
+            ValueError: it needs weights of other shapes, or an encoder where there is none.
+        """
+        del generator, encoder
+        return {}
 
     def forward(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Judge captions (N,), or their tokens (N, T); see `score`."""

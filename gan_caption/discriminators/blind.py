@@ -14,6 +14,6 @@ class BlindDiscriminator(WrappedDiscriminator):
     """Shows the discriminator inside zeros, whatever the image."""
 
     def seen(self, features: ImageFeatures) -> ImageFeatures:
-        """Return zeros in place of image vector and grid; how many regions there are stays."""
-        grid = None if features.grid is None else torch.zeros_like(features.grid)
-        return replace(features, pooled=torch.zeros_like(features.pooled), grid=grid)
+        """Return zeros in place of image vector, grid and pixels; how many regions there are stays."""
+        dark = features.map(torch.zeros_like)
+        return replace(features, pooled=dark.pooled, grid=dark.grid, pixels=dark.pixels)

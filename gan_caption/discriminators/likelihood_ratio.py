@@ -10,6 +10,7 @@ this form. Shapes: B images, N captions, T steps, V vocabulary.
 from __future__ import annotations
 
 import copy
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -18,7 +19,11 @@ from torch.nn import functional
 from gan_caption.data.captions import Captions, SoftCaptions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
+from gan_caption.discriminators.warm_start import copied
 from gan_caption.generators.base import Generator
+
+if TYPE_CHECKING:
+    from gan_caption.encoders.base import Encoder
 
 
 class LikelihoodRatioDiscriminator(Discriminator):
@@ -28,14 +33,12 @@ class LikelihoodRatioDiscriminator(Discriminator):
     dropout, as the one that is judged does.
     """
 
-    needs_generator = True
-
     def __init__(self, *, generator: Generator) -> None:
         """Hold p_theta and, frozen, p_ref.
 
         Args:
-            generator: of the kind and the sizes of the run's; it becomes p_theta. The weights of both are those of the
-                run's generator once D begins to learn; see `weights_from`.
+            generator: of the kind and the sizes of the run's; it becomes p_theta. Both take the weights of the run's
+                generator when D begins to learn; see `inherited`.
 
         Raises:
             ValueError: the policy has a noise vector.
@@ -84,18 +87,18 @@ class LikelihoodRatioDiscriminator(Discriminator):
         )
 
     def weights_from(self, generator: Generator) -> dict[str, Tensor]:
-        """Return all the generator's weights, for p_theta and p_ref alike; see `Discriminator.weights_from`.
+        """Return all that there is, which it begins with in any case; see `inherited`."""
+        return self.inherited(generator, None)
+
+    def inherited(self, generator: Generator, encoder: Encoder | None) -> dict[str, Tensor]:
+        """Return the generator's weights, for p_theta and p_ref alike; see `Discriminator.inherited`.
 
         Raises:
             ValueError: p_theta is another kind of policy, or has other sizes.
         """
-        theirs, own = generator.state_dict(), self.generator.state_dict()
-        if {name: weight.shape for name, weight in theirs.items()} != {name: own[name].shape for name in own}:
-            raise ValueError(
-                "a likelihood ratio begins as the run's generator, and discriminator.generator is another network: "
-                "give it the same page and sizes, as discriminator.generator='${generator}' does"
-            )
-        return {f"{policy}.{name}": weight for policy in ("generator", "reference") for name, weight in theirs.items()}
+        del encoder
+        weights = copied(generator, self.generator, name="generator").items()
+        return {f"{policy}.{name}": weight for policy in ("generator", "reference") for name, weight in weights}
 
 
 class DenseLikelihoodRatioDiscriminator(LikelihoodRatioDiscriminator):

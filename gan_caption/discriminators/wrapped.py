@@ -13,6 +13,7 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
 
 if TYPE_CHECKING:
+    from gan_caption.encoders.base import Encoder
     from gan_caption.generators.base import Generator
 
 
@@ -25,7 +26,7 @@ class WrappedDiscriminator(Discriminator):
         self.discriminator = discriminator
         self.vocabulary_size = discriminator.vocabulary_size
         self.uses_grid = discriminator.uses_grid
-        self.needs_generator = discriminator.needs_generator
+        self.uses_pixels = discriminator.uses_pixels
 
     @abstractmethod
     def seen(self, features: ImageFeatures) -> ImageFeatures:
@@ -54,5 +55,13 @@ class WrappedDiscriminator(Discriminator):
 
     def weights_from(self, generator: Generator) -> dict[str, Tensor]:
         """Return what the discriminator inside begins with; see `Discriminator.weights_from`."""
-        inside = self.discriminator.weights_from(generator)
-        return {f"discriminator.{name}": weight for name, weight in inside.items()}
+        return _inside(self.discriminator.weights_from(generator))
+
+    def inherited(self, generator: Generator, encoder: Encoder | None) -> dict[str, Tensor]:
+        """Return what the discriminator inside begins with; see `Discriminator.inherited`."""
+        return _inside(self.discriminator.inherited(generator, encoder))
+
+
+def _inside(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return weights of the discriminator inside by the names that they have here."""
+    return {f"discriminator.{name}": weight for name, weight in weights.items()}

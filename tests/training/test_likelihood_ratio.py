@@ -14,6 +14,7 @@ from gan_caption.training.checkpoint import load_state
 from gan_caption.training.folders import best_weights
 from tests.tiny_runs import TINY
 from tests.training.test_discriminator_trainer import logged
+from tests.training.test_matching import prepared
 
 RATIO = [
     *TINY, "+experiment=seqgan", "discriminator=likelihood_ratio", "phases.discriminator.steps=3",
@@ -24,8 +25,7 @@ RATIO = [
 
 
 def test_its_first_loss_is_that_of_chance_and_its_reference_stays_the_pretrained_policy(configured, tmp_path):
-    overrides = ["phases.discriminator.initial_weights=generator", "discriminator_trainer.learning_rate=1e-2"]
-    run_experiment(configured(*overrides, base=RATIO), data="scenes")
+    run_experiment(configured("discriminator_trainer.learning_rate=1e-2", base=RATIO), data="scenes")
     (folder,) = (tmp_path / "outputs").iterdir()
     first, *others = logged(folder, "discriminator")
     # Two kinds of negatives of weight 1/2, each beside real pairs of weight 1: log 2 for either side.
@@ -42,8 +42,29 @@ def test_its_first_loss_is_that_of_chance_and_its_reference_stays_the_pretrained
     assert moved > 5
 
 
-def test_with_random_weights_it_is_refused_before_anything_is_trained(configured, tmp_path):
-    with pytest.raises(UserError, match=r"phases\.discriminator: initial_weights=random: .* initial_weights=generator"):
-        run_experiment(configured(base=RATIO), data="scenes")
+@pytest.mark.parametrize("kind", ["likelihood_ratio", "likelihood_ratio_dense"])
+def test_another_network_than_the_runs_is_refused_before_anything_is_trained(configured, tmp_path, kind):
+    config = configured(f"discriminator={kind}", base=RATIO)
+    config["discriminator"]["generator"]["hidden"] = 8
+    with pytest.raises(UserError, match=r"phases\.discriminator: .*discriminator\.generator is another network"):
+        run_experiment(config, data="scenes")
     (folder,) = (tmp_path / "outputs").iterdir()
     assert not (folder / "checkpoints" / "last.pt").exists()
+
+
+def test_what_d_begins_with_is_taken_once_also_where_a_later_phase_is_resumed_before_ds_first_step_in_it(
+    configured, tmp_path
+):
+    run, phases = prepared(configured(base=RATIO), tmp_path)
+    phases["discriminator"].begin(run)
+    phases["discriminator"].step(0)
+    phases["adversarial"].begin(run)
+    kept = phases["adversarial"].trainer.state_dict()
+    learned = {name: weight.clone() for name, weight in run.discriminator.state_dict().items()}
+    again, later = prepared(configured(base=RATIO), tmp_path)
+    again.discriminator.load_state_dict(learned)
+    later["adversarial"].begin(again)
+    later["adversarial"].trainer.load_state_dict(kept)
+    later["adversarial"].trainer.observe()
+    for name, weight in again.discriminator.state_dict().items():
+        assert torch.equal(weight, learned[name])

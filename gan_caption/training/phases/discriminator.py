@@ -11,7 +11,7 @@ import torch
 from gan_caption.data.batches import CaptionBatches, without_unknown
 from gan_caption.data.captions import UNK, Captions
 from gan_caption.data.features import ImageFeatures
-from gan_caption.discriminators.warm_start import shared_weights, take_from_generator
+from gan_caption.discriminators.warm_start import inherit, shared_weights, take_from_generator
 from gan_caption.errors import UserError, at_least
 from gan_caption.generators.base import Generator
 from gan_caption.objectives.discriminator import DiscriminatorLoss, Judged
@@ -54,6 +54,8 @@ class DiscriminatorTrainer:
     batches: CaptionBatches = field(init=False, repr=False)
     updater: torch.optim.Optimizer = field(init=False, repr=False)
     steps: int = field(init=False, default=0)
+    first: bool = field(init=False, default=True)
+    """Whether D has learned in no earlier phase."""
     accuracy: float = field(init=False, default=0.5)
     """Moving average of the mean accuracy over real and generated captions; without the latter, real and others."""
     fooled: float = field(init=False, default=0.5)
@@ -78,17 +80,19 @@ class DiscriminatorTrainer:
             without_unknown(run.encoded), images=self.images_per_batch, per_image=self.captions_per_image, stream=stream
         )
         self.updater = self.optimizer([Group(run.discriminator.parameters(), self.learning_rate)])
+        self.first = run.discriminator_trainer is None
         if run.discriminator_trainer is not None:
             self._follow(run.discriminator_trainer)
         run.discriminator_trainer = self
 
     def rehearse(self, run: Run) -> None:
-        """Look whether the loss fits D, and whether there are captions to learn from; see `Phase.rehearse`.
+        """Look whether loss and captioner fit D, and whether there are captions to learn from; see `Phase.rehearse`.
 
         Raises:
-            UserError: it does not, or fewer than two images have a caption without `<unk>`.
+            ValueError: they do not, or fewer than two images have a caption without `<unk>`.
         """
         self.objective.check(run.discriminator)
+        run.discriminator.inherited(run.generator, run.captioner.encoder)
         known = sum(1 for _ in islice((own for own in run.encoded if any(UNK not in one for one in own)), 2))
         if known < 2:  # and no more are looked for
             raise UserError(
@@ -125,6 +129,8 @@ class DiscriminatorTrainer:
     def _judge(self, negatives: Negatives) -> Judged:
         run = self.run
         run.captioner.eval()
+        if self.first and not self.steps:
+            inherit(run.discriminator, run.generator, run.captioner.encoder)
         batch = self.batches.at(self.steps)
         self.steps += 1
         with torch.no_grad():
@@ -152,15 +158,16 @@ class DiscriminatorTrainer:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the optimizer, the position in the data and the moving averages."""
-        averages = {"accuracy": self.accuracy, "fooled": self.fooled}
-        return {"optimizer": self.updater.state_dict(), "steps": self.steps, **averages}
+        """Return the optimizer, the position in the data, and what is known of D."""
+        known = {"first": self.first, "accuracy": self.accuracy, "fooled": self.fooled}
+        return {"optimizer": self.updater.state_dict(), "steps": self.steps, **known}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` gave."""
         self.updater.load_state_dict(state["optimizer"])
         self.steps, self.accuracy = state["steps"], state["accuracy"]
-        self.fooled = state.get("fooled", 0.5)  # older checkpoints do not have it
+        self.fooled = state.get("fooled", 0.5)  # older checkpoints do not have it,
+        self.first = state.get("first", False)  # nor this
 
 
 def _kind(updater: torch.optim.Optimizer) -> tuple[type[torch.optim.Optimizer], bool]:
@@ -184,8 +191,6 @@ class DiscriminatorPhase(Phase):
     vectors, say, and the recurrent weights where they fit."""
 
     run: Run = field(init=False, repr=False)
-    learned: bool = field(init=False, default=False)
-    """Whether D has learned in an earlier phase."""
 
     def __post_init__(self) -> None:
         at_least(1, steps=self.steps)
@@ -194,23 +199,14 @@ class DiscriminatorPhase(Phase):
 
     def begin(self, run: Run) -> None:
         """Make the optimizer and the batches."""
-        self.run, self.learned = run, run.discriminator_trainer is not None
+        self.run = run
         self.trainer.begin(run, stream=1)
 
     def rehearse(self, run: Run) -> None:
-        """Look whether D has captions to learn from, and shares weights with the generator where that is asked for.
-
-        Raises:
-            ValueError: it shares none, or needs some and is to begin without.
-        """
+        """Look whether D has captions to learn from, and shares weights with the generator where that is asked for."""
         self.trainer.rehearse(run)
         if self.initial_weights == "generator":
             shared_weights(run.discriminator, run.generator)
-        elif run.discriminator.needs_generator:
-            raise ValueError(
-                f"initial_weights=random: {type(run.discriminator).__name__} means nothing unless it begins as the "
-                "pretrained generator; give initial_weights=generator"
-            )
 
     @property
     def total(self) -> int:
@@ -219,7 +215,7 @@ class DiscriminatorPhase(Phase):
 
     def step(self, index: int) -> dict[str, float]:
         """Do one gradient step of D."""
-        if index == 0 and not self.learned and self.initial_weights == "generator":
+        if index == 0 and self.trainer.first and self.initial_weights == "generator":
             take_from_generator(self.run.discriminator, self.run.generator)
         return self.trainer.step()
 
