@@ -20,7 +20,7 @@ from gan_caption.distributed import processes, world
 from gan_caption.distributed.world import say
 from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError
-from gan_caption.evaluation.evaluator import build_evaluator
+from gan_caption.evaluation.evaluator import Evaluator, build_evaluator
 from gan_caption.evaluation.results import decoder_name, measure_weights
 from gan_caption.reporting.results import tell, tell_again
 from gan_caption.reporting.sweep import sought_by
@@ -47,6 +47,7 @@ from gan_caption.training.setup import (
     keep_encoder,
     load_split,
     open_features,
+    own_decoding,
     training_captions,
 )
 from gan_caption.training.threads import Neighbours, lent_threads, threads_of
@@ -127,7 +128,9 @@ def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str,
         captioner.generator.follow(networks.discriminator)
     max_length = settings.max_length
     known = TextSet(text for own in captions for text in tokenizer.tokenized(own))
-    evaluator = build_evaluator(settings, val_source, tokenizer, known, device=device)
+    evaluator = build_evaluator(
+        settings, val_source, tokenizer, known, device=device, discriminator=networks.discriminator
+    )
     sought_by(settings, evaluator.metrics)
     encoded = (tokenizer.encode(caption, max_length=max_length) for own in captions for caption in own)
     run = Run(
@@ -158,9 +161,7 @@ def _run_in(
     torch.set_num_threads(threads.training)
     say(f"CPU threads: {threads.training} for training, {threads.evaluation} for evaluation")
     few = FirstImages(run.evaluator.source, 4)
-    preflight(
-        run, phases, build_evaluator(settings, few, run.tokenizer, run.evaluator.training_captions, device=run.device)
-    )
+    preflight(run, phases, run_evaluator(settings, run, few))
 
     local = world.from_main(lambda: LocalTracker(folder=folder))
 
@@ -194,6 +195,14 @@ def _run_in(
     loop.train(resume=resumes)
     with threads.evaluating():
         return finish(settings, run, tested)
+
+
+def run_evaluator(settings: Settings, run: Run, source: FeatureSource) -> Evaluator:
+    """Return the measure of a run's captioner on these images."""
+    return build_evaluator(
+        settings, source, run.tokenizer, run.evaluator.training_captions, device=run.device,
+        discriminator=run.networks.discriminator,
+    )  # fmt: skip
 
 
 def check_alike(known: KnownData | None) -> None:
@@ -261,9 +270,9 @@ def open_tested(settings: Settings, corpus: Corpus, encoder: Encoder, *, device:
 def finish(settings: Settings, run: Run, source: FeatureSource) -> dict[str, dict[str, float]]:
     """Evaluate what each phase left; write and print."""
     split = source.split
-    evaluator = build_evaluator(settings, source, run.tokenizer, run.evaluator.training_captions, device=run.device)
+    evaluator = run_evaluator(settings, run, source)
     weights = {phase: run.best_weights(phase) for phase in run.selected}
-    decoding = decoder_name(settings.decoding)
+    decoding = decoder_name(settings.decoding, own_decoding(settings))
     title = f"{settings.title}, seed {settings.seed}: {len(source.split)} {split.name} images, {decoding}"
     systems = tell(
         measure_weights(

@@ -124,7 +124,7 @@ def finals(run: Path) -> set[str]:
 def runs(tmp_path_factory) -> dict[str, Path]:
     """A tiny run of each page whose logs have names of their own."""
     made = {}
-    for page in ("seqgan", "ppo", "relgan", "chen", "leakgan"):
+    for page in ("seqgan", "ppo", "relgan", "chen", "leakgan", "ddo", "distilled", "tailr", "unlikelihood"):
         place = tmp_path_factory.mktemp(page)
         run_experiment(shrunk(page, place), data="scenes")
         (made[page],) = place.glob(f"{page}-*")

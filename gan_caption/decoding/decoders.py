@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Protocol
 
 import torch
+from torch import Tensor
 
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
@@ -15,9 +16,9 @@ from gan_caption.decoding.candidates import Candidates
 from gan_caption.decoding.diverse_beam import diverse_beam_search
 from gan_caption.decoding.greedy import greedy
 from gan_caption.decoding.rerank import Judge, rerank
-from gan_caption.decoding.sampling import Samples, attach_noise, sample
+from gan_caption.decoding.sampling import Samples, attach_noise, sample, shape_distribution
 from gan_caption.errors import at_least
-from gan_caption.generators.base import Generator
+from gan_caption.generators.base import Generator, token_log_probs
 
 
 class Decoder(Protocol):
@@ -37,6 +38,23 @@ class Proposer(Protocol):
         self, generator: Generator, features: ImageFeatures, *, max_length: int, rng: torch.Generator
     ) -> Candidates:
         """Return the captions of each image, the best first; only sampling uses `rng`."""
+        ...
+
+
+class Sampler(Protocol):
+    """A distribution over captions: what draws from it, and how probable a caption is."""
+
+    def several(
+        self, generator: Generator, features: ImageFeatures, *, samples: int, max_length: int, rng: torch.Generator
+    ) -> Captions:
+        """Return `samples` captions of each image, those of an image neighbours."""
+        ...
+
+    def log_probs(
+        self, generator: Generator, features: ImageFeatures, captions: Captions, *, max_length: int,
+        rng: torch.Generator,
+    ) -> Tensor:  # fmt: skip
+        """Return log q(caption | image) in nats, (N,); -inf for what is never drawn. Only estimates use `rng`."""
         ...
 
 
@@ -171,6 +189,18 @@ class Sampling:
             generator, features, samples=per_row, max_length=max_length, rng=rng,
             temperature=self.temperature, top_k=self.top_k, top_p=self.top_p,
         )  # fmt: skip
+
+    @torch.no_grad()
+    def log_probs(
+        self, generator: Generator, features: ImageFeatures, captions: Captions, *, max_length: int,
+        rng: torch.Generator,
+    ) -> Tensor:  # fmt: skip
+        """Return log q(caption | image), (N,), exactly; see `Sampler`. Of a generator with noise, at noise 0."""
+        del max_length, rng
+        logits = generator.logits(features, captions).float()
+        shaped = shape_distribution(logits, temperature=self.temperature, top_k=self.top_k, top_p=self.top_p).log()
+        own = token_log_probs(shaped, captions, first_word=generator.first_word)
+        return captions.unpacked(own).sum(1)
 
 
 class SeveralSamples:

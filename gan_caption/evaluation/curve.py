@@ -29,6 +29,7 @@ def sample_curve(
     evaluator: Evaluator,
     points: Sequence[tuple[float, float]],
     *,
+    phase: str | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[CurvePoint]:
     """Sample K captions of every image at each point, and measure them image by image.
@@ -40,12 +41,13 @@ def sample_curve(
         captioner: on the evaluator's device.
         evaluator: of the split; its K holds.
         points: (temperature, top-p) of each.
+        phase: which left the weights; see `Evaluator.sampler_at`.
         progress: told the points done.
     """
     shown = on_curves(evaluator.all_metrics, "quality", "diversity")
     curve = []
     for done, (temperature, top_p) in enumerate(points, 1):
-        samples = evaluator.sample(captioner, Sampling(temperature=temperature, top_k=0, top_p=top_p))
+        samples = evaluator.sample(captioner, evaluator.sampler_at(phase, temperature=temperature, top_p=top_p))
         told = measure(shown, evaluator.predictions([], samples))
         values = {name: value.per_image for name, value in told.items() if isinstance(value, Score)}
         curve.append(CurvePoint(temperature, top_p, values, samples))

@@ -5,22 +5,25 @@ Shapes: B images a batch, K samples an image, T steps.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain, islice
 from typing import TypeVar
 
+import numpy as np
 import torch
 
 from gan_caption.configuration.settings import Settings
 from gan_caption.data.captions import UNK, Captions, captions_from_ids
 from gan_caption.data.features import FeatureSource, ImageFeatures
-from gan_caption.decoding.decoders import Decoder, Sampling
+from gan_caption.decoding.decoders import Decoder, Sampler, Sampling
+from gan_caption.decoding.reweighted import Reweighted
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import world
 from gan_caption.evaluation.scores import Scores, score
 from gan_caption.generators.base import Generator, token_log_probs
 from gan_caption.metrics import DocumentFrequencies
+from gan_caption.metrics.divergence import jensen_shannon
 from gan_caption.metrics.metric import Metric, Metrics, Predictions, corpus_value, measure
 from gan_caption.metrics.separation import separation
 from gan_caption.metrics.standard import SAMPLE_VARIETY, VARIETY, catalogue
@@ -28,7 +31,7 @@ from gan_caption.modes import evaluating
 from gan_caption.text.base import Tokenizer
 from gan_caption.training.networks import EncoderDecoder
 from gan_caption.training.seeding import shared_generator
-from gan_caption.training.setup import own_metrics
+from gan_caption.training.setup import own_decoding, own_metrics
 from gan_caption.training.validation import Evaluation
 
 T = TypeVar("T")
@@ -63,6 +66,7 @@ class Evaluator:
         tokenizer: Tokenizer,
         *,
         decoder: Decoder,
+        decoders: Mapping[str, Decoder] | None = None,
         training_captions: Container[str],
         max_length: int,
         metrics: Metrics | None = None,
@@ -77,17 +81,20 @@ class Evaluator:
             source: features of the split.
             tokenizer: of the captioner.
             decoder: for the one caption an image.
+            decoders: in its place, by the phase that left the weights.
             training_captions: a set of them, as the metrics read them; to tell which captions were learned by heart.
             max_length: in tokens, `<eos>` counted.
             metrics: all that final tables show; None: those of every run, and the corpus' own.
             samples_per_image: K, for the diversity metrics; at least 2.
-            temperature: of these samples, and of the distribution whose NLL is measured.
+            temperature: of these samples, and of the distribution whose NLL is measured; a decoder that reweighs
+                samples has its own.
             batch_images: B.
             device: where the captioner lives.
         """
         self.source = source
         self.tokenizer = tokenizer
         self.decoder = decoder
+        self.decoders = decoders or {}
         self.training_captions = training_captions
         self.max_length = max_length
         self.samples_per_image = samples_per_image
@@ -101,14 +108,18 @@ class Evaluator:
         self.frequencies = DocumentFrequencies.of(self.references)
         self.image_ids = [item.image_id for item in source.split.items]
 
-    def evaluate(self, captioner: EncoderDecoder, *, progress: Callable[[int, int], None] | None = None) -> Evaluation:
+    def evaluate(
+        self, captioner: EncoderDecoder, *, phase: str | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Evaluation:  # fmt: skip
         """Decode, sample and score the whole split.
 
         Args:
             captioner: on the evaluator's device; its mode and gradients are left as they were.
+            phase: which left the weights, for its own way of decoding where it has one.
             progress: told (images done, images in all).
         """
-        generator = captioner.generator
+        generator, decoder, sampler = captioner.generator, self._decoder(phase), self.sampler(phase)
         rng = shared_generator(0)
         captions: list[list[str]] = []
         samples: list[list[Sequence[str]]] = []
@@ -117,11 +128,11 @@ class Evaluator:
         with evaluating(captioner):
             for batch in self._batches():
                 rows = world.own_of(batch)
-                features = self.source.features(rows, grid=generator.uses_grid, device=self.device)
-                decoded = self.decoder(generator, features, max_length=self.max_length, rng=rng)
+                features = self._features(rows, grid=generator.uses_grid or isinstance(sampler, Reweighted))
+                decoded = decoder(generator, features, max_length=self.max_length, rng=rng)
                 captions.append(self._words(decoded.tokens))
-                samples.append(self._draw(generator, features, self.sampling, rng))
-                batch_nll, batch_tokens, batch_references = self._reference_nll(captioner, features, rows)
+                samples.append(self._draw(generator, features, sampler, rng))
+                batch_nll, batch_tokens, batch_references = self._reference_nll(captioner, features, rows, sampler)
                 nll, tokens, references = nll + batch_nll, tokens + batch_tokens, references + batch_references
                 if progress is not None:
                     progress(batch.stop, total)
@@ -133,14 +144,29 @@ class Evaluator:
         metrics["nll_per_caption"] = nll / references
         return Evaluation(metrics, written, drawn, predictions)
 
+    def _decoder(self, phase: str | None) -> Decoder:
+        return self.decoder if phase is None else self.decoders.get(phase, self.decoder)
+
+    def sampler(self, phase: str | None = None) -> Sampler:
+        """Return the distribution whose samples are measured, of the weights that a phase left."""
+        decoder = self._decoder(phase)
+        return decoder if isinstance(decoder, Reweighted) else self.sampling
+
+    def sampler_at(self, phase: str | None, *, temperature: float, top_p: float) -> Sampler:
+        """Return the same at another temperature and nucleus: of the policy, or of the samples that are reweighed."""
+        decoder = self._decoder(phase)
+        if isinstance(decoder, Reweighted):
+            return replace(decoder, temperature=temperature, top_p=top_p)
+        return Sampling(temperature=temperature, top_k=0, top_p=top_p)
+
     def sample(
-        self, captioner: EncoderDecoder, sampling: Sampling, *, progress: Callable[[int], None] | None = None
+        self, captioner: EncoderDecoder, sampler: Sampler, *, progress: Callable[[int], None] | None = None
     ) -> list[Sequence[str]]:
-        """Return K samples of every image of the split from another distribution.
+        """Return K samples of every image of the split from a distribution.
 
         Args:
             captioner: on the evaluator's device.
-            sampling: the distribution.
+            sampler: the distribution.
             progress: told the images done.
         """
         generator = captioner.generator
@@ -148,8 +174,9 @@ class Evaluator:
         samples: list[list[Sequence[str]]] = []
         with evaluating(captioner):
             for batch in self._batches():
-                features = self.source.features(world.own_of(batch), grid=generator.uses_grid, device=self.device)
-                samples.append(self._draw(generator, features, sampling, rng))
+                rows = world.own_of(batch)
+                features = self._features(rows, grid=generator.uses_grid or isinstance(sampler, Reweighted))
+                samples.append(self._draw(generator, features, sampler, rng))
                 if progress is not None:
                     progress(batch.stop)
         return of_all(samples)
@@ -162,9 +189,9 @@ class Evaluator:
             captions: any number an image, as the tokenizer decodes or normalizes them.
         """
         told: list[list[list[float]]] = []
-        with evaluating(discriminator), torch.no_grad():
+        with evaluating(discriminator):
             for rows in map(world.own_of, self._batches()):
-                features = self.source.features(rows, grid=discriminator.uses_grid, device=self.device)
+                features = self._features(rows, grid=discriminator.uses_grid)
                 batch, sizes = self._encoded([captions[row] for row in rows])
                 told.append(_grouped(discriminator.probability(features, batch).tolist(), sizes))
         return of_all(told)
@@ -188,29 +215,37 @@ class Evaluator:
         found = separation(list(chain.from_iterable(real)), list(chain.from_iterable(generated)))
         return {f"discriminator_{name}": value for name, value in found._asdict().items()}
 
-    def possible(self, captioner: EncoderDecoder, samples: Sequence[Sequence[str]]) -> dict[str, float]:
-        """Measure the best discriminator that there is of samples: the exact p_data / (p_data + p_policy).
+    def possible(
+        self, captioner: EncoderDecoder, samples: Sequence[Sequence[str]], sampler: Sampler
+    ) -> dict[str, float]:
+        """Measure how far samples are from people, by both exact densities.
 
         Args:
-            captioner: which drew the samples, at temperature 1.
+            captioner: which drew the samples.
             samples: K an image.
+            sampler: the distribution that they were drawn from.
 
         Returns:
-            the metrics `best_...`; nothing where the distribution of captions is not known.
+            `jsd`, the Jensen-Shannon divergence between this distribution and that of captions, and `best_...`, what
+            the best discriminator knows; nothing where the distribution of captions is not known.
         """
         split = self.source.split
         if split.log_density(0, samples[0][0]) is None:
             return {}
         told = []
         for captions in self._people(samples), samples:
-            probabilities: list[float] = []
-            for row, (own, log_probs) in enumerate(zip(captions, self._scored(captioner, captions), strict=True)):
+            ratios: list[float] = []
+            for row, (own, log_probs) in enumerate(
+                zip(captions, self.scored(captioner, captions, sampler), strict=True)
+            ):
                 for caption, log_prob in zip(own, log_probs, strict=True):
                     density = split.log_density(row, caption)
                     assert density is not None
-                    probabilities.append(1 / (1 + math.exp(min(log_prob - density, 700.0))))
-            told.append(probabilities)
-        return {f"best_{name}": value for name, value in separation(*told)._asdict().items()}
+                    ratios.append(density - log_prob)
+            told.append(np.array(ratios))
+        knowledge = separation(*(1 / (1 + np.exp(-ratios.clip(-700, 700))) for ratios in told))
+        best = {f"best_{name}": value for name, value in knowledge._asdict().items()}
+        return {"jsd": jensen_shannon(*told), **best}
 
     def _people(self, samples: Sequence[Sequence[str]]) -> list[list[str]]:
         """Return what people wrote of each image and can be said, no more captions than there are samples."""
@@ -219,18 +254,25 @@ class Evaluator:
             for own, drawn in zip(self.written, samples, strict=True)
         ]
 
-    def _scored(self, captioner: EncoderDecoder, captions: Sequence[Sequence[str]]) -> list[list[float]]:
-        """Return log p(caption | image) of the policy in nats, for captions of every image."""
+    def scored(
+        self, captioner: EncoderDecoder, captions: Sequence[Sequence[str]], sampler: Sampler
+    ) -> list[list[float]]:
+        """Return log q(caption | image) in nats of a distribution, for captions of every image.
+
+        Args:
+            captioner: on the evaluator's device.
+            captions: any number an image, as the tokenizer decodes or normalizes them.
+            sampler: q.
+        """
         generator = captioner.generator
+        rng = shared_generator(1)
         told: list[list[list[float]]] = []
         with evaluating(captioner):
             for rows in map(world.own_of, self._batches()):
-                features = self.source.features(rows, grid=generator.uses_grid, device=self.device)
+                features = self._features(rows, grid=generator.uses_grid or isinstance(sampler, Reweighted))
                 batch, sizes = self._encoded([captions[row] for row in rows])
-                packed = generator.logits(features, batch).log_softmax(1)
-                tokens = torch.zeros_like(batch.mask, dtype=packed.dtype)
-                tokens[batch.mask] = token_log_probs(packed, batch, first_word=generator.first_word)
-                told.append(_grouped(tokens.sum(1).tolist(), sizes))
+                log_probs = sampler.log_probs(generator, features, batch, max_length=self.max_length, rng=rng)
+                told.append(_grouped(log_probs.tolist(), sizes))
         return of_all(told)
 
     def _encoded(self, captions: Sequence[Sequence[str]]) -> tuple[Captions, list[int]]:
@@ -240,13 +282,18 @@ class Evaluator:
         return captions_from_ids(encoded, images).to(self.device), [len(own) for own in captions]
 
     def _draw(
-        self, generator: Generator, features: ImageFeatures, sampling: Sampling, rng: torch.Generator
+        self, generator: Generator, features: ImageFeatures, sampler: Sampler, rng: torch.Generator
     ) -> list[Sequence[str]]:
         """Return K samples of each image of a batch."""
         count = self.samples_per_image
-        drawn = sampling.several(generator, features, samples=count, max_length=self.max_length, rng=rng)
+        drawn = sampler.several(generator, features, samples=count, max_length=self.max_length, rng=rng)
         texts = self._words(drawn.tokens)
         return [texts[first : first + count] for first in range(0, len(texts), count)]
+
+    def _features(self, rows: Sequence[int], *, grid: bool) -> ImageFeatures:
+        """Return the features of some images of the split, and whose they are."""
+        features = self.source.features(rows, grid=grid, device=self.device)
+        return replace(features, rows=torch.tensor(rows, dtype=torch.long, device=self.device))
 
     def _batches(self) -> list[range]:
         return batches_of(len(self.source.split), self.batch_images)
@@ -277,15 +324,22 @@ class Evaluator:
         return [self.tokenizer.decode(row) for row in tokens.tolist()]
 
     def _reference_nll(
-        self, captioner: EncoderDecoder, features: ImageFeatures, rows: range
+        self, captioner: EncoderDecoder, features: ImageFeatures, rows: range, sampler: Sampler
     ) -> tuple[float, float, float]:
         """Return the nats, the tokens and the number of the batch's references; unknown words are not scored."""
         captions, sizes = self._encoded([self.written[row] for row in rows])
         generator = captioner.generator
-        packed = (generator.logits(features, captions) / self.sampling.temperature).log_softmax(1)
+        proposals = sampler.proposals if isinstance(sampler, Reweighted) else self.sampling
+        packed = (generator.logits(features, captions) / proposals.temperature).log_softmax(1)
         log_probs = token_log_probs(packed, captions, first_word=generator.first_word)
         scored = log_probs[captions.tokens[captions.mask] >= generator.first_word]
-        return -scored.sum().item(), float(len(scored)), float(sum(sizes))
+        total = scored.sum()
+        if isinstance(sampler, Reweighted):
+            gains = sampler.log_gains(
+                generator, features, captions, max_length=self.max_length, rng=shared_generator(1)
+            )
+            total = total + gains.sum()
+        return -total.item(), float(len(scored)), float(sum(sizes))
 
 
 def build_evaluator(
@@ -296,16 +350,31 @@ def build_evaluator(
     *,
     device: torch.device,
     java: Sequence[Metric] = (),
+    discriminator: Discriminator | None = None,
 ) -> Evaluator:
-    """Build the measure of a split; `java`: metrics that Java programs compute.
+    """Build the measure of a split.
+
+    Args:
+        settings: of the run.
+        source: features of the split.
+        tokenizer: of the run.
+        training: captions that count as learned by heart.
+        device: where the captioner lives.
+        java: metrics that Java programs compute.
+        discriminator: the run's, for decoders that ask it.
 
     Raises:
         UserError: two metrics have the same name.
     """
-    decoder: Decoder = settings.decoding.build()
+    offered = {"split": source.split, "tokenizer": tokenizer}
+    if discriminator is not None:
+        offered["discriminator"] = discriminator
+    decoder: Decoder = settings.decoding.build(**offered)
+    decoders = {name: part.build(**offered) for name, part in own_decoding(settings).items()}
     asked = settings.validation
     return Evaluator(
-        source, tokenizer, decoder=decoder, training_captions=training, max_length=settings.max_length,
+        source, tokenizer, decoder=decoder, decoders=decoders, training_captions=training,
+        max_length=settings.max_length,
         metrics=catalogue(*source.split.metrics, *own_metrics(settings.metrics), quality=java),
         samples_per_image=asked.samples_per_image, temperature=asked.temperature, batch_images=asked.batch_images,
         device=device,

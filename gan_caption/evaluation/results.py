@@ -27,7 +27,7 @@ from gan_caption.training.folders import numbered, read_json, write_json
 from gan_caption.training.identity import configuration_hash, same_settings
 from gan_caption.training.networks import EncoderDecoder
 from gan_caption.training.progress import Progress
-from gan_caption.training.setup import load_split, open_corpus, open_features, training_captions
+from gan_caption.training.setup import load_split, open_corpus, open_features, own_decoding, training_captions
 from gan_caption.training.validation import Evaluation
 
 
@@ -85,13 +85,16 @@ def measure_run(asked: EvaluationSettings) -> Results:
     known = {text for own in learned_from for text in tokenizer.tokenized(own)}
     split = load_split(open_corpus(settings, asked.data), asked.split, say)
     source = open_features(settings, encoder, split, device=run.device)
-    evaluator = build_evaluator(settings, source, tokenizer, known, device=run.device, java=java)
-    title = f"{folder.name}: {len(source.split)} {split.name} images, {decoder_name(settings.decoding)}"
+    discriminator = left_discriminator(folder, settings, encoder, tokenizer, device=run.device)
+    evaluator = build_evaluator(
+        settings, source, tokenizer, known, device=run.device, java=java, discriminator=discriminator
+    )
+    decoding = decoder_name(settings.decoding, own_decoding(settings))
+    title = f"{folder.name}: {len(source.split)} {split.name} images, {decoding}"
     target = evaluation_folder(asked)
     if world.is_main():
         target.mkdir(exist_ok=True)
         write_json(target / "config.json", plain(asked))
-    discriminator = left_discriminator(folder, settings, encoder, tokenizer, device=run.device)
     return measure_weights(
         run.captioner, weights, evaluator, folder=target, title=title, points=points, discriminator=discriminator
     )
@@ -158,19 +161,19 @@ def measure_weights(
     for name, path in weights.items():
         load_weights(captioner, path, vocabulary=evaluator.tokenizer.fingerprint)
         with Progress(phase=f"evaluate {name}", total=len(evaluator.source.split)) as progress:
-            evaluation = evaluator.evaluate(captioner, progress=lambda done, _: progress.update(done))
+            evaluation = evaluator.evaluate(captioner, phase=name, progress=lambda done, _: progress.update(done))
         opinions = None
         if discriminator is not None:
             opinions = evaluator.judged(discriminator, [[caption] for caption in evaluation.captions])
             evaluation.metrics.update(evaluator.knowledge(discriminator, evaluation.samples))
-            evaluation.metrics.update(evaluator.possible(captioner, evaluation.samples))
+        evaluation.metrics.update(evaluator.possible(captioner, evaluation.samples, evaluator.sampler(name)))
         if world.is_main():
             write_captions(folder / f"captions_{name}.json", evaluator, evaluation, opinions)
         scores[name] = world.from_main(partial(evaluator.scores, evaluation))
         results.systems[name] = {**scores[name].values, **evaluation.metrics}
         if points:
             with Progress(phase=f"curve of {name}", total=len(points)) as progress:
-                results.curves[name] = sample_curve(captioner, evaluator, points, progress=progress.update)
+                results.curves[name] = sample_curve(captioner, evaluator, points, phase=name, progress=progress.update)
             if world.is_main():
                 write_curve(folder / f"curve_{name}.json", results.curves[name])
     if world.is_main():
@@ -197,7 +200,12 @@ def counting(counted_by: str) -> str:
     return "" if counted_by == "word" else f", metrics by {counted_by}"
 
 
-def decoder_name(decoding: Part) -> str:
-    """Return the decoder and its settings in words."""
-    settings = ", ".join(f"{key} {value}" for key, value in decoding.node.items() if key != TARGET)
-    return f"{decoding.name.lower()} ({settings})" if settings else decoding.name.lower()
+def decoder_name(decoding: Part, own: Mapping[str, Part] | None = None) -> str:
+    """Return the decoder and its settings in words, and those of phases that have their own."""
+    return "; ".join([_in_words(decoding), *(f"{phase} by {_in_words(part)}" for phase, part in (own or {}).items())])
+
+
+def _in_words(decoding: Part) -> str:
+    told_ones = {key: value for key, value in decoding.node.items() if key != TARGET and not isinstance(value, dict)}
+    told = ", ".join(f"{key} {value}" for key, value in told_ones.items())
+    return f"{decoding.name.lower()} ({told})" if told else decoding.name.lower()

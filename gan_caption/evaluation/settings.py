@@ -41,7 +41,7 @@ class HowMeasured:
     decoding: Part
 
     def __post_init__(self) -> None:
-        self.decoding.check()
+        self.decoding.check(OF_THE_PARTS["decoding"])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,7 @@ from gan_caption.generators.base import Generator
 from gan_caption.inference.language_model import load_language_model
 from gan_caption.inference.photos import Photo, Photos
 from gan_caption.training.seeding import random_generator
+from gan_caption.training.setup import own_decoding
 
 _BATCH = 32
 
@@ -135,7 +136,8 @@ class Captioner:
             run: its folder.
             weights: the phase whose weights are meant ("mle", "adversarial"); None: those of the last phase that left
                 some.
-            decoding: a node of configuration, as `conf/decoding` has them; None: the run's own.
+            decoding: a node of configuration, as `conf/decoding` has them; None: that of the phase which left the
+                weights, or the run's own.
             proposer: the same for several captions, as `conf/proposer` has them; None: the command line's own.
             candidates: how many are proposed where `proposer` does not say it; None: as many as are wanted.
             rerank: weights by which candidates are ordered, "own", "discriminator" and "language_model"; see
@@ -156,13 +158,15 @@ class Captioner:
             raise UserError(f"run={run}: no phase has validated yet, there are no weights to caption with")
         if weights is not None and weights not in found:
             raise UserError(f"weights={weights}: this run has {', '.join(found)}")
-        trained.load(weights or list(found)[-1])
+        phase = weights or list(found)[-1]
+        trained.load(phase)
         discriminator = left_discriminator(
             folder, trained.settings, trained.encoder, trained.tokenizer, device=trained.device
         )
-        own_decoding = trained.settings.decoding
-        allowed = own_decoding.allowed
-        decoder: Decoder = build(decoding or own_decoding.node, path="decoding", allowed=allowed)
+        usual = own_decoding(trained.settings).get(phase, trained.settings.decoding)
+        allowed = usual.allowed
+        offered: dict[str, Any] = {} if discriminator is None else {"discriminator": discriminator}
+        decoder: Decoder = build(decoding or usual.node, path="decoding", allowed=allowed, **offered)
         several: Proposer | None = build(proposer, path="proposer", allowed=allowed) if proposer else None
         writer = trained.captioner.generator
         advising = None

@@ -41,7 +41,7 @@ class CaptionSettings:
         at_least(0, seed=self.seed)
         self.proposer.check()
         if self.decoding is not None:
-            self.decoding.check()
+            self.decoding.check(OF_THE_PARTS["decoding"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ class DemoSettings:
         at_least(1, max_upload_mb=self.max_upload_mb)
         at_least(2, samples=self.samples)
         if self.decoding is not None:
-            self.decoding.check()
+            self.decoding.check(OF_THE_PARTS["decoding"])
 
 
 @dataclass(frozen=True, kw_only=True)

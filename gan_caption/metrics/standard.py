@@ -190,6 +190,11 @@ KNOWLEDGE = tuple(
 """How well samples are told from people's captions, on images that nothing was trained on: by the run's discriminator,
 and, where the distribution of captions is known, by the exact ratio. Neither is better or worse for a captioner."""
 
+DIVERGENCE = Metric(
+    name="jsd", label="samples: Jensen-Shannon divergence, nats", better="lower", of="model", validated=False
+)
+"""Between a captioner and the distribution of captions, where that is known: 0 (alike) to log 2 (nothing in common)."""
+
 LIKELIHOOD = (
     Metric(name="nll_per_token", label="NLL of references, nats a token", better="lower", of="model"),
     Metric(name="nll_per_caption", label="NLL of references, nats a caption", decimals=2, better="lower", of="model"),
@@ -207,7 +212,7 @@ def catalogue(*more: Metric, quality: Sequence[Metric] = ()) -> dict[str, Metric
     Raises:
         UserError: two have the same name.
     """
-    ours = (VARIETY, SAMPLE_QUALITY, DIVERSITY, SAMPLE_VARIETY, COMPARED, KNOWLEDGE, LIKELIHOOD)
+    ours = (VARIETY, SAMPLE_QUALITY, DIVERSITY, SAMPLE_VARIETY, COMPARED, KNOWLEDGE, (DIVERGENCE,), LIKELIHOOD)
     return in_order(QUALITY, quality, *ours, more)
 
 

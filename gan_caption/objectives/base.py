@@ -1,4 +1,4 @@
-"""The contract of what trains a generator by rewards or by a discriminator's gradients. Shapes: B images."""
+"""The contract of what trains a generator after maximum likelihood: by rewards, a ratio, weights. Shapes: B images."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ class GeneratorObjective(ABC):
         Args:
             generator: in eval mode.
             features: of B images.
-            real: a caption that people wrote for each.
+            real: captions that people wrote for them, as many of each as the phase asks for.
             max_length: of samples, in tokens.
             rng: a CPU generator.
-            reference: the pretrained policy, where there is one.
+            reference: the frozen policy that `pretraining` names, where there is one.
             progress: the share of the phase that is done, in [0, 1); for schedules.
 
         Raises:

@@ -14,6 +14,7 @@ from torch import Tensor
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.distributed import world
+from gan_caption.errors import at_least
 from gan_caption.rewards.base import Parts, Reward
 
 
@@ -36,6 +37,41 @@ class RandomReward:
         """Return (N,)."""
         # torch's own CPU generator, whose state travels with the checkpoint.
         return torch.rand(len(captions)).to(features.pooled)
+
+
+@dataclass(kw_only=True)
+class NormalReward:
+    """A fixed function of image and caption whose values are normal with mean 0: logits that know nothing.
+
+    It is drawn by hashing, so that a caption has the same number whenever it is asked, and nothing is drawn from the
+    run's random numbers.
+    """
+
+    std: float
+    """The standard deviation, at least 0."""
+    seed: int
+    """Of the function."""
+
+    def __post_init__(self) -> None:
+        at_least(0, std=self.std, seed=self.seed)
+
+    def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Return (N,)."""
+        mixed = torch.full_like(captions.lengths, self.seed + 1)
+        if features.rows is not None:
+            mixed = _mix(mixed, features.rows[captions.images])
+        for place, tokens in enumerate(captions.tokens.unbind(1)):
+            mixed = torch.where(place < captions.lengths, _mix(mixed, tokens), mixed)
+        uniforms = ((mixed >> 11) & ((1 << 52) - 1)).double().add(0.5) / (1 << 52)
+        return (self.std * torch.special.ndtri(uniforms)).to(features.pooled)
+
+
+def _mix(state: Tensor, values: Tensor) -> Tensor:
+    """Return 64-bit hashes (N,) of hashes and whole numbers, by the finalizer of SplitMix64 (Steele et al. 2014)."""
+    mixed = state * -7046029254386353131 + values  # 0x9E3779B97F4A7C15; whole numbers wrap around
+    for shift, factor in ((30, -4658895280553007687), (27, -7723592293110705685), (31, 1)):
+        mixed = (mixed ^ ((mixed >> shift) & ((1 << (64 - shift)) - 1))) * factor
+    return mixed
 
 
 @dataclass(kw_only=True)

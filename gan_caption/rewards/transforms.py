@@ -45,6 +45,14 @@ class Signed:
         return 2 * logits.sigmoid() - 1
 
 
+class Logit:
+    """logit D: for the best D of the policy's own samples, log p_data / p_policy."""
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        """Return the rewards."""
+        return logits
+
+
 class Odds:
     """D / (1 - D), divided by its mean over the batch: MaliGAN (Che et al. 2017, arXiv 1702.07983).
 

@@ -162,7 +162,7 @@ class Loop:
     def _validate(self, phase: Phase, name: str, tracker: Tracker) -> None:
         run = self.run
         with phase.weights(), self.threads.evaluating():
-            evaluation = run.evaluator.evaluate(run.captioner)
+            evaluation = run.evaluator.evaluate(run.captioner, phase=name)
             if run.discriminator_trainer is not None:
                 evaluation.metrics.update(run.evaluator.knowledge(run.discriminator, evaluation.samples))
             for line in phase.heed(evaluation.metrics):
@@ -253,6 +253,8 @@ def preflight(run: Run, phases: Mapping[str, Phase], evaluator: Validator) -> No
     Raises:
         UserError: the parts of a phase do not fit together.
     """
+    for own in evaluator.decoders:
+        evaluator.evaluate(run.captioner, phase=own)
     evaluation = evaluator.evaluate(run.captioner)
     sample_rows(evaluator, evaluation, rows=2)
     if run.networks.discriminator is not None:

@@ -88,6 +88,10 @@ class Run:
         """Where a phase's best captioner is kept."""
         return best_weights(self.folder, phase)
 
+    def left_by(self, phase: str) -> str:
+        """Return the phase whose weights the captioner had when this one ended: an earlier one, where it left none."""
+        return phase if phase in self.selected or not self.selected else list(self.selected)[-1]
+
     def metric(self, name: str, *, asked: str) -> Metric:
         """Return a metric that validation measures and of which more or less is better.
 

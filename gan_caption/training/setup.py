@@ -20,10 +20,11 @@ from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError
 from gan_caption.metrics import Metric
 from gan_caption.text.base import Tokenizer
-from gan_caption.training.folders import inside, read_json, write_json
+from gan_caption.training.folders import BASELINE, inside, read_json, write_json
 from gan_caption.training.identity import KnownData
 from gan_caption.training.networks import EncoderDecoder
 from gan_caption.training.phases.base import Phase
+from gan_caption.training.pretrained import Pretrained
 from gan_caption.training.progress import Progress
 from gan_caption.training.run import Run
 
@@ -38,11 +39,15 @@ ENCODER = "encoder.json"
 """In a run's folder: which frozen encoder it has."""
 
 
-PARTS = {"discriminator", "references", "device", *NETWORKS}
+DECODERS = {"discriminator", "split", "tokenizer"}
+"""What decoders are told by the program, and what judges for them."""
+
+
+PARTS = {"references", "reference", "device", *DECODERS, *NETWORKS}
 """What the parts of a phase are told by the program."""
 
 
-OF_THE_PARTS = {"data": {"skip_missing"}, "generator": NETWORKS, "discriminator": NETWORKS,
+OF_THE_PARTS = {"data": {"skip_missing"}, "generator": NETWORKS, "discriminator": NETWORKS, "decoding": DECODERS,
                 "tracker": {"folder", "group", "name", "job_type", "configuration", "run_id"}}  # fmt: skip
 """What else is told by the program, by the part that is told."""
 
@@ -80,6 +85,15 @@ def own_metrics(parts: Sequence[Part]) -> list[Metric]:
             raise UserError(f"{part.path}: {part.node[TARGET]} is no gan_caption.metrics.Metric and returns none")
         found.append(metric)
     return found
+
+
+def own_decoding(settings: Settings) -> dict[str, Part]:
+    """Return by phase, where a phase has a way of decoding of its own, that."""
+    return {
+        name: Part(part.node["decoding"], f"{part.path}.decoding", part.allowed)
+        for name, part in settings.phases.items()
+        if part.node.get("decoding") is not None
+    }
 
 
 def choose_device(name: str) -> torch.device:
@@ -235,7 +249,8 @@ def build_phases(settings: Settings, run: Run, encoder: Encoder) -> dict[str, Ph
     """Build the schedule; parts that need the discriminator or the references are given the run's."""
     offered: dict[str, Any] = {
         "references": run.references, "device": run.device, "vocabulary_size": len(run.tokenizer),
-        "pooled_size": encoder.pooled_size, "grid_size": encoder.grid_size,
+        "pooled_size": encoder.pooled_size, "grid_size": encoder.grid_size, "split": run.source.split,
+        "tokenizer": run.tokenizer, "reference": Pretrained(run.captioner, run.best_weights(BASELINE), run.tokenizer),
     }  # fmt: skip
     if run.networks.discriminator is not None:
         offered["discriminator"] = run.networks.discriminator

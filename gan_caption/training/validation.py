@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from gan_caption.data.features import FeatureSource
+from gan_caption.decoding.decoders import Decoder
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.metrics.metric import Metrics, Predictions
 from gan_caption.training.networks import EncoderDecoder
@@ -49,11 +50,20 @@ class Validator(Protocol):
         """The tokenized captions of training: what counts as learned by heart."""
         ...
 
-    def evaluate(self, captioner: EncoderDecoder, *, progress: Callable[[int, int], None] | None = None) -> Evaluation:
+    @property
+    def decoders(self) -> Mapping[str, Decoder]:
+        """Ways of decoding, by the phase that has one of its own."""
+        ...
+
+    def evaluate(
+        self, captioner: EncoderDecoder, *, phase: str | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Evaluation:  # fmt: skip
         """Decode, sample and score the whole split.
 
         Args:
             captioner: its mode and gradients are left as they were.
+            phase: which left the weights, for its own way of decoding where it has one.
             progress: told (images done, images in all).
         """
         ...

@@ -15,6 +15,7 @@ from gan_caption.configuration.launching import conf_dir
 from gan_caption.training.setup import OF_THE_PARTS, PARTS
 
 GROUPS = ("phase", "objective", "reward", "transform", "credit", "baseline", "generator_loss", "gate",
+          "gold_return",
           "discriminator_trainer", "optimizer", "learning_rate", "generator", "discriminator", "decoding", "proposer",
           "encoder", "data", "tokenizer", "tracker")  # fmt: skip
 PAGES = sorted(

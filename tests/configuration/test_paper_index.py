@@ -17,8 +17,8 @@ from tests.tiny_runs import composed
 
 PAGES = Path(conf_dir()) / "experiment"
 INDEX = (PAGES / "README.md").read_text().partition("\n## The paper index\n")[2].partition("\n## ")[0]
-WITHOUT_PAPER = ("control_blind", "control_constant", "control_random", "control_shuffled_image",
-                 "control_shuffled_labels", "control_temperature")  # fmt: skip
+WITHOUT_PAPER = ("control_blind", "control_constant", "control_more_mle", "control_random", "control_shuffled_image",
+                 "control_shuffled_labels", "control_temperature", "distilled")  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,10 @@ METHODS = {
         "phases.adversarial.captions_per_image=2",
         "phases.adversarial.objective.samples_per_image=2",
     ],
+    "ddo": [*ADVERSARIAL, "phases.round_1.captions_per_image=2"],
+    "distilled": [*ADVERSARIAL, *CRITIC, "discriminator.filters=4"],
+    "gold": [*ADVERSARIAL, "phases.policy_gradient.captions_per_image=2"],
+    "unlikelihood": [*ADVERSARIAL, "phases.policy_gradient.captions_per_image=2"],
 }  # fmt: skip
 
 

@@ -73,7 +73,7 @@ def log_probability(run, row, caption):
 
 def test_the_best_possible_discriminator_is_the_exact_ratio(run):
     samples = [own[:2] for own in samples_of(run)]
-    found = run.evaluator.possible(run.captioner, samples)
+    found = run.evaluator.possible(run.captioner, samples, run.evaluator.sampler())
     split = run.evaluator.source.split
     told = {"people": [], "samples": []}
     for row, scene in enumerate(split.scenes):

@@ -12,6 +12,7 @@ import platform
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
@@ -45,7 +46,7 @@ def losses_of(page: str, folder: Path) -> dict[str, list[float]]:
             phase["trainer"]["images_per_batch"] = 8
     if phases.get("discriminator"):
         phases["discriminator"] |= {"steps": STEPS, "target_accuracy": 1.0}
-    for phase in filter(None, (phases.get("adversarial"), phases.get("policy_gradient"))):
+    for phase in of_the_policy(phases):
         phase |= {"steps": STEPS, "images_per_batch": 4, "validate_every": STEPS, "quality_floor": 0.0}
     log = run_experiment(config, data="scenes").folder / "metrics.jsonl"
     found: dict[str, list[float]] = {}
@@ -54,6 +55,11 @@ def losses_of(page: str, folder: Path) -> dict[str, list[float]]:
             if name.rsplit("/")[-1] in ("loss", "mle_loss") or name == "reward/mean":
                 found.setdefault(f"{record['phase']}: {name}", []).append(value)
     return found
+
+
+def of_the_policy(phases: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the phases after maximum likelihood that train the policy: they have floors."""
+    return [phase for phase in phases.values() if phase and "quality_floor" in phase]
 
 
 def machine() -> str:

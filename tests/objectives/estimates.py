@@ -34,7 +34,11 @@ def deviation(
         generator.zero_grad()
         objective.loss(generator, experience).loss.backward()
         estimates.append(-tiny.gradient(generator))
-    estimates = torch.stack(estimates)
+    return deviation_of(torch.stack(estimates), truth)
+
+
+def deviation_of(estimates: Tensor, truth: Tensor) -> Deviation:
+    """Compare the mean of gradients, a row each, with the truth."""
     # Few fixed directions instead of hundreds of coordinates: 4 standard errors then mean what they say.
     directions = torch.randn(len(truth), 6, generator=torch.Generator().manual_seed(1))
     directions = torch.cat([directions, truth[:, None]], dim=1)
@@ -48,6 +52,10 @@ def assert_unbiased(
     reference: Generator | None = None, errors: float = 4,
 ) -> None:  # fmt: skip
     """The mean over many batches lies within so many standard errors of the truth, in every direction tested."""
-    found = deviation(objective, generator, truth, batches=batches, reference=reference)
+    assert_close(deviation(objective, generator, truth, batches=batches, reference=reference), errors=errors)
+
+
+def assert_close(found: Deviation, *, errors: float = 4) -> None:
+    """The mean lies within so many standard errors of the truth, which is large enough to be seen."""
     assert (found.deviations < errors).all()
     assert found.seen > 8  # and the gradient is large enough for the test to see a wrong one

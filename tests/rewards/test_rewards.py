@@ -10,15 +10,15 @@ import torch
 from pycocoevalcap.bleu.bleu import Bleu
 from pycocoevalcap.cider.cider import Cider
 
-from gan_caption.data.captions import captions_from_ids
+from gan_caption.data.captions import EOS, captions_from_ids
 from gan_caption.data.features import ImageFeatures
 from gan_caption.rewards.bleu import BleuReward
 from gan_caption.rewards.cider import CiderDReward
-from gan_caption.rewards.controls import ConstantReward, OtherImageReward, RandomReward
+from gan_caption.rewards.controls import ConstantReward, NormalReward, OtherImageReward, RandomReward
 from gan_caption.rewards.mixture import Mixture
 from gan_caption.rewards.rank import RankReward
 from gan_caption.rewards.references import References
-from gan_caption.rewards.transforms import LogProbability, Odds, Probability, Signed
+from gan_caption.rewards.transforms import Logit, LogProbability, Odds, Probability, Signed
 from gan_caption.text.words import WordTokenizer
 from tests import tiny
 
@@ -116,6 +116,27 @@ def test_a_random_reward_knows_nothing_and_follows_torchs_state():
     assert abs(many.mean().item() - 0.5) < 4 * (1 / 12 / len(many)) ** 0.5
 
 
+def test_a_normal_reward_is_a_fixed_function_whose_values_are_normal():
+    reward = NormalReward(std=2.0, seed=0)
+    rng = torch.Generator().manual_seed(0)
+    ids = [[*torch.randint(4, 40, (length,), generator=rng).tolist(), EOS] for length in (3, 4, 5) for _ in range(4000)]
+    shown = ImageFeatures(torch.zeros(1, 1), rows=torch.tensor([7]))
+    told = reward(shown, captions_from_ids(ids, [0] * len(ids)))
+    different = len({tuple(own) for own in ids})
+    assert len(set(told.tolist())) >= different - 2  # float32 has few numbers that two could share
+    assert abs(told.mean().item()) < 4 * 2 / different**0.5
+    assert told.std().item() == pytest.approx(2, rel=0.05)
+    ordered, quantiles = told.sort().values, torch.tensor([0.025, 0.16, 0.84, 0.975])
+    expected = 2 * torch.special.ndtri(quantiles)
+    torch.testing.assert_close(ordered[(quantiles * len(ordered)).long()], expected, atol=0.15, rtol=0)
+    # The same caption has the same number wherever it stands, another image or seed another one.
+    few = reward(shown, captions_from_ids([ids[-1], ids[0]], [0, 0]))
+    assert few.tolist() == [told[-1].item(), told[0].item()]
+    other = replace(shown, rows=torch.tensor([8]))
+    assert not torch.equal(reward(other, captions_from_ids([ids[0]], [0])), told[:1])
+    assert not torch.equal(NormalReward(std=2.0, seed=1)(shown, captions_from_ids([ids[0]], [0])), told[:1])
+
+
 @pytest.mark.parametrize("images", [2, 3, 6])
 @pytest.mark.parametrize("samples", [1, 2])
 def test_the_other_image_is_never_the_captions_own(images, samples):
@@ -140,6 +161,7 @@ def test_transforms_by_hand():
     d = 1 / (1 + torch.exp(-LOGITS))
     torch.testing.assert_close(Probability()(LOGITS), d)
     torch.testing.assert_close(LogProbability()(LOGITS), d.log())
+    torch.testing.assert_close(Logit()(LOGITS), (d / (1 - d)).log())
     torch.testing.assert_close(Signed()(LOGITS), 2 * d - 1)
     odds = d / (1 - d)
     torch.testing.assert_close(Odds()(LOGITS), odds / odds.mean())

@@ -37,7 +37,8 @@ class PolicyGradientPhase(Phase):
     objective: GeneratorObjective
     """What makes the generator's losses."""
     pretraining: str
-    """The phase whose best weights are the reference of `policy/kl`, and whose validation is that of the floors."""
+    """The phase whose best weights are the frozen reference, and whose validation is that of the floors: an earlier one
+    of this kind, where rounds follow each other."""
     steps: int
     """Generator updates."""
     images_per_batch: int
@@ -95,7 +96,7 @@ class PolicyGradientPhase(Phase):
         )
         self.updater = self.optimizer([Group(run.generator.parameters(), self.learning_rate)])
         self.reference = None
-        path = run.best_weights(self.pretraining)
+        path = run.best_weights(run.left_by(self.pretraining))
         if path.exists():
             reference: EncoderDecoder = copy.deepcopy(run.captioner)
             load_weights(reference, path, vocabulary=run.tokenizer.fingerprint)
@@ -152,7 +153,7 @@ class PolicyGradientPhase(Phase):
         """Tell whether the policy is healthy: the latest healthy one is kept, not the one that scores highest."""
         del best
         name = self.quality.name
-        reference = self.run.selected.get(self.pretraining, {}).get(name)
+        reference = self.run.selected.get(self.run.left_by(self.pretraining), {}).get(name)
         good = reference is None or self.quality.keeps(metrics[name], share=self.quality_floor, reference=reference)
         return good and self.diagnostics.entropy_share() >= self.entropy_floor
 

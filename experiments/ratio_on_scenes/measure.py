@@ -1,0 +1,83 @@
+"""The endpoint: the exact divergence of a system, at the temperature and nucleus that validation chooses for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from gan_caption.evaluation.evaluator import Evaluator, build_evaluator
+from gan_caption.evaluation.trained import Trained, left_discriminator, open_run
+from gan_caption.files import write_atomically
+from gan_caption.metrics.metric import corpus_value, measure
+from gan_caption.training.setup import load_split, open_corpus, open_features
+
+TEMPERATURES = (0.7, 0.8, 0.9, 1.0)
+NUCLEI = (0.9, 0.95, 1.0)
+SAMPLES = 5
+"""Of each image."""
+
+
+def divergence(run: Path, phase: str, *, temperatures: Sequence[float] = TEMPERATURES,
+               nuclei: Sequence[float] = NUCLEI) -> dict[str, float]:  # fmt: skip
+    """Measure what a phase of a run left, on test, at its own best point of the grid on validation images.
+
+    The result is kept beside the run, and read where it is there.
+
+    Args:
+        run: its folder.
+        phase: whose weights, with its own decoder where it has one.
+        temperatures: of the samples; of the proposals where samples are resampled.
+        nuclei: top-p, the same.
+
+    Returns:
+        "temperature" and "top_p", metrics of samples on test, "validation_jsd", and "plain_jsd": on test at temperature
+        1 without a nucleus.
+    """
+    kept = run / f"divergence_{phase}.json"
+    grid = [(temperature, nucleus) for temperature in temperatures for nucleus in nuclei]
+    asked = json.dumps(grid)
+    if kept.exists() and (told := json.loads(kept.read_text()))["grid"] == asked:
+        return told["found"]
+    trained = open_run(run, device="cpu")
+    trained.load(phase)
+    torch.set_num_threads(1)
+    val, test = (evaluator_of(trained, split) for split in ("val", "test"))
+    chosen = {point: at(trained, val, phase, *point)["jsd"] for point in grid}
+    temperature, top_p = min(chosen, key=chosen.__getitem__)
+    found = {
+        **at(trained, test, phase, temperature, top_p), "temperature": temperature, "top_p": top_p,
+        "validation_jsd": chosen[temperature, top_p], "plain_jsd": at(trained, test, phase, 1.0, 1.0)["jsd"],
+    }  # fmt: skip
+    write_atomically(kept, lambda file: file.write(json.dumps({"grid": asked, "found": found}, indent=1).encode()))
+    return found
+
+
+def evaluator_of(trained: Trained, name: str) -> Evaluator:
+    """Return the measure of a run's captioner on a split."""
+    settings = trained.settings
+    split = load_split(open_corpus(settings), name, lambda line: None)
+    source = open_features(settings, trained.encoder, split, device=trained.device)
+    discriminator = left_discriminator(
+        trained.folder, settings, trained.encoder, trained.tokenizer, device=trained.device
+    )
+    evaluator = build_evaluator(
+        settings, source, trained.tokenizer, set(), device=trained.device, discriminator=discriminator
+    )
+    evaluator.samples_per_image = SAMPLES
+    return evaluator
+
+
+def at(trained: Trained, evaluator: Evaluator, phase: str, temperature: float, top_p: float) -> dict[str, float]:
+    """Return what samples at a temperature and a nucleus are worth."""
+    sampler = evaluator.sampler_at(phase, temperature=temperature, top_p=top_p)
+    samples = evaluator.sample(trained.captioner, sampler)
+    wanted = ("sample_oracle_true", "sample_oracle_outside", "sample_length", "div_2")
+    metrics = [evaluator.all_metrics[name] for name in wanted]
+    told = measure(metrics, evaluator.predictions([], samples))
+    return {
+        **{name: corpus_value(value) for name, value in told.items()},
+        **evaluator.possible(trained.captioner, samples, sampler),
+    }

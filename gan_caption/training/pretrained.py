@@ -1,0 +1,39 @@
+"""The policy as maximum likelihood left it, for rewards that compare with it. Shapes: N captions."""
+
+from __future__ import annotations
+
+import copy
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gan_caption.data.captions import Captions
+from gan_caption.data.features import ImageFeatures
+from gan_caption.generators.base import Generator
+from gan_caption.text.base import Tokenizer
+from gan_caption.training.checkpoint import load_weights
+from gan_caption.training.networks import EncoderDecoder
+
+
+class Pretrained:
+    """A frozen copy of the policy, made when it is first asked after these weights are there; before, the policy."""
+
+    def __init__(self, captioner: EncoderDecoder, weights: Path, tokenizer: Tokenizer) -> None:
+        """Remember where the weights will be."""
+        self._captioner = captioner
+        self._weights = weights
+        self._vocabulary = tokenizer.fingerprint
+
+    @cached_property
+    def _frozen(self) -> Generator:
+        copied = copy.deepcopy(self._captioner)
+        load_weights(copied, self._weights, vocabulary=self._vocabulary)
+        return copied.generator.eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def log_likelihood(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Return log p(caption | image) in nats, (N,)."""
+        policy = self._frozen if self._weights.exists() else self._captioner.generator
+        return policy.score(features, captions).sum(1)

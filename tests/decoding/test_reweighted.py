@@ -1,0 +1,148 @@
+"""Resampling and rejection in the world of all captions: what they draw, and how probable they say it is."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import pytest
+import torch
+
+from gan_caption.data.captions import Captions
+from gan_caption.data.features import ImageFeatures
+from gan_caption.decoding.rejection import Rejection
+from gan_caption.decoding.resampling import Resampling
+from gan_caption.decoding.reweighted import Reweighted
+from tests import tiny
+
+SHARED: dict[str, Any] = {"alpha": 0.7, "own_weight": 0.0, "top_k": 0, "top_p": 1.0, "density_sets": 400}
+IMAGES = 2
+
+
+class Worth:
+    """`tiny.reward_of` as a judge."""
+
+    def __call__(self, _: ImageFeatures, captions: Captions) -> torch.Tensor:
+        return tiny.reward_of(captions)
+
+
+def resampling(**changes: Any) -> Resampling:
+    return Resampling(**(SHARED | {"judge": Worth(), "candidates": 3, "temperature": 1.0} | changes))
+
+
+def rejection(**changes: Any) -> Rejection:
+    return Rejection(**(SHARED | {"judge": Worth(), "candidates": 3, "temperature": 1.0, "bound": 0.5} | changes))
+
+
+def proposals(image: int, *, temperature: float = 1.0) -> torch.Tensor:
+    """p of every caption, a product of softmaxes taken one step at a time."""
+    told = []
+    for text in tiny.all_captions():
+        state = GENERATOR.start(FEATURES.select(torch.tensor([image])), len(text))
+        previous, log_prob = 1, 0.0
+        for token in text:
+            logits, state = GENERATOR.step(torch.tensor([previous]), state)
+            log_prob += torch.log_softmax(logits[0] / temperature, 0)[token - GENERATOR.first_word].item()
+            previous = token
+        told.append(log_prob)
+    return torch.tensor(told, dtype=torch.float64).exp()
+
+
+GENERATOR = tiny.generators()[0]
+FEATURES = tiny.features()
+
+
+def resampled(p: torch.Tensor, w: torch.Tensor, candidates: int) -> torch.Tensor:
+    """q of every caption: a sum over all tuples of candidates."""
+    q = torch.zeros_like(p)
+    for drawn in itertools.product(range(len(p)), repeat=candidates):
+        chance = p[list(drawn)].prod()
+        for one in drawn:
+            q[one] += chance * w[one] / w[list(drawn)].sum()
+    return q
+
+
+def rejected(p: torch.Tensor, w: torch.Tensor, tries: int, bound: float) -> torch.Tensor:
+    """q of every caption, try by try."""
+    accept = (w / math.exp(bound)).clamp(max=1)
+    reached, q = 1.0, torch.zeros_like(p)
+    for index in range(tries):
+        last = index == tries - 1
+        q += reached * p * (torch.ones_like(accept) if last else accept)
+        reached *= float((p * (1 - accept)).sum())
+    return q
+
+
+def truth(decoder: Reweighted, image: int) -> torch.Tensor:
+    p = proposals(image, temperature=decoder.temperature)
+    worth = tiny.reward_of(tiny.captions_of(image)).double() if decoder.judge else torch.zeros_like(p)
+    w = (decoder.alpha * worth).exp() * p**decoder.own_weight
+    if isinstance(decoder, Rejection):
+        return rejected(p, w, decoder.candidates, decoder.bound)
+    return resampled(p, w, decoder.candidates)
+
+
+DECODERS = [
+    resampling(),
+    resampling(candidates=1),
+    resampling(candidates=2, temperature=1.7),
+    resampling(judge=None, own_weight=1.5),
+    resampling(own_weight=-1.0, alpha=1.0),
+    rejection(),
+    rejection(candidates=1),
+    rejection(bound=2.0, temperature=0.8),
+]
+
+
+@pytest.mark.parametrize("decoder", DECODERS, ids=[str(number) for number in range(len(DECODERS))])
+def test_what_is_drawn_and_how_probable_it_is_said_to_be_are_the_enumerated_distribution(decoder):
+    rng = torch.Generator().manual_seed(3)
+    drawn = 12_000
+    captions = decoder.several(GENERATOR, FEATURES, samples=drawn, max_length=3, rng=rng)
+    assert captions.images.tolist() == [image for image in range(IMAGES) for _ in range(drawn)]
+    for image in range(IMAGES):
+        q = truth(decoder, image)
+        assert q.sum().item() == pytest.approx(1, abs=1e-5)
+        texts = [
+            row[:length].tolist()
+            for row, length, own in zip(captions.tokens, captions.lengths, captions.images, strict=True)
+            if own == image
+        ]
+        counts = torch.tensor([texts.count(text) for text in tiny.all_captions()], dtype=torch.float64)
+        errors = (counts / drawn - q) / (q * (1 - q) / drawn).sqrt()
+        assert errors.abs().max() < 4.5
+        told = decoder.log_probs(GENERATOR, FEATURES, tiny.captions_of(image), max_length=3, rng=rng)
+        torch.testing.assert_close(told.double().exp(), q, rtol=0.08, atol=1e-3)
+
+
+def test_the_exact_ratio_makes_the_data_of_the_policy():
+    """With log p_data - log p as judge, many candidates give p_data: what a perfect discriminator is worth."""
+    data = torch.tensor([0.3, 0.05, 0.15, 0.1, 0.02, 0.2, 0.03, 0.05, 0.02, 0.02, 0.02, 0.01, 0.01, 0.01, 0.01])
+    texts = tiny.all_captions()
+
+    class Ratio:
+        def __call__(self, _: ImageFeatures, captions: Captions) -> torch.Tensor:
+            rows = [row[:length].tolist() for row, length in zip(captions.tokens, captions.lengths, strict=True)]
+            p = torch.stack([proposals(image) for image in range(IMAGES)])
+            return torch.tensor([
+                math.log(data[texts.index(row)] / p[image, texts.index(row)])
+                for row, image in zip(rows, captions.images.tolist(), strict=True)
+            ])  # fmt: skip
+
+    assert data.sum().item() == pytest.approx(1)
+    q = resampling(judge=Ratio(), alpha=1.0, candidates=400, density_sets=100).log_probs(
+        GENERATOR, FEATURES, tiny.captions_of(1), max_length=3, rng=torch.Generator().manual_seed(0)
+    )
+    before = (proposals(1) - data).abs().sum().item() / 2
+    after = (q.exp() - data).abs().sum().item() / 2
+    assert before > 0.3
+    assert after < 0.02
+
+
+def test_what_is_never_proposed_is_never_drawn():
+    decoder = resampling(top_p=0.5, density_sets=5)
+    told = decoder.log_probs(GENERATOR, FEATURES, tiny.captions_of(0), max_length=3, rng=torch.Generator())
+    assert told.isinf().any()
+    assert not told.isnan().any()
+    assert told.exp().sum() < 1.5

@@ -1,0 +1,72 @@
+"""Rounds: phases of the policy that follow each other, each compared with what the one before it left."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from gan_caption.experiment import run_experiment
+from gan_caption.training.checkpoint import load_state
+from gan_caption.training.phases.policy_gradient import PolicyGradientPhase
+from tests.training.test_discriminator_trainer import same_state
+from tests.training.test_experiment import interrupted
+from tests.training.test_methods import shrunk
+
+
+def two_rounds(outputs, **of_the_first):
+    config = shrunk("ddo", outputs)
+    config["phases"]["round_1"] |= {"learning_rate": 1e-2, **of_the_first}
+    config["phases"]["round_2"] |= {"learning_rate": 1e-2}
+    return config
+
+
+def references(config, monkeypatch):
+    """Train, and return the weights that each round was compared with."""
+    seen, begin = [], PolicyGradientPhase.begin
+
+    def looking(self, run):
+        begin(self, run)
+        seen.append({f"generator.{name}": one.clone() for name, one in self.reference.state_dict().items()})
+
+    monkeypatch.setattr(PolicyGradientPhase, "begin", looking)
+    return run_experiment(config, data="scenes"), seen
+
+
+def same(weights, kept):
+    return all(torch.equal(one, kept[name]) for name, one in weights.items())
+
+
+def test_the_second_round_is_compared_with_what_the_first_left(tmp_path, monkeypatch):
+    finished, (first, second) = references(two_rounds(tmp_path), monkeypatch)
+    assert list(finished.systems) == ["mle", "round_1", "round_2"]
+    mle, round_1 = (
+        load_file(finished.folder / "checkpoints" / f"best_{name}.safetensors") for name in ("mle", "round_1")
+    )
+    assert same(first, mle)
+    assert same(second, round_1)
+    assert not same(second, mle)
+
+
+@pytest.mark.slow
+def test_after_a_round_without_healthy_weights_the_next_begins_at_the_one_before(tmp_path, monkeypatch):
+    # No entropy is a hundred times its first value.
+    finished, (_, second) = references(two_rounds(tmp_path, entropy_floor=100.0), monkeypatch)
+    assert list(finished.systems) == ["mle", "round_2"]
+    assert same(second, load_file(finished.folder / "checkpoints" / "best_mle.safetensors"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stopped_in", [0, 2])
+def test_stopped_in_either_round_it_ends_bitwise_alike(stopped_in, tmp_path, monkeypatch):
+    whole, stopped = ({**two_rounds(tmp_path / name), "resume": "auto"} for name in ("whole", "stopped"))
+    for config in (whole, stopped):
+        config["phases"]["round_1"] |= {"steps": 2}
+        config["phases"]["round_2"] |= {"steps": 4}
+    run_experiment(whole, data="scenes")
+    interrupted(stopped, monkeypatch, PolicyGradientPhase, after=stopped_in)
+    run_experiment(stopped, data="scenes")
+    folders = [next((tmp_path / name).glob("ddo-*")) for name in ("whole", "stopped")]
+    states = [vars(load_state(folder / "checkpoints" / "last.pt")) for folder in folders]
+    assert states[0]["finished"]
+    assert same_state(*states)
