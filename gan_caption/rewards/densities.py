@@ -57,7 +57,7 @@ class LogDensity:
 
 
 @dataclass(kw_only=True)
-class LogLikelihood:
+class ReferenceLogLikelihood:
     """log p(caption | image) of the pretrained policy: what it says of itself is no news to it."""
 
     reference: ReferencePolicy
