@@ -112,6 +112,11 @@ class DiscriminatorTrainer:
             own = self.updater.state_dict()["param_groups"]
             self.updater.load_state_dict({"state": before.updater.state_dict()["state"], "param_groups": own})
 
+    def prepare(self) -> None:
+        """Give a D that has not learned yet what it begins with; its first step does so, where nothing did before."""
+        if self.first and not self.steps:
+            inherit(self.run.discriminator, self.run.generator, self.run.captioner.encoder)
+
     def step(self, negatives: Negatives = policy_samples) -> dict[str, float]:
         """Do one gradient step; the generator learns nothing, and reads what it reads of D anew."""
         discriminator = self.run.discriminator.train()
@@ -129,8 +134,7 @@ class DiscriminatorTrainer:
     def _judge(self, negatives: Negatives) -> Judged:
         run = self.run
         run.captioner.eval()
-        if self.first and not self.steps:
-            inherit(run.discriminator, run.generator, run.captioner.encoder)
+        self.prepare()
         batch = self.batches.at(self.steps)
         self.steps += 1
         with torch.no_grad():
