@@ -16,6 +16,7 @@ from gan_caption.configuration.settings import Settings
 from gan_caption.data.compact import Groups, Numbers, TextSet
 from gan_caption.data.corpus import Corpus, NoSplit
 from gan_caption.data.features import FeatureSource, FirstImages
+from gan_caption.data.holdout import learners
 from gan_caption.distributed import processes, world
 from gan_caption.distributed.world import say
 from gan_caption.encoders.base import Encoder
@@ -27,7 +28,15 @@ from gan_caption.reporting.sweep import sought_by
 from gan_caption.rewards.references import References
 from gan_caption.text.base import Tokenizer
 from gan_caption.training.checkpoint import load_state, load_weights, save_weights
-from gan_caption.training.folders import BASELINE, COMMAND, alone_in, best_weights, has_finished, write_text
+from gan_caption.training.folders import (
+    BASELINE,
+    COMMAND,
+    alone_in,
+    best_weights,
+    has_finished,
+    read_settings,
+    write_text,
+)
 from gan_caption.training.identity import KnownData, add_split, read_data
 from gan_caption.training.loop import Loop, preflight
 from gan_caption.training.networks import Networks
@@ -138,6 +147,7 @@ def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str,
         networks=networks, source=source, evaluator=evaluator, rng=shared_generator(settings.seed),
         references=References(captions, tokenizer, max_length=max_length),
         encoded=Groups(Numbers(encoded), sizes),
+        learners=learners(source.split, settings.holdout),
     )  # fmt: skip
     return run, build_phases(settings, run, encoder), encoder
 
@@ -157,6 +167,10 @@ def _run_in(
         f"{len(run.source.split)} training images, {len(run.evaluator.source.split)} validation images, "
         f"{len(run.tokenizer)} tokens, generator of {weights:,} parameters"
     )
+    if settings.holdout.check or settings.holdout.discriminator:
+        own = run.learners
+        say(f"of these the generator learns from {len(own.generator)}, the discriminator from "
+            f"{len(own.discriminator)}, nobody from {len(own.nobody)}")  # fmt: skip
     threads = world.from_main(lambda: threads_of(folder, settings.threads, neighbours, weights=weights))
     torch.set_num_threads(threads.training)
     say(f"CPU threads: {threads.training} for training, {threads.evaluation} for evaluation")
@@ -186,6 +200,7 @@ def _run_in(
 
     tested = open_tested(settings, opened.corpus, encoder, device=run.device)
     if settings.pretrained:
+        check_holdout(settings, settings.pretrained)
         phases = adopt(run, phases, settings.pretrained)
     seed_everything(settings.seed, deterministic=settings.deterministic)
     loop = Loop(
@@ -229,6 +244,22 @@ def check_seen(folder: Path) -> None:
     blind = [rank for rank, seen in enumerate(world.everyone(folder.exists())) if not seen]
     if blind:
         raise UserError(f"{folder} is not seen by the processes {blind}: give outputs=... on a disk that all share")
+
+
+def check_holdout(settings: Settings, pretrained: Path) -> None:
+    """Look whether the baseline of another run has learned from no image that this run holds out.
+
+    Raises:
+        UserError: it may have.
+    """
+    if not (settings.holdout.check or settings.holdout.discriminator):
+        return
+    theirs = read_settings(pretrained, allow=settings.allow).holdout
+    if theirs != settings.holdout:
+        raise UserError(
+            f"pretrained={pretrained}: its generator has learned from images that this run holds out (there {theirs}, "
+            f"here {settings.holdout}): train the baseline with the same holdout"
+        )
 
 
 def adopt(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Phase]:

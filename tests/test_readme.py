@@ -124,9 +124,14 @@ def finals(run: Path) -> set[str]:
 def runs(tmp_path_factory) -> dict[str, Path]:
     """A tiny run of each page whose logs have names of their own."""
     made = {}
-    for page in ("seqgan", "ppo", "relgan", "chen", "leakgan", "ddo", "distilled", "tailr", "unlikelihood"):
+    ratio = [
+        "discriminator=calibrated", "+discriminator_trainer=ratio", "+phase@phases.ratio=ratio", "holdout.check=0.2",
+        "discriminator_training.steps=2",
+    ]  # fmt: skip
+    pages = ("seqgan", "ppo", "relgan", "chen", "leakgan", "ddo", "distilled", "tailr", "unlikelihood")
+    for page, more in {**dict.fromkeys(pages, ()), "mle": ratio}.items():
         place = tmp_path_factory.mktemp(page)
-        run_experiment(shrunk(page, place), data="scenes")
+        run_experiment(shrunk(page, place, *more), data="scenes")
         (made[page],) = place.glob(f"{page}-*")
     return made
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -20,7 +21,7 @@ WITHOUT_EFFECT = (
 """Settings that do not change what is learned."""
 OF_ONE_MACHINE = (*WITHOUT_EFFECT, "pretrained", "skip_unreadable", "skip_missing", "allow")
 """Settings that say nothing of what was trained to somebody on another machine."""
-SINCE = ("metrics", "skip_missing", "study")
+SINCE = ("metrics", "skip_missing", "study", "holdout")
 """Settings that runs of before lack: what `conf/config.yaml` has for them is what these did."""
 
 
@@ -67,6 +68,27 @@ class ValidationSettings(ComparedValidation):
     """Of validation and evaluation."""
 
     temperature: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class HoldoutSettings:
+    """Of the training images that some do not learn from; see `data.holdout`."""
+
+    check: float
+    """Expected share that nobody learns from, in [0, 1)."""
+    discriminator: float
+    """Expected share that only the discriminator learns from, in [0, 1); 0: it learns from the generator's."""
+    fold: int
+    """Which of the 1 / check disjoint parts nobody learns from, from 0."""
+
+    def __post_init__(self) -> None:
+        share(check=self.check, discriminator=self.discriminator)
+        at_least(0, fold=self.fold)
+        if self.check + self.discriminator >= 1:
+            raise ValueError(f"check={self.check}, discriminator={self.discriminator}: together below 1")
+        folds = math.floor(1 / self.check + 1e-9) if self.check else 1
+        if self.fold >= folds:
+            raise ValueError(f"fold={self.fold}: check={self.check} has {folds}, counted from 0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +152,8 @@ class Settings:
     """Of the tokenizer."""
     validation: ValidationSettings
     """Of validation during training, and of the final evaluation."""
+    holdout: HoldoutSettings
+    """Of the training images that some do not learn from."""
     shards: ShardSettings
     """Of what `prepare` writes."""
     data: Part

@@ -50,6 +50,7 @@ class CaptionBatches:
         images: int,
         captions_per_image: int,
         seed: int,
+        rows: np.ndarray | None = None,
         shuffle: Callable[[np.ndarray, np.random.Generator], np.ndarray] = _permuted,
     ) -> None:
         """Hold the encoded captions of a split.
@@ -59,11 +60,12 @@ class CaptionBatches:
             images: B, images a batch, those of all ranks together; the last batch of an epoch may be smaller.
             captions_per_image: K; an image that has fewer gives all it has.
             seed: of the order.
+            rows: the images that an epoch is made of, ascending; None: all.
             shuffle: returns rows in random order; `Split.shuffled` has one that suits the way images are stored.
         """
         self.captions = captions
         self.sizes = np.array([len(own) for own in captions], dtype=np.int64)
-        self.rows = np.flatnonzero(self.sizes)
+        self.rows = np.flatnonzero(self.sizes) if rows is None else rows[self.sizes[rows] > 0]
         self.images = images
         self.captions_per_image = captions_per_image
         self.seed = seed

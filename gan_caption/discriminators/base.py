@@ -45,6 +45,11 @@ class Discriminator(nn.Module, ABC):
         self.words = nn.Embedding(vocabulary_size, embedding)
         self.instance_noise = instance_noise
 
+    @property
+    def unwrapped(self) -> Discriminator:
+        """This discriminator, or what it wraps: for whoever looks for a certain kind, or copies its weights."""
+        return self
+
     def embed(self, captions: Captions) -> Tensor:
         """Return the captions' word vectors (N, T, E)."""
         words = captions.vectors(self.words)

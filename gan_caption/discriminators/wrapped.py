@@ -28,6 +28,11 @@ class WrappedDiscriminator(Discriminator):
         self.uses_grid = discriminator.uses_grid
         self.uses_pixels = discriminator.uses_pixels
 
+    @property
+    def unwrapped(self) -> Discriminator:
+        """What is wrapped."""
+        return self.discriminator.unwrapped
+
     @abstractmethod
     def seen(self, features: ImageFeatures) -> ImageFeatures:
         """Return the features of the same B images that the discriminator inside is shown."""

@@ -19,6 +19,7 @@ from gan_caption.evaluation.adversarial import AdversarialEvaluation, judge
 from gan_caption.evaluation.comparison import Chosen
 from gan_caption.evaluation.curve_files import read_curve
 from gan_caption.evaluation.evaluator import batches_of
+from gan_caption.evaluation.results import calibration_file
 from gan_caption.evaluation.settings import ComparisonSettings
 from gan_caption.evaluation.systems import EvaluatedRun, System
 from gan_caption.evaluation.trained import open_run
@@ -27,6 +28,7 @@ from gan_caption.metrics.humans import human_scores
 from gan_caption.metrics.language_model import NgramModel
 from gan_caption.metrics.metric import Metrics, Predictions, corpus_value, measure
 from gan_caption.metrics.ngrams import Score
+from gan_caption.metrics.separation import Bin
 from gan_caption.text.base import Tokenizer
 from gan_caption.training.folders import COMMAND
 from gan_caption.training.progress import Progress
@@ -179,7 +181,7 @@ def measured(
     scores = {name: value for name, value in told.items() if isinstance(value, Score)}
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     values = {name: value for name, value in results["systems"][chosen.phase].items() if name not in scores}
-    curve = folder / f"curve_{chosen.phase}.json"
+    curve, calibration = folder / f"curve_{chosen.phase}.json", folder / calibration_file(chosen.phase)
     command = chosen.folder / COMMAND
     opinions = [row["discriminator"] for row in rows] if all("discriminator" in row for row in rows) else None
     return EvaluatedRun(
@@ -191,12 +193,17 @@ def measured(
         captions=captions,
         samples=samples,
         opinions=opinions,
+        calibration=_calibration(calibration) if calibration.exists() else [],
         scores=scores,
         values=values,
         judged=None,
         curve=read_curve(curve) if curve.exists() else [],
         records=_records(chosen),
     )
+
+
+def _calibration(path: Path) -> list[Bin]:
+    return [Bin(**one) for one in json.loads(path.read_text(encoding="utf-8"))]
 
 
 def _records(chosen: Chosen) -> list[dict[str, Any]]:

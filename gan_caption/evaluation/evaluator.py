@@ -53,6 +53,13 @@ def _grouped(values: Sequence[T], sizes: Sequence[int]) -> list[list[T]]:
     return [list(islice(remaining, size)) for size in sizes]
 
 
+def knowledge_of(real: Sequence[float], generated: Sequence[float]) -> dict[str, float]:
+    """Return the metrics `discriminator_...` of its opinions; nothing where people wrote no caption without `<unk>`."""
+    if not real:
+        return {}
+    return {f"discriminator_{name}": value for name, value in separation(real, generated)._asdict().items()}
+
+
 class Evaluator:
     """Measures captioners on one split, always in the same way.
 
@@ -199,21 +206,28 @@ class Evaluator:
     def knowledge(self, discriminator: Discriminator, samples: Sequence[Sequence[str]]) -> dict[str, float]:
         """Measure how well a discriminator tells samples from people's captions, on images that it has not seen.
 
-        People's captions are those without `<unk>`, as in its training, as many of an image as there are samples.
-
         Args:
             discriminator: on the evaluator's device, of the evaluator's tokenizer.
             samples: K an image.
 
         Returns:
-            the metrics `discriminator_...`; nothing where people wrote no caption without `<unk>`.
+            what `knowledge_of` makes of its opinions.
         """
-        people = self._people(samples)
-        if not any(people):
-            return {}
-        real, generated = (self.judged(discriminator, captions) for captions in (people, samples))
-        found = separation(list(chain.from_iterable(real)), list(chain.from_iterable(generated)))
-        return {f"discriminator_{name}": value for name, value in found._asdict().items()}
+        return knowledge_of(*self.opinions(discriminator, samples))
+
+    def opinions(
+        self, discriminator: Discriminator, samples: Sequence[Sequence[str]]
+    ) -> tuple[list[float], list[float]]:
+        """Return the probability with which a discriminator takes people's captions for theirs, and that of samples.
+
+        People's captions are those without `<unk>`, as in its training, as many of an image as there are samples.
+
+        Args:
+            discriminator: on the evaluator's device, of the evaluator's tokenizer.
+            samples: K an image.
+        """
+        real, generated = (self.judged(discriminator, captions) for captions in (self._people(samples), samples))
+        return list(chain.from_iterable(real)), list(chain.from_iterable(generated))
 
     def possible(
         self, captioner: EncoderDecoder, samples: Sequence[Sequence[str]], sampler: Sampler

@@ -16,12 +16,13 @@ from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
 from gan_caption.evaluation.curve import grid, sample_curve
 from gan_caption.evaluation.curve_files import CurvePoint, write_curve
-from gan_caption.evaluation.evaluator import Evaluator, build_evaluator
+from gan_caption.evaluation.evaluator import Evaluator, build_evaluator, knowledge_of
 from gan_caption.evaluation.java import java_metrics
 from gan_caption.evaluation.scores import Scores, paired_intervals
 from gan_caption.evaluation.settings import CurveSettings, EvaluationSettings
 from gan_caption.evaluation.trained import left_discriminator, left_weights, open_run
 from gan_caption.metrics.metric import Metrics
+from gan_caption.metrics.separation import reliability
 from gan_caption.training.checkpoint import load_weights
 from gan_caption.training.folders import numbered, read_json, write_json
 from gan_caption.training.identity import configuration_hash, same_settings
@@ -165,7 +166,10 @@ def measure_weights(
         opinions = None
         if discriminator is not None:
             opinions = evaluator.judged(discriminator, [[caption] for caption in evaluation.captions])
-            evaluation.metrics.update(evaluator.knowledge(discriminator, evaluation.samples))
+            real, generated = evaluator.opinions(discriminator, evaluation.samples)
+            evaluation.metrics.update(knowledge_of(real, generated))
+            if real and world.is_main():
+                write_json(folder / calibration_file(name), [one._asdict() for one in reliability(real, generated)])
         evaluation.metrics.update(evaluator.possible(captioner, evaluation.samples, evaluator.sampler(name)))
         if world.is_main():
             write_captions(folder / f"captions_{name}.json", evaluator, evaluation, opinions)
@@ -193,6 +197,11 @@ def write_captions(
     if opinions is not None:
         rows = [{**row, "discriminator": opinion} for row, opinion in zip(rows, chain(*opinions), strict=True)]
     write_json(path, rows)
+
+
+def calibration_file(name: str) -> str:
+    """Return where an evaluation keeps what a reliability diagram shows of the discriminator, beside some weights."""
+    return f"calibration_{name}.json"
 
 
 def counting(counted_by: str) -> str:

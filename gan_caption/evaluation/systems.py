@@ -10,6 +10,7 @@ import numpy as np
 
 from gan_caption.evaluation.curve_files import CurvePoint
 from gan_caption.metrics.ngrams import Score
+from gan_caption.metrics.separation import Bin
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class EvaluatedRun:
     """(N,) K an image, as the metrics read them."""
     opinions: Sequence[float] | None
     """(N,) how probable the run's own discriminator finds them; None where it has none."""
+    calibration: Sequence[Bin]
+    """What a reliability diagram shows of that discriminator on the samples; none where it has none."""
     judged: np.ndarray | None
     """(N,) logits of the captions in the adversarial evaluation; None before it."""
     scores: Mapping[str, Score]

@@ -61,6 +61,7 @@ class LeakedFeatures(nn.Module):
         Raises:
             UserError: it is no `CNNDiscriminator` of these sizes.
         """
+        discriminator = discriminator.unwrapped
         if not isinstance(discriminator, CNNDiscriminator):
             raise UserError(
                 f"this generator reads the features of a text CNN, and {type(discriminator).__name__} has none: "

@@ -7,9 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+BINS = 15
+"""Of probabilities, of equal width, as in Guo et al. 2017."""
+
 
 class Separation(NamedTuple):
-    """What a judge knows; one that knows nothing has .5, .5 and log 2 = .693."""
+    """What a judge knows; one that knows nothing, and says so, has .5, .5, log 2 = .693 and 0."""
 
     accuracy: float
     """Balanced: the mean of the shares that it gets right of each kind; an even answer counts half."""
@@ -17,6 +20,44 @@ class Separation(NamedTuple):
     """How probably it finds a person's caption likelier human than a generated one; ties count half."""
     log_loss: float
     """Nats, the mean of both kinds: what its probabilities are worth, calibration counted; without bound."""
+    ece: float
+    """Expected calibration error (Guo et al. 2017, arXiv 1706.04599, eq. 3), 0 to 1: how far its probabilities lie from
+    the shares of people's captions among those that it gives them; see `reliability`."""
+
+
+class Bin(NamedTuple):
+    """Captions to which a judge gives about the same probability; each kind of captions counts half in all."""
+
+    weight: float
+    """Of the bin's captions among all, above 0 to 1."""
+    probability: float
+    """That a person wrote them, in the judge's eyes: the mean, in [0, 1]."""
+    people: float
+    """The share that people wrote, in [0, 1]."""
+    captions: int
+    """Their number."""
+
+
+def reliability(real: Sequence[float], generated: Sequence[float]) -> list[Bin]:
+    """Return what a reliability diagram shows: of each of 15 equal intervals of [0, 1] that has captions its bin.
+
+    An interval holds its lower end, the last one both.
+
+    Args:
+        real: as in `separation`.
+        generated: as in `separation`.
+    """
+    told = np.concatenate([np.asarray(real, float), np.asarray(generated, float)])
+    people = np.arange(len(told)) < len(real)
+    weights = np.where(people, 0.5 / max(len(real), 1), 0.5 / max(len(generated), 1))
+    places = np.minimum((told * BINS).astype(int), BINS - 1)
+    bins = []
+    for place in np.unique(places):
+        own = places == place
+        weight, probability = weights[own].sum(), weights[own] @ told[own]
+        share = weights[own & people].sum() / weight
+        bins.append(Bin(float(weight), float(probability / weight), float(share), int(own.sum())))
+    return bins
 
 
 def separation(real: Sequence[float], generated: Sequence[float]) -> Separation:
@@ -37,4 +78,5 @@ def separation(real: Sequence[float], generated: Sequence[float]) -> Separation:
     below = (np.searchsorted(policy, people, "left") + np.searchsorted(policy, people, "right")) / 2
     with np.errstate(divide="ignore"):
         log_loss = -(np.log(people).mean() + np.log1p(-policy).mean()) / 2
-    return Separation(float(accuracy), float(below.mean() / policy.size), float(log_loss))
+    ece = sum(one.weight * abs(one.probability - one.people) for one in reliability(real, generated))
+    return Separation(float(accuracy), float(below.mean() / policy.size), float(log_loss), ece)

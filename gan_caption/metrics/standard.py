@@ -185,7 +185,7 @@ KNOWLEDGE = tuple(
     )
     for judge, label in (("discriminator", "D on these images: "), ("best", "the best possible D: "))
     for name, unit, factor, decimals in (("accuracy", "right, %", 100, 1), ("auc", "AUC", 1, 3),
-                                         ("log_loss", "log-loss, nats", 1, 3))
+                                         ("log_loss", "log-loss, nats", 1, 3), ("ece", "calibration error", 1, 3))
 )  # fmt: skip
 """How well samples are told from people's captions, on images that nothing was trained on: by the run's discriminator,
 and, where the distribution of captions is known, by the exact ratio. Neither is better or worse for a captioner."""

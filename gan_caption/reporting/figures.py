@@ -92,6 +92,39 @@ def quality_against_diversity(
     return figure
 
 
+def reliability_diagram(systems: Sequence[System]) -> Figure | None:
+    """Draw the share of people's captions against the probability that each system's discriminator gives them.
+
+    Below stands how many captions have it; a line a seed, of systems that have a discriminator. On the diagonal a
+    probability is what it says (Guo et al. 2017, arXiv 1706.04599, figure 1). None where no system has one.
+
+    Raises:
+        UserError: matplotlib is missing.
+    """
+    known = [system for system in systems if any(run.calibration for run in system.runs)]
+    if not known:
+        return None
+    figure = new_figure(5.0, 5.6)
+    shares, counts = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    shares.plot([0, 1], [0, 1], "--", color="0.6", linewidth=1)
+    colours = _colours(systems)
+    for system in known:
+        for index, run in enumerate(system.runs):
+            told = [one.probability for one in run.calibration]
+            style = {"color": colours[system.name], "linewidth": 1.2, "alpha": 0.8, "marker": "."}
+            label = system.name if index == 0 else None
+            shares.plot(told, [one.people for one in run.calibration], label=label, **style)
+            counts.plot(told, [one.captions for one in run.calibration], **style)
+    shares.set_ylabel("share that people wrote")
+    shares.legend(fontsize=8)
+    counts.set_ylabel("captions")
+    counts.set_yscale("log")
+    counts.set_xlabel("probability that a person wrote it, in D's eyes")
+    for panel in (shares, counts):
+        _plain(panel)
+    return figure
+
+
 def learning_curves(systems: Sequence[System], own: Sequence[Metric] = ()) -> Figure | None:
     """Draw what was logged while training: a panel a phase and name, a line a seed, over the phase's updates.
 

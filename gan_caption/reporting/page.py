@@ -97,6 +97,8 @@ class Page:
     trade_offs: Sequence[Picture]
     verdicts: Table
     adversarial: Adversarial | None
+    calibration: str | None
+    """The reliability diagram's file, without ending."""
     learning: str | None
     """The learning curves' file, without ending."""
     gallery: Sequence[Card]

@@ -33,7 +33,7 @@ from gan_caption.reporting.comparison_tables import (
     write_tables,
 )
 from gan_caption.reporting.equal_quality import verdicts
-from gan_caption.reporting.figures import learning_curves, quality_against_diversity, save
+from gan_caption.reporting.figures import learning_curves, quality_against_diversity, reliability_diagram, save
 from gan_caption.reporting.page import Adversarial, Page, Picture, write_page
 from gan_caption.reporting.results import RESULTS, evaluate_run
 from gan_caption.reporting.sentences import about, description, findings, legend
@@ -139,6 +139,9 @@ def write_report(
     drawn = learning_curves(systems, [metrics[name] for name in own])
     if drawn is not None:
         save(drawn, folder / "learning")
+    reliable = reliability_diagram(systems)
+    if reliable is not None:
+        save(reliable, folder / "calibration")
     write_json(folder / "settings.json", plain(settings))
     page = Page(
         title=" / ".join(names),
@@ -149,6 +152,7 @@ def write_report(
         trade_offs=trade_offs(folder, systems, humans, metrics),
         verdicts=verdict_table(told, metrics),
         adversarial=Adversarial(about(compared.judgement), metrics_table(estimates, JUDGED, names, humans, metrics)),
+        calibration=None if reliable is None else "calibration",
         learning=None if drawn is None else "learning",
         gallery=cards_of(folder, systems, compared.split, settings.gallery),
         orders=ORDERS,

@@ -68,7 +68,7 @@ def settings_of(config: Mapping[str, Any], locations: Sequence[str] = ()) -> dic
     """
     kept = {key: value for key, value in config.items() if key not in WITHOUT_EFFECT}
     for key in SINCE:
-        if not kept.get(key):
+        if _is_off(kept.get(key)):
             kept.pop(key, None)  # so that runs of before there were any are found again
     if kept.get("tokenizer") == words_of(config):
         del kept["tokenizer"]  # so are those of before there was a choice
@@ -82,6 +82,11 @@ def settings_of(config: Mapping[str, Any], locations: Sequence[str] = ()) -> dic
         without = (*OF_THE_DATA_WITHOUT_EFFECT, *locations)
         kept["data"] = {key: value for key, value in kept["data"].items() if key not in without}
     return kept
+
+
+def _is_off(value: Any) -> bool:
+    """Tell whether a setting, or every one of a group, is as runs of before had it: not asked for."""
+    return all(map(_is_off, value.values())) if isinstance(value, Mapping) else not value
 
 
 def _place(path: Any) -> Any:

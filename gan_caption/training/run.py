@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from gan_caption.data.batches import CaptionBatches
 from gan_caption.data.features import FeatureSource, ImageFeatures
+from gan_caption.data.holdout import Learners
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.errors import UserError
 from gan_caption.generators.base import Generator
@@ -45,6 +47,8 @@ class Run:
     """Features of the training split."""
     encoded: Sequence[Sequence[list[int]]]
     """For every training image its captions as token ids."""
+    learners: Learners
+    """Who learns from which of the training images."""
     references: References
     """Of the training images, for rewards."""
     evaluator: Validator
@@ -108,12 +112,21 @@ class Run:
             raise ValueError(f"{asked}={error}") from error
 
     def batches(
-        self, captions: Sequence[Sequence[list[int]]], *, images: int, per_image: int, stream: int
-    ) -> CaptionBatches:
-        """Return batches of training images whose order differs from stream to stream."""
+        self, captions: Sequence[Sequence[list[int]]], *, images: int, per_image: int, stream: int,
+        rows: np.ndarray | None = None,
+    ) -> CaptionBatches:  # fmt: skip
+        """Return batches of training images whose order differs from stream to stream.
+
+        Args:
+            captions: of all training images, as token ids.
+            images: B.
+            per_image: K captions of each.
+            stream: of the order.
+            rows: of the images, ascending; None: those that the generator learns from.
+        """
         return CaptionBatches(
             captions, images=images, captions_per_image=per_image, seed=self.seed * 1000 + stream,
-            shuffle=self.source.split.shuffled,
+            rows=self.learners.generator if rows is None else rows, shuffle=self.source.split.shuffled,
         )  # fmt: skip
 
     def features(self, rows: list[int], *, grid: bool) -> ImageFeatures:

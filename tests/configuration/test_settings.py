@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from gan_caption.configuration.building import Part, plain, read
 from gan_caption.configuration.renamed import RENAMED, now_called
-from gan_caption.configuration.settings import SHARED, Settings, settings_from
+from gan_caption.configuration.settings import SHARED, HoldoutSettings, Settings, settings_from
 from gan_caption.errors import UserError
 from gan_caption.evaluation.settings import ComparisonSettings, EvaluationSettings, evaluation_from
 from gan_caption.inference.settings import CaptionSettings, DemoSettings, LanguageModelSettings, export_from
@@ -329,6 +329,18 @@ def test_a_run_of_before_words_were_replaced_is_the_one_that_replaces_none(tmp_p
     other = composed("+experiment=seqgan", "discriminator_training.edited=0.25")
     assert configuration_hash(other) != configuration_hash(config)
     assert differences(tmp_path, other, None).settings["discriminator_training.edited"] == "nothing there, 0.25 here"
+
+
+def test_a_run_of_before_holdouts_is_read_and_found_as_one_without(tmp_path):
+    config = json.loads(json.dumps(composed("+experiment=seqgan")))
+    before = {key: value for key, value in config.items() if key != "holdout"}
+    write_json(tmp_path / "config.json", before)
+    assert read_settings(tmp_path).holdout == HoldoutSettings(check=0.0, discriminator=0.0, fold=0)
+    assert configuration_hash(before) == configuration_hash(config), "resume=auto would not find its folder"
+    assert not differences(tmp_path, config, None)
+    other = json.loads(json.dumps(composed("+experiment=seqgan", "holdout.check=0.1")))
+    assert differences(tmp_path, other, None).settings["holdout.check"] == "nothing there, 0.1 here"
+    assert configuration_hash(other) != configuration_hash(config)
 
 
 def test_a_law_that_there_is_not_is_refused():

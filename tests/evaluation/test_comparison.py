@@ -113,7 +113,10 @@ def test_the_report_of_real_runs(configured, tmp_path, capsys):
     assert "python -m gan_caption.train seed=0" in text
     assert "seed 0 only" in text, "the baseline has that one alone"
     assert len(list((report / "images").iterdir())) == 3
-    assert {"learning.svg", "metrics.csv", "metrics.tex", "verdicts.csv"} <= {path.name for path in report.iterdir()}
+    assert 'src="calibration.svg"' in text
+    assert {"calibration.svg", "learning.svg", "metrics.csv", "metrics.tex", "verdicts.csv"} <= {
+        path.name for path in report.iterdir()
+    }
     for folder in (tmp_path / "outputs").glob("*-seed0-*"):
         (results,) = folder.glob("evaluation-test-*/results.json")
         (measured,) = json.loads(results.read_text())["systems"].values()

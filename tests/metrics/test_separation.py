@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from gan_caption.metrics.separation import separation
+from gan_caption.metrics.separation import reliability, separation
 
 PROBABILITIES = some.lists(some.sampled_from([0.1, 0.25, 0.5, 0.75, 0.9]), min_size=1, max_size=9)
 
@@ -22,9 +22,9 @@ def test_a_hand_worked_case():
 
 
 def test_one_who_knows_nothing_and_one_who_knows_all():
-    assert separation([0.5] * 3, [0.5] * 4) == pytest.approx((0.5, 0.5, math.log(2)))
-    assert separation([1.0, 1.0], [0.0]) == (1.0, 1.0, 0.0)
-    assert separation([0.0], [1.0]) == (0.0, 0.0, math.inf)
+    assert separation([0.5] * 3, [0.5] * 4) == pytest.approx((0.5, 0.5, math.log(2), 0.0))
+    assert separation([1.0, 1.0], [0.0]) == (1.0, 1.0, 0.0, 0.0)
+    assert separation([0.0], [1.0]) == (0.0, 0.0, math.inf, 1.0)
 
 
 @given(PROBABILITIES, PROBABILITIES)
@@ -36,3 +36,26 @@ def test_the_area_is_the_share_of_pairs_in_the_right_order(real, generated):
 def test_both_kinds_are_needed():
     with pytest.raises(ValueError, match="0 real and 1 generated"):
         separation([], [0.5])
+
+
+def test_the_calibration_error_of_a_hand_worked_case():
+    """Fifteen bins: .9 and .92 share one, .34 and .35 another, .05 is alone; each kind weighs a half in all."""
+    bins = reliability([0.9, 0.92], [0.9, 0.34, 0.35, 0.05])
+    assert [one.captions for one in bins] == [1, 2, 3]
+    assert [one.weight for one in bins] == pytest.approx([1 / 8, 2 / 8, 5 / 8])
+    high = (0.9 / 4 + 0.92 / 4 + 0.9 / 8) / (5 / 8)
+    assert [one.probability for one in bins] == pytest.approx([0.05, 0.345, high])
+    assert [one.people for one in bins] == pytest.approx([0.0, 0.0, 4 / 5])
+    expected = 0.05 / 8 + 0.345 * 2 / 8 + (high - 4 / 5) * 5 / 8
+    assert separation([0.9, 0.92], [0.9, 0.34, 0.35, 0.05]).ece == pytest.approx(expected)
+
+
+def test_a_judge_that_is_too_sure_has_a_calibration_error_and_one_that_says_what_it_knows_has_none():
+    told, wrong = [0.75] * 3 + [0.25], [0.75] + [0.25] * 3
+    assert separation(told, wrong).ece == pytest.approx(0.0)
+    sure = [[{0.75: 0.95, 0.25: 0.05}[one] for one in own] for own in (told, wrong)]
+    assert separation(*sure).ece == pytest.approx(0.2)
+
+
+def test_both_ends_of_the_scale_have_a_bin():
+    assert [(one.probability, one.people) for one in reliability([1.0], [0.0])] == [(0.0, 0.0), (1.0, 1.0)]

@@ -26,7 +26,8 @@ def made_page(folder, *, caption="a green star"):
     ]  # fmt: skip
     page = Page(
         title="mle / seqgan", description="2 images", summary=table, legend="", findings=["alike"],
-        trade_offs=[Picture("plot", "a plot")], verdicts=table, adversarial=None, learning=None, gallery=cards,
+        trade_offs=[Picture("plot", "a plot")], verdicts=table, adversarial=None, calibration=None, learning=None,
+        gallery=cards,
         orders={"disagreement": "disagreement", "position": "order of the data"}, everything=table, differences=table,
         commands=["python -m gan_caption.train seed=0"],
     )  # fmt: skip

@@ -12,9 +12,10 @@ from gan_caption.evaluation.curve_files import CurvePoint, read_curve, write_cur
 from gan_caption.evaluation.systems import EvaluatedRun, System
 from gan_caption.metrics.bootstrap import Difference, mean_interval
 from gan_caption.metrics.ngrams import Score
+from gan_caption.metrics.separation import reliability
 from gan_caption.reporting.comparison_tables import configuration_table, summary_table, write_tables
 from gan_caption.reporting.equal_quality import of_family, verdicts
-from gan_caption.reporting.figures import logged
+from gan_caption.reporting.figures import logged, reliability_diagram
 from gan_caption.reporting.summary import Estimate, corrected, summarise
 
 IMAGES = 40
@@ -25,10 +26,10 @@ def scored(values):
     return Score(float(values.mean()), values)
 
 
-def evaluated_run(seed, *, cider, values=None, curve=()):
+def evaluated_run(seed, *, cider, values=None, curve=(), calibration=()):
     return EvaluatedRun(
         seed=seed, folder=f"runs/{seed}", command="", config={"seed": seed}, texts=["a"] * IMAGES,
-        captions=["a"] * IMAGES, samples=[["a", "b"]] * IMAGES, opinions=None, judged=None,
+        captions=["a"] * IMAGES, samples=[["a", "b"]] * IMAGES, opinions=None, calibration=calibration, judged=None,
         scores={"cider_d": scored(cider)}, values=values or {}, curve=curve, records=[],
     )  # fmt: skip
 
@@ -137,6 +138,23 @@ def test_learning_curves_count_within_their_phase():
     # (.1 * 3 + .9 * .1 * 1) / (.1 + .9 * .1)
     assert (steps, values) == ([0, 10], [1.0, pytest.approx(0.39 / 0.19)])
     assert logged(records, "adversarial", "val/cider_d") == ([5], [0.4])
+
+
+def test_a_reliability_diagram_shows_shares_against_probabilities_and_how_many_captions():
+    bins = reliability([0.9, 0.9, 0.2], [0.2, 0.2, 0.9])
+    systems = [
+        System("mle", [evaluated_run(0, cider=[1.0])]),
+        System("seqgan", [evaluated_run(seed, cider=[1.0], calibration=bins) for seed in (0, 1)]),
+    ]
+    assert reliability_diagram(systems[:1]) is None
+    shares, counts = reliability_diagram(systems).axes
+    diagonal, *seeds = [line.get_xydata() for line in shares.lines]
+    assert (diagonal == [[0, 0], [1, 1]]).all()
+    assert len(seeds) == 2
+    for drawn in seeds:
+        np.testing.assert_allclose(drawn, [[0.2, 1 / 3], [0.9, 2 / 3]])
+    np.testing.assert_allclose(counts.lines[0].get_xydata(), [[0.2, 3], [0.9, 3]])
+    assert [text.get_text() for text in shares.get_legend().get_texts()] == ["seqgan"]
 
 
 def test_tables_as_files(tmp_path):

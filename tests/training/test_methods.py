@@ -28,10 +28,11 @@ from tests.training.test_experiment import interrupted
 PAGES = sorted(path.stem for path in (Path(conf_dir()) / "experiment").glob("*.yaml"))
 
 
-def shrunk(page: str, outputs: Path) -> dict:
-    """The page with its own parts, and sizes and budgets that take a second."""
+def shrunk(page: str, outputs: Path, *more: str) -> dict:
+    """The page with its own parts and what is asked for beside, and sizes and budgets that take a second."""
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        composed = compose("config", overrides=[*TINY, f"+experiment={page}", f"outputs={outputs}", f"cache={outputs}"])
+        given = [*TINY, f"+experiment={page}", *more, f"outputs={outputs}", f"cache={outputs}"]
+        composed = compose("config", overrides=given)
     config = OmegaConf.to_container(composed, resolve=True)
     phases = config["phases"]
     trainers = [phase["trainer"] for phase in phases.values() if phase and phase.get("trainer")]

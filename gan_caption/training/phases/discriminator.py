@@ -77,8 +77,9 @@ class DiscriminatorTrainer:
         """
         self.run = run
         self.batches = run.batches(
-            without_unknown(run.encoded), images=self.images_per_batch, per_image=self.captions_per_image, stream=stream
-        )
+            without_unknown(run.encoded), images=self.images_per_batch, per_image=self.captions_per_image,
+            stream=stream, rows=run.learners.discriminator,
+        )  # fmt: skip
         self.updater = self.optimizer([Group(run.discriminator.parameters(), self.learning_rate)])
         self.first = run.discriminator_trainer is None
         if run.discriminator_trainer is not None:
@@ -93,10 +94,11 @@ class DiscriminatorTrainer:
         """
         self.objective.check(run.discriminator)
         run.discriminator.inherited(run.generator, run.captioner.encoder)
-        known = sum(1 for _ in islice((own for own in run.encoded if any(UNK not in one for one in own)), 2))
+        rows = run.learners.discriminator
+        known = sum(1 for _ in islice((row for row in rows if any(UNK not in one for one in run.encoded[row])), 2))
         if known < 2:  # and no more are looked for
             raise UserError(
-                f"the discriminator learns from captions without <unk>, and {known} of {len(run.encoded)} training "
+                f"the discriminator learns from captions without <unk>, and {known} of {len(rows)} training "
                 "images have one; it needs 2: lower vocabulary.min_count, or give more captions"
             )
 

@@ -1,0 +1,99 @@
+"""A discriminator whose logits are scaled and shifted until its probabilities are what they say.
+
+Shapes: B images, N captions, T steps, E embedding, M logits of people's captions, M' of generated ones.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from gan_caption.data.captions import Captions
+from gan_caption.data.features import ImageFeatures
+from gan_caption.discriminators.base import Discriminator
+from gan_caption.discriminators.wrapped import WrappedDiscriminator
+
+
+class Calibrated(WrappedDiscriminator):
+    """scale * logit + shift of another discriminator (Platt 1999).
+
+    Both numbers are fitted on captions that it has not learned from, all else being as it is: training leaves them
+    alone. Before, they are 1 and 0. With the scale alone it is the temperature of Guo et al. 2017 (arXiv 1706.04599).
+    """
+
+    scale: Tensor
+    """(): above 0 unless the discriminator errs more often than chance."""
+    shift: Tensor
+    """(): nats."""
+
+    def __init__(self, *, discriminator: Discriminator) -> None:
+        """Wrap.
+
+        Args:
+            discriminator: of any kind, dense ones included.
+        """
+        super().__init__(discriminator=discriminator)
+        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("shift", torch.zeros(()))
+
+    def seen(self, features: ImageFeatures) -> ImageFeatures:
+        """Return the features as they are."""
+        return features
+
+    def score(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
+        """Return logits (N,), or (N, T) of a dense critic; see `Discriminator.score`."""
+        return self.scale * super().score(features, words, captions) + self.shift
+
+    def fast_score(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Judge captions by what is wrapped, perhaps sooner; see `Discriminator.fast_score`."""
+        return self.scale * super().fast_score(features, captions) + self.shift
+
+    def forward(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Judge captions, calibrated; see `Discriminator.forward`."""
+        return self.scale * super().forward(features, captions) + self.shift
+
+    @torch.no_grad()
+    def calibrate(self, real: Tensor, generated: Tensor) -> None:
+        """Scale and shift the answers as they are now, so that their log-loss is the lowest; see `platt`."""
+        scale, shift = platt(real, generated)
+        self.shift.mul_(scale).add_(shift)
+        self.scale.mul_(scale)
+
+
+def log_loss(real: Tensor, generated: Tensor) -> Tensor:
+    """Return the mean log-loss () of logits in nats, each kind counting half; log 2 knows nothing."""
+    return (functional.softplus(-real).mean() + functional.softplus(generated).mean()) / 2
+
+
+def platt(real: Tensor, generated: Tensor) -> tuple[float, float]:
+    """Return the scale and the shift of logits whose log-loss is the lowest, each kind counting half.
+
+    As in Platt 1999 the targets are not 1 and 0 but (M + 1) / (M + 2) and 1 / (M' + 2), so that there is
+    a minimum also where the logits tell all captions rightly. It is a convex problem; L-BFGS solves it in float64.
+
+    Args:
+        real: (M,) logits of people's captions.
+        generated: (M',) logits of generated ones.
+    """
+    logits = torch.cat([real, generated]).double().cpu()
+    of_real, of_generated = len(real), len(generated)
+    counts = torch.tensor([of_real, of_generated])
+    targets = torch.tensor([(of_real + 1) / (of_real + 2), 1 / (of_generated + 2)], dtype=torch.float64)
+    weights = (0.5 / counts.double()).repeat_interleave(counts)
+    line = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
+    solver = torch.optim.LBFGS([line], max_iter=500, tolerance_grad=1e-9, tolerance_change=1e-14,
+                               line_search_fn="strong_wolfe")  # fmt: skip
+
+    def loss() -> Tensor:
+        solver.zero_grad()
+        value = functional.binary_cross_entropy_with_logits(
+            line[0] * logits + line[1], targets.repeat_interleave(counts), weights, reduction="sum"
+        )
+        value.backward()
+        return value
+
+    with torch.enable_grad():
+        solver.step(loss)  # type: ignore[no-untyped-call]
+    scale, shift = line.tolist()
+    return scale, shift

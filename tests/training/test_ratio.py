@@ -1,0 +1,308 @@
+"""The phase that trains a discriminator for its ratio: in a world where the ratio is known, and in small runs."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional
+
+from gan_caption.data.batches import CaptionBatches
+from gan_caption.data.captions import UNK, captions_from_ids
+from gan_caption.data.features import ImageFeatures
+from gan_caption.errors import UserError
+from gan_caption.experiment import check_holdout, run_experiment, set_up
+from gan_caption.modes import evaluating
+from gan_caption.training.checkpoint import load_state
+from gan_caption.training.folders import write_json
+from gan_caption.training.loop import preflight
+from gan_caption.training.phases.ratio import RatioPhase
+from gan_caption.training.setup import Data, check_configuration
+from tests.tiny_runs import TINY, TINY_SEQGAN
+from tests.training.tabular import CAPTIONS, table
+from tests.training.test_discriminator_trainer import same_state
+from tests.training.test_experiment import interrupted
+
+RATIO = ["discriminator=calibrated", "+discriminator_trainer=ratio", "+phase@phases.ratio=ratio"]
+SMALL = [
+    *TINY, *RATIO, "holdout.check=0.3", "text_cnn.embedding=8", "text_cnn.filters=4",
+    "discriminator_training.steps=12", "discriminator_training.images_per_batch=8",
+    "phases.ratio.check_every=3", "phases.ratio.patience=2",
+]  # fmt: skip
+TABULAR = [
+    "tracker=local", "threads=1", "encoder=none", "generator=lstm", "phases.mle=null", "phases.words=null", *RATIO,
+    "discriminator@discriminator.discriminator=lstm_image_first", "discriminator.discriminator.hidden=16",
+    "discriminator.discriminator.embedding=16", "discriminator.discriminator.dropout=0", "max_length=3",
+    "allow=[tests]",
+]  # fmt: skip
+
+
+@pytest.fixture
+def world(configured, tmp_path):
+    """A run in the world of 27 captions, its phase begun, and the seeds that its corpus has."""
+
+    def make(*overrides: str, train: int, captions: int, generator=None, wrapped=None):
+        config = configured(*overrides, base=TABULAR)
+        config["data"] = {
+            "_target_": "tests.training.tabular.Tabular", "train": train, "val": 4, "test": 4, "captions": captions,
+        }  # fmt: skip
+        config["generator"] = generator or {"_target_": "tests.training.tabular.TabularGenerator"}
+        if wrapped:
+            config["discriminator"]["discriminator"] = wrapped
+        run, phases, _ = set_up(check_configuration(config), tmp_path, Data(check_configuration(config), print))
+        phase = phases["ratio"]
+        phase.rehearse(run)
+        phase.begin(run)
+        return run, phase
+
+    return make
+
+
+def do(phase: RatioPhase, first: int = 0) -> dict[str, float]:
+    """All steps from the first one on; returns what the last one told."""
+    for index in range(first, phase.total):
+        if phase.is_done():
+            break
+        told = phase.step(index)
+    return told
+
+
+def judged(run, texts: list[str]) -> torch.Tensor:
+    """D's logits of texts."""
+    ids = [run.tokenizer.encode(text, max_length=run.max_length) for text in texts]
+    captions = captions_from_ids(ids, [0] * len(ids))
+    with evaluating(run.discriminator), torch.no_grad():
+        return run.discriminator(ImageFeatures(torch.zeros(1, 1), torch.zeros(1, 1, 1)), captions).double()
+
+
+def policy(run) -> torch.Tensor:
+    """The policy's probabilities of CAPTIONS, by its own table."""
+    words = [run.tokenizer.encode(text, max_length=run.max_length) for text in CAPTIONS]
+    own = table(2, 0.7).view(3, 3, 3)
+    return torch.stack([own[a - 4, b - 4, c - 4] for a, b, c in words])
+
+
+def test_the_logit_comes_to_the_log_ratio_and_says_what_it_knows(world):
+    steps = ["discriminator_training.steps=200", "phases.ratio.check_every=100", "phases.ratio.patience=0"]
+    batch = ["discriminator_training.images_per_batch=32", "discriminator_trainer.captions_per_image=10"]
+    rate = ["discriminator_training.learning_rate=1e-2", "holdout.check=0.25"]
+    run, phase = world(*steps, *batch, *rate, train=1600, captions=10)
+    told = do(phase)
+    data, model = table(1, 0.7), policy(run)
+    exact = (data / model).log()
+    wrong = (judged(run, CAPTIONS) - exact).abs()
+    assert exact.std() > 0.8  # there is something to find out
+    assert wrong @ (data + model) / 2 < 0.1
+    assert wrong.max() < 0.35  # the rarest captions were seen some dozens of times
+    # What the best D can come to: log 2 less the Jensen-Shannon divergence.
+    mixed = data + model
+    best = -((data * (data / mixed).log()).sum() + (model * (model / mixed).log()).sum()).item() / 2
+    assert told["ratio/log_loss"] == pytest.approx(best, abs=0.02)
+    assert told["ratio/ece"] < 0.03
+    assert 0.8 < told["ratio/scale"] < 1.25
+    assert abs(told["ratio/shift"]) < 0.1
+    before = judged(run, CAPTIONS)
+    run.discriminator.scale.mul_(3)
+    run.discriminator.shift.mul_(3)
+    assert not torch.allclose(judged(run, CAPTIONS), before, atol=0.3)
+    run.discriminator.calibrate(*phase.held_out.logits(run.discriminator))
+    torch.testing.assert_close(judged(run, CAPTIONS), before, atol=1e-3, rtol=0)
+    assert run.discriminator.scale.item() == pytest.approx(told["ratio/scale"], abs=1e-3)
+
+
+def test_a_likelihood_ratio_begins_at_nothing_and_comes_to_the_log_ratio(world):
+    settings = [
+        "discriminator_training.steps=200", "phases.ratio.check_every=50", "phases.ratio.patience=0",
+        "discriminator_training.images_per_batch=32", "discriminator_trainer.captions_per_image=10",
+        "discriminator_training.learning_rate=2e-2", "holdout.check=0.25",
+    ]  # fmt: skip
+    generator = {"_target_": "tests.training.tabular.LearningTable"}
+    wrapped = {"_target_": "gan_caption.discriminators.likelihood_ratio.LikelihoodRatioDiscriminator",
+               "generator": generator}  # fmt: skip
+    run, phase = world(*settings, train=1600, captions=10, generator=generator, wrapped=wrapped)
+    with torch.no_grad():
+        run.discriminator.discriminator.reference.learned.zero_()  # as if made elsewhere
+    first = phase.step(0)
+    assert first["discriminator/loss"] == pytest.approx(2 * math.log(2), rel=1e-5)
+    do(phase, first=1)
+    data, model = table(1, 0.7), policy(run)
+    exact = (data / model).log()
+    wrong = (judged(run, CAPTIONS) - exact).abs()
+    assert exact.std() > 0.8
+    assert wrong @ (data + model) / 2 < 0.1
+    assert wrong.max() < 0.35
+    torch.testing.assert_close(run.discriminator.discriminator.reference.learned, run.generator.learned)
+
+
+def test_the_samples_are_the_policys_as_many_as_people_wrote_captions(world):
+    run, phase = world("holdout.check=0.5", "discriminator_training.steps=1", train=800, captions=8)
+    phase.step(0)
+    held = phase.held_out
+    assert set(held.people) == set(run.learners.nobody.tolist())
+    assert [len(own) for own in held.samples] == [len(own) for own in held.people.values()] == [8] * len(held)
+    counts = torch.zeros(3, 3, 3, dtype=torch.float64)
+    for own in held.samples:
+        for a, b, c in own:
+            counts[a - 4, b - 4, c - 4] += 1
+    expected = table(2, 0.7).view(3, 3, 3) * 8 * len(held)
+    chi_square = ((counts - expected).square() / expected).sum()
+    assert chi_square < 26 + 4 * 52**0.5  # 26 degrees of freedom, four standard deviations
+
+
+def log_loss_on_held_out(run, phase) -> float:
+    """Of D as it is, by the definition."""
+    total = []
+    for kind, sign in ((phase.held_out.people.values(), -1), (phase.held_out.samples, 1)):
+        ids = [text for own in kind for text in own]
+        captions = captions_from_ids(ids, [0] * len(ids))
+        with evaluating(run.discriminator):
+            logits = run.discriminator(ImageFeatures(torch.zeros(1, 1), torch.zeros(1, 1, 1)), captions).double()
+        total.append(functional.softplus(sign * logits).mean().item())
+    return sum(total) / 2
+
+
+def test_the_best_weights_are_kept_and_not_the_last(world):
+    """Of 24 training captions, D learns the accidents by heart."""
+    run, phase = world(
+        "holdout.check=0.6", "discriminator_training.images_per_batch=8", "discriminator_training.learning_rate=2e-2",
+        "discriminator_training.steps=400", "phases.ratio.check_every=5", "phases.ratio.patience=3",
+        train=60, captions=1,
+    )  # fmt: skip
+    inner = run.discriminator.discriminator
+    losses, weights = {}, {}
+    phase.held_out.draw(5)  # as the first step will
+    losses[0], weights[0] = log_loss_on_held_out(run, phase), {k: v.clone() for k, v in inner.state_dict().items()}
+    for index in range(phase.total):
+        if phase.is_done():
+            break
+        told = phase.step(index)
+        done = index + 1
+        if done % 5 == 0 and not phase.is_done():
+            losses[done] = log_loss_on_held_out(run, phase)
+            weights[done] = {name: tensor.clone() for name, tensor in inner.state_dict().items()}
+            assert told["ratio/log_loss"] == pytest.approx(losses[done], abs=1e-6)
+    best = min(losses, key=losses.get)
+    assert 0 < best < done == phase.total == best + 3 * 5 < 400
+    assert all(torch.equal(tensor, weights[best][name]) for name, tensor in inner.state_dict().items())
+    assert losses[best] < losses[best + 10]
+    assert log_loss_on_held_out(run, phase) <= losses[best] + 1e-3  # calibrated, by targets that are nearly 1 and 0
+    assert {"ratio/scale", "ratio/shift"} <= told.keys()
+
+
+def test_measuring_leaves_the_runs_random_numbers_and_the_networks_alone(world):
+    run, phase = world("holdout.check=0.5", train=40, captions=2)
+    phase.held_out.draw(5)
+    own, state = run.rng.get_state(), torch.get_rng_state()
+    run.discriminator.train()
+    weights = {name: tensor.clone() for name, tensor in run.networks.state_dict().items()}
+    phase.held_out.draw(5)
+    phase._check()
+    assert torch.equal(run.rng.get_state(), own)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert run.discriminator.training
+    assert same_state(weights, dict(run.networks.state_dict()))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["discriminator=cnn"], "CNNDiscriminator has none: give discriminator=calibrated"),
+        (["holdout.check=0"], "of 0 such images none has a caption without <unk>: give holdout.check=0.1"),
+        (["discriminator_trainer=cross_entropy"], "mismatched=0.5: give discriminator_trainer=ratio"),
+    ],
+)
+def test_what_the_phase_cannot_do_without_is_said_before_training(configured, tmp_path, overrides, message):
+    settings = check_configuration(configured(*overrides, base=SMALL))
+    run, phases, _ = set_up(settings, tmp_path, Data(settings, print))
+    with pytest.raises(UserError, match=message):
+        preflight(run, phases, run.evaluator)
+
+
+def test_a_baseline_that_has_learned_from_held_out_images_is_refused(configured, tmp_path):
+    write_json(tmp_path / "config.json", configured("holdout.check=0.2", base=TINY))
+    check_holdout(check_configuration(configured("holdout.check=0.2", "seed=3", base=TINY)), tmp_path)
+    check_holdout(check_configuration(configured(base=TINY)), tmp_path)
+    for other in (["holdout.check=0.3"], ["holdout.check=0.2", "holdout.fold=1"]):
+        with pytest.raises(UserError, match=r"has learned from images that this run holds out .*check=0\.2"):
+            check_holdout(check_configuration(configured(*other, base=TINY)), tmp_path)
+
+
+def test_held_out_images_are_in_no_batch_of_any_phase(configured, monkeypatch, tmp_path):
+    seen: dict[str, set[int]] = {"generator": set(), "discriminator": set()}
+    at = CaptionBatches.at
+
+    def noting(self, step):
+        batch = at(self, step)
+        # D's batches are made of captions without <unk>; all others of all captions. Streams 1, 3 and 5 are D's.
+        seen["discriminator" if self.seed % 1000 in (1, 3, 5) else "generator"].update(batch.rows)
+        return batch
+
+    monkeypatch.setattr(CaptionBatches, "at", noting)
+    config = configured(
+        *RATIO[:1], "discriminator_trainer=ratio", "+phase@phases.ratio=ratio", "holdout.check=0.3",
+        "holdout.discriminator=0.3", "phases.ratio.steps=8", "phases.discriminator.steps=8",
+        base=[one for one in TINY_SEQGAN if not one.startswith("discriminator.")],
+    )  # fmt: skip
+    run_experiment(config, data="scenes")
+    settings = check_configuration(config)
+    run, _, _ = set_up(settings, tmp_path, Data(settings, print))
+    rows = run.learners
+    assert min(map(len, (rows.generator, rows.discriminator, rows.nobody))) > 4
+    assert seen == {"generator": set(rows.generator.tolist()), "discriminator": set(rows.discriminator.tolist())}
+
+
+def folder_of(place: Path) -> Path:
+    (folder,) = [path for path in place.iterdir() if (path / "config.json").exists()]
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [0, 2, 4, 11])
+def test_a_run_that_is_stopped_and_taken_up_ends_bitwise_alike(configured, monkeypatch, tmp_path, after):
+    asked = [*SMALL, "resume=auto", "phases.ratio.validate_every=5"]
+    whole, stopped = (configured(f"outputs={tmp_path / name}", base=asked) for name in ("whole", "stopped"))
+    run_experiment(whole, data="scenes")
+    interrupted(stopped, monkeypatch, RatioPhase, after=after)
+    run_experiment(stopped, data="scenes")
+    folders = [folder_of(tmp_path / name) for name in ("whole", "stopped")]
+    states = [vars(load_state(folder / "checkpoints" / "last.pt")) for folder in folders]
+    assert states[0]["finished"]
+    assert states[0]["networks"]["discriminator.scale"] != 1
+    assert same_state(*states)
+    logs = [[json.loads(line) | {"time": 0} for line in (one / "metrics.jsonl").open()] for one in folders]
+    assert logs[0] == logs[1]
+    weights = [(folder / "checkpoints" / "best_ratio.safetensors").read_bytes() for folder in folders]
+    assert weights[0] == weights[1]
+
+
+def test_the_phase_leaves_weights_where_it_validates_also_when_it_ends_early(configured, tmp_path):
+    """The last validation comes after D has its best weights, and is of D as it is left."""
+    asked = ["phases.ratio.validate_every=100", "phases.ratio.patience=1", "discriminator_training.learning_rate=0"]
+    finished = run_experiment(configured(*asked, base=SMALL), data="scenes")
+    assert list(finished.systems) == ["mle", "ratio"]
+    records = [json.loads(line) for line in (finished.folder / "metrics.jsonl").open()]
+    own = [record for record in records if record["phase"] == "ratio"]
+    assert len([record for record in own if "ratio/log_loss" in record]) == 3  # nothing was better than the beginning
+    (validation,) = [record for record in own if "val/cider_d" in record]
+    assert "ratio/scale" in own[-2]
+    assert validation["val/discriminator_ece"] >= 0
+    assert validation["step"] == own[-2]["step"]
+    state = load_state(finished.folder / "checkpoints" / "last.pt")
+    assert (state.phase_step, state.finished) == (3, True)
+    bins = json.loads((finished.folder / "calibration_ratio.json").read_text())
+    assert 8 * 5 < sum(one["captions"] for one in bins) <= 2 * 8 * 5  # eight images, five samples, known captions
+    error = sum(one["weight"] * abs(one["probability"] - one["people"]) for one in bins)
+    assert finished.systems["ratio"]["discriminator_ece"] == pytest.approx(error)
+
+
+def test_people_of_the_held_out_images_wrote_no_unknown_word(configured, tmp_path):
+    settings = check_configuration(configured("vocabulary.min_count=4", base=SMALL))
+    run, phases, _ = set_up(settings, tmp_path, Data(settings, print))
+    assert any(UNK in text for row in run.learners.nobody for text in run.encoded[row])
+    phases["ratio"].begin(run)
+    for row, own in phases["ratio"].held_out.people.items():
+        assert own == [text for text in run.encoded[row] if UNK not in text]
+        assert own
