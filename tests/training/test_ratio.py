@@ -262,7 +262,7 @@ def folder_of(place: Path) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize("after", [0, 2, 4, 11])
 def test_a_run_that_is_stopped_and_taken_up_ends_bitwise_alike(configured, monkeypatch, tmp_path, after):
-    asked = [*SMALL, "resume=auto", "phases.ratio.validate_every=5"]
+    asked = [*SMALL, "resume=auto", "+phase@phases.resampling=decoded"]
     whole, stopped = (configured(f"outputs={tmp_path / name}", base=asked) for name in ("whole", "stopped"))
     run_experiment(whole, data="scenes")
     interrupted(stopped, monkeypatch, RatioPhase, after=after)
@@ -274,28 +274,24 @@ def test_a_run_that_is_stopped_and_taken_up_ends_bitwise_alike(configured, monke
     assert same_state(*states)
     logs = [[json.loads(line) | {"time": 0} for line in (one / "metrics.jsonl").open()] for one in folders]
     assert logs[0] == logs[1]
-    weights = [(folder / "checkpoints" / "best_ratio.safetensors").read_bytes() for folder in folders]
+    weights = [(folder / "checkpoints" / "best_resampling.safetensors").read_bytes() for folder in folders]
     assert weights[0] == weights[1]
 
 
-def test_the_phase_leaves_weights_where_it_validates_also_when_it_ends_early(configured, tmp_path):
-    """The last validation comes after D has its best weights, and is of D as it is left."""
-    asked = ["phases.ratio.validate_every=100", "phases.ratio.patience=1", "discriminator_training.learning_rate=0"]
+def test_a_phase_that_ends_early_leaves_its_best_d_to_what_comes_after(configured, tmp_path):
+    asked = ["phases.ratio.patience=1", "discriminator_training.learning_rate=0", "+phase@phases.resampling=decoded"]
     finished = run_experiment(configured(*asked, base=SMALL), data="scenes")
-    assert list(finished.systems) == ["mle", "ratio"]
+    assert list(finished.systems) == ["mle", "resampling"]
     records = [json.loads(line) for line in (finished.folder / "metrics.jsonl").open()]
     own = [record for record in records if record["phase"] == "ratio"]
     assert len([record for record in own if "ratio/log_loss" in record]) == 3  # nothing was better than the beginning
-    (validation,) = [record for record in own if "val/cider_d" in record]
-    assert "ratio/scale" in own[-2]
+    assert "ratio/scale" in own[-1]
+    (validation,) = [row for row in records if row["phase"] == "resampling" and "val/cider_d" in row]
     assert validation["val/discriminator_ece"] >= 0
-    assert validation["step"] == own[-2]["step"]
-    state = load_state(finished.folder / "checkpoints" / "last.pt")
-    assert (state.phase_step, state.finished) == (3, True)
-    bins = json.loads((finished.folder / "calibration_ratio.json").read_text())
+    bins = json.loads((finished.folder / "calibration_resampling.json").read_text())
     assert 8 * 5 < sum(one["captions"] for one in bins) <= 2 * 8 * 5  # eight images, five samples, known captions
     error = sum(one["weight"] * abs(one["probability"] - one["people"]) for one in bins)
-    assert finished.systems["ratio"]["discriminator_ece"] == pytest.approx(error)
+    assert finished.systems["resampling"]["discriminator_ece"] == pytest.approx(error)
 
 
 def test_people_of_the_held_out_images_wrote_no_unknown_word(configured, tmp_path):

@@ -8,7 +8,6 @@ from typing import Any
 
 from torch import Tensor
 
-from gan_caption.decoding.decoders import Decoder
 from gan_caption.discriminators.calibrated import Calibrated
 from gan_caption.errors import UserError, at_least
 from gan_caption.training.phases.base import Phase
@@ -38,11 +37,6 @@ class RatioPhase(Phase):
     """Steps between measurements on the held-out images; there is one before the first step and one after the last."""
     patience: int = field()
     """Measurements without a lower log-loss before the phase ends; 0: it does all steps."""
-    validate_every: int = field()
-    """Steps between validations of the captioner; 0: none, and the phase leaves no weights under its name."""
-    decoding: Decoder | None
-    """How captions are written, and samples drawn, where it reweighs them, with this D; None: as the run's are. Whoever
-    evaluates the weights that the phase leaves uses it."""
 
     run: Run = field(init=False, repr=False)
     held_out: HeldOut = field(init=False, repr=False)
@@ -57,11 +51,9 @@ class RatioPhase(Phase):
     told: dict[str, float] = field(init=False, repr=False)
     """The last measurement, by logged name."""
 
-    selector = None
-
     def __post_init__(self) -> None:
         at_least(1, steps=self.steps, check_every=self.check_every)
-        at_least(0, patience=self.patience, validate_every=self.validate_every)
+        at_least(0, patience=self.patience)
 
     def begin(self, run: Run) -> None:
         """Make the optimizer and the batches, and look up people's captions of the held-out images."""
