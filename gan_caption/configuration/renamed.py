@@ -23,6 +23,8 @@ _OLDER_THAN_LAWS = (
     "gan_caption.generators.lstm.LSTMGenerator", "gan_caption.generators.attention_lstm.AttentionLSTMGenerator",
 )  # fmt: skip
 """Generators that had noise before they had `noise_law`."""
+_LATER = {"edited": 0.0}
+"""Settings inside parts that were not there yet, each with the value of what was done before there were any."""
 
 
 def now_called(key: str) -> str | None:
@@ -79,6 +81,14 @@ def without_noise_law(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a configuration as it was written when there was only the normal law, where it has that."""
     usual = _ONCE_THE_ONLY_LAW.items()
     return _with_generator(config, lambda generator: dict(own for own in generator.items() if own not in usual))
+
+
+def without_later(value: Any) -> Any:
+    """Return a configuration, or what is inside one, as it was written before there was what it does not ask for."""
+    if isinstance(value, Mapping):
+        kept = {key: own for key, own in value.items() if key not in _LATER or own != _LATER[key]}
+        return {key: without_later(own) for key, own in kept.items()}
+    return [without_later(own) for own in value] if isinstance(value, list) else value
 
 
 def _with_generator(config: Mapping[str, Any], change: Callable[[Mapping[str, Any]], dict[str, Any]]) -> dict[str, Any]:

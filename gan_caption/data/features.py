@@ -26,6 +26,8 @@ class ImageFeatures:
     """(B,) long: the images' row numbers in their split; None where the images belong to no split."""
     noise: Tensor | None = None
     """(B, Z) float: the noise vector z of a generator that has one; None stands for z = 0."""
+    pixels: Tensor | None = None
+    """(B, 3, H, W) uint8: what was encoded; None where no discriminator reads it."""
 
     def __len__(self) -> int:
         return self.pooled.shape[0]

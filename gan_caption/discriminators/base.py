@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,10 @@ from torch import Tensor, nn
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.errors import at_least
+
+if TYPE_CHECKING:
+    from gan_caption.encoders.base import Encoder
+    from gan_caption.generators.base import Generator
 
 
 class Discriminator(nn.Module, ABC):
@@ -21,6 +26,8 @@ class Discriminator(nn.Module, ABC):
 
     uses_grid: bool = False
     """Whether `ImageFeatures.grid` is read."""
+    uses_pixels: bool = False
+    """Whether `ImageFeatures.pixels` is read."""
 
     def __init__(self, *, vocabulary_size: int, embedding: int, instance_noise: float = 0.0) -> None:
         """Make the word vectors.
@@ -34,6 +41,7 @@ class Discriminator(nn.Module, ABC):
         super().__init__()
         at_least(1, embedding=embedding)
         at_least(0, instance_noise=instance_noise)
+        self.vocabulary_size = vocabulary_size
         self.words = nn.Embedding(vocabulary_size, embedding)
         self.instance_noise = instance_noise
 
@@ -72,6 +80,28 @@ class Discriminator(nn.Module, ABC):
     def output_weights(self) -> Iterable[nn.Parameter]:
         """Return what a caption's vector is compared with, for losses with an L2 term; none where it is not said."""
         return ()
+
+    def weights_from(self, generator: Generator) -> dict[str, Tensor]:
+        """Return what it can begin with, on request, of what a generator knows, by the names of its own weights.
+
+        These are weights that the generator offers by the same names, in the same shapes; there may be none.
+        """
+        own = self.state_dict()
+        theirs = generator.warm_start_weights().items()
+        return {name: weight for name, weight in theirs if name in own and own[name].shape == weight.shape}
+
+    def inherited(self, generator: Generator, encoder: Encoder | None) -> dict[str, Tensor]:
+        """Return what it begins with, whatever was asked for, by the names of its own weights: by default nothing.
+
+        Args:
+            generator: pretrained.
+            encoder: the one that learned with it; None where that is a frozen one.
+
+        Raises:
+            ValueError: it needs weights of other shapes, or an encoder where there is none.
+        """
+        del generator, encoder
+        return {}
 
     def forward(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Judge captions (N,), or their tokens (N, T); see `score`."""

@@ -5,18 +5,17 @@ Shapes: B images, N captions, T steps, E embedding, M logits of people's caption
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
+from gan_caption.discriminators.wrapped import WrappedDiscriminator
 
 
-class Calibrated(Discriminator):
+class Calibrated(WrappedDiscriminator):
     """scale * logit + shift of another discriminator (Platt 1999).
 
     Both numbers are fitted on captions that it has not learned from, all else being as it is: training leaves them
@@ -34,37 +33,25 @@ class Calibrated(Discriminator):
         Args:
             discriminator: of any kind, dense ones included.
         """
-        nn.Module.__init__(self)  # it has no word vectors of its own
-        self.discriminator = discriminator
-        self.uses_grid = discriminator.uses_grid
+        super().__init__(discriminator=discriminator)
         self.register_buffer("scale", torch.ones(()))
         self.register_buffer("shift", torch.zeros(()))
 
-    @property
-    def words(self) -> nn.Embedding:  # type: ignore[override]
-        """The word vectors of what is wrapped."""
-        return self.discriminator.words
-
-    @property
-    def unwrapped(self) -> Discriminator:
-        """What is wrapped."""
-        return self.discriminator.unwrapped
-
-    def embed(self, captions: Captions) -> Tensor:
-        """Return the word vectors (N, T, E) of what is wrapped."""
-        return self.discriminator.embed(captions)
+    def seen(self, features: ImageFeatures) -> ImageFeatures:
+        """Return the features as they are."""
+        return features
 
     def score(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
         """Return logits (N,), or (N, T) of a dense critic; see `Discriminator.score`."""
-        return self.scale * self.discriminator.score(features, words, captions) + self.shift
+        return self.scale * super().score(features, words, captions) + self.shift
 
     def fast_score(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Judge captions by what is wrapped, perhaps sooner; see `Discriminator.fast_score`."""
-        return self.scale * self.discriminator.fast_score(features, captions) + self.shift
+        return self.scale * super().fast_score(features, captions) + self.shift
 
-    def output_weights(self) -> Iterable[nn.Parameter]:
-        """Return those of what is wrapped."""
-        return self.discriminator.output_weights()
+    def forward(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Judge captions, calibrated; see `Discriminator.forward`."""
+        return self.scale * super().forward(features, captions) + self.shift
 
     @torch.no_grad()
     def calibrate(self, real: Tensor, generated: Tensor) -> None:

@@ -38,6 +38,8 @@ class Encoder(nn.Module, ABC):
     """R, at most."""
     finetune: bool
     """Whether it learns, in the maximum-likelihood phase."""
+    shows_pixels: bool = False
+    """Whether features come with the pixels that they were made of; see `show_pixels`."""
 
     @property
     @abstractmethod
@@ -51,6 +53,24 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def forward(self, pixels: Tensor) -> ImageFeatures:
         """Encode pixels (B, 3, H, W) uint8."""
+
+    def encode(self, pixels: Tensor) -> ImageFeatures:
+        """Encode pixels (B, 3, H, W) uint8, and add them to the features where they are to be shown."""
+        features: ImageFeatures = self(pixels)
+        return replace(features, pixels=pixels) if self.shows_pixels else features
+
+    def show_pixels(self) -> None:
+        """Give features with their pixels from now on.
+
+        Raises:
+            UserError: the encoder is frozen; its features are extracted once, and no image is read after.
+        """
+        if not self.finetune:
+            raise UserError(
+                "this discriminator reads pixels, and those of a frozen encoder are not read again once its features "
+                "are extracted: give encoder.finetune=true where the encoder can learn, or another discriminator"
+            )
+        self.shows_pixels = True
 
     @property
     def fingerprint(self) -> str:
@@ -137,4 +157,6 @@ class LiveFeatures:
         else:
             loaded = [one for _, one in load(self.split, rows, self._encoder.preprocess)]
             pixels = torch.cat([self._none, *(one[None] for one in loaded if isinstance(one, Tensor))])
-        return replace(self._encoder(pixels.to(device)), rows=torch.tensor(rows, dtype=torch.long, device=device))
+        return replace(
+            self._encoder.encode(pixels.to(device)), rows=torch.tensor(rows, dtype=torch.long, device=device)
+        )

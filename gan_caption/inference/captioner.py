@@ -239,7 +239,7 @@ class Captioner:
     def encode(self, pixels: Tensor) -> ImageFeatures:
         """Return the features of images (B, 3, H, W) uint8, as training saw them."""
         trained = self.trained
-        features = trained.encoder(pixels.to(trained.device))
+        features = trained.encoder.encode(pixels.to(trained.device))
         if trained.encoder.finetune:
             return features
         grid = None if features.grid is None else half(features.grid).float()

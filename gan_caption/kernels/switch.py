@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 _plain = 0
 """How many `plain()` are entered."""
@@ -18,7 +19,7 @@ def is_plain() -> bool:
 
 @contextmanager
 def plain() -> Iterator[None]:
-    """Compute with PyTorch's own operators alone: no kernel of this package, and none that oneDNN or cuDNN have fused.
+    """Compute with PyTorch's plain operators alone: no kernel of this package, of oneDNN or cuDNN, no fused attention.
 
     Second derivatives need it, for the fused kernels have none, and so does an export to ONNX. It holds for all threads
     of the process.
@@ -27,6 +28,7 @@ def plain() -> Iterator[None]:
     with ExitStack() as flags:
         flags.enter_context(torch.backends.mkldnn.flags(enabled=False))
         flags.enter_context(torch.backends.cudnn.flags(enabled=False))
+        flags.enter_context(sdpa_kernel(SDPBackend.MATH))
         _plain += 1
         try:
             yield

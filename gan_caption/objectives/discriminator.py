@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gan_caption.data.captions import Captions
+from gan_caption.data.captions import EOS, Captions
+from gan_caption.data.edits import edited
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import world
@@ -27,7 +28,8 @@ class Judged:
     loss: Tensor
     """Scalar."""
     accuracy: dict[str, float]
-    """The share of each kind that D took for what it is: "real", "generated", "mismatched"; in [0, 1]."""
+    """The share of each kind that D took for what it is: "real", "generated", "mismatched", "edited"; in [0, 1]. Empty
+    where there was nothing to compare real pairs with."""
 
 
 @dataclass(kw_only=True)
@@ -35,16 +37,22 @@ class DiscriminatorLoss(ABC):
     """Real pairs against generated captions and against real captions of other images (Dai et al. 2017, eq. 6)."""
 
     generated: float
-    """The weight of captions that the generator sampled for the image; at least 0."""
+    """The weight of captions that the generator sampled for the image; at least 0. With 0 none need be sampled."""
     mismatched: float
-    """The weight of real captions of other images; at least 0. With 0 nothing makes D look at the image."""
+    """The weight of real captions of other images; at least 0. With this and `edited` 0 nothing makes D look at the
+    image."""
+    edited: float
+    """The weight of the real captions with one word replaced by another of the batch; at least 0. A dense critic is
+    asked about that word alone: a person chose those before it, and those after it follow what no person said."""
 
     def __post_init__(self) -> None:
-        if min(self.generated, self.mismatched) < 0 or self.generated + self.mismatched == 0:
-            raise ValueError(f"generated={self.generated}, mismatched={self.mismatched}: not negative, and not both 0")
+        weights = {"generated": self.generated, "mismatched": self.mismatched, "edited": self.edited}
+        if min(weights.values()) < 0 or not any(weights.values()):
+            told = ", ".join(f"{kind}={weight}" for kind, weight in weights.items())
+            raise ValueError(f"{told}: not negative, and not all 0")
 
     def __call__(
-        self, discriminator: Discriminator, features: ImageFeatures, *, real: Captions, generated: Captions
+        self, discriminator: Discriminator, features: ImageFeatures, *, real: Captions, generated: Captions | None
     ) -> Judged:
         """Judge a batch.
 
@@ -52,21 +60,35 @@ class DiscriminatorLoss(ABC):
             discriminator: D, in train mode.
             features: of B images, cut off from any graph.
             real: captions that people wrote for these images.
-            generated: captions that the generator sampled for these images, cut off from its graph.
+            generated: captions that the generator sampled for these images, cut off from its graph; None where their
+                weight is 0.
         """
-        weights = {"generated": self.generated, "mismatched": self.mismatched}
-        negatives = {"generated": generated}
-        if self.mismatched and sum(world.everyone(len(features))) > 1:
-            negatives["mismatched"] = mismatch(real, images=len(features))
+        weights = {"generated": self.generated, "mismatched": self.mismatched, "edited": self.edited}
+        negatives = self._negatives(features, real, generated)
         truth = world.gather(spoken(discriminator(features, real), real)).float()  # also where D computes in bfloat16
         loss = self.penalty(discriminator, features, real=real, generated=generated)
         accuracy: dict[str, float] = {}
-        for kind, captions in negatives.items():
-            logits = world.gather(spoken(discriminator(features, captions), captions)).float()
+        for kind, (captions, places) in negatives.items():
+            answers = discriminator(features, captions)
+            logits = world.gather(spoken(answers, captions) if places is None else at(answers, places)).float()
             loss = loss + weights[kind] * self.compare(truth, logits)
             of_real, accuracy[kind] = self.accuracy(truth.detach(), logits.detach())
             accuracy.setdefault("real", of_real)
         return Judged(loss, accuracy)
+
+    def _negatives(
+        self, features: ImageFeatures, real: Captions, generated: Captions | None
+    ) -> dict[str, tuple[Captions, Tensor | None]]:
+        """Return what real pairs are compared with, by kind, and the place (N,) that counts where it is one alone."""
+        negatives: dict[str, tuple[Captions, Tensor | None]] = {}
+        if generated is not None:
+            negatives["generated"] = generated, None
+        if self.mismatched and sum(world.everyone(len(features))) > 1:
+            negatives["mismatched"] = mismatch(real, images=len(features)), None
+        if self.edited and len((words := words_of(real)).unique()) > 1:
+            # torch's own CPU generator, whose state travels with the checkpoint.
+            negatives["edited"] = edited(real, words=words, rng=torch.default_generator)
+        return negatives
 
     def check(self, discriminator: Discriminator) -> None:
         """Refuse a discriminator that this loss cannot train, before anything is trained.
@@ -88,7 +110,7 @@ class DiscriminatorLoss(ABC):
         return (real > 0).float().mean().item(), (fake <= 0).float().mean().item()
 
     def penalty(
-        self, discriminator: Discriminator, features: ImageFeatures, *, real: Captions, generated: Captions
+        self, discriminator: Discriminator, features: ImageFeatures, *, real: Captions, generated: Captions | None
     ) -> Tensor:
         """Return what is added to the comparisons; 0 here."""
         del discriminator, real, generated
@@ -130,7 +152,7 @@ class BinaryCrossEntropy(DiscriminatorLoss):
             )
 
     def penalty(
-        self, discriminator: Discriminator, features: ImageFeatures, *, real: Captions, generated: Captions
+        self, discriminator: Discriminator, features: ImageFeatures, *, real: Captions, generated: Captions | None
     ) -> Tensor:
         """Return the L2 term of D's output weights."""
         none = super().penalty(discriminator, features, real=real, generated=generated)
@@ -211,6 +233,11 @@ class Wasserstein(DiscriminatorLoss):
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least(0, gradient_penalty=self.gradient_penalty)
+        if self.gradient_penalty and not self.generated:
+            raise ValueError(
+                f"gradient_penalty={self.gradient_penalty}, generated={self.generated}: the penalty holds between real "
+                "and generated captions; give generated above 0, or gradient_penalty=0"
+            )
 
     def compare(self, real: Tensor, fake: Tensor) -> Tensor:
         """Return the loss; see `DiscriminatorLoss.compare`."""
@@ -222,10 +249,10 @@ class Wasserstein(DiscriminatorLoss):
         return (real > middle).float().mean().item(), (fake <= middle).float().mean().item()
 
     def penalty(
-        self, discriminator: Discriminator, features: ImageFeatures, *, real: Captions, generated: Captions
+        self, discriminator: Discriminator, features: ImageFeatures, *, real: Captions, generated: Captions | None
     ) -> Tensor:
         """Return lambda x the mean of (gradient norm - 1)^2."""
-        if not self.gradient_penalty or not torch.is_grad_enabled():
+        if not self.gradient_penalty or generated is None or not torch.is_grad_enabled():
             return features.pooled.new_zeros(())
         norms = self._slopes(discriminator, features, real, generated) if len(real) else features.pooled.new_zeros(0)
         return self.gradient_penalty * (world.gather(norms) - 1).square().mean()
@@ -254,6 +281,16 @@ class Wasserstein(DiscriminatorLoss):
 def spoken(logits: Tensor, captions: Captions) -> Tensor:
     """Return logits (N,) as they are, and of dense ones (N, T) those of real tokens (M,)."""
     return logits if logits.dim() == 1 else logits[captions.mask]
+
+
+def at(logits: Tensor, places: Tensor) -> Tensor:
+    """Return logits (N,) as they are, and of dense ones (N, T) those at places (N,)."""
+    return logits if logits.dim() == 1 else logits.gather(1, places[:, None])[:, 0]
+
+
+def words_of(captions: Captions) -> Tensor:
+    """Return the words (M,) of the captions of all ranks, each as often as it stands there."""
+    return world.gather(captions.tokens[captions.tokens > EOS])
 
 
 def mismatch(captions: Captions, *, images: int) -> Captions:

@@ -185,6 +185,7 @@ def _discriminator() -> Section:
             _lines("accuracy on real captions", "discriminator/accuracy_real"),
             _lines("accuracy on generated captions", "discriminator/accuracy_generated"),
             _lines("accuracy on captions of other images", "discriminator/accuracy_mismatched"),
+            _lines("accuracy on captions with one word replaced", "discriminator/accuracy_edited"),
             _lines("loss", "discriminator/loss"),
             _lines("gradient norm", "discriminator/gradient_norm"),
             _lines("updates a step", "discriminator/updates"),

@@ -22,6 +22,7 @@ CURVES = {
     "discriminator/accuracy_real": "D: accuracy on real captions",
     "discriminator/accuracy_generated": "D: accuracy on generated captions",
     "discriminator/accuracy_mismatched": "D: accuracy on captions of other images",
+    "discriminator/accuracy_edited": "D: accuracy on captions with one word replaced",
     "val/cider_d": "CIDEr-D of validation",
 }
 """What is drawn of the training, by logged name."""

@@ -52,7 +52,7 @@ def check_discriminator(
         AssertionError: a promise is broken; the message says which.
     """
     check(len(features) >= 2, "check_discriminator needs the features of at least two images")
-    vocabulary_size = discriminator.words.num_embeddings
+    vocabulary_size = discriminator.vocabulary_size
     captions = various_captions(len(features), vocabulary_size=vocabulary_size, max_length=max_length)
     captions = captions.to(features.pooled.device)
     with evaluating(discriminator):
@@ -99,7 +99,7 @@ def _check_batches(
     tolerance: float,
 ) -> None:
     own = spoken(answers, captions)
-    for token in (PAD, discriminator.words.num_embeddings - 1):
+    for token in (PAD, discriminator.vocabulary_size - 1):
         more = padded(captions, by=3, with_token=token)
         for name in ("forward", "fast_score"):
             found = spoken(getattr(discriminator, name)(features, more), more)
@@ -137,8 +137,9 @@ def _check_slopes(discriminator: Discriminator, features: ImageFeatures, caption
         )
         if not slope.requires_grad:
             return  # linear in the words: there is no curvature to have
+        learning = [parameter for parameter in discriminator.parameters() if parameter.requires_grad]
         try:
-            torch.autograd.grad(slope.square().sum(), list(discriminator.parameters()), allow_unused=True)
+            torch.autograd.grad(slope.square().sum(), learning, allow_unused=True)
         except RuntimeError as error:
             raise AssertionError(
                 f"score has no second derivatives under kernels.plain(): a gradient penalty cannot train it ({error})"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gan_caption.configuration.renamed import renewed, without_noise_law
+from gan_caption.configuration.renamed import renewed, without_later, without_noise_law
 from gan_caption.configuration.settings import SINCE, WITHOUT_EFFECT
 from gan_caption.data.corpus import Split
 from gan_caption.errors import UserError
@@ -73,6 +73,7 @@ def settings_of(config: Mapping[str, Any], locations: Sequence[str] = ()) -> dic
     if kept.get("tokenizer") == words_of(config):
         del kept["tokenizer"]  # so are those of before there was a choice
     kept = without_noise_law(kept)  # and those of before there were two
+    kept = without_later(kept)
     if kept.get("pretrained"):
         kept["pretrained"] = _place(kept["pretrained"])
     if isinstance(kept.get("encoder"), Mapping) and "root" in kept["encoder"]:

@@ -230,12 +230,18 @@ def build_captioner(
 def build_discriminator(
     settings: Settings, encoder: Encoder, tokenizer: Tokenizer, *, device: torch.device
 ) -> Discriminator | None:
-    """Build the discriminator from its seed, where the configuration names one."""
+    """Build the discriminator from its seed, where the configuration names one, and let the encoder show what it reads.
+
+    Raises:
+        UserError: it reads pixels, and the encoder is a frozen one.
+    """
     if settings.discriminator is None:
         return None
     torch.manual_seed(settings.seed + 2)
     sizes: dict[str, Any] = {"pooled_size": encoder.pooled_size, "grid_size": encoder.grid_size}
     network: Discriminator = settings.discriminator.build(vocabulary_size=len(tokenizer), **sizes)
+    if network.uses_pixels:
+        encoder.show_pixels()
     return network.to(device)
 
 

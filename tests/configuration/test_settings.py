@@ -315,6 +315,22 @@ def test_a_run_of_before_noise_had_laws_is_read_with_the_one_that_it_had(tmp_pat
     assert read_settings(tmp_path, allow="mine").generator.node == own, "a class of one's own is left alone"
 
 
+def test_a_run_of_before_words_were_replaced_is_the_one_that_replaces_none(tmp_path):
+    config = json.loads(json.dumps(composed("+experiment=seqgan")))
+    before = copy.deepcopy(config)
+    trainers = [phase["trainer"] for phase in before["phases"].values() if phase and "trainer" in phase]
+    for section in (before["discriminator_training"], *(one["objective"] for one in trainers)):
+        assert section.pop("edited") == 0.0
+    before["discriminator_trainer"]["objective"].pop("edited", None)
+    assert len(trainers) == 2
+    write_json(tmp_path / "config.json", before)
+    assert configuration_hash(before) == configuration_hash(config), "resume=auto would not find its folder"
+    assert not differences(tmp_path, config, None)
+    other = composed("+experiment=seqgan", "discriminator_training.edited=0.25")
+    assert configuration_hash(other) != configuration_hash(config)
+    assert differences(tmp_path, other, None).settings["discriminator_training.edited"] == "nothing there, 0.25 here"
+
+
 def test_a_run_of_before_holdouts_is_read_and_found_as_one_without(tmp_path):
     config = json.loads(json.dumps(composed("+experiment=seqgan")))
     before = {key: value for key, value in config.items() if key != "holdout"}

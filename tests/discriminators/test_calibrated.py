@@ -112,6 +112,6 @@ def test_a_policy_that_reads_a_discriminator_reads_what_is_wrapped():
 
 def test_it_begins_with_the_generators_weights_as_what_is_wrapped_would():
     generator, discriminator = tiny.lstm(), made(LSTMDiscriminator, embedding=4, hidden=4)
-    assert "words.weight" in shared_weights(discriminator, generator)
+    assert "discriminator.words.weight" in shared_weights(discriminator, generator)
     take_from_generator(discriminator, generator)
-    assert torch.equal(discriminator.words.weight, generator.words.weight)
+    assert torch.equal(discriminator.discriminator.words.weight, generator.words.weight)

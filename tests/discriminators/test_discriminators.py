@@ -34,7 +34,7 @@ from gan_caption.objectives.discriminator import (
 from tests import tiny
 from tests.slow import mostly_slow
 
-EVEN = {"generated": 0.5, "mismatched": 0.5}
+EVEN = {"generated": 0.5, "mismatched": 0.5, "edited": 0.0}
 KINDS = [
     LSTMDiscriminator, ImageFirstLSTMDiscriminator, CNNDiscriminator, ImageFirstCNNDiscriminator,
     CoAttentionDiscriminator, DenseDiscriminator, LayerNormDenseDiscriminator, MultiDiscriminator,
@@ -177,9 +177,9 @@ class Fixed(torch.nn.Module):
 def test_binary_cross_entropy_by_hand():
     real = captions_from_ids([[4, EOS], [5, EOS]], [0, 1])
     generated = captions_from_ids([[4, 5], [4, 4]], [0, 1])  # the first fools D
-    judged = BinaryCrossEntropy(real=1.0, generated=0.5, mismatched=0.25, label_smoothing=0.0, output_l2=0.0)(
-        Fixed(), tiny.features(), real=real, generated=generated
-    )
+    judged = BinaryCrossEntropy(
+        real=1.0, generated=0.5, mismatched=0.25, edited=0.0, label_smoothing=0.0, output_l2=0.0
+    )(Fixed(), tiny.features(), real=real, generated=generated)
 
     def softplus(x):
         return math.log1p(math.exp(x))
@@ -193,19 +193,19 @@ def test_three_kinds_of_pairs_weigh_alike():
     """-log D(real) - log(1 - D(generated)) - log(1 - D(mismatched)), as Dai et al. 2017 have it in their code."""
     real = captions_from_ids([[4, EOS], [5, EOS]], [0, 1])
     generated = captions_from_ids([[4, 5], [4, 4]], [0, 1])
-    loss = BinaryCrossEntropy(real=0.5, generated=1.0, mismatched=1.0, label_smoothing=0.0, output_l2=0.0)
+    loss = BinaryCrossEntropy(real=0.5, generated=1.0, mismatched=1.0, edited=0.0, label_smoothing=0.0, output_l2=0.0)
     judged = loss(Fixed(), tiny.features(), real=real, generated=generated)
     expected = math.log1p(math.exp(-2)) + (math.log1p(math.exp(2)) + math.log1p(math.exp(-1))) / 2
     assert judged.loss.item() == pytest.approx(expected + math.log1p(math.exp(-1)), rel=1e-6)
     with pytest.raises(ValueError, match="real=0: above 0"):
-        BinaryCrossEntropy(real=0, generated=1.0, mismatched=1.0, label_smoothing=0.0, output_l2=0.0)
+        BinaryCrossEntropy(real=0, generated=1.0, mismatched=1.0, edited=0.0, label_smoothing=0.0, output_l2=0.0)
 
 
 def test_an_l2_term_is_that_of_a_two_way_softmax_at_its_best():
     """SeqGAN's code penalises both columns of a two-way softmax by .2; the logit is their difference."""
     real = captions_from_ids([[4, EOS], [5, EOS]], [0, 1])
     discriminator = make(CNNDiscriminator, dropout=0.0)
-    plain = BinaryCrossEntropy(real=1.0, generated=1.0, mismatched=0.0, label_smoothing=0.0, output_l2=0.0)
+    plain = BinaryCrossEntropy(real=1.0, generated=1.0, mismatched=0.0, edited=0.0, label_smoothing=0.0, output_l2=0.0)
     terms = [
         loss(discriminator, tiny.features(), real=real, generated=real).loss.item()
         for loss in (plain, replace(plain, output_l2=0.1))
@@ -224,7 +224,7 @@ def test_an_l2_term_is_that_of_a_two_way_softmax_at_its_best():
 def test_shuffled_labels_teach_nothing():
     """In the mean over the labels' draws both kinds are pushed alike: to the logit 0, where they are equally many."""
     logits = torch.tensor([2.0, 1.0, -0.5, 0.3, -1.0, 0.7], requires_grad=True)
-    loss = ShuffledLabels(real=1.0, generated=1.0, mismatched=0.0, label_smoothing=0.0, output_l2=0.0)
+    loss = ShuffledLabels(real=1.0, generated=1.0, mismatched=0.0, edited=0.0, label_smoothing=0.0, output_l2=0.0)
     torch.manual_seed(0)
     draws = [torch.autograd.grad(loss.compare(logits[:3], logits[3:]), logits)[0] for _ in range(4000)]
     # Each logit is called real or generated with probability 1/2: (sigmoid - 1 + sigmoid) / 2, a third each of a kind.
@@ -242,7 +242,7 @@ def test_each_width_may_have_a_number_of_filters_of_its_own():
             make(CNNDiscriminator, widths=[1, 3], filters=filters)
 
 
-SAMPLES_ALONE = {"generated": 1.0, "mismatched": 0.0}
+SAMPLES_ALONE = {"generated": 1.0, "mismatched": 0.0, "edited": 0.0}
 
 
 @pytest.mark.parametrize(
@@ -359,14 +359,65 @@ def test_the_gradient_penalty_teaches_every_discriminator(kind):
 def test_a_dense_critic_is_judged_word_by_word():
     discriminator = make(DenseDiscriminator, dropout=0.0).train()
     real, generated = (captions_from_ids(texts, [0, 1]) for texts in ([[4, 5, EOS], [4, EOS]], [[5, EOS], [5, EOS]]))
-    judged = BinaryCrossEntropy(real=1.0, generated=1.0, mismatched=0.0, label_smoothing=0.0, output_l2=0.0)(
-        discriminator, tiny.features(), real=real, generated=generated
-    )
+    judged = BinaryCrossEntropy(
+        real=1.0, generated=1.0, mismatched=0.0, edited=0.0, label_smoothing=0.0, output_l2=0.0
+    )(discriminator, tiny.features(), real=real, generated=generated)
     words = torch.nn.functional.softplus
     answers = [discriminator(tiny.features(), captions)[captions.mask] for captions in (real, generated)]
     torch.testing.assert_close(judged.loss, words(-answers[0]).mean() + words(answers[1]).mean())
     assert len(answers[0]) == 5
     assert set(judged.accuracy) == {"real", "generated"}
+
+
+class Knowing(torch.nn.Module):
+    """Answers 2 for a caption that a person wrote, else -1; or, where it is dense, so of each word that it knows."""
+
+    def __init__(self, real: Captions, *, dense: bool) -> None:
+        super().__init__()
+        self.real, self.dense = real, dense
+
+    def forward(self, features: ImageFeatures, captions: Captions) -> torch.Tensor:
+        known = captions.tokens == self.real.tokens
+        return torch.where(known if self.dense else known.all(1), 2.0, -1.0)
+
+
+@pytest.mark.parametrize("dense", [False, True])
+def test_captions_with_one_word_replaced_by_hand(dense):
+    """A caption is no longer the person's, and of its words only one: a dense critic is asked about that one alone."""
+    real = captions_from_ids([[4, 5, EOS], [5, 5, EOS], [4, 4, EOS]], [0, 1, 1])
+    loss = BinaryCrossEntropy(real=1.0, generated=0.0, mismatched=0.0, edited=0.25, label_smoothing=0.0, output_l2=0.0)
+    torch.manual_seed(0)
+    judged = loss(Knowing(real, dense=dense), tiny.features(), real=real, generated=None)
+    expected = 0.25 * (math.log1p(math.exp(-2)) + math.log1p(math.exp(-1)))
+    assert judged.loss.item() == pytest.approx(expected, rel=1e-6)
+    assert judged.accuracy == {"real": 1.0, "edited": 1.0}
+
+
+def test_which_words_are_replaced_follows_from_torchs_own_generator():
+    real = captions_from_ids([[4, 5, 4, EOS], [5, 5, EOS]] * 4, list(range(8)))
+    discriminator = make(CNNDiscriminator, dropout=0.0)
+    loss = Hinge(generated=0.0, mismatched=0.0, edited=1.0)
+
+    def judged() -> float:
+        return loss(discriminator, tiny.features(8), real=real, generated=None).loss.item()
+
+    state = torch.get_rng_state()
+    first, second = judged(), judged()
+    torch.set_rng_state(state)
+    assert judged() == first != second
+
+
+def test_where_there_is_nothing_to_compare_with_nothing_is_learned():
+    """One image has no other's captions, and one word none that could replace it."""
+    real = captions_from_ids([[4, 4, EOS]], [0])
+    loss = BinaryCrossEntropy(real=1.0, generated=0.0, mismatched=0.5, edited=0.5, label_smoothing=0.0, output_l2=0.0)
+    judged = loss(make(CNNDiscriminator), tiny.features(1), real=real, generated=None)
+    assert (judged.loss.item(), judged.accuracy) == (0.0, {})
+
+
+def test_a_gradient_penalty_without_samples_is_refused():
+    with pytest.raises(ValueError, match=r"gradient_penalty=10\.0, generated=0\.0: .* give generated above 0"):
+        Wasserstein(generated=0.0, mismatched=1.0, edited=0.0, gradient_penalty=10.0)
 
 
 def test_mismatched_pairs_never_keep_their_image():
@@ -382,8 +433,8 @@ def test_mismatched_pairs_never_keep_their_image():
 
 
 def test_weights_that_make_no_sense():
-    with pytest.raises(ValueError, match="not both 0"):
-        BinaryCrossEntropy(real=1.0, generated=0, mismatched=0, label_smoothing=0.0, output_l2=0.0)
+    with pytest.raises(ValueError, match="not all 0"):
+        BinaryCrossEntropy(real=1.0, generated=0, mismatched=0, edited=0.0, label_smoothing=0.0, output_l2=0.0)
 
 
 def test_spectral_normalisation_bounds_every_layer():

@@ -15,13 +15,15 @@ from PIL import Image
 from torch import nn
 
 from gan_caption.data.batches import CaptionBatches
+from gan_caption.data.captions import captions_from_ids
 from gan_caption.data.corpus import CaptionedImage, Split
+from gan_caption.data.edits import edited
 from gan_caption.data.feature_cache import cached_features
 from gan_caption.data.features import ImageFeatures
 from gan_caption.distributed import world
 from gan_caption.errors import UserError
 from gan_caption.experiment import check_alike
-from gan_caption.objectives.discriminator import mismatch
+from gan_caption.objectives.discriminator import mismatch, words_of
 from gan_caption.training.identity import KnownData
 from gan_caption.training.phases.base import descend
 from gan_caption.training.seeding import random_states, restore_random_states, seed_everything, shared_generator
@@ -39,8 +41,8 @@ def _checks(folder: Path) -> None:
     for check in (
         parts_cover_everything_once, rows_of_all_in_order, gradients_pass_to_own_rows, the_mean_is_that_of_all_elements,
         numbers_are_those_of_one_process, a_step_is_that_of_one_process, batches_are_shared_out,
-        captions_go_to_the_next_rank, what_the_main_one_cannot_make_stops_all, dropout_differs_and_is_resumed,
-        copies_of_the_data_that_differ_stop_all,
+        captions_go_to_the_next_rank, a_word_is_replaced_by_one_of_any_rank, what_the_main_one_cannot_make_stops_all,
+        dropout_differs_and_is_resumed, copies_of_the_data_that_differ_stop_all,
     ):  # fmt: skip
         check()
     features_are_extracted_by_all_and_faults_are_told_to_all(folder)
@@ -206,3 +208,11 @@ def _stop(folder: Path) -> None:
     if world.rank() == 1:
         os.kill(os.getpid(), signal.SIGSTOP)
     time.sleep(60)  # and does not listen
+
+
+def a_word_is_replaced_by_one_of_any_rank():
+    own = captions_from_ids([[4 + world.rank(), 4 + world.rank(), 3]] * 40, [0] * 40)
+    words = words_of(own)
+    assert sorted(words.tolist()) == [4] * 80 + [5] * 80 + [6] * 80
+    found, places = edited(own, words=words, rng=torch.default_generator)
+    assert set(found.tokens[torch.arange(40), places].tolist()) == {4, 5, 6} - {4 + world.rank()}

@@ -91,4 +91,19 @@ class TabularGenerator(Generator[TensorState]):
         after_two = 4 + 3 * read[:, 1] + read[:, 2]
         place = torch.where(count == 1, 1 + read[:, 2], torch.where(count == 2, after_two, 0))
         never = torch.full((len(read), 1), float("-inf"), device=read.device)
-        return torch.cat([never, self.following[place].log()], dim=1)
+        return torch.cat([never, self.scores()[place]], dim=1)
+
+    def scores(self) -> Tensor:
+        """Logits (13, 3) by the rows of `following`."""
+        return self.following.log()
+
+
+class LearningTable(TabularGenerator):
+    """Begins as the same policy, and can become any other over these captions."""
+
+    def __init__(self, *, vocabulary_size: int) -> None:
+        super().__init__(vocabulary_size=vocabulary_size)
+        self.learned = torch.nn.Parameter(self.following.log())
+
+    def scores(self) -> Tensor:
+        return self.learned

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -43,12 +44,14 @@ TABULAR = [
 def world(configured, tmp_path):
     """A run in the world of 27 captions, its phase begun, and the seeds that its corpus has."""
 
-    def make(*overrides: str, train: int, captions: int):
+    def make(*overrides: str, train: int, captions: int, generator=None, wrapped=None):
         config = configured(*overrides, base=TABULAR)
         config["data"] = {
             "_target_": "tests.training.tabular.Tabular", "train": train, "val": 4, "test": 4, "captions": captions,
         }  # fmt: skip
-        config["generator"] = {"_target_": "tests.training.tabular.TabularGenerator"}
+        config["generator"] = generator or {"_target_": "tests.training.tabular.TabularGenerator"}
+        if wrapped:
+            config["discriminator"]["discriminator"] = wrapped
         run, phases, _ = set_up(check_configuration(config), tmp_path, Data(check_configuration(config), print))
         phase = phases["ratio"]
         phase.rehearse(run)
@@ -58,9 +61,9 @@ def world(configured, tmp_path):
     return make
 
 
-def do(phase: RatioPhase) -> dict[str, float]:
-    """All steps; returns what the last one told."""
-    for index in range(phase.total):
+def do(phase: RatioPhase, first: int = 0) -> dict[str, float]:
+    """All steps from the first one on; returns what the last one told."""
+    for index in range(first, phase.total):
         if phase.is_done():
             break
         told = phase.step(index)
@@ -108,6 +111,30 @@ def test_the_logit_comes_to_the_log_ratio_and_says_what_it_knows(world):
     run.discriminator.calibrate(*phase.held_out.logits(run.discriminator))
     torch.testing.assert_close(judged(run, CAPTIONS), before, atol=1e-3, rtol=0)
     assert run.discriminator.scale.item() == pytest.approx(told["ratio/scale"], abs=1e-3)
+
+
+def test_a_likelihood_ratio_begins_at_nothing_and_comes_to_the_log_ratio(world):
+    settings = [
+        "discriminator_training.steps=200", "phases.ratio.check_every=50", "phases.ratio.patience=0",
+        "discriminator_training.images_per_batch=32", "discriminator_trainer.captions_per_image=10",
+        "discriminator_training.learning_rate=2e-2", "holdout.check=0.25",
+    ]  # fmt: skip
+    generator = {"_target_": "tests.training.tabular.LearningTable"}
+    wrapped = {"_target_": "gan_caption.discriminators.likelihood_ratio.LikelihoodRatioDiscriminator",
+               "generator": generator}  # fmt: skip
+    run, phase = world(*settings, train=1600, captions=10, generator=generator, wrapped=wrapped)
+    with torch.no_grad():
+        run.discriminator.discriminator.reference.learned.zero_()  # as if made elsewhere
+    first = phase.step(0)
+    assert first["discriminator/loss"] == pytest.approx(2 * math.log(2), rel=1e-5)
+    do(phase, first=1)
+    data, model = table(1, 0.7), policy(run)
+    exact = (data / model).log()
+    wrong = (judged(run, CAPTIONS) - exact).abs()
+    assert exact.std() > 0.8
+    assert wrong @ (data + model) / 2 < 0.1
+    assert wrong.max() < 0.35
+    torch.testing.assert_close(run.discriminator.discriminator.reference.learned, run.generator.learned)
 
 
 def test_the_samples_are_the_policys_as_many_as_people_wrote_captions(world):

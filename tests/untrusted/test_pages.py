@@ -84,6 +84,16 @@ def test_a_control_is_seqgan_with_only_the_reward_replaced(control):
     assert page == seqgan
 
 
+def test_the_blind_control_is_seqgan_whose_discriminator_is_shown_no_image():
+    page, seqgan = (composed(f"+experiment={name}") for name in ("control_blind", "seqgan"))
+    blind = page.pop("discriminator")
+    assert blind.pop("_target_") == "gan_caption.discriminators.blind.BlindDiscriminator"
+    assert blind == {"discriminator": seqgan.pop("discriminator")}
+    assert page.pop("name") == "control_blind"
+    del seqgan["name"]
+    assert page == seqgan
+
+
 def nodes(content: Any) -> Iterator[dict]:
     """Every mapping in a page that names what it builds."""
     if isinstance(content, dict):
@@ -161,10 +171,11 @@ def test_a_page_holds_every_field_of_its_parts_so_that_the_command_line_can_set_
     [
         ("seqgan", ["discriminator_trainer=hinge", "discriminator_trainer.objective.generated=0.25"],
          "phases.discriminator.trainer.objective", {"_target_": "gan_caption.objectives.discriminator.Hinge",
-                                                    "generated": 0.25, "mismatched": 0.5}),
+                                                    "generated": 0.25, "mismatched": 0.5, "edited": 0.0}),
         ("seqgan", ["discriminator_trainer=wasserstein", "discriminator_trainer.objective.gradient_penalty=1"],
          "phases.adversarial.trainer.objective", {"_target_": "gan_caption.objectives.discriminator.Wasserstein",
-                                                  "generated": 0.5, "mismatched": 0.5, "gradient_penalty": 1}),
+                                                  "generated": 0.5, "mismatched": 0.5, "edited": 0.0,
+                                                  "gradient_penalty": 1}),
         ("seqgan", ["baseline@adversarial.baseline=moving_average",
                     "adversarial.baseline.decay=0.5"],
          "phases.adversarial.objective.baseline",

@@ -11,7 +11,7 @@ import torch
 from gan_caption.data.batches import CaptionBatches, without_unknown
 from gan_caption.data.captions import UNK, Captions
 from gan_caption.data.features import ImageFeatures
-from gan_caption.discriminators.warm_start import shared_weights, take_from_generator
+from gan_caption.discriminators.warm_start import inherit, shared_weights, take_from_generator
 from gan_caption.errors import UserError, at_least
 from gan_caption.generators.base import Generator
 from gan_caption.objectives.discriminator import DiscriminatorLoss, Judged
@@ -54,8 +54,10 @@ class DiscriminatorTrainer:
     batches: CaptionBatches = field(init=False, repr=False)
     updater: torch.optim.Optimizer = field(init=False, repr=False)
     steps: int = field(init=False, default=0)
+    first: bool = field(init=False, default=True)
+    """Whether D has learned in no earlier phase."""
     accuracy: float = field(init=False, default=0.5)
-    """Moving average of the mean accuracy over real and generated captions."""
+    """Moving average of the mean accuracy over real and generated captions; without the latter, real and others."""
     fooled: float = field(init=False, default=0.5)
     """Moving average of the share of generated captions that D takes for real ones."""
 
@@ -79,17 +81,19 @@ class DiscriminatorTrainer:
             stream=stream, rows=run.learners.discriminator,
         )  # fmt: skip
         self.updater = self.optimizer([Group(run.discriminator.parameters(), self.learning_rate)])
+        self.first = run.discriminator_trainer is None
         if run.discriminator_trainer is not None:
             self._follow(run.discriminator_trainer)
         run.discriminator_trainer = self
 
     def rehearse(self, run: Run) -> None:
-        """Look whether the loss fits D, and whether there are captions to learn from; see `Phase.rehearse`.
+        """Look whether loss and captioner fit D, and whether there are captions to learn from; see `Phase.rehearse`.
 
         Raises:
-            UserError: it does not, or fewer than two images have a caption without `<unk>`.
+            ValueError: they do not, or fewer than two images have a caption without `<unk>`.
         """
         self.objective.check(run.discriminator)
+        run.discriminator.inherited(run.generator, run.captioner.encoder)
         rows = run.learners.discriminator
         known = sum(1 for _ in islice((row for row in rows if any(UNK not in one for one in run.encoded[row])), 2))
         if known < 2:  # and no more are looked for
@@ -101,12 +105,19 @@ class DiscriminatorTrainer:
     def _follow(self, before: DiscriminatorTrainer) -> None:
         """Take over its accuracy and its optimizer's moments; the learning rate and the like are this trainer's.
 
-        An optimizer of another kind begins without moments: those of the last would mean something else to it.
+        An optimizer of another kind begins without moments: those of the last would mean something else to it. So would
+        the accuracy over captions of one kind to a trainer that is given another.
         """
-        self.accuracy, self.fooled = before.accuracy, before.fooled
+        if bool(self.objective.generated) == bool(before.objective.generated):
+            self.accuracy, self.fooled = before.accuracy, before.fooled
         if _kind(self.updater) == _kind(before.updater):
             own = self.updater.state_dict()["param_groups"]
             self.updater.load_state_dict({"state": before.updater.state_dict()["state"], "param_groups": own})
+
+    def prepare(self) -> None:
+        """Give a D that has not learned yet what it begins with; its first step does so, where nothing did before."""
+        if self.first and not self.steps:
+            inherit(self.run.discriminator, self.run.generator, self.run.captioner.encoder)
 
     def step(self, negatives: Negatives = policy_samples) -> dict[str, float]:
         """Do one gradient step; the generator learns nothing, and reads what it reads of D anew."""
@@ -125,21 +136,27 @@ class DiscriminatorTrainer:
     def _judge(self, negatives: Negatives) -> Judged:
         run = self.run
         run.captioner.eval()
+        self.prepare()
         batch = self.batches.at(self.steps)
         self.steps += 1
         with torch.no_grad():
             features = run.features(batch.rows, grid=run.generator.uses_grid or run.discriminator.uses_grid)
         with autocast(run.device, self.precision):
-            generated = negatives(
-                run.generator, features, samples=self.captions_per_image, max_length=run.max_length, rng=run.rng
-            )
+            generated = None
+            if self.objective.generated:
+                generated = negatives(
+                    run.generator, features, samples=self.captions_per_image, max_length=run.max_length, rng=run.rng
+                )
             real = batch.captions.to(run.device)
             return self.objective(run.discriminator, features, real=real, generated=generated)
 
     def _report(self, judged: Judged) -> dict[str, float]:
-        recent = (judged.accuracy["real"] + judged.accuracy["generated"]) / 2
-        self.accuracy = 0.95 * self.accuracy + 0.05 * recent
-        self.fooled = 0.95 * self.fooled + 0.05 * (1 - judged.accuracy["generated"])
+        fakes = {kind: share for kind, share in judged.accuracy.items() if kind != "real"}
+        if "generated" in fakes:
+            self.fooled = 0.95 * self.fooled + 0.05 * (1 - fakes["generated"])
+        if fakes:
+            of_fakes = fakes.get("generated", sum(fakes.values()) / len(fakes))
+            self.accuracy = 0.95 * self.accuracy + 0.05 * (judged.accuracy["real"] + of_fakes) / 2
         return {
             "discriminator/loss": judged.loss.item(),
             "discriminator/accuracy": self.accuracy,
@@ -147,15 +164,16 @@ class DiscriminatorTrainer:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the optimizer, the position in the data and the moving averages."""
-        averages = {"accuracy": self.accuracy, "fooled": self.fooled}
-        return {"optimizer": self.updater.state_dict(), "steps": self.steps, **averages}
+        """Return the optimizer, the position in the data, and what is known of D."""
+        known = {"first": self.first, "accuracy": self.accuracy, "fooled": self.fooled}
+        return {"optimizer": self.updater.state_dict(), "steps": self.steps, **known}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` gave."""
         self.updater.load_state_dict(state["optimizer"])
         self.steps, self.accuracy = state["steps"], state["accuracy"]
-        self.fooled = state.get("fooled", 0.5)  # older checkpoints do not have it
+        self.fooled = state.get("fooled", 0.5)  # older checkpoints do not have it,
+        self.first = state.get("first", False)  # nor this
 
 
 def _kind(updater: torch.optim.Optimizer) -> tuple[type[torch.optim.Optimizer], bool]:
@@ -175,8 +193,8 @@ class DiscriminatorPhase(Phase):
     """Stop once the moving accuracy over real and generated captions reaches it; a D that is always right rewards every
     sample alike."""
     initial_weights: Literal["random", "generator"]
-    """With "generator", D begins with the word vectors of the pretrained generator, and with its recurrent weights
-    where they fit."""
+    """With "generator", a D that has not learned yet begins with what it can take of the pretrained generator: the word
+    vectors, say, and the recurrent weights where they fit."""
 
     run: Run = field(init=False, repr=False)
 
@@ -203,7 +221,7 @@ class DiscriminatorPhase(Phase):
 
     def step(self, index: int) -> dict[str, float]:
         """Do one gradient step of D."""
-        if index == 0 and self.initial_weights == "generator":
+        if index == 0 and self.trainer.first and self.initial_weights == "generator":
             take_from_generator(self.run.discriminator, self.run.generator)
         return self.trainer.step()
 

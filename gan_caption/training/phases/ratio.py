@@ -70,10 +70,11 @@ class RatioPhase(Phase):
             UserError: it has not, or its negatives are not the policy's alone.
         """
         self.trainer.rehearse(run)
-        if self.trainer.objective.mismatched:
+        loss = self.trainer.objective
+        if loss.mismatched or loss.edited or not loss.generated:
             raise UserError(
-                f"a ratio to the policy is learned from its samples alone, and mismatched="
-                f"{self.trainer.objective.mismatched}: give discriminator_trainer=ratio"
+                f"a ratio to the policy is learned from its samples alone, and generated={loss.generated}, "
+                f"edited={loss.edited}, mismatched={loss.mismatched}: give discriminator_trainer=ratio"
             )
         if not isinstance(run.discriminator, Calibrated):
             raise UserError(
@@ -94,6 +95,7 @@ class RatioPhase(Phase):
     def step(self, index: int) -> dict[str, float]:
         """Do one gradient step of D; after the last one, take the best weights and calibrate them."""
         if index == 0:
+            self.trainer.prepare()
             self.held_out.draw(_SAMPLES)
             self._check()
         metrics = self.trainer.step()
