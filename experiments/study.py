@@ -86,6 +86,11 @@ def cost(outputs: Path) -> str:
     )
 
 
+def cost_of(folder: Path) -> float:
+    """Return the minutes that a run took; those of its last start, where the study was stopped in between."""
+    return json.loads((folder.parent / "cost.json").read_text())["minutes"]
+
+
 def systems(folder: Path) -> dict[str, dict[str, float]]:
     """Return a run's metrics by system."""
     return json.loads((folder / "results.json").read_text())["systems"]

@@ -202,6 +202,9 @@ def _run_in(
     if settings.pretrained:
         check_holdout(settings, settings.pretrained)
         phases = adopt(run, phases, settings.pretrained)
+    if settings.pretrained_discriminator:
+        check_holdout(settings, settings.pretrained_discriminator)
+        phases = adopt_discriminator(run, phases, settings.pretrained_discriminator)
     seed_everything(settings.seed, deterministic=settings.deterministic)
     loop = Loop(
         run, phases, threads=threads, track=track, rewind=local.rewind,
@@ -282,6 +285,33 @@ def adopt(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Pha
     world.everyone(None)
     run.selected[BASELINE] = run.evaluator.evaluate(run.captioner).metrics  # that run may have decoded otherwise
     return {name: phases[name] for name in left}
+
+
+def adopt_discriminator(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Phase]:
+    """Take the discriminator from another run, and return the phases in which something else learns.
+
+    Raises:
+        UserError: that run is not finished, its vocabulary is another, it has no discriminator or another kind of one,
+            or this run would have nothing left to do.
+    """
+    left = {name: phase for name, phase in phases.items() if not phase.teaches_the_discriminator_alone}
+    asked = f"pretrained_discriminator={pretrained}"
+    if not left:
+        raise UserError(f"{asked}: nothing would be left to do, phases are {list(phases)}")
+    state = load_state(pretrained / "checkpoints" / "last.pt", vocabulary=run.tokenizer.fingerprint)
+    if not state.finished:
+        raise UserError(f"{asked}: that run is not finished; resume it first")
+    prefix = "discriminator."
+    weights = {name.removeprefix(prefix): one for name, one in state.networks.items() if name.startswith(prefix)}
+    try:
+        run.discriminator.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(
+            f"{asked}: its discriminator does not fit this run's; give the same discriminator=..."
+        ) from error
+    run.discriminator_is_taken = True
+    run.generator.follow(run.discriminator)
+    return left
 
 
 def open_tested(settings: Settings, corpus: Corpus, encoder: Encoder, *, device: torch.device) -> FeatureSource:

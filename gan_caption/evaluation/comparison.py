@@ -21,8 +21,8 @@ from gan_caption.training.folders import BASELINE, read_settings
 from gan_caption.training.identity import KnownData, flattened, read_data, settings_of
 from gan_caption.training.setup import load_tokenizer
 
-NOT_OF_THE_METHOD = (*WITHOUT_EFFECT, "seed", "pretrained", "name", "allow", "skip_unreadable", "skip_missing",
-                     "metrics")  # fmt: skip
+NOT_OF_THE_METHOD = (*WITHOUT_EFFECT, "seed", "pretrained", "pretrained_discriminator", "name", "allow",
+                     "skip_unreadable", "skip_missing", "metrics")  # fmt: skip
 """Settings in which runs of one system may differ."""
 
 

@@ -74,8 +74,9 @@ def settings_of(config: Mapping[str, Any], locations: Sequence[str] = ()) -> dic
         del kept["tokenizer"]  # so are those of before there was a choice
     kept = without_noise_law(kept)  # and those of before there were two
     kept = without_later(kept)
-    if kept.get("pretrained"):
-        kept["pretrained"] = _place(kept["pretrained"])
+    for key in ("pretrained", "pretrained_discriminator"):
+        if kept.get(key):
+            kept[key] = _place(kept[key])
     if isinstance(kept.get("encoder"), Mapping) and "root" in kept["encoder"]:
         kept["encoder"] = {**kept["encoder"], "root": _place(kept["encoder"]["root"])}
     if isinstance(kept.get("data"), Mapping):

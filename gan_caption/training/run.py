@@ -59,6 +59,8 @@ class Run:
     """By phase, the validation of the weights that it left."""
     stopped: dict[str, int] = field(default_factory=dict)
     """By phase whose patience ended, the steps that it made."""
+    discriminator_is_taken: bool = False
+    """Whether the discriminator has learned in another run."""
     discriminator_trainer: DiscriminatorTrainer | None = None
     """What has trained D so far in this process, which the next phase's trainer goes on from."""
 

@@ -294,6 +294,41 @@ def test_a_phase_that_ends_early_leaves_its_best_d_to_what_comes_after(configure
     assert finished.systems["resampling"]["discriminator_ece"] == pytest.approx(error)
 
 
+def test_a_discriminator_is_taken_from_another_run(configured, tmp_path):
+    """It is the same one, its phases are not repeated, and what it began with is not copied into it again."""
+    likelihood = [
+        "discriminator@discriminator.discriminator=likelihood_ratio", "discriminator_training.learning_rate=1e-2",
+    ]  # fmt: skip
+    base = [one for one in SMALL if not one.startswith("text_cnn")]
+    first = run_experiment(configured(*likelihood, "+phase@phases.resampling=decoded", base=base), data="scenes").folder
+    after = [
+        "+phase@phases.adversarial=adversarial", "+objective@phases.adversarial.objective=policy_gradient",
+        "+reward@phases.adversarial.objective.reward=discriminator_logit", "adversarial.steps=1",
+        "phases.adversarial.gate.steps=1", "discriminator_training.learning_rate=0", "adversarial.validate_every=1",
+    ]  # fmt: skip
+    taken = [f"pretrained={first}", f"pretrained_discriminator={first}"]
+    asked = configured(*likelihood, *after, *taken, base=base)
+    second = run_experiment(asked, data="scenes").folder
+    weights = [
+        {
+            name: one
+            for name, one in load_state(folder / "checkpoints" / "last.pt").networks.items()
+            if "discrim" in name
+        }
+        for folder in (first, second)
+    ]
+    assert same_state(*weights)
+    assert weights[0]
+    phases = {json.loads(line)["phase"] for line in (second / "metrics.jsonl").open()}
+    assert phases == {"adversarial"}
+    with pytest.raises(UserError, match="another than this run's"):
+        run_experiment(configured(*after, *taken, base=SMALL), data="scenes")
+    with pytest.raises(UserError, match="give pretrained="):
+        run_experiment(configured(*likelihood, *after, taken[1], base=base), data="scenes")
+    with pytest.raises(UserError, match="nothing would be left"):
+        run_experiment(configured(*likelihood, *taken, base=base), data="scenes")
+
+
 def test_people_of_the_held_out_images_wrote_no_unknown_word(configured, tmp_path):
     settings = check_configuration(configured("vocabulary.min_count=4", base=SMALL))
     run, phases, _ = set_up(settings, tmp_path, Data(settings, print))

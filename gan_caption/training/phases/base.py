@@ -30,6 +30,8 @@ class Phase(ABC):
 
     validate_every: int = 0
     """Steps between validations; 0 for none."""
+    teaches_the_discriminator_alone: bool = False
+    """Whether nothing else learns here; such phases are skipped where a run takes a discriminator from another one."""
     patience: int = 0
     """Validations without a better one before the phase stops; 0 never stops."""
     selector: Metric | None = STANDARD["cider_d"]

@@ -81,7 +81,7 @@ class DiscriminatorTrainer:
             stream=stream, rows=run.learners.discriminator,
         )  # fmt: skip
         self.updater = self.optimizer([Group(run.discriminator.parameters(), self.learning_rate)])
-        self.first = run.discriminator_trainer is None
+        self.first = run.discriminator_trainer is None and not run.discriminator_is_taken
         if run.discriminator_trainer is not None:
             self._follow(run.discriminator_trainer)
         run.discriminator_trainer = self
@@ -195,6 +195,8 @@ class DiscriminatorPhase(Phase):
     initial_weights: Literal["random", "generator"]
     """With "generator", a D that has not learned yet begins with what it can take of the pretrained generator: the word
     vectors, say, and the recurrent weights where they fit."""
+
+    teaches_the_discriminator_alone = True
 
     run: Run = field(init=False, repr=False)
 

@@ -38,6 +38,8 @@ class RatioPhase(Phase):
     patience: int = field()
     """Measurements without a lower log-loss before the phase ends; 0: it does all steps."""
 
+    teaches_the_discriminator_alone = True
+
     run: Run = field(init=False, repr=False)
     held_out: HeldOut = field(init=False, repr=False)
     best: dict[str, Tensor] = field(init=False, repr=False)
