@@ -28,6 +28,14 @@ class Door:
 
 
 @dataclass(frozen=True)
+class Absent:
+    """What the program would give and does not have."""
+
+    reason: str
+    """What follows the key in the message to whoever asks for it."""
+
+
+@dataclass(frozen=True)
 class Plan(Later):
     """A checked node: what will be called, with what."""
 
@@ -46,8 +54,12 @@ class Plan(Later):
             name: fit(_build_inside(value, offered), self.hints[name], key_of(self.path, name))
             for name, value in self.arguments.items()
         }
+        given = {name: offered[name] for name in self.given}
+        for value in given.values():
+            if isinstance(value, Absent):
+                raise UserError(f"{self.path}: {value.reason}")
         try:
-            return self.target(**arguments, **{name: offered[name] for name in self.given})
+            return self.target(**arguments, **given)
         except ValueError as error:
             # A message that begins with the argument, "hidden=-1: ...", continues the key: "generator.hidden=-1: ...".
             named = re.match(r"(\w+)\b", str(error))

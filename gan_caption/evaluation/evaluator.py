@@ -31,7 +31,7 @@ from gan_caption.modes import evaluating
 from gan_caption.text.base import Tokenizer
 from gan_caption.training.networks import EncoderDecoder
 from gan_caption.training.seeding import shared_generator
-from gan_caption.training.setup import own_decoding, own_metrics
+from gan_caption.training.setup import offered_discriminator, own_decoding, own_metrics
 from gan_caption.training.validation import Evaluation
 
 T = TypeVar("T")
@@ -380,9 +380,7 @@ def build_evaluator(
     Raises:
         UserError: two metrics have the same name.
     """
-    offered = {"split": source.split, "tokenizer": tokenizer}
-    if discriminator is not None:
-        offered["discriminator"] = discriminator
+    offered = {"split": source.split, "tokenizer": tokenizer, **offered_discriminator(discriminator)}
     decoder: Decoder = settings.decoding.build(**offered)
     decoders = {name: part.build(**offered) for name, part in own_decoding(settings).items()}
     asked = settings.validation

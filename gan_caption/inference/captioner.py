@@ -28,7 +28,7 @@ from gan_caption.generators.base import Generator
 from gan_caption.inference.language_model import load_language_model
 from gan_caption.inference.photos import Photo, Photos
 from gan_caption.training.seeding import random_generator
-from gan_caption.training.setup import own_decoding
+from gan_caption.training.setup import offered_discriminator, own_decoding
 
 _BATCH = 32
 
@@ -165,7 +165,7 @@ class Captioner:
         )
         usual = own_decoding(trained.settings).get(phase, trained.settings.decoding)
         allowed = usual.allowed
-        offered: dict[str, Any] = {} if discriminator is None else {"discriminator": discriminator}
+        offered = offered_discriminator(discriminator)
         decoder: Decoder = build(decoding or usual.node, path="decoding", allowed=allowed, **offered)
         several: Proposer | None = build(proposer, path="proposer", allowed=allowed) if proposer else None
         writer = trained.captioner.generator

@@ -26,7 +26,7 @@ from gan_caption.inference.onnx_graphs import pixel_recipe
 from gan_caption.inference.settings import ExportSettings
 from gan_caption.inference.weights import read_weights, whole, write_weights
 from gan_caption.training.folders import write_text
-from gan_caption.training.setup import load_split, open_corpus
+from gan_caption.training.setup import load_split, open_corpus, own_decoding
 
 
 def export_run(chosen: ExportSettings) -> Path:
@@ -58,6 +58,7 @@ def export_run(chosen: ExportSettings) -> Path:
     with new_folder(out) as draft:
         run.load(phase)
         told = _onnx(run, chosen, draft) if chosen.format == "onnx" else _safetensors(run, draft)
+        told += _not_exported(run.settings, phase)
         files = {path.name: path.stat().st_size for path in sorted(draft.iterdir()) if path.suffix != ".json"}
         export = Export(run=run, phase=phase, format=chosen.format, int8=chosen.int8, files=files, told=told)
         write_text(draft / "README.md", model_card(export))
@@ -74,6 +75,14 @@ def _phase(folder: Path, settings: Settings, wanted: str | None) -> str:
     if wanted is not None and wanted not in left:
         raise UserError(f"weights={wanted}: this run has {left}")
     return wanted or left[-1]
+
+
+def _not_exported(settings: Settings, phase: str) -> list[str]:
+    """Say what of a phase's way of decoding stays behind."""
+    if phase not in own_decoding(settings):
+        return []
+    kind = own_decoding(settings)[phase].name.lower()
+    return [f"the policy alone: in the run, {kind} chooses among its samples by a judge, who is not exported"]
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from gan_caption.configuration.building import TARGET, Part
+from gan_caption.configuration.planning import Absent
 from gan_caption.configuration.settings import Settings, settings_from
 from gan_caption.data.compact import Groups, Texts
 from gan_caption.data.corpus import Corpus, Split, locations_of
@@ -245,6 +246,12 @@ def build_discriminator(
     return network.to(device)
 
 
+def offered_discriminator(discriminator: Discriminator | None) -> dict[str, Any]:
+    """Return the run's discriminator as the parts are offered it, or the reason why there is none."""
+    none = Absent("it asks the run's discriminator, and this run has none; a run with discriminator=lstm (say) has one")
+    return {"discriminator": none if discriminator is None else discriminator}
+
+
 def build_phases(settings: Settings, run: Run, encoder: Encoder) -> dict[str, Phase]:
     """Build the schedule; parts that need the discriminator or the references are given the run's."""
     offered: dict[str, Any] = {
@@ -252,8 +259,7 @@ def build_phases(settings: Settings, run: Run, encoder: Encoder) -> dict[str, Ph
         "pooled_size": encoder.pooled_size, "grid_size": encoder.grid_size, "split": run.source.split,
         "tokenizer": run.tokenizer, "reference": Pretrained(run.captioner, run.best_weights(BASELINE), run.tokenizer),
     }  # fmt: skip
-    if run.networks.discriminator is not None:
-        offered["discriminator"] = run.networks.discriminator
+    offered |= offered_discriminator(run.networks.discriminator)
     if not settings.phases:
         raise UserError("phases is empty: a run needs at least one, such as those of +experiment=mle")
     return {name: part.build(**offered) for name, part in settings.phases.items()}
