@@ -12,7 +12,8 @@ from gan_caption.evaluation.evaluator import Evaluator, build_evaluator
 from gan_caption.evaluation.trained import Trained, left_discriminator, open_run
 from gan_caption.files import write_atomically
 from gan_caption.metrics.metric import corpus_value, measure
-from gan_caption.training.setup import load_split, open_corpus, open_features
+from gan_caption.training.folders import read_settings
+from gan_caption.training.setup import load_split, open_corpus, open_features, own_decoding
 
 TEMPERATURES = (0.7, 0.8, 0.9, 1.0)
 NUCLEI = (0.9, 0.95, 1.0)
@@ -30,13 +31,15 @@ def divergence(run: Path, phase: str, *, temperatures: Sequence[float] = TEMPERA
         run: its folder.
         phase: whose weights, with its own decoder where it has one.
         temperatures: of the samples; of the proposals where samples are resampled.
-        nuclei: top-p, the same.
+        nuclei: top-p, the same; where samples are resampled, all words.
 
     Returns:
         "temperature" and "top_p", metrics of samples on test, "validation_jsd", and "plain_jsd": on test at temperature
         1 without a nucleus.
     """
     kept = run / f"divergence_{phase}.json"
+    if phase in own_decoding(read_settings(run)):
+        nuclei = (1.0,)  # a cut-off policy never proposes much of what people write
     grid = [(temperature, nucleus) for temperature in temperatures for nucleus in nuclei]
     asked = json.dumps(grid)
     if kept.exists() and (told := json.loads(kept.read_text()))["grid"] == asked:

@@ -2,98 +2,154 @@
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+from experiments.ratio_on_scenes.arms import ARMS, BLIND, CHOSEN, RATES, RUNGS, Arm, Rung
 from experiments.ratio_on_scenes.ladder import table_of_rungs
-from experiments.study import finished, train_all
+from experiments.ratio_on_scenes.measure import divergence
+from experiments.ratio_on_scenes.verdict import table_of_systems, table_of_trials
+from experiments.study import cost, finished, train_all
 
 HERE = Path(__file__).parent
-TUNING, SEEDS = (100,), tuple(range(10))
-QUICK_SEEDS = (0, 1)
+TUNING, SEEDS = 100, tuple(range(10))
 SETTING = ("tracker=local", "data.train=20000", "holdout.check=0.05")
 CONVERGED = (
     "phases.words.steps=800", "phases.mle.epochs=4", "phases.mle.images_per_batch=32",
     "phases.mle.selected_by=nll_per_token",
 )  # fmt: skip
-"""Until held-out NLL has all but stopped falling: .008 nats a caption in the last of eight validations."""
+OF_D = (
+    "discriminator_training.images_per_batch=32", "discriminator_trainer.captions_per_image=5",
+    "discriminator_training.steps=2000", "phases.ratio.check_every=100",
+)  # fmt: skip
+"""160 captions of people and 160 samples a step; a step of maximum likelihood has 160 captions."""
+UPDATES = (
+    "adversarial.steps=300", "adversarial.images_per_batch=32", "adversarial.validate_every=100",
+    "adversarial.quality_floor=0", "adversarial.entropy_floor=0",
+)  # fmt: skip
 QUICK = (
     "data.train=600", "data.val=40", "data.test=60", "phases.words.steps=60", "phases.mle.epochs=1",
-    "discriminator_training.steps=20", "adversarial.steps=5", "adversarial.validate_every=5",
+    "discriminator_training.steps=20", "adversarial.steps=4", "adversarial.validate_every=4",
 )  # fmt: skip
-BATCH = ("discriminator_training.images_per_batch=32", "discriminator_trainer.captions_per_image=5")
-"""Of D: 160 captions of people and 160 samples, as many captions as a step of maximum likelihood has twice."""
 
 
-@dataclass(frozen=True)
-class Rung:
-    """A discriminator of the ladder."""
+class Study:
+    """The runs of one size, at so many at a time."""
 
-    name: str
-    overrides: tuple[str, ...]
-    matching: int = 0
-    """Steps in which it learns from people's captions alone, before it meets a sample."""
+    def __init__(self, size: str, *, workers: int) -> None:
+        """Set where they are kept; with 0 workers nothing is trained, and what is finished is found."""
+        self.quick = QUICK if size == "quick" else ()
+        self.outputs = HERE / "outputs" / ("quick" if self.quick else "full")
+        self.tables = self.outputs if self.quick else HERE
+        self.seeds = SEEDS[:2] if self.quick else SEEDS
+        self.workers = workers
+
+    def runs(self, wanted: Sequence[Sequence[str]]) -> list[Path | None]:
+        """Return the runs' folders, None for those that are not there."""
+        if not self.workers:
+            return [finished(*one, "threads=1", outputs=self.outputs) for one in wanted]
+        return list(train_all(wanted, outputs=self.outputs, workers=self.workers))
+
+    def baselines(self, seeds: Sequence[int]) -> dict[int, Path]:
+        """Return the converged baselines, by seed."""
+        wanted = [("+experiment=mle", f"seed={seed}", *SETTING, *CONVERGED, *self.quick) for seed in seeds]
+        return {seed: run for seed, run in zip(seeds, self.runs(wanted), strict=True) if run}
+
+    def rung(self, rung: Rung, seed: int, base: Path, *more: str) -> tuple[str, ...]:
+        """Return the run in which a discriminator alone learns."""
+        matching: tuple[str, ...] = ()
+        if rung.matching:
+            steps = 10 if self.quick else rung.matching
+            matching = ("+phase@phases.matching=matching", f"phases.matching.steps={steps}",
+                        "phases.matching.trainer.captions_per_image=5")  # fmt: skip
+        given = ("+experiment=residual_ebm", f"seed={seed}", f"pretrained={base}", *SETTING, *OF_D)
+        return (*matching, *given, *more, *rung.overrides, *self.quick)
+
+    def arm(self, arm: Arm, seed: int, base: Path, judge: Path | None, *, rate: str | None) -> tuple[str, ...]:
+        """Return the run of an arm."""
+        (chosen,) = (rung for rung in RUNGS if rung.name == CHOSEN)
+        taken = (f"pretrained_discriminator={judge}", *OF_D, *chosen.overrides) if arm.judged else ()
+        own = OF_D if arm.overrides == BLIND else ()
+        learned = () if rate is None else (*UPDATES, f"adversarial.learning_rate={rate}")
+        return (
+            f"+experiment={arm.page}", f"seed={seed}", f"pretrained={base}", *SETTING, *taken, *own, *learned,
+            *arm.overrides, *self.quick,
+        )  # fmt: skip
 
 
-def _inner(kind: str) -> tuple[str, ...]:
-    return (f"discriminator@discriminator.discriminator={kind}",)
+def climb(study: Study) -> None:
+    """Train the ladder, and write its table."""
+    found = {}
+    for base in study.baselines([TUNING]).values():
+        wanted = [study.rung(rung, TUNING, base, "phases.ratio.patience=0") for rung in RUNGS]
+        found = {rung.name: run for rung, run in zip(RUNGS, study.runs(wanted), strict=True) if run}
+    (study.tables / "ladder.md").write_text(table_of_rungs(found) + "\n")
+    print(table_of_rungs(found))
 
 
-_EYES = (*_inner("own_eyes"), "discriminator@discriminator.discriminator.discriminator=coattention")
-RUNGS = (
-    Rung("lstm", _inner("lstm")),
-    Rung("lstm, matching first", _inner("lstm"), matching=600),
-    Rung("co-attention", _inner("coattention")),
-    Rung("co-attention, matching first", _inner("coattention"), matching=600),
-    Rung("each word (dense)", _inner("dense")),
-    Rung("log p - log p_ref", _inner("likelihood_ratio")),
-    Rung("log p - log p_ref, matching first", _inner("likelihood_ratio"), matching=600),
-    Rung("own eyes, co-attention, matching first", _EYES, matching=600),
-    Rung("lstm, no image", (*_inner("blind"), "discriminator@discriminator.discriminator.discriminator=lstm")),
-)
+def tune(study: Study) -> dict[str, str]:
+    """Return the best learning rate of each arm that learns, by the divergence on validation scenes of one seed."""
+    trials: dict[str, dict[str, float]] = {}
+    arms = [arm for arm in ARMS if arm.learns and arm.of_another is None]
+    rates = RATES[:1] if study.quick else RATES
+    judges = judges_of(study, [TUNING])
+    for seed, (base, judge) in judges.items():
+        wanted = [(arm, rate, study.arm(arm, seed, base, judge, rate=rate)) for arm in arms for rate in rates]
+        for (arm, rate, _), run in zip(wanted, study.runs([own for _, _, own in wanted]), strict=True):
+            if run:
+                found = divergence(run, arm.phase, temperatures=(1.0,), nuclei=(1.0,))
+                trials.setdefault(arm.name, {})[rate] = found["validation_jsd"]
+    (study.tables / "tuning.md").write_text(table_of_trials(trials, RATES) + "\n")
+    return {name: min(found, key=lambda rate: found[rate]) for name, found in trials.items()}
 
 
-def baseline(seed: int, quick: Sequence[str]) -> tuple[str, ...]:
-    return "+experiment=mle", f"seed={seed}", *SETTING, *CONVERGED, *quick
+def judges_of(study: Study, seeds: Sequence[int]) -> dict[int, tuple[Path, Path]]:
+    """Return the baseline and the run of the chosen discriminator, by seed."""
+    (chosen,) = (rung for rung in RUNGS if rung.name == CHOSEN)
+    bases = study.baselines(seeds)
+    runs = study.runs([study.rung(chosen, seed, base) for seed, base in bases.items()])
+    return {seed: (base, run) for (seed, base), run in zip(bases.items(), runs, strict=True) if run}
 
 
-def rung(one: Rung, seed: int, base: Path, quick: Sequence[str]) -> tuple[str, ...]:
-    """Return the run of a rung: D alone learns, for all its steps, measured on images that nobody learned from."""
-    first = ()
-    if one.matching:
-        first = ("+phase@phases.matching=matching", f"phases.matching.steps={one.matching if not quick else 10}",
-                 "phases.matching.trainer.captions_per_image=5")  # fmt: skip
-    return (
-        *first, "+experiment=residual_ebm", f"seed={seed}", f"pretrained={base}", *SETTING, *BATCH,
-        "discriminator_training.steps=2000", "phases.ratio.check_every=100", "phases.ratio.patience=0",
-        *one.overrides, *quick,
-    )  # fmt: skip
+def compare(study: Study, rates: Mapping[str, str]) -> None:
+    """Train all arms from all baselines, measure them, and write the table."""
+    judges = judges_of(study, study.seeds)
+    arms = [arm for arm in ARMS if not arm.learns or arm.of_another or arm.name in rates]
+    wanted: dict[tuple[str, int], tuple[str, ...]] = {}
+    for seed, (base, judge) in judges.items():
+        for arm in arms:
+            if arm.of_another is None:
+                wanted[arm.name, seed] = study.arm(arm, seed, base, judge, rate=rates.get(arm.name))
+    runs = dict(zip(wanted, study.runs(list(wanted.values())), strict=True))
+    asked = [("maximum likelihood", seed, base, "mle") for seed, (base, _) in judges.items()]
+    asked += [
+        (arm.name, seed, run, arm.phase)
+        for arm in arms
+        for seed in judges
+        if (run := runs[arm.of_another or arm.name, seed]) is not None
+    ]
+    with ProcessPoolExecutor(max(study.workers, 1)) as pool:
+        measured = list(pool.map(divergence, [run for _, _, run, _ in asked], [phase for *_, phase in asked]))
+    found: dict[str, dict[int, dict[str, float]]] = {}
+    for (name, seed, _, _), one in zip(asked, measured, strict=True):
+        found.setdefault(name, {})[seed] = one
+    (study.tables / "found.json").write_text(json.dumps(found, indent=1))
+    table = table_of_systems(found)
+    (study.tables / "table.md").write_text(f"{cost(study.outputs)}\n\n{table}\n")
+    print(table)
 
 
 def main(size: str = "full", *given: str) -> None:
     if size not in ("full", "ladder", "quick", "tables"):
         sys.exit(f"size {size}: full, ladder, quick, or tables of what is finished")
     workers = int(next((one.partition("=")[2] for one in given if one.startswith("workers=")), "2"))
-    quick = QUICK if size == "quick" else ()
-    outputs = HERE / "outputs" / ("quick" if quick else "full")
-    where = outputs if quick else HERE
-    seeds = QUICK_SEEDS[:1] if quick else TUNING
-    (base,) = _runs([baseline(seed, quick) for seed in seeds], outputs, workers=0 if size == "tables" else workers)
-    if base is not None:
-        runs = _runs([rung(one, seeds[0], base, quick) for one in RUNGS], outputs,
-                     workers=0 if size == "tables" else workers)  # fmt: skip
-        found = {one.name: run for one, run in zip(RUNGS, runs, strict=True) if run}
-        (where / "ladder.md").write_text(table_of_rungs(found) + "\n")
-        print(table_of_rungs(found))
-
-
-def _runs(wanted: Sequence[Sequence[str]], outputs: Path, *, workers: int) -> list[Path | None]:
-    """Train so many at a time; with 0 workers return what is finished."""
-    if not workers:
-        return [finished(*one, "threads=1", outputs=outputs) for one in wanted]
-    return list(train_all(wanted, outputs=outputs, workers=workers))
+    study = Study(size, workers=0 if size == "tables" else workers)
+    climb(study)
+    if size != "ladder":
+        compare(study, tune(study))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,87 @@
+"""What is compared: ways to use the ratio, rivals, controls; and the ladder's discriminators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A discriminator of the ladder."""
+
+    name: str
+    overrides: tuple[str, ...]
+    matching: int = 0
+    """Steps in which it learns from people's captions alone, before it meets a sample."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A way to go on from the baseline."""
+
+    name: str
+    page: str
+    phase: str = "policy_gradient"
+    """Whose weights, and way of decoding, are measured."""
+    overrides: tuple[str, ...] = ()
+    judged: bool = False
+    """Whether it takes the seed's discriminator."""
+    learns: bool = True
+    """Whether it has a learning rate to be tuned."""
+    of_another: str | None = None
+    """The arm whose run it is measured in, by another phase; None: its own."""
+
+
+def inner(kind: str) -> tuple[str, ...]:
+    """Return the override that calibrates a discriminator of this kind."""
+    return (f"discriminator@discriminator.discriminator={kind}",)
+
+
+_EYES = (*inner("own_eyes"), "discriminator@discriminator.discriminator.discriminator=coattention")
+BLIND = (*inner("blind"), "discriminator@discriminator.discriminator.discriminator=lstm")
+RUNGS = (
+    Rung("lstm", inner("lstm")),
+    Rung("lstm, matching first", inner("lstm"), matching=600),
+    Rung("co-attention", inner("coattention")),
+    Rung("co-attention, matching first", inner("coattention"), matching=600),
+    Rung("each word (dense)", inner("dense")),
+    Rung("log p - log p_ref", inner("likelihood_ratio")),
+    Rung("log p - log p_ref, matching first", inner("likelihood_ratio"), matching=600),
+    Rung("own eyes, co-attention, matching first", _EYES, matching=600),
+    Rung("lstm, no image", BLIND),
+)
+CHOSEN = "log p - log p_ref"
+"""The rung whose discriminator the arms are given: that with the lowest log-loss on the tuning seed."""
+
+_DEMONSTRATED = ("phases.policy_gradient.captions_per_image=5",)
+_ROUNDS = (
+    "phases.round_1.captions_per_image=5", "phases.round_2.captions_per_image=5", "adversarial.steps=150",
+    "phases.round_1.objective.samples_per_image=5", "phases.round_2.objective.samples_per_image=5",
+)  # fmt: skip
+_KL = "phases.policy_gradient.objective.kl_weight"
+_DECODING = "phases.resampling.decoding"
+MORE = Arm("more maximum likelihood", "control_more_mle", overrides=_DEMONSTRATED)
+ARMS = (
+    MORE,
+    Arm("residual EBM, 20 candidates", "residual_ebm", "resampling", judged=True, learns=False),
+    Arm("residual EBM, 50 candidates", "residual_ebm", "resampling", (f"{_DECODING}.candidates=50",), True, False),
+    Arm("KL policy gradient, beta .5", "kl_ratio", overrides=(f"{_KL}=0.5",), judged=True),
+    Arm("KL policy gradient, beta 1", "kl_ratio", judged=True),
+    Arm("KL policy gradient, beta 2", "kl_ratio", overrides=(f"{_KL}=2",), judged=True),
+    Arm("KL policy gradient, D learns on", "kl_ratio_on_policy", judged=True),
+    Arm("distilled", "distilled", overrides=("phases.policy_gradient.objective.samples_per_image=10",), judged=True),
+    Arm("DDO, two rounds", "ddo", "round_2", _ROUNDS),
+    Arm("GOLD", "gold", overrides=_DEMONSTRATED),
+    Arm("TaiLr", "tailr", overrides=_DEMONSTRATED),
+    Arm("precision-recall", "precision_recall", overrides=_DEMONSTRATED),
+    Arm("unlikelihood", "unlikelihood", overrides=_DEMONSTRATED),
+    Arm("EBM, D without the image", "residual_ebm", "resampling", BLIND, learns=False),
+    Arm("EBM, random logits", "control_logits", "resampling", (f"{_DECODING}.judge.std=0.5",), learns=False),
+    Arm("EBM, p^.2 and no D", "control_powers", "resampling", learns=False),
+    Arm("the most probable of 20", "control_powers", "resampling", (f"{_DECODING}.own_weight=1000",), learns=False),
+    Arm("exact ratio: policy gradient", "control_oracle_ratio"),
+    Arm("exact ratio: EBM, 20 candidates", "control_oracle_ratio", "resampling",
+        of_another="exact ratio: policy gradient"),
+)  # fmt: skip
+RATES = ("3e-5", "1e-4", "3e-4")
+"""Tried for each arm that learns, on the tuning seed."""
