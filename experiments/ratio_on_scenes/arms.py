@@ -50,6 +50,7 @@ RUNGS = (
     Rung("own eyes, co-attention, matching first", _EYES, matching=600),
     Rung("lstm, no image", BLIND),
 )
+QUICK_RUNGS = RUNGS[5:7]
 CHOSEN = "log p - log p_ref"
 """The rung whose discriminator the arms are given: that with the lowest log-loss on the tuning seed."""
 
@@ -83,5 +84,7 @@ ARMS = (
     Arm("exact ratio: EBM, 20 candidates", "control_oracle_ratio", "resampling",
         of_another="exact ratio: policy gradient"),
 )  # fmt: skip
+QUICK_ARMS = tuple(arm for arm in ARMS if arm.page in ("control_more_mle", "ddo", "control_oracle_ratio")
+                   or arm.name in ("residual EBM, 20 candidates", "KL policy gradient, beta 1"))  # fmt: skip
 RATES = ("3e-5", "1e-4", "3e-4")
 """Tried for each arm that learns, on the tuning seed."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from experiments.ratio_on_scenes.arms import ARMS, BLIND, CHOSEN, RATES, RUNGS, Arm, Rung
+from experiments.ratio_on_scenes.arms import ARMS, BLIND, CHOSEN, QUICK_ARMS, QUICK_RUNGS, RATES, RUNGS, Arm, Rung
 from experiments.ratio_on_scenes.ladder import table_of_rungs
 from experiments.ratio_on_scenes.measure import divergence
 from experiments.ratio_on_scenes.verdict import table_of_systems, table_of_trials
@@ -31,8 +31,9 @@ UPDATES = (
     "adversarial.quality_floor=0", "adversarial.entropy_floor=0",
 )  # fmt: skip
 QUICK = (
-    "data.train=600", "data.val=40", "data.test=60", "phases.words.steps=60", "phases.mle.epochs=1",
-    "discriminator_training.steps=20", "adversarial.steps=4", "adversarial.validate_every=4",
+    "data.train=300", "data.val=20", "data.test=30", "phases.words.steps=60", "phases.mle.epochs=2",
+    "discriminator_training.steps=6", "adversarial.steps=2",
+    "adversarial.validate_every=2",
 )  # fmt: skip
 
 
@@ -45,6 +46,8 @@ class Study:
         self.outputs = HERE / "outputs" / ("quick" if self.quick else "full")
         self.tables = self.outputs if self.quick else HERE
         self.seeds = SEEDS[:2] if self.quick else SEEDS
+        self.rungs, self.arms = (QUICK_RUNGS, QUICK_ARMS) if self.quick else (RUNGS, ARMS)
+        self.rates = RATES[:1] if self.quick else RATES
         self.workers = workers
 
     def runs(self, wanted: Sequence[Sequence[str]]) -> list[Path | None]:
@@ -84,8 +87,8 @@ def climb(study: Study) -> None:
     """Train the ladder, and write its table."""
     found = {}
     for base in study.baselines([TUNING]).values():
-        wanted = [study.rung(rung, TUNING, base, "phases.ratio.patience=0") for rung in RUNGS]
-        found = {rung.name: run for rung, run in zip(RUNGS, study.runs(wanted), strict=True) if run}
+        wanted = [study.rung(rung, TUNING, base, "phases.ratio.patience=0") for rung in study.rungs]
+        found = {rung.name: run for rung, run in zip(study.rungs, study.runs(wanted), strict=True) if run}
     (study.tables / "ladder.md").write_text(table_of_rungs(found) + "\n")
     print(table_of_rungs(found))
 
@@ -93,11 +96,10 @@ def climb(study: Study) -> None:
 def tune(study: Study) -> dict[str, str]:
     """Return the best learning rate of each arm that learns, by the divergence on validation scenes of one seed."""
     trials: dict[str, dict[str, float]] = {}
-    arms = [arm for arm in ARMS if arm.learns and arm.of_another is None]
-    rates = RATES[:1] if study.quick else RATES
+    arms = [arm for arm in study.arms if arm.learns and arm.of_another is None]
     judges = judges_of(study, [TUNING])
     for seed, (base, judge) in judges.items():
-        wanted = [(arm, rate, study.arm(arm, seed, base, judge, rate=rate)) for arm in arms for rate in rates]
+        wanted = [(arm, rate, study.arm(arm, seed, base, judge, rate=rate)) for arm in arms for rate in study.rates]
         for (arm, rate, _), run in zip(wanted, study.runs([own for _, _, own in wanted]), strict=True):
             if run:
                 found = divergence(run, arm.phase, temperatures=(1.0,), nuclei=(1.0,))
@@ -117,7 +119,7 @@ def judges_of(study: Study, seeds: Sequence[int]) -> dict[int, tuple[Path, Path]
 def compare(study: Study, rates: Mapping[str, str]) -> None:
     """Train all arms from all baselines, measure them, and write the table."""
     judges = judges_of(study, study.seeds)
-    arms = [arm for arm in ARMS if not arm.learns or arm.of_another or arm.name in rates]
+    arms = [arm for arm in study.arms if not arm.learns or arm.of_another or arm.name in rates]
     wanted: dict[tuple[str, int], tuple[str, ...]] = {}
     for seed, (base, judge) in judges.items():
         for arm in arms:

@@ -45,7 +45,8 @@ def losses_of(page: str, folder: Path) -> dict[str, list[float]]:
         if phase.get("trainer"):
             phase["trainer"]["images_per_batch"] = 8
     if config["holdout"]["check"]:
-        config["holdout"]["check"] = 0.25  # a few of the images
+        config["holdout"]["check"] = 0.25  # a few of the images: an epoch is a batch shorter
+        phases["mle"]["epochs"] = 5
     if phases.get("ratio"):
         phases["ratio"] |= {"steps": STEPS, "check_every": 5, "patience": 0}
     if phases.get("discriminator"):
