@@ -31,6 +31,11 @@ class Arm:
     of_another: str | None = None
     """The arm whose run it is measured in, by another phase; None: its own."""
 
+    @property
+    def resamples(self) -> bool:
+        """Whether its page has a phase that resamples."""
+        return self.page in ("residual_ebm", "control_logits", "control_powers", "control_oracle_ratio")
+
 
 def inner(kind: str) -> tuple[str, ...]:
     """Return the override that calibrates a discriminator of this kind."""

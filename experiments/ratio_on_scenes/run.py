@@ -35,6 +35,8 @@ QUICK = (
     "discriminator_training.steps=6", "adversarial.steps=2",
     "adversarial.validate_every=2",
 )  # fmt: skip
+_RESAMPLED = "phases.resampling.decoding"
+QUICK_DECODING = (f"{_RESAMPLED}.candidates=4", f"{_RESAMPLED}.density_sets=2")
 
 
 class Study:
@@ -69,7 +71,8 @@ class Study:
             matching = ("+phase@phases.matching=matching", f"phases.matching.steps={steps}",
                         "phases.matching.trainer.captions_per_image=5")  # fmt: skip
         given = ("+experiment=residual_ebm", f"seed={seed}", f"pretrained={base}", *SETTING, *OF_D)
-        return (*matching, *given, *more, *rung.overrides, *self.quick)
+        few = QUICK_DECODING if self.quick else ()
+        return (*matching, *given, *more, *rung.overrides, *few, *self.quick)
 
     def arm(self, arm: Arm, seed: int, base: Path, judge: Path | None, *, rate: str | None) -> tuple[str, ...]:
         """Return the run of an arm."""
@@ -79,7 +82,7 @@ class Study:
         learned = () if rate is None else (*UPDATES, f"adversarial.learning_rate={rate}")
         return (
             f"+experiment={arm.page}", f"seed={seed}", f"pretrained={base}", *SETTING, *taken, *own, *learned,
-            *arm.overrides, *self.quick,
+            *arm.overrides, *(QUICK_DECODING if self.quick and arm.resamples else ()), *self.quick,
         )  # fmt: skip
 
 

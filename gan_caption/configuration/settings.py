@@ -21,7 +21,7 @@ WITHOUT_EFFECT = (
 """Settings that do not change what is learned."""
 OF_ONE_MACHINE = (*WITHOUT_EFFECT, "pretrained", "pretrained_discriminator", "skip_unreadable", "skip_missing", "allow")
 """Settings that say nothing of what was trained to somebody on another machine."""
-SINCE = ("metrics", "skip_missing", "study", "holdout", "pretrained_discriminator")
+SINCE = ("metrics", "skip_missing", "study", "holdout", "pretrained_discriminator", "initialisation")
 """Settings that runs of before lack: what `conf/config.yaml` has for them is what these did."""
 
 
@@ -166,6 +166,8 @@ class Settings:
     """From images to features."""
     generator: Part
     """The policy."""
+    initialisation: Part | None
+    """Of the generator's weights; None: as its layers have it."""
     discriminator: Part | None
     """Of (image, caption) pairs; None where no phase and no reward needs one."""
     decoding: Part

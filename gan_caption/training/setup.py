@@ -19,6 +19,8 @@ from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import processes, world
 from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError
+from gan_caption.generators.base import Generator
+from gan_caption.generators.initialisation import Initialisation
 from gan_caption.metrics import Metric
 from gan_caption.text.base import Tokenizer
 from gan_caption.training.folders import BASELINE, inside, read_json, write_json
@@ -64,8 +66,8 @@ def check_configuration(config: Mapping[str, Any]) -> Settings:
     """
     settings = settings_from(config)
     own_metrics(settings.metrics)
-    parts = (settings.data, settings.tokenizer, settings.encoder, settings.generator, settings.discriminator,
-             settings.decoding, settings.tracker)  # fmt: skip
+    parts = (settings.data, settings.tokenizer, settings.encoder, settings.generator, settings.initialisation,
+             settings.discriminator, settings.decoding, settings.tracker)  # fmt: skip
     for part in filter(None, parts):
         part.check(OF_THE_PARTS.get(part.path, ()))
     for part in settings.phases.values():
@@ -224,7 +226,10 @@ def build_captioner(
     """Build the generator from its seed, and join it to the encoder where that learns."""
     torch.manual_seed(settings.seed + 1)
     sizes: dict[str, Any] = {"pooled_size": encoder.pooled_size, "grid_size": encoder.grid_size}
-    generator = settings.generator.build(vocabulary_size=len(tokenizer), **sizes)
+    generator: Generator = settings.generator.build(vocabulary_size=len(tokenizer), **sizes)
+    if settings.initialisation is not None:
+        initialise: Initialisation = settings.initialisation.build()
+        initialise(generator)
     return EncoderDecoder(generator, encoder if encoder.finetune else None).to(device)
 
 
