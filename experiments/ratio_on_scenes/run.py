@@ -48,6 +48,7 @@ class Study:
         self.outputs = HERE / "outputs" / ("quick" if self.quick else "full")
         self.tables = self.outputs if self.quick else HERE
         self.seeds = SEEDS[:2] if self.quick else SEEDS
+        self.tuning = SEEDS[0] if self.quick else TUNING  # where nothing is learned, the trials may be the runs
         self.rungs, self.arms = (QUICK_RUNGS, QUICK_ARMS) if self.quick else (RUNGS, ARMS)
         self.rates = RATES[:1] if self.quick else RATES
         self.workers = workers
@@ -89,8 +90,8 @@ class Study:
 def climb(study: Study) -> None:
     """Train the ladder, and write its table."""
     found = {}
-    for base in study.baselines([TUNING]).values():
-        wanted = [study.rung(rung, TUNING, base, "phases.ratio.patience=0") for rung in study.rungs]
+    for base in study.baselines([study.tuning]).values():
+        wanted = [study.rung(rung, study.tuning, base, "phases.ratio.patience=0") for rung in study.rungs]
         found = {rung.name: run for rung, run in zip(study.rungs, study.runs(wanted), strict=True) if run}
     (study.tables / "ladder.md").write_text(table_of_rungs(found) + "\n")
     print(table_of_rungs(found))
@@ -100,7 +101,7 @@ def tune(study: Study) -> dict[str, str]:
     """Return the best learning rate of each arm that learns, by the divergence on validation scenes of one seed."""
     trials: dict[str, dict[str, float]] = {}
     arms = [arm for arm in study.arms if arm.learns and arm.of_another is None]
-    judges = judges_of(study, [TUNING])
+    judges = judges_of(study, [study.tuning])
     for seed, (base, judge) in judges.items():
         wanted = [(arm, rate, study.arm(arm, seed, base, judge, rate=rate)) for arm in arms for rate in study.rates]
         for (arm, rate, _), run in zip(wanted, study.runs([own for _, _, own in wanted]), strict=True):
