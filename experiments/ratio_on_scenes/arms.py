@@ -66,6 +66,10 @@ _ROUNDS = (
 )  # fmt: skip
 _KL = "phases.policy_gradient.objective.kl_weight"
 _DECODING = "phases.resampling.decoding"
+_ANOTHER_IMAGE = (
+    "reward@phases.resampling.decoding.judge=other_image",
+    "reward@phases.resampling.decoding.judge.reward=discriminator_logit",
+)
 MORE = Arm("more maximum likelihood", "control_more_mle", overrides=_DEMONSTRATED)
 ARMS = (
     MORE,
@@ -82,6 +86,7 @@ ARMS = (
     Arm("precision-recall", "precision_recall", overrides=_DEMONSTRATED),
     Arm("unlikelihood", "unlikelihood", overrides=_DEMONSTRATED),
     Arm("EBM, D without the image", "residual_ebm", "resampling", BLIND, learns=False),
+    Arm("EBM, D shown another image", "residual_ebm", "resampling", _ANOTHER_IMAGE, True, False),
     Arm("EBM, random logits", "control_logits", "resampling", (f"{_DECODING}.judge.std=0.5",), learns=False),
     Arm("EBM, p^.2 and no D", "control_powers", "resampling", learns=False),
     Arm("the most probable of 20", "control_powers", "resampling", (f"{_DECODING}.own_weight=1000",), learns=False),

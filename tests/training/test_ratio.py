@@ -321,7 +321,7 @@ def test_a_discriminator_is_taken_from_another_run(configured, tmp_path):
     assert weights[0]
     phases = {json.loads(line)["phase"] for line in (second / "metrics.jsonl").open()}
     assert phases == {"adversarial"}
-    with pytest.raises(UserError, match="another than this run's"):
+    with pytest.raises(UserError, match="does not fit this run's"):
         run_experiment(configured(*after, *taken, base=SMALL), data="scenes")
     with pytest.raises(UserError, match="give pretrained="):
         run_experiment(configured(*likelihood, *after, taken[1], base=base), data="scenes")

@@ -123,6 +123,7 @@ def parts() -> Iterator[tuple[str, type]]:
 
 NOT_CHOSEN = {
     "gan_caption.objectives.base.PolicyLoss": "a record",
+    "gan_caption.objectives.demonstrations.Scored": "a record",
     "gan_caption.objectives.discriminator.Judged": "a record",
     "gan_caption.objectives.leakgan.GuidedExperience": "a record",
     "gan_caption.objectives.policy_gradient.Experience": "a record",
