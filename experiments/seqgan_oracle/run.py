@@ -114,11 +114,11 @@ def _report(where: Path, baselines: Mapping[int, Path], stopped: Sequence[Path],
         "mle, stopped by held-out NLL": [systems(run)["mle"] for run in stopped],
         **{name: [systems(run)[trained(run)] for run in own] for name, own in arms.items()},
     }
-    for temperature in TEMPERATURES:
+    for temperature in TEMPERATURES if where == HERE else TEMPERATURES[:1]:
         methods[f"mle at temperature {temperature:g}"] = [
             _sampled(run, "test", temperature)["mle"] for run in baselines.values()
         ]
-    for name, own in arms.items():
+    for name, own in arms.items() if where == HERE else ():  # not in the quick size
         methods[f"{name}, at its best temperature"] = [_at_its_best(run, trained(run)) for run in own]
     for run in arms.get("leakgan", []):
         methods["leakgan's own mle"] = [systems(run)["mle"]]

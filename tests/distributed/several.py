@@ -55,13 +55,16 @@ METHODS = {
         "phases.adversarial.objective.samples_per_image=2",
     ],
     "ddo": [*ADVERSARIAL, "phases.round_1.captions_per_image=2"],
-    "distilled": [*ADVERSARIAL, *CRITIC, "discriminator.filters=4"],
+    "distilled": [
+        *ADVERSARIAL, "holdout.check=0.3", "text_cnn.embedding=8", "text_cnn.filters=4", "text_cnn.dropout=0",
+        "discriminator_trainer.images_per_batch=7", "phases.ratio.steps=6", "phases.ratio.check_every=2",
+    ],
     "gold": [*ADVERSARIAL, "phases.policy_gradient.captions_per_image=2"],
     "unlikelihood": [*ADVERSARIAL, "phases.policy_gradient.captions_per_image=2"],
     "ratio": [
         "+phase@phases.ratio=ratio", "discriminator=calibrated", "+discriminator_trainer=ratio", "holdout.check=0.3",
         "text_cnn.embedding=8", "text_cnn.filters=4", "text_cnn.dropout=0", "discriminator_trainer.images_per_batch=7",
-        "phases.ratio.steps=6", "phases.ratio.check_every=2", "phases.ratio.validate_every=4",
+        "phases.ratio.steps=6", "phases.ratio.check_every=2", "+phase@phases.resampling=decoded",
     ],
 }  # fmt: skip
 PAGES = {"ratio": "mle"}
