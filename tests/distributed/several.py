@@ -61,21 +61,14 @@ METHODS = {
     ],
     "gold": [*ADVERSARIAL, "phases.policy_gradient.captions_per_image=2"],
     "unlikelihood": [*ADVERSARIAL, "phases.policy_gradient.captions_per_image=2"],
-    "ratio": [
-        "+phase@phases.ratio=ratio", "discriminator=calibrated", "+discriminator_trainer=ratio", "holdout.check=0.3",
-        "text_cnn.embedding=8", "text_cnn.filters=4", "text_cnn.dropout=0", "discriminator_trainer.images_per_batch=7",
-        "phases.ratio.steps=6", "phases.ratio.check_every=2", "+phase@phases.resampling=decoded",
-    ],
 }  # fmt: skip
-PAGES = {"ratio": "mle"}
-"""Where the page is not called as the method."""
 
 
 def configured(folder: Path, method: str) -> dict:
     """Compose a method's configuration, as the command line does."""
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         places = [f"outputs={folder}/{method}", f"cache={folder}/cache"]
-        config = compose("config", [f"+experiment={PAGES.get(method, method)}", *COMMON, *METHODS[method], *places])
+        config = compose("config", [f"+experiment={method}", *COMMON, *METHODS[method], *places])
     return OmegaConf.to_container(config, resolve=True)
 
 
