@@ -39,7 +39,7 @@ from gan_caption.training.folders import (
 )
 from gan_caption.training.identity import KnownData, add_split, read_data
 from gan_caption.training.loop import Loop, preflight
-from gan_caption.training.networks import Networks
+from gan_caption.training.networks import Networks, discriminator_weights
 from gan_caption.training.phases.base import Phase
 from gan_caption.training.records import LocalTracker
 from gan_caption.training.resuming import choose_folder, keep_location
@@ -301,10 +301,8 @@ def adopt_discriminator(run: Run, phases: dict[str, Phase], pretrained: Path) ->
     state = load_state(pretrained / "checkpoints" / "last.pt", vocabulary=run.tokenizer.fingerprint)
     if not state.finished:
         raise UserError(f"{asked}: that run is not finished; resume it first")
-    prefix = "discriminator."
-    weights = {name.removeprefix(prefix): one for name, one in state.networks.items() if name.startswith(prefix)}
     try:
-        run.discriminator.load_state_dict(weights)
+        run.discriminator.load_state_dict(discriminator_weights(state.networks))
     except RuntimeError as error:
         raise UserError(
             f"{asked}: its discriminator does not fit this run's; give the same discriminator=..."

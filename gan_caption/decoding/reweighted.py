@@ -78,20 +78,20 @@ class Reweighted(ABC):
         captions of an image: an estimate whose exponential is unbiased.
         """
         own = self.proposals.log_probs(generator, features, captions, max_length=max_length, rng=rng)
-        return own + self.log_gains(generator, features, captions, max_length=max_length, rng=rng)
+        return own + self.log_gains(generator, features, captions, own, max_length=max_length, rng=rng)
 
     @torch.no_grad()
     def log_gains(
-        self, generator: Generator, features: ImageFeatures, captions: Captions, *, max_length: int,
+        self, generator: Generator, features: ImageFeatures, captions: Captions, own: Tensor, *, max_length: int,
         rng: torch.Generator,
     ) -> Tensor:  # fmt: skip
-        """Return log q - log p, (N,), p being the proposals': what the weights add; 0 for what is never proposed."""
-        own = self.proposals.log_probs(generator, features, captions, max_length=max_length, rng=rng)
+        """Return log q - log p, (N,): what the weights add to `own`, the proposals' log p; 0 where that is -inf."""
         proposed = own.isfinite()
         weights = self._weights(features, captions, own.masked_fill(~proposed, 0))
         rivals = self.candidates - 1
-        _, others = self._weighed(generator, features, self.density_sets * max(rivals, 1), max_length, rng)
-        others = others.view(len(features), self.density_sets, -1)[:, :, :rivals]
+        drawn = max(rivals, 1)  # a process may have no image, so that no size may be left to be inferred
+        _, others = self._weighed(generator, features, self.density_sets * drawn, max_length, rng)
+        others = others.view(len(features), self.density_sets, drawn)[:, :, :rivals]
         rows = torch.arange(len(captions), device=own.device).split(1024)
         gains = [self._log_gain(weights[own_rows], others[captions.images[own_rows]]) for own_rows in rows]
         return torch.cat([own.new_zeros(0), *gains]).masked_fill(~proposed, 0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -51,6 +51,11 @@ def _grouped(values: Sequence[T], sizes: Sequence[int]) -> list[list[T]]:
     """Divide values into neighbours, so many each."""
     remaining = iter(values)
     return [list(islice(remaining, size)) for size in sizes]
+
+
+def reads_grid(generator: Generator, sampler: Sampler) -> bool:
+    """Tell whether features need their grid: for the policy, or for a judge of its samples, who may read it."""
+    return generator.uses_grid or isinstance(sampler, Reweighted)
 
 
 def knowledge_of(real: Sequence[float], generated: Sequence[float]) -> dict[str, float]:
@@ -135,7 +140,7 @@ class Evaluator:
         with evaluating(captioner):
             for batch in self._batches():
                 rows = world.own_of(batch)
-                features = self._features(rows, grid=generator.uses_grid or isinstance(sampler, Reweighted))
+                features = self._features(rows, grid=reads_grid(generator, sampler))
                 decoded = decoder(generator, features, max_length=self.max_length, rng=rng)
                 captions.append(self._words(decoded.tokens))
                 samples.append(self._draw(generator, features, sampler, rng))
@@ -182,7 +187,7 @@ class Evaluator:
         with evaluating(captioner):
             for batch in self._batches():
                 rows = world.own_of(batch)
-                features = self._features(rows, grid=generator.uses_grid or isinstance(sampler, Reweighted))
+                features = self._features(rows, grid=reads_grid(generator, sampler))
                 samples.append(self._draw(generator, features, sampler, rng))
                 if progress is not None:
                     progress(batch.stop)
@@ -283,7 +288,7 @@ class Evaluator:
         told: list[list[list[float]]] = []
         with evaluating(captioner):
             for rows in map(world.own_of, self._batches()):
-                features = self._features(rows, grid=generator.uses_grid or isinstance(sampler, Reweighted))
+                features = self._features(rows, grid=reads_grid(generator, sampler))
                 batch, sizes = self._encoded([captions[row] for row in rows])
                 log_probs = sampler.log_probs(generator, features, batch, max_length=self.max_length, rng=rng)
                 told.append(_grouped(log_probs.tolist(), sizes))
@@ -349,10 +354,9 @@ class Evaluator:
         scored = log_probs[captions.tokens[captions.mask] >= generator.first_word]
         total = scored.sum()
         if isinstance(sampler, Reweighted):
-            gains = sampler.log_gains(
-                generator, features, captions, max_length=self.max_length, rng=shared_generator(1)
-            )
-            total = total + gains.sum()
+            asked: dict[str, Any] = {"max_length": self.max_length, "rng": shared_generator(1)}
+            own = proposals.log_probs(generator, features, captions, **asked)
+            total = total + sampler.log_gains(generator, features, captions, own, **asked).sum()
         return -total.item(), float(len(scored)), float(sum(sizes))
 
 

@@ -23,7 +23,7 @@ from gan_caption.errors import at_least
 from gan_caption.generators.base import Generator
 from gan_caption.objectives.base import GeneratorObjective, PolicyLoss
 from gan_caption.objectives.demonstrations import score_targets
-from gan_caption.objectives.samples import collect
+from gan_caption.objectives.samples import collect, sampled_from
 from gan_caption.rewards.base import Reward, plain
 
 
@@ -55,8 +55,7 @@ class DistilledResampling(GeneratorObjective):
     ) -> Iterator[PolicyLoss]:
         """Yield one loss, nats a caption; see `GeneratorObjective.losses`."""
         del real, progress
-        if reference is None:
-            raise ValueError("there is no pretrained policy to sample from: `pretraining` names no phase that left one")
+        reference = sampled_from(reference)
         samples = collect(reference, features, samples=self.samples_per_image, max_length=max_length, rng=rng)
         rewards = plain(self.reward)(samples.features, samples.captions)
         if rewards.dim() != 1:

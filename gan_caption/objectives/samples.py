@@ -23,6 +23,17 @@ def collect(
     return replace(drawn, samples_per_image=samples)
 
 
+def sampled_from(reference: Generator | None) -> Generator:
+    """Return the policy that a phase's `pretraining` names, for objectives that sample from it.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if reference is None:
+        raise ValueError("there is no pretrained policy to sample from: `pretraining` names no phase that left one")
+    return reference
+
+
 def policy_samples(
     generator: Generator, features: ImageFeatures, *, samples: int, max_length: int, rng: torch.Generator
 ) -> Captions:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from torch import nn
+from torch import Tensor, nn
 
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.encoders.base import Encoder
@@ -33,6 +33,12 @@ class Networks(nn.Module):
         super().__init__()
         self.captioner = captioner
         self.discriminator = discriminator
+
+
+def discriminator_weights(networks: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return what a checkpoint of `Networks` holds of the discriminator, by the names that it has for them."""
+    prefix = "discriminator."
+    return {name.removeprefix(prefix): own for name, own in networks.items() if name.startswith(prefix)}
 
 
 @contextmanager

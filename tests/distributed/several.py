@@ -60,6 +60,11 @@ METHODS = {
         "discriminator_trainer.images_per_batch=7", "phases.ratio.steps=6", "phases.ratio.check_every=2",
     ],
     "gold": [*ADVERSARIAL, "phases.policy_gradient.captions_per_image=2"],
+    "residual_ebm": [
+        "holdout.check=0.3", "text_cnn.embedding=8", "text_cnn.filters=4", "text_cnn.dropout=0",
+        "discriminator_trainer.images_per_batch=7", "phases.ratio.steps=6", "phases.ratio.check_every=2",
+        "phases.resampling.decoding.candidates=3", "phases.resampling.decoding.density_sets=2",
+    ],
     "unlikelihood": [*ADVERSARIAL, "phases.policy_gradient.captions_per_image=2"],
 }  # fmt: skip
 

@@ -19,7 +19,9 @@ from gan_caption.inference.captioning import caption_photos
 from gan_caption.inference.settings import CaptionSettings
 from tests.distributed.launching import TOLERANCE, alone, in_processes, only_run, records, systems, together
 
-METHODS = ("mle", "scst", "nsc", "seqgan", "leakgan", "shetty", "ddo", "distilled", "gold", "unlikelihood")
+METHODS = (
+    "mle", "scst", "nsc", "seqgan", "leakgan", "shetty", "ddo", "distilled", "gold", "residual_ebm", "unlikelihood",
+)  # fmt: skip
 KILLED_AT = 12
 """Steps in all, of the 16 of seqgan: amid its adversarial phase, one after a checkpoint."""
 
