@@ -147,15 +147,15 @@ def defined():
 
 @pytest.fixture(scope="module")
 def logged(seqgan, tmp_path_factory):
-    """The names that W&B gets in a run of SeqGAN, and those that two other methods log."""
+    """The names that W&B gets in a run of SeqGAN, and those that other methods log, and D with words replaced."""
     names = set()
     for phase in PHASES:
         records = wandb_records(seqgan, phase)
         names |= {name for row in history(records) for name in row}
         names |= {item.key for record in records for item in record.summary.update}
-    for page in ("ppo", "relgan"):
+    for page, more in {"ppo": (), "relgan": (), "chen": ("discriminator_training.edited=0.2",)}.items():
         folder = tmp_path_factory.mktemp(page)
-        path = run_experiment(shrunk(page, folder), data="scenes").folder / "metrics.jsonl"
+        path = run_experiment(shrunk(page, folder, *more), data="scenes").folder / "metrics.jsonl"
         names |= {name for record in read_records(path) for name in record}
     return names
 

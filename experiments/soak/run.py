@@ -219,10 +219,11 @@ def sizes(folder: Path, pattern: str) -> tuple[int, ...]:
 
 def phase_of(folder: Path) -> str:
     """Return how far a run has come: the phase of its last whole record, or what is before or after all."""
-    if any(folder.glob("outputs/*/captions_*.json")):
+    whole = "outputs/[!.]*"  # not one that is still being made, whose hidden folder goes when it takes its name
+    if any(folder.glob(f"{whole}/captions_*.json")):
         return EVALUATION
     phase = BEFORE
-    for path in folder.glob("outputs/*/metrics.jsonl"):
+    for path in folder.glob(f"{whole}/metrics.jsonl"):
         for line in path.read_bytes().split(b"\n")[:-1]:
             phase = json.loads(line)["phase"]
     return phase
