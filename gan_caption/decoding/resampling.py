@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gan_caption.decoding.reweighted import Reweighted, log_mean
+from gan_caption.decoding.partition import log_mean_bounds
+from gan_caption.decoding.reweighted import Reweighted, Weighed, log_mean
 from gan_caption.distributed import world
 from gan_caption.kernels.picking import pick
 
@@ -23,6 +24,21 @@ class Resampling(Reweighted):
     With more candidates it comes nearer to p(x) w(x) / Z. What it draws with C of them has the density
     q(x) = p(x) E[C w(x) / (w(x) + the weights of C - 1 others)], and that is what `log_probs` estimates.
     """
+
+    def has_limit(self) -> bool:
+        """Tell whether `limit` can be given: the proposals are not cut off, and there are others to estimate Z by."""
+        whole = not self.proposals.top_k and self.proposals.top_p == 1
+        return whole and self.density_sets * (self.candidates - 1) >= 2
+
+    def limit(self, weighed: Weighed) -> tuple[Tensor, Tensor]:
+        """Return log(w(x) / Z), (N,) float64, at least and at most: what many candidates come to; 0 as in `log_gains`.
+
+        Z is estimated from the proposals that were weighed; see `log_mean_bounds`.
+        """
+        low, high = log_mean_bounds(weighed.others.flatten(1))
+        gains = (weighed.weights - log_partition[weighed.images] for log_partition in (high, low))
+        least, most = (own.masked_fill(~weighed.proposed, 0) for own in gains)
+        return least, most
 
     def _choose(self, weights: Tensor, rng: torch.Generator) -> Tensor:
         uniforms = world.draw(torch.rand, len(weights), rng=rng).to(weights.device)

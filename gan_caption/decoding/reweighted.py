@@ -24,6 +24,20 @@ from gan_caption.errors import at_least
 from gan_caption.generators.base import Generator
 
 
+@dataclass(frozen=True)
+class Weighed:
+    """Captions beside other proposals of the same images, by the logarithms of their weights."""
+
+    weights: Tensor
+    """(N,), without sense where the caption is never proposed."""
+    images: Tensor
+    """(N,), whose caption it is."""
+    proposed: Tensor
+    """(N,) bool, whether the caption is ever proposed."""
+    others: Tensor
+    """(B, S, C-1), of independent proposals."""
+
+
 @dataclass(kw_only=True)
 class Reweighted(ABC):
     """Draws candidates from the policy, weighs each, and takes one an image.
@@ -78,23 +92,27 @@ class Reweighted(ABC):
         captions of an image: an estimate whose exponential is unbiased.
         """
         own = self.proposals.log_probs(generator, features, captions, max_length=max_length, rng=rng)
-        return own + self.log_gains(generator, features, captions, own, max_length=max_length, rng=rng)
+        return own + self.log_gains(self.weigh(generator, features, captions, own, max_length=max_length, rng=rng))
 
     @torch.no_grad()
-    def log_gains(
+    def weigh(
         self, generator: Generator, features: ImageFeatures, captions: Captions, own: Tensor, *, max_length: int,
         rng: torch.Generator,
-    ) -> Tensor:  # fmt: skip
-        """Return log q - log p, (N,): what the weights add to `own`, the proposals' log p; 0 where that is -inf."""
+    ) -> Weighed:  # fmt: skip
+        """Weigh captions, whose log p of the proposals is `own` (N,), and other proposals of their images."""
         proposed = own.isfinite()
         weights = self._weights(features, captions, own.masked_fill(~proposed, 0))
         rivals = self.candidates - 1
         drawn = max(rivals, 1)  # a process may have no image, so that no size may be left to be inferred
         _, others = self._weighed(generator, features, self.density_sets * drawn, max_length, rng)
         others = others.view(len(features), self.density_sets, drawn)[:, :, :rivals]
-        rows = torch.arange(len(captions), device=own.device).split(1024)
-        gains = [self._log_gain(weights[own_rows], others[captions.images[own_rows]]) for own_rows in rows]
-        return torch.cat([own.new_zeros(0), *gains]).masked_fill(~proposed, 0)
+        return Weighed(weights, captions.images, proposed, others)
+
+    def log_gains(self, weighed: Weighed) -> Tensor:
+        """Return log q - log p, (N,): what the weights add to the proposals' log p; 0 where that is -inf."""
+        rows = torch.arange(len(weighed.weights), device=weighed.weights.device).split(1024)
+        gains = [self._log_gain(weighed.weights[own], weighed.others[weighed.images[own]]) for own in rows]
+        return torch.cat([weighed.weights.new_zeros(0), *gains]).masked_fill(~weighed.proposed, 0)
 
     def _weighed(
         self, generator: Generator, features: ImageFeatures, count: int, max_length: int, rng: torch.Generator

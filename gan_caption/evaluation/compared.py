@@ -16,9 +16,9 @@ from gan_caption.data.corpus import Corpus, Split
 from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
 from gan_caption.evaluation.adversarial import AdversarialEvaluation, judge
+from gan_caption.evaluation.batches import batches_of
 from gan_caption.evaluation.comparison import Chosen
 from gan_caption.evaluation.curve_files import read_curve
-from gan_caption.evaluation.evaluator import batches_of
 from gan_caption.evaluation.results import calibration_file
 from gan_caption.evaluation.settings import ComparisonSettings
 from gan_caption.evaluation.systems import EvaluatedRun, System

@@ -35,7 +35,8 @@ def sample_curve(
     """Sample K captions of every image at each point, and measure them image by image.
 
     Measured are the metrics that have an axis: for quality CIDEr-D of the samples, and the share of true ones where the
-    corpus knows; for diversity Self-CIDEr and Div-2.
+    corpus knows; for diversity Self-CIDEr and Div-2. Of resampled captions also the NLL of the references under the
+    limit of many candidates, a caption.
 
     Args:
         captioner: on the evaluator's device.
@@ -47,10 +48,11 @@ def sample_curve(
     shown = on_curves(evaluator.all_metrics, "quality", "diversity")
     curve = []
     for done, (temperature, top_p) in enumerate(points, 1):
-        samples = evaluator.sample(captioner, evaluator.sampler_at(phase, temperature=temperature, top_p=top_p))
+        sampler = evaluator.sampler_at(phase, temperature=temperature, top_p=top_p)
+        samples = evaluator.sample(captioner, sampler)
         told = measure(shown, evaluator.predictions([], samples))
         values = {name: value.per_image for name, value in told.items() if isinstance(value, Score)}
-        curve.append(CurvePoint(temperature, top_p, values, samples))
+        curve.append(CurvePoint(temperature, top_p, {**values, **evaluator.limit(captioner, sampler)}, samples))
         if progress is not None:
             progress(done)
     return curve

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain, islice
-from typing import Any, TypeVar
+from itertools import chain
 
 import numpy as np
 import torch
@@ -20,8 +19,10 @@ from gan_caption.decoding.decoders import Decoder, Sampler, Sampling
 from gan_caption.decoding.reweighted import Reweighted
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import world
+from gan_caption.evaluation.batches import batches_of, grouped, of_all
+from gan_caption.evaluation.likelihood import ENDS, ReferenceNLL, has_limit, limit_metrics, reference_nll
 from gan_caption.evaluation.scores import Scores, score
-from gan_caption.generators.base import Generator, token_log_probs
+from gan_caption.generators.base import Generator
 from gan_caption.metrics import DocumentFrequencies
 from gan_caption.metrics.divergence import jensen_shannon
 from gan_caption.metrics.metric import Metric, Metrics, Predictions, corpus_value, measure
@@ -33,24 +34,6 @@ from gan_caption.training.networks import EncoderDecoder
 from gan_caption.training.seeding import shared_generator
 from gan_caption.training.setup import offered_discriminator, own_decoding, own_metrics
 from gan_caption.training.validation import Evaluation
-
-T = TypeVar("T")
-
-
-def batches_of(total: int, size: int) -> list[range]:
-    """Return the rows of each batch."""
-    return [range(start, min(start + size, total)) for start in range(0, total, size)]
-
-
-def of_all(batches: Sequence[list[T]]) -> list[T]:
-    """Join what every rank made of its part of each batch, in the order of the rows."""
-    return [one for parts in zip(*world.everyone(batches), strict=True) for part in parts for one in part]
-
-
-def _grouped(values: Sequence[T], sizes: Sequence[int]) -> list[list[T]]:
-    """Divide values into neighbours, so many each."""
-    remaining = iter(values)
-    return [list(islice(remaining, size)) for size in sizes]
 
 
 def reads_grid(generator: Generator, sampler: Sampler) -> bool:
@@ -135,7 +118,7 @@ class Evaluator:
         rng = shared_generator(0)
         captions: list[list[str]] = []
         samples: list[list[Sequence[str]]] = []
-        nll = tokens = references = 0.0
+        nll = tokens = low = high = 0.0
         total = len(self.source.split)
         with evaluating(captioner):
             for batch in self._batches():
@@ -144,16 +127,18 @@ class Evaluator:
                 decoded = decoder(generator, features, max_length=self.max_length, rng=rng)
                 captions.append(self._words(decoded.tokens))
                 samples.append(self._draw(generator, features, sampler, rng))
-                batch_nll, batch_tokens, batch_references = self._reference_nll(captioner, features, rows, sampler)
-                nll, tokens, references = nll + batch_nll, tokens + batch_tokens, references + batch_references
+                told = self._reference_nll(generator, features, rows, sampler)
+                nll, tokens, low, high = nll + told.nats, tokens + told.tokens, low + told.ends[0], high + told.ends[1]
                 if progress is not None:
                     progress(batch.stop, total)
         written, drawn = of_all(captions), of_all(samples)
         predictions = self.predictions(written, drawn)
         metrics = world.from_main(lambda: self.measure(predictions))
-        nll, tokens, references = map(sum, zip(*world.everyone((nll, tokens, references)), strict=True))
-        metrics["nll_per_token"] = nll / tokens
-        metrics["nll_per_caption"] = nll / references
+        nll, tokens, low, high = map(sum, zip(*world.everyone((nll, tokens, low, high)), strict=True))
+        references = float(sum(map(len, self.written)))
+        metrics |= {"nll_per_token": nll / tokens, "nll_per_caption": nll / references}
+        if has_limit(sampler):
+            metrics |= limit_metrics((low, high), tokens=tokens, captions=references)
         return Evaluation(metrics, written, drawn, predictions)
 
     def _decoder(self, phase: str | None) -> Decoder:
@@ -205,7 +190,7 @@ class Evaluator:
             for rows in map(world.own_of, self._batches()):
                 features = self._features(rows, grid=discriminator.uses_grid)
                 batch, sizes = self._encoded([captions[row] for row in rows])
-                told.append(_grouped(discriminator.probability(features, batch).tolist(), sizes))
+                told.append(grouped(discriminator.probability(features, batch).tolist(), sizes))
         return of_all(told)
 
     def knowledge(self, discriminator: Discriminator, samples: Sequence[Sequence[str]]) -> dict[str, float]:
@@ -291,7 +276,7 @@ class Evaluator:
                 features = self._features(rows, grid=reads_grid(generator, sampler))
                 batch, sizes = self._encoded([captions[row] for row in rows])
                 log_probs = sampler.log_probs(generator, features, batch, max_length=self.max_length, rng=rng)
-                told.append(_grouped(log_probs.tolist(), sizes))
+                told.append(grouped(log_probs.tolist(), sizes))
         return of_all(told)
 
     def _encoded(self, captions: Sequence[Sequence[str]]) -> tuple[Captions, list[int]]:
@@ -342,22 +327,30 @@ class Evaluator:
     def _words(self, tokens: torch.Tensor) -> list[str]:
         return [self.tokenizer.decode(row) for row in tokens.tolist()]
 
+    def limit(self, captioner: EncoderDecoder, sampler: Sampler) -> dict[str, np.ndarray]:
+        """Return what people's captions of each image cost under p w / Z, (N,) by metric, in nats a caption.
+
+        Args:
+            captioner: on the evaluator's device.
+            sampler: what resamples its captions; of one without such a limit nothing is returned.
+        """
+        if not has_limit(sampler):
+            return {}
+        told: list[list[tuple[float, float]]] = []
+        with evaluating(captioner):
+            for rows in map(world.own_of, self._batches()):
+                features = self._features(rows, grid=reads_grid(captioner.generator, sampler))
+                told.append(self._reference_nll(captioner.generator, features, rows, sampler).limit)
+        nats = np.array(of_all(told)) / np.array([[len(own)] for own in self.written])
+        return {f"limit_nll_per_caption_{end}": own for end, own in zip(ENDS, nats.T, strict=True)}
+
     def _reference_nll(
-        self, captioner: EncoderDecoder, features: ImageFeatures, rows: range, sampler: Sampler
-    ) -> tuple[float, float, float]:
-        """Return the nats, the tokens and the number of the batch's references; unknown words are not scored."""
-        captions, sizes = self._encoded([self.written[row] for row in rows])
-        generator = captioner.generator
-        proposals = sampler.proposals if isinstance(sampler, Reweighted) else self.sampling
-        packed = (generator.logits(features, captions) / proposals.temperature).log_softmax(1)
-        log_probs = token_log_probs(packed, captions, first_word=generator.first_word)
-        scored = log_probs[captions.tokens[captions.mask] >= generator.first_word]
-        total = scored.sum()
-        if isinstance(sampler, Reweighted):
-            asked: dict[str, Any] = {"max_length": self.max_length, "rng": shared_generator(1)}
-            own = proposals.log_probs(generator, features, captions, **asked)
-            total = total + sampler.log_gains(generator, features, captions, own, **asked).sum()
-        return -total.item(), float(len(scored)), float(sum(sizes))
+        self, generator: Generator, features: ImageFeatures, rows: Sequence[int], sampler: Sampler
+    ) -> ReferenceNLL:
+        """Score the references of some images; a sampler that reweighs nothing is taken at its temperature alone."""
+        captions, _ = self._encoded([self.written[row] for row in rows])
+        scored = sampler if isinstance(sampler, Reweighted) else self.sampling
+        return reference_nll(generator, features, captions, scored, max_length=self.max_length)
 
 
 def build_evaluator(

@@ -202,6 +202,17 @@ LIKELIHOOD = (
 """Of the references under the model; the model's own probabilities tell."""
 
 
+LIMIT = tuple(
+    Metric(
+        name=f"limit_nll_per_{unit}_{end}", label=f"NLL of references under p w / Z, {told}, nats a {unit}",
+        decimals=decimals, better="lower", of="model", validated=False,
+    )
+    for unit, decimals in (("token", 3), ("caption", 2))
+    for end, told in (("low", "at least"), ("high", "at most"))
+)  # fmt: skip
+"""Of the references under what resampling comes to with ever more candidates, between two estimates."""
+
+
 def catalogue(*more: Metric, quality: Sequence[Metric] = ()) -> dict[str, Metric]:
     """Return the metrics of every run and others, by name in the order of tables.
 
@@ -212,7 +223,7 @@ def catalogue(*more: Metric, quality: Sequence[Metric] = ()) -> dict[str, Metric
     Raises:
         UserError: two have the same name.
     """
-    ours = (VARIETY, SAMPLE_QUALITY, DIVERSITY, SAMPLE_VARIETY, COMPARED, KNOWLEDGE, (DIVERGENCE,), LIKELIHOOD)
+    ours = (VARIETY, SAMPLE_QUALITY, DIVERSITY, SAMPLE_VARIETY, COMPARED, KNOWLEDGE, (DIVERGENCE,), LIKELIHOOD, LIMIT)
     return in_order(QUALITY, quality, *ours, more)
 
 

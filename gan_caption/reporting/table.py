@@ -62,11 +62,11 @@ def scores_table(scores: Scores, metrics: Metrics) -> str:
 
 
 def curve_table(points: Sequence[CurvePoint], metrics: Metrics) -> str:
-    """Return a Markdown table: a row a point, the means over images."""
-    names = list(points[0].values)
+    """Return a Markdown table: a row a point, the means over images; a metric that a point lacks is left open."""
+    names = list(dict.fromkeys(name for point in points for name in point.values))
     rows = [["temperature", "top-p", *(metrics[name].label for name in names)]]
     for point in points:
-        cells = [metrics[name].shown(point.values[name].mean()) for name in names]
+        cells = [metrics[name].shown(point.values[name].mean()) if name in point.values else "-" for name in names]
         rows.append([f"{point.temperature:g}", f"{point.top_p:g}", *cells])
     return markdown(rows)
 

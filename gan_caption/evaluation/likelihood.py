@@ -1,0 +1,86 @@
+"""How probable a captioner, or what resamples it, finds people's captions. Shapes: B images, N captions in all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeGuard
+
+import torch
+
+from gan_caption.data.captions import Captions
+from gan_caption.data.features import ImageFeatures
+from gan_caption.decoding.decoders import Sampler, Sampling
+from gan_caption.decoding.resampling import Resampling
+from gan_caption.decoding.reweighted import Reweighted
+from gan_caption.generators.base import Generator, token_log_probs
+from gan_caption.training.seeding import shared_generator
+
+ENDS = ("low", "high")
+"""Of what is known from below and from above."""
+
+
+def has_limit(sampler: Sampler) -> TypeGuard[Resampling]:
+    """Tell whether a distribution is a resampled one that comes to p w / Z: its proposals are not cut off."""
+    return isinstance(sampler, Resampling) and sampler.has_limit()
+
+
+@dataclass(frozen=True)
+class ReferenceNLL:
+    """Of people's captions of a batch of images; unknown words are not scored."""
+
+    nats: float
+    """Of all, under the distribution that is sampled from."""
+    tokens: float
+    """That were scored."""
+    limit: list[tuple[float, float]]
+    """(B,) nats of each image's captions under p(x) w(x) / Z, what resampling comes to with ever more candidates: at
+    least and at most, in expectation. Empty where that is not asked or not known."""
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The limit of all images."""
+        low, high = map(sum, zip(*self.limit, strict=True)) if self.limit else (0.0, 0.0)
+        return low, high
+
+
+def reference_nll(
+    generator: Generator, features: ImageFeatures, captions: Captions, sampler: Sampling | Reweighted, *,
+    max_length: int,
+) -> ReferenceNLL:  # fmt: skip
+    """Score captions (N) of a batch.
+
+    Args:
+        generator: p, in eval mode.
+        features: of B images.
+        captions: of these images.
+        sampler: p's temperature, or what reweighs p's samples.
+        max_length: of these samples, in tokens.
+    """
+    proposals = sampler.proposals if isinstance(sampler, Reweighted) else sampler
+    packed = (generator.logits(features, captions) / proposals.temperature).log_softmax(1)
+    log_probs = token_log_probs(packed, captions, first_word=generator.first_word)
+    said = captions.tokens[captions.mask] >= generator.first_word
+    scored = log_probs[said]
+    total, tokens = scored.sum(), float(len(scored))
+    if not isinstance(sampler, Reweighted):
+        return ReferenceNLL(-total.item(), tokens, [])
+    rng = shared_generator(1)
+    own = proposals.log_probs(generator, features, captions, max_length=max_length, rng=rng)
+    weighed = sampler.weigh(generator, features, captions, own, max_length=max_length, rng=rng)
+    total = total + sampler.log_gains(weighed).sum()
+    if not has_limit(sampler):
+        return ReferenceNLL(-total.item(), tokens, [])
+    plain = captions.unpacked(log_probs.masked_fill(~said, 0)).sum(1).double()
+    ends = torch.stack([-plain - gain for gain in reversed(sampler.limit(weighed))], 1)  # (N, 2)
+    limit = ends.new_zeros(len(features), 2).index_add(0, captions.images, ends)
+    return ReferenceNLL(-total.item(), tokens, [(low, high) for low, high in limit.tolist()])
+
+
+def limit_metrics(ends: Sequence[float], *, tokens: float, captions: float) -> dict[str, float]:
+    """Return the metrics of a limit, at least and at most, in nats of all captions."""
+    return {
+        f"limit_nll_per_{unit}_{end}": nats / count
+        for end, nats in zip(ENDS, ends, strict=True)
+        for unit, count in (("token", tokens), ("caption", captions))
+    }
