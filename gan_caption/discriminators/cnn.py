@@ -83,6 +83,15 @@ class CNNDiscriminator(Discriminator):
         """Return logits (N,); see `TextCNN.fast_score`."""
         return self.critic.fast_score(features, self.words, captions)
 
+    def sentence_vectors(self, words: Tensor, captions: Captions) -> Tensor:
+        """Return (N, F * W) from word vectors (N, T, E)."""
+        return self.critic.read(words, captions.mask)
+
+    def image_vectors(self, features: ImageFeatures) -> Tensor:
+        """Return (B, F * W): the dot product with a sentence's vector is the part of the logit that sees the image."""
+        vectors: Tensor = torch.tanh(self.critic.image(features)) / self.critic.size**0.5
+        return vectors
+
     def output_weights(self) -> Iterable[nn.Parameter]:
         """Return those of both terms of the logit: what is projected from the image, and the sentence's own."""
         return [*self.critic.image.project.parameters(), *self.critic.fluency.parameters()]

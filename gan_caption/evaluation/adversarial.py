@@ -90,9 +90,7 @@ def judge(
     logits = {name: np.zeros((count, len(own[0]))) for name, own in coded.items()}
     ranks = {name: np.zeros_like(own) for name, own in logits.items()}
     other_image = np.zeros((count, fewest))
-    folds = np.array_split(np.random.default_rng(settings.seed).permutation(count), settings.folds)
-    for index, fold in enumerate(folds):
-        rest = np.concatenate([other for other in folds if other is not fold])
+    for index, (fold, rest) in enumerate(divided(count, settings)):
         known = Known(pooled, coded, rest, len(words))
         matcher, judging = train(known, settings, seed=settings.seed * 1000 + index)
         own_image = np.arange(len(fold))
@@ -104,7 +102,7 @@ def judge(
             if not name:
                 other_image[fold] = table[own_image, :, np.roll(own_image, 1)]
         if progress is not None:
-            progress(index + 1, len(folds))
+            progress(index + 1, settings.folds)
 
     human = float((logits[""] > 0).mean())
     wrong = float((other_image <= 0).mean())
@@ -113,9 +111,13 @@ def judge(
         "human": human, "other_image": wrong, "generated": generated, "balanced": human / 2 + (wrong + generated) / 4
     }  # fmt: skip
     judged = {name: JudgedCaptions(logits[name], ranks[name]) for name in coded}
-    return AdversarialEvaluation(
-        {name: judged[name] for name in systems}, judged[""], accuracy, float(np.mean([len(fold) for fold in folds]))
-    )
+    return AdversarialEvaluation({name: judged[name] for name in systems}, judged[""], accuracy, count / settings.folds)
+
+
+def divided(count: int, settings: JudgeSettings) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the images of each fold, and all others: who judges the first has learned from the second."""
+    folds = np.array_split(np.random.default_rng(settings.seed).permutation(count), settings.folds)
+    return [(fold, np.concatenate([other for other in folds if other is not fold])) for fold in folds]
 
 
 def enough_images(count: int, settings: JudgeSettings) -> None:

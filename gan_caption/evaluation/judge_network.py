@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from torch.nn import functional
 
 from gan_caption.data.captions import Captions, captions_from_ids
 from gan_caption.data.features import ImageFeatures
+from gan_caption.discriminators.cnn import CNNDiscriminator
 from gan_caption.discriminators.lstm import LSTMDiscriminator
 from gan_caption.errors import at_least, share
 from gan_caption.modes import evaluating
@@ -72,25 +74,59 @@ class Known:
 
 def train(known: Known, settings: JudgeSettings, *, seed: int) -> tuple[LSTMDiscriminator, LSTMDiscriminator]:
     """Return the network after matching and after judging; the random state outside is left as it was."""
+    matcher, judging = _learned(recurrent, (_matching_loss, _judging_loss), known, settings, seed=seed)
+    return matcher, judging
+
+
+def train_to_tell(known: Known, settings: JudgeSettings, *, seed: int) -> CNNDiscriminator:
+    """Return a network that learned to match and then to tell one system's captions from people's of the same images.
+
+    It reads by convolutions. The random state outside is left as it was.
+    """
+    _, telling = _learned(convolutional, (_matching_loss, _telling_loss), known, settings, seed=seed)
+    return telling
+
+
+def recurrent(known: Known, settings: JudgeSettings) -> LSTMDiscriminator:
+    """Build a network that reads by an LSTM."""
+    return LSTMDiscriminator(
+        vocabulary_size=known.words, pooled_size=known.pooled.shape[1], hidden=settings.hidden,
+        embedding=settings.embedding, dropout=settings.dropout, instance_noise=0.0,
+    )  # fmt: skip
+
+
+def convolutional(known: Known, settings: JudgeSettings) -> CNNDiscriminator:
+    """Build a network that reads one to four words at a time."""
+    widths = [1, 2, 3, 4]
+    return CNNDiscriminator(
+        vocabulary_size=known.words, pooled_size=known.pooled.shape[1], filters=max(1, settings.hidden // len(widths)),
+        embedding=settings.embedding, widths=widths, dropout=settings.dropout, instance_noise=0.0,
+    )  # fmt: skip
+
+
+Network = TypeVar("Network", LSTMDiscriminator, CNNDiscriminator)
+Loss: TypeAlias = Callable[[Network, Known, np.ndarray, np.random.Generator], Tensor]
+
+
+def _learned(
+    build: Callable[[Known, JudgeSettings], Network], losses: Sequence[Loss[Network]], known: Known,
+    settings: JudgeSettings, *, seed: int,
+) -> list[Network]:  # fmt: skip
+    """Return a network as each loss left it, one after the other."""
     device = known.pooled.device
     rng = np.random.default_rng(seed)
+    left = []
     with torch.random.fork_rng(devices=[device] if known.pooled.is_cuda else []):
         torch.manual_seed(seed)
-        network = LSTMDiscriminator(
-            vocabulary_size=known.words, pooled_size=known.pooled.shape[1], hidden=settings.hidden,
-            embedding=settings.embedding, dropout=settings.dropout, instance_noise=0.0,
-        ).to(device)  # fmt: skip
-        _fit(network, _matching_loss, known, settings, rng)
-        matcher = copy.deepcopy(network)
-        _fit(network, _judging_loss, known, settings, rng)
-    return matcher, network
-
-
-Loss = Callable[[LSTMDiscriminator, Known, np.ndarray, np.random.Generator], Tensor]
+        network = build(known, settings).to(device)
+        for loss in losses:
+            _fit(network, loss, known, settings, rng)
+            left.append(copy.deepcopy(network))
+    return left
 
 
 def _fit(
-    network: LSTMDiscriminator, loss_of: Loss, known: Known, settings: JudgeSettings, rng: np.random.Generator
+    network: Network, loss_of: Loss[Network], known: Known, settings: JudgeSettings, rng: np.random.Generator
 ) -> None:
     optimizer = torch.optim.Adam(network.parameters(), lr=settings.learning_rate)
     positions = np.array([(row, k) for row in known.rows for k in range(len(known.coded[""][row]))])
@@ -104,7 +140,7 @@ def _fit(
             optimizer.step()
 
 
-def _matching_loss(network: LSTMDiscriminator, known: Known, batch: np.ndarray, _: np.random.Generator) -> Tensor:
+def _matching_loss(network: Network, known: Known, batch: np.ndarray, _: np.random.Generator) -> Tensor:
     """Return -log p(own image | human caption) among the images of a batch (M, 2) of (image, caption)."""
     batch = batch[np.argsort(batch[:, 0], kind="stable")]  # captions of one image stand together
     images, own = np.unique(batch[:, 0], return_inverse=True)
@@ -128,6 +164,17 @@ def _judging_loss(network: LSTMDiscriminator, known: Known, batch: np.ndarray, r
     target = torch.tensor([1.0, 0.0, 0.0], device=logits.device).repeat(len(images))
     losses = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
     return (losses * torch.where(target > 0, 1.0, 0.5)).mean()
+
+
+def _telling_loss(network: CNNDiscriminator, known: Known, batch: np.ndarray, rng: np.random.Generator) -> Tensor:
+    """Return the cross-entropy of human captions against as many generated ones of the same images."""
+    human, images = known.coded[""], batch[:, 0]
+    ((_, generated),) = ((name, own) for name, own in known.coded.items() if name)
+    told = [caption for row, k in batch for caption in (human[row][k], _drawn(generated[row], rng))]
+    captions = captions_from_ids(told, np.repeat(np.arange(len(images)), 2).tolist()).to(known.pooled.device)
+    logits = network(ImageFeatures(known.pooled[images]), captions)
+    target = torch.tensor([1.0, 0.0], device=logits.device).repeat(len(images))
+    return functional.binary_cross_entropy_with_logits(logits, target)
 
 
 def _other(images: np.ndarray, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
