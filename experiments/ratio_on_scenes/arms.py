@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from experiments.ratio import Arm, inner
+
 
 @dataclass(frozen=True)
 class Rung:
@@ -13,33 +15,6 @@ class Rung:
     overrides: tuple[str, ...]
     matching: int = 0
     """Steps in which it learns from people's captions alone, before it meets a sample."""
-
-
-@dataclass(frozen=True)
-class Arm:
-    """A way to go on from the baseline."""
-
-    name: str
-    page: str
-    phase: str = "policy_gradient"
-    """Whose weights, and way of decoding, are measured."""
-    overrides: tuple[str, ...] = ()
-    judged: bool = False
-    """Whether it takes the seed's discriminator."""
-    learns: bool = True
-    """Whether it has a learning rate to be tuned."""
-    of_another: str | None = None
-    """The arm whose run it is measured in, by another phase; None: its own."""
-
-    @property
-    def resamples(self) -> bool:
-        """Whether its page has a phase that resamples."""
-        return self.page in ("residual_ebm", "control_logits", "control_powers", "control_oracle_ratio")
-
-
-def inner(kind: str) -> tuple[str, ...]:
-    """Return the override that calibrates a discriminator of this kind."""
-    return (f"discriminator@discriminator.discriminator={kind}",)
 
 
 _EYES = (*inner("own_eyes"), "discriminator@discriminator.discriminator.discriminator=coattention")

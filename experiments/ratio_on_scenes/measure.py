@@ -8,12 +8,13 @@ from pathlib import Path
 
 import torch
 
-from gan_caption.evaluation.evaluator import Evaluator, build_evaluator
-from gan_caption.evaluation.trained import Trained, left_discriminator, open_run
+from experiments.ratio import evaluator_of
+from gan_caption.evaluation.evaluator import Evaluator
+from gan_caption.evaluation.trained import Trained, open_run
 from gan_caption.files import write_atomically
 from gan_caption.metrics.metric import corpus_value, measure
 from gan_caption.training.folders import read_settings
-from gan_caption.training.setup import load_split, open_corpus, open_features, own_decoding
+from gan_caption.training.setup import own_decoding
 
 TEMPERATURES = (0.7, 0.8, 0.9, 1.0)
 NUCLEI = (0.9, 0.95, 1.0)
@@ -47,7 +48,7 @@ def divergence(run: Path, phase: str, *, temperatures: Sequence[float] = TEMPERA
     trained = open_run(run, device="cpu")
     trained.load(phase)
     torch.set_num_threads(1)
-    val, test = (evaluator_of(trained, split) for split in ("val", "test"))
+    val, test = (evaluator_of(trained, split, samples_per_image=SAMPLES) for split in ("val", "test"))
     chosen = {point: at(trained, val, phase, *point)["jsd"] for point in grid}
     temperature, top_p = min(chosen, key=chosen.__getitem__)
     found = {
@@ -56,21 +57,6 @@ def divergence(run: Path, phase: str, *, temperatures: Sequence[float] = TEMPERA
     }  # fmt: skip
     write_atomically(kept, lambda file: file.write(json.dumps({"grid": asked, "found": found}, indent=1).encode()))
     return found
-
-
-def evaluator_of(trained: Trained, name: str) -> Evaluator:
-    """Return the measure of a run's captioner on a split."""
-    settings = trained.settings
-    split = load_split(open_corpus(settings), name, lambda line: None)
-    source = open_features(settings, trained.encoder, split, device=trained.device)
-    discriminator = left_discriminator(
-        trained.folder, settings, trained.encoder, trained.tokenizer, device=trained.device
-    )
-    evaluator = build_evaluator(
-        settings, source, trained.tokenizer, set(), device=trained.device, discriminator=discriminator
-    )
-    evaluator.samples_per_image = SAMPLES
-    return evaluator
 
 
 def at(trained: Trained, evaluator: Evaluator, phase: str, temperature: float, top_p: float) -> dict[str, float]:

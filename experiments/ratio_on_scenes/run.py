@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from experiments.ratio_on_scenes.arms import ARMS, BLIND, CHOSEN, QUICK_ARMS, QUICK_RUNGS, RATES, RUNGS, Arm, Rung
+from experiments.ratio import Arm
+from experiments.ratio_on_scenes.arms import ARMS, BLIND, CHOSEN, QUICK_ARMS, QUICK_RUNGS, RATES, RUNGS, Rung
 from experiments.ratio_on_scenes.ladder import table_of_rungs
 from experiments.ratio_on_scenes.measure import divergence
 from experiments.ratio_on_scenes.verdict import table_of_systems, table_of_trials

@@ -1,0 +1,51 @@
+"""What the studies of the density ratio share: an arm, which discriminator it takes, and the measure of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gan_caption.evaluation.evaluator import Evaluator, build_evaluator
+from gan_caption.evaluation.trained import Trained, left_discriminator
+from gan_caption.training.setup import load_split, open_corpus, open_features
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A way to go on from the baseline."""
+
+    name: str
+    page: str
+    phase: str = "policy_gradient"
+    """Whose weights, and way of decoding, are measured."""
+    overrides: tuple[str, ...] = ()
+    judged: bool = False
+    """Whether it takes the seed's discriminator."""
+    learns: bool = True
+    """Whether it has a learning rate to be tuned."""
+    of_another: str | None = None
+    """The arm whose run it is measured in, by another phase; None: its own."""
+
+    @property
+    def resamples(self) -> bool:
+        """Whether its page has a phase that resamples."""
+        return self.page in ("residual_ebm", "control_logits", "control_powers", "control_oracle_ratio")
+
+
+def inner(kind: str) -> tuple[str, ...]:
+    """Return the override that calibrates a discriminator of this kind."""
+    return (f"discriminator@discriminator.discriminator={kind}",)
+
+
+def evaluator_of(trained: Trained, name: str, *, samples_per_image: int) -> Evaluator:
+    """Return the measure of a run's captioner on a split."""
+    settings = trained.settings
+    split = load_split(open_corpus(settings), name, lambda line: None)
+    source = open_features(settings, trained.encoder, split, device=trained.device)
+    discriminator = left_discriminator(
+        trained.folder, settings, trained.encoder, trained.tokenizer, device=trained.device
+    )
+    evaluator = build_evaluator(
+        settings, source, trained.tokenizer, set(), device=trained.device, discriminator=discriminator
+    )
+    evaluator.samples_per_image = samples_per_image
+    return evaluator
