@@ -47,6 +47,13 @@ def train_all(runs: Sequence[Sequence[str]], *, outputs: Path, workers: int) -> 
         return list(pool.map(lambda overrides: train(*overrides, "threads=1", outputs=outputs), runs))
 
 
+def found_or_trained(runs: Sequence[Sequence[str]], *, outputs: Path, workers: int) -> list[Path | None]:
+    """Return the folders of several configurations as `train_all` does; with 0 workers None where one is not there."""
+    if not workers:
+        return [finished(*overrides, "threads=1", outputs=outputs) for overrides in runs]
+    return list(train_all(runs, outputs=outputs, workers=workers))
+
+
 def evaluate(run: Path, *overrides: str) -> dict[str, dict[str, float]]:
     """Evaluate a run as `gan_caption.evaluate` does, unless that was done before; return metrics by system."""
     marker = run / "evaluated.json"

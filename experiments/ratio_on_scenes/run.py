@@ -13,7 +13,7 @@ from experiments.ratio_on_scenes.arms import ARMS, BLIND, CHOSEN, QUICK_ARMS, QU
 from experiments.ratio_on_scenes.ladder import table_of_rungs
 from experiments.ratio_on_scenes.measure import divergence
 from experiments.ratio_on_scenes.verdict import table_of_systems, table_of_trials
-from experiments.study import cost, finished, train_all
+from experiments.study import cost, found_or_trained
 
 HERE = Path(__file__).parent
 TUNING, SEEDS = 100, tuple(range(10))
@@ -56,9 +56,7 @@ class Study:
 
     def runs(self, wanted: Sequence[Sequence[str]]) -> list[Path | None]:
         """Return the runs' folders, None for those that are not there."""
-        if not self.workers:
-            return [finished(*one, "threads=1", outputs=self.outputs) for one in wanted]
-        return list(train_all(wanted, outputs=self.outputs, workers=self.workers))
+        return found_or_trained(wanted, outputs=self.outputs, workers=self.workers)
 
     def baselines(self, seeds: Sequence[int]) -> dict[int, Path]:
         """Return the converged baselines, by seed."""

@@ -25,7 +25,7 @@ from gan_caption.evaluation.systems import EvaluatedRun, System
 from gan_caption.evaluation.trained import open_run
 from gan_caption.metrics import DocumentFrequencies
 from gan_caption.metrics.humans import human_scores
-from gan_caption.metrics.language_model import NgramModel
+from gan_caption.metrics.language_model import NgramModel, lm_scores
 from gan_caption.metrics.metric import Metrics, Predictions, corpus_value, measure
 from gan_caption.metrics.ngrams import Score
 from gan_caption.metrics.separation import Bin
@@ -231,9 +231,7 @@ def with_language_models(
 
     def scored(run: EvaluatedRun) -> EvaluatedRun:
         drawn = [text for own in run.samples for text in own]
-        reverse = NgramModel(drawn, words=words).nll_per_token(unseen)
-        told = {"lm_nll": human.nll_per_token(drawn), "reverse_lm_nll": reverse}
-        return replace(run, values={**run.values, **told})
+        return replace(run, values={**run.values, **lm_scores(drawn, unseen, human=human, words=words)})
 
     count = sum(map(len, systems[0].runs[0].samples))
     order = np.random.default_rng(0).permutation(len(training))[:count]

@@ -67,3 +67,18 @@ class NgramModel:
 
     def _score(self, word: str, context: tuple[str, ...]) -> float:
         return math.log(self._model.score(word, context))
+
+
+def lm_scores(
+    samples: Sequence[str], unseen: Sequence[str], *, human: NgramModel, words: Iterable[str]
+) -> dict[str, float]:
+    """Return `lm_nll`, nats a token of samples under a model of people's captions, and `reverse_lm_nll`.
+
+    Args:
+        samples: tokenized.
+        unseen: people's captions, tokenized, that no model has learned from: scored under a model of the samples.
+        human: the model of people's captions.
+        words: its vocabulary, which the model of the samples shares.
+    """
+    reverse = NgramModel(samples, words=words, order=human.order).nll_per_token(unseen)
+    return {"lm_nll": human.nll_per_token(samples), "reverse_lm_nll": reverse}

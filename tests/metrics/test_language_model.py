@@ -8,7 +8,7 @@ import random
 import pytest
 
 from gan_caption.errors import UserError
-from gan_caption.metrics.language_model import NgramModel
+from gan_caption.metrics.language_model import NgramModel, lm_scores
 
 
 def test_witten_bell_by_hand():
@@ -25,6 +25,21 @@ def test_witten_bell_by_hand():
     assert model.nll_per_token(["a b", "a zebra"]) == pytest.approx(
         -(math.log(begin_a * a_b * b_end) + math.log(begin_a * a_unknown * end)) / 6
     )
+
+
+def test_both_ways_by_hand():
+    """One model reads what the other was made of: people write "a b" alone, a captioner "b" and "b b"."""
+    words = ["a", "b"]
+    told = lm_scores(["b", "b b"], ["a b"], human=NgramModel(["a b"], words=words, order=2), words=words)
+    # Under people's: unigrams a 2, b 2, end 2, unknown 1, of 7. After the beginning comes "a" alone, after "b" the end.
+    b, end = 2 / 7, 2 / 7
+    begin_b = (0 + 1 * b) / (1 + 1)
+    b_b, b_end = (0 + 1 * b) / (1 + 1), (1 + 1 * end) / (1 + 1)
+    assert told["lm_nll"] == pytest.approx(-math.log(begin_b * b_end * begin_b * b_b * b_end) / 5)
+    # Under the captioner's: a 1, b 4, end 3, unknown 1, of 9. "b" goes on to "b" once, ends twice; "a" was never met.
+    a, b, end = 1 / 9, 4 / 9, 3 / 9
+    begin_a, b_end = (0 + 1 * a) / (2 + 1), (2 + 2 * end) / (3 + 2)
+    assert told["reverse_lm_nll"] == pytest.approx(-math.log(begin_a * b * b_end) / 3)
 
 
 def test_the_next_words_probabilities_sum_to_one():
