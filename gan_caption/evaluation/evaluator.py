@@ -216,7 +216,7 @@ class Evaluator:
             discriminator: on the evaluator's device, of the evaluator's tokenizer.
             samples: K an image.
         """
-        real, generated = (self.judged(discriminator, captions) for captions in (self._people(samples), samples))
+        real, generated = (self.judged(discriminator, captions) for captions in (self.people(len(samples[0])), samples))
         return list(chain.from_iterable(real)), list(chain.from_iterable(generated))
 
     def possible(
@@ -237,7 +237,7 @@ class Evaluator:
         if split.log_density(0, samples[0][0]) is None:
             return {}
         told = []
-        for captions in self._people(samples), samples:
+        for captions in self.people(len(samples[0])), samples:
             ratios: list[float] = []
             for row, (own, log_probs) in enumerate(
                 zip(captions, self.scored(captioner, captions, sampler), strict=True)
@@ -251,11 +251,11 @@ class Evaluator:
         best = {f"best_{name}": value for name, value in knowledge._asdict().items()}
         return {"jsd": jensen_shannon(*told), **best}
 
-    def _people(self, samples: Sequence[Sequence[str]]) -> list[list[str]]:
-        """Return what people wrote of each image and can be said, no more captions than there are samples."""
+    def people(self, at_most: int) -> list[list[str]]:
+        """Return what people wrote of each image and can be said, so many captions at most."""
         return [
-            [text for text in own if UNK not in self.tokenizer.encode(text, max_length=self.max_length)][: len(drawn)]
-            for own, drawn in zip(self.written, samples, strict=True)
+            [text for text in own if UNK not in self.tokenizer.encode(text, max_length=self.max_length)][:at_most]
+            for own in self.written
         ]
 
     def scored(

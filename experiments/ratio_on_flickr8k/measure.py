@@ -1,0 +1,213 @@
+"""A system at every point of its grid: what a judge, references and language models say of its samples.
+
+Shapes: N images, K samples an image.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from experiments.ratio import evaluator_of
+from experiments.ratio_on_flickr8k.words import unsupported
+from gan_caption.data.captions import Captions
+from gan_caption.data.features import ImageFeatures
+from gan_caption.decoding.decoders import Sampler, Sampling
+from gan_caption.decoding.resampling import Resampling
+from gan_caption.evaluation.judge_network import JudgeSettings
+from gan_caption.evaluation.telling import told_apart
+from gan_caption.evaluation.trained import Trained, open_run
+from gan_caption.files import write_atomically
+from gan_caption.metrics import CiderD, self_cider
+from gan_caption.metrics.language_model import NgramModel, lm_scores
+from gan_caption.training.folders import read_settings
+from gan_caption.training.setup import load_split, open_corpus, own_decoding
+
+SAMPLES = 5
+"""K, as many as an image has people's captions."""
+POLICY = ((0.6, 1.0), (0.8, 1.0), (0.9, 1.0), (1.0, 1.0), (1.0, 0.9))
+"""(temperature, top-p) at which a policy is sampled."""
+RESAMPLED = ((0.6, 1.0), (0.8, 1.0), (1.0, 1.0), (1.2, 1.0))
+"""Of proposals that are resampled: a nucleus never proposes much of what people write."""
+PLANTED = 1.2
+"""The temperature of a policy whose exact ratio to the one at temperature 1 is known."""
+SHARES = (0.1, 0.25, 0.5, 1.0)
+"""Of people's captions among samples."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """Samples at a temperature and a nucleus."""
+
+    temperature: float
+    top_p: float
+    auc: list[float]
+    """(N,) of the judge, of each image."""
+    self_cider: list[float]
+    """(N,)"""
+    cider_d: list[list[float]]
+    """(N, K)"""
+    unsupported: list[list[int]]
+    """(N, K), see `words.unsupported`."""
+    lengths: list[list[int]]
+    """(N, K), words."""
+    corpus: dict[str, float]
+    """Of all samples together, by metric."""
+
+
+class Measure:
+    """A run, opened to be measured on a split."""
+
+    def __init__(self, run: Path, split: str, judge: JudgeSettings) -> None:
+        """Open it; nothing is decoded yet."""
+        torch.set_num_threads(1)
+        self.trained: Trained = open_run(run, device="cpu")
+        self.evaluator = evaluator_of(self.trained, split, samples_per_image=SAMPLES)
+        self.judge = judge
+        told = self.evaluator.people(SAMPLES)
+        self.rows = [row for row, own in enumerate(told) if own]
+        """Images of which somebody wrote what the captioner can say; the others are left out."""
+        self.people = [self.trained.tokenizer.tokenized(told[row]) for row in self.rows]
+
+    @cached_property
+    def pooled(self) -> torch.Tensor:
+        """(N, P), of the split's images."""
+        source, device = self.evaluator.source, self.trained.device
+        return source.features(range(len(source.split)), grid=False, device=device).pooled[self.rows]
+
+    @cached_property
+    def language(self) -> tuple[NgramModel, set[str]]:
+        """A model of the training captions, and its words."""
+        train = load_split(open_corpus(self.trained.settings), "train", lambda line: None)
+        tokenizer = self.trained.tokenizer
+        texts = [text for item in train.items for text in tokenizer.tokenized(tokenizer.normalize(list(item.captions)))]
+        words = {word for text in texts for word in text.split()}
+        return NgramModel(texts, words=words), words
+
+    def drawn(self, sampler: Sampler) -> list[Sequence[str]]:
+        """Return K samples of each image, tokenized."""
+        told = self.evaluator.sample(self.trained.captioner, sampler)
+        return [self.trained.tokenizer.tokenized(told[row]) for row in self.rows]
+
+    def auc(self, samples: Sequence[Sequence[str]]) -> np.ndarray:
+        """Return (N,), see `told_apart`."""
+        return told_apart(self.pooled, self.people, samples, settings=self.judge).per_image
+
+    def at(self, phase: str, temperature: float, top_p: float) -> Point:
+        """Measure the weights that are loaded, decoded as the phase does."""
+        sampler = self.evaluator.sampler_at(phase, temperature=temperature, top_p=top_p)
+        samples = self.drawn(sampler)
+        references = [self.evaluator.references[row] for row in self.rows]
+        rows = [row for row, own in enumerate(samples) for _ in own]
+        cider = CiderD(references).score(rows, [text for own in samples for text in own])
+        human, words = self.language
+        unseen = [text for own in self.people for text in own]
+        limit = self.evaluator.limit(self.trained.captioner, sampler)
+        return Point(
+            temperature, top_p, self.auc(samples).tolist(),
+            self_cider(samples, self.evaluator.frequencies).per_image.tolist(),
+            cider.reshape(len(samples), SAMPLES).tolist(), unsupported(samples, references),
+            [[len(text.split()) for text in own] for own in samples],
+            {
+                **lm_scores([text for own in samples for text in own], unseen, human=human, words=words),
+                **{name: float(own.mean()) for name, own in limit.items()},
+            },
+        )  # fmt: skip
+
+
+def measured(run: Path, phase: str, split: str, judge: JudgeSettings,
+             temperatures: Sequence[float] | None = None) -> list[Point]:  # fmt: skip
+    """Measure what a phase of a run left, at every point of its grid; what is found is kept beside the run.
+
+    Args:
+        run: its folder.
+        phase: whose weights, with its own decoder where it has one.
+        split: "val" or "test".
+        judge: settings of the judge.
+        temperatures: at these alone, without a nucleus; None: the grid.
+    """
+    grid = RESAMPLED if phase in own_decoding(read_settings(run)) else POLICY
+    points = grid if temperatures is None else tuple((temperature, 1.0) for temperature in temperatures)
+
+    def make() -> list[dict[str, object]]:
+        measure = Measure(run, split, judge)
+        measure.trained.load(phase)
+        return [asdict(measure.at(phase, *point)) for point in points]
+
+    return [Point(**told) for told in _kept(run / f"measured_{phase}.json", (split, points, asdict(judge)), make)]
+
+
+class ExactRatio:
+    """log p - log p_T of a caption less the part that `own_weight` adds: log p at temperature 1."""
+
+    def __init__(self, trained: Trained) -> None:
+        self.trained = trained
+
+    def __call__(self, features: ImageFeatures, captions: Captions) -> torch.Tensor:
+        """Return (N,), nats."""
+        plain = Sampling(temperature=1.0, top_k=0, top_p=1.0)
+        return plain.log_probs(
+            self.trained.captioner.generator, features, captions, max_length=0, rng=torch.Generator()
+        )
+
+
+def planted(run: Path, split: str, judge: JudgeSettings) -> dict[str, float]:
+    """Return the judge's AUC of systems whose order is known, made of a baseline.
+
+    Samples in which a share was replaced by other people's captions of the same image; and samples at temperature 1.2,
+    before and after they are resampled by their exact ratio to temperature 1.
+    """
+
+    def make() -> dict[str, float]:
+        measure = Measure(run, split, judge)
+        measure.trained.load("mle")
+        rng = np.random.default_rng(0)
+        samples = measure.drawn(Sampling(temperature=1.0, top_k=0, top_p=1.0))
+        warm = Sampling(temperature=PLANTED, top_k=0, top_p=1.0)
+        exact = Resampling(
+            judge=ExactRatio(measure.trained), alpha=1.0, own_weight=-1.0, candidates=20, temperature=PLANTED, top_k=0,
+            top_p=1.0, density_sets=1,
+        )  # fmt: skip
+        found = {
+            f"temperature {PLANTED}": float(measure.auc(measure.drawn(warm)).mean()),
+            f"temperature {PLANTED}, resampled by the exact ratio": float(measure.auc(measure.drawn(exact)).mean()),
+            "temperature 1": float(measure.auc(samples).mean()),
+        }
+        halves = [_halved(own, rng) for own in measure.people]
+        kept = [row for row, (people, others) in enumerate(halves) if people and others]
+        pooled, people = measure.pooled[kept], [halves[row][0] for row in kept]
+        for share in (0.0, *SHARES):
+            mixed = [_mixed(samples[row], halves[row][1], share, rng) for row in kept]
+            told = told_apart(pooled, people, mixed, settings=judge)
+            found[f"{share:.0%} people's, against half of the people"] = told.corpus
+        return found
+
+    return _kept(run / "planted.json", (split, asdict(judge)), make)
+
+
+def _halved(captions: Sequence[str], rng: np.random.Generator) -> tuple[list[str], list[str]]:
+    """Divide an image's captions at random: a corpus may have them in an order of its own."""
+    order = rng.permutation(len(captions))
+    half = (len(captions) + 1) // 2
+    return [captions[row] for row in order[:half]], [captions[row] for row in order[half:]]
+
+
+def _mixed(samples: Sequence[str], others: Sequence[str], share: float, rng: np.random.Generator) -> list[str]:
+    """Replace samples, each with a probability, by people's captions, as many as there are of these."""
+    return [other if rng.random() < share else sample for sample, other in zip(samples, others, strict=False)]
+
+
+def _kept(path: Path, asked: object, make: Callable[[], Iterable[object]]) -> object:
+    """Return what was made before of the same question, or make it and keep it."""
+    question = json.dumps(asked)
+    if path.exists() and (told := json.loads(path.read_text()))["asked"] == question:
+        return told["found"]
+    found = make()
+    write_atomically(path, lambda file: file.write(json.dumps({"asked": question, "found": found}).encode()))
+    return found
