@@ -203,7 +203,7 @@ def kind_of(typed: str) -> str:
     """Say how far a command is run."""
     if is_only_started(typed.split("&& ")[-1].split()[1:]) or "pytest" in typed or "mypy" in typed:
         return "started"
-    if typed.endswith(" quick"):
+    if "quick" in typed.split():
         return "quick"
     return "checked" if re.fullmatch(r"pip install \S+|pip install -e \S+", typed) else "whole"
 

@@ -73,7 +73,13 @@ class Measure:
         told = self.evaluator.people(SAMPLES)
         self.rows = [row for row, own in enumerate(told) if own]
         """Images of which somebody wrote what the captioner can say; the others are left out."""
-        self.people = [self.trained.tokenizer.tokenized(told[row]) for row in self.rows]
+        self.people = [self._as_long(told[row]) for row in self.rows]
+
+    def _as_long(self, captions: Sequence[str]) -> list[str]:
+        """Return captions tokenized, cut where the captioner's are cut: their length gives nobody away."""
+        tokenizer = self.trained.tokenizer
+        cut = [tokenizer.decode(tokenizer.encode(text, max_length=self.evaluator.max_length)) for text in captions]
+        return tokenizer.tokenized(cut)
 
     @cached_property
     def pooled(self) -> torch.Tensor:

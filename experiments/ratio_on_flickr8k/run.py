@@ -18,7 +18,7 @@ from experiments.ratio_on_flickr8k.verdict import (
     table_of_systems,
     table_of_trials,
 )
-from experiments.study import cost, found_or_trained
+from experiments.study import cost, cost_of, found_or_trained
 from gan_caption.evaluation.judge_network import JudgeSettings
 from gan_caption.metrics import self_cider
 from gan_caption.training.records import METRICS, read_records
@@ -157,14 +157,25 @@ def compare(study: Study, chosen: str, rates: Mapping[str, str]) -> None:
     with ProcessPoolExecutor(max(study.workers, 1)) as pool:
         bases = [base for base, _ in judges.values()]
         told = list(pool.map(planted, bases, [study.split] * len(bases), [study.judge] * len(bases)))
-    people = people_of(bases[0], study)
+    people, minutes = people_of(bases[0], study), minutes_of(arms, asked, [run for _, run in judges.values()])
     chosen_on = found["val"] if study.split == "test" else None
     parts = [
-        cost(study.outputs), table_of_systems(found[study.split], people, chosen_on),
+        cost(study.outputs), table_of_systems(found[study.split], people, minutes, chosen_on),
         table_of_planted(dict(zip(judges, told, strict=True))),
     ]  # fmt: skip
     (study.tables / f"table_{study.split}.md").write_text("\n\n".join(parts) + "\n")
     print("\n\n".join(parts))
+
+
+def minutes_of(
+    arms: Sequence[Arm], asked: Sequence[tuple[str, int, Path, str]], judges: Sequence[Path]
+) -> dict[str, float]:
+    """Return what each arm took, the mean over seeds, its discriminator counted."""
+    judge = float(np.mean([cost_of(run) for run in judges]))
+    return {
+        arm.name: float(np.mean([cost_of(run) for name, _, run, _ in asked if name == arm.name])) + judge * arm.judged
+        for arm in arms
+    }
 
 
 def _measured(

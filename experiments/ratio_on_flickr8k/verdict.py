@@ -37,6 +37,11 @@ class People:
     """(N,) of each image's captions; NaN where there are not as many as samples."""
 
     @property
+    def level(self) -> float:
+        """Their mean Self-CIDEr."""
+        return float(np.nanmean(self.self_cider))
+
+    @property
     def strata(self) -> np.ndarray:
         """(S,) shares of the strata of length."""
         counted = sum(stratified(own, np.ones(len(own))) for own in self.lengths)
@@ -119,44 +124,81 @@ def cross_fitted(points: Sequence[Point], chosen_on: Sequence[Point] | None = No
     return Score.of(found), chosen
 
 
-def table_of_systems(measured: Measured, people: People, chosen_on: Measured | None = None) -> str:
-    """Return a Markdown table: a row a system, at its own best point and at people's diversity and lengths."""
-    level = float(np.nanmean(people.self_cider))
-    at_level = partial(AtEqualDiversity.of, shares=people.strata, level=level)
-    scores: dict[str, dict[str, list[Score]]] = {"auc": {}, "cider_d": {}, "unsupported": {}}
+@dataclass(frozen=True)
+class System:
+    """What a system is worth; scores by seed."""
+
+    auc: list[Score]
+    """Of the judge, at its own best points."""
+    points: list[Point]
+    """These points."""
+    cider_d: list[Score]
+    """At people's diversity and lengths."""
+    unsupported: list[Score]
+    """Words a caption, the same."""
+    reached: list[float]
+    """Self-CIDEr of each seed and temperature."""
+
+    @classmethod
+    def of(cls, runs: Sequence[Sequence[Point]], people: People, chosen_on: Sequence[Sequence[Point]] | None) -> System:
+        """Sum up the points of each seed; see `table_of_systems`."""
+        others = chosen_on or [None] * len(runs)
+        fitted = [cross_fitted(own, other) for own, other in zip(runs, others, strict=True)]
+        curves = [[point for point in own if point.top_p == 1] for own in runs]
+        at_level = partial(AtEqualDiversity.of, shares=people.strata, level=people.level)
+        return cls(
+            [score for score, _ in fitted],
+            [point for _, chosen in fitted for point in chosen],
+            [at_level(curve, [point.cider_d for point in curve]) for curve in curves],
+            [at_level(curve, [point.unsupported for point in curve]) for curve in curves],
+            [float(np.mean(point.self_cider)) for curve in curves for point in curve],
+        )
+
+    @property
+    def cells(self) -> list[str]:
+        """Return what a table shows besides differences."""
+        places = sorted({(point.temperature, point.top_p) for point in self.points})
+        models = ([point.corpus[name] for point in self.points] for name in ("lm_nll", "reverse_lm_nll"))
+        return [
+            ", ".join(f"{temperature:g}/{top_p:g}" for temperature, top_p in places), _between(self.auc, 3),
+            _between(self.cider_d, 1, factor=100), _between(self.unsupported, 2),
+            *(with_interval(values, 3) for values in models),
+            f"{min(self.reached):.2f} to {max(self.reached):.2f}",
+        ]  # fmt: skip
+
+
+HEADS = (
+    "temperature, top-p", "judge's AUC", "CIDEr-D x 100", "unsupported words a caption", "LM, nats",
+    "reverse LM, nats", "Self-CIDEr reached",
+)  # fmt: skip
+
+
+def table_of_systems(
+    measured: Measured, people: People, minutes: Mapping[str, float], chosen_on: Measured | None = None
+) -> str:
+    """Return a Markdown table: a row a system, at its own best point and at people's diversity and lengths.
+
+    Args:
+        measured: the systems, of the seeds that all have.
+        people: the scale.
+        minutes: that each system took after the baseline, its discriminator counted.
+        chosen_on: the same systems on the split that chooses their points; None: see `cross_fitted`.
+    """
     seeds = sorted(set.intersection(*(set(runs) for runs in measured.values())))
-    heads = ["", "seeds", "temperature, top-p", "judge's AUC", f"less that of {MORE.name}", "p (Holm)", "CIDEr-D x 100",
-             "unsupported words a caption", "LM, nats", "reverse LM, nats", "Self-CIDEr reached"]  # fmt: skip
-    told: dict[str, list[Point]] = {}
-    models = ("lm_nll", "reverse_lm_nll")
-    for name, runs in measured.items():
-        fitted = [cross_fitted(runs[seed], chosen_on[name][seed] if chosen_on else None) for seed in seeds]
-        scores["auc"][name] = [score for score, _ in fitted]
-        told[name] = [point for _, chosen in fitted for point in chosen]
-        curves = [[point for point in runs[seed] if point.top_p == 1] for seed in seeds]
-        scores["cider_d"][name] = [at_level(curve, [point.cider_d for point in curve]) for curve in curves]
-        scores["unsupported"][name] = [at_level(curve, [point.unsupported for point in curve]) for curve in curves]
-    differences = {
-        name: paired_difference(own, scores["auc"][MORE.name]) for name, own in scores["auc"].items()
-        if name != MORE.name
-    } if MORE.name in scores["auc"] else {}  # fmt: skip
+    systems = {
+        name: System.of([runs[seed] for seed in seeds], people, chosen_on and [chosen_on[name][seed] for seed in seeds])
+        for name, runs in measured.items()
+    }
+    compared = [name for name in systems if name != MORE.name] if MORE.name in systems else []
+    differences = {name: paired_difference(systems[name].auc, systems[MORE.name].auc) for name in compared}
     adjusted = multipletests([one.p for one in differences.values()], method="holm")[1] if differences else []
     p = dict(zip(differences, adjusted, strict=True))
-    rows = [heads]
-    for name in measured:
-        difference = differences.get(name)
-        points = sorted({(point.temperature, point.top_p) for point in told[name]})
-        reached = [point.self_cider for seed in seeds for point in measured[name][seed] if point.top_p == 1]
-        spread = sorted(float(np.mean(own)) for own in reached)
-        rows.append([
-            name, str(len(seeds)), ", ".join(f"{temperature:g}/{top_p:g}" for temperature, top_p in points),
-            _between(scores["auc"][name], 3), "" if difference is None else _difference(difference),
-            "" if difference is None else f"{p[name]:.3f}", _between(scores["cider_d"][name], 1, factor=100),
-            _between(scores["unsupported"][name], 2),
-            *(with_interval([point.corpus[metric] for point in told[name]], 3) for metric in models),
-            f"{spread[0]:.2f} to {spread[-1]:.2f}",
-        ])  # fmt: skip
-    note = f"People's Self-CIDEr, at which CIDEr-D and unsupported words are compared, is {level:.3f}."
+    rows = [["", "seeds", "minutes", *HEADS, f"AUC less that of {MORE.name}", "p (Holm)"]]
+    for name, system in systems.items():
+        took = f"{minutes[name]:.0f}" if name in minutes else ""
+        tested = [_difference(differences[name]), f"{p[name]:.3f}"] if name in differences else ["", ""]
+        rows.append([name, str(len(seeds)), took, *system.cells, *tested])
+    note = f"People's Self-CIDEr, at which CIDEr-D and unsupported words are compared, is {people.level:.3f}."
     return "\n\n".join([markdown(rows), note, power(list(differences.values()))])
 
 
