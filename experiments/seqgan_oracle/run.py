@@ -20,8 +20,11 @@ EVERY = 5
 ORACLE, UNSEEN = "sample_oracle_nll_per_token", "nll_per_token"
 MEASURED = ("tracker=local", "validation.samples_per_image=5", "validation.batch_images=500")
 FOLLOWED = ("adversarial.steps=150", f"adversarial.validate_every={EVERY}")
-BUDGET = ("discriminator_training.steps=4680", "discriminator_training.steps_per_update=312")
-"""Of D: 5 rounds of 3 epochs before, one epoch after each update; the authors have 50, and 5 rounds of 3 after each."""
+EPOCH = 312
+"""Steps in which D sees 10,000 sequences and as many samples."""
+BUDGET = (f"discriminator_training.steps={15 * EPOCH}", f"discriminator_training.steps_per_update={EPOCH // 4}")
+"""Of D: 15 epochs before, a quarter of one after each update; the authors have 150, and 15 after each."""
+LONGER = (BUDGET[0], f"discriminator_training.steps_per_update={EPOCH}")
 QUICK = (
     "data.words=50", "data.train=200", "data.val=50", "data.test=50", "phases.mle.epochs=5", "data.parameters=null",
     "discriminator_training.steps=5", "discriminator_training.steps_per_update=2", "adversarial.steps=10",
@@ -50,6 +53,7 @@ ARMS = (
     Arm("relgan, beta_max 1000", "relgan", ("phases.adversarial.objective.beta_max=1000",), seeds=(0,)),
     Arm("scratchgan", "scratchgan", ("discriminator_training.steps=1000",), seeds=(0,)),
     Arm("seqgan", "seqgan", BUDGET),
+    Arm("seqgan, four times D's steps", "seqgan", LONGER, seeds=(0,)),
     Arm("seqgan, D shown shuffled labels", "control_shuffled_labels", BUDGET),
     Arm("seqgan, batch-mean baseline", "seqgan", (*BUDGET, "baseline@adversarial.baseline=batch_mean")),
     Arm("maligan", "maligan", BUDGET, seeds=(0,)),
