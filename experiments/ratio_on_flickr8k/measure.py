@@ -6,10 +6,11 @@ Shapes: N images, K samples an image.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -146,11 +147,12 @@ def measured(run: Path, phase: str, split: str, judge: JudgeSettings,
         measure.trained.load(phase)
         return [asdict(measure.at(phase, *point)) for point in points]
 
-    return [Point(**told) for told in _kept(run / f"measured_{phase}.json", (split, points, asdict(judge)), make)]
+    path = run / f"measured_{phase}_{split}{'' if temperatures is None else '_alone'}.json"
+    return [Point(**told) for told in _kept(path, (points, asdict(judge)), make)]
 
 
-class ExactRatio:
-    """log p - log p_T of a caption less the part that `own_weight` adds: log p at temperature 1."""
+class AtTemperature1:
+    """log p(caption | image) of a captioner at temperature 1, as a judge of its samples at another one."""
 
     def __init__(self, trained: Trained) -> None:
         self.trained = trained
@@ -177,8 +179,8 @@ def planted(run: Path, split: str, judge: JudgeSettings) -> dict[str, float]:
         samples = measure.drawn(Sampling(temperature=1.0, top_k=0, top_p=1.0))
         warm = Sampling(temperature=PLANTED, top_k=0, top_p=1.0)
         exact = Resampling(
-            judge=ExactRatio(measure.trained), alpha=1.0, own_weight=-1.0, candidates=20, temperature=PLANTED, top_k=0,
-            top_p=1.0, density_sets=1,
+            judge=AtTemperature1(measure.trained), alpha=1.0, own_weight=-1.0, candidates=20, temperature=PLANTED,
+            top_k=0, top_p=1.0, density_sets=1,
         )  # fmt: skip
         found = {
             f"temperature {PLANTED}": float(measure.auc(measure.drawn(warm)).mean()),
@@ -194,7 +196,8 @@ def planted(run: Path, split: str, judge: JudgeSettings) -> dict[str, float]:
             found[f"{share:.0%} people's, against half of the people"] = told.corpus
         return found
 
-    return _kept(run / "planted.json", (split, asdict(judge)), make)
+    found: dict[str, float] = _kept(run / f"planted_{split}.json", asdict(judge), make)
+    return found
 
 
 def _halved(captions: Sequence[str], rng: np.random.Generator) -> tuple[list[str], list[str]]:
@@ -209,7 +212,7 @@ def _mixed(samples: Sequence[str], others: Sequence[str], share: float, rng: np.
     return [other if rng.random() < share else sample for sample, other in zip(samples, others, strict=False)]
 
 
-def _kept(path: Path, asked: object, make: Callable[[], Iterable[object]]) -> object:
+def _kept(path: Path, asked: object, make: Callable[[], object]) -> Any:
     """Return what was made before of the same question, or make it and keep it."""
     question = json.dumps(asked)
     if path.exists() and (told := json.loads(path.read_text()))["asked"] == question:

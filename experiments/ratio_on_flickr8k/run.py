@@ -62,7 +62,8 @@ class Study:
         self.tables = self.outputs if quick else HERE
         self.seeds = SEEDS[:2] if quick else SEEDS
         self.tuning = SEEDS[0] if quick else TUNING  # where nothing is learned, the trials may be the runs
-        self.arms, self.rates = (QUICK_ARMS, RATES[:1]) if quick else (ARMS, RATES)
+        self.arms = QUICK_ARMS if quick else ARMS
+        self.rates = RATES[:1] if quick else RATES
         self.discriminators = dict(list(DISCRIMINATORS.items())[1:]) if quick else DISCRIMINATORS
         self.judge = QUICK_JUDGE if quick else JUDGE
         self.split = "test" if size == "test" else "val"

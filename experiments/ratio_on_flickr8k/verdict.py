@@ -44,7 +44,8 @@ class People:
     @property
     def strata(self) -> np.ndarray:
         """(S,) shares of the strata of length."""
-        counted = sum(stratified(own, np.ones(len(own))) for own in self.lengths)
+        every = [length for own in self.lengths for length in own]
+        counted = stratified(every, np.ones(len(every)))
         shares: np.ndarray = counted / counted.sum()
         return shares
 
@@ -142,8 +143,7 @@ class System:
     @classmethod
     def of(cls, runs: Sequence[Sequence[Point]], people: People, chosen_on: Sequence[Sequence[Point]] | None) -> System:
         """Sum up the points of each seed; see `table_of_systems`."""
-        others = chosen_on or [None] * len(runs)
-        fitted = [cross_fitted(own, other) for own, other in zip(runs, others, strict=True)]
+        fitted = [cross_fitted(own, chosen_on[row] if chosen_on else None) for row, own in enumerate(runs)]
         curves = [[point for point in own if point.top_p == 1] for own in runs]
         at_level = partial(AtEqualDiversity.of, shares=people.strata, level=people.level)
         return cls(
@@ -186,7 +186,9 @@ def table_of_systems(
     """
     seeds = sorted(set.intersection(*(set(runs) for runs in measured.values())))
     systems = {
-        name: System.of([runs[seed] for seed in seeds], people, chosen_on and [chosen_on[name][seed] for seed in seeds])
+        name: System.of(
+            [runs[seed] for seed in seeds], people, [chosen_on[name][seed] for seed in seeds] if chosen_on else None
+        )
         for name, runs in measured.items()
     }
     compared = [name for name in systems if name != MORE.name] if MORE.name in systems else []
