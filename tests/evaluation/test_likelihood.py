@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import pytest
 import torch
 
+from gan_caption.data.captions import captions_from_ids
 from gan_caption.data.corpus import CaptionedImage, Split
 from gan_caption.decoding.decoders import Greedy
 from gan_caption.decoding.rejection import Rejection
 from gan_caption.decoding.resampling import Resampling
 from gan_caption.evaluation.curve import sample_curve
 from gan_caption.evaluation.evaluator import Evaluator
+from gan_caption.evaluation.likelihood import reference_nll
 from gan_caption.reporting.table import curve_table
 from gan_caption.text.words import WordTokenizer
 from gan_caption.training.networks import EncoderDecoder
@@ -103,3 +105,9 @@ def test_what_is_cut_off_or_rejected_has_no_such_limit():
         found = evaluator(decoder).evaluate(CAPTIONER, phase="resampling").metrics
         assert math.isfinite(found["nll_per_caption"])
         assert not any(name.startswith("limit") for name in found)
+
+
+def test_a_process_without_an_image_adds_nothing():
+    features, captions = tiny.features().select(torch.tensor([], dtype=torch.long)), captions_from_ids([], [])
+    told = reference_nll(CAPTIONER.generator, features, captions, resampling(), max_length=3)
+    assert (told.nats, told.tokens, told.limit, told.ends) == (0, 0, [], (0, 0))
