@@ -16,7 +16,7 @@ DISCRIMINATORS = {
 
 _DEMONSTRATED = ("phases.policy_gradient.captions_per_image=5",)
 _ROUNDS = (
-    "phases.round_1.captions_per_image=5", "phases.round_2.captions_per_image=5",
+    "phases.round_1.captions_per_image=5", "phases.round_2.captions_per_image=5", "adversarial.steps=150",
     "phases.round_1.objective.samples_per_image=5", "phases.round_2.objective.samples_per_image=5",
 )  # fmt: skip
 _DECODING = "phases.resampling.decoding"

@@ -32,9 +32,9 @@ from gan_caption.training.setup import load_split, open_corpus, own_decoding
 
 SAMPLES = 5
 """K, as many as an image has people's captions."""
-POLICY = ((0.6, 1.0), (0.8, 1.0), (0.9, 1.0), (1.0, 1.0), (1.0, 0.9))
+POLICY = ((0.6, 1.0), (0.8, 1.0), (1.0, 1.0), (1.0, 0.9))
 """(temperature, top-p) at which a policy is sampled."""
-RESAMPLED = ((0.6, 1.0), (0.8, 1.0), (1.0, 1.0), (1.2, 1.0))
+RESAMPLED = ((0.8, 1.0), (1.0, 1.0))
 """Of proposals that are resampled: a nucleus never proposes much of what people write."""
 PLANTED = 1.2
 """The temperature of a policy whose exact ratio to the one at temperature 1 is known."""

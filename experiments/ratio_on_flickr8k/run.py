@@ -29,7 +29,7 @@ SETTING = ("generator=attention_lstm", "encoder=efficientnet_lite0", "tracker=lo
 CONVERGED = (
     "phases.mle.objective.label_smoothing=0", "phases.mle.selected_by=nll_per_token", "phases.mle.patience=2",
 )  # fmt: skip
-HELD_OUT = "holdout.check=0.05"
+FULL = ("size.hidden=256", "size.embedding=256", "holdout.check=0.05")
 OF_D = (
     "discriminator_training.images_per_batch=20", "discriminator_trainer.captions_per_image=5",
     "discriminator_training.steps=600",
@@ -40,6 +40,8 @@ UPDATES = (
     "adversarial.quality_floor=0", "adversarial.entropy_floor=0", "validation.images=200",
 )  # fmt: skip
 JUDGE = JudgeSettings(folds=3, epochs=4, hidden=128, embedding=64, batch_captions=256, learning_rate=2e-3)
+SHORT = ("phases.resampling.decoding.density_sets=1", "validation.samples_per_image=2")
+"""A run that resamples learns nothing, and `measure` measures it: its own evaluation is kept short."""
 QUICK = (
     "size.hidden=32", "size.embedding=32", "phases.mle.epochs=1", "validation.images=40",
     "phases.mle.learning_rate_schedule.warmup_steps=2", "discriminator_training.steps=6", "adversarial.steps=2",
@@ -57,10 +59,10 @@ class Study:
         """Set where they are kept; with 0 workers nothing is trained, and what is finished is found."""
         quick = size == "quick"
         self.quick = QUICK if quick else ()
-        self.setting = (*data, *SETTING, QUICK_HELD_OUT if quick else HELD_OUT)
+        self.setting = (*data, *SETTING, *((QUICK_HELD_OUT,) if quick else FULL))
         self.outputs = HERE / "outputs" / ("quick" if quick else "full")
         self.tables = self.outputs if quick else HERE
-        self.seeds = SEEDS[:2] if quick else SEEDS
+        self.seeds = SEEDS[:1] if quick else SEEDS
         self.tuning = SEEDS[0] if quick else TUNING  # where nothing is learned, the trials may be the runs
         self.arms = QUICK_ARMS if quick else ARMS
         self.rates = RATES[:1] if quick else RATES
@@ -80,7 +82,7 @@ class Study:
 
     def discriminator(self, name: str, seed: int, base: Path) -> tuple[str, ...]:
         """Return the run in which a discriminator alone learns; its last phase resamples by it."""
-        few = QUICK_DECODING if self.quick else ()
+        few = QUICK_DECODING if self.quick else SHORT
         return (
             "+experiment=residual_ebm", f"seed={seed}", f"pretrained={base}", *self.setting, *OF_D,
             *DISCRIMINATORS[name], *few, *self.quick,
@@ -92,7 +94,8 @@ class Study:
         taken = (f"pretrained_discriminator={judge}", *inside) if arm.judged else ()
         own = OF_D if arm.overrides == BLIND else ()
         learned = () if rate is None else (*UPDATES, f"adversarial.learning_rate={rate}")
-        few = QUICK_DECODING if self.quick and arm.resamples else ()
+        short = QUICK_DECODING if self.quick else SHORT
+        few = short if arm.resamples else ()
         return (
             f"+experiment={arm.page}", f"seed={seed}", f"pretrained={base}", *self.setting, *taken, *own, *learned,
             *arm.overrides, *few, *self.quick,
