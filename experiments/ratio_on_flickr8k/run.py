@@ -39,7 +39,7 @@ UPDATES = (
     "adversarial.steps=300", "adversarial.images_per_batch=20", "adversarial.validate_every=150",
     "adversarial.quality_floor=0", "adversarial.entropy_floor=0", "validation.images=200",
 )  # fmt: skip
-JUDGE = JudgeSettings(folds=3, epochs=4, hidden=128, embedding=64, batch_captions=256, learning_rate=2e-3)
+JUDGE = JudgeSettings(folds=3, epochs=8, hidden=128, embedding=64, batch_captions=256, learning_rate=2e-3)
 SHORT = ("phases.resampling.decoding.density_sets=1", "validation.samples_per_image=2")
 """A run that resamples learns nothing, and `measure` measures it: its own evaluation is kept short."""
 QUICK = (
