@@ -1,6 +1,6 @@
 """What stands first on PATH where the documents' commands run, so that they end soon; their text is not changed.
 
-`python tests/shortened.py python -m gan_caption.train ...` becomes that training with overrides added.
+`main("python", "-m", "gan_caption.train", ...)` is that training with overrides added.
 Nothing else is: a training gets small sizes, a study of hours is only started, `pytest` collects the tests
 of one file, `mypy` looks at one, and `pip` only checks that the extras exist.
 """
@@ -12,16 +12,15 @@ import importlib
 import inspect
 import os
 import re
+import runpy
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from unittest import mock
 
+from tests.tiny_sizes import TINY
+
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from tests.tiny_runs import TINY  # noqa: E402 - found by the line above
-
 PROGRAMS = ("python", "torchrun", "pip", "pytest", "ruff", "mypy")
 SMALL = [
     *(one for one in TINY if one != "tracker=local"), "adversarial.steps=2", "adversarial.images_per_batch=8",
@@ -111,7 +110,7 @@ def check_extras(arguments: Sequence[str]) -> None:
 
 
 def main(program: str, *arguments: str) -> None:
-    """Do what stands for the program, or become it."""
+    """Do what stands for the program: run a module as `python -m` does, or become another program."""
     if program == "pip":
         check_extras(arguments)
     elif program in ("pytest", "ruff", "mypy"):  # of the checkout itself, where nobody's own files lie
@@ -121,15 +120,13 @@ def main(program: str, *arguments: str) -> None:
     elif program == "torchrun":
         _become("-m", "torch.distributed.run", *arguments, *sizes(arguments))
     elif is_only_started(arguments):
-        sys.path.insert(0, os.getcwd())
         start(arguments[1], arguments[2:])
+    elif arguments[0] == "-m":
+        sys.argv = [*arguments[1:], *sizes(arguments)]
+        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
     else:
-        _become(*arguments, *sizes(arguments))
+        _become(*arguments)
 
 
 def _become(*arguments: str) -> None:
     os.execv(sys.executable, [sys.executable, *arguments])
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
