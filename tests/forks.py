@@ -18,10 +18,10 @@ import socket
 import sys
 
 SHARED = (
-    "torch._dynamo", "wandb", "gan_caption.experiment", "gan_caption.inference.captioner",
+    "torch._dynamo", "wandb.sdk.launch", "gan_caption.experiment", "gan_caption.inference.captioner",
     "gan_caption.reporting.report",
 )  # fmt: skip
-"""`torch._dynamo` is what optimizers import at their first step."""
+"""`torch._dynamo` is what optimizers import at their first step, `wandb.sdk.launch` what W&B does when a run begins."""
 PATIENCE = 30
 """Seconds that a command has to end by Ctrl-C."""
 

@@ -1,8 +1,8 @@
 """What stands first on PATH where the documents' commands run, so that they end soon; their text is not changed.
 
 `main("python", "-m", "gan_caption.train", ...)` is that training with overrides added.
-Nothing else is: a training gets small sizes, a study of hours is only started, `pytest` collects the tests
-of one file, `mypy` looks at one, and `pip` only checks that the extras exist.
+Nothing else is: a training gets small sizes, the study of the jar is asked to be quick, a study of hours is only
+started, `pytest` collects the tests of one file, `mypy` looks at one, and `pip` only checks that the extras exist.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ SMALL = [
 PHOTOGRAPHS = [one for one in SMALL if not one.startswith(("data.", "encoder.", "phases.words."))]
 ORACLE = [
     *(one for one in PHOTOGRAPHS if not one.startswith("max_length=")),
-    "data.words=50", "data.train=80", "data.val=20", "data.test=20",
+    "data.words=50", "data.train=80", "data.val=20", "data.test=20", "adversarial.rollouts=2", "text_cnn.filters=8",
+    "text_cnn.widths=[1,2,3]",
 ]  # fmt: skip
 SEARCH = ["hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=2"]
 
@@ -58,13 +59,15 @@ def is_only_started(words: Sequence[str]) -> bool:
 
 
 def sizes(arguments: Sequence[str]) -> list[str]:
-    """Return the overrides that make a command short: of a training its sizes, of anything else none."""
+    """Return what makes a command short: of a training its sizes, of most others nothing."""
     if "gan_caption.train" in arguments:
         data = next((one.partition("=")[2] for one in arguments if one.startswith("data=")), "scenes")
         small = {"scenes": SMALL, "oracle": ORACLE}.get(data, PHOTOGRAPHS)
         return [*small, *(SEARCH if "+sweep=search" in arguments else [])]
     if "experiments.scenes_seqgan.run" in arguments:
         return SMALL
+    if "experiments.metric_parity.kinds" in arguments:
+        return ["quick"]  # which leaves the tests' own file alone
     return []
 
 

@@ -164,7 +164,9 @@ def environment(folder: Path, more: Mapping[str, str]) -> dict[str, str]:
     path = [home / "programs", Path(sys.executable).parent, *os.environ["PATH"].split(os.pathsep)]
     return {
         "PATH": os.pathsep.join(map(str, path)), "HOME": str(home / "home"), "PYTHONPATH": str(folder),
-        "NETRC": str(home / "netrc"), "OMP_NUM_THREADS": "1", **more,
+        "NETRC": str(home / "netrc"), "OMP_NUM_THREADS": "1",
+        "WANDB_X_SAVE_REQUIREMENTS": "false",  # for which W&B reads about every installed package, at each phase
+        **more,
     }  # fmt: skip
 
 
