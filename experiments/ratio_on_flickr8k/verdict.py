@@ -131,8 +131,8 @@ class System:
 
     auc: list[Score]
     """Of the judge, at its own best points."""
-    points: list[Point]
-    """These points."""
+    points: list[list[Point]]
+    """These points: one of each half of the images, or one of all."""
     cider_d: list[Score]
     """At people's diversity and lengths."""
     unsupported: list[Score]
@@ -148,7 +148,7 @@ class System:
         at_level = partial(AtEqualDiversity.of, shares=people.strata, level=people.level)
         return cls(
             [score for score, _ in fitted],
-            [point for _, chosen in fitted for point in chosen],
+            [chosen for _, chosen in fitted],
             [at_level(curve, [point.cider_d for point in curve]) for curve in curves],
             [at_level(curve, [point.unsupported for point in curve]) for curve in curves],
             [float(np.mean(point.self_cider)) for curve in curves for point in curve],
@@ -157,8 +157,11 @@ class System:
     @property
     def cells(self) -> list[str]:
         """Return what a table shows besides differences."""
-        places = sorted({(point.temperature, point.top_p) for point in self.points})
-        models = ([point.corpus[name] for point in self.points] for name in ("lm_nll", "reverse_lm_nll"))
+        places = sorted({(point.temperature, point.top_p) for own in self.points for point in own})
+        models = (
+            [float(np.mean([point.corpus[name] for point in own])) for own in self.points]
+            for name in ("lm_nll", "reverse_lm_nll")
+        )
         return [
             ", ".join(f"{temperature:g}/{top_p:g}" for temperature, top_p in places), _between(self.auc, 3),
             _between(self.cider_d, 1, factor=100), _between(self.unsupported, 2),
