@@ -63,19 +63,14 @@ class GridAttention(nn.Module):
 
     def memory(self, features: ImageFeatures) -> tuple[Tensor, Tensor, Tensor]:
         """Project the grids once: keys and values (B, heads, R, H / heads), and the mask (B, R) of real regions."""
-        if features.grid is None:
-            raise ValueError("this generator reads the grid, and these features came without it")
-        grid = self.normalise(features.grid)
-        batch, regions, _ = grid.shape
-        steps = torch.arange(regions, device=grid.device)
-        counts = features.regions if features.regions is not None else steps.new_full((batch,), regions)
-        return self._heads(self.keys(grid)), self._heads(self.values(grid)), steps < counts[:, None]
+        grid, mask = normal_grid(features, self.normalise)
+        return self._heads(self.keys(grid)), self._heads(self.values(grid)), mask
 
     def forward(self, queries: Tensor, memory: tuple[Tensor, ...], images: Tensor | None) -> Tensor:
         """Attend from (N, T, query) to (N, T, H); row n reads the memory of image `images[n]`; None: of image n."""
         if images is None:
             return self.attend(self.query(queries), memory)
-        grouped, place = _group(self.query(queries), images, len(memory[0]))  # (B, K, T, H)
+        grouped, place = by_image(self.query(queries), images, len(memory[0]))  # (B, K, T, H)
         batch, most, steps, hidden = grouped.shape
         contexts = self.attend(grouped.reshape(batch, most * steps, hidden), memory)
         return contexts.reshape(batch * most, steps, hidden)[place]
@@ -97,7 +92,21 @@ class GridAttention(nn.Module):
         return tensor.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
-def _group(rows: Tensor, images: Tensor, batch: int) -> tuple[Tensor, Tensor]:
+def normal_grid(features: ImageFeatures, normalise: nn.LayerNorm) -> tuple[Tensor, Tensor]:
+    """Return the normalised grid (B, R, D), and the mask (B, R) of real regions.
+
+    Raises:
+        ValueError: the features came without a grid.
+    """
+    if features.grid is None:
+        raise ValueError("this generator reads the grid, and these features came without it")
+    batch, regions, _ = features.grid.shape
+    steps = torch.arange(regions, device=features.grid.device)
+    counts = features.regions if features.regions is not None else steps.new_full((batch,), regions)
+    return normalise(features.grid), steps < counts[:, None]
+
+
+def by_image(rows: Tensor, images: Tensor, batch: int) -> tuple[Tensor, Tensor]:
     """Lay rows (N, ...) out by image, (B, K, ...) with K the most rows an image has, zeros where it has fewer.
 
     Returns:

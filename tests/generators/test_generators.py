@@ -11,7 +11,7 @@ from gan_caption.generators.base import over_vocabulary
 from tests import tiny
 
 
-@pytest.mark.parametrize("index", range(3))
+@pytest.mark.parametrize("index", tiny.EVERY)
 class TestEveryGenerator:
     def test_probabilities_of_all_captions_sum_to_one(self, index):
         generator = tiny.generators()[index]
@@ -82,7 +82,7 @@ class TestEveryGenerator:
         torch.testing.assert_close((*after.own, after.images), (*truth.own, truth.images))
 
 
-@pytest.mark.parametrize("index", range(3))
+@pytest.mark.parametrize("index", tiny.EVERY)
 def test_logits_are_of_the_captions_own_tokens_and_of_words_that_may_be_written(index):
     generator, images = tiny.generators()[index], tiny.features()
     captions = captions_from_ids([[4, 5, EOS], [EOS], [5, EOS]], [0, 1, 1])
@@ -94,7 +94,7 @@ def test_logits_are_of_the_captions_own_tokens_and_of_words_that_may_be_written(
     torch.testing.assert_close(scores, torch.cat(slow))
 
 
-@pytest.mark.parametrize("index", range(3))
+@pytest.mark.parametrize("index", tiny.EVERY)
 def test_after_each_prefix_is_where_reading_it_again_ends(index):
     generator, images = tiny.generators()[index], tiny.features()
     texts = [[4, 5, 4], [5, 5, EOS]]
