@@ -131,9 +131,9 @@ def test_noise_changes_the_policy_and_its_absence_means_zero():
     assert (generator.score(other, captions) - generator.score(zero, captions)).abs().max() > 1e-3
 
 
-def test_regions_that_are_not_there_are_not_attended():
-    torch.manual_seed(0)
-    generator = tiny.attention_lstm().eval()
+@pytest.mark.parametrize("index", [index for index in tiny.EVERY if tiny.generators()[index].uses_grid])
+def test_regions_that_are_not_there_are_not_attended(index):
+    generator = tiny.generators()[index]
     images = tiny.features(1)
     assert images.grid is not None
     garbage = images.grid.clone()

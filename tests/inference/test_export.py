@@ -124,11 +124,20 @@ def said_by_script(home: Path, folder: Path) -> str:
     return done.stdout.strip()
 
 
+def transformer(*, embedding: int, **sizes):
+    """A small one, whose words have as many numbers as its layers."""
+    del embedding
+    return tiny.transformer(grid_size=16, **sizes)
+
+
 GENERATORS = {
     "first input": (tiny.lstm, {}),
     "initial state": (tiny.lstm, {"image_as": "initial_state", "generate_unknown": True}),
     "attention and noise": (tiny.attention_lstm, {"grid_size": 16, "heads": 2, "noise_size": 3}),
     "leaked features": (tiny.leakgan, {}),
+    "updown": (tiny.updown, {"grid_size": 16}),
+    "transformer": (transformer, {"norm": "after", "encoder_layers": 2}),
+    "transformer without encoder": (transformer, {"encoder_layers": 0, "noise_size": 3}),
 }
 
 
@@ -145,19 +154,25 @@ def test_the_graphs_compute_what_the_networks_compute_for_any_number_of_images(n
         with torch.no_grad():
             wanted = generator.start(encoder(pixels[:count]), 5)
             found = start.run(None, {"pixels": pixels[:count].numpy()})
-            for one, other in zip([*wanted.own, *wanted.shared], found, strict=True):
+            for one, other in zip(wanted.named_tensors().values(), found, strict=True):
                 np.testing.assert_allclose(other, one.numpy(), atol=1e-5)
             # Every part of the state something else: what is zero at the start may have changed places.
-            state = TensorState(tuple(torch.randn_like(one) for one in wanted.own), wanted.shared)
-            state = wanted.rebuilt(state.named_tensors())
+            given = {name: another(one) if "state" in name else one for name, one in wanted.named_tensors().items()}
             tokens = torch.randint(0, 9, (count,))
-            logits, after = generator.step(tokens, state)
-        given = [tokens, *state.own, *state.shared]
-        names = [one.name for one in step.get_inputs()]
-        outputs = step.run(None, {name: one.numpy() for name, one in zip(names, given, strict=True)})
+            logits, after = generator.step(tokens, wanted.rebuilt(given))
+        told = {one.name for one in step.get_inputs()}
+        inputs = {name: one.numpy() for name, one in {"tokens": tokens, **given}.items()}
+        assert set(inputs) == told
+        outputs = step.run(None, inputs)
         logits = torch.nn.functional.pad(logits, (generator.first_word, 0), value=float("-inf"))
-        for one, other in zip([logits, *after.own], outputs, strict=True):
+        changed = [one for name, one in after.named_tensors().items() if "state" in name]
+        for one, other in zip([logits, *changed], outputs, strict=True):
             np.testing.assert_allclose(other, one.numpy(), atol=1e-5)
+
+
+def another(part: torch.Tensor) -> torch.Tensor:
+    """Random numbers in the place of a part of the state; where it counts words, there is room for one more."""
+    return torch.randn_like(part) if part.is_floating_point() else torch.randint(0, 5, part.shape)
 
 
 @pytest.mark.slow
