@@ -39,9 +39,9 @@ class UpDownState(RecurrentState):
 
     @property
     def row_bytes(self) -> int:
-        """Memory of a row: its own tensors, and what it asks of every region, which lives for a step; in bytes."""
+        """Memory of a row: its own tensors, and for a step the keys and what they make with its question; in bytes."""
         keys = self.shared[1]
-        return super().row_bytes + keys.element_size() * keys.shape[1:].numel()
+        return super().row_bytes + 2 * keys.element_size() * keys.shape[1:].numel()
 
 
 class UpDownGenerator(Generator[UpDownState]):
@@ -189,11 +189,11 @@ class AdditiveAttention(nn.Module):
             means of regions (N, D), and the weights (N, R) they are made with.
         """
         keys, grid, mask = memory
-        projected = self.query(queries)
-        grouped, place = (projected[:, None], None) if images is None else by_image(projected, images, len(keys))
-        scores = self.score(torch.tanh(keys[:, None] + grouped[:, :, None]))[..., 0]  # (B, K, R)
-        weights = scores.masked_fill(~mask[:, None], float("-inf")).softmax(2)
-        context = weights @ grid  # (B, K, D)
-        if place is None:
-            return context[:, 0], weights[:, 0]
-        return context.flatten(0, 1)[place], weights.flatten(0, 1)[place]
+        if images is not None:
+            keys, mask = keys.index_select(0, images), mask.index_select(0, images)
+        scores = self.score((keys + self.query(queries)[:, None]).tanh_())[..., 0]  # (N, R)
+        weights = scores.masked_fill(~mask, float("-inf")).softmax(1)
+        if images is None:
+            return (weights[:, None] @ grid)[:, 0], weights
+        grouped, place, which = by_image(weights, images)  # (S, K, R)
+        return (grouped @ grid[which]).flatten(0, 1)[place], weights

@@ -7,6 +7,8 @@ import torch
 
 from gan_caption.data.captions import BOS, EOS, PAD, UNK, Captions, captions_from_ids
 from gan_caption.data.features import ImageFeatures
+from gan_caption.discriminators.lstm import LSTMDiscriminator
+from gan_caption.discriminators.warm_start import take_from_generator
 from gan_caption.generators.base import over_vocabulary
 from tests import tiny
 
@@ -157,6 +159,13 @@ def test_attention_weights_average_the_values():
     torch.testing.assert_close(weights.sum(2), torch.ones(3, 2))
     expected = weights @ memory[1][images][:, 0]
     torch.testing.assert_close(attention(queries, memory, images), expected)
+
+
+@pytest.mark.parametrize("index", tiny.EVERY)
+def test_a_discriminator_can_begin_with_the_word_vectors(index):
+    generator, discriminator = tiny.generators()[index], tiny.discriminator(LSTMDiscriminator, embedding=4)
+    take_from_generator(discriminator, generator)
+    assert torch.equal(discriminator.words.weight, generator.words.weight)
 
 
 def test_a_vocabulary_without_words_is_refused():

@@ -77,4 +77,5 @@ def test_it_is_the_paper(regions, kernels):
 def test_what_a_step_asks_of_all_regions_is_memory_of_its_row():
     generator = tiny.updown(hidden=4, attention=9)
     state = generator.start(tiny.features(), 3)
-    assert state.row_bytes == 4 * (4 * 4 + 4 * 9)  # two hidden states and cells; four regions, compared in nine numbers
+    # Two hidden states and cells; four regions, compared in nine numbers: their keys, and what is made of them.
+    assert state.row_bytes == 4 * (4 * 4 + 2 * 4 * 9)

@@ -28,11 +28,13 @@ from gan_caption.errors import UserError
 from gan_caption.experiment import run_experiment
 from gan_caption.generators.lstm import LSTMGenerator
 from gan_caption.generators.state import PolicyState, TensorState
+from gan_caption.inference.captioner import Captioner
 from gan_caption.inference.exporting import export_run, new_folder
 from gan_caption.inference.model_card import hallucination
 from gan_caption.inference.onnx_captioner import OnnxCaptioner
 from gan_caption.inference.onnx_check import Images, check_pixels, check_words, cost
 from gan_caption.inference.onnx_graphs import onnx_graphs, pixel_recipe
+from gan_caption.inference.page import attention_maps
 from gan_caption.inference.settings import export_from
 from gan_caption.inference.weights import read_weights
 from gan_caption.text.words import WordTokenizer
@@ -49,6 +51,8 @@ FROZEN = [one for one in TINY if "words" not in one and "width" not in one]
 RUNS = {
     "attention": LEARNED,
     "lstm": [*TINY, "generator=lstm", "phases.mle.averaging=0.5", "phases.mle.learning_rate=0.01"],
+    "transformer": [*TINY, "generator=transformer", "phases.mle.averaging=0.5", "phases.mle.learning_rate=0.01"],
+    "updown": [*TINY, "generator=updown", "phases.mle.averaging=0.5", "phases.mle.learning_rate=0.01"],
     "frozen": [*FROZEN, "encoder=efficientnet_lite0", "phases.words=null", "data.train=16"],
 }
 
@@ -176,7 +180,10 @@ def another(part: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "phase"), [("attention", "adversarial"), ("lstm", "mle"), ("frozen", "mle")])
+@pytest.mark.parametrize(
+    ("name", "phase"),
+    [("attention", "adversarial"), ("lstm", "mle"), ("frozen", "mle"), ("transformer", "mle"), ("updown", "mle")],
+)
 def test_onnxruntime_writes_what_the_run_wrote(runs, exported, name, phase):
     wanted = told_in_training(runs(name), phase)
     assert name != "attention" or len(set(wanted)) > 2
@@ -249,6 +256,19 @@ def test_nothing_of_the_machine_and_no_pickle_is_in_the_folder(runs, exported, e
         content = path.read_bytes()
         assert not any(place.encode() in content for place in here), path
         assert not content.startswith((b"\x80", b"PK")), path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["transformer", "updown"])
+def test_other_generators_are_captioners_with_attention_maps_and_graphs_in_int8(runs, export, capsys, name):
+    captioner, image = Captioner.load(runs(name)), images_of(runs(name)).image(0)
+    told = captioner.caption(image, attention=True).best
+    assert told.text == told_in_training(runs(name), "mle")[0]
+    assert told.attention.sum(1) == pytest.approx(1, abs=1e-5)
+    assert told.attention.std(1).max() > 1e-4  # it looks at places
+    assert len(attention_maps(captioner, image, told)) == len(told.attention)
+    export(runs(name), "int8=true", "calibration_images=20")
+    assert re.search(r"int8: [\d.]+% of the captions are word for word the same", capsys.readouterr().out)
 
 
 @pytest.mark.slow

@@ -17,6 +17,8 @@ from gan_caption.decoding.sampling import sample
 from gan_caption.evaluation.trained import open_run
 from gan_caption.experiment import run_experiment
 from gan_caption.training.checkpoint import load_state
+from gan_caption.training.phases.adversarial import AdversarialPhase
+from gan_caption.training.phases.maximum_likelihood import MaximumLikelihoodPhase
 from gan_caption.training.phases.policy_gradient import PolicyGradientPhase
 from gan_caption.training.seeding import random_generator
 from tests.golden.losses import of_the_policy
@@ -40,6 +42,8 @@ def shrunk(page: str, outputs: Path, *more: str) -> dict:
         trainer["images_per_batch"] = 8
     if phases.get("discriminator"):
         phases["discriminator"]["steps"] = 2
+    if phases.get("ratio"):
+        phases["ratio"] |= {"steps": 4, "check_every": 2, "patience": 0}
     for phase in of_the_policy(phases):
         phase |= {"steps": 2, "images_per_batch": 4, "validate_every": 2, "quality_floor": 0.0}
     for size in ("hidden", "embedding", "filters"):
@@ -76,9 +80,19 @@ def test_noise_is_heard_after_a_baseline_that_knew_none_was_taken_over(page, tmp
         assert (heard != silent).any(1).sum() > 5, phase
 
 
-@pytest.mark.parametrize("page", mostly_slow(PAGES, fast=["mle", "scst", "seqgan"]))
+OF_OTHERS = [
+    f"{page} {generator}"
+    for page in ("ddo", "kl_ratio", "nsc", "ppo", "residual_ebm", "scst", "seqgan", "shetty")
+    for generator in ("transformer", "updown")
+]
+"""A page of each kind, with generators that are not its own."""
+FAST = ["mle", "scst", "seqgan", "seqgan transformer", "scst updown"]
+
+
+@pytest.mark.parametrize("page", mostly_slow([*PAGES, *OF_OTHERS], fast=FAST))
 def test_every_page_trains(page, tmp_path):
-    config = shrunk(page, tmp_path)
+    page, _, generator = page.partition(" ")
+    config = shrunk(page, tmp_path, *([f"generator={generator}"] if generator else []))
     systems = run_experiment(config, data="scenes").systems
     # A captioner of a few steps may write nothing grammatical: what is said of such captions alone has no value then.
     measured = [value for metrics in systems.values() for name, value in metrics.items() if "oracle" not in name]
@@ -109,6 +123,27 @@ def test_a_page_whose_baseline_learns_ends_bitwise_alike_when_it_was_stopped(pag
     updates = whole["phases"]["policy_gradient"]["objective"]["baseline"].get("updates", 1)
     assert states[0]["finished"]
     assert {own["step"].item() for own in critic["optimizer"]["state"].values()} == {4 * updates}
+    assert same_state(*states)
+    logs = [[json.loads(line) | {"time": 0} for line in (one / "metrics.jsonl").open()] for one in folders]
+    assert logs[0] == logs[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("generator", ["transformer", "updown"])
+def test_a_generator_ends_bitwise_alike_when_it_was_stopped(generator, monkeypatch, tmp_path):
+    whole, stopped = (
+        {**shrunk("seqgan", tmp_path / name, f"generator={generator}"), "resume": "auto"}
+        for name in ("whole", "stopped")
+    )
+    for config in (whole, stopped):
+        config["phases"]["adversarial"] |= {"steps": 4}
+    run_experiment(whole, data="scenes")
+    for phase in (MaximumLikelihoodPhase, AdversarialPhase):
+        interrupted(stopped, monkeypatch, phase, after=1)
+    run_experiment(stopped, data="scenes")
+    folders = [next((tmp_path / name).glob("seqgan-*")) for name in ("whole", "stopped")]
+    states = [vars(load_state(folder / "checkpoints" / "last.pt")) for folder in folders]
+    assert states[0]["finished"]
     assert same_state(*states)
     logs = [[json.loads(line) | {"time": 0} for line in (one / "metrics.jsonl").open()] for one in folders]
     assert logs[0] == logs[1]
