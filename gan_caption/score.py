@@ -8,14 +8,17 @@ import sys
 from pathlib import Path
 
 from gan_caption.data.caption_files import check_images, read_references, read_results
+from gan_caption.data.outlined import check_complete, read_outlined
 from gan_caption.errors import UserError
 from gan_caption.evaluation.java import java_metrics
 from gan_caption.evaluation.scores import Scores, score
 from gan_caption.files import write_atomically
 from gan_caption.metrics import DocumentFrequencies, Predictions, character_tokenize, ptb_tokenize
+from gan_caption.metrics.chair import chair, named_in
 from gan_caption.metrics.characters import without_spaces
 from gan_caption.metrics.humans import SCORED
-from gan_caption.metrics.metric import in_order
+from gan_caption.metrics.metric import Metric, in_order
+from gan_caption.metrics.nouns import unsupported_nouns
 from gan_caption.metrics.standard import DIVERSITY, QUALITY, SAMPLE_QUALITY, VARIETY
 from gan_caption.reporting.table import scores_table
 
@@ -48,10 +51,13 @@ def _run(told: argparse.Namespace) -> None:
     frequencies = DocumentFrequencies.load(told.frequencies) if told.frequencies else DocumentFrequencies.of(tokens)
     if told.save_frequencies:
         frequencies.save(told.save_frequencies)
+    seen = _objects(told, images, references)
     # Nobody has said what was learned from.
     several = tuple(metric for metric in VARIETY if metric.name != "verbatim")
-    metrics = in_order(QUALITY, java, several, SAMPLE_QUALITY, DIVERSITY)
-    scores = score(Predictions(captions, samples if any(samples) else (), tokens, frequencies), metrics)
+    nouns = [unsupported_nouns()] if told.nouns else []
+    metrics = in_order(QUALITY, java, seen, nouns, several, SAMPLE_QUALITY, DIVERSITY)
+    several_said = samples if any(samples) else ()
+    scores = score(Predictions(captions, several_said, tokens, frequencies, image_ids=images), metrics)
     table = scores_table(scores, metrics)
     description = _description(images, references, captions, tokens, samples)
     by = ", metrics by character" if told.by_character else ""
@@ -62,6 +68,16 @@ def _run(told: argparse.Namespace) -> None:
     if told.out:
         write_atomically(told.out, lambda file: file.write(_as_json(images, scores)))
         print(f"\nValues of the corpus and of each image are in {told.out}")
+
+
+def _objects(told: argparse.Namespace, images: list[str], references: dict[str, list[str]]) -> tuple[Metric, ...]:
+    """Return the measures of named objects that are not there, where captions name any."""
+    if told.objects:
+        outlined = read_outlined(told.objects)
+        check_complete(outlined, images, told.objects)
+        return chair(lambda: outlined)
+    named = not told.by_character and named_in(references[image] for image in images)
+    return chair() if named else ()
 
 
 def _notes(tokens: list[list[str]], frequencies: DocumentFrequencies, written: list[str]) -> list[str]:
@@ -129,6 +145,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("results", type=Path, help="COCO result file, or JSON lines of image_id, caption and samples")
     parser.add_argument("--only-given", action="store_true", help="score only the images that the results have")
     parser.add_argument("--by-character", action="store_true", help="count characters, as of Chinese, and not words")
+    parser.add_argument(
+        "--objects", type=Path, metavar="FILE", help="of each image its objects: COCO's instances, or objects.json"
+    )
+    parser.add_argument("--nouns", action="store_true", help="nouns that no reference has, by spaCy (extra: nouns)")
     parser.add_argument("--frequencies", type=Path, metavar="FILE", help="document frequencies of a larger corpus")
     parser.add_argument("--save-frequencies", type=Path, metavar="FILE", help="keep those of these references")
     parser.add_argument("--meteor", action="store_true", help="METEOR too, by its Java program (extra: java)")

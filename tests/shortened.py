@@ -45,7 +45,7 @@ STARTED = {
         "profile",
         "reward", "rollouts", "self_critical", "start",
     )),
-    "experiments.ranks.kills", "tests.golden.losses",
+    "experiments.chair.agreement", "experiments.ranks.kills", "tests.golden.losses",
 }  # fmt: skip
 """Take minutes or hours, a browser, or a real data set: they are imported, and their arguments are looked at.
 

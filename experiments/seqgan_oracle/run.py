@@ -20,8 +20,12 @@ EVERY = 5
 ORACLE, UNSEEN = "sample_oracle_nll_per_token", "nll_per_token"
 MEASURED = ("tracker=local", "validation.samples_per_image=5", "validation.batch_images=500")
 FOLLOWED = ("adversarial.steps=150", f"adversarial.validate_every={EVERY}")
-BUDGET = ("discriminator_training.steps=4680", "discriminator_training.steps_per_update=312")
-"""Of D: 5 rounds of 3 epochs before, one epoch after each update; the authors have 50, and 5 rounds of 3 after each."""
+EPOCH = 312
+"""Steps in which D sees 10,000 sequences and as many samples."""
+BUDGET = (f"discriminator_training.steps={15 * EPOCH}", f"discriminator_training.steps_per_update={EPOCH // 4}")
+"""Of D: 15 epochs before, a quarter of one after each update; the authors have 150, and 15 after each."""
+LONGER = (BUDGET[0], f"discriminator_training.steps_per_update={EPOCH}")
+EARLY = ("phases.mle.selected_by=nll_per_token", "phases.mle.epochs=10")
 QUICK = (
     "data.words=50", "data.train=200", "data.val=50", "data.test=50", "phases.mle.epochs=5", "data.parameters=null",
     "discriminator_training.steps=5", "discriminator_training.steps_per_update=2", "adversarial.steps=10",
@@ -50,6 +54,7 @@ ARMS = (
     Arm("relgan, beta_max 1000", "relgan", ("phases.adversarial.objective.beta_max=1000",), seeds=(0,)),
     Arm("scratchgan", "scratchgan", ("discriminator_training.steps=1000",), seeds=(0,)),
     Arm("seqgan", "seqgan", BUDGET),
+    Arm("seqgan, four times D's steps", "seqgan", LONGER, seeds=(0,)),
     Arm("seqgan, D shown shuffled labels", "control_shuffled_labels", BUDGET),
     Arm("seqgan, batch-mean baseline", "seqgan", (*BUDGET, "baseline@adversarial.baseline=batch_mean")),
     Arm("maligan", "maligan", BUDGET, seeds=(0,)),
@@ -65,31 +70,32 @@ def main(size: str = "full", *given: str) -> None:
         sys.exit(f"size {size}: full, quick, or tables of what is finished")
     overrides = [one for one in given if not one.startswith("workers=")]
     workers = int(next((one.partition("=")[2] for one in given if one.startswith("workers=")), "2"))
+    workers = 0 if size == "tables" else workers
     outputs = HERE / "outputs" / ("quick" if size == "quick" else "full")
     shared = (*MEASURED, *overrides, *(QUICK if size == "quick" else ()))
     seeds = SEEDS[:1] if size == "quick" else SEEDS
-    early = ("phases.mle.selected_by=nll_per_token", "phases.mle.epochs=10")
-    mle = [
-        ("+experiment=mle", f"seed={seed}", *_task("lstm"), *shared, *schedule)
-        for schedule in ((), early)
-        for seed in seeds
-    ]
-    found = _runs(mle, outputs, workers=workers if size != "tables" else 0)
-    baselines = {seed: run for seed, run in zip(seeds, found, strict=False) if run}
-    wanted = {
-        (arm.name, seed): (
-            f"+experiment={arm.page}", f"seed={seed}",
-            *([f"pretrained={baselines[seed]}"] if arm.generator == "lstm" else []),
-            *FOLLOWED, *arm.overrides, *_task(arm.generator), *shared,
-        )
-        for seed in seeds  # each arm once, before any gets another seed
-        for arm in ARMS
-        if seed in arm.seeds and seed in baselines
-    }  # fmt: skip
-    made = _runs(list(wanted.values()), outputs, workers=workers if size != "tables" else 0)
-    runs = {key: run for key, run in zip(wanted, made, strict=True) if run}
+    baselines: dict[int, Path] = {}
+    stopped: list[Path] = []
+    runs: dict[tuple[str, int], Path] = {}
+    for seed in seeds:  # all arms of one, before another begins
+        base, early = _runs(
+            [("+experiment=mle", f"seed={seed}", *_task("lstm"), *shared, *schedule) for schedule in ((), EARLY)],
+            outputs, workers=workers,
+        )  # fmt: skip
+        stopped += [early] if early else []
+        if base:
+            baselines[seed] = base
+            arms = [arm for arm in ARMS if seed in arm.seeds]
+            made = _runs([_of(arm, seed, base, *shared) for arm in arms], outputs, workers=workers)
+            runs |= {(arm.name, seed): run for arm, run in zip(arms, made, strict=True) if run}
     where = HERE if size != "quick" else outputs
-    _report(where, baselines, [run for run in found[len(seeds) :] if run], runs, outputs)
+    _report(where, baselines, stopped, runs, outputs)
+
+
+def _of(arm: Arm, seed: int, base: Path, *shared: str) -> tuple[str, ...]:
+    """Return the run of an arm that goes on from a baseline."""
+    given = (f"pretrained={base}", *FOLLOWED) if arm.generator == "lstm" else FOLLOWED
+    return (f"+experiment={arm.page}", f"seed={seed}", *given, *arm.overrides, *_task(arm.generator), *shared)
 
 
 def _task(generator: str) -> tuple[str, ...]:

@@ -15,7 +15,17 @@ from torch import Tensor, nn
 
 from gan_caption.text.special import BOS, EOS, PAD, UNK
 
-__all__ = ["BOS", "EOS", "PAD", "UNK", "Captions", "SoftCaptions", "captions_from_ids", "captions_from_tokens"]
+__all__ = [
+    "BOS",
+    "EOS",
+    "PAD",
+    "UNK",
+    "Captions",
+    "SoftCaptions",
+    "captions_from_ids",
+    "captions_from_tokens",
+    "stacked",
+]
 
 
 @dataclass(frozen=True)
@@ -77,6 +87,19 @@ class SoftCaptions(Captions):
     def vectors(self, table: nn.Embedding) -> Tensor:
         """Return the weighted vectors (N, T, E)."""
         return self.weights @ table.weight
+
+
+def stacked(parts: Sequence[Captions], *, images: int) -> Captions:
+    """Put captions of the same images under one another, as those of as many images again.
+
+    Args:
+        parts: at least one; N and T need not be the same for all.
+        images: B; the captions of part i belong to rows i * B and on.
+    """
+    longest = max(part.tokens.shape[1] for part in parts)
+    wide = [torch.nn.functional.pad(part.tokens, (0, longest - part.tokens.shape[1]), value=PAD) for part in parts]
+    owners = [part.images + place * images for place, part in enumerate(parts)]
+    return Captions(torch.cat(wide), torch.cat([part.lengths for part in parts]), torch.cat(owners))
 
 
 def captions_from_ids(ids: Sequence[Sequence[int]], images: Sequence[int]) -> Captions:

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import io
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,10 @@ from gan_caption.data.layout import (
     given_file,
     images_in,
 )
+from gan_caption.data.outlined import listed_in, read_instances
 from gan_caption.errors import UserError
 from gan_caption.files import at_home
+from gan_caption.metrics.chair import Outlined
 
 _FOLDERS = ("train2014", "val2014", "train2017", "val2017")
 _YEARS = (2014, 2017)
@@ -102,7 +105,19 @@ class Coco:
             caption_source=sources,
             image_source=folders,
             skip_missing=self.skip_missing,
+            outlined=lambda images: self._outlined(name) or listed_in(self.root, images),
         )
+
+    def _outlined(self, name: str) -> Outlined | None:
+        """Return what objects are outlined on a split's images; None where the files that tell are not there."""
+        chosen = self._choose()
+        every = [[f"{split}{year}" for split in ("train", "val")] for year in _YEARS]
+        wanted = [[f"{name}{chosen}"]] if isinstance(chosen, int) else every  # Karpathy's splits are of both files
+        for parts in wanted:
+            paths = tuple(self.root / "annotations" / f"instances_{part}.json" for part in parts)
+            if all(path.is_file() for path in paths):
+                return partial(read_instances, paths, _image_id)
+        return None
 
     @functools.cached_property
     def _annotations(self) -> tuple[dict[str, Listing], Captions, str]:

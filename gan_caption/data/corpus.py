@@ -18,6 +18,7 @@ from PIL import Image
 
 from gan_caption.data.compact import Elements, Groups, Texts
 from gan_caption.errors import UserError
+from gan_caption.metrics.chair import Outlined, chair, named_in
 from gan_caption.metrics.metric import Metric, Predictions
 from gan_caption.metrics.ngrams import Score
 
@@ -74,6 +75,8 @@ class Split:
     items: Sequence[CaptionedImage]
     notes: tuple[str, ...] = ()
     """What was found and not used (images without captions, captions without images), one sentence each."""
+    outlined: Outlined | None = None
+    """What objects its images have, where somebody knows."""
 
     def __len__(self) -> int:
         return len(self.items)
@@ -125,8 +128,11 @@ class Split:
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """What only this corpus can measure, by a known grammar, say; see `known_truth`."""
-        return ()
+        """What only this corpus can measure: by a known grammar, say, see `known_truth`; here by the objects named.
+
+        Captions that name none of COCO's objects, in another language, say, are not measured by them.
+        """
+        return chair(self.outlined) if self.outlined or named_in(item.captions for item in self.items) else ()
 
 
 def known_truth(

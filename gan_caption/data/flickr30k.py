@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from gan_caption.data.annotations import Captions, read_names, read_tokens
@@ -20,6 +21,7 @@ from gan_caption.data.layout import (
     images_in,
     is_image,
 )
+from gan_caption.data.outlined import listed_in
 from gan_caption.errors import UserError
 from gan_caption.files import at_home
 
@@ -77,6 +79,7 @@ class Flickr30k:
             caption_source=annotations.name,
             image_source=f"{images.name}/",
             skip_missing=self.skip_missing,
+            outlined=partial(listed_in, self.root),
             notes=notes,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from gan_caption.data.annotations import read_names, read_tokens
@@ -16,6 +17,7 @@ from gan_caption.data.layout import (
     existing_list,
     images_in,
 )
+from gan_caption.data.outlined import listed_in
 from gan_caption.files import at_home
 
 _LISTS = {
@@ -77,6 +79,7 @@ class Flickr8k:
             caption_source=path.name,
             image_source=f"{images.name}/",
             skip_missing=self.skip_missing,
+            outlined=partial(listed_in, self.root),
             notes=notes,
         )
 

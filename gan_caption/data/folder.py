@@ -32,6 +32,7 @@ from gan_caption.data.layout import (
     some,
     unread_heic,
 )
+from gan_caption.data.outlined import listed_in
 from gan_caption.data.tables import read_table
 from gan_caption.errors import UserError, share
 from gan_caption.files import at_home
@@ -129,6 +130,7 @@ class Folder:
             caption_source=source,
             image_source=f"{self.root.name or self.root}/",
             skip_missing=self.skip_missing,
+            outlined=partial(listed_in, self.root),
             notes=unread_heic(names),
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from gan_caption.data.corpus import CaptionedImage, CaptionedImages, NoSplit, Sp
 from gan_caption.data.images import reads_heic
 from gan_caption.errors import UserError
 from gan_caption.files import at_home
+from gan_caption.metrics.chair import Outlined
 from gan_caption.untrusted.parsing import shown
 
 SPLITS = ("train", "val", "test")
@@ -141,6 +142,7 @@ def assemble(
     image_source: str,
     skip_missing: bool,
     notes: Sequence[str] = (),
+    outlined: Callable[[Sequence[str]], Outlined | None] = lambda images: None,
 ) -> Split:
     """Join images and captions to a split, in the order of its list.
 
@@ -153,6 +155,7 @@ def assemble(
         image_source: for messages: where the image files lie.
         skip_missing: leave out the listed images that have no file, and say how many, instead of stopping.
         notes: what else is to be said of the split.
+        outlined: what objects its images have, by their names; None where nobody knows.
 
     Raises:
         NoSplit: the list is empty, or none of its images has a file.
@@ -183,7 +186,8 @@ def assemble(
             f"no image of {listing.source} has a caption in {caption_source}: do these two belong together?"
         )
 
-    return Split(name, items, (*notes, *_notes(listing, lists, captions, files, caption_source, image_source)))
+    notes = (*notes, *_notes(listing, lists, captions, files, caption_source, image_source))
+    return Split(name, items, notes, outlined([item.image_id for item in items]))
 
 
 def _lacking(missing: Sequence[str], listing: Listing, image_source: str) -> str:

@@ -52,10 +52,12 @@ class SentenceCNN(nn.Module):
         words, mask = functional.pad(words.transpose(1, 2), (0, missing)), functional.pad(mask, (0, missing))
         maxima = []
         for convolution in self.convolutions:
-            answers = functional.relu(convolution(words))  # (N, F, T - width + 1)
+            answers = convolution(words)  # (N, F, T - width + 1)
             last = mask.shape[1] - answers.shape[2]  # a window is whole where its last place is a word
-            maxima.append(answers.masked_fill(~mask[:, None, last:], 0).amax(2))
-        return self._highway(torch.cat(maxima, dim=1))
+            outside = torch.zeros_like(mask[:, None, last:], dtype=answers.dtype)
+            outside.masked_fill_(~mask[:, None, last:], -torch.inf)
+            maxima.append((answers + outside).max(2).values)
+        return self._highway(functional.relu(torch.cat(maxima, dim=1)))  # it keeps the order: after the maximum
 
     def fast_read(self, table: Tensor, rows: Tensor, mask: Tensor) -> Tensor:
         """Return sentence vectors (N, S) of words whose vectors are rows (N, T) of a table (R, E), without dropout.

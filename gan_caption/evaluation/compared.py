@@ -29,6 +29,7 @@ from gan_caption.metrics.language_model import NgramModel
 from gan_caption.metrics.metric import Metrics, Predictions, corpus_value, measure
 from gan_caption.metrics.ngrams import Score
 from gan_caption.metrics.separation import Bin
+from gan_caption.metrics.standard import QUALITY
 from gan_caption.text.base import Tokenizer
 from gan_caption.training.folders import COMMAND
 from gan_caption.training.progress import Progress
@@ -104,9 +105,11 @@ def human_values(split: Split, references: Sequence[Sequence[str]], samples: int
     """Return what humans score, by metric, with what the corpus knows of each image's captions."""
     frequencies = DocumentFrequencies.of(references)
     told = Predictions([own[0] for own in references], references, references, frequencies)
-    known = measure((metric for metric in split.metrics if metric.per_image), told)
+    known = measure((metric for metric in split.metrics if metric.per_image and not metric.compares), told)
+    comparing = [metric for metric in split.metrics if metric.compares and metric.of == "captions"]
+    ids = [item.image_id for item in split.items]
     return {
-        **human_scores(references, frequencies, samples),
+        **human_scores(references, frequencies, samples, compared_by=[*QUALITY, *comparing], image_ids=ids),
         **{name: corpus_value(value) for name, value in known.items()},
     }
 

@@ -336,7 +336,8 @@ class Evaluator:
             [own[0] for own in self.written], [own[: self.samples_per_image] for own in self.written]
         )
         alone = [metric for metric in (*VARIETY, *SAMPLE_VARIETY) if metric.validated]
-        measured = measure([*alone, *self.source.split.metrics], told)
+        known = [metric for metric in self.source.split.metrics if not metric.compares]
+        measured = measure([*alone, *known], told)
         return {name: corpus_value(value) for name, value in measured.items()}
 
     def _words(self, tokens: torch.Tensor) -> list[str]:

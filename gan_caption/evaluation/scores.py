@@ -50,7 +50,10 @@ def score(predictions: Predictions, metrics: Metrics) -> Scores:
     of_corpus = {name: value for name, value in told.items() if not isinstance(value, Score) and not math.isnan(value)}
     weights = image_weights(len(predictions.captions))
     intervals = {name: image_interval(value, weights) for name, value in measured.items()}
-    humans = human_scores(predictions.references, predictions.frequencies, next(iter(counts), None))
+    humans = human_scores(
+        predictions.references, predictions.frequencies, next(iter(counts), None), image_ids=predictions.image_ids,
+        compared_by=[one for one in metrics.values() if one.compares and one.of == "captions"],
+    )  # fmt: skip
     return Scores(measured, of_corpus, intervals, humans)
 
 

@@ -74,6 +74,14 @@ def hallucination(results: Mapping[str, Any] | None, phase: str) -> str:
     """
     systems = {} if results is None else results["systems"]
     measured = systems.get(phase, {})
+    if "chair_i" in measured:
+        return _of_objects(measured, "chair", "what is outlined on the images or named in their references", "")
+    if "chair_references_i" in measured:
+        bound = (
+            " An upper bound: people do not name all that they see. What they score against each other is in the "
+            "run's table."
+        )
+        return _of_objects(measured, "chair_references", "what the references of an image name", bound)
     if "oracle_hallucinations" not in measured:
         stopped = "" if measured else " (the run was stopped before its final comparison)"
         return (
@@ -91,6 +99,15 @@ def hallucination(results: Mapping[str, Any] | None, phase: str) -> str:
     )
     others = [f"{name} {other['oracle_hallucinations']:.3f}" for name, other in systems.items() if name != phase]
     return f"{told} Of the run's other weights: {', '.join(others)}." if others else told
+
+
+def _of_objects(measured: Mapping[str, float], name: str, truth: str, bound: str) -> str:
+    """Return CHAIR in words."""
+    return (
+        f"Of the objects of COCO's 80 kinds that it names, **{measured[f'{name}_i']:.1%} are not there**, and "
+        f"{measured[f'{name}_s']:.1%} of its captions name one that is not (CHAIR; Rohrbach et al. 2018), by {truth}."
+        f"{bound}"
+    )
 
 
 def _results(folder: Path) -> dict[str, Any] | None:

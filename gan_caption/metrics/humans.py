@@ -6,13 +6,13 @@ Shapes: N images, K captions an image.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from gan_caption.errors import UserError
 from gan_caption.metrics.document_frequencies import DocumentFrequencies
-from gan_caption.metrics.metric import Predictions, corpus_value, measure
+from gan_caption.metrics.metric import Metric, Predictions, corpus_value, measure
 from gan_caption.metrics.standard import DIVERSITY, QUALITY, VARIETY
 
 SCORED = 5
@@ -20,28 +20,33 @@ SCORED = 5
 
 
 def human_scores(
-    references: Sequence[Sequence[str]], frequencies: DocumentFrequencies, samples: int | None = None
-) -> dict[str, float]:
+    references: Sequence[Sequence[str]], frequencies: DocumentFrequencies, samples: int | None = None, *,
+    compared_by: Iterable[Metric] = QUALITY, image_ids: Sequence[str] = (),
+) -> dict[str, float]:  # fmt: skip
     """Return what humans score, by metric: against the other humans of the same images, and in variety.
 
     Args:
         references: of each image its tokenized captions.
         frequencies: for Self-CIDEr.
         samples: how many of an image are compared with each other; None: the metrics of samples are left out.
+        compared_by: the metrics that compare a caption with others of its image.
+        image_ids: of each image, for metrics that ask whose captions these are.
     """
     first = Predictions([own[0] for own in references], (), references, frequencies)
     told = measure((metric for metric in VARIETY if metric.name != "verbatim"), first)
     humans = {name: corpus_value(value) for name, value in told.items() if not math.isnan(corpus_value(value))}
     if sum(len(own) > 1 for own in references) > 1:
-        humans |= human_quality(references)
+        humans |= (compared := human_quality(references, compared_by=compared_by, image_ids=image_ids))
         if samples is not None:
-            humans["sample_cider_d"] = humans["cider_d"]
+            humans |= {f"sample_{name}": compared[name] for name in compared if name.startswith(("cider_d", "chair"))}
     if samples is not None and any(len(own) >= samples for own in references):
         humans |= human_diversity(references, frequencies, samples)
     return humans
 
 
-def human_quality(references: Sequence[Sequence[str]]) -> dict[str, float]:
+def human_quality(
+    references: Sequence[Sequence[str]], *, compared_by: Iterable[Metric] = QUALITY, image_ids: Sequence[str] = ()
+) -> dict[str, float]:
     """Return what a human scores against the other humans of the same images, leaving one out, by name.
 
     The first references of all images are candidates once, then the second ones, up to the fifth: the mean over them.
@@ -51,14 +56,16 @@ def human_quality(references: Sequence[Sequence[str]]) -> dict[str, float]:
     Raises:
         UserError: fewer than two images have at least two references.
     """
-    told = [own for own in references if len(own) > 1]
+    several = [row for row, own in enumerate(references) if len(own) > 1]
+    told, ids = [references[row] for row in several], [image_ids[row] for row in several if image_ids]
     if len(told) < 2:
         raise UserError("humans cannot be scored: fewer than two images have at least two references")
     frequencies = DocumentFrequencies.of(told)
     rounds = []
     for position in range(min(SCORED, *map(len, told))):
         others = [[*own[:position], *own[position + 1 :]] for own in told]
-        rounds.append(measure(QUALITY, Predictions([own[position] for own in told], (), others, frequencies)))
+        candidates = [own[position] for own in told]
+        rounds.append(measure(compared_by, Predictions(candidates, (), others, frequencies, image_ids=ids)))
     return {name: float(np.mean([corpus_value(one[name]) for one in rounds])) for name in rounds[0]}
 
 

@@ -76,6 +76,9 @@ class Metric:
     """Whether `function` returns a `Score`, which knows each image's value and so has an interval; else a number."""
     validated: bool = True
     """Whether it is measured at every validation; else, because it takes long, only for final tables."""
+    compares: bool = False
+    """Whether it compares a caption with what people said of its image: people are scored by it too, each beside the
+    others."""
     axis: Axis | None = None
     """The axis of curves over sampling temperatures on which a metric of samples is shown; only where it is known image
     by image and more of it is better."""

@@ -64,13 +64,18 @@ def _length(captions: Sequence[str]) -> float:
 
 
 QUALITY = (
-    Metric(name="cider_d", label="CIDEr-D x 100", factor=100, decimals=1, per_image=True, function=_cider_d),
+    Metric(
+        name="cider_d", label="CIDEr-D x 100", factor=100, decimals=1, per_image=True, compares=True, function=_cider_d,
+    ),
     *(
-        Metric(name=f"bleu_{n}", label=f"BLEU-{n} x 100", factor=100, decimals=1, per_image=True, function=_bleu(n))
+        Metric(
+            name=f"bleu_{n}", label=f"BLEU-{n} x 100", factor=100, decimals=1, per_image=True, compares=True,
+            function=_bleu(n),
+        )
         for n in (1, 2, 3, 4)
     ),
     Metric(
-        name="rouge_l", label="ROUGE-L x 100", factor=100, decimals=1, per_image=True,
+        name="rouge_l", label="ROUGE-L x 100", factor=100, decimals=1, per_image=True, compares=True,
         function=lambda told: rouge_l(told.captions, told.references),
     ),
 )  # fmt: skip

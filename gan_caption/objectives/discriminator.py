@@ -6,13 +6,14 @@ M is N, or the number of real tokens where the discriminator is dense.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gan_caption.data.captions import EOS, Captions
+from gan_caption.data.captions import EOS, Captions, SoftCaptions, stacked
 from gan_caption.data.edits import edited
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
@@ -65,11 +66,13 @@ class DiscriminatorLoss(ABC):
         """
         weights = {"generated": self.generated, "mismatched": self.mismatched, "edited": self.edited}
         negatives = self._negatives(features, real, generated)
-        truth = world.gather(spoken(discriminator(features, real), real)).float()  # also where D computes in bfloat16
+        truth, *fakes = judged_together(
+            discriminator, features, [real, *(captions for captions, _ in negatives.values())]
+        )
+        truth = world.gather(spoken(truth, real)).float()  # also where D computes in bfloat16
         loss = self.penalty(discriminator, features, real=real, generated=generated)
         accuracy: dict[str, float] = {}
-        for kind, (captions, places) in negatives.items():
-            answers = discriminator(features, captions)
+        for (kind, (captions, places)), answers in zip(negatives.items(), fakes, strict=True):
             logits = world.gather(spoken(answers, captions) if places is None else at(answers, places)).float()
             loss = loss + weights[kind] * self.compare(truth, logits)
             of_real, accuracy[kind] = self.accuracy(truth.detach(), logits.detach())
@@ -276,6 +279,34 @@ class Wasserstein(DiscriminatorLoss):
             (slope,) = torch.autograd.grad(logits.sum(), mixed, create_graph=True)
         norms: Tensor = slope.flatten(1).norm(dim=1)
         return norms
+
+
+def judged_together(discriminator: Discriminator, features: ImageFeatures, kinds: Sequence[Captions]) -> list[Tensor]:
+    """Judge several kinds of captions of the same images in one pass: larger products, and their gradients once.
+
+    Relaxed captions have no tokens to stand beside others' and are judged by themselves.
+
+    Args:
+        discriminator: D.
+        features: of B images.
+        kinds: N captions each; N and T need not be the same for all.
+
+    Returns:
+        logits for each kind, (N,), or (N, T) where D is dense.
+    """
+    hard = [captions for captions in kinds if not isinstance(captions, SoftCaptions)]
+    copies = torch.arange(len(features), device=features.pooled.device).repeat(len(hard))
+    logits = discriminator(features.select(copies), stacked(hard, images=len(features)))
+    parts = iter(logits.split([len(captions) for captions in hard]))
+    return [
+        discriminator(features, captions) if isinstance(captions, SoftCaptions) else cut(next(parts), captions)
+        for captions in kinds
+    ]
+
+
+def cut(logits: Tensor, captions: Captions) -> Tensor:
+    """Return logits (N,) as they are, and of dense ones those of the captions' own T steps."""
+    return logits if logits.dim() == 1 else logits[:, : captions.tokens.shape[1]]
 
 
 def spoken(logits: Tensor, captions: Captions) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gan_caption.data.captions import EOS, Captions, captions_from_ids
+from gan_caption.data.captions import EOS, Captions, SoftCaptions, captions_from_ids
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.discriminators.cnn import CNNDiscriminator
@@ -28,6 +28,7 @@ from gan_caption.objectives.discriminator import (
     Relativistic,
     ShuffledLabels,
     Wasserstein,
+    judged_together,
     mismatch,
     spoken,
 )
@@ -159,6 +160,20 @@ class TestSet:
             assert ((discriminator(images, captions) > 0) == target.bool()).all()
 
 
+@pytest.mark.parametrize("kind", [*KINDS, SetDiscriminator])
+def test_several_kinds_are_judged_together_as_each_by_itself(kind):
+    discriminator, images = make(kind).eval(), tiny.features(2)
+    kinds = [
+        captions_from_ids(texts, [0, 0, 1])
+        for texts in ([[4, EOS], [5, EOS], [5, 4]], [[4, 5, 5, EOS], [4, EOS], [5, EOS]], [[4], [5], [4]])
+    ]
+    weights = torch.nn.functional.one_hot(kinds[0].tokens, tiny.VOCABULARY).float()
+    soft = SoftCaptions(kinds[0].tokens, kinds[0].lengths, kinds[0].images, weights)
+    together = judged_together(discriminator, images, [*kinds, soft])
+    for captions, logits in zip([*kinds, kinds[0]], together, strict=True):
+        torch.testing.assert_close(spoken(logits, captions), spoken(discriminator(images, captions), captions))
+
+
 @pytest.mark.parametrize("kind", DENSE)
 def test_dense_answers_depend_on_the_past_alone(kind):
     discriminator, images = make(kind).eval(), tiny.features(1)
@@ -171,7 +186,8 @@ class Fixed(torch.nn.Module):
     """Answers 2 for captions that begin with the word of their image (4 for image 0, 5 for image 1), else -1."""
 
     def forward(self, features: ImageFeatures, captions: Captions) -> torch.Tensor:
-        return torch.where(captions.tokens[:, 0] == 4 + captions.images, 2.0, -1.0)
+        first = (features.pooled == tiny.features().pooled[0]).all(1)
+        return torch.where(captions.tokens[:, 0] == torch.where(first, 4, 5)[captions.images], 2.0, -1.0)
 
 
 def test_binary_cross_entropy_by_hand():
@@ -377,7 +393,7 @@ class Knowing(torch.nn.Module):
         self.real, self.dense = real, dense
 
     def forward(self, features: ImageFeatures, captions: Captions) -> torch.Tensor:
-        known = captions.tokens == self.real.tokens
+        known = captions.tokens == self.real.tokens.repeat(len(captions) // len(self.real), 1)
         return torch.where(known if self.dense else known.all(1), 2.0, -1.0)
 
 

@@ -1,0 +1,105 @@
+"""Which objects images have, by outlines or by a list of one's own: what a caption names beside them is not there.
+
+`objects.json` in the data's folder lists them by image, {"dog.jpg": ["dog", "frisbee"]}, from a detector, say. COCO
+has them outlined, in `annotations/instances_*.json`. The names are those of COCO's 80 categories or other names of
+theirs in `metrics/coco_objects.txt`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from gan_caption.data.annotations import read_json
+from gan_caption.data.layout import some
+from gan_caption.errors import UserError
+from gan_caption.metrics.chair import Outlined
+from gan_caption.metrics.coco_objects import categories, objects
+
+LIST = "objects.json"
+
+
+def listed_in(root: Path, images: Iterable[str]) -> Outlined | None:
+    """Return the objects of images by the list in a folder; None where there is none.
+
+    Raises:
+        UserError: the list is faulty, or lacks an image.
+    """
+    path = root / LIST
+    if not path.is_file():
+        return None
+    listed = read_list(path)
+    check_complete(listed, images, path)
+    return lambda: listed
+
+
+def read_list(path: Path) -> dict[str, set[str]]:
+    """Return the categories of the objects of each image.
+
+    Raises:
+        UserError: it is no list of names by image, or a name is none of COCO's.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict) or not all(
+        isinstance(own, list) and all(isinstance(name, str) for name in own) for own in content.values()
+    ):
+        raise UserError(f'{path}: wanted is {{"image": ["dog", ...], ...}}: of each image the names of its objects')
+    names = {name: objects(name.lower()) for own in content.values() for name in own}
+    if unknown := sorted(name for name, found in names.items() if len(found) != 1):
+        raise UserError(
+            f"{path}: {some(unknown, 5)}: no object of COCO's; leave other objects out. Known are "
+            f"{', '.join(categories())}, and more names of these"
+        )
+    return {image: {names[name][0] for name in own} for image, own in content.items()}
+
+
+def read_outlined(path: Path) -> dict[str, set[str]]:
+    """Return the categories of the objects of each image, of a list or of COCO's instances, by the images' numbers.
+
+    Raises:
+        UserError: it is neither.
+    """
+    content = read_json(path)
+    outlines = isinstance(content, dict) and "annotations" in content
+    return read_instances((path,), None) if outlines else read_list(path)
+
+
+def check_complete(listed: Mapping[str, set[str]], images: Iterable[str], path: Path) -> None:
+    """Refuse a list that lacks images: nobody knows what is on them.
+
+    Raises:
+        UserError: it does.
+    """
+    if missing := [image for image in images if image not in listed]:
+        raise UserError(f"{path} lacks {len(missing)} images: {some(missing, 3)}; an image without objects has []")
+
+
+@functools.lru_cache(maxsize=4)
+def read_instances(paths: tuple[Path, ...], name: Callable[[str], str] | None) -> dict[str, set[str]]:
+    """Return the categories of the objects that COCO has outlined on each image.
+
+    Args:
+        paths: of `instances_*.json` files; reading those of 2014 takes half a minute.
+        name: what an image is called, by its file's name; None: by its number.
+
+    Raises:
+        UserError: one is faulty.
+    """
+    from pycocotools.coco import COCO
+
+    found: dict[str, set[str]] = {}
+    for path in paths:
+        content = read_json(path)
+        if not isinstance(content, dict) or not {"images", "annotations", "categories"} <= content.keys():
+            raise UserError(f"{path} is no file of instances: it lacks images, annotations or categories")
+        instances = COCO()
+        instances.dataset = content
+        with contextlib.redirect_stdout(io.StringIO()):
+            instances.createIndex()
+        for number, image in instances.imgs.items():
+            own = {instances.cats[one["category_id"]]["name"] for one in instances.imgToAnns[number]}
+            found.setdefault(name(image["file_name"]) if name else str(number), set()).update(own)
+    return found
