@@ -1,8 +1,8 @@
 """What stands first on PATH where the documents' commands run, so that they end soon; their text is not changed.
 
-`python tests/shortened.py python -m gan_caption.train ...` becomes that training with overrides added.
-Nothing else is: a training gets small sizes, a study of hours is only started, `pytest` collects the tests
-of one file, `mypy` looks at one, and `pip` only checks that the extras exist.
+`main("python", "-m", "gan_caption.train", ...)` is that training with overrides added.
+Nothing else is: a training gets small sizes, the study of the jar is asked to be quick, a study of hours is only
+started, `pytest` collects the tests of one file, `mypy` looks at one, and `pip` only checks that the extras exist.
 """
 
 from __future__ import annotations
@@ -12,16 +12,15 @@ import importlib
 import inspect
 import os
 import re
+import runpy
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from unittest import mock
 
+from tests.tiny_sizes import TINY
+
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from tests.tiny_runs import TINY  # noqa: E402 - found by the line above
-
 PROGRAMS = ("python", "torchrun", "pip", "pytest", "ruff", "mypy")
 SMALL = [
     *(one for one in TINY if one != "tracker=local"), "adversarial.steps=2", "adversarial.images_per_batch=8",
@@ -31,7 +30,8 @@ SMALL = [
 PHOTOGRAPHS = [one for one in SMALL if not one.startswith(("data.", "encoder.", "phases.words."))]
 ORACLE = [
     *(one for one in PHOTOGRAPHS if not one.startswith("max_length=")),
-    "data.words=50", "data.train=80", "data.val=20", "data.test=20",
+    "data.words=50", "data.train=80", "data.val=20", "data.test=20", "adversarial.rollouts=2", "text_cnn.filters=8",
+    "text_cnn.widths=[1,2,3]",
 ]  # fmt: skip
 SEARCH = ["hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=2"]
 
@@ -59,13 +59,15 @@ def is_only_started(words: Sequence[str]) -> bool:
 
 
 def sizes(arguments: Sequence[str]) -> list[str]:
-    """Return the overrides that make a command short: of a training its sizes, of anything else none."""
+    """Return what makes a command short: of a training its sizes, of most others nothing."""
     if "gan_caption.train" in arguments:
         data = next((one.partition("=")[2] for one in arguments if one.startswith("data=")), "scenes")
         small = {"scenes": SMALL, "oracle": ORACLE}.get(data, PHOTOGRAPHS)
         return [*small, *(SEARCH if "+sweep=search" in arguments else [])]
     if "experiments.scenes_seqgan.run" in arguments:
         return SMALL
+    if "experiments.metric_parity.kinds" in arguments:
+        return ["quick"]  # which leaves the tests' own file alone
     return []
 
 
@@ -111,7 +113,7 @@ def check_extras(arguments: Sequence[str]) -> None:
 
 
 def main(program: str, *arguments: str) -> None:
-    """Do what stands for the program, or become it."""
+    """Do what stands for the program: run a module as `python -m` does, or become another program."""
     if program == "pip":
         check_extras(arguments)
     elif program in ("pytest", "ruff", "mypy"):  # of the checkout itself, where nobody's own files lie
@@ -121,15 +123,13 @@ def main(program: str, *arguments: str) -> None:
     elif program == "torchrun":
         _become("-m", "torch.distributed.run", *arguments, *sizes(arguments))
     elif is_only_started(arguments):
-        sys.path.insert(0, os.getcwd())
         start(arguments[1], arguments[2:])
+    elif arguments[0] == "-m":
+        sys.argv = [*arguments[1:], *sizes(arguments)]
+        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
     else:
-        _become(*arguments, *sizes(arguments))
+        _become(*arguments)
 
 
 def _become(*arguments: str) -> None:
     os.execv(sys.executable, [sys.executable, *arguments])
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -1,7 +1,7 @@
 """Every command of every document, as pasted into bash.
 
 They run in a folder that looks like a checkout, with finished runs, photographs and captions in it, and with a HOME
-that holds a made-up Flickr8k and a made-up COCO. `shortened.py` says what makes them short.
+that holds a made-up Flickr8k and a made-up COCO. `shortened.py` says what makes them short; `forks.py` runs them.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ import sys
 import threading
 import urllib.request
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,22 +101,44 @@ def make_captions(folder: Path) -> None:
 def make_programs(folder: Path) -> None:
     """What stands first on PATH."""
     folder.mkdir()
-    short = f"exec {shlex.quote(sys.executable)} {shlex.quote(str(ROOT / 'tests' / 'shortened.py'))}"
-    scripts = {name: f'{short} {name} "$@"' for name in PROGRAMS}
+    asked = shlex.join([sys.executable, "-IS", str(ROOT / "tests" / "forks.py"), str(socket_of(folder.parent))])
+    scripts = {name: f'exec {asked} {name} "$@"' for name in PROGRAMS}
     scripts |= dict.fromkeys(("srun", "sbatch"), f"echo {NO_SLURM} >&2; exit 1")
     for name, line in scripts.items():
         (folder / name).write_text(f"#!/bin/sh\n{line}\n")
         (folder / name).chmod(0o755)
 
 
+def socket_of(home: Path) -> Path:
+    """Where commands are asked for."""
+    return home / "commands"
+
+
 @pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
-    return make_place(tmp_path_factory.mktemp("documents"))
+def place(tmp_path_factory) -> Iterator[Path]:
+    home = tmp_path_factory.mktemp("documents")
+    with forks(home):
+        yield make_place(home)
+
+
+@contextmanager
+def forks(home: Path) -> Iterator[None]:
+    """Have commands run as long as this goes on."""
+    make_programs(home / "programs")
+    command = [sys.executable, "-m", "tests.forks", str(socket_of(home))]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment(home, {"PYTHONPATH": str(ROOT)}), text=True, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        try:
+            yield
+        finally:
+            process.terminate()
 
 
 def make_place(home: Path) -> Path:
     """Return a folder like a checkout, with two finished runs, to be copied for each document."""
-    make_programs(home / "programs")
     make_flickr8k(home / "home" / "flickr8k")
     make_coco(home / "home" / "coco")
     checkout = home / "checkout"
@@ -137,11 +160,13 @@ def make_place(home: Path) -> Path:
 
 def environment(folder: Path, more: Mapping[str, str]) -> dict[str, str]:
     """What a shell of the folder's user has."""
-    home = next(parent for parent in folder.parents if (parent / "programs").is_dir())
+    home = next(parent for parent in (folder, *folder.parents) if (parent / "programs").is_dir())
     path = [home / "programs", Path(sys.executable).parent, *os.environ["PATH"].split(os.pathsep)]
     return {
         "PATH": os.pathsep.join(map(str, path)), "HOME": str(home / "home"), "PYTHONPATH": str(folder),
-        "NETRC": str(home / "netrc"), "OMP_NUM_THREADS": "1", **more,
+        "NETRC": str(home / "netrc"), "OMP_NUM_THREADS": "1",
+        "WANDB_X_SAVE_REQUIREMENTS": "false",  # for which W&B reads about every installed package, at each phase
+        **more,
     }  # fmt: skip
 
 

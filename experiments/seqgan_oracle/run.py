@@ -27,9 +27,9 @@ BUDGET = (f"discriminator_training.steps={15 * EPOCH}", f"discriminator_training
 LONGER = (BUDGET[0], f"discriminator_training.steps_per_update={EPOCH}")
 EARLY = ("phases.mle.selected_by=nll_per_token", "phases.mle.epochs=10")
 QUICK = (
-    "data.words=50", "data.train=200", "data.val=50", "data.test=50", "phases.mle.epochs=5", "data.parameters=null",
-    "discriminator_training.steps=5", "discriminator_training.steps_per_update=2", "adversarial.steps=10",
-    "adversarial.images_per_batch=16", "text_cnn.filters=8", "text_cnn.widths=[1,2,3]",
+    "data.words=50", "data.train=80", "data.val=20", "data.test=20", "phases.mle.epochs=2", "data.parameters=null",
+    "discriminator_training.steps=5", "discriminator_training.steps_per_update=2", "adversarial.steps=5",
+    "adversarial.images_per_batch=8", "adversarial.rollouts=2", "text_cnn.filters=8", "text_cnn.widths=[1,2,3]",
 )  # fmt: skip
 
 

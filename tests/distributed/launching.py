@@ -14,22 +14,16 @@ import torch
 import torch.multiprocessing
 
 from gan_caption.distributed import processes
-from gan_caption.experiment import run_experiment
-from tests.distributed.several import configured
 
 TOLERANCE = {"rel": 1e-4, "abs": 1e-6}
 """Floats are added in another order (within products, over a batch, of gradients), which changes about their seventh
 digit; AdamW divides small gradients by small numbers, and a few steps make some of it."""
 
-
-def alone(folder: Path, *methods: str, resume: str | None = None) -> None:
-    """Run methods in this process."""
-    for method in methods:
-        run_experiment({**configured(folder, method), "resume": resume}, data="scenes")
+torch.multiprocessing.set_forkserver_preload(["torch._dynamo", "gan_caption.experiment"])  # once for all processes
 
 
 def together(ranks: int, *arguments: str, restarts: int = 0) -> subprocess.CompletedProcess:
-    """Run `several` in as many processes; returns once all have ended."""
+    """Have torchrun start `several` in as many processes; returns once all have ended."""
     launcher = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={ranks}"]
     launcher += [f"--master_port={free_port()}", f"--max_restarts={restarts}"]
     return subprocess.run(
@@ -40,9 +34,10 @@ def together(ranks: int, *arguments: str, restarts: int = 0) -> subprocess.Compl
 
 def in_processes(what: Callable[..., None], *arguments, ranks: int = 3, join: bool = True, silence: float = 45):
     """Call a function in several processes, which know each other; an exception in one is raised here."""
-    return torch.multiprocessing.spawn(
-        _joined, (ranks, free_port(), silence, what, arguments), nprocs=ranks, join=join, daemon=True
-    )
+    return torch.multiprocessing.start_processes(
+        _joined, (ranks, free_port(), silence, what, arguments), nprocs=ranks, join=join, daemon=True,
+        start_method="forkserver",
+    )  # fmt: skip
 
 
 def _joined(rank: int, ranks: int, port: int, silence: float, what, arguments) -> None:

@@ -77,6 +77,12 @@ def configured(folder: Path, method: str) -> dict:
     return OmegaConf.to_container(config, resolve=True)
 
 
+def train(folder: Path, *methods: str, resume: str | None = None) -> None:
+    """Train methods one after the other, in this process or with those that it has joined."""
+    for method in methods:
+        run_experiment({**configured(folder, method), "resume": resume}, data="scenes")
+
+
 def die_at(step: int) -> None:
     """Have this process killed, as by the system, once the run has done so many steps."""
     advance = Loop._advance
@@ -93,13 +99,11 @@ def main() -> None:
     arguments = argparse.ArgumentParser()
     arguments.add_argument("folder", type=Path)
     arguments.add_argument("methods", nargs="+")
-    arguments.add_argument("--resume", default=None)
     arguments.add_argument("--die-at", type=int)
     told = arguments.parse_args()
     if told.die_at and world.rank() == 1 and not processes.restarted():
         die_at(told.die_at)
-    for method in told.methods:
-        run_experiment({**configured(told.folder, method), "resume": told.resume}, data="scenes")
+    train(told.folder, *told.methods)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from gan_caption.distributed import world
 from gan_caption.errors import Told, UserError
 from gan_caption.inference.captioning import caption_photos
 from gan_caption.inference.settings import CaptionSettings
-from tests.distributed.launching import TOLERANCE, alone, in_processes, only_run, records, systems, together
+from tests.distributed.launching import TOLERANCE, in_processes, only_run, records, systems, together
+from tests.distributed.several import train
 
 METHODS = (
     "mle", "scst", "nsc", "seqgan", "leakgan", "shetty", "ddo", "distilled", "gold", "residual_ebm", "unlikelihood",
@@ -30,10 +32,9 @@ KILLED_AT = 12
 def folders(tmp_path_factory):
     """The runs of all methods by the number of processes."""
     made = {ranks: tmp_path_factory.mktemp(f"ranks{ranks}") for ranks in (1, 2, 4)}
-    alone(made[1], *METHODS)
+    train(made[1], *METHODS)
     for ranks in (2, 4):
-        ended = together(ranks, str(made[ranks]), *METHODS)
-        assert ended.returncode == 0, ended.stderr
+        in_processes(train, made[ranks], *METHODS, ranks=ranks)
     return made
 
 
@@ -79,11 +80,11 @@ def test_a_killed_process_ends_the_run(killed):
 @pytest.mark.parametrize("ranks", [1, 4])
 def test_a_checkpoint_of_two_goes_on_in_one_and_in_four(folders, killed, tmp_path, ranks):
     shutil.copytree(killed[0] / "seqgan", tmp_path / "seqgan")
+    resumed = partial(train, tmp_path, "seqgan", resume="auto")
     if ranks == 1:
-        alone(tmp_path, "seqgan", resume="auto")
+        resumed()
     else:
-        ended = together(ranks, str(tmp_path), "seqgan", "--resume=auto")
-        assert ended.returncode == 0, ended.stderr
+        in_processes(resumed, ranks=ranks)
     assert_alike(only_run(folders[1], "seqgan"), only_run(tmp_path, "seqgan"))
 
 

@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 
 from gan_caption.configuration.launching import conf_dir
 from gan_caption.experiment import run_experiment
+from gan_caption.training.records import METRICS, read_records
 
 HERE = Path(__file__).parent
 KEPT = HERE / "losses.json"
@@ -35,8 +36,8 @@ SMALL = [
 """Sizes that take a second; words are learned for 5 steps and captions for 4 epochs of 5."""
 
 
-def losses_of(page: str, folder: Path) -> dict[str, list[float]]:
-    """Train 20 steps of each phase of a page, and return every loss and reward that it logged, by phase and name."""
+def trained(page: str, folder: Path) -> Path:
+    """Train 20 steps of each phase of a page, and return the folder of the run."""
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         composed = compose("config", [*SMALL, f"+experiment={page}", f"outputs={folder}", f"cache={folder}/cache"])
     config = OmegaConf.to_container(composed, resolve=True)
@@ -53,9 +54,13 @@ def losses_of(page: str, folder: Path) -> dict[str, list[float]]:
         phases["discriminator"] |= {"steps": STEPS, "target_accuracy": 1.0}
     for phase in of_the_policy(phases):
         phase |= {"steps": STEPS, "images_per_batch": 4, "validate_every": STEPS, "quality_floor": 0.0}
-    log = run_experiment(config, data="scenes").folder / "metrics.jsonl"
+    return run_experiment(config, data="scenes").folder
+
+
+def losses_of(run: Path) -> dict[str, list[float]]:
+    """Return every loss and reward that a run logged, by phase and name."""
     found: dict[str, list[float]] = {}
-    for record in map(json.loads, log.read_text(encoding="utf-8").splitlines()):
+    for record in read_records(run / METRICS):
         for name, value in record.items():
             if name.rsplit("/")[-1] in ("loss", "mle_loss") or name == "reward/mean":
                 found.setdefault(f"{record['phase']}: {name}", []).append(value)
@@ -84,7 +89,7 @@ def main(pages: list[str]) -> None:
         pages = PAGES  # two machines do not mix
     for page in pages:
         with tempfile.TemporaryDirectory() as folder:
-            told["pages"][page] = losses_of(page, Path(folder))
+            told["pages"][page] = losses_of(trained(page, Path(folder)))
     kept = {page: told["pages"][page] for page in PAGES if page in told["pages"]}
     told = {"machine": machine(), "pages": kept}
     KEPT.write_text(json.dumps(told, indent=0) + "\n", encoding="utf-8")

@@ -91,9 +91,14 @@ def assert_equal(one, other, where: str) -> None:
         assert repr(one) == repr(other), where  # NaN is not equal to itself
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """The folder of the run that was never stopped."""
+    return finish(tmp_path_factory.mktemp("whole"))
+
+
 @pytest.mark.slow
-def test_a_run_that_is_told_to_stop_saves_its_step_and_says_so_to_schedulers(tmp_path):
-    whole = finish(tmp_path / "whole")
+def test_a_run_that_is_told_to_stop_saves_its_step_and_says_so_to_schedulers(whole, tmp_path):
     for (phase, step), how, status in (
         (("mle", 7), signal.SIGTERM, 128 + signal.SIGTERM), (("adversarial", 30), signal.SIGINT, 128 + signal.SIGINT),
     ):  # fmt: skip
@@ -108,8 +113,7 @@ def test_a_run_that_is_told_to_stop_saves_its_step_and_says_so_to_schedulers(tmp
 
 
 @pytest.mark.slow
-def test_a_run_killed_six_times_ends_bitwise_like_one_that_was_not(tmp_path):
-    whole = finish(tmp_path / "whole")
+def test_a_run_killed_six_times_ends_bitwise_like_one_that_was_not(whole, tmp_path):
     moments = random.Random(0)
     for phase, step in KILLS:
         kill_at(tmp_path / "killed", phase, step, delay=moments.uniform(0, 0.15))

@@ -16,6 +16,7 @@ There are no commas. Exactly the grammatical captions that are true of a scene h
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import random
@@ -62,6 +63,7 @@ GROUP_FRAMES = {"": 0.5, "there are": 0.2, "a picture of": 0.15, "we see": 0.15}
 ARTICLES = {"a": 0.85, "one": 0.15}
 
 
+@functools.lru_cache(maxsize=2000)
 def captions_of(scene: Scene) -> Phrase:
     """Return the grammar of a scene's captions, before "a" becomes "an"."""
     things = scene.things

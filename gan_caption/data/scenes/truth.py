@@ -5,7 +5,6 @@ Shapes: N scenes, K captions a scene.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 from functools import cached_property
@@ -13,7 +12,6 @@ from functools import cached_property
 import numpy as np
 
 from gan_caption.data.scenes import language
-from gan_caption.data.scenes.grammar import Phrase
 from gan_caption.data.scenes.judge import Judgement, judge
 from gan_caption.data.scenes.world import Scene
 from gan_caption.metrics.metric import Metric
@@ -62,7 +60,7 @@ class Truth:
     def _log_probabilities(self) -> list[float]:
         # Only true captions have p > 0 (see `language`), so the others need no parse.
         true = [(scene, caption) for judgement, scene, caption in self._flat if judgement.true]
-        log_probs = [language.log_probability(_captions_of(scene), caption) for scene, caption in true]
+        log_probs = [language.log_probability(language.captions_of(scene), caption) for scene, caption in true]
         return [value for value in log_probs if value > -math.inf]
 
 
@@ -91,11 +89,6 @@ METRICS = (
     ),
 )
 """Metrics of captions, and what of the `Truth` is their value."""
-
-
-@functools.lru_cache(maxsize=2000)
-def _captions_of(scene: Scene) -> Phrase:
-    return language.captions_of(scene)
 
 
 def _mean(values: Sequence[float]) -> float:

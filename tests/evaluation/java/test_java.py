@@ -41,11 +41,15 @@ def reference_values():
     return scorer.compute_score(given, {row: [words(text)] for row, text in enumerate(CANDIDATES)})
 
 
+@pytest.fixture(scope="module")
+def score():
+    return meteor(CANDIDATES, REFERENCES)
+
+
 @pytest.mark.slow
 @needs_java
-def test_meteor_is_that_of_pycocoevalcap(reference_values):
+def test_meteor_is_that_of_pycocoevalcap(score, reference_values):
     corpus, per_image = reference_values
-    score = meteor(CANDIDATES, REFERENCES)
     assert score.corpus == pytest.approx(corpus, abs=1e-12)
     assert score.per_image == pytest.approx(per_image, abs=1e-12)
     assert score.per_image[2] == 0
@@ -61,8 +65,7 @@ def test_meteor_in_another_locale(reference_values, monkeypatch):
 
 @pytest.mark.slow
 @needs_java
-def test_meteor_of_resampled_corpora_is_what_the_program_says_of_them():
-    score = meteor(CANDIDATES, REFERENCES)
+def test_meteor_of_resampled_corpora_is_what_the_program_says_of_them(score):
     once = np.ones((1, len(CANDIDATES)))
     assert score.resampled(once) == pytest.approx([score.corpus], abs=1e-12)
     assert score.resampled(np.eye(len(CANDIDATES))) == pytest.approx(score.per_image, abs=1e-12)
