@@ -63,21 +63,16 @@ class GridAttention(nn.Module):
 
     def memory(self, features: ImageFeatures) -> tuple[Tensor, Tensor, Tensor]:
         """Project the grids once: keys and values (B, heads, R, H / heads), and the mask (B, R) of real regions."""
-        if features.grid is None:
-            raise ValueError("this generator reads the grid, and these features came without it")
-        grid = self.normalise(features.grid)
-        batch, regions, _ = grid.shape
-        steps = torch.arange(regions, device=grid.device)
-        counts = features.regions if features.regions is not None else steps.new_full((batch,), regions)
-        return self._heads(self.keys(grid)), self._heads(self.values(grid)), steps < counts[:, None]
+        grid, mask = normal_grid(features, self.normalise)
+        return self._heads(self.keys(grid)), self._heads(self.values(grid)), mask
 
     def forward(self, queries: Tensor, memory: tuple[Tensor, ...], images: Tensor | None) -> Tensor:
         """Attend from (N, T, query) to (N, T, H); row n reads the memory of image `images[n]`; None: of image n."""
         if images is None:
             return self.attend(self.query(queries), memory)
-        grouped, place = _group(self.query(queries), images, len(memory[0]))  # (B, K, T, H)
+        grouped, place, which = by_image(self.query(queries), images)  # (S, K, T, H)
         batch, most, steps, hidden = grouped.shape
-        contexts = self.attend(grouped.reshape(batch, most * steps, hidden), memory)
+        contexts = self.attend(grouped.reshape(batch, most * steps, hidden), tuple(part[which] for part in memory))
         return contexts.reshape(batch * most, steps, hidden)[place]
 
     def attend(self, queries: Tensor, memory: tuple[Tensor, ...]) -> Tensor:
@@ -97,17 +92,38 @@ class GridAttention(nn.Module):
         return tensor.unflatten(-1, (self.heads, -1)).transpose(1, 2)
 
 
-def _group(rows: Tensor, images: Tensor, batch: int) -> tuple[Tensor, Tensor]:
-    """Lay rows (N, ...) out by image, (B, K, ...) with K the most rows an image has, zeros where it has fewer.
+def normal_grid(features: ImageFeatures, normalise: nn.LayerNorm) -> tuple[Tensor, Tensor]:
+    """Return the normalised grid (B, R, D), and the mask (B, R) of real regions.
+
+    Raises:
+        ValueError: the features came without a grid.
+    """
+    if features.grid is None:
+        raise ValueError("this generator reads the grid, and these features came without it")
+    batch, regions, _ = features.grid.shape
+    steps = torch.arange(regions, device=features.grid.device)
+    counts = features.regions if features.regions is not None else steps.new_full((batch,), regions)
+    return normalise(features.grid), steps < counts[:, None]
+
+
+def by_image(rows: Tensor, images: Tensor) -> tuple[Tensor, Tensor, slice]:
+    """Lay rows (N, ...) out by image, (S, K, ...) with K the most rows an image has, zeros where it has fewer.
+
+    Args:
+        rows: one for each of `images`.
+        images: (N,) long, ascending.
 
     Returns:
-        the layout, and for every row its place (N,) in the flattened (B * K).
+        the layout, for every row its place (N,) in the flattened (S * K), and which images these S are: from the first
+        to the last that has a row.
     """
-    counts = torch.bincount(images, minlength=batch)
-    most = max(int(counts.max()), 1) if batch else 1
-    first = counts.cumsum(0) - counts
-    place = images * most + torch.arange(len(images), device=images.device) - first[images]
-    if len(images) == batch * most:  # every image has equally many: the rows lie right already
-        return rows.unflatten(0, (batch, most)), place
-    layout = rows.new_zeros(batch * most, *rows.shape[1:]).index_copy(0, place, rows)
-    return layout.unflatten(0, (batch, most)), place
+    first, last = (int(images[0]), int(images[-1]) + 1) if len(images) else (0, 0)
+    own = images - first
+    counts = torch.bincount(own, minlength=last - first)
+    most = int(counts.max()) if len(images) else 1
+    before = counts.cumsum(0) - counts
+    place = own * most + torch.arange(len(images), device=images.device) - before[own]
+    if len(images) == len(counts) * most:  # every image has equally many: the rows lie right already
+        return rows.unflatten(0, (len(counts), most)), place, slice(first, last)
+    layout = rows.new_zeros(len(counts) * most, *rows.shape[1:]).index_copy(0, place, rows)
+    return layout.unflatten(0, (len(counts), most)), place, slice(first, last)

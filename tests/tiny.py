@@ -24,11 +24,14 @@ from experiments.estimators.world import (
     reward_of,
     stepwise_log_probs,
     token_rewards_of,
+    transformer,
+    updown,
 )
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.generators.leakgan import LeakGANGenerator
 
 __all__ = [
+    "EVERY",
     "LENGTH",
     "VOCABULARY",
     "CaptionReward",
@@ -46,7 +49,12 @@ __all__ = [
     "reward_of",
     "stepwise_log_probs",
     "token_rewards_of",
+    "transformer",
+    "updown",
 ]
+
+EVERY = range(len(generators()))
+"""Indices of `generators()`."""
 
 _SMALL = {
     "vocabulary_size": VOCABULARY, "pooled_size": 5, "grid_size": 7, "hidden": 32, "embedding": 8, "filters": 16,

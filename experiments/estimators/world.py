@@ -13,6 +13,8 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.generators.attention_lstm import AttentionLSTMGenerator
 from gan_caption.generators.base import Generator
 from gan_caption.generators.lstm import LSTMGenerator
+from gan_caption.generators.transformer import TransformerGenerator
+from gan_caption.generators.updown import UpDownGenerator
 
 VOCABULARY = 6  # four special tokens and the words 4 and 5
 LENGTH = 3
@@ -37,17 +39,33 @@ def attention_lstm(**changes: Any) -> AttentionLSTMGenerator:
     return AttentionLSTMGenerator(**(_SMALL | {"grid_size": 7, "heads": 2} | changes))
 
 
+def updown(**changes: Any) -> UpDownGenerator:
+    """A small one; `changes` are its own arguments."""
+    return UpDownGenerator(**(_SMALL | {"grid_size": 7, "attention": 5} | changes))
+
+
+def transformer(**changes: Any) -> TransformerGenerator:
+    """A small one; `changes` are its own arguments."""
+    small = {name: value for name, value in _SMALL.items() if name != "embedding"}
+    own = {"grid_size": 7, "encoder_layers": 1, "layers": 2, "heads": 2, "norm": "before"}
+    return TransformerGenerator(**(small | own | changes))
+
+
 def generators(*, dropout: float = 0.0, seed: int = 0) -> list[Generator]:
-    """Both kinds, with weights large enough that probabilities differ."""
+    """Every kind, with weights large enough that probabilities differ."""
     torch.manual_seed(seed)
     made: list[Generator] = [
         lstm(dropout=dropout),
         lstm(dropout=dropout, image_as="initial_state"),
         attention_lstm(dropout=dropout),
+        updown(dropout=dropout),
+        transformer(dropout=dropout),
+        transformer(dropout=dropout, norm="after", encoder_layers=0),
     ]
     for generator in made:
-        for parameter in generator.parameters():
-            parameter.data *= 2
+        if not isinstance(generator, TransformerGenerator):  # which normalises: its own weights are large enough
+            for parameter in generator.parameters():
+                parameter.data *= 2
         generator.eval()
     return made
 

@@ -24,7 +24,7 @@ def told(candidates: Candidates, image: int) -> list[tuple[list[int], float, flo
     ]
 
 
-@pytest.mark.parametrize("index", range(3))
+@pytest.mark.parametrize("index", tiny.EVERY)
 @pytest.mark.parametrize("penalty", [0.0, 0.7])
 def test_a_beam_that_holds_everything_lists_every_caption_by_its_exact_score(index, penalty):
     generator, images = tiny.generators(seed=index)[index], tiny.features()
@@ -43,7 +43,7 @@ def test_a_beam_that_holds_everything_lists_every_caption_by_its_exact_score(ind
             assert own[1:] == pytest.approx(wanted[1:], abs=1e-5)
 
 
-@pytest.mark.parametrize("index", range(3))
+@pytest.mark.parametrize("index", tiny.EVERY)
 @pytest.mark.parametrize("beam_size", [1, 2, 3])
 def test_the_first_is_what_beam_search_returns_and_the_rest_are_true_to_the_generator(index, beam_size):
     generator, images = tiny.generators(seed=7)[index], tiny.features(6)

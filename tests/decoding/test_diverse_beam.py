@@ -98,7 +98,7 @@ def test_by_hand(diversity, captions):
             assert log_prob == pytest.approx(product.item(), abs=1e-5)
 
 
-@pytest.mark.parametrize("index", range(3))
+@pytest.mark.parametrize("index", tiny.EVERY)
 def test_one_group_is_beam_search(index):
     generator, images = tiny.generators(seed=3)[index], tiny.features(5)
     settings = {"beam_size": 3, "max_length": 6, "length_penalty": 0.8, "no_repeated_trigram": True}
@@ -110,7 +110,7 @@ def test_one_group_is_beam_search(index):
     torch.testing.assert_close(found.scores, wanted.scores)
 
 
-@pytest.mark.parametrize("index", range(3))
+@pytest.mark.parametrize("index", tiny.EVERY)
 def test_without_a_penalty_every_group_is_a_beam_search_of_its_own(index):
     generator, images = tiny.generators(seed=4)[index], tiny.features(4)
     found = diverse_beam_search(generator, images, groups=3, beam_size=2, diversity=0.0, max_length=5)

@@ -27,7 +27,7 @@ def language_models():
     return [lstm.eval(), NgramGenerator.learn(corpus, vocabulary_size=tiny.VOCABULARY, order=3)]
 
 
-PAIRS = pytest.mark.parametrize(("index", "kind"), [(index, kind) for index in range(3) for kind in range(2)])
+PAIRS = pytest.mark.parametrize(("index", "kind"), [(index, kind) for index in tiny.EVERY for kind in range(2)])
 
 
 def sums(generator, language, images, image, weight):

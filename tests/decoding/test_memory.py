@@ -32,7 +32,7 @@ def test_a_large_state_is_searched_with_fewer_images_at_once():
     assert images_at_once(generator, TensorState((torch.zeros(1, 10**9),)), rows_each=5) == 1
 
 
-@pytest.mark.parametrize("index", range(3))
+@pytest.mark.parametrize("index", tiny.EVERY)
 def test_images_searched_for_in_parts(index, monkeypatch):
     generator, images = tiny.generators()[index], tiny.features(5)
 

@@ -83,7 +83,7 @@ def test_a_discriminators_logit_is_of_each_caption_by_itself(kind, chunk_rows):
         torch.testing.assert_close(logits[row], told_alone.mean())  # of one caption without padding
 
 
-@pytest.mark.parametrize("index", range(3))
+@pytest.mark.parametrize("index", tiny.EVERY)
 def test_log_probabilities_are_those_of_each_step(index):
     generator, features, captions = tiny.generators(dropout=0.5)[index], tiny.features(), candidates().captions
     found = LogLikelihood(generator.train(), length_penalty=0.5, chunk_rows=2)(features, captions)
@@ -131,7 +131,7 @@ def test_the_decoder_takes_what_the_judges_like_best(proposer):
     assert not torch.equal(best.lengths, found.best.lengths) or not torch.equal(best.tokens, found.best.tokens)
 
 
-@pytest.mark.parametrize("index", range(3))
+@pytest.mark.parametrize("index", tiny.EVERY)
 def test_judges_of_no_weight_leave_beam_search_as_it_is(index):
     generator, features = tiny.generators()[index], tiny.features(4)
     language = NgramGenerator.learn([[4, EOS]], vocabulary_size=6, order=3)

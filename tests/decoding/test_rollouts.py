@@ -18,7 +18,7 @@ def always_five(index):
     return generator
 
 
-@pytest.mark.parametrize("index", range(3))
+@pytest.mark.parametrize("index", tiny.EVERY)
 def test_a_reward_comes_back_to_its_own_image_and_step(index):
     """The reward of image i is 100 i + t after t words: nothing may be mixed up, summed or lost on the way."""
     captions = captions_from_ids([[4, 4, 4, 4], [4, 4, EOS], [4, 4, 4, EOS], [4, 4, 4, 4]], [0, 0, 1, 2])
@@ -36,7 +36,7 @@ def test_a_reward_comes_back_to_its_own_image_and_step(index):
     torch.testing.assert_close(returns, expected)
 
 
-@pytest.mark.parametrize("index", range(3))
+@pytest.mark.parametrize("index", tiny.EVERY)
 def test_completions_keep_their_prefix_and_their_order(index):
     captions = captions_from_ids([[4, 5, 4, 4, 5], [5, 4, EOS], [EOS]], [0, 1, 1])
     done = complete_prefixes(
@@ -54,11 +54,11 @@ def test_completions_keep_their_prefix_and_their_order(index):
         assert ends == [int(done.captions.lengths[row]) - 1] or (not ends and done.captions.lengths[row] == 5)
 
 
-@pytest.mark.parametrize("index", range(3))
+@pytest.mark.parametrize("index", tiny.EVERY)
 def test_chunks_do_not_change_the_result(index):
     captions = captions_from_ids([[4, 5, 4, 4], [5, 4, EOS]], [0, 1])
     state = tiny.generators()[index].start(tiny.features(), 4)
-    row_bytes = 4 * (tiny.VOCABULARY - EOS) + sum(own[0].nbytes for own in state.own)
+    row_bytes = 4 * (tiny.VOCABULARY - EOS) + state.row_bytes
     whole, parts = (
         complete_prefixes(
             tiny.generators()[index], tiny.features(), captions,
@@ -69,7 +69,7 @@ def test_chunks_do_not_change_the_result(index):
     assert torch.equal(whole.captions.tokens, parts.captions.tokens)
 
 
-@pytest.mark.parametrize("index", range(3))
+@pytest.mark.parametrize("index", tiny.EVERY)
 def test_returns_are_the_exact_state_action_values(index):
     """Q(prefix, word) by enumeration of every completion, against the mean of many rollouts."""
     generator, images = tiny.generators()[index], tiny.features()

@@ -7,11 +7,13 @@ import torch
 
 from gan_caption.data.captions import BOS, EOS, PAD, UNK, Captions, captions_from_ids
 from gan_caption.data.features import ImageFeatures
+from gan_caption.discriminators.lstm import LSTMDiscriminator
+from gan_caption.discriminators.warm_start import take_from_generator
 from gan_caption.generators.base import over_vocabulary
 from tests import tiny
 
 
-@pytest.mark.parametrize("index", range(3))
+@pytest.mark.parametrize("index", tiny.EVERY)
 class TestEveryGenerator:
     def test_probabilities_of_all_captions_sum_to_one(self, index):
         generator = tiny.generators()[index]
@@ -82,7 +84,7 @@ class TestEveryGenerator:
         torch.testing.assert_close((*after.own, after.images), (*truth.own, truth.images))
 
 
-@pytest.mark.parametrize("index", range(3))
+@pytest.mark.parametrize("index", tiny.EVERY)
 def test_logits_are_of_the_captions_own_tokens_and_of_words_that_may_be_written(index):
     generator, images = tiny.generators()[index], tiny.features()
     captions = captions_from_ids([[4, 5, EOS], [EOS], [5, EOS]], [0, 1, 1])
@@ -94,7 +96,7 @@ def test_logits_are_of_the_captions_own_tokens_and_of_words_that_may_be_written(
     torch.testing.assert_close(scores, torch.cat(slow))
 
 
-@pytest.mark.parametrize("index", range(3))
+@pytest.mark.parametrize("index", tiny.EVERY)
 def test_after_each_prefix_is_where_reading_it_again_ends(index):
     generator, images = tiny.generators()[index], tiny.features()
     texts = [[4, 5, 4], [5, 5, EOS]]
@@ -131,9 +133,9 @@ def test_noise_changes_the_policy_and_its_absence_means_zero():
     assert (generator.score(other, captions) - generator.score(zero, captions)).abs().max() > 1e-3
 
 
-def test_regions_that_are_not_there_are_not_attended():
-    torch.manual_seed(0)
-    generator = tiny.attention_lstm().eval()
+@pytest.mark.parametrize("index", [index for index in tiny.EVERY if tiny.generators()[index].uses_grid])
+def test_regions_that_are_not_there_are_not_attended(index):
+    generator = tiny.generators()[index]
     images = tiny.features(1)
     assert images.grid is not None
     garbage = images.grid.clone()
@@ -157,6 +159,13 @@ def test_attention_weights_average_the_values():
     torch.testing.assert_close(weights.sum(2), torch.ones(3, 2))
     expected = weights @ memory[1][images][:, 0]
     torch.testing.assert_close(attention(queries, memory, images), expected)
+
+
+@pytest.mark.parametrize("index", tiny.EVERY)
+def test_a_discriminator_can_begin_with_the_word_vectors(index):
+    generator, discriminator = tiny.generators()[index], tiny.discriminator(LSTMDiscriminator, embedding=4)
+    take_from_generator(discriminator, generator)
+    assert torch.equal(discriminator.words.weight, generator.words.weight)
 
 
 def test_a_vocabulary_without_words_is_refused():

@@ -205,9 +205,8 @@ def test_what_cannot_be_read_is_told_in_its_place(captioner, photos, tmp_path):
     assert "it is no image" in told[1].reason
     assert "pixels" in told[3].reason
     assert "no such file" in told[4].reason
-    first = captioner.caption(
-        frames[0]
-    ).best  # of an animation, the first frame; batches of other sizes round otherwise
+    # Of an animation, the first frame; batches of other sizes round otherwise.
+    first = captioner.caption(frames[0]).best
     assert told[2].best.text == first.text
     assert told[2].best.log_prob == pytest.approx(first.log_prob, abs=1e-5)
     assert told[2].best.discriminator == pytest.approx(first.discriminator, abs=1e-5)

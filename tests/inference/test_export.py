@@ -28,11 +28,13 @@ from gan_caption.errors import UserError
 from gan_caption.experiment import run_experiment
 from gan_caption.generators.lstm import LSTMGenerator
 from gan_caption.generators.state import PolicyState, TensorState
+from gan_caption.inference.captioner import Captioner
 from gan_caption.inference.exporting import export_run, new_folder
 from gan_caption.inference.model_card import hallucination
 from gan_caption.inference.onnx_captioner import OnnxCaptioner
 from gan_caption.inference.onnx_check import Images, check_pixels, check_words, cost
 from gan_caption.inference.onnx_graphs import onnx_graphs, pixel_recipe
+from gan_caption.inference.page import attention_maps
 from gan_caption.inference.settings import export_from
 from gan_caption.inference.weights import read_weights
 from gan_caption.text.words import WordTokenizer
@@ -49,6 +51,8 @@ FROZEN = [one for one in TINY if "words" not in one and "width" not in one]
 RUNS = {
     "attention": LEARNED,
     "lstm": [*TINY, "generator=lstm", "phases.mle.averaging=0.5", "phases.mle.learning_rate=0.01"],
+    "transformer": [*TINY, "generator=transformer", "phases.mle.averaging=0.5", "phases.mle.learning_rate=0.01"],
+    "updown": [*TINY, "generator=updown", "phases.mle.averaging=0.5", "phases.mle.learning_rate=0.01"],
     "frozen": [*FROZEN, "encoder=efficientnet_lite0", "phases.words=null", "data.train=16"],
 }
 
@@ -124,11 +128,20 @@ def said_by_script(home: Path, folder: Path) -> str:
     return done.stdout.strip()
 
 
+def transformer(*, embedding: int, **sizes):
+    """A small one, whose words have as many numbers as its layers."""
+    del embedding
+    return tiny.transformer(grid_size=16, **sizes)
+
+
 GENERATORS = {
     "first input": (tiny.lstm, {}),
     "initial state": (tiny.lstm, {"image_as": "initial_state", "generate_unknown": True}),
     "attention and noise": (tiny.attention_lstm, {"grid_size": 16, "heads": 2, "noise_size": 3}),
     "leaked features": (tiny.leakgan, {}),
+    "updown": (tiny.updown, {"grid_size": 16}),
+    "transformer": (transformer, {"norm": "after", "encoder_layers": 2}),
+    "transformer without encoder": (transformer, {"encoder_layers": 0, "noise_size": 3}),
 }
 
 
@@ -145,23 +158,32 @@ def test_the_graphs_compute_what_the_networks_compute_for_any_number_of_images(n
         with torch.no_grad():
             wanted = generator.start(encoder(pixels[:count]), 5)
             found = start.run(None, {"pixels": pixels[:count].numpy()})
-            for one, other in zip([*wanted.own, *wanted.shared], found, strict=True):
+            for one, other in zip(wanted.named_tensors().values(), found, strict=True):
                 np.testing.assert_allclose(other, one.numpy(), atol=1e-5)
             # Every part of the state something else: what is zero at the start may have changed places.
-            state = TensorState(tuple(torch.randn_like(one) for one in wanted.own), wanted.shared)
-            state = wanted.rebuilt(state.named_tensors())
+            given = {name: another(one) if "state" in name else one for name, one in wanted.named_tensors().items()}
             tokens = torch.randint(0, 9, (count,))
-            logits, after = generator.step(tokens, state)
-        given = [tokens, *state.own, *state.shared]
-        names = [one.name for one in step.get_inputs()]
-        outputs = step.run(None, {name: one.numpy() for name, one in zip(names, given, strict=True)})
+            logits, after = generator.step(tokens, wanted.rebuilt(given))
+        told = {one.name for one in step.get_inputs()}
+        inputs = {name: one.numpy() for name, one in {"tokens": tokens, **given}.items()}
+        assert set(inputs) == told
+        outputs = step.run(None, inputs)
         logits = torch.nn.functional.pad(logits, (generator.first_word, 0), value=float("-inf"))
-        for one, other in zip([logits, *after.own], outputs, strict=True):
+        changed = [one for name, one in after.named_tensors().items() if "state" in name]
+        for one, other in zip([logits, *changed], outputs, strict=True):
             np.testing.assert_allclose(other, one.numpy(), atol=1e-5)
 
 
+def another(part: torch.Tensor) -> torch.Tensor:
+    """Random numbers in the place of a part of the state; where it counts words, there is room for one more."""
+    return torch.randn_like(part) if part.is_floating_point() else torch.randint(0, 5, part.shape)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "phase"), [("attention", "adversarial"), ("lstm", "mle"), ("frozen", "mle")])
+@pytest.mark.parametrize(
+    ("name", "phase"),
+    [("attention", "adversarial"), ("lstm", "mle"), ("frozen", "mle"), ("transformer", "mle"), ("updown", "mle")],
+)
 def test_onnxruntime_writes_what_the_run_wrote(runs, exported, name, phase):
     wanted = told_in_training(runs(name), phase)
     assert name != "attention" or len(set(wanted)) > 2
@@ -234,6 +256,19 @@ def test_nothing_of_the_machine_and_no_pickle_is_in_the_folder(runs, exported, e
         content = path.read_bytes()
         assert not any(place.encode() in content for place in here), path
         assert not content.startswith((b"\x80", b"PK")), path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["transformer", "updown"])
+def test_other_generators_are_captioners_with_attention_maps_and_graphs_in_int8(runs, export, capsys, name):
+    captioner, image = Captioner.load(runs(name)), images_of(runs(name)).image(0)
+    told = captioner.caption(image, attention=True).best
+    assert told.text == told_in_training(runs(name), "mle")[0]
+    assert told.attention.sum(1) == pytest.approx(1, abs=1e-5)
+    assert told.attention.std(1).max() > 1e-4  # it looks at places
+    assert len(attention_maps(captioner, image, told)) == len(told.attention)
+    export(runs(name), "int8=true", "calibration_images=20")
+    assert re.search(r"int8: [\d.]+% of the captions are word for word the same", capsys.readouterr().out)
 
 
 @pytest.mark.slow

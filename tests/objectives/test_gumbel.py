@@ -36,7 +36,7 @@ def double(images):
     return type(images)(images.pooled.double(), images.grid.double())
 
 
-@pytest.mark.parametrize("index", range(3))
+@pytest.mark.parametrize("index", tiny.EVERY)
 @pytest.mark.parametrize("kind", [LSTMDiscriminator, CNNDiscriminator, SetDiscriminator])
 @pytest.mark.parametrize(("relaxation", "sharpness"), [(SOFT, 1.0), (HARD_FEEDBACK, 1.0), (HARD_FEEDBACK, 3.0)])
 def test_the_soft_path_is_differentiated_exactly(index, kind, relaxation, sharpness):
@@ -129,7 +129,7 @@ class Sharpened(torch.nn.Module):
 
 @pytest.mark.parametrize("relaxation", [STRAIGHT_THROUGH, HARD_FEEDBACK])
 @pytest.mark.parametrize("sharpness", [1.0, 3.0])
-@pytest.mark.parametrize("index", range(3))
+@pytest.mark.parametrize("index", tiny.EVERY)
 def test_drawn_words_follow_the_policy_whatever_the_temperature(index, sharpness, relaxation):
     generator, images = tiny.generators()[index], tiny.features(1)
     many = 20_000

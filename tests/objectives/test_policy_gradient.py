@@ -89,9 +89,10 @@ def test_the_estimate_is_the_gradient_of_the_expected_reward(credit, baseline):
 
 
 @pytest.mark.slow
-def test_the_estimate_is_right_for_the_attention_generator_as_well():
+@pytest.mark.parametrize("index", tiny.EVERY[1:])
+def test_the_estimate_is_right_for_every_other_generator_as_well(index):
     objective = policy_gradient(reward=reward, credit=two_rollouts(), baseline=BatchMean(), samples_per_image=2)
-    generator = tiny.generators()[2]
+    generator = tiny.generators()[index]
     assert_unbiased(objective, generator, tiny.exact_gradient(generator, reward))
 
 

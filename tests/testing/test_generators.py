@@ -46,6 +46,27 @@ def test_attention_lstm(regions):
     check_generator(generator, replace(features, regions=None if regions is None else torch.tensor(regions)))
 
 
+@pytest.mark.parametrize("regions", [None, [4, 2, 3]])
+@pytest.mark.parametrize("noise", [0, 3])
+def test_updown(noise, regions):
+    torch.manual_seed(0)
+    generator = tiny.updown(**SIZES, noise_size=noise)
+    features = tiny.features(3)
+    check_generator(generator, replace(features, regions=None if regions is None else torch.tensor(regions)))
+
+
+@pytest.mark.parametrize("regions", [None, [4, 2, 3]])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"norm": "after"}, {"encoder_layers": 0, "layers": 1}, {"encoder_layers": 3, "layers": 3, "noise_size": 3}],
+)
+def test_transformer(settings, regions):
+    torch.manual_seed(0)
+    generator = tiny.transformer(vocabulary_size=9, hidden=8, dropout=0.5, **settings)
+    features = tiny.features(3)
+    check_generator(generator, replace(features, regions=None if regions is None else torch.tensor(regions)))
+
+
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_ngram(order):
     check_generator(ngram(order), tiny.features(3), soft_words=False)

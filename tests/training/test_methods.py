@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +17,12 @@ from gan_caption.decoding.sampling import sample
 from gan_caption.evaluation.trained import open_run
 from gan_caption.experiment import run_experiment
 from gan_caption.training.checkpoint import load_state
+from gan_caption.training.phases.adversarial import AdversarialPhase
+from gan_caption.training.phases.maximum_likelihood import MaximumLikelihoodPhase
 from gan_caption.training.phases.policy_gradient import PolicyGradientPhase
 from gan_caption.training.seeding import random_generator
 from tests.golden.losses import of_the_policy
+from tests.slow import mostly_slow
 from tests.tiny_runs import TINY, part
 from tests.training.test_discriminator_trainer import same_state
 from tests.training.test_experiment import interrupted
@@ -36,6 +40,8 @@ def shrunk(page: str, outputs: Path, *more: str) -> dict:
         trainer["images_per_batch"] = 8
     if phases.get("discriminator"):
         phases["discriminator"]["steps"] = 2
+    if phases.get("ratio"):
+        phases["ratio"] |= {"steps": 4, "check_every": 2, "patience": 0}
     for phase in of_the_policy(phases):
         phase |= {"steps": 2, "images_per_batch": 4, "validate_every": 2, "quality_floor": 0.0}
     for size in ("hidden", "embedding", "filters"):
@@ -72,6 +78,33 @@ def test_noise_is_heard_after_a_baseline_that_knew_none_was_taken_over(page, tmp
         assert (heard != silent).any(1).sum() > 5, phase
 
 
+OF_OTHERS = [
+    f"{page} {generator}"
+    for page in ("ddo", "kl_ratio", "nsc", "ppo", "residual_ebm", "scst", "seqgan", "shetty")
+    for generator in ("transformer", "updown")
+]
+"""A page of each kind, with generators that are not its own."""
+
+
+@pytest.mark.parametrize("both", mostly_slow(OF_OTHERS, fast=["seqgan transformer", "scst updown"]))
+def test_a_page_trains_with_another_generator(both, tmp_path):
+    page, generator = both.split()
+    config = shrunk(page, tmp_path, f"generator={generator}")
+    systems = run_experiment(config, data="scenes").systems
+    # A captioner of a few steps may write nothing grammatical: what is said of such captions alone has no value then.
+    measured = [value for metrics in systems.values() for name, value in metrics.items() if "oracle" not in name]
+    assert all(math.isfinite(value) for value in measured)
+    (folder,) = tmp_path.glob(f"{page}-scenes-*")
+    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    of_policy = {name: phase for name, phase in config["phases"].items() if phase in of_the_policy(config["phases"])}
+    for name, phase in of_policy.items():
+        last = [record for record in records if record["phase"] == name and "policy/loss" in record][-1]
+        own_samples = "kl_weight" in phase["objective"] or "relaxation" in phase["objective"]
+        assert ("policy/kl" in last) == own_samples  # which is measured on the policy's own samples
+    without_captions = ("words", "discriminator", "ratio")
+    assert set(systems) == {name for name, phase in config["phases"].items() if phase and name not in without_captions}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", ["actor_critic", "ppo"])
 def test_a_page_whose_baseline_learns_ends_bitwise_alike_when_it_was_stopped(page, monkeypatch, tmp_path):
@@ -87,6 +120,27 @@ def test_a_page_whose_baseline_learns_ends_bitwise_alike_when_it_was_stopped(pag
     updates = whole["phases"]["policy_gradient"]["objective"]["baseline"].get("updates", 1)
     assert states[0]["finished"]
     assert {own["step"].item() for own in critic["optimizer"]["state"].values()} == {4 * updates}
+    assert same_state(*states)
+    logs = [[json.loads(line) | {"time": 0} for line in (one / "metrics.jsonl").open()] for one in folders]
+    assert logs[0] == logs[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("generator", ["transformer", "updown"])
+def test_a_generator_ends_bitwise_alike_when_it_was_stopped(generator, monkeypatch, tmp_path):
+    whole, stopped = (
+        {**shrunk("seqgan", tmp_path / name, f"generator={generator}"), "resume": "auto"}
+        for name in ("whole", "stopped")
+    )
+    for config in (whole, stopped):
+        config["phases"]["adversarial"] |= {"steps": 4}
+    run_experiment(whole, data="scenes")
+    for phase in (MaximumLikelihoodPhase, AdversarialPhase):
+        interrupted(stopped, monkeypatch, phase, after=1)
+    run_experiment(stopped, data="scenes")
+    folders = [next((tmp_path / name).glob("seqgan-*")) for name in ("whole", "stopped")]
+    states = [vars(load_state(folder / "checkpoints" / "last.pt")) for folder in folders]
+    assert states[0]["finished"]
     assert same_state(*states)
     logs = [[json.loads(line) | {"time": 0} for line in (one / "metrics.jsonl").open()] for one in folders]
     assert logs[0] == logs[1]
