@@ -120,13 +120,19 @@ def finals(run: Path) -> set[str]:
     return {name for own in json.loads((run / "results.json").read_text())["systems"].values() for name in own}
 
 
+MORE = {
+    "chen": ["discriminator_training.edited=0.2"],
+    "leakgan": ["+entropy@phases.adversarial.objective.entropy_weight=held"],
+}
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> dict[str, Path]:
     """A tiny run of each page whose logs have names of their own."""
     made = {}
     pages = ("seqgan", "ppo", "relgan", "chen", "leakgan", "ddo", "distilled", "tailr", "unlikelihood")
     for page in pages:
-        more = ["discriminator_training.edited=0.2"] if page == "chen" else []
+        more = MORE.get(page, [])
         place = tmp_path_factory.mktemp(page)
         run_experiment(shrunk(page, place, *more), data="scenes")
         (made[page],) = place.glob(f"{page}-*")
