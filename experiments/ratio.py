@@ -36,6 +36,18 @@ def inner(kind: str) -> tuple[str, ...]:
     return (f"discriminator@discriminator.discriminator={kind}",)
 
 
+BLIND = (*inner("blind"), "discriminator@discriminator.discriminator.discriminator=lstm")
+"""The discriminator that sees no image."""
+DEMONSTRATED = ("phases.policy_gradient.captions_per_image=5",)
+"""Of objectives on people's captions: as many as the others have samples."""
+ROUNDS = (
+    "phases.round_1.captions_per_image=5", "phases.round_2.captions_per_image=5", "adversarial.steps=150",
+    "phases.round_1.objective.samples_per_image=5", "phases.round_2.objective.samples_per_image=5",
+)  # fmt: skip
+"""Of DDO: two, of half of the updates each."""
+DECODING = "phases.resampling.decoding"
+
+
 def evaluator_of(trained: Trained, name: str, *, samples_per_image: int) -> Evaluator:
     """Return the measure of a run's captioner on a split."""
     settings = trained.settings

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from experiments.ratio import Arm, inner
+from experiments.ratio import BLIND, DECODING, DEMONSTRATED, ROUNDS, Arm, inner
 
-BLIND = (*inner("blind"), "discriminator@discriminator.discriminator.discriminator=lstm")
 DISCRIMINATORS = {
     "lstm, matching first": (
         "+phase@phases.matching=matching", "phases.matching.steps=600", "phases.matching.trainer.captions_per_image=5",
@@ -14,24 +13,18 @@ DISCRIMINATORS = {
 }  # fmt: skip
 """The arms are given that with the lowest log-loss on the tuning seed."""
 
-_DEMONSTRATED = ("phases.policy_gradient.captions_per_image=5",)
-_ROUNDS = (
-    "phases.round_1.captions_per_image=5", "phases.round_2.captions_per_image=5", "adversarial.steps=150",
-    "phases.round_1.objective.samples_per_image=5", "phases.round_2.objective.samples_per_image=5",
-)  # fmt: skip
-_DECODING = "phases.resampling.decoding"
-MORE = Arm("more maximum likelihood", "control_more_mle", overrides=_DEMONSTRATED)
+MORE = Arm("more maximum likelihood", "control_more_mle", overrides=DEMONSTRATED)
 ARMS = (
     MORE,
-    Arm("residual EBM, 5 candidates", "residual_ebm", "resampling", (f"{_DECODING}.candidates=5",), True, False),
+    Arm("residual EBM, 5 candidates", "residual_ebm", "resampling", (f"{DECODING}.candidates=5",), True, False),
     Arm("residual EBM, 20 candidates", "residual_ebm", "resampling", judged=True, learns=False),
-    Arm("residual EBM, 50 candidates", "residual_ebm", "resampling", (f"{_DECODING}.candidates=50",), True, False),
+    Arm("residual EBM, 50 candidates", "residual_ebm", "resampling", (f"{DECODING}.candidates=50",), True, False),
     Arm("KL policy gradient, beta 1", "kl_ratio", judged=True),
-    Arm("DDO, two rounds", "ddo", "round_2", _ROUNDS),
-    Arm("GOLD", "gold", overrides=_DEMONSTRATED),
+    Arm("DDO, two rounds", "ddo", "round_2", ROUNDS),
+    Arm("GOLD", "gold", overrides=DEMONSTRATED),
     Arm("EBM, D without the image", "residual_ebm", "resampling", BLIND, learns=False),
-    Arm("EBM, random logits", "control_logits", "resampling", (f"{_DECODING}.judge.std=0.5",), learns=False),
-    Arm("the most probable of 20", "control_powers", "resampling", (f"{_DECODING}.own_weight=1000",), learns=False),
+    Arm("EBM, random logits", "control_logits", "resampling", (f"{DECODING}.judge.std=0.5",), learns=False),
+    Arm("the most probable of 20", "control_powers", "resampling", (f"{DECODING}.own_weight=1000",), learns=False),
 )
 QUICK_ARMS = tuple(
     arm for arm in ARMS if arm.name in (MORE.name, "residual EBM, 5 candidates", "KL policy gradient, beta 1")

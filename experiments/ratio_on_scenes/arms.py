@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from experiments.ratio import Arm, inner
+from experiments.ratio import BLIND, DECODING, DEMONSTRATED, ROUNDS, Arm, inner
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,6 @@ class Rung:
 
 
 _EYES = (*inner("own_eyes"), "discriminator@discriminator.discriminator.discriminator=coattention")
-BLIND = (*inner("blind"), "discriminator@discriminator.discriminator.discriminator=lstm")
 RUNGS = (
     Rung("lstm", inner("lstm")),
     Rung("lstm, matching first", inner("lstm"), matching=600),
@@ -34,37 +33,31 @@ QUICK_RUNGS = RUNGS[5:6]
 CHOSEN = "log p - log p_ref"
 """The rung whose discriminator the arms are given: that with the lowest log-loss on the tuning seed."""
 
-_DEMONSTRATED = ("phases.policy_gradient.captions_per_image=5",)
-_ROUNDS = (
-    "phases.round_1.captions_per_image=5", "phases.round_2.captions_per_image=5", "adversarial.steps=150",
-    "phases.round_1.objective.samples_per_image=5", "phases.round_2.objective.samples_per_image=5",
-)  # fmt: skip
 _KL = "phases.policy_gradient.objective.kl_weight"
-_DECODING = "phases.resampling.decoding"
 _ANOTHER_IMAGE = (
     "reward@phases.resampling.decoding.judge=other_image",
     "reward@phases.resampling.decoding.judge.reward=discriminator_logit",
 )
-MORE = Arm("more maximum likelihood", "control_more_mle", overrides=_DEMONSTRATED)
+MORE = Arm("more maximum likelihood", "control_more_mle", overrides=DEMONSTRATED)
 ARMS = (
     MORE,
     Arm("residual EBM, 20 candidates", "residual_ebm", "resampling", judged=True, learns=False),
-    Arm("residual EBM, 50 candidates", "residual_ebm", "resampling", (f"{_DECODING}.candidates=50",), True, False),
+    Arm("residual EBM, 50 candidates", "residual_ebm", "resampling", (f"{DECODING}.candidates=50",), True, False),
     Arm("KL policy gradient, beta .5", "kl_ratio", overrides=(f"{_KL}=0.5",), judged=True),
     Arm("KL policy gradient, beta 1", "kl_ratio", judged=True),
     Arm("KL policy gradient, beta 2", "kl_ratio", overrides=(f"{_KL}=2",), judged=True),
     Arm("KL policy gradient, D learns on", "kl_ratio_on_policy", judged=True),
     Arm("distilled", "distilled", overrides=("phases.policy_gradient.objective.samples_per_image=10",), judged=True),
-    Arm("DDO, two rounds", "ddo", "round_2", _ROUNDS),
-    Arm("GOLD", "gold", overrides=_DEMONSTRATED),
-    Arm("TaiLr", "tailr", overrides=_DEMONSTRATED),
-    Arm("precision-recall", "precision_recall", overrides=_DEMONSTRATED),
-    Arm("unlikelihood", "unlikelihood", overrides=_DEMONSTRATED),
+    Arm("DDO, two rounds", "ddo", "round_2", ROUNDS),
+    Arm("GOLD", "gold", overrides=DEMONSTRATED),
+    Arm("TaiLr", "tailr", overrides=DEMONSTRATED),
+    Arm("precision-recall", "precision_recall", overrides=DEMONSTRATED),
+    Arm("unlikelihood", "unlikelihood", overrides=DEMONSTRATED),
     Arm("EBM, D without the image", "residual_ebm", "resampling", BLIND, learns=False),
     Arm("EBM, D shown another image", "residual_ebm", "resampling", _ANOTHER_IMAGE, True, False),
-    Arm("EBM, random logits", "control_logits", "resampling", (f"{_DECODING}.judge.std=0.5",), learns=False),
+    Arm("EBM, random logits", "control_logits", "resampling", (f"{DECODING}.judge.std=0.5",), learns=False),
     Arm("EBM, p^.2 and no D", "control_powers", "resampling", learns=False),
-    Arm("the most probable of 20", "control_powers", "resampling", (f"{_DECODING}.own_weight=1000",), learns=False),
+    Arm("the most probable of 20", "control_powers", "resampling", (f"{DECODING}.own_weight=1000",), learns=False),
     Arm("exact ratio: policy gradient", "control_oracle_ratio"),
     Arm("exact ratio: EBM, 20 candidates", "control_oracle_ratio", "resampling",
         of_another="exact ratio: policy gradient"),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from experiments.seqgan_oracle.curves import Curve, curve_of, draw, table_of_curves
-from experiments.study import cost, evaluate, finished, systems, train_all, trained
+from experiments.study import cost, evaluate, found_or_trained, systems, trained
 from gan_caption.reporting.seeds import with_interval
 from gan_caption.reporting.table import markdown
 
@@ -78,15 +78,16 @@ def main(size: str = "full", *given: str) -> None:
     stopped: list[Path] = []
     runs: dict[tuple[str, int], Path] = {}
     for seed in seeds:  # all arms of one, before another begins
-        base, early = _runs(
+        base, early = found_or_trained(
             [("+experiment=mle", f"seed={seed}", *_task("lstm"), *shared, *schedule) for schedule in ((), EARLY)],
-            outputs, workers=workers,
+            outputs=outputs, workers=workers,
         )  # fmt: skip
         stopped += [early] if early else []
         if base:
             baselines[seed] = base
             arms = [arm for arm in ARMS if seed in arm.seeds]
-            made = _runs([_of(arm, seed, base, *shared) for arm in arms], outputs, workers=workers)
+            wanted = [_of(arm, seed, base, *shared) for arm in arms]
+            made = found_or_trained(wanted, outputs=outputs, workers=workers)
             runs |= {(arm.name, seed): run for arm, run in zip(arms, made, strict=True) if run}
     where = HERE if size != "quick" else outputs
     _report(where, baselines, stopped, runs, outputs)
@@ -100,13 +101,6 @@ def _of(arm: Arm, seed: int, base: Path, *shared: str) -> tuple[str, ...]:
 
 def _task(generator: str) -> tuple[str, ...]:
     return "data=oracle", "encoder=none", f"generator={generator}"
-
-
-def _runs(wanted: Sequence[Sequence[str]], outputs: Path, *, workers: int) -> list[Path | None]:
-    """Train so many at a time; with 0 workers return what is finished."""
-    if not workers:
-        return [finished(*one, "threads=1", outputs=outputs) for one in wanted]
-    return list(train_all(wanted, outputs=outputs, workers=workers))
 
 
 def _report(where: Path, baselines: Mapping[int, Path], stopped: Sequence[Path],

@@ -12,6 +12,7 @@ import functools
 import io
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from gan_caption.data.annotations import read_json
 from gan_caption.data.layout import some
@@ -42,7 +43,11 @@ def read_list(path: Path) -> dict[str, set[str]]:
     Raises:
         UserError: it is no list of names by image, or a name is none of COCO's.
     """
-    content = read_json(path)
+    return _listed(read_json(path), path)
+
+
+def _listed(content: Any, path: Path) -> dict[str, set[str]]:
+    """Return what a list holds; see `read_list`."""
     if not isinstance(content, dict) or not all(
         isinstance(own, list) and all(isinstance(name, str) for name in own) for own in content.values()
     ):
@@ -64,7 +69,7 @@ def read_outlined(path: Path) -> dict[str, set[str]]:
     """
     content = read_json(path)
     outlines = isinstance(content, dict) and "annotations" in content
-    return read_instances((path,), None) if outlines else read_list(path)
+    return _instances(content, path, None) if outlines else _listed(content, path)
 
 
 def check_complete(listed: Mapping[str, set[str]], images: Iterable[str], path: Path) -> None:
@@ -88,18 +93,26 @@ def read_instances(paths: tuple[Path, ...], name: Callable[[str], str] | None) -
     Raises:
         UserError: one is faulty.
     """
-    from pycocotools.coco import COCO
-
     found: dict[str, set[str]] = {}
     for path in paths:
-        content = read_json(path)
-        if not isinstance(content, dict) or not {"images", "annotations", "categories"} <= content.keys():
-            raise UserError(f"{path} is no file of instances: it lacks images, annotations or categories")
-        instances = COCO()
-        instances.dataset = content
-        with contextlib.redirect_stdout(io.StringIO()):
-            instances.createIndex()
-        for number, image in instances.imgs.items():
-            own = {instances.cats[one["category_id"]]["name"] for one in instances.imgToAnns[number]}
-            found.setdefault(name(image["file_name"]) if name else str(number), set()).update(own)
+        for image, own in _instances(read_json(path), path, name).items():
+            found.setdefault(image, set()).update(own)
     return found
+
+
+def _instances(content: Any, path: Path, name: Callable[[str], str] | None) -> dict[str, set[str]]:
+    """Return what one file of instances holds; see `read_instances`."""
+    from pycocotools.coco import COCO
+
+    if not isinstance(content, dict) or not {"images", "annotations", "categories"} <= content.keys():
+        raise UserError(f"{path} is no file of instances: it lacks images, annotations or categories")
+    instances = COCO()
+    instances.dataset = content
+    with contextlib.redirect_stdout(io.StringIO()):
+        instances.createIndex()
+    return {
+        name(image["file_name"]) if name else str(number): {
+            instances.cats[one["category_id"]]["name"] for one in instances.imgToAnns[number]
+        }
+        for number, image in instances.imgs.items()
+    }
