@@ -10,11 +10,13 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from gan_caption.configuration.building import Part
 from gan_caption.configuration.overrides import typed
 from gan_caption.configuration.settings import WITHOUT_EFFECT, Settings
 from gan_caption.configuration.wording import listed
 from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
+from gan_caption.evaluation.settings import SeveralSettings
 from gan_caption.evaluation.trained import left_weights
 from gan_caption.text.base import Tokenizer
 from gan_caption.training.folders import BASELINE, read_settings
@@ -44,7 +46,7 @@ class Chosen:
 
 
 def choose_systems(
-    folders: str | Path | Sequence[str | Path], *, baseline: str, allow: str | Sequence[str] = ()
+    folders: str | Path | Sequence[str | Path], *, baseline: str, allow: str | Sequence[str] = (), fewest: int = 2
 ) -> dict[str, list[Chosen]]:
     """Return the weights of each system, the baseline first, by seed; the seeds are those that all systems have.
 
@@ -55,6 +57,7 @@ def choose_systems(
         baseline: the system that comes first. Where no run has this name, it is made of the weights that the runs'
             maximum-likelihood phase left.
         allow: packages of your own whose classes the runs may name.
+        fewest: systems that are needed.
 
     Raises:
         UserError: a folder holds no finished run, runs were trained on different data, a run is given twice, there is
@@ -74,7 +77,7 @@ def choose_systems(
     systems = {name: [runs[index] for index in own] for name, own in zip(names, groups.values(), strict=True)}
     if baseline not in systems:
         if baseline != BASELINE:
-            raise UserError(f"baseline={baseline}: the runs are of {', '.join(systems)}")
+            raise UserError(f"against={baseline}: the runs are of {', '.join(systems)}")
         began = {run.seed: Chosen(run.folder, run.settings, BASELINE, run.known) for run in runs}
         systems = {BASELINE: list(began.values()), **systems}
     systems = {baseline: systems[baseline], **systems}
@@ -86,7 +89,7 @@ def choose_systems(
     if not common:
         told = "; ".join(f"{name}: {sorted(run.seed for run in own)}" for name, own in systems.items())
         raise UserError(f"runs: systems are compared seed by seed, and no seed is common to all ({told})")
-    if len(systems) < 2:
+    if len(systems) < fewest:
         raise UserError(f"runs: all of them are {baseline}; give runs of another method as well")
     for name, own in systems.items():
         if left := sorted({run.seed for run in own} - common):
@@ -134,6 +137,14 @@ def _names(methods: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
         differing = [f"{key}={value}" for key, value in own.items() if any(other.get(key) != value for other in alike)]
         names.append(" ".join([name, *differing]))
     return names
+
+
+def metrics_asked(chosen: Mapping[str, Sequence[Chosen]], settings: SeveralSettings) -> list[Part]:
+    """Return the user's own metrics: those of the settings, or without any those of all runs, each once."""
+    if settings.metrics is not None:
+        return settings.metrics
+    parts = [part for runs in chosen.values() for run in runs for part in run.settings.metrics]
+    return list({json.dumps(part.node, sort_keys=True): part for part in parts}.values())
 
 
 def run_tokenizers(systems: Mapping[str, Sequence[Chosen]]) -> dict[Path, Tokenizer]:

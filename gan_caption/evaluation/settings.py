@@ -1,4 +1,4 @@
-"""The settings of `conf/evaluate.yaml` and `conf/compare.yaml`, which say what each means."""
+"""The settings of `conf/evaluate.yaml`, `conf/compare.yaml` and `conf/transfer.yaml`, which say what each means."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 
+SplitName = Literal["train", "val", "test"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class CurveSettings:
     """Of the curve of quality against diversity."""
@@ -29,7 +32,7 @@ class CurveSettings:
 class HowMeasured:
     """What an evaluation and a comparison are told alike."""
 
-    split: Literal["train", "val", "test"]
+    split: SplitName
     device: str
     allow: list[str]
     cache: Path
@@ -65,16 +68,39 @@ def evaluation_from(config: Mapping[str, Any] | DictConfig) -> EvaluationSetting
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComparisonSettings(HowMeasured):
-    """Of a comparison."""
+class SeveralSettings(HowMeasured):
+    """What is told of several runs that are measured alike."""
 
     runs: Path | list[Path]
     out: Path
-    baseline: str
+    against: str
     validation: ComparedValidation
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonSettings(SeveralSettings):
+    """Of a comparison."""
+
     judge: JudgeSettings
     gallery: int
 
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least(0, gallery=self.gallery)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferSettings(SeveralSettings):
+    """Of a measurement at home and away."""
+
+    data: Part
+    endpoint: str
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.data.check(OF_THE_PARTS["data"])
+
+
+def transfer_from(config: Mapping[str, Any] | DictConfig) -> TransferSettings:
+    """Return the settings of `conf/transfer.yaml` composed; see `building.read`."""
+    return read(TransferSettings, config, besides=OF_A_RUN)

@@ -42,6 +42,14 @@ class Difference:
     p: float
     """Two-sided, of the hypothesis that there is no difference; not corrected for how many are asked."""
 
+    @classmethod
+    def of(cls, value: float, drawn: np.ndarray) -> Difference:
+        """Return a difference with its percentile interval and p by what bootstrap draws gave, (B,)."""
+        low, high = np.quantile(drawn, [0.025, 0.975])
+        # One is added so that no finite number of draws makes p 0 (Davison and Hinkley 1997, eq. 4.11).
+        fewest = min(int(np.sum(drawn <= 0)), int(np.sum(drawn >= 0)))
+        return cls(value, (float(low), float(high)), min(1.0, 2 * (fewest + 1) / (len(drawn) + 1)))
+
 
 def paired_difference(
     system: Sequence[Score], baseline: Sequence[Score], *, draws: int = 1000, seed: int = 0
@@ -66,12 +74,11 @@ def paired_difference(
             f"paired differences need the same seeds and images: {len(system)} and {len(baseline)} seeds, "
             f"{sorted(counts)} images"
         )
-    drawn = _drawn_means(system, draws=draws, seed=seed) - _drawn_means(baseline, draws=draws, seed=seed)
+    images = image_weights(counts.pop(), draws=draws, seed=seed)
+    seeds = seed_weights(len(system), draws=draws, seed=seed)
+    drawn = drawn_means(system, images, seeds) - drawn_means(baseline, images, seeds)
     value = float(np.mean([own.corpus - other.corpus for own, other in zip(system, baseline, strict=True)]))
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    # One is added so that no finite number of draws makes p 0 (Davison and Hinkley 1997, eq. 4.11).
-    fewest = min(int(np.sum(drawn <= 0)), int(np.sum(drawn >= 0)))
-    return Difference(value, (float(low), float(high)), min(1.0, 2 * (fewest + 1) / (draws + 1)))
+    return Difference.of(value, drawn)
 
 
 def mean_interval(scores: Sequence[Score], *, draws: int = 1000, seed: int = 0) -> tuple[float, float]:
@@ -82,15 +89,25 @@ def mean_interval(scores: Sequence[Score], *, draws: int = 1000, seed: int = 0) 
         draws: B.
         seed: of the bootstrap.
     """
-    low, high = np.quantile(_drawn_means(scores, draws=draws, seed=seed), [0.025, 0.975])
+    images = image_weights(len(scores[0].per_image), draws=draws, seed=seed)
+    drawn = drawn_means(scores, images, seed_weights(len(scores), draws=draws, seed=seed))
+    low, high = np.quantile(drawn, [0.025, 0.975])
     return float(low), float(high)
 
 
-def _drawn_means(scores: Sequence[Score], *, draws: int, seed: int) -> np.ndarray:
-    """Return the mean over the drawn seeds on the drawn images, (B,); the draws depend on S, N, B and `seed` only."""
-    weights = image_weights(len(scores[0].per_image), draws=draws, seed=seed)
-    seeds = image_weights(len(scores), draws=draws, seed=seed + 1).T / len(scores)  # (S, B)
-    drawn: np.ndarray = sum(
-        (share * own.resampled(weights) for share, own in zip(seeds, scores, strict=True)), np.zeros(draws)
+def seed_weights(seeds: int, *, draws: int, seed: int) -> np.ndarray:
+    """Return the share of each seed in each draw, (B, S), with replacement; independent of `image_weights`."""
+    return image_weights(seeds, draws=draws, seed=seed + 1) / seeds
+
+
+def drawn_means(scores: Sequence[Score], images: np.ndarray, seeds: np.ndarray) -> np.ndarray:
+    """Return the mean of a metric over the drawn seeds on the drawn images, (B,).
+
+    Args:
+        scores: of S seeds.
+        images: (B, N), of `image_weights`.
+        seeds: (B, S), of `seed_weights`.
+    """
+    return sum(
+        (share * own.resampled(images) for share, own in zip(seeds.T, scores, strict=True)), np.zeros(len(images))
     )
-    return drawn

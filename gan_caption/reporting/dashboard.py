@@ -31,7 +31,7 @@ class DashboardSettings:
     project: str
     entity: str | None
     name: str
-    baseline: str
+    against: str
     metrics: list[str]
 
 
@@ -49,7 +49,7 @@ def make_dashboard(settings: DashboardSettings, *, methods: str | Sequence[str])
     import wandb
 
     workspace = define_dashboard(
-        project=settings.project, entity=settings.entity or "", name=settings.name, baseline=settings.baseline,
+        project=settings.project, entity=settings.entity or "", name=settings.name, baseline=settings.against,
         methods=methods, metrics=settings.metrics,
     )  # fmt: skip
     # The view that `save` sends; the library has no public name for it.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -10,15 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gan_caption.configuration.building import Part, plain
+from gan_caption.configuration.building import plain
 from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
 from gan_caption.evaluation.adversarial import enough_images
 from gan_caption.evaluation.compared import Compared, compare
-from gan_caption.evaluation.comparison import NOT_OF_THE_METHOD, Chosen, choose_systems, run_tokenizers
+from gan_caption.evaluation.comparison import NOT_OF_THE_METHOD, choose_systems, metrics_asked, run_tokenizers
 from gan_caption.evaluation.java import java_metrics
-from gan_caption.evaluation.results import evaluation_folder
-from gan_caption.evaluation.settings import ComparisonSettings, EvaluationSettings
+from gan_caption.evaluation.settings import ComparisonSettings
 from gan_caption.evaluation.systems import System
 from gan_caption.extras import require
 from gan_caption.metrics.metric import Metrics, on_curves
@@ -35,7 +33,7 @@ from gan_caption.reporting.comparison_tables import (
 from gan_caption.reporting.equal_quality import verdicts
 from gan_caption.reporting.figures import learning_curves, quality_against_diversity, reliability_diagram, save
 from gan_caption.reporting.page import Adversarial, Page, Picture, write_page
-from gan_caption.reporting.results import RESULTS, evaluate_run
+from gan_caption.reporting.results import evaluated
 from gan_caption.reporting.sentences import about, description, findings, legend
 from gan_caption.reporting.summary import summarise
 from gan_caption.reporting.sweep import folders_of
@@ -65,10 +63,10 @@ def compare_runs(settings: ComparisonSettings, *, command: str) -> Path:
     target = settings.out
     if target.exists() and not (target / PAGE).exists():
         raise UserError(f"out={target} exists and holds no report: choose another folder")
-    chosen = choose_systems(folders_of(settings.runs), baseline=settings.baseline, allow=settings.allow)
+    chosen = choose_systems(folders_of(settings.runs), baseline=settings.against, allow=settings.allow)
     tokenizers = run_tokenizers(chosen)
     java = java_metrics(settings.java_metrics, counted_by=next(iter(tokenizers.values())).counted_by)
-    asked = _metrics_asked(chosen, settings)
+    asked = metrics_asked(chosen, settings)
     settings = replace(settings, metrics=asked)
     own = own_metrics(asked)
     corpus = open_corpus(replace(next(iter(chosen.values()))[0].settings, skip_missing=settings.skip_missing))
@@ -94,29 +92,6 @@ def compare_runs(settings: ComparisonSettings, *, command: str) -> Path:
         raise
     print(f"\nThe report: {target / PAGE}", flush=True)
     return target
-
-
-def _metrics_asked(chosen: Mapping[str, Sequence[Chosen]], settings: ComparisonSettings) -> list[Part]:
-    """Return the user's own metrics: those of the settings, or without any those of all runs, each once."""
-    if settings.metrics is not None:
-        return settings.metrics
-    parts = [part for runs in chosen.values() for run in runs for part in run.settings.metrics]
-    return list({json.dumps(part.node, sort_keys=True): part for part in parts}.values())
-
-
-def evaluated(chosen: Chosen, asked: ComparisonSettings) -> Path:
-    """Return the folder of a run's evaluation, made where it was not made before with the same settings."""
-    own = EvaluationSettings(
-        run=chosen.folder, weights=chosen.phase, data=None, split=asked.split, device=asked.device,
-        allow=asked.allow, cache=asked.cache, skip_unreadable=asked.skip_unreadable,
-        skip_missing=asked.skip_missing, decoding=asked.decoding, curve=asked.curve, metrics=asked.metrics,
-        validation=asked.validation.of(chosen.settings.validation), java_metrics=[],
-    )  # fmt: skip
-    folder = evaluation_folder(own)
-    if not (folder / RESULTS).exists():
-        say(f"evaluating {chosen.folder} ({chosen.phase})")
-        evaluate_run(own)
-    return folder
 
 
 def write_report(

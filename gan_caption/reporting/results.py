@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gan_caption.configuration.building import Part
 from gan_caption.data.oracle import OracleSplit
 from gan_caption.data.scenes.corpus import SceneSplit
 from gan_caption.distributed import world
+from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
-from gan_caption.evaluation.results import Results, measure_run
-from gan_caption.evaluation.settings import EvaluationSettings
+from gan_caption.evaluation.comparison import Chosen
+from gan_caption.evaluation.results import Results, evaluation_folder, measure_run
+from gan_caption.evaluation.settings import EvaluationSettings, SeveralSettings
 from gan_caption.metrics.metric import Metric, Metrics
 from gan_caption.metrics.standard import catalogue
 from gan_caption.reporting.table import comparison, curve_table
@@ -31,6 +34,27 @@ def evaluate_run(asked: EvaluationSettings) -> dict[str, dict[str, float]]:
         values by the phase that left the weights and by metric.
     """
     return tell(measure_run(asked))
+
+
+def evaluated(chosen: Chosen, asked: SeveralSettings, *, data: Part | None = None) -> Path:
+    """Return the folder of a run's evaluation, made where it was not made before with the same settings.
+
+    Args:
+        chosen: the weights.
+        asked: how they are measured.
+        data: other data than the run's own.
+    """
+    own = EvaluationSettings(
+        run=chosen.folder, weights=chosen.phase, data=data, split=asked.split, device=asked.device,
+        allow=asked.allow, cache=asked.cache, skip_unreadable=asked.skip_unreadable,
+        skip_missing=asked.skip_missing, decoding=asked.decoding, curve=asked.curve, metrics=asked.metrics,
+        validation=asked.validation.of(chosen.settings.validation), java_metrics=[],
+    )  # fmt: skip
+    folder = evaluation_folder(own)
+    if not (folder / RESULTS).exists():
+        say(f"evaluating {chosen.folder} ({chosen.phase})" + (f" on {data.name}" if data else ""))
+        evaluate_run(own)
+    return folder
 
 
 def tell(results: Results) -> dict[str, dict[str, float]]:

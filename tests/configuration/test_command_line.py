@@ -128,7 +128,9 @@ def test_what_cannot_be_meant_is_one_line_that_says_what_to_type(page, words, to
     assert "\n" not in str(refused.value)
 
 
-ENTRY_POINTS = ["train", "prepare", "evaluate", "compare", "caption", "demo", "export", "dashboard", "language_model"]
+ENTRY_POINTS = [
+    "train", "prepare", "evaluate", "compare", "transfer", "caption", "demo", "export", "dashboard", "language_model",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("entry_point", ENTRY_POINTS)

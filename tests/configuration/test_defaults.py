@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
@@ -75,3 +76,11 @@ def test_what_a_page_sets_has_no_default_in_python(page):
         for name, parameter in parameters(node).items():
             assert parameter.kind is parameter.KEYWORD_ONLY, f"{node['_target_']}: {name} can be given by its place"
             assert parameter.default is parameter.empty, f"{node['_target_']}: {name} has a second default"
+
+
+@pytest.mark.parametrize("page", sorted(path.name for path in conf_dir().glob("*.yaml")))
+def test_no_setting_has_the_name_of_a_group(page):
+    """Hydra reads `baseline=nsc` as the choice of a page where there is a group `baseline`: nobody could set it."""
+    content = yaml.safe_load((conf_dir() / page).read_text(encoding="utf-8"))
+    groups = {path.name for path in conf_dir().iterdir() if path.is_dir()}
+    assert content.keys() & groups - {"study"} == set(), "a study names itself"

@@ -78,7 +78,7 @@ def test_other_things_that_cannot_be_compared(tmp_path):
     with pytest.raises(UserError, match="no run folder"):
         choose_systems([str(tmp_path)], baseline="mle")
     run = made_run(tmp_path / "gan", **GAN)
-    with pytest.raises(UserError, match="baseline=nsc: the runs are of seqgan"):
+    with pytest.raises(UserError, match="against=nsc: the runs are of seqgan"):
         choose_systems([run], baseline="nsc")
 
 

@@ -1,0 +1,233 @@
+"""What runs lose away from home: a table, the verdict, and a file for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from gan_caption.configuration.building import plain
+from gan_caption.errors import UserError
+from gan_caption.evaluation.comparison import choose_systems, metrics_asked, run_tokenizers
+from gan_caption.evaluation.java import java_metrics
+from gan_caption.evaluation.settings import SplitName, TransferSettings
+from gan_caption.evaluation.transfer import Measured, can_lose, measure_in, moved, open_places
+from gan_caption.metrics.bootstrap import Difference
+from gan_caption.metrics.metric import Metric
+from gan_caption.metrics.transfer import Moved, difference_of_losses, loss, worse_by
+from gan_caption.reporting.results import evaluated
+from gan_caption.reporting.sweep import folders_of
+from gan_caption.reporting.table import markdown
+from gan_caption.training.folders import write_json, write_text
+from gan_caption.training.setup import own_metrics
+
+RESULTS, TABLE = "transfer.json", "table.md"
+SHOWN = (
+    "cider_d", "bleu_4", "chair_references_i", "chair_references_s", "oracle_true",
+    "oracle_hallucinations", "sample_cider_d", "sample_oracle_true", "self_cider", "div_2", "distinct_samples",
+)  # fmt: skip
+"""What the table has, where it is known in both places, beside the endpoint and the user's own; the file has all."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What one system loses of one metric."""
+
+    metric: Metric
+    system: str
+    moved: Moved
+    own: Difference
+    """How much worse it is away."""
+    beyond: Difference | None
+    """How much more it loses than the baseline; None of the baseline."""
+
+
+def measure_transfer(settings: TransferSettings) -> list[Loss]:
+    """Evaluate runs in both places where that was not done before, write what each loses, and print it.
+
+    Raises:
+        UserError: the runs cannot be compared, data or a metric are missing, or `out` is a folder of something else.
+    """
+    target = settings.out
+    if target.exists() and not (target / RESULTS).exists():
+        raise UserError(f"out={target} exists and holds no {RESULTS}: choose another folder")
+    chosen = choose_systems(folders_of(settings.runs), baseline=settings.against, allow=settings.allow, fewest=1)
+    tokenizers = run_tokenizers(chosen)
+    asked = metrics_asked(chosen, settings)
+    own = own_metrics(asked)
+    home, away = open_places(
+        next(iter(chosen.values()))[0], settings.data, settings.split, own=own, skip_missing=settings.skip_missing,
+        java=java_metrics(settings.java_metrics, counted_by=next(iter(tokenizers.values())).counted_by),
+    )  # fmt: skip
+    known = [one.name for one in home.metrics.values() if can_lose(one) and one.name in away.metrics]
+    if settings.endpoint not in known:
+        raise UserError(f"endpoint={settings.endpoint}: what both places have is {', '.join(known)}")
+    samples = settings.validation.samples_per_image
+
+    def there(split: SplitName) -> TransferSettings:
+        return replace(settings, metrics=asked, split=split)
+
+    # Away first: its photographs may be missing or damaged, and those at home were read before.
+    abroad = measure_in(
+        away, chosen, partial(evaluated, asked=there(away.name), data=settings.data), tokenizers, samples=samples
+    )
+    at_home = measure_in(home, chosen, partial(evaluated, asked=there(home.name)), tokenizers, samples=samples)
+    found = losses(at_home, abroad, settings.against)
+    shown = [settings.endpoint, *SHOWN, *(metric.name for metric in own)]
+    text = told(at_home, abroad, found, settings, shown=shown)
+    target.mkdir(parents=True, exist_ok=True)
+    write_text(target / TABLE, f"{text}\n")
+    write_json(target / RESULTS, as_json(at_home, abroad, found, settings))
+    print(f"\n{text}\n\nEverything is in {target}", flush=True)
+    return found
+
+
+def losses(home: Measured, away: Measured, baseline: str) -> list[Loss]:
+    """Return what every system loses, metric by metric."""
+    found = []
+    for metric, systems in moved(home, away):
+        for name, one in systems.items():
+            beyond = None
+            if name != baseline:
+                beyond = difference_of_losses(one, systems[baseline], better=metric.better)
+            found.append(Loss(metric, name, one, loss(one, better=metric.better), beyond))
+    return found
+
+
+def told(
+    home: Measured, away: Measured, found: Sequence[Loss], settings: TransferSettings, *, shown: Sequence[str]
+) -> str:
+    """Return the whole account as Markdown.
+
+    Args:
+        home: what was measured at home.
+        away: what was measured away.
+        found: every loss.
+        settings: what was asked.
+        shown: the metrics of the table.
+    """
+    seeds = [run.seed for run in home.systems[0].runs]
+    parts = [
+        f"Home: {_where(home)}. Away: {_where(away)}. Training seeds {', '.join(map(str, seeds))}.",
+        loss_table(home, away, [one for one in found if one.metric.name in shown]),
+        f"A loss is how much worse away is than home; 95% by the paired bootstrap over images of each place"
+        f"{' and seeds' if len(seeds) > 1 else ''}.\nThe last column says how much more than {settings.against} a "
+        "system loses: below 0 it loses less.",
+        "\n".join(verdict(one, settings.against) for one in found if _is_asked(one, settings)),
+        diversity_table(home, away),
+        unsayable_table(home, away),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _where(there: Measured) -> str:
+    part = there.place.data
+    differing = {key: part.node[key] for key in ("root", "test_shows") if part.node.get(key) is not None}
+    settings = "".join(f", {key}={value}" for key, value in differing.items())
+    return f"{len(there.place.split)} {there.place.split.name} images of {part.name.lower()}{settings}"
+
+
+def _is_asked(one: Loss, settings: TransferSettings) -> bool:
+    return one.metric.name == settings.endpoint and one.system != settings.against
+
+
+def loss_table(home: Measured, away: Measured, found: Sequence[Loss]) -> str:
+    """Return a row a metric and system, and one of humans where they are scored."""
+    rows = [["", "", "home", "away", "loss", "95%", "more than the baseline's", "95%"]]
+    for name in dict.fromkeys(one.metric.name for one in found):
+        own = [one for one in found if one.metric.name == name]
+        metric = own[0].metric
+        rows += [[metric.label if row == 0 else "", *_loss_row(one)] for row, one in enumerate(own)]
+        if name in home.humans and name in away.humans:
+            here, there = home.humans[name], away.humans[name]
+            worse = metric.shown(worse_by(here, there, metric.better), sign="+")
+            rows.append(["", "humans", metric.shown(here), metric.shown(there), worse, "-", "-", "-"])
+    return markdown(rows)
+
+
+def _loss_row(one: Loss) -> list[str]:
+    metric = one.metric
+    beyond = ["-", "-"] if one.beyond is None else _with_interval(metric, one.beyond)
+    values = (metric.shown(one.moved.at_home()), metric.shown(one.moved.when_away()))
+    return [one.system, *values, *_with_interval(metric, one.own), *beyond]
+
+
+def _with_interval(metric: Metric, difference: Difference) -> list[str]:
+    return [metric.shown(difference.value, sign="+"), metric.between(difference.interval, sign="+")]
+
+
+def verdict(one: Loss, baseline: str) -> str:
+    """Say whether a system loses less than the baseline, more, or whether that cannot be told."""
+    assert one.beyond is not None, "the baseline is compared with nothing"
+    low, high = one.beyond.interval
+    interval = f"{one.metric.between(one.beyond.interval, sign='+')}"
+    if low <= 0 <= high:
+        return f"{one.metric.label}: whether {one.system} loses less than {baseline} cannot be told ({interval})."
+    how = "less" if high < 0 else "more"
+    return f"{one.metric.label}: {one.system} loses {how} than {baseline} ({interval}, p {one.beyond.p:.3f})."
+
+
+def diversity_table(home: Measured, away: Measured) -> str:
+    """Return how many words each system uses in both places; no loss is told, for it depends on how many images are."""
+    rows = [["", *(f"{label}, {place}" for label in ("words used", "words used in samples", "unique captions, %")
+                   for place in ("home", "away"))]]  # fmt: skip
+    metrics = home.place.metrics
+    for here, there in zip(home.systems, away.systems, strict=True):
+        cells = [
+            metrics[name].shown(float(np.mean([run.values[name] for run in own.runs])))
+            for name in ("vocabulary", "sample_vocabulary", "unique")
+            for own in (here, there)
+        ]
+        rows.append([here.name, *cells])
+    return markdown(rows)
+
+
+def unsayable_table(home: Measured, away: Measured) -> str:
+    """Return which words of people's captions each system has no token for, of its first seed."""
+    rows = [["words that a run cannot say", "home: different", "of all words, %", "away: different", "of all words, %",
+             "the most frequent away"]]  # fmt: skip
+    for name, own in home.unsayable.items():
+        cells = []
+        for one in (own[0], away.unsayable[name][0]):
+            cells += [f"{one.types} of {one.of_types}", f"{100 * one.share:.1f}"]
+        rows.append([name, *cells, " ".join(away.unsayable[name][0].frequent)])
+    return markdown(rows)
+
+
+def as_json(home: Measured, away: Measured, found: Sequence[Loss], settings: TransferSettings) -> dict[str, Any]:
+    """Return everything for programs; values on the metrics' own scale, one a seed."""
+    return {
+        "settings": plain(settings),
+        "home": _place_as_json(home),
+        "away": _place_as_json(away),
+        "losses": [
+            {
+                "metric": one.metric.name, "system": one.system, "home": one.moved.at_home(),
+                "away": one.moved.when_away(), "loss": asdict(one.own),
+                "more_than_baseline": None if one.beyond is None else asdict(one.beyond),
+            }
+            for one in found
+        ],
+    }  # fmt: skip
+
+
+def _place_as_json(there: Measured) -> Mapping[str, Any]:
+    return {
+        "data": dict(there.place.data.node),
+        "split": there.place.split.name,
+        "images": len(there.place.split),
+        "humans": dict(there.humans),
+        "systems": {
+            system.name: [
+                {
+                    "seed": run.seed, "folder": run.folder, "unsayable": asdict(lacking),
+                    "values": {name: score.corpus for name, score in run.scores.items()} | dict(run.values),
+                }
+                for run, lacking in zip(system.runs, there.unsayable[system.name], strict=True)
+            ]
+            for system in there.systems
+        },
+    }  # fmt: skip

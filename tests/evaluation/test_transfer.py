@@ -1,0 +1,117 @@
+"""Runs measured at home and away: on scenes, and on a made folder of COCO that has val2017 alone."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_caption.errors import UserError
+from gan_caption.evaluation.settings import transfer_from
+from gan_caption.evaluation.transfer import unsayable
+from gan_caption.experiment import run_experiment
+from gan_caption.metrics.cider import cider_d
+from gan_caption.reporting.transfer import RESULTS, TABLE, measure_transfer
+from gan_caption.text.words import WordTokenizer
+from tests.evaluation.test_comparison import GAN, made_run
+from tests.tiny_runs import composed
+
+SAID = (("A red dog sits .", "A dog on a chair ."), ("A blue circle .", "One cat here ."), ("A cat .", "Two cats ."))
+
+
+def make_coco(root, captions=SAID):
+    """What one has of COCO: the captions of val2017, and some of its photographs."""
+    (root / "val2017").mkdir(parents=True)
+    (root / "annotations").mkdir()
+    names = {row: f"{row:012}.jpg" for row in range(len(captions))}
+    for row, name in names.items():
+        Image.new("RGB", (40, 30), ("red", "blue", "white")[row % 3]).save(root / "val2017" / name)
+    rows = [(row, text) for row, own in enumerate(captions) for text in own]
+    told = {
+        "images": [{"id": row, "file_name": name} for row, name in names.items()],
+        "annotations": [{"id": index, "image_id": row, "caption": text} for index, (row, text) in enumerate(rows)],
+    }
+    (root / "annotations" / "captions_val2017.json").write_text(json.dumps(told))
+    return root
+
+
+def asked(*overrides):
+    return transfer_from(composed(*overrides, config_name="transfer"))
+
+
+def test_words_that_a_run_cannot_say_are_counted():
+    tokenizer = WordTokenizer.of(["a", "dog", "runs"])
+    found = unsayable(tokenizer, [["a dog sits", "a puppy"], ["a puppy runs"]])
+    assert (found.types, found.of_types, found.share) == (2, 5, 3 / 8)
+    assert found.frequent == ["puppy", "sits"]
+    assert unsayable(tokenizer, [["a dog"]]).share == 0
+
+
+@pytest.fixture
+def coco(tmp_path):
+    return make_coco(tmp_path / "coco")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["data=coco", "data.root=nowhere"], "nowhere"),
+        (["data=scenes", "data.test=1"], "test has 1 image: an interval needs at least 2"),
+        (["data=scenes", "endpoint=chair_i"], "endpoint=chair_i: what both places have is cider_d, bleu_1, "),
+        (["data=scenes", "against=nsc"], "against=nsc: the runs are of seqgan"),
+        (["data=scenes", "out=."], r"out=\. exists and holds no transfer.json"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_decoded(tmp_path, monkeypatch, overrides, message):
+    monkeypatch.chdir(tmp_path)
+    run = made_run(tmp_path / "run", **GAN)
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    config["data"] = composed("data=scenes", "data.test=4")["data"]
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    WordTokenizer.of(["a"]).save(tmp_path / "run" / "vocabulary.json")
+    with pytest.raises(UserError, match=message):
+        measure_transfer(asked(f"runs=[{run}]", *overrides))
+    assert not list((tmp_path / "run").glob("evaluation-*"))
+
+
+def test_the_data_away_must_be_named():
+    with pytest.raises(UserError, match="data"):
+        asked("runs=[a]")
+
+
+@pytest.mark.slow
+def test_runs_on_scenes_and_away_on_a_folder_of_coco(configured, tmp_path, coco, capsys):
+    run = run_experiment(configured(), data="scenes").folder
+    settings = asked(
+        f"runs=[{run}]", f"out={tmp_path}/away", "data=coco", f"data.root={coco}", f"cache={tmp_path}/cache",
+        "validation.samples_per_image=2",
+    )  # fmt: skip
+    found = {(one.metric.name, one.system): one for one in measure_transfer(settings)}
+    assert {system for _, system in found} == {"mle", "seqgan"}
+    told = json.loads((tmp_path / "away" / RESULTS).read_text())
+    assert (told["home"]["split"], told["home"]["images"]) == ("test", 8)
+    assert (told["away"]["split"], told["away"]["images"]) == ("val", 3), "there is no test split: val stands in"
+
+    (captions,) = run.glob("evaluation-val-*/captions_adversarial.json")
+    said = [row["caption"] for row in json.loads(captions.read_text())]
+    references = [[text.lower().replace(" .", "") for text in own] for own in SAID]
+    away = cider_d(said, references).corpus
+    assert found["cider_d", "seqgan"].moved.when_away() == pytest.approx(away)
+    results = [json.loads(path.read_text())["systems"] for path in run.glob("evaluation-test-*/results.json")]
+    (home,) = (systems["adversarial"] for systems in results if "adversarial" in systems)
+    assert found["cider_d", "seqgan"].own.value == pytest.approx(home["cider_d"] - away)
+    words = set(json.loads((run / "vocabulary.json").read_text()))
+    written = [word for own in references for text in own for word in text.split()]
+    lacking = told["away"]["systems"]["seqgan"][0]["unsayable"]
+    assert lacking["share"] == pytest.approx(np.mean([word not in words for word in written]))
+    assert "chair_references_i" in told["away"]["systems"]["seqgan"][0]["values"]
+
+    table = (tmp_path / "away" / TABLE).read_text()
+    assert table.strip() in capsys.readouterr().out
+    assert "Away: 3 val images of coco" in table
+    assert "CIDEr-D x 100: " in table, "the verdict"
+    before = {path: path.stat().st_mtime_ns for path in run.glob("evaluation-*/results.json")}
+    measure_transfer(settings)
+    assert {path: path.stat().st_mtime_ns for path in before} == before, "what was measured is not measured again"
