@@ -39,6 +39,7 @@ STARTED = {
     *(f"experiments.{name}.run" for name in (
         "clusters", "demo", "estimators", "export", "flickr8k", "fuzzing", "methods_on_scenes", "metric_parity",
         "ranks", "ratio_on_flickr8k", "ratio_on_scenes", "reports", "seqgan_oracle", "soak", "streaming", "sweeps",
+        "transfer",
     )),
     *(f"experiments.speed.{name}.run" for name in (
         "beam", "contention", "extraction", "growth", "hours", "likelihood", "memory", "metrics", "minutes", "products",
@@ -62,7 +63,7 @@ def sizes(arguments: Sequence[str]) -> list[str]:
     """Return what makes a command short: of a training its sizes, of most others nothing."""
     if "gan_caption.train" in arguments:
         data = next((one.partition("=")[2] for one in arguments if one.startswith("data=")), "scenes")
-        small = {"scenes": SMALL, "oracle": ORACLE}.get(data, PHOTOGRAPHS)
+        small = {"scenes": SMALL, "scenes_unseen": SMALL, "oracle": ORACLE}.get(data, PHOTOGRAPHS)
         return [*small, *(SEARCH if "+sweep=search" in arguments else [])]
     if "experiments.scenes_seqgan.run" in arguments:
         return SMALL
