@@ -1,12 +1,13 @@
-"""Flickr8k (Hodosh, Young and Hockenmaier 2013) in its official layout, or as Kaggle has it."""
+"""Flickr8k (Hodosh, Young and Hockenmaier 2013) in its official layout, as Kaggle has it, or with Chinese captions."""
 
 from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
 
-from gan_caption.data.annotations import read_names, read_tokens
+from gan_caption.data.annotations import Captions, read_names, read_tokens
 from gan_caption.data.corpus import Split
+from gan_caption.data.flickr8k_cn import captions_file, read_captions, read_lists
 from gan_caption.data.kaggle import divided, read_pairs
 from gan_caption.data.layout import (
     Listing,
@@ -30,7 +31,8 @@ _KAGGLE = "captions.txt"
 _LAYOUT = (
     "data.root is the folder that holds Flicker8k_Dataset/ (the images), Flickr8k.token.txt (the captions) and "
     f"{', '.join(_LISTS.values())} (the splits): unpack Flickr8k_Dataset.zip and Flickr8k_text.zip into one folder. "
-    f"Kaggle's Images/ and {_KAGGLE} will do, with the lists or without"
+    f"Kaggle's Images/ and {_KAGGLE} will do, with the lists or without; so will a file of Flickr8k-CN's captions, "
+    "flickr8kzhc.caption.txt, with its lists or the official ones"
 )
 
 
@@ -46,7 +48,8 @@ class Flickr8k:
             root: the folder with `Flicker8k_Dataset/` (the official misspelling; `Flickr8k_Dataset/` will do),
                 `Flickr8k.token.txt` and `Flickr_8k.{train,dev,test}Images.txt`; a split's list is needed once that
                 split is asked for. Or Kaggle's, with `Images/` and `captions.txt`, which is divided by a hash of the
-                images' names where no list is beside it.
+                images' names where no list is beside it. Or, in place of `Flickr8k.token.txt`, one file of
+                Flickr8k-CN's captions; see `flickr8k_cn`.
             skip_missing: leave out listed images whose files are not there, and say how many, instead of stopping.
         """
         self.root = at_home(root)
@@ -61,12 +64,9 @@ class Flickr8k:
         """
         check_name(name)
         images = existing_folder(self.root, ("Flicker8k_Dataset", "Flickr8k_Dataset", "Images"), _LAYOUT)
-        kaggle, tokens = self.root / _KAGGLE, self.root / _TOKENS
-        as_on_kaggle = kaggle.is_file() and not tokens.is_file()
-        path = kaggle if as_on_kaggle else existing_file(tokens, _LAYOUT)
-        captions = read_pairs(path) if as_on_kaggle else read_tokens(path)
-        lists, notes = self._lists(), []
-        if as_on_kaggle and not lists:
+        path, captions = self._captions()
+        lists, notes = self._lists() or read_lists(self.root), []
+        if path.name == _KAGGLE and not lists:
             lists, note = divided(captions, path.name, ", ".join(_LISTS.values()))
             notes = [note]
         if name not in lists:
@@ -82,6 +82,16 @@ class Flickr8k:
             outlined=partial(listed_in, self.root),
             notes=notes,
         )
+
+    def _captions(self) -> tuple[Path, Captions]:
+        """Return the captions and their file: the official one where there are several."""
+        tokens, kaggle = self.root / _TOKENS, self.root / _KAGGLE
+        if not tokens.is_file():
+            if kaggle.is_file():
+                return kaggle, read_pairs(kaggle)
+            if chinese := captions_file(self.root):
+                return chinese, read_captions(chinese)
+        return existing_file(tokens, _LAYOUT), read_tokens(tokens)
 
     def _lists(self) -> dict[str, Listing]:
         """Return the official splits that are there."""
