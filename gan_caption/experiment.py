@@ -27,6 +27,7 @@ from gan_caption.reporting.results import tell, tell_again
 from gan_caption.reporting.sweep import sought_by
 from gan_caption.rewards.references import References
 from gan_caption.text.base import Tokenizer
+from gan_caption.training.beginning import beginning_of
 from gan_caption.training.checkpoint import load_state, load_weights, save_weights
 from gan_caption.training.folders import (
     BASELINE,
@@ -113,6 +114,7 @@ def is_told(folder: Path, data: Data) -> bool:
 def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str, Phase], Encoder]:
     """Build everything that a training run needs, and keep its tokenizer in its folder."""
     device = choose_device(settings.device)
+    beginning = beginning_of(settings)
     seed_everything(settings.seed, deterministic=settings.deterministic)
     train, val = data.train, data.val
     encoder = build_encoder(settings, device=device)
@@ -128,10 +130,14 @@ def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str,
     tokenizer = tokenizer.learn(chain.from_iterable(captions))
     for note in tokenizer.notes:
         say(note)
+    if beginning is not None:
+        tokenizer = beginning.extended(tokenizer)
     if world.is_main():
         tokenizer.save(folder / tokenizer.file)
 
     captioner = build_captioner(settings, encoder, tokenizer, device=device)
+    if beginning is not None:
+        beginning.load(captioner, encoder, tokenizer)
     networks = Networks(captioner, build_discriminator(settings, encoder, tokenizer, device=device))
     if networks.discriminator is not None:
         captioner.generator.follow(networks.discriminator)

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PROGRAMS = ("python", "pip", "torchrun", "pytest", "ruff", "wandb", "tensorboard", "pre-commit")
+PROGRAMS = ("python", "pip", "torchrun", "pytest", "ruff", "wandb", "tensorboard", "pre-commit", "printf")
 COMMAND = re.compile(rf"(?:{'|'.join(PROGRAMS)}) .+")
 ASSIGNMENT = re.compile(r"\w+=\$\(.*\)$")
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)

@@ -146,7 +146,7 @@ def make_place(home: Path) -> Path:
     for name in ("gan_caption", "conf", "tests", "pyproject.toml"):
         (checkout / name).symlink_to(ROOT / name)
     shutil.copytree(ROOT / "experiments", checkout / "experiments", ignore=shutil.ignore_patterns("outputs"))
-    for row, name in enumerate(("photo.jpg", "holiday/sea.jpg", "holiday/hills.jpg")):
+    for row, name in enumerate(("photo.jpg", *(f"holiday/{name}.jpg" for name in ("sea", "hills", "boat", "dog")))):
         photograph(checkout / name, row)
     make_captions(checkout)
     for name, code in own_files().items():

@@ -19,9 +19,10 @@ WITHOUT_EFFECT = (
     "diversity_metric", "diversity_floor", "shards",
 )  # fmt: skip
 """Settings that do not change what is learned."""
-OF_ONE_MACHINE = (*WITHOUT_EFFECT, "pretrained", "pretrained_discriminator", "skip_unreadable", "skip_missing", "allow")
+OF_ONE_MACHINE = (*WITHOUT_EFFECT, "pretrained", "pretrained_discriminator", "begin_from", "skip_unreadable",
+                  "skip_missing", "allow")  # fmt: skip
 """Settings that say nothing of what was trained to somebody on another machine."""
-SINCE = ("metrics", "skip_missing", "study", "holdout", "pretrained_discriminator", "initialisation")
+SINCE = ("metrics", "skip_missing", "study", "holdout", "pretrained_discriminator", "initialisation", "begin_from")
 """Settings that runs of before lack: what `conf/config.yaml` has for them is what these did."""
 
 
@@ -134,6 +135,8 @@ class Settings:
     """The folder of a run whose maximum-likelihood weights are the baseline; None trains them."""
     pretrained_discriminator: Path | None
     """The folder of a run whose discriminator is taken over, and no phase of it alone repeated; None trains it."""
+    begin_from: Path | None
+    """The folder of a run whose captioner this one begins with, its vocabulary extended; None begins at random."""
     skip_unreadable: bool
     """Whether images that cannot be read are left out; otherwise the first one ends the run."""
     skip_missing: bool
@@ -191,6 +194,8 @@ class Settings:
         at_least(1, threads=self.threads, log_every=self.log_every, save_every=self.save_every)
         at_least(2, max_length=self.max_length)  # a word and <eos>
         share(diversity_floor=self.diversity_floor)
+        if self.begin_from is not None and self.pretrained is not None:
+            raise ValueError("begin_from: maximum likelihood goes on from there, pretrained skips it; give one of them")
         if self.pretrained_discriminator is not None and self.pretrained is None:
             raise ValueError(
                 "pretrained_discriminator: it learned from a baseline's samples; give pretrained=... for that baseline"

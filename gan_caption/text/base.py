@@ -40,6 +40,14 @@ class Tokenizer(ABC):
         """
         return self
 
+    def extended(self, other: Tokenizer) -> Tokenizer:
+        """Return the tokenizer that also knows what another has learned; ids that are known stay.
+
+        Raises:
+            UserError: the other is of another kind.
+        """
+        return self
+
     def normalize(self, captions: Sequence[str]) -> list[str]:
         """Turn people's captions into the text that `encode` and `tokenized` read: `decode` writes such text."""
         return list(captions)

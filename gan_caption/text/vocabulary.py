@@ -96,6 +96,16 @@ class Vocabulary(Tokenizer):
             learned.notes = (f"vocabulary.min_count={least} is chosen for {number:,} captions",)
         return learned
 
+    def extended(self: V, other: Tokenizer) -> V:
+        """Return one with the other's tokens behind its own; see `Tokenizer.extended`."""
+        if type(other) is not type(self):
+            raise UserError(
+                f"the known vocabulary is by {self.counted_by}, the captions are read by {other.counted_by}: give the "
+                "same tokenizer=..."
+            )
+        new = [token for token in other.tokens if token not in self.ids]
+        return self.of([*self.tokens[len(SPECIAL) :], *new], min_count=self.min_count)
+
     def __len__(self) -> int:
         return len(self.tokens)
 

@@ -160,11 +160,11 @@ def save_weights(module: nn.Module, path: Path, *, vocabulary: str) -> None:
     write_atomically(path, lambda file: file.write(content))
 
 
-def load_weights(module: nn.Module, path: Path, *, vocabulary: str) -> None:
-    """Put saved weights into a module.
+def read_weights(module: nn.Module, path: Path, *, vocabulary: str) -> dict[str, Tensor]:
+    """Return saved weights by the names that a module of their kind has for them, tied ones under each.
 
     Raises:
-        UserError: the file is missing or damaged, its vocabulary is another, or its tensors do not fit.
+        UserError: the file is missing or damaged, or its vocabulary is another.
     """
     from safetensors import safe_open
 
@@ -177,10 +177,20 @@ def load_weights(module: nn.Module, path: Path, *, vocabulary: str) -> None:
                 "other words. Use the data and vocabulary settings that it was trained with"
             )
         tensors = load_file(path)
-        twins = {name: tensors[first] for name, first in tied_names(module).items() if first in tensors}
-        module.load_state_dict({**twins, **tensors})
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path} cannot be read as weights ({str(error)[:300]}): is the run folder whole?") from error
+    twins = {name: tensors[first] for name, first in tied_names(module).items() if first in tensors}
+    return {**twins, **tensors}
+
+
+def load_weights(module: nn.Module, path: Path, *, vocabulary: str) -> None:
+    """Put saved weights into a module.
+
+    Raises:
+        UserError: the file is missing or damaged, its vocabulary is another, or its tensors do not fit.
+    """
+    try:
+        module.load_state_dict(read_weights(module, path, vocabulary=vocabulary))
     except RuntimeError as error:
         raise UserError(
             f"{path} does not fit this model: {str(error)[:2000]}. Use the settings that it was trained with"

@@ -74,7 +74,7 @@ def settings_of(config: Mapping[str, Any], locations: Sequence[str] = ()) -> dic
         del kept["tokenizer"]  # so are those of before there was a choice
     kept = without_noise_law(kept)  # and those of before there were two
     kept = without_later(kept)
-    for key in ("pretrained", "pretrained_discriminator"):
+    for key in ("pretrained", "pretrained_discriminator", "begin_from"):
         if kept.get(key):
             kept[key] = _place(kept[key])
     if isinstance(kept.get("encoder"), Mapping) and "root" in kept["encoder"]:
