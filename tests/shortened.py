@@ -25,7 +25,7 @@ PROGRAMS = ("python", "torchrun", "pip", "pytest", "ruff", "mypy")
 SMALL = [
     *(one for one in TINY if one != "tracker=local"), "adversarial.steps=2", "adversarial.images_per_batch=8",
     "discriminator_training.steps=2", "discriminator_training.steps_per_update=2",
-    "data.test=12",  # a comparison divides them into five folds
+    "data.val=12", "data.test=12",  # a confidence and a comparison divide them into five folds
 ]  # fmt: skip
 PHOTOGRAPHS = [one for one in SMALL if not one.startswith(("data.", "encoder.", "phases.words."))]
 ORACLE = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +26,10 @@ from gan_caption.discriminators.base import Discriminator
 from gan_caption.errors import UserError, at_least
 from gan_caption.evaluation.trained import Trained, left_discriminator, left_weights, open_run
 from gan_caption.generators.base import Generator
+from gan_caption.inference.confidence import read_curve
 from gan_caption.inference.language_model import load_language_model
 from gan_caption.inference.photos import Photo, Photos
+from gan_caption.metrics.calibration import Logistic
 from gan_caption.training.seeding import random_generator
 from gan_caption.training.setup import offered_discriminator, own_decoding
 
@@ -48,6 +51,10 @@ class Caption:
     unless it was asked for, and where the generator has no attention."""
     tokens: tuple[str, ...] = ()
     """The text of each token, `<eos>` left out."""
+    per_token: float = math.nan
+    """log p(caption | image) / tokens, nats, `<eos>` counted in both."""
+    confidence: float | None = None
+    """How probably it is right, by the criterion that `gan_caption.calibrate` was given; None where it was not run."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,8 @@ class Captioner:
         own_weight: float = 1.0,
         discriminator: Discriminator | None = None,
         writer: Generator | None = None,
+        phase: str = "",
+        curve: Logistic | None = None,
     ) -> None:
         """Hold the parts; `load` makes them from a run folder.
 
@@ -101,6 +110,8 @@ class Captioner:
             own_weight: of the proposer's own scores beside them.
             discriminator: whose opinion is told.
             writer: what is decoded: None stands for the run's generator, which may be wrapped (see `shallow_fusion`).
+            phase: that left the weights.
+            curve: of confidence; see `calibrating`.
         """
         self.trained = trained
         for network in (trained.captioner, trained.encoder, discriminator):
@@ -113,6 +124,8 @@ class Captioner:
         self.own_weight = own_weight
         self.discriminator = discriminator
         self.writer = trained.captioner.generator if writer is None else writer
+        self.phase = phase
+        self.curve = curve
         self.max_length: int = trained.settings.max_length
 
     @classmethod
@@ -186,13 +199,14 @@ class Captioner:
         return cls(
             trained, decoder=decoder, proposer=several, candidates=candidates, judges=judges,
             own_weight=float((rerank or {}).get("own", 1.0)), discriminator=discriminator, writer=writer,
+            phase=phase, curve=read_curve(folder, phase),
         )  # fmt: skip
 
     def proposing(self, proposer: Proposer) -> Captioner:
         """Return the same captioner, several captions coming about in another way."""
         return Captioner(
             self.trained, decoder=self.decoder, proposer=proposer, judges=self.judges, own_weight=self.own_weight,
-            discriminator=self.discriminator, writer=self.writer,
+            discriminator=self.discriminator, writer=self.writer, phase=self.phase, curve=self.curve,
         )  # fmt: skip
 
     def caption(self, photo: Photo, *, count: int = 1, attention: bool = False, seed: int = 0) -> Captioned:
@@ -271,6 +285,8 @@ class Captioner:
                 found = proposer.candidates(self.writer, features, max_length=self.max_length, rng=rng)
                 captions = found.best if count == 1 else found.captions
             log_probs = generator.score(features, captions).sum(1).tolist()
+            per_token = np.array(log_probs) / captions.lengths.cpu().numpy()
+            confidences = None if self.curve is None else self.curve(per_token).tolist()
             opinions: Sequence[float | None] = [None] * len(captions)
             if self.discriminator is not None:
                 opinions = self.discriminator.probability(features, captions).tolist()
@@ -281,7 +297,9 @@ class Captioner:
             ids = captions.tokens[row, : captions.lengths[row]].tolist()
             text, tokens = decode(ids), tuple(decode([one]) for one in ids if one != EOS)
             looks = None if maps is None else maps[row, : len(ids)].cpu().numpy()
-            own[image].setdefault(text, Caption(text, log_probs[row], opinions[row], looks, tokens))
+            told = Caption(text, log_probs[row], opinions[row], looks, tokens, float(per_token[row]),
+                           None if confidences is None else confidences[row])  # fmt: skip
+            own[image].setdefault(text, told)
         return [tuple(texts.values())[:count] for texts in own]
 
     def _proposer(self, count: int) -> Proposer:

@@ -113,6 +113,8 @@ def _as_json(caption: Caption) -> dict[str, Any]:
     told: dict[str, Any] = {"caption": caption.text, "log_prob": round(caption.log_prob, 6)}
     if caption.discriminator is not None:
         told["discriminator"] = round(caption.discriminator, 6)
+    if caption.confidence is not None:
+        told["confidence"] = round(caption.confidence, 6)
     if caption.attention is not None:
         told["attention"] = [[round(float(share), 4) for share in row] for row in caption.attention]
     return told

@@ -100,6 +100,33 @@ def export_from(config: Mapping[str, Any] | DictConfig) -> ExportSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CalibrationSettings:
+    """Of the confidence of captions."""
+
+    run: Path
+    weights: str | None
+    split: Literal["train", "val", "test"]
+    criterion: str | None
+    threshold: float | None
+    folds: int
+    device: str
+    allow: list[str]
+    skip_missing: bool
+    data: Part | None
+    decoding: Part | None
+
+    def __post_init__(self) -> None:
+        at_least(2, folds=self.folds)
+        for part in filter(None, (self.data, self.decoding)):
+            part.check(OF_THE_PARTS[part.path])
+
+
+def calibration_from(config: Mapping[str, Any] | DictConfig) -> CalibrationSettings:
+    """Return the settings of `conf/calibrate.yaml` composed; see `building.read`."""
+    return read(CalibrationSettings, config, besides=OF_A_RUN)
+
+
+@dataclass(frozen=True, kw_only=True)
 class LanguageModelSettings:
     """Of an n-gram model."""
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gan_caption.evaluation.systems import System
 from gan_caption.extras import require
 from gan_caption.files import write_atomically
+from gan_caption.metrics.calibration import Reliability
 from gan_caption.metrics.metric import Metric
 from gan_caption.reporting.equal_quality import of_family
 
@@ -122,6 +123,32 @@ def reliability_diagram(systems: Sequence[System]) -> Figure | None:
     counts.set_xlabel("probability that a person wrote it, in D's eyes")
     for panel in (shares, counts):
         _plain(panel)
+    return figure
+
+
+def confidence_diagram(reliability: Reliability, event: str) -> Figure:
+    """Draw the share of right captions against the probability that they are, bins of equally many captions.
+
+    On the diagonal a probability is what it says. Bars are two binomial standard errors.
+
+    Args:
+        reliability: of probabilities.
+        event: what is right, in words.
+
+    Raises:
+        UserError: matplotlib is missing.
+    """
+    figure = new_figure(4.6, 4.4)
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], "--", color="0.6", linewidth=1)
+    told, shares, counts = zip(*reliability.bins, strict=True)
+    errors = [2 * (share * (1 - share) / count) ** 0.5 for share, count in zip(shares, counts, strict=True)]
+    axes.errorbar(told, shares, errors, fmt=".-", linewidth=1.2, capsize=2)
+    axes.set_xlabel("confidence, fitted on other captions")
+    axes.set_ylabel(f"share that is right\n({event})")
+    axes.set_xlim(0, 1)
+    axes.set_ylim(-0.02, 1.02)
+    _plain(axes)
     return figure
 
 

@@ -129,7 +129,8 @@ def test_what_cannot_be_meant_is_one_line_that_says_what_to_type(page, words, to
 
 
 ENTRY_POINTS = [
-    "train", "prepare", "evaluate", "compare", "transfer", "caption", "demo", "export", "dashboard", "language_model",
+    "train", "prepare", "evaluate", "compare", "transfer", "calibrate", "caption", "demo", "export", "dashboard",
+    "language_model",
 ]  # fmt: skip
 
 

@@ -1,0 +1,31 @@
+"""The curve that tells how probably a run's caption is right, as `calibrating` leaves it in the run's folder."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from gan_caption.errors import UserError
+from gan_caption.metrics.calibration import Logistic
+from gan_caption.training.folders import inside, read_json
+
+
+def confidence_file(folder: Path, phase: str) -> Path:
+    """Return where a run keeps the curve of the weights that a phase left."""
+    return folder / f"confidence_{phase}.json"
+
+
+def read_curve(folder: Path, phase: str) -> Logistic | None:
+    """Return the curve of the weights that a phase left; None where none was fitted.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    path = inside(folder, confidence_file(folder, phase).name)
+    if not path.exists():
+        return None
+    told = read_json(path)
+    numbers = told.get("intercept"), told.get("slope")
+    if not all(isinstance(one, int | float) and math.isfinite(one) for one in numbers):
+        raise UserError(f"{path} holds no confidence: delete it, or fit it again by gan_caption.calibrate")
+    return Logistic(*map(float, numbers))  # type: ignore[arg-type]

@@ -1,0 +1,98 @@
+"""The confidence of captions: fitted on a run's validation images, told beside each caption."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from gan_caption.configuration.building import read
+from gan_caption.data.scenes.judge import judge
+from gan_caption.errors import UserError
+from gan_caption.inference.calibrating import calibrate_run, criterion_of
+from gan_caption.inference.captioner import Captioner
+from gan_caption.inference.captioning import caption_photos
+from gan_caption.inference.confidence import read_curve
+from gan_caption.inference.settings import CaptionSettings, calibration_from
+from gan_caption.metrics.standard import STANDARD
+from tests.tiny_runs import composed, part
+
+
+def asked(run, *more):
+    return calibration_from(composed(f"run={run}", *more, config_name="calibrate"))
+
+
+@pytest.fixture
+def run(trained_run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(trained_run, folder)
+    return folder
+
+
+def test_the_usual_criterion_by_what_the_data_know():
+    scenes = {one.name: one for one in part("data/scenes", train=2).split("train").metrics}
+    usual = criterion_of({**STANDARD, **scenes}, None, None)
+    assert (usual.metric.name, usual.threshold) == ("oracle_true", 1)
+    assert usual.right(np.array([0.0, 1.0])).tolist() == [False, True]
+    hallucination = {"chair_references_s": STANDARD["mbleu_4"]}  # of samples: no criterion
+    with pytest.raises(UserError, match="criterion=None: these data have cider_d, "):
+        criterion_of({**STANDARD, **hallucination}, None, None)
+    with pytest.raises(UserError, match="Give threshold="):
+        criterion_of(STANDARD, "cider_d", None)
+
+
+def test_the_least_of_a_metric_where_less_is_better():
+    from gan_caption.metrics.chair import chair
+
+    criterion = criterion_of({one.name: one for one in chair()}, None, None)
+    assert criterion.metric.name == "chair_references_s"
+    assert criterion.right(np.array([0.0, 1.0])).tolist() == [True, False]
+
+
+@pytest.mark.slow
+def test_confidence_is_fitted_kept_and_told(run, photos, tmp_path, capsys):
+    """The tiny run's captions are hardly ever true: what is right is here a ROUGE-L of at least .2."""
+    before = Captioner.load(run)
+    assert before.curve is None
+    assert before.caption(photos[0]).best.confidence is None
+    with pytest.raises(UserError, match="8 captions are too few, 2 a fold"):
+        calibrate_run(asked(run))
+    assert not list(run.glob("confidence_*")), "nothing half-written"
+
+    split = part("data/scenes", train=40, val=8, test=8).split("val")
+    told = [before.caption(split.image(row)).best for row in range(8)]
+    for one in told:  # a caption of 10 words was cut and has no <eos>
+        assert one.per_token == pytest.approx(one.log_prob / min(len(one.tokens) + 1, 10))
+    data = ("data=scenes", "data.train=40", "data.val=60", "data.test=8")
+    found = calibrate_run(asked(run, *data, "criterion=rouge_l", "threshold=0.2", "folds=2"))
+    printed = capsys.readouterr().out
+    assert "Right is a caption with ROUGE-L x 100: at least 20.0" in printed
+    assert read_curve(run, "adversarial") == found.curve
+    assert (run / "confidence_adversarial.png").stat().st_size > 1000
+
+    out = tmp_path / "told.jsonl"
+    images = ",".join(str(path) for path in photos[:3])
+    caption_photos(read(CaptionSettings, composed(f"run={run}", f"images=[{images}]", f"out={out}", "captions=2",
+                                                  config_name="caption")))  # fmt: skip
+    after = Captioner.load(run)
+    for line in out.read_text().splitlines():
+        for one in json.loads(line)["captions"]:
+            assert 0 < one["confidence"] < 1
+    best = after.caption(photos[0]).best
+    expected = 1 / (1 + np.exp(-(found.curve.intercept + found.curve.slope * best.per_token)))
+    assert best.confidence == pytest.approx(expected)
+
+    (run / "confidence_adversarial.json").write_text('{"slope": "x"}')
+    with pytest.raises(UserError, match="holds no confidence: delete it"):
+        Captioner.load(run)
+
+
+def test_what_is_true_of_a_scene_is_what_the_judge_finds():
+    split = part("data/scenes", train=20).split("train")
+    criterion = criterion_of({one.name: one for one in split.metrics}, None, None)
+    captions = [item.captions[0] for item in split.items[1:]] + [split.items[0].captions[0]]
+    value = split.truth([[caption] for caption in captions]).true
+    expected = [judge(text, scene).true for text, scene in zip(captions, split.scenes, strict=True)]
+    assert criterion.right(value.per_image).tolist() == expected
