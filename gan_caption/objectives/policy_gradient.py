@@ -104,8 +104,10 @@ class PolicyGradient(GeneratorObjective):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the baseline, the credit and the entropy's weight remember."""
-        parts = {"baseline": self.baseline, "credit": self.credit, "entropy": self._entropy}
-        return {name: part.state_dict() for name, part in parts.items()}
+        return {
+            "baseline": self.baseline.state_dict(), "credit": self.credit.state_dict(),
+            "entropy": self._entropy.state_dict(),
+        }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` gave."""
