@@ -77,24 +77,25 @@ def carry_out(move: Move, size: str, *, outputs: Path, workers: int) -> str:
     """Train what is missing, measure the runs at home and away, and return the account."""
     seeds, pages, few = (SEEDS[:1], QUICK_PAGES, QUICK) if size == "quick" else (SEEDS, PAGES, ())
 
-    def runs(wanted: Sequence[Sequence[str]]) -> list[Path]:
-        return [run for run in found_or_trained(wanted, outputs=outputs, workers=workers) if run is not None]
+    def runs(wanted: Mapping[Any, Sequence[str]]) -> dict[Any, Path]:
+        found = found_or_trained(list(wanted.values()), outputs=outputs, workers=workers)
+        return {key: run for key, run in zip(wanted, found, strict=True) if run is not None}
 
-    bases = runs([("+experiment=mle", f"seed={seed}", *move.home, *SHARED, *few) for seed in seeds])
+    bases = runs({seed: ("+experiment=mle", f"seed={seed}", *move.home, *SHARED, *few) for seed in seeds})
     updates = () if size == "quick" else UPDATES
-    others = runs([
-        (f"+experiment={page}", f"seed={seed}", f"pretrained={base}", *move.home, *SHARED, *updates, *few)
+    others = runs({
+        (page, seed): (f"+experiment={page}", f"seed={seed}", f"pretrained={base}", *move.home, *SHARED, *updates, *few)
         for page in pages
-        for seed, base in zip(seeds, bases, strict=False)
-    ])  # fmt: skip
+        for seed, base in bases.items()
+    })  # fmt: skip
     if not bases or not others:
         return f"{move.name}: no run is finished yet: full trains them"
     out = outputs / "transfer" / move.name
-    text = transfer([*bases, *others], *move.away, f"endpoint={move.endpoint}", out=out)
+    text = transfer([*bases.values(), *others.values()], *move.away, f"endpoint={move.endpoint}", out=out)
     parts = [text, smallest_effects(json.loads((out / "transfer.json").read_text()), move.endpoint)]
     if move.native is not None:
-        natives = runs([("+experiment=mle", f"seed={seed}", *move.native, *SHARED, *few) for seed in seeds])
-        told = [evaluate(run, "split=test", *move.away)["mle"][move.endpoint] for run in natives]
+        natives = runs({seed: ("+experiment=mle", f"seed={seed}", *move.native, *SHARED, *few) for seed in seeds})
+        told = [evaluate(run, "split=test", *move.away)["mle"][move.endpoint] for run in natives.values()]
         if told:
             reached = " ".join(f"{value:.4f}" for value in told)
             parts.append(f"Maximum likelihood that is at home there reaches, a seed each: {move.endpoint} {reached}.")
