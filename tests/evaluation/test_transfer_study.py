@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
-from experiments.transfer.run import smallest_effects
+from experiments.transfer.run import PAGES, PHOTOGRAPHS, SHARED, UPDATES, smallest_effects
 from experiments.transfer.topics import topic_of, write_topics
 from gan_caption.errors import UserError
-from tests.tiny_runs import part
+from gan_caption.training.setup import check_configuration
+from tests.tiny_runs import composed, part
 
 PEOPLE = ("A man runs .", "Two women talk .", "A boy in red .", "Somebody runs .", "A field .")
 ANIMALS = ("A dog runs .", "Two dogs .", "A brown horse .", "Somebody runs .", "A field .")
@@ -64,6 +65,12 @@ def test_each_topic_is_a_flickr8k_of_its_own_divided_by_the_seed(tmp_path, flick
 def test_a_topic_without_images_is_told(tmp_path, flickr8k):
     with pytest.raises(UserError, match="10 images are of people, and 700 are for tests"):
         write_topics(flickr8k, tmp_path / "topics", seed=0, train=None)
+
+
+@pytest.mark.parametrize("home", [("data=scenes_unseen",), ("data=flickr8k", "data.root=there", *PHOTOGRAPHS)])
+@pytest.mark.parametrize("page", PAGES)
+def test_every_run_of_the_full_study_is_a_configuration(page, home):
+    check_configuration(composed(f"+experiment={page}", "pretrained=base", *home, *SHARED, *UPDATES))
 
 
 def test_the_smallest_effect_is_2_8_standard_errors():
