@@ -106,6 +106,17 @@ def normal_grid(features: ImageFeatures, normalise: nn.LayerNorm) -> tuple[Tenso
     return normalise(features.grid), steps < counts[:, None]
 
 
+def memory_of_rows(memory: tuple[Tensor, ...], images: Tensor | None) -> tuple[tuple[Tensor, ...], Tensor | None]:
+    """Say what a step of a captioner reads: what images share, (B, ...) each, and whose each row reads.
+
+    On a CPU both stay as they came. On any other device every row gets a copy of what its image has, and the images are
+    None, "each its own": how many rows an image has is an answer that the host would wait for at every word.
+    """
+    if images is None or images.device.type == "cpu":
+        return memory, images
+    return tuple(part.index_select(0, images) for part in memory), None
+
+
 def by_image(rows: Tensor, images: Tensor) -> tuple[Tensor, Tensor, slice]:
     """Lay rows (N, ...) out by image, (S, K, ...) with K the most rows an image has, zeros where it has fewer.
 
