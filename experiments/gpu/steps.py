@@ -67,6 +67,7 @@ def steps(family: str, sizes: Sizes, device: torch.device, precision: Precision 
     def new() -> Bench:
         return Bench(family, sizes, device, precision)
 
+    torch.manual_seed(0)
     cider = CiderDReward(references=references(sizes))
     judges = {"CNN": new_cnn(sizes.words).to(device), "LSTM": new_lstm(sizes.words).to(device)}
     return {
