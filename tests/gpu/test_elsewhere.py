@@ -13,10 +13,13 @@ from experiments.gpu.pages import check_resumed, run_page
 from experiments.gpu.run import MOST, counts, main
 from experiments.gpu.steps import FAMILIES, SMALL, Step, steps
 from experiments.gpu.waits import watched
+from gan_caption.decoding.diverse_beam import diverse_beam_search
 from gan_caption.decoding.gumbel import STRAIGHT_THROUGH, soft_sample
+from gan_caption.decoding.rollouts import complete_prefixes
+from gan_caption.decoding.sampling import sample
 from gan_caption.kernels.dropout import Dropout
 from gan_caption.kernels.recurrent import read
-from tests.tiny import features, lstm
+from tests.tiny import features, leakgan, lstm, transformer, updown
 
 SLOW = pytest.mark.slow
 CPU = torch.device("cpu")
@@ -97,6 +100,25 @@ def test_relaxed_words_are_drawn_without_waiting():
             soft_sample(
                 generator, shown, samples=2, max_length=length, rng=torch.Generator().manual_seed(0), temperature=1.0,
                 sharpness=1.0, relaxation=STRAIGHT_THROUGH,
+            )  # fmt: skip
+            counted.append(found.total())
+    assert counted[0] == counted[1]
+
+
+@pytest.mark.parametrize("make", [leakgan, updown, transformer])
+def test_other_ways_to_write_wait_as_often_for_long_captions(make):
+    """LeakGAN, which reads D's features of the words so far, and diverse beam search."""
+    with watched(DEVICE) as found:
+        generator, shown = make().to(DEVICE).eval(), features(3).map(lambda tensor: tensor.to(DEVICE))
+        counted = []
+        for length in (3, 6):
+            found.clear()
+            rng = torch.Generator().manual_seed(0)
+            captions = sample(generator, shown, samples=2, max_length=length, rng=rng).captions
+            complete_prefixes(generator, shown, captions, rollouts=2, max_length=length, rng=rng)
+            diverse_beam_search(
+                generator, shown, groups=2, beam_size=2, diversity=0.5, max_length=length, length_penalty=0.0,
+                no_repeated_trigram=False,
             )  # fmt: skip
             counted.append(found.total())
     assert counted[0] == counted[1]
