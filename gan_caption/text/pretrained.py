@@ -65,14 +65,14 @@ class PretrainedTokenizer(Tokenizer):
         return [*(self._ids[one] for one in own if one in self._ids), EOS][:max_length]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Turn ids into text, up to `EOS`; on one line."""
+        """Turn ids into text, up to `EOS`; what is no sign to look at (the end of a line, say) becomes a space."""
         own = []
         for token in ids:
             if token == EOS:
                 break
             if token > EOS:
                 own.append(self._own[token])
-        return " ".join(self._subwords.decode(own).splitlines())
+        return "".join(sign if sign.isprintable() else " " for sign in self._subwords.decode(own))
 
     def __len__(self) -> int:
         return len(self._own)
