@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 
 from gan_caption.data.captions import BOS, EOS, captions_from_ids
+from gan_caption.decoding.beam import beam_search
+from gan_caption.decoding.greedy import greedy
+from gan_caption.decoding.sampling import sample
 from gan_caption.errors import UserError
 from gan_caption.generators.prefix import MLPMapper, TransformerMapper
 from gan_caption.generators.pretrained_lm import PretrainedLMGenerator
@@ -16,6 +19,7 @@ from gan_caption.testing import check_generator
 from gan_caption.text.pretrained import program_order
 from gan_caption.text.pretrained_models import find_model, load_causal_lm, load_tokenizer
 from tests import tiny, tiny_lm
+from tests.generators.rerunning import Rerunning
 
 MAPPERS = {
     "mlp": MLPMapper(hidden=12, dropout=0.1),
@@ -117,6 +121,30 @@ def test_no_words_of_the_same_row_hide_what_is_left_out(model):
     for row, (image, text) in enumerate([(0, [7, 8]), (0, [7, 9, 40, 8]), (1, [5, 8])]):
         torch.testing.assert_close(found[row], read_again(generator, features, image, text), atol=1e-4, rtol=1e-4)
     assert len(logits) == 10
+
+
+@torch.no_grad()
+def test_decoders_find_what_they_find_without_a_cache(model):
+    generator, features = generator_of(model, mapper="transformer").eval(), tiny.features()
+    found, wanted = (
+        [
+            beam_search(policy, features, beam_size=3, max_length=7),
+            greedy(policy, features, max_length=7),
+            sample(policy, features, samples=4, max_length=7, rng=torch.Generator().manual_seed(3)).captions,
+        ]
+        for policy in (generator, Rerunning(generator))
+    )
+    for one, other in zip(found, wanted, strict=True):
+        assert one.tokens.tolist() == other.tokens.tolist()
+    assert len({tuple(text) for text in found[2].tokens.tolist()}) > 4
+
+
+def test_no_captions_and_no_images_are_read_as_well(model):
+    generator = generator_of(model)
+    for images in (tiny.features(), tiny.features().select(torch.tensor([], dtype=torch.long))):
+        none, state = torch.tensor([], dtype=torch.long), generator.start(images, 5)
+        assert len(generator.logits(images, captions_from_ids([], []))) == 0
+        assert len(generator.step(none, state, none)[0]) == 0
 
 
 @torch.no_grad()
