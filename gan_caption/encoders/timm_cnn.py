@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from gan_caption.data.features import ImageFeatures
 from gan_caption.encoders.base import Encoder
 from gan_caption.encoders.pixels import Geometry, without_batch_statistics
-from gan_caption.encoders.torchvision_import import import_torchvision
 from gan_caption.errors import UserError
 from gan_caption.extras import require
+from gan_caption.torchvision_import import import_torchvision
 
 
 def create(model: str, *, pretrained: bool) -> nn.Module:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from gan_caption.data.features import ImageFeatures
 from gan_caption.encoders.base import Encoder
 from gan_caption.encoders.pixels import Geometry, without_batch_statistics
-from gan_caption.encoders.torchvision_import import import_torchvision
 from gan_caption.errors import UserError
+from gan_caption.torchvision_import import import_torchvision
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet in 0 to 1, which all of torchvision's classification weights were published for."""
