@@ -56,6 +56,7 @@ from gan_caption.training.setup import (
     keep_encoder,
     load_split,
     open_features,
+    open_language_model,
     own_decoding,
     training_captions,
 )
@@ -136,10 +137,12 @@ def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str,
     if networks.discriminator is not None:
         captioner.generator.follow(networks.discriminator)
     max_length = settings.max_length
+    language_model = open_language_model(settings.language_model, tokenizer, device=device)
     known = TextSet(text for own in captions for text in tokenizer.tokenized(own))
     evaluator = build_evaluator(
-        settings, val_source, tokenizer, known, device=device, discriminator=networks.discriminator
-    )
+        settings, val_source, tokenizer, known, device=device, discriminator=networks.discriminator,
+        language_model=language_model,
+    )  # fmt: skip
     sought_by(settings, evaluator.metrics)
     encoded = (tokenizer.encode(caption, max_length=max_length) for own in captions for caption in own)
     run = Run(
@@ -147,7 +150,7 @@ def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str,
         networks=networks, source=source, evaluator=evaluator, rng=shared_generator(settings.seed),
         references=References(captions, tokenizer, max_length=max_length),
         encoded=Groups(Numbers(encoded), sizes),
-        learners=learners(source.split, settings.holdout),
+        learners=learners(source.split, settings.holdout), language_model=language_model,
     )  # fmt: skip
     return run, build_phases(settings, run, encoder), encoder
 
@@ -219,7 +222,7 @@ def run_evaluator(settings: Settings, run: Run, source: FeatureSource) -> Evalua
     """Return the measure of a run's captioner on these images."""
     return build_evaluator(
         settings, source, run.tokenizer, run.evaluator.training_captions, device=run.device,
-        discriminator=run.networks.discriminator,
+        discriminator=run.networks.discriminator, language_model=run.language_model,
     )  # fmt: skip
 
 

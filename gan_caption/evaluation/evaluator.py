@@ -22,6 +22,7 @@ from gan_caption.distributed import world
 from gan_caption.evaluation.batches import batches_of, grouped, of_all
 from gan_caption.evaluation.likelihood import ENDS, ReferenceNLL, has_limit, limit_metrics, reference_nll
 from gan_caption.evaluation.scores import Scores, score
+from gan_caption.evaluation.text_metrics import language_model_metrics
 from gan_caption.generators.base import Generator
 from gan_caption.metrics import DocumentFrequencies
 from gan_caption.metrics.divergence import jensen_shannon
@@ -29,10 +30,11 @@ from gan_caption.metrics.metric import Metric, Metrics, Predictions, corpus_valu
 from gan_caption.metrics.separation import separation
 from gan_caption.metrics.standard import SAMPLE_VARIETY, VARIETY, catalogue
 from gan_caption.modes import evaluating
+from gan_caption.rewards.text_judge import TextJudge
 from gan_caption.text.base import Tokenizer
 from gan_caption.training.networks import EncoderDecoder
 from gan_caption.training.seeding import shared_generator
-from gan_caption.training.setup import offered_discriminator, own_decoding, own_metrics
+from gan_caption.training.setup import offered_discriminator, offered_language_model, own_decoding, own_metrics
 from gan_caption.training.validation import Evaluation
 
 
@@ -363,6 +365,7 @@ def build_evaluator(
     device: torch.device,
     java: Sequence[Metric] = (),
     discriminator: Discriminator | None = None,
+    language_model: TextJudge | None = None,
 ) -> Evaluator:
     """Build the measure of a split.
 
@@ -374,18 +377,23 @@ def build_evaluator(
         device: where the captioner lives.
         java: metrics that Java programs compute.
         discriminator: the run's, for decoders that ask it.
+        language_model: judges captions, as a metric and for decoders that ask it.
 
     Raises:
         UserError: two metrics have the same name.
     """
-    offered = {"split": source.split, "tokenizer": tokenizer, **offered_discriminator(discriminator)}
+    offered = {
+        "split": source.split, "tokenizer": tokenizer, **offered_discriminator(discriminator),
+        **offered_language_model(language_model),
+    }  # fmt: skip
     decoder: Decoder = settings.decoding.build(**offered)
     decoders = {name: part.build(**offered) for name, part in own_decoding(settings).items()}
     asked = settings.validation
+    more = (*source.split.metrics, *own_metrics(settings.metrics), *language_model_metrics(language_model))
     return Evaluator(
         source, tokenizer, decoder=decoder, decoders=decoders, training_captions=training,
         max_length=settings.max_length,
-        metrics=catalogue(*source.split.metrics, *own_metrics(settings.metrics), quality=java),
+        metrics=catalogue(*more, quality=java),
         samples_per_image=asked.samples_per_image, temperature=asked.temperature, batch_images=asked.batch_images,
         device=device,
     )  # fmt: skip

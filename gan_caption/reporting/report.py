@@ -20,6 +20,7 @@ from gan_caption.evaluation.java import java_metrics
 from gan_caption.evaluation.results import evaluation_folder
 from gan_caption.evaluation.settings import ComparisonSettings, EvaluationSettings
 from gan_caption.evaluation.systems import System
+from gan_caption.evaluation.text_metrics import language_model_metrics
 from gan_caption.extras import require
 from gan_caption.metrics.metric import Metrics, on_curves
 from gan_caption.metrics.standard import catalogue
@@ -40,7 +41,7 @@ from gan_caption.reporting.sentences import about, description, findings, legend
 from gan_caption.reporting.summary import summarise
 from gan_caption.reporting.sweep import folders_of
 from gan_caption.training.folders import write_json
-from gan_caption.training.setup import load_split, open_corpus, own_metrics
+from gan_caption.training.setup import choose_device, load_split, open_corpus, open_language_model, own_metrics
 from gan_caption.untrusted.parsing import shown
 
 PAGE = "index.html"
@@ -67,16 +68,18 @@ def compare_runs(settings: ComparisonSettings, *, command: str) -> Path:
         raise UserError(f"out={target} exists and holds no report: choose another folder")
     chosen = choose_systems(folders_of(settings.runs), baseline=settings.baseline, allow=settings.allow)
     tokenizers = run_tokenizers(chosen)
-    java = java_metrics(settings.java_metrics, counted_by=next(iter(tokenizers.values())).counted_by)
+    tokenizer = next(iter(tokenizers.values()))
+    java = java_metrics(settings.java_metrics, counted_by=tokenizer.counted_by)
     asked = _metrics_asked(chosen, settings)
-    settings = replace(settings, metrics=asked)
+    settings = replace(settings, metrics=asked, language_model=_language_model_asked(chosen, settings))
+    judge = open_language_model(settings.language_model, tokenizer, device=choose_device(settings.device))
     own = own_metrics(asked)
     corpus = open_corpus(replace(next(iter(chosen.values()))[0].settings, skip_missing=settings.skip_missing))
     split = load_split(corpus, settings.split, say)
     enough_images(len(split), settings.judge)
     compared = compare(
-        chosen, lambda run: evaluated(run, settings), corpus, split, catalogue(*split.metrics, *own, quality=java),
-        tokenizers, settings=settings,
+        chosen, lambda run: evaluated(run, settings), corpus, split,
+        catalogue(*split.metrics, *own, *language_model_metrics(judge), quality=java), tokenizers, settings=settings,
     )  # fmt: skip
 
     aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
@@ -104,13 +107,29 @@ def _metrics_asked(chosen: Mapping[str, Sequence[Chosen]], settings: ComparisonS
     return list({json.dumps(part.node, sort_keys=True): part for part in parts}.values())
 
 
+def _language_model_asked(chosen: Mapping[str, Sequence[Chosen]], settings: ComparisonSettings) -> str | None:
+    """Return the language model that judges captions: that of the settings, or without any that of the runs.
+
+    Raises:
+        UserError: the runs name several.
+    """
+    if settings.language_model is not None:
+        return settings.language_model
+    named = {run.settings.language_model for runs in chosen.values() for run in runs} - {None}
+    if len(named) > 1:
+        told = " and ".join(sorted(map(str, named)))
+        raise UserError(f"runs: their captions were judged by {told}: give language_model=... for one of them")
+    return next(iter(named), None)
+
+
 def evaluated(chosen: Chosen, asked: ComparisonSettings) -> Path:
     """Return the folder of a run's evaluation, made where it was not made before with the same settings."""
     own = EvaluationSettings(
         run=chosen.folder, weights=chosen.phase, data=None, split=asked.split, device=asked.device,
         allow=asked.allow, cache=asked.cache, skip_unreadable=asked.skip_unreadable,
         skip_missing=asked.skip_missing, decoding=asked.decoding, curve=asked.curve, metrics=asked.metrics,
-        validation=asked.validation.of(chosen.settings.validation), java_metrics=[],
+        validation=asked.validation.of(chosen.settings.validation), language_model=asked.language_model,
+        java_metrics=[],
     )  # fmt: skip
     folder = evaluation_folder(own)
     if not (folder / RESULTS).exists():

@@ -22,6 +22,7 @@ from gan_caption.errors import UserError
 from gan_caption.generators.base import Generator
 from gan_caption.generators.initialisation import Initialisation
 from gan_caption.metrics import Metric
+from gan_caption.rewards.text_judge import TextJudge
 from gan_caption.text.base import Tokenizer
 from gan_caption.training.folders import BASELINE, inside, read_json, write_json
 from gan_caption.training.identity import KnownData
@@ -42,7 +43,7 @@ ENCODER = "encoder.json"
 """In a run's folder: which frozen encoder it has."""
 
 
-DECODERS = {"discriminator", "split", "tokenizer"}
+DECODERS = {"discriminator", "language_model", "split", "tokenizer"}
 """What decoders are told by the program, and what judges for them."""
 
 
@@ -257,6 +258,28 @@ def offered_discriminator(discriminator: Discriminator | None) -> dict[str, Any]
     return {"discriminator": none if discriminator is None else discriminator}
 
 
+def open_language_model(name: str | None, tokenizer: Tokenizer, *, device: torch.device) -> TextJudge | None:
+    """Return the language model that judges captions, where one is named; it is loaded when it is first asked.
+
+    Raises:
+        UserError: there is no such model, or captions are not counted by word.
+    """
+    if name is None:
+        return None
+    if tokenizer.counted_by != "word":
+        raise UserError(
+            f"language_model={name} reads sentences of words, and these captions are counted by "
+            f"{tokenizer.counted_by}: leave it out"
+        )
+    return TextJudge.of(name, device=device)
+
+
+def offered_language_model(language_model: TextJudge | None) -> dict[str, Any]:
+    """Return the run's language model as the parts are offered it, or the reason why there is none."""
+    none = Absent("it asks a language model, and none is named; give language_model=smollm2 (say)")
+    return {"language_model": none if language_model is None else language_model}
+
+
 def build_phases(settings: Settings, run: Run, encoder: Encoder) -> dict[str, Phase]:
     """Build the schedule; parts that need the discriminator or the references are given the run's."""
     offered: dict[str, Any] = {
@@ -264,7 +287,7 @@ def build_phases(settings: Settings, run: Run, encoder: Encoder) -> dict[str, Ph
         "pooled_size": encoder.pooled_size, "grid_size": encoder.grid_size, "split": run.source.split,
         "tokenizer": run.tokenizer, "reference": Pretrained(run.captioner, run.best_weights(BASELINE), run.tokenizer),
     }  # fmt: skip
-    offered |= offered_discriminator(run.networks.discriminator)
+    offered |= offered_discriminator(run.networks.discriminator) | offered_language_model(run.language_model)
     if not settings.phases:
         raise UserError("phases is empty: a run needs at least one, such as those of +experiment=mle")
     return {name: part.build(**offered) for name, part in settings.phases.items()}
