@@ -15,7 +15,7 @@ import torch
 from gan_caption.configuration.settings import Settings
 from gan_caption.data.captions import UNK, Captions, captions_from_ids
 from gan_caption.data.features import FeatureSource, ImageFeatures
-from gan_caption.decoding.decoders import Decoder, Sampler, Sampling
+from gan_caption.decoding.decoders import Decoder, Reranked, Sampler, Sampling
 from gan_caption.decoding.reweighted import Reweighted
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import world
@@ -38,9 +38,9 @@ from gan_caption.training.setup import offered_discriminator, offered_language_m
 from gan_caption.training.validation import Evaluation
 
 
-def reads_grid(generator: Generator, sampler: Sampler) -> bool:
-    """Tell whether features need their grid: for the policy, or for a judge of its samples, who may read it."""
-    return generator.uses_grid or isinstance(sampler, Reweighted)
+def reads_grid(generator: Generator, *decoders: Decoder | Sampler) -> bool:
+    """Tell whether features need their grid: for the policy, or for a judge of its captions, who may read it."""
+    return generator.uses_grid or any(isinstance(one, Reweighted | Reranked) for one in decoders)
 
 
 def knowledge_of(real: Sequence[float], generated: Sequence[float]) -> dict[str, float]:
@@ -125,7 +125,7 @@ class Evaluator:
         with evaluating(captioner):
             for batch in self._batches():
                 rows = world.own_of(batch)
-                features = self._features(rows, grid=reads_grid(generator, sampler))
+                features = self._features(rows, grid=reads_grid(generator, decoder, sampler))
                 decoded = decoder(generator, features, max_length=self.max_length, rng=rng)
                 captions.append(self._words(decoded.tokens))
                 samples.append(self._draw(generator, features, sampler, rng))

@@ -259,13 +259,16 @@ def offered_discriminator(discriminator: Discriminator | None) -> dict[str, Any]
 
 
 def open_language_model(name: str | None, tokenizer: Tokenizer, *, device: torch.device) -> TextJudge | None:
-    """Return the language model that judges captions, where one is named; it is loaded when it is first asked.
+    """Return the language model that judges captions, where one is named; see `judging`."""
+    return None if name is None else judging(name, tokenizer, device=device)
+
+
+def judging(name: str, tokenizer: Tokenizer, *, device: torch.device) -> TextJudge:
+    """Return the language model of this name, which judges captions; it is loaded when it is first asked.
 
     Raises:
         UserError: there is no such model, or captions are not counted by word.
     """
-    if name is None:
-        return None
     if tokenizer.counted_by != "word":
         raise UserError(
             f"language_model={name} reads sentences of words, and these captions are counted by "
@@ -274,7 +277,7 @@ def open_language_model(name: str | None, tokenizer: Tokenizer, *, device: torch
     return TextJudge.of(name, device=device)
 
 
-def offered_language_model(language_model: TextJudge | None) -> dict[str, Any]:
+def offered_language_model(language_model: TextJudge | Absent | None) -> dict[str, Any]:
     """Return the run's language model as the parts are offered it, or the reason why there is none."""
     none = Absent("it asks a language model, and none is named; give language_model=smollm2 (say)")
     return {"language_model": none if language_model is None else language_model}

@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from gan_caption.configuration.building import read
+from gan_caption.decoding.beam import beam_candidates
 from gan_caption.errors import UserError
 from gan_caption.evaluation.settings import ComparisonSettings, evaluation_from
 from gan_caption.evaluation.text_metrics import language_model_metrics
+from gan_caption.evaluation.trained import open_run
 from gan_caption.experiment import run_experiment
 from gan_caption.metrics import DocumentFrequencies
 from gan_caption.metrics.metric import Predictions
@@ -20,6 +22,7 @@ from gan_caption.reporting.report import compare_runs
 from gan_caption.reporting.results import evaluate_run
 from gan_caption.rewards.text_judge import TextJudge, as_sentence
 from gan_caption.text.pretrained_models import find_model, load_causal_lm, load_tokenizer
+from gan_caption.training.setup import open_corpus, open_features
 from tests import tiny_lm
 from tests.tiny_runs import TINY
 
@@ -98,6 +101,30 @@ def test_a_run_is_rewarded_and_measured_by_a_language_model(configured, model, t
     for name in ("pretrained_lm_nll", "sample_pretrained_lm_nll"):
         assert float(rows[name, "scst"]) == pytest.approx(results["systems"]["policy_gradient"][name])
         assert float(rows[name, "humans"]) == pytest.approx(results["humans"]["pretrained_lm_nll"])
+
+
+@pytest.mark.slow
+def test_it_chooses_among_the_candidates_of_any_search(configured, model):
+    """A run whose captions it chooses alone: of the beam's, the one that it finds most probable a word."""
+    chosen = ["decoding=reranked", "decoding.weights.own=0", "decoding.weights.language_model=1",
+              "decoding.judges.language_model.length_penalty=1", "decoding.proposer.beam_size=3"]  # fmt: skip
+    folder = run_experiment(configured(*chosen, f"language_model={model}", base=[*TINY, "+experiment=mle"]),
+                            data="scenes").folder  # fmt: skip
+    told = json.loads((folder / "captions_mle.json").read_text())
+    trained = open_run(folder, device="cpu")
+    trained.load("mle")
+    split = open_corpus(trained.settings).split("test")
+    features = open_features(trained.settings, trained.encoder, split, device=torch.device("cpu"))
+    generator = trained.captioner.generator.eval()
+    with torch.no_grad():
+        found = beam_candidates(
+            generator, features.features(range(8), grid=True, device=torch.device("cpu")), beam_size=3, max_length=10,
+            length_penalty=0.8,
+        )  # fmt: skip
+    for image, row in enumerate(told):
+        own = found.captions.select(found.captions.images == image)
+        texts = [trained.tokenizer.decode(ids) for ids in own.tokens.tolist()]
+        assert row["caption"] == min(texts, key=lambda text: nats_a_word(model, [text]))
 
 
 def _set(page: dict) -> list[str]:
