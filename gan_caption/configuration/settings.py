@@ -12,7 +12,7 @@ from gan_caption.configuration.building import Part, read
 from gan_caption.configuration.renamed import refuse_old_keys
 from gan_caption.errors import at_least, share
 
-SHARED = ("size", "text_cnn", "discriminator_training", "adversarial", "discriminator_trainer")
+SHARED = ("size", "text_cnn", "lm", "discriminator_training", "adversarial", "discriminator_trainer")
 """Keys that exist for others to refer to; they are checked where they are used."""
 WITHOUT_EFFECT = (
     "outputs", "resume", "tracker", "device", "threads", "cache", "log_every", "save_every", "search_metric",

@@ -18,7 +18,7 @@ import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -93,8 +93,9 @@ def find_model(model: str) -> Source:
     return _of_the_hub(model)
 
 
+@lru_cache(maxsize=1)  # of a GGUF file, all of whose head is parsed, it takes seconds
 def load_tokenizer(source: Source) -> PreTrainedTokenizerBase:
-    """Return the model's own tokenizer.
+    """Return the model's own tokenizer, which must stay as it is.
 
     Raises:
         UserError: it is damaged, or has no form that the `tokenizers` library reads.

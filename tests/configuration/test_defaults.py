@@ -17,7 +17,7 @@ from gan_caption.training.setup import OF_THE_PARTS, PARTS
 GROUPS = ("phase", "objective", "reward", "transform", "credit", "baseline", "generator_loss", "gate",
           "gold_return",
           "discriminator_trainer", "optimizer", "learning_rate", "generator", "discriminator", "decoding", "proposer",
-          "encoder", "data", "tokenizer", "tracker")  # fmt: skip
+          "encoder", "data", "tokenizer", "tracker", "mapper")  # fmt: skip
 PAGES = sorted(
     f"{path.parent.name}/{path.stem}"
     for group in (*GROUPS, "experiment")
@@ -29,8 +29,11 @@ def composed(page: str) -> dict:
     """A page with those that it takes its parts from; references to other pages stay references."""
     group, _, name = page.partition("/")
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        config = compose("config", [f"+experiment={name}"]) if group == "experiment" else compose(page)
-    content = OmegaConf.to_container(config, resolve=group == "experiment")
+        if group == "generator":  # one may bring its tokenizer, for which there is no place in a page alone
+            config = compose("config", [f"generator={name}"])[group]
+        else:
+            config = compose("config", [f"+experiment={name}"]) if group == "experiment" else compose(page)
+    content = OmegaConf.to_container(config, resolve=group in ("experiment", "generator"))
     assert isinstance(content, dict)
     return content
 

@@ -1,0 +1,131 @@
+"""Text by the subwords of a pretrained language model, whose ids become the program's."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gan_caption.errors import UserError
+from gan_caption.files import write_atomically
+from gan_caption.text.base import Tokenizer
+from gan_caption.text.pretrained_models import Source, find_model, load_tokenizer
+from gan_caption.text.special import EOS
+from gan_caption.untrusted.parsing import parse_json, shown
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+_BEFORE_SIGNS = re.compile(r"\s+(?=[.,!?;:](?:\s|$))")
+
+
+class PretrainedTokenizer(Tokenizer):
+    """The tokenizer of a pretrained language model.
+
+    Captions stay as people write them, with capitals and full stops; `normalize` only tidies their spaces. Subwords
+    write everything, so that `<unk>` does not occur; what a model without bytes has no token for is left out. Text that
+    looks like a special token (`<|endoftext|>` in a caption) is text.
+    """
+
+    file = "pretrained_tokenizer.json"
+
+    def __init__(self, *, model: str) -> None:
+        """Load the model's tokenizer.
+
+        Args:
+            model: see `text.pretrained_models`.
+
+        Raises:
+            UserError: a package is missing, or there is no such model.
+        """
+        import tokenizers
+
+        self.model = model
+        self.source = find_model(model)
+        theirs = load_tokenizer(self.source)
+        self._own = program_order(theirs, self.source)
+        self._ids = {own: place for place, own in enumerate(self._own) if place >= EOS}
+        self._subwords = tokenizers.Tokenizer.from_str(theirs.backend_tokenizer.to_str())
+        self._subwords.no_truncation()
+        self._subwords.no_padding()
+        self._subwords.encode_special_tokens = True  # as text
+        pieces = [self._subwords.id_to_token(own) for own in self._own]
+        self._fingerprint = hashlib.sha256(json.dumps(pieces).encode()).hexdigest()[:16]
+
+    def normalize(self, captions: Sequence[str]) -> list[str]:
+        """Make runs of spaces one, and put signs behind the word before them: "a dog ." becomes "a dog."."""
+        return [_BEFORE_SIGNS.sub("", " ".join(caption.split())) for caption in captions]
+
+    def encode(self, text: str, *, max_length: int) -> list[int]:
+        """Turn text into at most `max_length` ids; see `Tokenizer.encode`."""
+        own = self._subwords.encode(text, add_special_tokens=False).ids
+        return [*(self._ids[one] for one in own if one in self._ids), EOS][:max_length]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Turn ids into text, up to `EOS`; what is no sign to look at (the end of a line, say) becomes a space."""
+        own = []
+        for token in ids:
+            if token == EOS:
+                break
+            if token > EOS:
+                own.append(self._own[token])
+        return "".join(sign if sign.isprintable() else " " for sign in self._subwords.decode(own))
+
+    def __len__(self) -> int:
+        return len(self._own)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the subwords in the order of their ids."""
+        return self._fingerprint
+
+    def save(self, path: Path) -> None:
+        """Write which model's tokenizer this is; the subwords stay where they are."""
+        told = {
+            "model": self.model, "description": self.source.description, "digest": self.source.digest,
+            "fingerprint": self.fingerprint,
+        }  # fmt: skip
+        content = json.dumps(told, indent=1, ensure_ascii=False)
+        write_atomically(path, lambda file: file.write(content.encode()))
+
+    def load(self, path: Path) -> PretrainedTokenizer:
+        """Return this tokenizer, if it is the one that was saved.
+
+        Raises:
+            UserError: the file is missing or names another one.
+        """
+        try:
+            told = parse_json(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} cannot be read ({error}): a run folder holds one") from error
+        known = told if isinstance(told, dict) else {}
+        if known.get("fingerprint") != self.fingerprint:
+            name, digest = (shown(str(known.get(key, "unknown"))) for key in ("description", "digest"))
+            raise UserError(
+                f"{path}: the run's tokenizer is that of {name} (digest {digest[:16]}), and lm.model={self.model} is "
+                f"{self.source.description} (digest {self.source.digest[:16]}), whose token ids mean other words. Give "
+                "the model that it was trained with"
+            )
+        return self
+
+
+def program_order(tokenizer: PreTrainedTokenizerBase, source: Source) -> tuple[int, ...]:
+    """Return the model's own id of each id of the program.
+
+    The four special ones come first: `EOS` is the model's end, `BOS` its beginning, or its end where it has none (as
+    GPT-2), and `PAD` and `UNK`, which are never read, stand at its end as well. Subwords follow in their own order;
+    special tokens that no caption has (`<|im_start|>`) get no id.
+
+    Raises:
+        UserError: the model has no end of a text.
+    """
+    end = tokenizer.eos_token_id
+    if end is None:
+        raise UserError(f"{source.description}: its tokenizer has no eos_token, with which a caption would end")
+    begin = end if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+    special = {own for own, added in tokenizer.added_tokens_decoder.items() if added.special}
+    special.update(tokenizer.all_special_ids)
+    return (end, begin, end, end, *sorted(set(tokenizer.get_vocab().values()) - special))

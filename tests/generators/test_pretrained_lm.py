@@ -1,0 +1,127 @@
+"""A pretrained language model as a policy: against its own code in `transformers`, and what of it is kept."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor
+
+from gan_caption.data.captions import BOS, EOS, captions_from_ids
+from gan_caption.errors import UserError
+from gan_caption.generators.prefix import MLPMapper, TransformerMapper
+from gan_caption.generators.pretrained_lm import PretrainedLMGenerator
+from gan_caption.testing import check_generator
+from gan_caption.text.pretrained import program_order
+from gan_caption.text.pretrained_models import find_model, load_causal_lm, load_tokenizer
+from tests import tiny, tiny_lm
+
+MAPPERS = {
+    "mlp": MLPMapper(hidden=12, dropout=0.1),
+    "transformer": TransformerMapper(hidden=12, layers=2, heads=2, dropout=0.1),
+}
+
+
+@pytest.fixture(scope="module", params=["gpt2", "llama"])
+def model(request, tmp_path_factory):
+    return str(tiny_lm.write_model(tmp_path_factory.mktemp("lm") / request.param, request.param))
+
+
+def generator_of(model: str, *, mapper: str = "mlp", **changes) -> PretrainedLMGenerator:
+    size = len(program_order(load_tokenizer(find_model(model)), find_model(model)))
+    torch.manual_seed(1)
+    given = {"tuned": False, "prefix": 3, "noise_size": 0, "noise_law": "normal", "vocabulary_size": size} | changes
+    return PretrainedLMGenerator(pooled_size=5, grid_size=7, model=model, mapper=MAPPERS[mapper], **given)
+
+
+@pytest.mark.parametrize(("mapper", "tuned"), [("mlp", False), ("transformer", False), ("mlp", True)])
+def test_it_keeps_the_contract(model, mapper, tuned):
+    check_generator(generator_of(model, mapper=mapper, tuned=tuned), tiny.features(), tolerance=1e-3)
+
+
+@torch.no_grad()
+def test_it_says_what_the_model_says_after_the_same_vectors(model):
+    generator, features = generator_of(model, mapper="transformer").eval(), tiny.features()
+    source = find_model(model)
+    theirs, order = load_causal_lm(source), torch.tensor(program_order(load_tokenizer(source), source))
+    for image, text in enumerate([[7, 9, 40, EOS], [len(order) - 1, 5]]):
+        captions = captions_from_ids([text], [0])
+        own = generator.score(features.select(torch.tensor([image])), captions)[0]
+        words = theirs.get_input_embeddings()(order[torch.tensor([BOS, *text[:-1]])])
+        vectors = torch.cat([generator.mapper(features)[image], words])
+        logits = theirs(inputs_embeds=vectors[None]).logits[0, generator.prefix :]
+        may_be_written = logits[:, order[EOS:]]  # the model has rows that stand for nothing, and special tokens
+        wanted = may_be_written.log_softmax(1)[torch.arange(len(text)), torch.tensor(text) - EOS]
+        torch.testing.assert_close(own, wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_what_does_not_learn_is_nowhere_in_its_state_and_gets_no_gradient(model):
+    generator, features = generator_of(model), tiny.features()
+    names = set(generator.state_dict())
+    assert names == {"_extra_state"} | {f"mapper.{name}" for name in generator.mapper.state_dict()}
+    loss = generator.score(features, captions_from_ids([[7, 9, EOS], [5, EOS]], [0, 1])).sum()
+    loss.backward()
+    assert all(own.grad is not None for own in generator.parameters())
+    assert all(own.grad is None and not own.requires_grad for own in generator.lm.model.parameters())
+    twin = copy.deepcopy(generator)
+    assert {own.data_ptr() for own in twin.lm.model.parameters()} == {
+        own.data_ptr() for own in generator.lm.model.parameters()
+    }
+
+
+def test_a_tuned_model_learns_and_a_copy_has_weights_of_its_own(model):
+    generator, features = generator_of(model, tuned=True).eval(), tiny.features()
+    captions = captions_from_ids([[7, 9, EOS], [5, EOS]], [0, 1])
+    learning = sum(own.numel() for own in generator.lm.model.parameters())
+    assert sum(own.numel() for own in generator.tuned.values()) == learning > 0
+    twin = copy.deepcopy(generator)
+    before = twin.score(features, captions).detach()
+    with torch.no_grad():
+        for own in generator.tuned.values():
+            own.add_(0.1)
+    torch.testing.assert_close(twin.score(features, captions), before)
+    twin.load_state_dict(generator.state_dict())
+    torch.testing.assert_close(twin.score(features, captions), generator.score(features, captions))
+    assert (twin.score(features, captions) - before).abs().max() > 1e-3
+
+
+def test_weights_of_another_language_model_are_refused(model, tmp_path):
+    generator = generator_of(model)
+    kind = load_causal_lm(find_model(model)).config.model_type
+    other = generator_of(str(tiny_lm.write_model(tmp_path / "other", kind, seed=5)))
+    with pytest.raises(UserError, match=r"learned with the language model .*other.*install or give the model"):
+        other.load_state_dict(generator.state_dict())
+    again = generator_of(model)
+    again.load_state_dict(generator.state_dict())
+    features, captions = tiny.features(), captions_from_ids([[7, 9, EOS]], [0])
+    torch.testing.assert_close(again.eval().score(features, captions), generator.eval().score(features, captions))
+
+
+def test_another_tokenizer_and_too_long_captions_are_refused(model):
+    with pytest.raises(UserError, match=r"set tokenizer=pretrained, and one lm\.model for both"):
+        generator_of(model, vocabulary_size=9)
+    generator = generator_of(model)
+    generator.start(tiny.features(), 60)
+    with pytest.raises(UserError, match="reads 64 tokens: lower max_length=61"):
+        generator.start(tiny.features(), 61)
+
+
+def test_no_words_of_the_same_row_hide_what_is_left_out(model):
+    """Rows of other lengths beside each other: columns of the cache that are no row's own change nothing."""
+    generator, features = generator_of(model).eval(), tiny.features()
+    captions = captions_from_ids([[7, 9, 40, 11, EOS], [5, EOS]], [0, 1])
+    logits, state = generator.after_each_prefix(captions, generator.start(features, 6))
+    rows = torch.tensor([0, 2, 5])  # after one token and three of the first caption, after one of the second
+    found, _ = generator.step(torch.tensor([8, 8, 8]), state, rows)
+    for row, (image, text) in enumerate([(0, [7, 8]), (0, [7, 9, 40, 8]), (1, [5, 8])]):
+        torch.testing.assert_close(found[row], read_again(generator, features, image, text), atol=1e-4, rtol=1e-4)
+    assert len(logits) == 10
+
+
+@torch.no_grad()
+def read_again(generator: PretrainedLMGenerator, features, image: int, text: list[int]) -> Tensor:
+    state = generator.start(features.select(torch.tensor([image])), 6)
+    for token in [BOS, *text]:
+        logits, state = generator.step(torch.tensor([token]), state)
+    return logits[0]

