@@ -1,8 +1,9 @@
 """What stands first on PATH where the documents' commands run, so that they end soon; their text is not changed.
 
 `main("python", "-m", "gan_caption.train", ...)` is that training with overrides added.
-Nothing else is: a training gets small sizes, the study of the jar is asked to be quick, a study of hours is only
-started, `pytest` collects the tests of one file, `mypy` looks at one, and `pip` only checks that the extras exist.
+Nothing else is: a training gets small sizes, a tiny language model stands for smollm2, the study of the jar is asked to
+be quick, a study of hours is only started, `pytest` collects the tests of one file, `mypy` looks at one, and `pip` only
+checks that the extras exist.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ ORACLE = [
     "data.words=50", "data.train=80", "data.val=20", "data.test=20", "adversarial.rollouts=2", "text_cnn.filters=8",
     "text_cnn.widths=[1,2,3]",
 ]  # fmt: skip
+TINY_LM = "tiny-lm"
+"""The folder of a language model that stands for smollm2."""
 SEARCH = ["hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=2"]
 
 STARTED = {
@@ -60,6 +63,8 @@ def is_only_started(words: Sequence[str]) -> bool:
 
 def sizes(arguments: Sequence[str]) -> list[str]:
     """Return what makes a command short: of a training its sizes, of most others nothing."""
+    if "language_model=smollm2" in arguments:
+        return [*sizes([one for one in arguments if one != "language_model=smollm2"]), f"language_model={TINY_LM}"]
     if "gan_caption.train" in arguments:
         data = next((one.partition("=")[2] for one in arguments if one.startswith("data=")), "scenes")
         small = {"scenes": SMALL, "oracle": ORACLE}.get(data, PHOTOGRAPHS)
