@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ from gan_caption.training.setup import (
     check_configuration,
     choose_device,
     keep_encoder,
+    keep_language_model,
     load_split,
     open_features,
     open_language_model,
@@ -138,6 +140,8 @@ def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str,
         captioner.generator.follow(networks.discriminator)
     max_length = settings.max_length
     language_model = open_language_model(settings.language_model, tokenizer, device=device)
+    if language_model is not None:
+        world.from_main(partial(keep_language_model, language_model, folder))
     known = TextSet(text for own in captions for text in tokenizer.tokenized(own))
     evaluator = build_evaluator(
         settings, val_source, tokenizer, known, device=device, discriminator=networks.discriminator,

@@ -8,14 +8,13 @@ down is still good.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from gan_caption.metrics.chair import PooledShare
 from gan_caption.metrics.metric import Metric
 from gan_caption.rewards.text_judge import TextJudge, judge_captions
-
-_LABEL = "pretrained LM, nats a word"
 
 
 def language_model_metrics(judge: TextJudge | None) -> tuple[Metric, ...]:
@@ -26,13 +25,14 @@ def language_model_metrics(judge: TextJudge | None) -> tuple[Metric, ...]:
     """
     if judge is None:
         return ()
+    label = f"nats a word by {Path(judge.source.description).name}"
     return (
         Metric(
-            name="pretrained_lm_nll", label=_LABEL, better="lower", per_image=True, compares=True,
+            name="pretrained_lm_nll", label=label, better="lower", per_image=True, compares=True,
             function=lambda told: _nats_a_word(judge, [[caption] for caption in told.captions]),
         ),
         Metric(
-            name="sample_pretrained_lm_nll", label=f"samples: {_LABEL}", better="lower", of="samples", per_image=True,
+            name="sample_pretrained_lm_nll", label=f"samples: {label}", better="lower", of="samples", per_image=True,
             validated=False, function=lambda told: _nats_a_word(judge, told.samples),
         ),
     )  # fmt: skip

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from gan_caption.configuration.building import build
 from gan_caption.configuration.launching import conf_dir
-from gan_caption.configuration.planning import Absent
 from gan_caption.data.captions import EOS
 from gan_caption.data.feature_cache import half
 from gan_caption.data.features import ImageFeatures
@@ -30,12 +29,7 @@ from gan_caption.inference.language_model import adviser, load_language_model, r
 from gan_caption.inference.photos import Photo, Photos
 from gan_caption.rewards.text_judge import TextJudge
 from gan_caption.training.seeding import random_generator
-from gan_caption.training.setup import (
-    offered_discriminator,
-    offered_language_model,
-    open_language_model,
-    own_decoding,
-)
+from gan_caption.training.setup import offered_discriminator, offered_language_model, own_decoding
 
 _BATCH = 32
 
@@ -326,12 +320,10 @@ def check_candidates(candidates: int, *, wanted: int, judging: str | None) -> No
         raise UserError(f"{judging}: there is one candidate, and nothing to choose; give candidates=10, say")
 
 
-def _own_language_model(trained: Trained) -> TextJudge | Absent | None:
-    """Return the run's own, which its decoder may ask; or why it is not here, for one that does."""
-    try:
-        return open_language_model(trained.settings.language_model, trained.tokenizer, device=trained.device)
-    except UserError as error:
-        return Absent(str(error))
+def _own_language_model(trained: Trained) -> TextJudge | None:
+    """Return the run's own, which its decoder may ask: nothing is looked for until it does."""
+    named = trained.settings.language_model
+    return None if named is None else TextJudge(named, device=trained.device)
 
 
 def chosen_judges(

@@ -34,31 +34,31 @@ class TextJudge:
     a policy that is rewarded would break off.
     """
 
-    def __init__(self, source: Source, *, device: torch.device, chunk_tokens: int = 1024) -> None:
-        """Name the model; it is loaded when it is first asked.
+    def __init__(self, model: str, *, device: torch.device, chunk_tokens: int = 1024) -> None:
+        """Name the model; it is found and loaded when it is first asked.
 
         Args:
-            source: of the model; see `find_model`.
+            model: see `text.pretrained_models`.
             device: where it shall live.
             chunk_tokens: the most tokens that are read at once, padding counted; a longer text is read alone. Does not
                 change the result. They take chunk_tokens * V * 8 bytes: 0.4 GB of 1024 and 49,152.
         """
         at_least(1, chunk_tokens=chunk_tokens)
-        self.source = source
+        self.model = model
         self.device = device
         self.chunk_tokens = chunk_tokens
 
-    @classmethod
-    def of(cls, model: str, *, device: torch.device) -> TextJudge:
-        """Return the judge of this name; see `text.pretrained_models`.
+    @cached_property
+    def source(self) -> Source:
+        """Where the model comes from.
 
         Raises:
             UserError: a package is missing, or there is no such model.
         """
-        return cls(find_model(model), device=device)
+        return find_model(self.model)
 
     @cached_property
-    def _model(self) -> nn.Module:
+    def _network(self) -> nn.Module:
         model: nn.Module = load_causal_lm(self.source)
         return model.to(self.device)
 
@@ -66,7 +66,7 @@ class TextJudge:
         """Judge texts, each by itself; what is said several times is read once.
 
         Raises:
-            UserError: the model cannot be loaded or has no end token, or a text is longer than it can read.
+            UserError: the model cannot be found or loaded, or has no end token, or a text is longer than it can read.
         """
         places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
         ids = self._encoded(list(places))
@@ -87,7 +87,7 @@ class TextJudge:
             raise UserError(f"{self.source.description}: its tokenizer has no eos_token, with which a text would end")
         start = end if tokenizer.bos_token_id is None else tokenizer.bos_token_id
         ids = [[start, *own, end] for own in tokenizer(texts, add_special_tokens=False)["input_ids"]]
-        longest, room = max(map(len, ids)), getattr(self._model.config, "max_position_embeddings", None)
+        longest, room = max(map(len, ids)), getattr(self._network.config, "max_position_embeddings", None)
         if room is not None and longest > room:
             raise UserError(f"{self.source.description} reads {room} tokens, and a text has {longest}: shorten it")
         return ids
@@ -108,7 +108,7 @@ class TextJudge:
         lengths = torch.tensor([len(own) for own in ids], device=self.device)
         mask = torch.arange(tokens.shape[1], device=self.device) < lengths[:, None]
         next_tokens = functional.pad(tokens.masked_fill(~mask, -100)[:, 1:], (0, 1), value=-100)
-        logits = self._model(input_ids=tokens, attention_mask=mask.long(), use_cache=False).logits
+        logits = self._network(input_ids=tokens, attention_mask=mask.long(), use_cache=False).logits
         nll = functional.cross_entropy(
             logits.flatten(0, 1).float(), next_tokens.flatten(), ignore_index=-100, reduction="none"
         )

@@ -43,6 +43,10 @@ ENCODER = "encoder.json"
 """In a run's folder: which frozen encoder it has."""
 
 
+LANGUAGE_MODEL = "language_model.json"
+"""In a run's folder: which language model judges its captions."""
+
+
 DECODERS = {"discriminator", "language_model", "split", "tokenizer"}
 """What decoders are told by the program, and what judges for them."""
 
@@ -264,7 +268,7 @@ def open_language_model(name: str | None, tokenizer: Tokenizer, *, device: torch
 
 
 def judging(name: str, tokenizer: Tokenizer, *, device: torch.device) -> TextJudge:
-    """Return the language model of this name, which judges captions; it is loaded when it is first asked.
+    """Return the language model of this name, which judges captions: found now, and loaded when it is first asked.
 
     Raises:
         UserError: there is no such model, or captions are not counted by word.
@@ -274,13 +278,31 @@ def judging(name: str, tokenizer: Tokenizer, *, device: torch.device) -> TextJud
             f"language_model={name} reads sentences of words, and these captions are counted by "
             f"{tokenizer.counted_by}: leave it out"
         )
-    return TextJudge.of(name, device=device)
+    judge = TextJudge(name, device=device)
+    judge.source  # noqa: B018 - what is missing is told before anything long
+    return judge
 
 
-def offered_language_model(language_model: TextJudge | Absent | None) -> dict[str, Any]:
+def offered_language_model(language_model: TextJudge | None) -> dict[str, Any]:
     """Return the run's language model as the parts are offered it, or the reason why there is none."""
     none = Absent("it asks a language model, and none is named; give language_model=smollm2 (say)")
     return {"language_model": none if language_model is None else language_model}
+
+
+def keep_language_model(language_model: TextJudge, folder: Path) -> None:
+    """Note in a run's folder which language model judges its captions.
+
+    Raises:
+        UserError: the run began with another one of the same name.
+    """
+    path, source = inside(folder, LANGUAGE_MODEL), language_model.source
+    if path.exists() and (told := read_json(path)).get("digest") != source.digest:
+        raise UserError(
+            f"language_model={language_model.model}: the run in {folder} began with {told.get('description')} (digest "
+            f"{str(told.get('digest'))[:16]}), and here is {source.description} (digest {source.digest[:16]}): give "
+            "the same one"
+        )
+    write_json(path, {"description": source.description, "digest": source.digest})
 
 
 def build_phases(settings: Settings, run: Run, encoder: Encoder) -> dict[str, Phase]:

@@ -56,7 +56,7 @@ def test_nats_a_word_by_hand(model):
     references = [["a dog runs", "the dog"], ["a man rides a bike", "one man"]]
     samples = [["a dog runs fast", ""], ["a man", "a man on a bike"]]
     told = Predictions(["a dog", "a man rides"], samples, references, DocumentFrequencies.of(references))
-    captions, drawn = language_model_metrics(TextJudge.of(model, device=torch.device("cpu")))
+    captions, drawn = language_model_metrics(TextJudge(model, device=torch.device("cpu")))
     found = captions.function(told)
     assert found.corpus == pytest.approx(nats_a_word(model, ["a dog", "a man rides"]), rel=1e-5)
     assert found.per_image.tolist() == pytest.approx([nats_a_word(model, [text]) for text in told.captions], rel=1e-5)
@@ -82,7 +82,7 @@ def test_a_run_is_rewarded_and_measured_by_a_language_model(configured, model, t
         drawn = [text for row in told for text in row["samples"]]
         assert values["sample_pretrained_lm_nll"] == pytest.approx(nats_a_word(model, drawn))
     assert results["humans"]["pretrained_lm_nll"] == results["humans"]["sample_pretrained_lm_nll"] > 0
-    assert "pretrained LM, nats a word" in (folder / "table.md").read_text()
+    assert f"nats a word by {Path(model).name}" in (folder / "table.md").read_text()
 
     # Evaluated and compared without saying it again, and by another one where that is asked for.
     page = {"run": str(folder), "curve": None, "split": "test"}
@@ -127,6 +127,17 @@ def test_it_chooses_among_the_candidates_of_any_search(configured, model):
         assert row["caption"] == min(texts, key=lambda text: nats_a_word(model, [text]))
 
 
+def test_a_run_that_goes_on_is_judged_by_the_same_model(configured, tmp_path):
+    folder = tmp_path / "lm"
+    tiny_lm.write_model(folder, "gpt2", positions=128)
+    config = configured(f"language_model={folder}", "resume=auto", base=[*TINY, "+experiment=mle"])
+    run = run_experiment(config, data="scenes").folder
+    (run / "results.json").unlink()
+    tiny_lm.write_model(folder, "gpt2", positions=128, seed=1)
+    with pytest.raises(UserError, match=r"language_model=.*began with .*: give the same one"):
+        run_experiment(config, data="scenes")
+
+
 def _set(page: dict) -> list[str]:
     return [f"{key}={'null' if value is None else value}" for key, value in page.items()]
 
@@ -155,6 +166,14 @@ def test_what_cannot_judge_is_told_before_anything_is_trained(configured, model,
         run_experiment(configured(*overrides, base=SCST), data="scenes")
 
 
-def test_nothing_is_loaded_where_none_is_named(configured):
-    folder: Path = run_experiment(configured(base=[*TINY, "+experiment=mle"]), data="scenes").folder
-    assert "pretrained_lm" not in (folder / "results.json").read_text()
+def test_a_metric_changes_nothing_of_the_training_and_none_is_loaded_unnamed(configured, model):
+    base = [*TINY, "+experiment=mle"]
+    plain, judged = (
+        run_experiment(configured(*one, base=base), data="scenes") for one in ([], [f"language_model={model}"])
+    )
+    assert "pretrained_lm" not in (plain.folder / "results.json").read_text()
+    assert not (plain.folder / "language_model.json").exists()
+    more = judged.systems["mle"]
+    assert more.pop("pretrained_lm_nll") > 0
+    assert more.pop("sample_pretrained_lm_nll") > 0
+    assert repr(more) == repr(plain.systems["mle"])

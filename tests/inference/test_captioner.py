@@ -170,7 +170,7 @@ def test_weights_of_zero_change_nothing_and_a_judge_that_is_missing_is_told(trai
 def test_a_pretrained_language_model_chooses_among_candidates(trained_run, photos, tmp_path):
     """Where it decides alone, the caption is the candidate whose sentence it finds most probable; by 30 of them."""
     folder = str(tiny_lm.write_model(tmp_path / "gpt2", "gpt2", positions=128))
-    judge = TextJudge.of(folder, device=torch.device("cpu"))
+    judge = TextJudge(folder, device=torch.device("cpu"))
     sampling = {**SAMPLING, "samples": 30}
     candidates = list(Captioner.load(trained_run, proposer=sampling).stream(photos, count=30))
     decides = {"own": 0.0, "language_model": 1.0}
