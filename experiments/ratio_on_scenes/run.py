@@ -16,7 +16,7 @@ from experiments.ratio_on_scenes.verdict import table_of_systems, table_of_trial
 from experiments.study import cost, found_or_trained
 
 HERE = Path(__file__).parent
-TUNING, SEEDS = 100, tuple(range(10))
+TUNING, SEEDS = 100, tuple(range(5))
 SETTING = ("tracker=local", "data.train=20000", "holdout.check=0.05")
 CONVERGED = (
     "phases.words.steps=800", "phases.mle.epochs=4", "phases.mle.images_per_batch=32",

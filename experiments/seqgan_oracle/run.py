@@ -152,12 +152,16 @@ def _at_its_best(run: Path, system: str) -> dict[str, float]:
 
 
 def table(methods: Mapping[str, Runs]) -> str:
-    """Return a Markdown table: a row a method, as it stands after its last update, on the test split."""
-    rows = [["", "seeds", "temperature", "NLL_oracle", "NLL_test", "words used"]]
+    """Return a Markdown table: a row a method, as it stands after its last update, on the test split.
+
+    D's AUC is that of the method's own discriminator, between the split's sequences and its samples.
+    """
+    rows = [["", "seeds", "temperature", "NLL_oracle", "NLL_test", "words used", "D's AUC"]]
+    shown = {ORACLE: 3, UNSEEN: 3, "sample_vocabulary": 0, "discriminator_auc": 3}  # decimals
     for name, runs in methods.items():
         if runs:
-            shown = ((ORACLE, 3), (UNSEEN, 3), ("sample_vocabulary", 0))
-            cells = [with_interval([run[metric] for run in runs], decimals) for metric, decimals in shown]
+            known = {metric: [run[metric] for run in runs if metric in run] for metric in shown}
+            cells = [with_interval(known[metric], shown[metric]) if known[metric] else "" for metric in shown]
             used = sorted({run.get("temperature", 1.0) for run in runs})
             rows.append([name, str(len(runs)), ", ".join(f"{one:.2g}" for one in used), *cells])
     return markdown(rows)

@@ -21,7 +21,7 @@ from gan_caption.generators.base import Generator, token_log_probs
 from gan_caption.objectives.base import GeneratorObjective, PolicyLoss
 from gan_caption.objectives.baselines import Baseline
 from gan_caption.objectives.credit import Credit
-from gan_caption.objectives.held_entropy import HeldEntropy
+from gan_caption.objectives.entropy_weight import FixedEntropy, HeldEntropy
 from gan_caption.objectives.samples import collect
 from gan_caption.rewards.base import Reward, in_parts, plain
 
@@ -68,13 +68,11 @@ class PolicyGradient(GeneratorObjective):
         if self.samples_per_image < self.baseline.fewest_samples:
             kind, fewest = type(self.baseline).__name__, self.baseline.fewest_samples
             raise ValueError(f"samples_per_image={self.samples_per_image}: the baseline {kind} needs at least {fewest}")
-        at_least(0, entropy_weight=self._entropy_weight, kl_weight=self.kl_weight)
+        at_least(0, kl_weight=self.kl_weight)
         if self.advantage_clip is not None and self.advantage_clip <= 0:
             raise ValueError(f"advantage_clip={self.advantage_clip}: above 0, or null")
-
-    @property
-    def _entropy_weight(self) -> float:
-        return self.entropy_weight.weight if isinstance(self.entropy_weight, HeldEntropy) else self.entropy_weight
+        given = self.entropy_weight
+        self._entropy = given if isinstance(given, HeldEntropy) else FixedEntropy(given)
 
     @property
     def gradient_steps(self) -> int:
@@ -102,20 +100,20 @@ class PolicyGradient(GeneratorObjective):
         for _ in range(self.gradient_steps):
             policy = self.loss(generator, experience)
             yield PolicyLoss(policy.loss, {**policy.metrics, **divergence})
-            if isinstance(self.entropy_weight, HeldEntropy):
-                self.entropy_weight.follow(policy.metrics["policy/entropy"])
+            self._entropy.follow(policy.metrics["policy/entropy"])
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the baseline, the credit and the entropy's weight remember."""
-        held = {"entropy": self.entropy_weight.state_dict()} if isinstance(self.entropy_weight, HeldEntropy) else {}
-        return {"baseline": self.baseline.state_dict(), "credit": self.credit.state_dict(), **held}
+        return {
+            "baseline": self.baseline.state_dict(), "credit": self.credit.state_dict(),
+            "entropy": self._entropy.state_dict(),
+        }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` gave."""
         self.baseline.load_state_dict(state["baseline"])
         self.credit.load_state_dict(state["credit"])
-        if isinstance(self.entropy_weight, HeldEntropy):
-            self.entropy_weight.load_state_dict(state["entropy"])
+        self._entropy.load_state_dict(state.get("entropy", {}))  # runs of 0.1 have none
 
     def collect(
         self,
@@ -164,7 +162,7 @@ class PolicyGradient(GeneratorObjective):
         captions = samples.captions
         packed = self._logits(generator, samples).log_softmax(1)
         log_probs = captions.unpacked(token_log_probs(packed, captions, first_word=generator.first_word))
-        weight = self._entropy_weight
+        weight = self._entropy.weight
         entropy = world.gather(token_entropy(packed if weight else packed.detach())).mean()
         surrogate, metrics = self._surrogate(log_probs, experience)
         rewards = world.gather(experience.rewards)
@@ -176,7 +174,7 @@ class PolicyGradient(GeneratorObjective):
             "advantage/mean": kept.mean().item(),
             "advantage/std": kept.std(correction=0).item(),
             "policy/entropy": entropy.item(),
-            **({"policy/entropy_weight": weight} if isinstance(self.entropy_weight, HeldEntropy) else {}),
+            **self._entropy.metrics,
             "policy/length": world.gather(captions.lengths).float().mean().item(),
         }
         return PolicyLoss(surrogate - weight * entropy, metrics)

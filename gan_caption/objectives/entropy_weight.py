@@ -1,8 +1,8 @@
-"""The entropy weight that holds the policy's entropy at a set value.
+"""The weight of the policy's entropy: a fixed one, or one that holds the entropy at a set value.
 
-A dual variable, as soft actor-critic has for its temperature (Haarnoja et al. 2018, arXiv 1812.05905, section 5): the
-weight rises while the entropy is below its target, and falls while it is above. Here the logarithm of the weight goes
-by the distance itself, so that it stays positive and the step does not depend on the reward's scale.
+The second is a dual variable, as soft actor-critic has for its temperature (Haarnoja et al. 2018, arXiv 1812.05905,
+section 5): the weight rises while the entropy is below its target, and falls while it is above. Here the logarithm of
+the weight goes by the distance itself, so that it stays positive and the step does not depend on the reward's scale.
 """
 
 from __future__ import annotations
@@ -13,8 +13,34 @@ from dataclasses import dataclass, field
 from gan_caption.errors import at_least
 
 
+@dataclass(eq=False)
+class FixedEntropy:
+    """A weight that stays."""
+
+    weight: float
+    """At least 0."""
+
+    def __post_init__(self) -> None:
+        at_least(0, entropy_weight=self.weight)
+
+    def follow(self, entropy: float) -> None:
+        """Leave the weight."""
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """What an update logs of it: nothing."""
+        return {}
+
+    def state_dict(self) -> dict[str, float | None]:
+        """Return nothing."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """Take back what `state_dict` gave."""
+
+
 @dataclass(kw_only=True, eq=False)
-class HeldEntropy:
+class HeldEntropy(FixedEntropy):
     """A weight that follows the policy's entropy."""
 
     target: float | None
@@ -50,6 +76,11 @@ class HeldEntropy:
             self.goal = entropy
         moved = self.weight * math.exp(self.rate * (self.goal - entropy))
         self.weight = min(max(moved, self.least), self.most)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """What an update logs of it."""
+        return {"policy/entropy_weight": self.weight}
 
     def state_dict(self) -> dict[str, float | None]:
         """Return the weight and the goal."""

@@ -9,7 +9,7 @@ import torch
 
 from gan_caption.objectives.baselines import LeaveOneOut
 from gan_caption.objectives.credit import WholeSequence
-from gan_caption.objectives.held_entropy import HeldEntropy
+from gan_caption.objectives.entropy_weight import HeldEntropy
 from gan_caption.objectives.policy_gradient import PolicyGradient
 from tests import tiny
 from tests.objectives import tabular
