@@ -68,7 +68,8 @@ def sizes(arguments: Sequence[str]) -> list[str]:
     if "gan_caption.train" in arguments:
         data = next((one.partition("=")[2] for one in arguments if one.startswith("data=")), "scenes")
         small = {"scenes": SMALL, "oracle": ORACLE}.get(data, PHOTOGRAPHS)
-        return [*small, *(SEARCH if "+sweep=search" in arguments else [])]
+        tiny = ["lm.model=tiny-lm"] if "generator=pretrained_lm" in arguments else []
+        return [*small, *tiny, *(SEARCH if "+sweep=search" in arguments else [])]
     if "experiments.scenes_seqgan.run" in arguments:
         return SMALL
     if "experiments.metric_parity.kinds" in arguments:
@@ -131,6 +132,8 @@ def main(program: str, *arguments: str) -> None:
         start(arguments[1], arguments[2:])
     elif arguments[0] == "-m":
         sys.argv = [*arguments[1:], *sizes(arguments)]
+        if "lm.model=tiny-lm" in sys.argv:  # nobody waits for a package of a hundred megabytes
+            importlib.import_module("tests.tiny_lm").write_model(Path("tiny-lm"), "llama")
         runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
     else:
         _become(*arguments)

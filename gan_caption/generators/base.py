@@ -141,6 +141,10 @@ class Generator(nn.Module, ABC, Generic[State]):
         """
         del discriminator
 
+    def pretrained_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters that came pretrained and learn along, at a rate of their own: by default none."""
+        return []
+
     def warm_start_weights(self) -> dict[str, Tensor]:
         """Return the weights that a discriminator may begin with, by the names that discriminators have for them.
 

@@ -19,6 +19,8 @@ from gan_caption.text.pretrained_models import Source
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from gan_caption.generators.cache_layers import Before
+
 KEEPS = "a Transformer is wanted that keeps keys and values of every word, takes their positions, and projects its last"
 """What a model must be like."""
 
@@ -66,31 +68,31 @@ class CausalLM:
         return {name: own for name, own in self.model.named_parameters() if name in self._learns}
 
     def read(
-        self, vectors: Tensor, before: Sequence[Tensor], known: Tensor, places: Tensor
+        self, vectors: Tensor, before: Before | None, known: Tensor, places: Tensor
     ) -> tuple[Tensor, list[Tensor]]:
         """Read vectors after others.
 
         Args:
             vectors: (N, T, E).
-            before: (N, C, W) for each layer, the keys and values of what was read; empty at the beginning.
+            before: gives of a layer the keys and values (N, C, W) of what was read; None: nothing was.
             known: (N, C + T) bool, what of that and of the vectors themselves is there.
             places: (N, T) long, where the vectors stand, counted from 0.
 
         Returns:
             the last layer's states (N, T, E), and for each layer the vectors' own keys and values (N, T, W).
         """
-        from transformers import DynamicCache
+        from gan_caption.generators.cache_layers import cache_of, new
 
-        cache = DynamicCache()
-        for layer, kept in enumerate(before):
-            cache.update(*(half.unflatten(2, (self._heads, -1)).transpose(1, 2) for half in kept.chunk(2, 2)), layer)
+        if not len(vectors):  # of which the library makes an error
+            given = None if before is None else lambda layer: _one(before(layer))
+            states, own = self.read(_one(vectors), given, _one(known), _one(places))
+            return states[:0], [part[:0] for part in own]
+        count = known.shape[1] - vectors.shape[1]
+        cache = cache_of(before, count, layers=self.model.config.num_hidden_layers)
         read = self.model.base_model(
             inputs_embeds=vectors, attention_mask=known.long(), position_ids=places, cache=cache, use_cache=True
         )
-        first = known.shape[1] - vectors.shape[1]
-        halves = [(layer.keys[:, :, first:], layer.values[:, :, first:]) for layer in _layers(cache)]
-        own = [torch.cat([half.transpose(1, 2).flatten(2) for half in both], 2) for both in halves]
-        return read.last_hidden_state, own
+        return read.last_hidden_state, new(cache)
 
     def logits(self, states: Tensor) -> Tensor:
         """Project states (M, E) to the words, (M, V)."""
@@ -120,11 +122,10 @@ class CausalLM:
         words, known = torch.tensor([[1, 3, len(self.words.weight) - 1]]), torch.ones(1, 3, dtype=torch.bool)
         places, vectors = torch.arange(3)[None], self.words(words)
         try:
-            wanted = self.model(words, use_cache=True)
-            self._heads = _layers(wanted.cache)[0].keys.shape[1]
-            _, before = self.read(vectors[:, :2], [], known[:, :2], places[:, :2])
-            states, _ = self.read(vectors[:, 2:], before, known, places[:, 2:])
-            difference = (self.logits(states[:, 0]) - wanted.logits[:, 2]).abs().max() / wanted.logits.abs().max()
+            wanted = self.model(words).logits
+            _, kept = self.read(vectors[:, :2], None, known[:, :2], places[:, :2])
+            states, _ = self.read(vectors[:, 2:], kept.__getitem__, known, places[:, 2:])
+            difference = (self.logits(states[:, 0]) - wanted[:, 2]).abs().max() / wanted.abs().max()
         except Exception as error:  # whatever another kind of network meets here
             raise UserError(f"{source.description} is a {type(self.model).__name__} ({error}): {KEEPS}") from error
         if not difference < 1e-3:
@@ -144,7 +145,6 @@ def _reorder(model: PreTrainedModel, order: Tensor) -> None:
         output.bias = nn.Parameter(output.bias[order], requires_grad=False)
 
 
-def _layers(cache: Any) -> list[Any]:
-    """Return a cache's layers, each with `keys` and `values` (N, heads, C + T, W / heads / 2)."""
-    layers: list[Any] = cache.layers
-    return layers
+def _one(rows: Tensor) -> Tensor:
+    """Return a row of the form of others, where there are none."""
+    return rows.new_ones(1, *rows.shape[1:])

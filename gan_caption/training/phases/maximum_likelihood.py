@@ -42,7 +42,7 @@ class MaximumLikelihoodPhase(Phase):
     learning_rate: float
     """At its highest."""
     encoder_learning_rate: float | None
-    """The encoder's, where it learns; None for the same."""
+    """That of what came pretrained, where it learns: the encoder, a tuned language model; None for the same."""
     learning_rate_schedule: LearningRate
     """How both move over the phase."""
     averaging: float
@@ -87,11 +87,7 @@ class MaximumLikelihoodPhase(Phase):
             run.encoded, images=self.images_per_batch, per_image=self.captions_per_image, stream=0
         )
         self.validate_every = max(len(self.batches) // self.validations_per_epoch, 1)
-        groups = [Group(run.generator.parameters(), self.learning_rate)]
-        if self.captioner.encoder is not None:
-            own = self.encoder_learning_rate
-            groups.append(Group(self.captioner.encoder.parameters(), self.learning_rate if own is None else own))
-        self.updater = self.optimizer(groups)
+        self.updater = self.optimizer(self._groups())
         self.average = AveragedModel(self.captioner, avg_fn=self._average, use_buffers=True)
 
     @property
@@ -112,6 +108,16 @@ class MaximumLikelihoodPhase(Phase):
             "mle/learning_rate": self.updater.param_groups[0]["lr"],
             "epoch": (index + 1) / len(self.batches),
         }
+
+    def _groups(self) -> list[Group]:
+        """Return what learns, by how fast it does."""
+        generator, encoder = self.run.generator, self.captioner.encoder
+        slower = self.learning_rate if self.encoder_learning_rate is None else self.encoder_learning_rate
+        pretrained = generator.pretrained_parameters()
+        known = set(map(id, pretrained))
+        groups = [Group([own for own in generator.parameters() if id(own) not in known], self.learning_rate)]
+        groups += [Group(pretrained, slower)] if pretrained else []
+        return groups + ([] if encoder is None else [Group(encoder.parameters(), slower)])
 
     def _losses(self, batch: Batch) -> Iterator[Tensor]:
         """Yield the losses of a batch's parts, weighted by their tokens: their sum is the batch's loss."""
