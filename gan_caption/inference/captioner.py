@@ -146,7 +146,7 @@ class Captioner:
                 where one is wanted.
             language_model: the folder of a run with `encoder=none`, a file of n-grams, or a pretrained one by name; see
                 `load_language_model`.
-            fusion: its weight at every word; see `shallow_fusion`. A pretrained one has other tokens, and none.
+            fusion: its weight at every word; see `shallow_fusion`. A pretrained one must write the captioner's tokens.
             device: "auto", "cpu", "cuda" ...
             allow: packages of your own whose classes the run's configuration may name.
 
@@ -180,7 +180,8 @@ class Captioner:
         several: Proposer | None = build(proposer, path="proposer", allowed=allowed) if proposer else None
         writer = trained.captioner.generator
         if fusion:
-            writer = shallow_fusion(writer, adviser(named, fusion=fusion), weight=fusion)
+            advising = adviser(named, trained.tokenizer, device=trained.device, fusion=fusion)
+            writer = shallow_fusion(writer, advising, weight=fusion)
         length_penalty = getattr(several or usual_proposer(1), "length_penalty", 0)
         reader = None
         if named is not None:

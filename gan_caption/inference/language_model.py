@@ -13,11 +13,13 @@ from gan_caption.encoders.none import NoImage
 from gan_caption.errors import UserError
 from gan_caption.evaluation.trained import open_run
 from gan_caption.generators.base import Generator
+from gan_caption.generators.imageless_lm import ImagelessLM
 from gan_caption.generators.ngram import NgramGenerator
 from gan_caption.inference.settings import LanguageModelSettings
 from gan_caption.rewards.language_model import LanguageModelReward
 from gan_caption.rewards.text_judge import TextJudge
 from gan_caption.text.base import Tokenizer
+from gan_caption.text.pretrained import PretrainedTokenizer
 from gan_caption.training.folders import read_settings
 from gan_caption.training.setup import (
     judging,
@@ -78,8 +80,16 @@ def load_language_model(
     return run.captioner.generator.eval()
 
 
-def adviser(language_model: Generator | TextJudge | None, *, fusion: float) -> Generator:
-    """Return the language model that advises at every word, with this weight; see `shallow_fusion`.
+def adviser(
+    language_model: Generator | TextJudge | None, tokenizer: Tokenizer, *, device: torch.device, fusion: float
+) -> Generator:
+    """Return the language model that advises at every word; see `shallow_fusion`.
+
+    Args:
+        language_model: as `load_language_model` returns it.
+        tokenizer: the captioner's.
+        device: where it shall live.
+        fusion: its weight, for messages.
 
     Raises:
         UserError: there is none, or its tokens are not the captioner's.
@@ -88,9 +98,11 @@ def adviser(language_model: Generator | TextJudge | None, *, fusion: float) -> G
         raise UserError(f"fusion={fusion}: with which language model? Give language_model=...")
     if isinstance(language_model, Generator):
         return language_model
+    if isinstance(tokenizer, PretrainedTokenizer) and tokenizer.source.digest == language_model.source.digest:
+        return ImagelessLM(language_model.source).to(device).eval()
     raise UserError(
-        f"fusion={fusion}: {language_model.source.description} reads whole texts by tokens of its own, which are not "
-        "the captioner's, and cannot advise at every word: let it choose among captions, rerank.language_model=1 "
+        f"fusion={fusion}: {language_model.source.description} writes tokens of its own, which are not the "
+        "captioner's, and cannot advise at every word: let it choose among captions, rerank.language_model=1 "
         "candidates=10, or fuse with n-grams (python -m gan_caption.language_model)"
     )
 

@@ -6,9 +6,12 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from gan_caption import Captioner
 from gan_caption.configuration.building import read
 from gan_caption.decoding.beam import beam_candidates
 from gan_caption.errors import UserError
@@ -16,6 +19,7 @@ from gan_caption.evaluation.settings import ComparisonSettings, evaluation_from
 from gan_caption.evaluation.text_metrics import language_model_metrics
 from gan_caption.evaluation.trained import open_run
 from gan_caption.experiment import run_experiment
+from gan_caption.generators.imageless_lm import ImagelessLM
 from gan_caption.metrics import DocumentFrequencies
 from gan_caption.metrics.metric import Predictions
 from gan_caption.reporting.report import compare_runs
@@ -136,6 +140,25 @@ def test_a_run_that_goes_on_is_judged_by_the_same_model(configured, tmp_path):
     tiny_lm.write_model(folder, "gpt2", positions=128, seed=1)
     with pytest.raises(UserError, match=r"language_model=.*began with .*: give the same one"):
         run_experiment(config, data="scenes")
+
+
+@pytest.mark.slow
+def test_it_advises_at_every_word_where_the_captioner_writes_its_tokens(configured, model, tmp_path):
+    lm = ["generator=pretrained_lm", "generator.prefix=2", "mapper@generator.mapper=mlp", f"lm.model={model}",
+          "max_length=12", "decoding=beam", "decoding.beam_size=3"]  # fmt: skip
+    folder = run_experiment(configured("+experiment=mle", *lm, base=TINY), data="scenes").folder
+    photo = np.full((64, 64, 3), 90, np.uint8)
+    fused = Captioner.load(folder, language_model=model, fusion=0.5)
+    assert fused.caption(photo).best.log_prob <= Captioner.load(folder).caption(photo).best.log_prob
+    # Told anew: the search adds log p + .5 log p_LM, both over the words that may be written.
+    features = fused.encode(fused.trained.encoder.preprocess(Image.fromarray(photo))[None])
+    found = beam_candidates(fused.writer, features, beam_size=3, max_length=12, length_penalty=0.8)
+    own = fused.trained.captioner.generator.score(features, found.captions).sum(1)
+    alone = ImagelessLM(find_model(model)).eval().score(features, found.captions).sum(1)
+    torch.testing.assert_close(found.log_probs, own + 0.5 * alone, atol=1e-3, rtol=1e-4)
+    other = str(tiny_lm.write_model(tmp_path / "llama", "llama"))
+    with pytest.raises(UserError, match=r"fusion=0\.5: .*tokens of its own"):
+        Captioner.load(folder, language_model=other, fusion=0.5)
 
 
 def _set(page: dict) -> list[str]:
