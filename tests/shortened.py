@@ -35,7 +35,7 @@ ORACLE = [
     "text_cnn.widths=[1,2,3]",
 ]  # fmt: skip
 TINY_LM = "tiny-lm"
-"""The folder of a language model that stands for smollm2."""
+"""The folder of a language model that stands for smollm2: nobody waits for a package of a hundred megabytes."""
 SEARCH = ["hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=2"]
 
 STARTED = {
@@ -68,7 +68,7 @@ def sizes(arguments: Sequence[str]) -> list[str]:
     if "gan_caption.train" in arguments:
         data = next((one.partition("=")[2] for one in arguments if one.startswith("data=")), "scenes")
         small = {"scenes": SMALL, "oracle": ORACLE}.get(data, PHOTOGRAPHS)
-        tiny = ["lm.model=tiny-lm"] if "generator=pretrained_lm" in arguments else []
+        tiny = [f"lm.model={TINY_LM}"] if "generator=pretrained_lm" in arguments else []
         return [*small, *tiny, *(SEARCH if "+sweep=search" in arguments else [])]
     if "experiments.scenes_seqgan.run" in arguments:
         return SMALL
@@ -132,8 +132,6 @@ def main(program: str, *arguments: str) -> None:
         start(arguments[1], arguments[2:])
     elif arguments[0] == "-m":
         sys.argv = [*arguments[1:], *sizes(arguments)]
-        if "lm.model=tiny-lm" in sys.argv:  # nobody waits for a package of a hundred megabytes
-            importlib.import_module("tests.tiny_lm").write_model(Path("tiny-lm"), "llama")
         runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
     else:
         _become(*arguments)

@@ -24,6 +24,7 @@ from gan_caption.generators.initialisation import Initialisation
 from gan_caption.metrics import Metric
 from gan_caption.rewards.text_judge import TextJudge
 from gan_caption.text.base import Tokenizer
+from gan_caption.text.pretrained_models import find_model
 from gan_caption.training.folders import BASELINE, inside, read_json, write_json
 from gan_caption.training.identity import KnownData
 from gan_caption.training.networks import EncoderDecoder
@@ -278,9 +279,8 @@ def judging(name: str, tokenizer: Tokenizer, *, device: torch.device) -> TextJud
             f"language_model={name} reads sentences of words, and these captions are counted by "
             f"{tokenizer.counted_by}: leave it out"
         )
-    judge = TextJudge(name, device=device)
-    judge.source  # noqa: B018 - what is missing is told before anything long
-    return judge
+    find_model(name)  # what is missing is told before anything that takes long
+    return TextJudge(name, device=device)
 
 
 def offered_language_model(language_model: TextJudge | None) -> dict[str, Any]:
