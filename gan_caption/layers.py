@@ -106,6 +106,17 @@ def normal_grid(features: ImageFeatures, normalise: nn.LayerNorm) -> tuple[Tenso
     return normalise(features.grid), steps < counts[:, None]
 
 
+def memory_of_rows(memory: tuple[Tensor, ...], images: Tensor | None) -> tuple[tuple[Tensor, ...], Tensor | None]:
+    """Say what a step of a captioner reads: what images share, (B, ...) each, and whose each row reads.
+
+    On a CPU both stay as they came. On any other device every row gets a copy of what its image has, and the images are
+    None, "each its own": how many rows an image has is an answer that the host would wait for at every word.
+    """
+    if images is None or images.device.type == "cpu":
+        return memory, images
+    return tuple(part.index_select(0, images) for part in memory), None
+
+
 def by_image(rows: Tensor, images: Tensor) -> tuple[Tensor, Tensor, slice]:
     """Lay rows (N, ...) out by image, (S, K, ...) with K the most rows an image has, zeros where it has fewer.
 
@@ -117,13 +128,13 @@ def by_image(rows: Tensor, images: Tensor) -> tuple[Tensor, Tensor, slice]:
         the layout, for every row its place (N,) in the flattened (S * K), and which images these S are: from the first
         to the last that has a row.
     """
-    first, last = (int(images[0]), int(images[-1]) + 1) if len(images) else (0, 0)
-    own = images - first
-    counts = torch.bincount(own, minlength=last - first)
+    first, last = torch.stack((images[0], images[-1])).tolist() if len(images) else (0, -1)
+    before = torch.searchsorted(images, torch.arange(first, last + 2, device=images.device))  # each image, and all
+    counts = before.diff()
     most = int(counts.max()) if len(images) else 1
-    before = counts.cumsum(0) - counts
+    own = images - first
     place = own * most + torch.arange(len(images), device=images.device) - before[own]
     if len(images) == len(counts) * most:  # every image has equally many: the rows lie right already
-        return rows.unflatten(0, (len(counts), most)), place, slice(first, last)
+        return rows.unflatten(0, (len(counts), most)), place, slice(first, last + 1)
     layout = rows.new_zeros(len(counts) * most, *rows.shape[1:]).index_copy(0, place, rows)
-    return layout.unflatten(0, (len(counts), most)), place, slice(first, last)
+    return layout.unflatten(0, (len(counts), most)), place, slice(first, last + 1)

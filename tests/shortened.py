@@ -40,13 +40,12 @@ SEARCH = ["hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=2"]
 
 STARTED = {
     *(f"experiments.{name}.run" for name in (
-        "clusters", "demo", "estimators", "export", "flickr8k", "fuzzing", "methods_on_scenes", "metric_parity",
+        "clusters", "demo", "estimators", "export", "flickr8k", "fuzzing", "gpu", "methods_on_scenes", "metric_parity",
         "ranks", "ratio_on_flickr8k", "ratio_on_scenes", "reports", "seqgan_oracle", "soak", "streaming", "sweeps",
     )),
     *(f"experiments.speed.{name}.run" for name in (
         "beam", "contention", "extraction", "growth", "hours", "likelihood", "memory", "metrics", "minutes", "products",
-        "profile",
-        "reward", "rollouts", "self_critical", "start",
+        "peer", "profile", "reward", "rollouts", "self_critical", "start",
     )),
     "experiments.chair.agreement", "experiments.ranks.kills", "tests.golden.losses",
 }  # fmt: skip

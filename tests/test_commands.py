@@ -142,6 +142,7 @@ def make_place(home: Path) -> Path:
     """Return a folder like a checkout, with two finished runs, to be copied for each document."""
     make_flickr8k(home / "home" / "flickr8k")
     make_coco(home / "home" / "coco")
+    (home / "home" / "self-critical.pytorch").mkdir()
     checkout = home / "checkout"
     checkout.mkdir()
     for name in ("gan_caption", "conf", "tests", "pyproject.toml"):

@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 
 from gan_caption.data.batches import CaptionBatches
-from gan_caption.data.captions import EOS
+from gan_caption.data.captions import EOS, Captions, captions_from_ids
 from gan_caption.data.features import ImageFeatures
 from gan_caption.data.flickr8k import Flickr8k
 from gan_caption.generators.attention_lstm import AttentionLSTMGenerator
@@ -22,6 +22,8 @@ from gan_caption.text.words import WordTokenizer
 SIZE, CHANNELS, REGIONS = 512, 1280, 49
 """H and E, P and D, R."""
 DROPOUT = 0.5
+LENGTHS = (6, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13, 14, 14, 15, 16, 17, 20)
+"""With <eos>: the quantiles of Flickr8k's training captions."""
 G = TypeVar("G", bound=Generator)
 
 
@@ -52,6 +54,13 @@ def features(images: int, *, grid: bool = False, seed: int = 0) -> ImageFeatures
     pooled = torch.randn(images, CHANNELS, generator=rng)
     regions = torch.randn(images, REGIONS, CHANNELS, generator=rng) if grid else None
     return ImageFeatures(pooled, regions, rows=torch.arange(images))
+
+
+def made_up(images: int, per_image: int, *, vocabulary: int, rng: torch.Generator) -> Captions:
+    """Return captions of words at random, as long as Flickr8k's."""
+    lengths = [LENGTHS[row % len(LENGTHS)] for row in torch.randperm(images * per_image, generator=rng).tolist()]
+    ids = [[*torch.randint(4, vocabulary, (length - 1,), generator=rng).tolist(), EOS] for length in lengths]
+    return captions_from_ids(ids, [row // per_image for row in range(len(ids))])
 
 
 def lstm(vocabulary: int) -> LSTMGenerator:

@@ -1,4 +1,4 @@
-"""Captions as tensors. Shapes: N captions, T time steps, B images.
+"""Captions as tensors. Shapes: N captions, M tokens in all, T time steps, B images.
 
 Real and generated captions have exactly the same form: words, then `<eos>`, then `<pad>`; `<bos>` is never
 stored. A caption that was cut at the longest allowed length has no `<eos>`, whoever wrote it. A discriminator
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -53,10 +54,27 @@ class Captions:
         """(N, T) long: `<bos>` and the tokens but the last, what a teacher-forced generator reads."""
         return torch.nn.functional.pad(self.tokens[:, :-1], (1, 0), value=BOS)
 
+    @cached_property
+    def places(self) -> Tensor:
+        """(M,) long, ascending: the places of the tokens in (N * T,), padding left out.
+
+        A device that computes beside the host is asked for them once, and not wherever the mask is an index.
+        """
+        return self.mask.flatten().nonzero()[:, 0]
+
+    @property
+    def token_images(self) -> Tensor:
+        """(M,) long, ascending: the image of each token."""
+        return self.images.index_select(0, self.places // self.tokens.shape[1])
+
+    def packed(self, values: Tensor) -> Tensor:
+        """Keep what belongs to the M tokens, caption after caption: (N, T, ...) to (M, ...)."""
+        return values.flatten(0, 1).index_select(0, self.places)
+
     def unpacked(self, values: Tensor) -> Tensor:
-        """Lay out what belongs to the M tokens, caption after caption: (M, ...) to (N, T, ...), zeros on padding."""
-        mask = self.mask
-        return values.new_zeros(*mask.shape, *values.shape[1:]).index_put((mask,), values)
+        """Lay out what belongs to the M tokens: (M, ...) to (N, T, ...), zeros on padding."""
+        laid_out = values.new_zeros(self.tokens.numel(), *values.shape[1:]).index_copy(0, self.places, values)
+        return laid_out.unflatten(0, self.tokens.shape)
 
     def vectors(self, table: nn.Embedding) -> Tensor:
         """Return the tokens' vectors (N, T, E) in a table of V."""
@@ -74,7 +92,9 @@ class Captions:
 
     def to(self, device: torch.device) -> Captions:
         """Return the captions on another device."""
-        return Captions(self.tokens.to(device), self.lengths.to(device), self.images.to(device))
+        sent = self.tokens.device.type == "cpu"  # a copy that comes back has to be waited for
+        parts = (self.tokens, self.lengths, self.images)
+        return Captions(*(part.to(device, non_blocking=sent) for part in parts))
 
 
 @dataclass(frozen=True)

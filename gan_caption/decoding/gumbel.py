@@ -101,7 +101,7 @@ def soft_sample(
     for _ in range(max_length):
         logits, state = generator.step(tokens, state)
         logits = over_vocabulary(logits, first_word=generator.first_word)
-        uniforms = world.draw(torch.rand, *logits.shape, rng=rng).to(logits)
+        uniforms = world.draw(torch.rand, *logits.shape, rng=rng).to(logits, non_blocking=True)
         smallest = torch.finfo(logits.dtype).tiny
         noise = -(-uniforms.clamp(min=smallest).log()).clamp(min=smallest).log()
         perturbed = sharpness * logits + noise
@@ -118,6 +118,6 @@ def soft_sample(
     length = found.tokens.shape[1]
     mask = found.mask
     weights = torch.stack(judged[:length], dim=1) * mask[..., None]
-    entropy = torch.stack(entropies[:length], dim=1)[mask].mean()
+    entropy = found.packed(torch.stack(entropies[:length], dim=1)).mean()
     own = torch.stack(log_probs[:length], dim=1) * mask
     return SoftSamples(SoftCaptions(found.tokens, found.lengths, found.images, weights), own, entropy)

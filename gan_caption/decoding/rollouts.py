@@ -5,6 +5,7 @@ Shapes: N captions, T steps, n rollouts a prefix, M unfinished prefixes, L longe
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -61,11 +62,15 @@ def complete_prefixes(
         the completions, ordered by (caption, prefix, rollout).
     """
     device = captions.tokens.device
+
+    def sent(*indices: Tensor) -> Iterator[Tensor]:
+        return (index.to(device, non_blocking=True) for index in indices)
+
     length = captions.tokens.shape[1]
-    positions = torch.arange(max_length, device=device)
-    unfinished = positions[:length] < captions.lengths[:, None] - 1  # (N, T)
+    # What follows from the lengths is worked out on the host, which asks another device for nothing but them.
+    unfinished = torch.arange(length) < captions.lengths.cpu()[:, None] - 1  # (N, T)
     rows, steps = (index.repeat_interleave(rollouts) for index in unfinished.nonzero(as_tuple=True))
-    uniforms = world.draw(torch.rand, len(rows), max_length, rng=rng).to(device)
+    uniforms = world.draw(torch.rand, len(rows), max_length, rng=rng).to(device, non_blocking=True)
 
     start = generator.start(features, max_length)
     written = torch.full((len(rows), max_length), PAD, dtype=torch.long, device=device)
@@ -78,10 +83,12 @@ def complete_prefixes(
         for chunk in own_rows.split(at_once):
             forks, begins = torch.unique((rows[chunk] - first) * length + steps[chunk], return_inverse=True)
             limits = max_length - 1 - steps[chunk]  # tokens that still fit
+            chunk, forks, begins, limits = sent(chunk, forks, begins, limits)
             forked = logits.index_select(0, forks), state.select(forks)
             drawn, _ = continue_captions(generator, *forked, begins, uniforms=uniforms[chunk], limits=limits)
             written[chunk] = drawn
 
+    rows, steps, positions = sent(rows, steps, torch.arange(max_length))
     own = torch.nn.functional.pad(captions.tokens, (0, max_length - length), value=PAD)[rows]
     after = positions - steps[:, None] - 1  # (M * n, L): the place of each position within what was written
     tokens = torch.where(after < 0, own, written.gather(1, after.clamp(min=0)))

@@ -120,7 +120,7 @@ def sample(
     state = generator.start(features, max_length)
     device = features.pooled.device
     copies = torch.arange(len(features), device=device).repeat_interleave(samples)
-    uniforms = world.draw(torch.rand, len(copies), max_length, rng=rng).to(device)
+    uniforms = world.draw(torch.rand, len(copies), max_length, rng=rng).to(device, non_blocking=True)
     images = max(rows_at_once(state, words=generator.vocabulary_size - generator.first_word) // samples, 1)
     drawn = []
     for part, numbers in zip(state.split(images), uniforms.split(images * samples), strict=True):

@@ -62,7 +62,7 @@ class CoAttentionDiscriminator(Discriminator):
         if features.grid is None:
             raise ValueError("this discriminator reads the grid, and these features came without it")
         spoken = captions.mask[..., None]  # (N, T, 1)
-        states = captions.unpacked(read(self.lstm, self.dropout(words[captions.mask]), captions.lengths))  # (N, T, H)
+        states = captions.unpacked(read(self.lstm, self.dropout(captions.packed(words)), captions.lengths))  # (N, T, H)
         steps = torch.arange(features.grid.shape[1], device=words.device)
         counts = features.regions if features.regions is not None else steps.new_full((len(features),), len(steps))
         seen = (steps < counts[:, None])[captions.images, :, None]  # (N, R, 1)

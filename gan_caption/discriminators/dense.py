@@ -55,6 +55,6 @@ class DenseDiscriminator(Discriminator):
     def score(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
         """Return logits (N, T), one after each word; see `Discriminator.score`."""
         hidden, cell = self.image(features)[captions.images].chunk(2, dim=1)
-        words = self.dropout(words[captions.mask])  # (M, E)
+        words = self.dropout(captions.packed(words))  # (M, E)
         outputs = read(self.lstm, words, captions.lengths, (torch.tanh(hidden), cell))  # (M, H)
         return captions.unpacked(self.answer(self.dropout(self.normalise(outputs)))[:, 0])

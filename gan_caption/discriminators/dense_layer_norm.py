@@ -69,7 +69,7 @@ class LayerNormDenseDiscriminator(Discriminator):
         places = position_signal(words.shape[1], waves=self.waves, longest=self.longest).to(words)
         inputs = torch.cat([self.dropout(words), places.expand(len(words), -1, -1)], dim=2)  # (N, T, E + W)
         outputs = self.lstm(self.inputs(inputs), (torch.tanh(hidden), cell))  # (N, T, H)
-        return captions.unpacked(self.answer(outputs[captions.mask])[:, 0])
+        return captions.unpacked(self.answer(captions.packed(outputs))[:, 0])
 
 
 def position_signal(steps: int, *, waves: int, longest: int) -> Tensor:

@@ -63,7 +63,7 @@ class LSTMDiscriminator(Discriminator):
 
     def sentence_vectors(self, words: Tensor, captions: Captions) -> Tensor:
         """Return (N, H) from word vectors (N, T, E)."""
-        outputs = read(self.lstm, self.dropout(words[captions.mask]), captions.lengths)  # (M, H)
+        outputs = read(self.lstm, self.dropout(captions.packed(words)), captions.lengths)  # (M, H)
         vectors: Tensor = self.dropout(outputs[captions.lengths.cumsum(0) - 1])
         return vectors
 
@@ -85,6 +85,10 @@ def last_outputs(lstm: nn.LSTM, table: nn.Embedding, captions: Captions, start: 
         captions: N, of whatever images.
         start: before the first word, (B, H) each, the state of each image; None for zeros, whatever the image.
     """
+    if captions.tokens.device.type != "cpu":  # asking which captions go on would make the device wait at every word
+        begun = None if start is None else (start[0][captions.images], start[1][captions.images])
+        read_all = read(lstm, table(captions.packed(captions.tokens)), captions.lengths, begun)  # (M, H)
+        return read_all[captions.lengths.cumsum(0) - 1]
     words, tokens = torch.unique(captions.tokens, return_inverse=True)
     from_words = input_gates(lstm, table(words))  # (words, 4H)
     hidden, cell = start or (from_words.new_zeros(1, lstm.hidden_size),) * 2

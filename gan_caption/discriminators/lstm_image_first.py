@@ -55,7 +55,7 @@ class ImageFirstLSTMDiscriminator(Discriminator):
     def score(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
         """Return logits (N,); see `Discriminator.score`."""
         hidden, cell = (part.index_select(0, captions.images) for part in self._start(features))
-        outputs = read(self.lstm, self.dropout(words[captions.mask]), captions.lengths, (hidden, cell))  # (M, H)
+        outputs = read(self.lstm, self.dropout(captions.packed(words)), captions.lengths, (hidden, cell))  # (M, H)
         logits: Tensor = self.answer(self.dropout(outputs[captions.lengths.cumsum(0) - 1]))[:, 0]
         return logits
 

@@ -63,7 +63,7 @@ class SetDiscriminator(Discriminator):
 
     def represent(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
         """Return what is known of each image's set of captions, (B, 2 H + C)."""
-        outputs = read(self.lstm, self.dropout(words[captions.mask]), captions.lengths)  # (M, H)
+        outputs = read(self.lstm, self.dropout(captions.packed(words)), captions.lengths)  # (M, H)
         sentence = self.dropout(outputs[captions.lengths.cumsum(0) - 1])  # (N, H)
         image = torch.tanh(self.image(features))[captions.images]
         projected = self.kernels(sentence).unflatten(1, (-1, self.kernel_size))  # (N, C, D)

@@ -60,7 +60,7 @@ def reference_nll(
     proposals = sampler.proposals if isinstance(sampler, Reweighted) else sampler
     packed = (generator.logits(features, captions) / proposals.temperature).log_softmax(1)
     log_probs = token_log_probs(packed, captions, first_word=generator.first_word)
-    said = captions.tokens[captions.mask] >= generator.first_word
+    said = captions.packed(captions.tokens) >= generator.first_word
     scored = log_probs[said]
     total, tokens = scored.sum(), float(len(scored))
     if not isinstance(sampler, Reweighted):

@@ -22,7 +22,7 @@ from gan_caption.kernels.dropout import Dropout
 from gan_caption.kernels.products import Linear
 from gan_caption.kernels.recurrent import input_gates, read, step
 from gan_caption.kernels.word_gates import KnownWords, word_gates
-from gan_caption.layers import GridAttention, ImageVector
+from gan_caption.layers import GridAttention, ImageVector, memory_of_rows
 
 
 class AttentionLSTMGenerator(Generator[RecurrentState]):
@@ -85,7 +85,7 @@ class AttentionLSTMGenerator(Generator[RecurrentState]):
         asked, kept, written, kept2 = state.own
         images = state.row_images if rows is None else state.images.index_select(0, rows)
         asked, kept = step(self.asking, gates, (asked, kept), rows)
-        context = self.attention(asked[:, None], state.shared, images)[:, 0]  # (N, H)
+        context = self.attention(asked[:, None], *memory_of_rows(state.shared, images))[:, 0]  # (N, H)
         inputs = self.dropout(torch.cat([asked, context], dim=1))
         written, kept2 = step(self.writing, input_gates(self.writing, inputs), (written, kept2), rows)
         logits: Tensor = self.output(self.dropout(written))
@@ -118,6 +118,6 @@ class AttentionLSTMGenerator(Generator[RecurrentState]):
         """Return what each token asks (M, H), what it asks of, and whose image that is (M,)."""
         hidden, cell = (part.index_select(0, captions.images) for part in self._begin(features))
         memory = self.attention.memory(features)
-        words = self.dropout(self.words(captions.inputs[captions.mask]))  # (M, E)
+        words = self.dropout(self.words(captions.packed(captions.inputs)))  # (M, E)
         queries = read(self.asking, words, captions.lengths, (hidden, cell))  # (M, H)
-        return queries, memory, captions.images.repeat_interleave(captions.lengths)
+        return queries, memory, captions.token_images

@@ -158,7 +158,7 @@ def token_log_probs(log_probs: Tensor, captions: Captions, *, first_word: int) -
 
     It is -inf at a token that is never written.
     """
-    targets = captions.tokens[captions.mask] - first_word
+    targets = captions.packed(captions.tokens) - first_word
     own = log_probs.gather(1, targets.clamp(min=0)[:, None])[:, 0]
     return own.masked_fill(targets < 0, float("-inf"))
 

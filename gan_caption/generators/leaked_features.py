@@ -128,7 +128,7 @@ class LeakedFeatures(nn.Module):
         if tokens.is_floating_point():
             return linear(tokens @ self.words, self.kernels)
         before = torch.where(tokens == BOS, float("-inf"), 0.0)[..., None]
-        if is_plain():
+        if is_plain() or tokens.device.type != "cpu":  # asking which words there are would make the device wait
             return linear(self.words[tokens], self.kernels) + before
         read, places = torch.unique(tokens, return_inverse=True)  # the same word is read many times
         return linear(self.words[read], self.kernels)[places] + before

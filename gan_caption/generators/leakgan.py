@@ -129,18 +129,18 @@ class LeakGANGenerator(Generator[TensorState]):
         leaked = self.leak.of_prefixes(captions)
         begun = _begin(self.manager_image, features)
         start = begun[0].index_select(0, captions.images), begun[1].index_select(0, captions.images)
-        hidden = read(self.manager, leaked[:, :-1][captions.mask], captions.lengths, start)  # (M, H)
+        hidden = read(self.manager, captions.packed(leaked[:, :-1]), captions.lengths, start)  # (M, H)
         return captions.unpacked(functional.normalize(self.goal(hidden), dim=1)), leaked
 
     def work(self, features: ImageFeatures, captions: Captions, goals: Tensor) -> Tensor:
         """Return logits (M, W) of captions that are written towards goals (N, T, F)."""
         begun = _begin(self.worker_image, features)
         start = begun[0].index_select(0, captions.images), begun[1].index_select(0, captions.images)
-        words = self.dropout(self.words(captions.inputs[captions.mask]))  # (M, E)
+        words = self.dropout(self.words(captions.packed(captions.inputs)))  # (M, E)
         hidden = read(self.worker, words, captions.lengths, start)  # (M, H)
         embedded = functional.pad(self.embed(goals), (0, 0, self.horizon - 1, 0))
         recent = embedded.unfold(1, self.horizon, 1).sum(3)  # (N, T, k)
-        return self._write(hidden, recent[captions.mask])
+        return self._write(hidden, captions.packed(recent))
 
     def warm_start_weights(self) -> dict[str, Tensor]:
         """Return the word vectors and the worker's LSTM; see `Generator.warm_start_weights`."""

@@ -79,7 +79,7 @@ class LSTMGenerator(Generator[RecurrentState]):
     def logits(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Score all tokens in one pass; see `Generator.logits`."""
         hidden, cell = (part.index_select(0, captions.images) for part in self._begin(features))
-        words = self.dropout(self.words(captions.inputs[captions.mask]))  # (M, E)
+        words = self.dropout(self.words(captions.packed(captions.inputs)))  # (M, E)
         outputs = read(self.lstm, words, captions.lengths, (hidden, cell))  # (M, H)
         packed: Tensor = self.output(self.dropout(outputs))
         return packed

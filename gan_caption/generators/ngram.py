@@ -116,7 +116,7 @@ class NgramGenerator(Generator[TensorState]):
         size = self.order - 1
         grams = nn.functional.pad(captions.tokens, (size, 0), value=BOS).unfold(1, self.order, 1)  # (N, T, n)
         histories = grams[..., :size]
-        return self._log_probs(histories[captions.mask])
+        return self._log_probs(captions.packed(histories))
 
     def _log_probs(self, history: Tensor) -> Tensor:
         """Return log p of every word that may be written (N, W) after the last words (N, n - 1)."""

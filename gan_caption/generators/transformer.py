@@ -31,7 +31,7 @@ from gan_caption.generators.key_values import KeyValueState
 from gan_caption.kernels.dropout import Dropout
 from gan_caption.kernels.products import Linear
 from gan_caption.kernels.word_gates import word_vectors
-from gan_caption.layers import GridAttention, ImageVector, normal_grid
+from gan_caption.layers import GridAttention, ImageVector, memory_of_rows, normal_grid
 
 Norm = Literal["before", "after"]
 """Where layers are normalised: before each sublayer (Xiong et al. 2020, arXiv 2002.04745), or after it, as in 2017."""
@@ -117,7 +117,7 @@ class TransformerGenerator(Generator[KeyValueState]):
 
         after = state.after((paths,), rows)
         inputs = self._placed(word_vectors(self.words, tokens), after.positions - 1)
-        outputs, _ = self._decode(inputs, look_back, state.shared, after.row_images)
+        outputs, _ = self._decode(inputs, look_back, *memory_of_rows(state.shared, after.row_images))
         logits: Tensor = self.output(outputs)
         return logits, replace(after, slots=tuple(slots))
 
@@ -141,7 +141,7 @@ class TransformerGenerator(Generator[KeyValueState]):
 
     def attention_weights(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return the attention maps, the mean over layers and heads; see `Generator.attention_weights`."""
-        memory, images = self._see(features), captions.images.repeat_interleave(captions.lengths)
+        memory, images = self._see(features), captions.token_images
         asked = self._read(captions, memory).asked
         maps = [
             layer.image.weights(queries[:, None], own, images)[:, 0]
@@ -168,17 +168,15 @@ class TransformerGenerator(Generator[KeyValueState]):
 
     def _read(self, captions: Captions, memory: tuple[Tensor, ...]) -> Read:
         """Read the captions' inputs in one pass."""
-        mask = captions.mask
         words: list[Tensor] = []
 
         def look_back(query: Tensor, word: Tensor) -> Tensor:
             words.append(word)
-            return attend(captions.unpacked(query), captions.unpacked(word), heads=self.heads)[mask]
+            return captions.packed(attend(captions.unpacked(query), captions.unpacked(word), heads=self.heads))
 
-        places = torch.arange(mask.shape[1], device=mask.device).expand_as(mask)
-        inputs = self._placed(self.words(captions.inputs[mask]), places[mask])
-        images = captions.images.repeat_interleave(captions.lengths)
-        outputs, asked = self._decode(inputs, look_back, memory, images)
+        places = captions.places % captions.tokens.shape[1]
+        inputs = self._placed(self.words(captions.packed(captions.inputs)), places)
+        outputs, asked = self._decode(inputs, look_back, memory, captions.token_images)
         return Read(outputs, words, asked)
 
     def _decode(

@@ -30,7 +30,7 @@ from gan_caption.kernels.dropout import Dropout
 from gan_caption.kernels.products import Linear
 from gan_caption.kernels.recurrent import input_gates, step
 from gan_caption.kernels.word_gates import KnownWords, word_gates
-from gan_caption.layers import ImageVector, by_image, normal_grid
+from gan_caption.layers import ImageVector, by_image, memory_of_rows, normal_grid
 
 
 @dataclass(frozen=True)
@@ -135,8 +135,8 @@ class UpDownGenerator(Generator[UpDownState]):
             the state, and where each row looks, (N, R).
         """
         asked, kept, written, kept2 = state.own
-        of_image, keys, grid, mask = state.shared
         images = state.row_images if rows is None else state.images.index_select(0, rows)
+        (of_image, keys, grid, mask), images = memory_of_rows(state.shared, images)
         of_image = of_image if images is None else of_image.index_select(0, images)
         last = written if rows is None else written.index_select(0, rows)
         asked, kept = step(self.asking, gates + of_image + self.feedback(last), (asked, kept), rows)
@@ -147,21 +147,22 @@ class UpDownGenerator(Generator[UpDownState]):
 
     def _read_all(self, features: ImageFeatures, captions: Captions) -> tuple[Tensor, Tensor]:
         """Return the second LSTM's output (M, H) and where the attention looks (M, R) before every token."""
-        words = self.dropout(self.words(captions.inputs[captions.mask]))  # (M, E)
+        words = self.dropout(self.words(captions.packed(captions.inputs)))  # (M, E)
         gates = captions.unpacked(input_gates(self.asking, words))  # (N, T, 4 H)
-        state, rows = self.start(features, captions.tokens.shape[1]), captions.images
+        state = self.start(features, captions.tokens.shape[1])
         outputs, maps = [], []
-        going = torch.arange(len(captions), device=rows.device)
-        for place, read in enumerate(gates.unbind(1)):
+        by_step = captions.places % captions.tokens.shape[1]
+        order = by_step.argsort(stable=True)  # step after step, and of a step caption after caption
+        steps = (captions.places // captions.tokens.shape[1])[order].split(by_step.bincount(minlength=1).tolist())
+        before = None
+        for going, read in zip(steps, gates.unbind(1), strict=False):
+            rows = captions.images if before is None else torch.searchsorted(before, going)
             state, weights = self._read(read.index_select(0, going), state, rows)
             outputs.append(state.own[2])
             maps.append(weights)
-            rows = (captions.lengths[going] > place + 1).nonzero()[:, 0]
-            going = going[rows]
-        # Step after step, and wanted caption after caption.
-        numbers = captions.mask.flatten().cumsum(0).view(captions.mask.shape) - 1
-        order = numbers.T[captions.mask.T].argsort()
-        return torch.cat(outputs)[order], torch.cat(maps)[order]
+            before = going
+        back = order.argsort()
+        return torch.cat(outputs)[back], torch.cat(maps)[back]
 
 
 class AdditiveAttention(nn.Module):

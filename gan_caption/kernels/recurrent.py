@@ -59,17 +59,19 @@ def read(lstm: nn.LSTM, inputs: Tensor, lengths: Tensor, start: State | None = N
     """
     if len(lengths) == 0:
         return inputs.new_zeros(0, lstm.hidden_size)
-    order = lengths.argsort(descending=True, stable=True)
-    steps = torch.arange(int(lengths[order[0]]), device=lengths.device)[:, None]
-    first = (lengths.cumsum(0) - lengths)[order]
-    going = lengths[order] > steps  # (T, N)
+    layout = lengths.cpu()  # all that follows from it is known without asking another device again
+    order = layout.argsort(descending=True, stable=True)
+    steps = torch.arange(int(layout[order[0]]))[:, None]
+    first = (layout.cumsum(0) - layout)[order]
+    going = layout[order] > steps  # (T, N)
     places = (first + steps)[going]  # (M,): step after step, the longest captions first
+    order, places = (index.to(inputs.device, non_blocking=True) for index in (order, places))
     if start is None:
         start = (inputs.new_zeros(len(lengths), lstm.hidden_size),) * 2
     hidden, cell = start[0].index_select(0, order), start[1].index_select(0, order)
     words = inputs.index_select(0, places)
     if is_plain() or inputs.device.type != "cpu" or torch.is_autocast_enabled("cpu"):  # PyTorch has kernels of its own
-        packed = nn.utils.rnn.PackedSequence(words, going.sum(1).cpu())
+        packed = nn.utils.rnn.PackedSequence(words, going.sum(1))
         outputs = lstm(packed, (hidden[None], cell[None]))[0].data
     else:
         counts = going.sum(1).tolist()

@@ -135,7 +135,7 @@ class MovingAverage(Baseline):
     def __call__(self, returns: Tensor, samples: Samples, *, generator: Generator, reward: PlainReward) -> Tensor:
         """Return the mean so far (a scalar, 0 at first), then take in this batch."""
         del generator, reward
-        batch = world.gather(returns[samples.captions.mask])
+        batch = world.gather(samples.captions.packed(returns))
         # Divided by the total weight, as Adam does: the early means are not drawn towards 0.
         weight = 1 - self.decay**self.batches
         baseline = self.mean / weight if self.batches > 0 else self.mean

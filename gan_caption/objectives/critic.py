@@ -38,7 +38,7 @@ class Critic(nn.Module):
     def forward(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return (N, T): the value before each token, which has not been read; 0 on padding."""
         hidden, cell = self.image(features)[captions.images].chunk(2, dim=1)
-        words = self.words(captions.inputs[captions.mask])  # (M, E)
+        words = self.words(captions.packed(captions.inputs))  # (M, E)
         outputs = read(self.lstm, words, captions.lengths, (torch.tanh(hidden), cell))
         return captions.unpacked(self.value(outputs)[:, 0])
 
@@ -84,10 +84,9 @@ class LearnedCritic(Baseline):
 
     def fit(self, targets: Tensor, samples: Samples) -> Tensor:
         """Do one gradient step towards the targets (N, T), and return the values (N, T) before it."""
-        mask = samples.captions.mask
         with torch.enable_grad():
             values = self.critic(samples.features.detach(), samples.captions)
-            loss = world.gather((values - targets.detach()).square()[mask]).mean()
+            loss = world.gather(samples.captions.packed((values - targets.detach()).square())).mean()
             self.optimizer.zero_grad(set_to_none=True)
             if loss.requires_grad:  # not where this rank has no image
                 loss.backward()

@@ -311,7 +311,7 @@ def cut(logits: Tensor, captions: Captions) -> Tensor:
 
 def spoken(logits: Tensor, captions: Captions) -> Tensor:
     """Return logits (N,) as they are, and of dense ones (N, T) those of real tokens (M,)."""
-    return logits if logits.dim() == 1 else logits[captions.mask]
+    return logits if logits.dim() == 1 else captions.packed(logits)
 
 
 def at(logits: Tensor, places: Tensor) -> Tensor:

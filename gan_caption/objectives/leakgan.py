@@ -178,7 +178,7 @@ def _worker_logits(generator: Generator, features: ImageFeatures, captions: Capt
 
 def _mean(values: Tensor, captions: Captions) -> Tensor:
     """Return the mean of values (N, T) over the tokens of all ranks' captions."""
-    return world.mean(values[captions.mask].mean(), captions.lengths.sum())
+    return world.mean(captions.packed(values).mean(), captions.lengths.sum())
 
 
 def _guided(generator: Generator) -> LeakGANGenerator:

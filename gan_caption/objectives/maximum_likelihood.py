@@ -40,14 +40,14 @@ class MaximumLikelihood:
         """Return the loss to minimise, a scalar; `rng` (CPU) serves scheduled sampling."""
         if self.scheduled_sampling:
             logits = scheduled_logits(generator, features, captions, share=self.scheduled_sampling, rng=rng)
-            packed = logits[captions.mask][:, generator.first_word :]
+            packed = captions.packed(logits)[:, generator.first_word :]
         else:
             packed = generator.logits(features, captions)
         return cross_entropy(packed, captions, first_word=generator.first_word, label_smoothing=self.label_smoothing)
 
     def targets(self, generator: Generator, captions: Captions) -> int:
         """Return over how many tokens of these captions the loss is a mean."""
-        return int((captions.tokens[captions.mask] >= generator.first_word).sum())
+        return int((captions.packed(captions.tokens) >= generator.first_word).sum())
 
 
 def cross_entropy(packed: Tensor, captions: Captions, *, first_word: int, label_smoothing: float) -> Tensor:
@@ -62,7 +62,7 @@ def cross_entropy(packed: Tensor, captions: Captions, *, first_word: int, label_
         first_word: ids below are never written, and share in no smoothing.
         label_smoothing: in [0, 1).
     """
-    targets = captions.tokens[captions.mask] - first_word
+    targets = captions.packed(captions.tokens) - first_word
     targets = targets.masked_fill(targets < 0, _NO_TARGET)
     loss = functional.cross_entropy(packed, targets, ignore_index=_NO_TARGET, label_smoothing=label_smoothing)
     return world.mean(loss, (targets != _NO_TARGET).sum())
@@ -75,8 +75,8 @@ def scheduled_logits(
     rows, length = captions.tokens.shape
     state = generator.start(features, length).select(captions.images)
     device = captions.tokens.device
-    replaced = (world.draw(torch.rand, rows, length, rng=rng) < share).to(device)
-    uniforms = world.draw(torch.rand, rows, length, rng=rng).to(device)
+    replaced = (world.draw(torch.rand, rows, length, rng=rng) < share).to(device, non_blocking=True)
+    uniforms = world.draw(torch.rand, rows, length, rng=rng).to(device, non_blocking=True)
     inputs = captions.inputs
     tokens, predictions = inputs[:, 0], []
     for step in range(length):

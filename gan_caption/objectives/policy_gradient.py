@@ -166,7 +166,7 @@ class PolicyGradient(GeneratorObjective):
         entropy = world.gather(token_entropy(packed if weight else packed.detach())).mean()
         surrogate, metrics = self._surrogate(log_probs, experience)
         rewards = world.gather(experience.rewards)
-        kept = world.gather(experience.advantages[captions.mask])
+        kept = world.gather(captions.packed(experience.advantages))
         metrics |= {
             "reward/mean": rewards.mean().item(),
             "reward/std": rewards.std(correction=0).item(),

@@ -34,8 +34,8 @@ class ProximalPolicy(PolicyGradient):
 
     def _surrogate(self, log_probs: Tensor, experience: Experience) -> tuple[Tensor, dict[str, float]]:
         ratio = (log_probs - experience.samples.log_probs).exp()
-        mask = experience.samples.captions.mask
-        clipped = world.gather(((ratio - 1).abs() > self.ratio_clip)[mask]).float().mean().item()
+        beyond = experience.samples.captions.packed((ratio - 1).abs() > self.ratio_clip)
+        clipped = world.gather(beyond).float().mean().item()
         loss = clipped_surrogate_loss(ratio, experience.advantages, ratio_clip=self.ratio_clip)
         return loss, {"policy/clipped": clipped}
 

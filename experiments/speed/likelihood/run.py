@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from experiments.speed.policies import CHANNELS, REGIONS, SIZE, attention_lstm, lstm
+from experiments.speed.policies import CHANNELS, REGIONS, SIZE, attention_lstm, lstm, made_up
 from experiments.speed.timing import interleaved
-from gan_caption.data.captions import EOS, Captions, captions_from_ids
+from gan_caption.data.captions import EOS, Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.generators.attention_lstm import AttentionLSTMGenerator
 from gan_caption.generators.lstm import LSTMGenerator
@@ -22,17 +22,13 @@ from gan_caption.reporting.table import markdown
 
 HERE = Path(__file__).parent
 IMAGES, PER_IMAGE, VOCABULARY = 20, 5, 2544
-LENGTHS = (6, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13, 14, 14, 15, 16, 17, 20)
-"""With <eos>: the quantiles of Flickr8k's training captions."""
 REPEATS = 9
 
 
 def main() -> None:
     torch.manual_seed(0)
     rng = torch.Generator().manual_seed(0)
-    lengths = [LENGTHS[row % len(LENGTHS)] for row in torch.randperm(IMAGES * PER_IMAGE, generator=rng).tolist()]
-    ids = [[*torch.randint(4, VOCABULARY, (length - 1,), generator=rng).tolist(), EOS] for length in lengths]
-    captions = captions_from_ids(ids, [row // PER_IMAGE for row in range(len(ids))])
+    captions = made_up(IMAGES, PER_IMAGE, vocabulary=VOCABULARY, rng=rng)
     features = ImageFeatures(
         torch.randn(IMAGES, CHANNELS, generator=rng), torch.randn(IMAGES, REGIONS, CHANNELS, generator=rng)
     )

@@ -103,7 +103,7 @@ Precision = Literal["float32", "bfloat16"]
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
     """Compute what is inside in a precision; half the memory and, on devices made for it, several times the speed."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
+    return nullcontext() if precision == "float32" else torch.autocast(device.type, dtype=torch.bfloat16)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -88,7 +88,7 @@ class MaximumLikelihoodPhase(Phase):
         )
         self.validate_every = max(len(self.batches) // self.validations_per_epoch, 1)
         self.updater = self.optimizer(self._groups())
-        self.average = AveragedModel(self.captioner, avg_fn=self._average, use_buffers=True)
+        self.average = AveragedModel(self.captioner, multi_avg_fn=self._average, use_buffers=True)
 
     @property
     def total(self) -> int:
@@ -150,7 +150,9 @@ class MaximumLikelihoodPhase(Phase):
         self.updater.load_state_dict(state["optimizer"])
         self.average.load_state_dict(state["average"])
 
-    def _average(self, average: Tensor, current: Tensor, updates: Tensor | int) -> Tensor:
-        """Move the average; at first it forgets faster, so that the first weights do not linger in it."""
-        updates = int(updates)
-        return torch.lerp(average, current, 1 - min(self.averaging, (1 + updates) / (10 + updates)))
+    def _average(self, averages: Sequence[Tensor], currents: Sequence[Tensor], updates: Tensor | int) -> None:
+        """Move the averages; at first they forget faster, so that the first weights do not linger in them."""
+        updates = int(updates)  # asked once for all weights: another device would be waited for each time
+        share = 1 - min(self.averaging, (1 + updates) / (10 + updates))
+        for average, current in zip(averages, currents, strict=True):
+            average.lerp_(current, share)
