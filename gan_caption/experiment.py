@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -55,8 +56,10 @@ from gan_caption.training.setup import (
     check_configuration,
     choose_device,
     keep_encoder,
+    keep_language_model,
     load_split,
     open_features,
+    open_language_model,
     own_decoding,
     training_captions,
 )
@@ -142,10 +145,14 @@ def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str,
     if networks.discriminator is not None:
         captioner.generator.follow(networks.discriminator)
     max_length = settings.max_length
+    language_model = open_language_model(settings.language_model, tokenizer, device=device)
+    if language_model is not None:
+        world.from_main(partial(keep_language_model, language_model, folder))
     known = TextSet(text for own in captions for text in tokenizer.tokenized(own))
     evaluator = build_evaluator(
-        settings, val_source, tokenizer, known, device=device, discriminator=networks.discriminator
-    )
+        settings, val_source, tokenizer, known, device=device, discriminator=networks.discriminator,
+        language_model=language_model,
+    )  # fmt: skip
     sought_by(settings, evaluator.metrics)
     encoded = (tokenizer.encode(caption, max_length=max_length) for own in captions for caption in own)
     run = Run(
@@ -153,7 +160,7 @@ def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str,
         networks=networks, source=source, evaluator=evaluator, rng=shared_generator(settings.seed),
         references=References(captions, tokenizer, max_length=max_length),
         encoded=Groups(Numbers(encoded), sizes),
-        learners=learners(source.split, settings.holdout),
+        learners=learners(source.split, settings.holdout), language_model=language_model,
     )  # fmt: skip
     return run, build_phases(settings, run, encoder), encoder
 
@@ -225,7 +232,7 @@ def run_evaluator(settings: Settings, run: Run, source: FeatureSource) -> Evalua
     """Return the measure of a run's captioner on these images."""
     return build_evaluator(
         settings, source, run.tokenizer, run.evaluator.training_captions, device=run.device,
-        discriminator=run.networks.discriminator,
+        discriminator=run.networks.discriminator, language_model=run.language_model,
     )  # fmt: skip
 
 

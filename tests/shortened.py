@@ -1,8 +1,9 @@
 """What stands first on PATH where the documents' commands run, so that they end soon; their text is not changed.
 
 `main("python", "-m", "gan_caption.train", ...)` is that training with overrides added.
-Nothing else is: a training gets small sizes, the study of the jar is asked to be quick, a study of hours is only
-started, `pytest` collects the tests of one file, `mypy` looks at one, and `pip` only checks that the extras exist.
+Nothing else is: a training gets small sizes, a tiny language model stands for smollm2, the study of the jar is asked to
+be quick, a study of hours is only started, `pytest` collects the tests of one file, `mypy` looks at one, and `pip` only
+checks that the extras exist.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ ORACLE = [
     "data.words=50", "data.train=80", "data.val=20", "data.test=20", "adversarial.rollouts=2", "text_cnn.filters=8",
     "text_cnn.widths=[1,2,3]",
 ]  # fmt: skip
+TINY_LM = "tiny-lm"
+"""The folder of a language model that stands for smollm2: nobody waits for a package of a hundred megabytes."""
 SEARCH = ["hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=2"]
 
 STARTED = {
@@ -60,10 +63,12 @@ def is_only_started(words: Sequence[str]) -> bool:
 
 def sizes(arguments: Sequence[str]) -> list[str]:
     """Return what makes a command short: of a training its sizes, of most others nothing."""
+    if "language_model=smollm2" in arguments:
+        return [*sizes([one for one in arguments if one != "language_model=smollm2"]), f"language_model={TINY_LM}"]
     if "gan_caption.train" in arguments:
         data = next((one.partition("=")[2] for one in arguments if one.startswith("data=")), "scenes")
         small = {"scenes": SMALL, "scenes_unseen": SMALL, "oracle": ORACLE}.get(data, PHOTOGRAPHS)
-        tiny = ["lm.model=tiny-lm"] if "generator=pretrained_lm" in arguments else []
+        tiny = [f"lm.model={TINY_LM}"] if "generator=pretrained_lm" in arguments else []
         return [*small, *tiny, *(SEARCH if "+sweep=search" in arguments else [])]
     if "experiments.scenes_seqgan.run" in arguments:
         return SMALL
@@ -127,8 +132,6 @@ def main(program: str, *arguments: str) -> None:
         start(arguments[1], arguments[2:])
     elif arguments[0] == "-m":
         sys.argv = [*arguments[1:], *sizes(arguments)]
-        if "lm.model=tiny-lm" in sys.argv:  # nobody waits for a package of a hundred megabytes
-            importlib.import_module("tests.tiny_lm").write_model(Path("tiny-lm"), "llama")
         runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
     else:
         _become(*arguments)

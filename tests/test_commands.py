@@ -26,8 +26,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests import tiny_lm
 from tests.documents import ASSIGNMENT, ROOT, commands, documents, scripts
-from tests.shortened import PROGRAMS, STARTED, is_only_started
+from tests.shortened import PROGRAMS, STARTED, TINY_LM, is_only_started
 from tests.test_readme import own_files
 from tests.wandb_files import WandbServer
 
@@ -150,6 +151,7 @@ def make_place(home: Path) -> Path:
     for row, name in enumerate(("photo.jpg", *(f"holiday/{name}.jpg" for name in ("sea", "hills", "boat", "dog")))):
         photograph(checkout / name, row)
     make_captions(checkout)
+    tiny_lm.write_model(checkout / TINY_LM, "gpt2", positions=256)
     for name, code in own_files().items():
         (checkout / name).parent.mkdir(parents=True, exist_ok=True)
         (checkout / name).write_text(code)

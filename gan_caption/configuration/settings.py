@@ -22,7 +22,8 @@ WITHOUT_EFFECT = (
 OF_ONE_MACHINE = (*WITHOUT_EFFECT, "pretrained", "pretrained_discriminator", "begin_from", "skip_unreadable",
                   "skip_missing", "allow")  # fmt: skip
 """Settings that say nothing of what was trained to somebody on another machine."""
-SINCE = ("metrics", "skip_missing", "study", "holdout", "pretrained_discriminator", "initialisation", "begin_from")
+SINCE = ("metrics", "skip_missing", "study", "holdout", "pretrained_discriminator", "initialisation", "begin_from",
+         "language_model")  # fmt: skip
 """Settings that runs of before lack: what `conf/config.yaml` has for them is what these did."""
 
 
@@ -177,6 +178,8 @@ class Settings:
     """How captions are written for validation and evaluation."""
     metrics: list[Part]
     """Of the user's own, besides the standard ones."""
+    language_model: str | None
+    """A pretrained one that judges captions: a metric, and what rewards and decoders may ask; None: none is loaded."""
     tracker: Part | None
     """What is told of the run besides its own files; None: nothing."""
     phases: dict[str, Part]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -19,6 +18,9 @@ from gan_caption.decoding.rerank import Judge, rerank
 from gan_caption.decoding.sampling import Samples, attach_noise, sample, shape_distribution
 from gan_caption.errors import at_least
 from gan_caption.generators.base import Generator, token_log_probs
+
+OWN = "own"
+"""What the weight of a proposer's own scores is called, beside those of judges."""
 
 
 class Decoder(Protocol):
@@ -233,17 +235,22 @@ class SeveralSamples:
 class Reranked:
     """The best of several captions in the eyes of judges; see `rerank`."""
 
-    def __init__(self, *, proposer: Proposer, judges: Sequence[tuple[Judge, float]], own_weight: float) -> None:
+    def __init__(self, *, proposer: Proposer, judges: dict[str, Judge], weights: dict[str, float]) -> None:
         """Set what proposes and what chooses.
 
         Args:
             proposer: a beam search, say.
-            judges: with their weights; see `rerank`.
-            own_weight: of the proposer's own scores.
+            judges: by name; any reward without parts is one.
+            weights: a number for each of these names, and for `own`, the proposer's own scores.
+
+        Raises:
+            ValueError: the names differ.
         """
+        if weights.keys() != {OWN, *judges}:
+            raise ValueError(f"weights={dict(weights)}: one number for each of {', '.join([OWN, *judges])}")
         self.proposer = proposer
-        self.judges = judges
-        self.own_weight = own_weight
+        self.judges = [(judge, weights[name]) for name, judge in judges.items()]
+        self.own_weight = weights[OWN]
 
     def __call__(
         self, generator: Generator, features: ImageFeatures, *, max_length: int, rng: torch.Generator

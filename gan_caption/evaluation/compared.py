@@ -26,10 +26,9 @@ from gan_caption.evaluation.trained import open_run
 from gan_caption.metrics import DocumentFrequencies
 from gan_caption.metrics.humans import human_scores
 from gan_caption.metrics.language_model import NgramModel, lm_scores
-from gan_caption.metrics.metric import Metric, Metrics, Predictions, corpus_value, measure
+from gan_caption.metrics.metric import Metrics, Predictions, corpus_value, measure
 from gan_caption.metrics.ngrams import Score
 from gan_caption.metrics.separation import Bin
-from gan_caption.metrics.standard import QUALITY
 from gan_caption.text.base import Tokenizer
 from gan_caption.training.folders import COMMAND
 from gan_caption.training.progress import Progress
@@ -97,21 +96,19 @@ def compare(
     say("language models, bootstrap, curves")
     training = [text for own in tokenized(load_split(corpus, "train", say), tokenizer) for text in own]
     systems, more = with_language_models(systems, references, training)
-    known = human_values(split, references, settings.validation.samples_per_image)
+    known = human_values(split, references, settings.validation.samples_per_image, metrics)
     return Compared(systems, {**humans, **more, **known}, judgement, split, metrics, tokenizer.counted_by)
 
 
-def human_values(
-    split: Split, references: Sequence[Sequence[str]], samples: int, more: Sequence[Metric] = ()
-) -> dict[str, float]:
-    """Return what humans score, by metric, with what the corpus knows of each image's captions, and by more metrics."""
+def human_values(split: Split, references: Sequence[Sequence[str]], samples: int, metrics: Metrics) -> dict[str, float]:
+    """Return what humans score, by metric, with what the corpus knows of each image's captions."""
     frequencies = DocumentFrequencies.of(references)
     told = Predictions([own[0] for own in references], references, references, frequencies)
     known = measure((metric for metric in split.metrics if metric.per_image and not metric.compares), told)
-    comparing = [metric for metric in (*split.metrics, *more) if metric.compares and metric.of == "captions"]
+    comparing = [metric for metric in metrics.values() if metric.compares and metric.of == "captions"]
     ids = [item.image_id for item in split.items]
     return {
-        **human_scores(references, frequencies, samples, compared_by=[*QUALITY, *comparing], image_ids=ids),
+        **human_scores(references, frequencies, samples, compared_by=comparing, image_ids=ids),
         **{name: corpus_value(value) for name, value in known.items()},
     }
 

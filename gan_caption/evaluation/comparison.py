@@ -147,6 +147,21 @@ def metrics_asked(chosen: Mapping[str, Sequence[Chosen]], settings: SeveralSetti
     return list({json.dumps(part.node, sort_keys=True): part for part in parts}.values())
 
 
+def language_model_asked(chosen: Mapping[str, Sequence[Chosen]], settings: SeveralSettings) -> str | None:
+    """Return the language model that judges captions: that of the settings, or without any that of the runs.
+
+    Raises:
+        UserError: the runs name several.
+    """
+    if settings.language_model is not None:
+        return settings.language_model
+    named = {run.settings.language_model for runs in chosen.values() for run in runs} - {None}
+    if len(named) > 1:
+        told = " and ".join(sorted(map(str, named)))
+        raise UserError(f"runs: their captions were judged by {told}: give language_model=... for one of them")
+    return next(iter(named), None)
+
+
 def run_tokenizers(systems: Mapping[str, Sequence[Chosen]]) -> dict[Path, Tokenizer]:
     """Return the tokenizer of each run, by its folder, those of the first system first.
 

@@ -15,13 +15,14 @@ import torch
 from gan_caption.configuration.settings import Settings
 from gan_caption.data.captions import UNK, Captions, captions_from_ids
 from gan_caption.data.features import FeatureSource, ImageFeatures
-from gan_caption.decoding.decoders import Decoder, Sampler, Sampling
+from gan_caption.decoding.decoders import Decoder, Reranked, Sampler, Sampling
 from gan_caption.decoding.reweighted import Reweighted
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import world
 from gan_caption.evaluation.batches import batches_of, grouped, of_all
 from gan_caption.evaluation.likelihood import ENDS, ReferenceNLL, has_limit, limit_metrics, reference_nll
 from gan_caption.evaluation.scores import Scores, score
+from gan_caption.evaluation.text_metrics import language_model_metrics
 from gan_caption.generators.base import Generator
 from gan_caption.metrics import DocumentFrequencies
 from gan_caption.metrics.divergence import jensen_shannon
@@ -29,16 +30,17 @@ from gan_caption.metrics.metric import Metric, Metrics, Predictions, corpus_valu
 from gan_caption.metrics.separation import separation
 from gan_caption.metrics.standard import SAMPLE_VARIETY, VARIETY, catalogue
 from gan_caption.modes import evaluating
+from gan_caption.rewards.text_judge import TextJudge
 from gan_caption.text.base import Tokenizer
 from gan_caption.training.networks import EncoderDecoder
 from gan_caption.training.seeding import shared_generator
-from gan_caption.training.setup import offered_discriminator, own_decoding, own_metrics
+from gan_caption.training.setup import offered_discriminator, offered_language_model, own_decoding, own_metrics
 from gan_caption.training.validation import Evaluation
 
 
-def reads_grid(generator: Generator, sampler: Sampler) -> bool:
-    """Tell whether features need their grid: for the policy, or for a judge of its samples, who may read it."""
-    return generator.uses_grid or isinstance(sampler, Reweighted)
+def reads_grid(generator: Generator, *decoders: Decoder | Sampler) -> bool:
+    """Tell whether features need their grid: for the policy, or for a judge of its captions, who may read it."""
+    return generator.uses_grid or any(isinstance(one, Reweighted | Reranked) for one in decoders)
 
 
 def knowledge_of(real: Sequence[float], generated: Sequence[float]) -> dict[str, float]:
@@ -123,7 +125,7 @@ class Evaluator:
         with evaluating(captioner):
             for batch in self._batches():
                 rows = world.own_of(batch)
-                features = self._features(rows, grid=reads_grid(generator, sampler))
+                features = self._features(rows, grid=reads_grid(generator, decoder, sampler))
                 decoded = decoder(generator, features, max_length=self.max_length, rng=rng)
                 captions.append(self._words(decoded.tokens))
                 samples.append(self._draw(generator, features, sampler, rng))
@@ -363,6 +365,7 @@ def build_evaluator(
     device: torch.device,
     java: Sequence[Metric] = (),
     discriminator: Discriminator | None = None,
+    language_model: TextJudge | None = None,
 ) -> Evaluator:
     """Build the measure of a split.
 
@@ -374,18 +377,23 @@ def build_evaluator(
         device: where the captioner lives.
         java: metrics that Java programs compute.
         discriminator: the run's, for decoders that ask it.
+        language_model: judges captions, as a metric and for decoders that ask it.
 
     Raises:
         UserError: two metrics have the same name.
     """
-    offered = {"split": source.split, "tokenizer": tokenizer, **offered_discriminator(discriminator)}
+    offered = {
+        "split": source.split, "tokenizer": tokenizer, **offered_discriminator(discriminator),
+        **offered_language_model(language_model),
+    }  # fmt: skip
     decoder: Decoder = settings.decoding.build(**offered)
     decoders = {name: part.build(**offered) for name, part in own_decoding(settings).items()}
     asked = settings.validation
+    more = (*source.split.metrics, *own_metrics(settings.metrics), *language_model_metrics(language_model))
     return Evaluator(
         source, tokenizer, decoder=decoder, decoders=decoders, training_captions=training,
         max_length=settings.max_length,
-        metrics=catalogue(*source.split.metrics, *own_metrics(settings.metrics), quality=java),
+        metrics=catalogue(*more, quality=java),
         samples_per_image=asked.samples_per_image, temperature=asked.temperature, batch_images=asked.batch_images,
         device=device,
     )  # fmt: skip

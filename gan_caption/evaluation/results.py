@@ -28,7 +28,14 @@ from gan_caption.training.folders import numbered, read_json, write_json
 from gan_caption.training.identity import configuration_hash, same_settings
 from gan_caption.training.networks import EncoderDecoder
 from gan_caption.training.progress import Progress
-from gan_caption.training.setup import load_split, open_corpus, open_features, own_decoding, training_captions
+from gan_caption.training.setup import (
+    load_split,
+    open_corpus,
+    open_features,
+    open_language_model,
+    own_decoding,
+    training_captions,
+)
 from gan_caption.training.validation import Evaluation
 
 
@@ -69,9 +76,11 @@ def measure_run(asked: EvaluationSettings) -> Results:
         folder, allow=asked.allow, decoding=asked.decoding, device=asked.device, cache=asked.cache,
         skip_unreadable=asked.skip_unreadable, skip_missing=asked.skip_missing, validation=asked.validation,
         **({} if asked.metrics is None else {"metrics": asked.metrics}),
+        **({} if asked.language_model is None else {"language_model": asked.language_model}),
     )  # fmt: skip
     settings, encoder, tokenizer = run.settings, run.encoder, run.tokenizer
     java = java_metrics(asked.java_metrics, counted_by=tokenizer.counted_by)
+    language_model = open_language_model(settings.language_model, tokenizer, device=run.device)
     weights = left_weights(folder, settings)
     if asked.weights is not None:
         if asked.weights not in weights:
@@ -88,8 +97,9 @@ def measure_run(asked: EvaluationSettings) -> Results:
     source = open_features(settings, encoder, split, device=run.device)
     discriminator = left_discriminator(folder, settings, encoder, tokenizer, device=run.device)
     evaluator = build_evaluator(
-        settings, source, tokenizer, known, device=run.device, java=java, discriminator=discriminator
-    )
+        settings, source, tokenizer, known, device=run.device, java=java, discriminator=discriminator,
+        language_model=language_model,
+    )  # fmt: skip
     decoding = decoder_name(settings.decoding, own_decoding(settings))
     title = f"{folder.name}: {len(source.split)} {split.name} images, {decoding}"
     target = evaluation_folder(asked)

@@ -39,6 +39,7 @@ class HowMeasured:
     skip_unreadable: bool
     skip_missing: bool
     metrics: list[Part] | None
+    language_model: str | None
     java_metrics: list[str]
     curve: CurveSettings | None
     decoding: Part

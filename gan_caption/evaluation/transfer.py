@@ -163,7 +163,7 @@ def measure_in(
         for name, runs in chosen.items()
     ]  # fmt: skip
     lacking = {name: [unsayable(tokenizers[run.folder], references) for run in runs] for name, runs in chosen.items()}
-    humans = human_values(place.split, references, samples, list(place.metrics.values()))
+    humans = human_values(place.split, references, samples, place.metrics)
     return Measured(place, systems, humans, lacking)
 
 

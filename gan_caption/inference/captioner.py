@@ -19,19 +19,20 @@ from gan_caption.data.captions import EOS
 from gan_caption.data.feature_cache import half
 from gan_caption.data.features import ImageFeatures
 from gan_caption.data.loading import load
-from gan_caption.decoding.decoders import Decoder, Proposer, Reranked
+from gan_caption.decoding.decoders import OWN, Decoder, Proposer, Reranked
 from gan_caption.decoding.fusion import shallow_fusion
-from gan_caption.decoding.rerank import DiscriminatorLogit, Judge, LanguageModelLogLikelihood
+from gan_caption.decoding.rerank import DiscriminatorLogit, Judge
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.errors import UserError, at_least
 from gan_caption.evaluation.trained import Trained, left_discriminator, left_weights, open_run
 from gan_caption.generators.base import Generator
 from gan_caption.inference.confidence import read_curve
-from gan_caption.inference.language_model import load_language_model
+from gan_caption.inference.language_model import adviser, load_language_model, reading
 from gan_caption.inference.photos import Photo, Photos
 from gan_caption.metrics.calibration import Logistic
+from gan_caption.rewards.text_judge import TextJudge
 from gan_caption.training.seeding import random_generator
-from gan_caption.training.setup import offered_discriminator, own_decoding
+from gan_caption.training.setup import offered_discriminator, offered_language_model, own_decoding
 
 _BATCH = 32
 
@@ -92,8 +93,8 @@ class Captioner:
         decoder: Decoder,
         proposer: Proposer | None = None,
         candidates: int | None = None,
-        judges: Sequence[tuple[Judge, float]] = (),
-        own_weight: float = 1.0,
+        judges: Mapping[str, Judge] | None = None,
+        weights: Mapping[str, float] | None = None,
         discriminator: Discriminator | None = None,
         writer: Generator | None = None,
         phase: str = "",
@@ -106,8 +107,8 @@ class Captioner:
             decoder: for one caption an image, where no judges choose it.
             proposer: for more than one; None for `usual_proposer`.
             candidates: how many that proposes, at least as many as are wanted; None: as many.
-            judges: that order what is proposed, with their weights; see `rerank`.
-            own_weight: of the proposer's own scores beside them.
+            judges: that order what is proposed, by name; see `Reranked`.
+            weights: of these, and of the proposer's own scores.
             discriminator: whose opinion is told.
             writer: what is decoded: None stands for the run's generator, which may be wrapped (see `shallow_fusion`).
             phase: that left the weights.
@@ -120,8 +121,8 @@ class Captioner:
         self.decoder = decoder
         self.proposer = proposer
         self.candidates = candidates
-        self.judges = judges
-        self.own_weight = own_weight
+        self.judges = dict(judges or {})
+        self.weights = dict(weights or {})
         self.discriminator = discriminator
         self.writer = trained.captioner.generator if writer is None else writer
         self.phase = phase
@@ -156,8 +157,9 @@ class Captioner:
             rerank: weights by which candidates are ordered, "own", "discriminator" and "language_model"; see
                 `conf/caption.yaml`. Where one of the last two is not 0, the best of the candidates is the caption also
                 where one is wanted.
-            language_model: the folder of a run with `encoder=none`, or a file of n-grams.
-            fusion: its weight at every word; see `shallow_fusion`.
+            language_model: the folder of a run with `encoder=none`, a file of n-grams, or a pretrained one by name; see
+                `load_language_model`.
+            fusion: its weight at every word; see `shallow_fusion`. A pretrained one must write the captioner's tokens.
             device: "auto", "cpu", "cuda" ...
             allow: packages of your own whose classes the run's configuration may name.
 
@@ -178,34 +180,36 @@ class Captioner:
         )
         usual = own_decoding(trained.settings).get(phase, trained.settings.decoding)
         allowed = usual.allowed
-        offered = offered_discriminator(discriminator)
+        named: Generator | TextJudge | None = None
+        if language_model is not None:
+            named = load_language_model(
+                Path(language_model), tokenizer=trained.tokenizer, device=trained.device, allow=allow
+            )
+        offered = {
+            "tokenizer": trained.tokenizer, **offered_discriminator(discriminator),
+            **offered_language_model(named if isinstance(named, TextJudge) else _own_language_model(trained)),
+        }  # fmt: skip
         decoder: Decoder = build(decoding or usual.node, path="decoding", allowed=allowed, **offered)
         several: Proposer | None = build(proposer, path="proposer", allowed=allowed) if proposer else None
         writer = trained.captioner.generator
-        advising = None
-        if language_model is not None:
-            advising = load_language_model(
-                Path(language_model), tokenizer=trained.tokenizer, device=trained.device, allow=allow
-            )
+        if fusion:
+            advising = adviser(named, trained.tokenizer, device=trained.device, fusion=fusion)
             writer = shallow_fusion(writer, advising, weight=fusion)
-        elif fusion:
-            raise UserError(f"fusion={fusion}: with which language model? Give language_model=...")
-        judges = chosen_judges(
-            rerank or {},
-            discriminator,
-            advising,
-            length_penalty=getattr(several or usual_proposer(1), "length_penalty", 0),
-        )
+        length_penalty = getattr(several or usual_proposer(1), "length_penalty", 0)
+        reader = None
+        if named is not None:
+            reader = reading(named, trained.tokenizer, length_penalty=length_penalty)
+        judges = chosen_judges(rerank or {}, discriminator, reader)
         return cls(
             trained, decoder=decoder, proposer=several, candidates=candidates, judges=judges,
-            own_weight=float((rerank or {}).get("own", 1.0)), discriminator=discriminator, writer=writer,
-            phase=phase, curve=read_curve(folder, phase),
+            weights={name: float((rerank or {}).get(name, 1.0)) for name in (OWN, *judges)},
+            discriminator=discriminator, writer=writer, phase=phase, curve=read_curve(folder, phase),
         )  # fmt: skip
 
     def proposing(self, proposer: Proposer) -> Captioner:
         """Return the same captioner, several captions coming about in another way."""
         return Captioner(
-            self.trained, decoder=self.decoder, proposer=proposer, judges=self.judges, own_weight=self.own_weight,
+            self.trained, decoder=self.decoder, proposer=proposer, judges=self.judges, weights=self.weights,
             discriminator=self.discriminator, writer=self.writer, phase=self.phase, curve=self.curve,
         )  # fmt: skip
 
@@ -307,7 +311,7 @@ class Captioner:
         proposer = self.proposer or usual_proposer(self.candidates or count)
         if not self.judges:
             return proposer
-        return Reranked(proposer=proposer, judges=self.judges, own_weight=self.own_weight)
+        return Reranked(proposer=proposer, judges=self.judges, weights=self.weights)
 
 
 def usual_proposer(candidates: int) -> Proposer:
@@ -334,28 +338,30 @@ def check_candidates(candidates: int, *, wanted: int, judging: str | None) -> No
         raise UserError(f"{judging}: there is one candidate, and nothing to choose; give candidates=10, say")
 
 
+def _own_language_model(trained: Trained) -> TextJudge | None:
+    """Return the run's own, which its decoder may ask: nothing is looked for until it does."""
+    named = trained.settings.language_model
+    return None if named is None else TextJudge(named, device=trained.device)
+
+
 def chosen_judges(
-    weights: Mapping[str, float],
-    discriminator: Discriminator | None,
-    language_model: Generator | None,
-    *,
-    length_penalty: float,
-) -> list[tuple[Judge, float]]:
-    """Return those whose weight is not 0, with their weights.
+    weights: Mapping[str, float], discriminator: Discriminator | None, language_model: Judge | None
+) -> dict[str, Judge]:
+    """Return those whose weight is not 0, by name.
 
     Raises:
         UserError: a name is unknown, or a judge is asked for that is not there.
     """
-    unknown = weights.keys() - {"own", "discriminator", "language_model"}
+    unknown = weights.keys() - {OWN, "discriminator", "language_model"}
     if unknown:
         raise UserError(f"rerank.{min(unknown)} is not known: own, discriminator and language_model are")
-    judges: list[tuple[Judge, float]] = []
+    judges: dict[str, Judge] = {}
     if weight := weights.get("discriminator", 0.0):
         if discriminator is None:
             raise UserError(f"rerank.discriminator={weight}: this run has no discriminator")
-        judges.append((DiscriminatorLogit(discriminator), weight))
+        judges["discriminator"] = DiscriminatorLogit(discriminator)
     if weight := weights.get("language_model", 0.0):
         if language_model is None:
             raise UserError(f"rerank.language_model={weight}: with which one? Give language_model=...")
-        judges.append((LanguageModelLogLikelihood(language_model, length_penalty=length_penalty), weight))
+        judges["language_model"] = language_model
     return judges

@@ -17,6 +17,8 @@ from gan_caption.metrics.standard import DIVERSITY, QUALITY, VARIETY
 
 SCORED = 5
 """How many references of an image are scored at most; each costs a comparison with all others."""
+COMPARED_SAMPLES = ("cider_d", "chair", "pretrained_lm_nll")
+"""How metrics begin of which there is one of samples as well, `sample_...`: people have the same value in both."""
 
 
 def human_scores(
@@ -38,7 +40,7 @@ def human_scores(
     if sum(len(own) > 1 for own in references) > 1:
         humans |= (compared := human_quality(references, compared_by=compared_by, image_ids=image_ids))
         if samples is not None:
-            humans |= {f"sample_{name}": compared[name] for name in compared if name.startswith(("cider_d", "chair"))}
+            humans |= {f"sample_{name}": compared[name] for name in compared if name.startswith(COMPARED_SAMPLES)}
     if samples is not None and any(len(own) >= samples for own in references):
         humans |= human_diversity(references, frequencies, samples)
     return humans

@@ -17,7 +17,7 @@ from gan_caption.training.identity import flattened
 
 SUMMARY = (
     "cider_d", "bleu_4", "oracle_true", "sample_cider_d", "sample_oracle_true", "self_cider", "div_2", "mbleu_4",
-    "lm_nll", "reverse_lm_nll", "taken_for_human", "recall_5",
+    "pretrained_lm_nll", "sample_pretrained_lm_nll", "lm_nll", "reverse_lm_nll", "taken_for_human", "recall_5",
 )  # fmt: skip
 """The columns of the summary, where they are known."""
 SURE = 0.05

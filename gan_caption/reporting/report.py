@@ -14,10 +14,17 @@ from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
 from gan_caption.evaluation.adversarial import enough_images
 from gan_caption.evaluation.compared import Compared, compare
-from gan_caption.evaluation.comparison import NOT_OF_THE_METHOD, choose_systems, metrics_asked, run_tokenizers
+from gan_caption.evaluation.comparison import (
+    NOT_OF_THE_METHOD,
+    choose_systems,
+    language_model_asked,
+    metrics_asked,
+    run_tokenizers,
+)
 from gan_caption.evaluation.java import java_metrics
 from gan_caption.evaluation.settings import ComparisonSettings
 from gan_caption.evaluation.systems import System
+from gan_caption.evaluation.text_metrics import language_model_metrics
 from gan_caption.extras import require
 from gan_caption.metrics.metric import Metrics, on_curves
 from gan_caption.metrics.standard import catalogue
@@ -38,7 +45,7 @@ from gan_caption.reporting.sentences import about, description, findings, legend
 from gan_caption.reporting.summary import summarise
 from gan_caption.reporting.sweep import folders_of
 from gan_caption.training.folders import write_json
-from gan_caption.training.setup import load_split, open_corpus, own_metrics
+from gan_caption.training.setup import choose_device, load_split, open_corpus, open_language_model, own_metrics
 from gan_caption.untrusted.parsing import shown
 
 PAGE = "index.html"
@@ -65,16 +72,18 @@ def compare_runs(settings: ComparisonSettings, *, command: str) -> Path:
         raise UserError(f"out={target} exists and holds no report: choose another folder")
     chosen = choose_systems(folders_of(settings.runs), baseline=settings.against, allow=settings.allow)
     tokenizers = run_tokenizers(chosen)
-    java = java_metrics(settings.java_metrics, counted_by=next(iter(tokenizers.values())).counted_by)
+    tokenizer = next(iter(tokenizers.values()))
+    java = java_metrics(settings.java_metrics, counted_by=tokenizer.counted_by)
     asked = metrics_asked(chosen, settings)
-    settings = replace(settings, metrics=asked)
+    settings = replace(settings, metrics=asked, language_model=language_model_asked(chosen, settings))
+    judge = open_language_model(settings.language_model, tokenizer, device=choose_device(settings.device))
     own = own_metrics(asked)
     corpus = open_corpus(replace(next(iter(chosen.values()))[0].settings, skip_missing=settings.skip_missing))
     split = load_split(corpus, settings.split, say)
     enough_images(len(split), settings.judge)
     compared = compare(
-        chosen, lambda run: evaluated(run, settings), corpus, split, catalogue(*split.metrics, *own, quality=java),
-        tokenizers, settings=settings,
+        chosen, lambda run: evaluated(run, settings), corpus, split,
+        catalogue(*split.metrics, *own, *language_model_metrics(judge), quality=java), tokenizers, settings=settings,
     )  # fmt: skip
 
     aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")

@@ -48,7 +48,8 @@ def evaluated(chosen: Chosen, asked: SeveralSettings, *, data: Part | None = Non
         run=chosen.folder, weights=chosen.phase, data=data, split=asked.split, device=asked.device,
         allow=asked.allow, cache=asked.cache, skip_unreadable=asked.skip_unreadable,
         skip_missing=asked.skip_missing, decoding=asked.decoding, curve=asked.curve, metrics=asked.metrics,
-        validation=asked.validation.of(chosen.settings.validation), java_metrics=[],
+        validation=asked.validation.of(chosen.settings.validation), language_model=asked.language_model,
+        java_metrics=[],
     )  # fmt: skip
     folder = evaluation_folder(own)
     if not (folder / RESULTS).exists():

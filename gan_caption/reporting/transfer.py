@@ -11,9 +11,10 @@ import numpy as np
 
 from gan_caption.configuration.building import plain
 from gan_caption.errors import UserError
-from gan_caption.evaluation.comparison import choose_systems, metrics_asked, run_tokenizers
+from gan_caption.evaluation.comparison import choose_systems, language_model_asked, metrics_asked, run_tokenizers
 from gan_caption.evaluation.java import java_metrics
 from gan_caption.evaluation.settings import SplitName, TransferSettings
+from gan_caption.evaluation.text_metrics import language_model_metrics
 from gan_caption.evaluation.transfer import Measured, can_lose, measure_in, moved, open_places
 from gan_caption.metrics.bootstrap import Difference
 from gan_caption.metrics.metric import Metric
@@ -22,7 +23,7 @@ from gan_caption.reporting.results import evaluated
 from gan_caption.reporting.sweep import folders_of
 from gan_caption.reporting.table import markdown
 from gan_caption.training.folders import write_json, write_text
-from gan_caption.training.setup import own_metrics
+from gan_caption.training.setup import choose_device, open_language_model, own_metrics
 
 RESULTS, TABLE = "transfer.json", "table.md"
 SHOWN = (
@@ -56,11 +57,13 @@ def measure_transfer(settings: TransferSettings) -> list[Loss]:
         raise UserError(f"out={target} exists and holds no {RESULTS}: choose another folder")
     chosen = choose_systems(folders_of(settings.runs), baseline=settings.against, allow=settings.allow, fewest=1)
     tokenizers = run_tokenizers(chosen)
-    asked = metrics_asked(chosen, settings)
-    own = own_metrics(asked)
+    tokenizer = next(iter(tokenizers.values()))
+    asked, named = metrics_asked(chosen, settings), language_model_asked(chosen, settings)
+    judge = open_language_model(named, tokenizer, device=choose_device(settings.device))
+    own = [*own_metrics(asked), *language_model_metrics(judge)]
     home, away = open_places(
         next(iter(chosen.values()))[0], settings.data, settings.split, own=own, skip_missing=settings.skip_missing,
-        java=java_metrics(settings.java_metrics, counted_by=next(iter(tokenizers.values())).counted_by),
+        java=java_metrics(settings.java_metrics, counted_by=tokenizer.counted_by),
     )  # fmt: skip
     known = [one.name for one in home.metrics.values() if can_lose(one) and one.name in away.metrics]
     if settings.endpoint not in known:
@@ -68,7 +71,7 @@ def measure_transfer(settings: TransferSettings) -> list[Loss]:
     samples = settings.validation.samples_per_image
 
     def there(split: SplitName) -> TransferSettings:
-        return replace(settings, metrics=asked, split=split)
+        return replace(settings, metrics=asked, language_model=named, split=split)
 
     # Away first: its photographs may be missing or damaged, and those at home were read before.
     abroad = measure_in(

@@ -18,6 +18,7 @@ from gan_caption.errors import UserError
 from gan_caption.generators.base import Generator
 from gan_caption.metrics.metric import Metric, choose
 from gan_caption.rewards.references import References
+from gan_caption.rewards.text_judge import TextJudge
 from gan_caption.text.base import Tokenizer
 from gan_caption.training.folders import best_weights
 from gan_caption.training.networks import EncoderDecoder, Networks
@@ -55,6 +56,8 @@ class Run:
     """Of the validation split."""
     rng: torch.Generator
     """CPU generator of everything that training samples, on all ranks."""
+    language_model: TextJudge | None = None
+    """What judges captions, where the configuration names one."""
     selected: dict[str, dict[str, float]] = field(default_factory=dict)
     """By phase, the validation of the weights that it left."""
     stopped: dict[str, int] = field(default_factory=dict)

@@ -22,7 +22,9 @@ from gan_caption.errors import UserError
 from gan_caption.generators.base import Generator
 from gan_caption.generators.initialisation import Initialisation
 from gan_caption.metrics import Metric
+from gan_caption.rewards.text_judge import TextJudge
 from gan_caption.text.base import Tokenizer
+from gan_caption.text.pretrained_models import find_model
 from gan_caption.training.folders import BASELINE, inside, read_json, write_json
 from gan_caption.training.identity import KnownData
 from gan_caption.training.networks import EncoderDecoder
@@ -42,7 +44,11 @@ ENCODER = "encoder.json"
 """In a run's folder: which frozen encoder it has."""
 
 
-DECODERS = {"discriminator", "split", "tokenizer"}
+LANGUAGE_MODEL = "language_model.json"
+"""In a run's folder: which language model judges its captions."""
+
+
+DECODERS = {"discriminator", "language_model", "split", "tokenizer"}
 """What decoders are told by the program, and what judges for them."""
 
 
@@ -257,6 +263,48 @@ def offered_discriminator(discriminator: Discriminator | None) -> dict[str, Any]
     return {"discriminator": none if discriminator is None else discriminator}
 
 
+def open_language_model(name: str | None, tokenizer: Tokenizer, *, device: torch.device) -> TextJudge | None:
+    """Return the language model that judges captions, where one is named; see `judging`."""
+    return None if name is None else judging(name, tokenizer, device=device)
+
+
+def judging(name: str, tokenizer: Tokenizer, *, device: torch.device) -> TextJudge:
+    """Return the language model of this name, which judges captions: found now, and loaded when it is first asked.
+
+    Raises:
+        UserError: there is no such model, or captions are not counted by word.
+    """
+    if tokenizer.counted_by != "word":
+        raise UserError(
+            f"language_model={name} reads sentences of words, and these captions are counted by "
+            f"{tokenizer.counted_by}: leave it out"
+        )
+    find_model(name)  # what is missing is told before anything that takes long
+    return TextJudge(name, device=device)
+
+
+def offered_language_model(language_model: TextJudge | None) -> dict[str, Any]:
+    """Return the run's language model as the parts are offered it, or the reason why there is none."""
+    none = Absent("it asks a language model, and none is named; give language_model=smollm2 (say)")
+    return {"language_model": none if language_model is None else language_model}
+
+
+def keep_language_model(language_model: TextJudge, folder: Path) -> None:
+    """Note in a run's folder which language model judges its captions.
+
+    Raises:
+        UserError: the run began with another one of the same name.
+    """
+    path, source = inside(folder, LANGUAGE_MODEL), language_model.source
+    if path.exists() and (told := read_json(path)).get("digest") != source.digest:
+        raise UserError(
+            f"language_model={language_model.model}: the run in {folder} began with {told.get('description')} (digest "
+            f"{str(told.get('digest'))[:16]}), and here is {source.description} (digest {source.digest[:16]}): give "
+            "the same one"
+        )
+    write_json(path, {"description": source.description, "digest": source.digest})
+
+
 def build_phases(settings: Settings, run: Run, encoder: Encoder) -> dict[str, Phase]:
     """Build the schedule; parts that need the discriminator or the references are given the run's."""
     offered: dict[str, Any] = {
@@ -264,7 +312,7 @@ def build_phases(settings: Settings, run: Run, encoder: Encoder) -> dict[str, Ph
         "pooled_size": encoder.pooled_size, "grid_size": encoder.grid_size, "split": run.source.split,
         "tokenizer": run.tokenizer, "reference": Pretrained(run.captioner, run.best_weights(BASELINE), run.tokenizer),
     }  # fmt: skip
-    offered |= offered_discriminator(run.networks.discriminator)
+    offered |= offered_discriminator(run.networks.discriminator) | offered_language_model(run.language_model)
     if not settings.phases:
         raise UserError("phases is empty: a run needs at least one, such as those of +experiment=mle")
     return {name: part.build(**offered) for name, part in settings.phases.items()}

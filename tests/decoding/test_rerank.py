@@ -117,8 +117,8 @@ def test_the_decoder_takes_what_the_judges_like_best(proposer):
     judge = tiny.discriminator(LSTMDiscriminator, hidden=8).eval()
     for parameter in judge.parameters():
         parameter.data *= 3
-    judges = [(DiscriminatorLogit(judge), 1.0)]
-    decoder = Reranked(proposer=proposer, judges=judges, own_weight=0.0)
+    weights = {"own": 0.0, "discriminator": 1.0}
+    decoder = Reranked(proposer=proposer, judges={"discriminator": DiscriminatorLogit(judge)}, weights=weights)
     best = decoder(generator, features, max_length=4, rng=torch.Generator().manual_seed(0))
     found = proposer.candidates(generator, features, max_length=4, rng=torch.Generator().manual_seed(0))
     logits = judge(features, found.captions)
@@ -135,8 +135,11 @@ def test_the_decoder_takes_what_the_judges_like_best(proposer):
 def test_judges_of_no_weight_leave_beam_search_as_it_is(index):
     generator, features = tiny.generators()[index], tiny.features(4)
     language = NgramGenerator.learn([[4, EOS]], vocabulary_size=6, order=3)
-    judges = [(LanguageModelLogLikelihood(language), 0.0)]
-    decoder = Reranked(proposer=part("decoding/beam", beam_size=3, length_penalty=0.8), judges=judges, own_weight=1.0)
+    proposer = part("decoding/beam", beam_size=3, length_penalty=0.8)
+    judges = {"n": LanguageModelLogLikelihood(language)}
+    decoder = Reranked(proposer=proposer, judges=judges, weights={"own": 1.0, "n": 0.0})
+    with pytest.raises(ValueError, match=r"weights=.*: one number for each of own, n"):
+        Reranked(proposer=proposer, judges=judges, weights={"n": 1.0})
     found = decoder(generator, features, max_length=5, rng=torch.Generator())
     wanted = beam_search(generator, features, beam_size=3, max_length=5, length_penalty=0.8)
     assert found.lengths.tolist() == wanted.lengths.tolist()

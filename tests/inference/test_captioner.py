@@ -30,7 +30,9 @@ from gan_caption.inference.output import write_captions
 from gan_caption.inference.photos import find_photos
 from gan_caption.inference.settings import CaptionSettings, LanguageModelSettings
 from gan_caption.reporting.results import evaluate_run
+from gan_caption.rewards.text_judge import TextJudge, as_sentence
 from gan_caption.training.folders import write_json
+from tests import tiny_lm
 from tests.tiny_runs import composed
 
 
@@ -163,6 +165,27 @@ def test_weights_of_zero_change_nothing_and_a_judge_that_is_missing_is_told(trai
         Captioner.load(trained_run, rerank={"human": 1.0})
     with pytest.raises(UserError, match="order=40"):
         learn_ngrams(LanguageModelSettings(run=trained_run, out=ngrams, order=40, allow=[]))
+
+
+def test_a_pretrained_language_model_chooses_among_candidates(trained_run, photos, tmp_path):
+    """Where it decides alone, the caption is the candidate whose sentence it finds most probable; by 30 of them."""
+    folder = str(tiny_lm.write_model(tmp_path / "gpt2", "gpt2", positions=128))
+    judge = TextJudge(folder, device=torch.device("cpu"))
+    sampling = {**SAMPLING, "samples": 30}
+    candidates = list(Captioner.load(trained_run, proposer=sampling).stream(photos, count=30))
+    decides = {"own": 0.0, "language_model": 1.0}
+    asked = Captioner.load(trained_run, proposer=sampling, rerank=decides, language_model=folder)
+    for given, chosen in zip(candidates, asked.stream(photos), strict=True):
+        texts = [caption.text for caption in given.captions]
+        best = judge([as_sentence(text) for text in texts]).log_probs.argmax()
+        assert chosen.best.text == texts[best]
+    with pytest.raises(UserError, match=r"fusion=0.5: .*tokens of its own, .*rerank\.language_model=1"):
+        Captioner.load(trained_run, language_model=folder, fusion=0.5)
+    reranked = composed("run=x", "decoding=reranked", config_name="evaluate")["decoding"]
+    with pytest.raises(UserError, match=r"decoding.*: it asks a language model.*language_model=smollm2"):
+        Captioner.load(trained_run, decoding=reranked)
+    same = Captioner.load(trained_run, decoding=reranked, language_model=folder)
+    assert len(list(same.stream(photos))) == len(photos)
 
 
 def test_paths_images_and_arrays_are_the_same_to_it(captioner, photos):

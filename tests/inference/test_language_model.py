@@ -69,4 +69,4 @@ def test_a_file_of_counts(tmp_path):
     with pytest.raises(UserError, match="another vocabulary"):
         load_language_model(tmp_path / "trigrams.safetensors", tokenizer=WordTokenizer.of(["cat"]), device=CPU)
     with pytest.raises(UserError, match="n-gram model"):
-        load_language_model(tmp_path / "missing", tokenizer=vocabulary, device=CPU)
+        load_language_model(tmp_path / "missing.safetensors", tokenizer=vocabulary, device=CPU)
