@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,21 +39,6 @@ def watched(device: torch.device) -> Iterator[Counter[Wait]]:
     found: Counter[Wait] = Counter()
     with _on_gpu(found) if device.type == "cuda" else elsewhere(lambda why: found.update([Wait(_place(), why)])):
         yield found
-
-
-def waits_of(build: Callable[[torch.device], Callable[[], object]], device: torch.device) -> Counter[Wait]:
-    """Return what a call waits for, once it was called before.
-
-    Args:
-        build: makes the call for a device.
-        device: see `watched`.
-    """
-    with watched(device) as found:
-        call = build(device)
-        call()
-        found.clear()
-        call()
-        return Counter(found)
 
 
 @contextmanager

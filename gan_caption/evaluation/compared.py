@@ -105,10 +105,9 @@ def human_values(split: Split, references: Sequence[Sequence[str]], samples: int
     frequencies = DocumentFrequencies.of(references)
     told = Predictions([own[0] for own in references], references, references, frequencies)
     known = measure((metric for metric in split.metrics if metric.per_image and not metric.compares), told)
-    comparing = [metric for metric in metrics.values() if metric.compares and metric.of == "captions"]
     ids = [item.image_id for item in split.items]
     return {
-        **human_scores(references, frequencies, samples, compared_by=comparing, image_ids=ids),
+        **human_scores(references, frequencies, metrics, samples, image_ids=ids),
         **{name: corpus_value(value) for name, value in known.items()},
     }
 

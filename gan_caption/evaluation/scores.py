@@ -51,8 +51,8 @@ def score(predictions: Predictions, metrics: Metrics) -> Scores:
     weights = image_weights(len(predictions.captions))
     intervals = {name: image_interval(value, weights) for name, value in measured.items()}
     humans = human_scores(
-        predictions.references, predictions.frequencies, next(iter(counts), None), image_ids=predictions.image_ids,
-        compared_by=[one for one in metrics.values() if one.compares and one.of == "captions"],
+        predictions.references, predictions.frequencies, metrics, next(iter(counts), None),
+        image_ids=predictions.image_ids,
     )  # fmt: skip
     return Scores(measured, of_corpus, intervals, humans)
 

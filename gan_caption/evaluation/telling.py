@@ -22,6 +22,7 @@ from gan_caption.errors import UserError
 from gan_caption.evaluation.adversarial import divided, enough_images
 from gan_caption.evaluation.judge_network import JudgeSettings, Known, train_to_tell
 from gan_caption.metrics.ngrams import Score
+from gan_caption.metrics.separation import area_under
 from gan_caption.modes import evaluating
 from gan_caption.text.words import WordTokenizer
 
@@ -61,13 +62,8 @@ def told_apart(pooled: Tensor, people: Texts, samples: Texts, *, settings: Judge
     for index, (fold, rest) in enumerate(divided(count, settings)):
         network = train_to_tell(Known(pooled, coded, rest, len(words)), settings, seed=settings.seed * 1000 + index)
         human, generated = (_logits(network, pooled[fold], [own[row] for row in fold]) for own in coded.values())
-        found[fold] = [_likelier(*pair) for pair in zip(human, generated, strict=True)]
+        found[fold] = [area_under(*pair) for pair in zip(human, generated, strict=True)]
     return Score.of(found)
-
-
-def _likelier(human: np.ndarray, generated: np.ndarray) -> float:
-    """Return how often a number of the first is above one of the second; equal ones count half."""
-    return float((np.sign(human[:, None] - generated) / 2 + 0.5).mean())
 
 
 def _logits(network: Discriminator, pooled: Tensor, captions: Sequence[Sequence[list[int]]]) -> list[np.ndarray]:

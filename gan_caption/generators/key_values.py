@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from gan_caption.data.captions import Captions
 from gan_caption.generators.state import TensorState
 
 
@@ -45,6 +46,21 @@ class KeyValueState(TensorState):
         before = self.own[0] if rows is None else self.own[0].index_select(0, rows)
         fresh = torch.arange(before.shape[0], device=before.device) + self.slots[0].shape[0]
         return torch.cat([before, fresh[:, None]], dim=1)
+
+    def of_prefixes(self, captions: Captions, slots: Sequence[Tensor]) -> KeyValueState:
+        """Return the state after each prefix of captions that were read in one pass from this one, of N * T rows.
+
+        Args:
+            captions: N of T tokens.
+            slots: of each layer the keys and values (N, T + 1, 2 H) of `<bos>` and the tokens, which prefixes share.
+        """
+        count, length = captions.tokens.shape
+        device = captions.tokens.device
+        places = torch.arange(length + 1, device=device)
+        first = torch.arange(count, device=device)[:, None, None] * (length + 1)
+        paths = torch.where(places <= places[1:, None], first + places, -1).flatten(0, 1)  # (N * T, T + 1)
+        own = tuple(layer.flatten(0, 1) for layer in slots)
+        return replace(self, own=(paths,), slots=own, row_images=captions.images.repeat_interleave(length))
 
     @classmethod
     def stack(cls, states: Sequence[KeyValueState]) -> KeyValueState:

@@ -130,21 +130,16 @@ class PretrainedLMGenerator(Generator[KeyValueState]):
         for rows in captions.lengths.argsort(stable=True).split(_TOGETHER):
             longest = int(captions.lengths[rows].max()) if len(rows) else captions.tokens.shape[1]
             part = Captions(captions.tokens[rows, :longest], captions.lengths[rows], captions.images[rows])
-            read.append(self._read(part, memory)[0][part.mask])
-            order.append(places[rows, :longest][part.mask])
+            read.append(part.packed(self._read(part, memory)[0]))
+            order.append(part.packed(places[rows, :longest]))
         return self._words(torch.cat(read)[torch.cat(order).argsort()])
 
     def after_each_prefix(self, captions: Captions, state: KeyValueState) -> tuple[Tensor, KeyValueState]:
         """Read captions in one pass, whose cache their prefixes share; see `Generator.after_each_prefix`."""
-        count, length = captions.tokens.shape
         whole = Captions(functional.pad(captions.tokens, (0, 1), value=PAD), captions.lengths + 1, captions.images)
         states, read = self._read(whole, state.shared)
         logits = self._words(states[:, 1:].flatten(0, 1))
-        places = torch.arange(length + 1, device=logits.device)
-        first = torch.arange(count, device=logits.device)[:, None, None] * (length + 1)
-        paths = torch.where(places <= places[1:, None], first + places, -1).flatten(0, 1)  # (N * T, T + 1)
-        slots = tuple(words.flatten(0, 1) for words in read)
-        return logits, replace(state, own=(paths,), slots=slots, row_images=captions.images.repeat_interleave(length))
+        return logits, state.of_prefixes(captions, read)
 
     def pretrained_parameters(self) -> list[nn.Parameter]:
         """Return the language model's, where it is tuned; see `Generator.pretrained_parameters`."""

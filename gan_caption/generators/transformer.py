@@ -128,16 +128,10 @@ class TransformerGenerator(Generator[KeyValueState]):
 
     def after_each_prefix(self, captions: Captions, state: KeyValueState) -> tuple[Tensor, KeyValueState]:
         """Read captions in one pass, whose cache their prefixes share; see `Generator.after_each_prefix`."""
-        count, length = captions.tokens.shape
         whole = Captions(functional.pad(captions.tokens, (0, 1), value=PAD), captions.lengths + 1, captions.images)
         read = self._read(whole, state.shared)
         logits = whole.unpacked(self.output(read.outputs))[:, 1:].flatten(0, 1)
-        slots = tuple(whole.unpacked(words).flatten(0, 1) for words in read.words)
-        places = torch.arange(length + 1, device=logits.device)
-        first = torch.arange(count, device=logits.device)[:, None, None] * (length + 1)
-        paths = torch.where(places <= places[1:, None], first + places, -1).flatten(0, 1)  # (N * T, T + 1)
-        images = captions.images.repeat_interleave(length)
-        return logits, replace(state, own=(paths,), slots=slots, row_images=images)
+        return logits, state.of_prefixes(captions, [whole.unpacked(words) for words in read.words])
 
     def attention_weights(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return the attention maps, the mean over layers and heads; see `Generator.attention_weights`."""

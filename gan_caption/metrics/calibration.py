@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gan_caption.errors import UserError
+from gan_caption.metrics.separation import area_under
 
 BINS = 10
 """Of a reliability diagram, of equally many captions each."""
@@ -104,7 +105,7 @@ def reliability_of(probabilities: np.ndarray, right: np.ndarray) -> Reliability:
     bins = [(float(probabilities[part].mean()), float(true[part].mean()), len(part)) for part in parts]
     ece = sum(count * abs(told - share) for told, share, count in bins) / len(true)
     positive, negative = probabilities[true == 1], probabilities[true == 0]
-    above = (np.sign(positive[:, None] - negative) / 2 + 0.5).mean() if len(positive) and len(negative) else np.nan
+    above = area_under(positive, negative) if len(positive) and len(negative) else np.nan
     clipped = np.clip(probabilities, 1e-12, 1 - 1e-12)
     log_loss = -(true * np.log(clipped) + (1 - true) * np.log1p(-clipped)).mean()
     brier = ((probabilities - true) ** 2).mean()

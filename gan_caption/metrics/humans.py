@@ -12,35 +12,36 @@ import numpy as np
 
 from gan_caption.errors import UserError
 from gan_caption.metrics.document_frequencies import DocumentFrequencies
-from gan_caption.metrics.metric import Metric, Predictions, corpus_value, measure
+from gan_caption.metrics.metric import Metric, Metrics, Predictions, corpus_value, measure
 from gan_caption.metrics.standard import DIVERSITY, QUALITY, VARIETY
 
 SCORED = 5
 """How many references of an image are scored at most; each costs a comparison with all others."""
-COMPARED_SAMPLES = ("cider_d", "chair", "pretrained_lm_nll")
-"""How metrics begin of which there is one of samples as well, `sample_...`: people have the same value in both."""
 
 
 def human_scores(
-    references: Sequence[Sequence[str]], frequencies: DocumentFrequencies, samples: int | None = None, *,
-    compared_by: Iterable[Metric] = QUALITY, image_ids: Sequence[str] = (),
+    references: Sequence[Sequence[str]], frequencies: DocumentFrequencies, metrics: Metrics,
+    samples: int | None = None, *, image_ids: Sequence[str] = (),
 ) -> dict[str, float]:  # fmt: skip
     """Return what humans score, by metric: against the other humans of the same images, and in variety.
 
     Args:
         references: of each image its tokenized captions.
         frequencies: for Self-CIDEr.
+        metrics: all that captioners are measured by; people are scored by those that compare a caption with others of
+            its image. Where there is one of samples as well, `sample_...`, they have the same value in both.
         samples: how many of an image are compared with each other; None: the metrics of samples are left out.
-        compared_by: the metrics that compare a caption with others of its image.
         image_ids: of each image, for metrics that ask whose captions these are.
     """
     first = Predictions([own[0] for own in references], (), references, frequencies)
     told = measure((metric for metric in VARIETY if metric.name != "verbatim"), first)
     humans = {name: corpus_value(value) for name, value in told.items() if not math.isnan(corpus_value(value))}
     if sum(len(own) > 1 for own in references) > 1:
-        humans |= (compared := human_quality(references, compared_by=compared_by, image_ids=image_ids))
+        comparing = [metric for metric in metrics.values() if metric.compares and metric.of == "captions"]
+        humans |= (compared := human_quality(references, compared_by=comparing, image_ids=image_ids))
         if samples is not None:
-            humans |= {f"sample_{name}": compared[name] for name in compared if name.startswith(COMPARED_SAMPLES)}
+            sampled = {f"sample_{name}": value for name, value in compared.items()}
+            humans |= {name: value for name, value in sampled.items() if name in metrics}
     if samples is not None and any(len(own) >= samples for own in references):
         humans |= human_diversity(references, frequencies, samples)
     return humans

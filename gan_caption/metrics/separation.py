@@ -60,6 +60,13 @@ def reliability(real: Sequence[float], generated: Sequence[float]) -> list[Bin]:
     return bins
 
 
+def area_under(higher: np.ndarray, lower: np.ndarray) -> float:
+    """Return how often a number of the first (N,) is above one of the second (M,), the AUC; equal ones count half."""
+    ordered = np.sort(lower)
+    below = (np.searchsorted(ordered, higher, "left") + np.searchsorted(ordered, higher, "right")) / 2
+    return float(below.mean() / len(ordered))
+
+
 def separation(real: Sequence[float], generated: Sequence[float]) -> Separation:
     """Measure a judge on captions that it has not learned from.
 
@@ -70,13 +77,12 @@ def separation(real: Sequence[float], generated: Sequence[float]) -> Separation:
     Raises:
         ValueError: there are none of a kind.
     """
-    people, policy = np.asarray(real, float), np.sort(np.asarray(generated, float))
+    people, policy = np.asarray(real, float), np.asarray(generated, float)
     if not people.size or not policy.size:
         raise ValueError(f"{people.size} real and {policy.size} generated captions: a judge needs some of both")
     right = [np.sign(people - 0.5).mean(), np.sign(0.5 - policy).mean()]  # shares right less shares wrong
     accuracy = 0.5 + sum(right) / 4
-    below = (np.searchsorted(policy, people, "left") + np.searchsorted(policy, people, "right")) / 2
     with np.errstate(divide="ignore"):
         log_loss = -(np.log(people).mean() + np.log1p(-policy).mean()) / 2
     ece = sum(one.weight * abs(one.probability - one.people) for one in reliability(real, generated))
-    return Separation(float(accuracy), float(below.mean() / policy.size), float(log_loss), ece)
+    return Separation(float(accuracy), area_under(people, policy), float(log_loss), ece)

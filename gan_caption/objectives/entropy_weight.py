@@ -40,7 +40,7 @@ class FixedEntropy:
 
 
 @dataclass(kw_only=True, eq=False)
-class HeldEntropy(FixedEntropy):
+class HeldEntropy:
     """A weight that follows the policy's entropy."""
 
     target: float | None

@@ -72,7 +72,7 @@ class PolicyGradient(GeneratorObjective):
         if self.advantage_clip is not None and self.advantage_clip <= 0:
             raise ValueError(f"advantage_clip={self.advantage_clip}: above 0, or null")
         given = self.entropy_weight
-        self._entropy = given if isinstance(given, HeldEntropy) else FixedEntropy(given)
+        self._entropy: FixedEntropy | HeldEntropy = given if isinstance(given, HeldEntropy) else FixedEntropy(given)
 
     @property
     def gradient_steps(self) -> int:

@@ -13,7 +13,7 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
 from gan_caption.errors import UserError, at_least
-from gan_caption.text.pretrained_models import Source, find_model, load_causal_lm, load_tokenizer
+from gan_caption.text.pretrained_models import Source, ends_of, find_model, load_causal_lm, load_tokenizer
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,16 @@ class TextJudge:
 
     @cached_property
     def source(self) -> Source:
-        """Where the model comes from.
+        """Where the model comes from; see `find`."""
+        return find_model(self.model)
+
+    def find(self) -> Source:
+        """Look for the model now, which is done once.
 
         Raises:
             UserError: a package is missing, or there is no such model.
         """
-        return find_model(self.model)
+        return self.source
 
     @cached_property
     def _network(self) -> nn.Module:
@@ -82,10 +86,7 @@ class TextJudge:
         if not texts:
             return []
         tokenizer = load_tokenizer(self.source)
-        end = tokenizer.eos_token_id
-        if end is None:
-            raise UserError(f"{self.source.description}: its tokenizer has no eos_token, with which a text would end")
-        start = end if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+        start, end = ends_of(tokenizer, self.source)
         ids = [[start, *own, end] for own in tokenizer(texts, add_special_tokens=False)["input_ids"]]
         longest, room = max(map(len, ids)), getattr(self._network.config, "max_position_embeddings", None)
         if room is not None and longest > room:

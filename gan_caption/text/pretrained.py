@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
 from gan_caption.text.base import Tokenizer
-from gan_caption.text.pretrained_models import Source, find_model, load_tokenizer
+from gan_caption.text.pretrained_models import Source, ends_of, find_model, load_tokenizer
 from gan_caption.text.special import EOS
 from gan_caption.untrusted.parsing import parse_json, shown
 
@@ -122,10 +122,7 @@ def program_order(tokenizer: PreTrainedTokenizerBase, source: Source) -> tuple[i
     Raises:
         UserError: the model has no end of a text.
     """
-    end = tokenizer.eos_token_id
-    if end is None:
-        raise UserError(f"{source.description}: its tokenizer has no eos_token, with which a caption would end")
-    begin = end if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+    begin, end = ends_of(tokenizer, source)
     special = {own for own, added in tokenizer.added_tokens_decoder.items() if added.special}
     special.update(tokenizer.all_special_ids)
     return (end, begin, end, end, *sorted(set(tokenizer.get_vocab().values()) - special))

@@ -111,6 +111,19 @@ def load_tokenizer(source: Source) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
+def ends_of(tokenizer: PreTrainedTokenizerBase, source: Source) -> tuple[int, int]:
+    """Return the model's own ids before and after a text; the second twice where it has none for the beginning.
+
+    Raises:
+        UserError: it has none for the end.
+    """
+    end: int | None = tokenizer.eos_token_id
+    if end is None:
+        raise UserError(f"{source.description}: its tokenizer has no eos_token, with which a text would end")
+    begin: int | None = tokenizer.bos_token_id
+    return (end if begin is None else begin), end
+
+
 def load_causal_lm(source: Source) -> PreTrainedModel:
     """Return the model in float32 on the CPU, in eval mode.
 

@@ -24,7 +24,6 @@ from gan_caption.generators.initialisation import Initialisation
 from gan_caption.metrics import Metric
 from gan_caption.rewards.text_judge import TextJudge
 from gan_caption.text.base import Tokenizer
-from gan_caption.text.pretrained_models import find_model
 from gan_caption.training.folders import BASELINE, inside, read_json, write_json
 from gan_caption.training.identity import KnownData
 from gan_caption.training.networks import EncoderDecoder
@@ -279,8 +278,9 @@ def judging(name: str, tokenizer: Tokenizer, *, device: torch.device) -> TextJud
             f"language_model={name} reads sentences of words, and these captions are counted by "
             f"{tokenizer.counted_by}: leave it out"
         )
-    find_model(name)  # what is missing is told before anything that takes long
-    return TextJudge(name, device=device)
+    judge = TextJudge(name, device=device)
+    judge.find()  # what is missing is told before anything that takes long
+    return judge
 
 
 def offered_language_model(language_model: TextJudge | None) -> dict[str, Any]:
