@@ -16,9 +16,9 @@ SHARED = ("size", "text_cnn", "lm", "discriminator_training", "adversarial", "di
 """Keys that exist for others to refer to; they are checked where they are used."""
 WITHOUT_EFFECT = (
     "outputs", "resume", "tracker", "device", "threads", "cache", "log_every", "save_every", "search_metric",
-    "diversity_metric", "diversity_floor", "shards",
+    "diversity_metric", "diversity_floor", "shards", "lm",
 )  # fmt: skip
-"""Settings that do not change what is learned."""
+"""Settings that do not change what is learned; who reads `lm` has what it read among its own."""
 OF_ONE_MACHINE = (*WITHOUT_EFFECT, "pretrained", "pretrained_discriminator", "begin_from", "skip_unreadable",
                   "skip_missing", "allow")  # fmt: skip
 """Settings that say nothing of what was trained to somebody on another machine."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from nltk.tokenize.treebank import TreebankWordDetokenizer
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
@@ -132,5 +131,7 @@ def judge_captions(judge: TextJudge, captions: Sequence[str]) -> tuple[Tensor, T
 
 def as_sentence(caption: str) -> str:
     """Write a tokenized caption as a language model knows sentences: "the dog 's ball" becomes "The dog's ball."."""
+    from nltk.tokenize.treebank import TreebankWordDetokenizer  # brings scipy's statistics, a third of a run's start
+
     text: str = TreebankWordDetokenizer().detokenize(caption.split())
     return f"{text[:1].upper()}{text[1:]}."

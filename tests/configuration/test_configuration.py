@@ -329,13 +329,19 @@ def test_conf_dir_is_inside_an_installed_package_and_beside_a_checkout(tmp_path)
         assert after.strip() == str((tmp_path / place).resolve())
 
 
-def test_imports_stay_light():
-    code = """
-import sys
-import gan_caption.configuration.launching
-import gan_caption.files, gan_caption.training.tracking, gan_caption.training.progress
-print(sorted({"torch", "numpy", "hydra", "omegaconf", "pydantic", "wandb", "rich", "PIL"} & sys.modules.keys()))
-"""
+@pytest.mark.parametrize(
+    ("modules", "heavy"),
+    [
+        (
+            "gan_caption.configuration.launching, gan_caption.files, gan_caption.training.tracking, "
+            "gan_caption.training.progress",
+            {"torch", "numpy", "hydra", "omegaconf", "pydantic", "wandb", "rich", "PIL"},
+        ),
+        ("gan_caption.experiment", {"nltk", "scipy", "pandas", "matplotlib", "transformers", "torchvision", "wandb"}),
+    ],
+)
+def test_imports_stay_light(modules, heavy):
+    code = f"import sys, {modules}; print(sorted({heavy} & sys.modules.keys()))"
     say = [sys.executable, "-c", code]
     result = subprocess.run(say, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True)
     assert result.stdout == "[]\n"

@@ -331,6 +331,18 @@ def test_a_run_of_before_words_were_replaced_is_the_one_that_replaces_none(tmp_p
     assert differences(tmp_path, other, None).settings["discriminator_training.edited"] == "nothing there, 0.25 here"
 
 
+@pytest.mark.parametrize(
+    ("page", "digits"),
+    [
+        ("+experiment=mle", "a9c5a5"), ("+experiment=scst", "017b86"), ("+experiment=seqgan", "ae3bdf"),
+        ("+experiment=seqgan data=oracle encoder=none generator=lstm", "6c8fe5"),
+    ],
+)  # fmt: skip
+def test_a_run_of_before_is_found_under_its_name(page, digits):
+    """As earlier versions named it: `resume=auto` would train anew. Who changes what a page does writes new digits."""
+    assert configuration_hash(composed(*page.split())) == digits
+
+
 def test_a_run_of_before_holdouts_is_read_and_found_as_one_without(tmp_path):
     config = json.loads(json.dumps(composed("+experiment=seqgan")))
     before = {key: value for key, value in config.items() if key != "holdout"}
