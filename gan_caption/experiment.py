@@ -15,7 +15,6 @@ import torch
 
 from gan_caption.configuration.settings import Settings
 from gan_caption.data.compact import Groups, Numbers, TextSet
-from gan_caption.data.corpus import Corpus, NoSplit
 from gan_caption.data.features import FeatureSource, FirstImages
 from gan_caption.data.holdout import learners
 from gan_caption.distributed import processes, world
@@ -57,7 +56,7 @@ from gan_caption.training.setup import (
     choose_device,
     keep_encoder,
     keep_language_model,
-    load_split,
+    load_tested,
     open_features,
     open_language_model,
     own_decoding,
@@ -211,7 +210,7 @@ def _run_in(
             )
         return Trackers(trackers=trackers)
 
-    tested = open_tested(settings, opened.corpus, encoder, device=run.device)
+    tested = open_features(settings, encoder, load_tested(opened.corpus, say), device=run.device)
     if settings.pretrained:
         check_holdout(settings, settings.pretrained)
         phases = adopt(run, phases, settings.pretrained)
@@ -323,20 +322,6 @@ def adopt_discriminator(run: Run, phases: dict[str, Phase], pretrained: Path) ->
     run.discriminator_is_taken = True
     run.generator.follow(run.discriminator)
     return left
-
-
-def open_tested(settings: Settings, corpus: Corpus, encoder: Encoder, *, device: torch.device) -> FeatureSource:
-    """Return the images of the final table: some that selected nothing, where there are any.
-
-    Raises:
-        UserError: they are faulty; known before training, which would be for nothing.
-    """
-    try:
-        split = load_split(corpus, "test", say)
-    except NoSplit as error:
-        say(f"no test split ({error}); the validation images, which also choose the weights, stand in")
-        split = load_split(corpus, "val", say)
-    return open_features(settings, encoder, split, device=device)
 
 
 def finish(settings: Settings, run: Run, source: FeatureSource) -> dict[str, dict[str, float]]:

@@ -18,10 +18,12 @@ import socket
 import sys
 
 SHARED = (
-    "torch._dynamo", "wandb.sdk.launch", "gan_caption.experiment", "gan_caption.inference.captioner",
-    "gan_caption.reporting.report",
+    "torch._dynamo", "wandb.sdk.launch", "pandas", "requests", "hydra.utils", "gan_caption.experiment",
+    "gan_caption.inference.captioner", "gan_caption.metrics.language_model", "gan_caption.reporting.report",
 )  # fmt: skip
-"""`torch._dynamo` is what optimizers import at their first step, `wandb.sdk.launch` what W&B does when a run begins."""
+"""`torch._dynamo` is what optimizers import at their first step; W&B brings what has its name, pandas and requests."""
+WITHIN = "within"
+"""The program that a command has for the interpreter: what it starts itself forks as well."""
 PATIENCE = 30
 """Seconds that a command has to end by Ctrl-C."""
 
@@ -61,6 +63,7 @@ def serve(address: str) -> None:
     os.environ.clear()
     os.environ.update(environment)
     sys.path[0] = folder  # where `python -m` looks first
+    sys.executable = os.path.join(os.path.dirname(address), "programs", WITHIN)
     main(*words)
 
 

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from unittest import mock
 
+from tests.forks import WITHIN
 from tests.tiny_sizes import TINY
 
 ROOT = Path(__file__).parents[1]
@@ -128,13 +129,20 @@ def main(program: str, *arguments: str) -> None:
         _become("-m", program, *arguments, *few.get(program, []))
     elif program == "torchrun":
         _become("-m", "torch.distributed.run", *arguments, *sizes(arguments))
+    elif program == WITHIN:  # a study's own, of the sizes that it gives
+        _run(*arguments[1:])
     elif is_only_started(arguments):
         start(arguments[1], arguments[2:])
     elif arguments[0] == "-m":
-        sys.argv = [*arguments[1:], *sizes(arguments)]
-        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+        _run(*arguments[1:], *sizes(arguments))
     else:
         _become(*arguments)
+
+
+def _run(module: str, *arguments: str) -> None:
+    """Do what `python -m` does."""
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 def _become(*arguments: str) -> None:

@@ -15,12 +15,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ from PIL import Image
 
 from tests import tiny_lm
 from tests.documents import ASSIGNMENT, ROOT, commands, documents, scripts
+from tests.forks import WITHIN
 from tests.shortened import PROGRAMS, STARTED, TINY_LM, is_only_started
 from tests.test_readme import own_files
 from tests.wandb_files import WandbServer
@@ -50,6 +52,7 @@ class Told:
     command: str
     kind: str
     complaint: str = ""
+    seconds: float = 0.0
 
 
 # --- The place ---
@@ -104,6 +107,8 @@ def make_programs(folder: Path) -> None:
     folder.mkdir()
     asked = shlex.join([sys.executable, "-IS", str(ROOT / "tests" / "forks.py"), str(socket_of(folder.parent))])
     scripts = {name: f'exec {asked} {name} "$@"' for name in PROGRAMS}
+    own = f'"-m gan_caption."*) exec {asked} {WITHIN} "$@"'
+    scripts[WITHIN] = f'case "$1 $2" in {own};; *) exec {shlex.quote(sys.executable)} "$@"; esac'
     scripts |= dict.fromkeys(("srun", "sbatch"), f"echo {NO_SLURM} >&2; exit 1")
     for name, line in scripts.items():
         (folder / name).write_text(f"#!/bin/sh\n{line}\n")
@@ -194,11 +199,11 @@ def run(typed: str, folder: Path, *, before: str = "", **more: str) -> Told:
     return Told(typed, kind_of(typed), f"status {process.returncode}\n{output[-3000:]}" if process.returncode else "")
 
 
-def serve(typed: str, folder: Path, *, before: str) -> Told:
+def serve(typed: str, folder: Path, *, before: str, **more: str) -> Told:
     """Start a command that serves a page, open the page, and end the command as its user would."""
     process = subprocess.Popen(
-        ["bash", "-c", f"{before}{typed}"], cwd=folder, env=environment(folder, {}), start_new_session=True, text=True,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        ["bash", "-c", f"{before}{typed}"], cwd=folder, env=environment(folder, more), start_new_session=True,
+        text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     watch = threading.Timer(LONGEST, lambda: os.killpg(process.pid, signal.SIGKILL))
     watch.start()
@@ -241,21 +246,27 @@ def obey(document: Path, place: Path) -> list[Told]:
     folder = place.parent / "at" / document.relative_to(ROOT).with_suffix("")
     shutil.copytree(place, folder, symlinks=True)
     text = document.read_text(encoding="utf-8")
-    told, variables = [], ""
+    told: list[Told] = []
+    variables = ""
     with WandbServer() as server:
         for typed in commands(text):
             if ASSIGNMENT.match(typed):
                 variables += f"{typed}\n"
             elif typed in NOT_RUN:
                 told.append(Told(typed, "not run"))
-            elif any(one in typed for one in SERVES):
-                told.append(serve(typed, folder, before=variables))
             else:
+                own = serve if any(one in typed for one in SERVES) else run
                 more = server.environment if typed.startswith("wandb ") else {}
-                told.append(run(typed, folder, before=variables, **more))
+                told.append(timed(own, typed, folder, before=variables, **more))
     for code in scripts(text):
-        told.append(run(f"python -c {shlex.quote(code)}", folder))
+        told.append(timed(run, f"python -c {shlex.quote(code)}", folder))
     return told
+
+
+def timed(do: Callable[..., Told], typed: str, folder: Path, **more: str) -> Told:
+    """Do a command, and say how long it took."""
+    start = time.perf_counter()
+    return replace(do(typed, folder, **more), seconds=time.perf_counter() - start)
 
 
 @pytest.fixture(scope="module")
@@ -272,11 +283,14 @@ def test_every_command_runs_as_pasted(told, document):
 
 
 def test_no_command_was_overlooked(told, capsys):
-    """Counts are printed; every module that a document starts by `python -m` is among the commands."""
+    """Counts and the longest are printed; every module that a document starts by `python -m` is among the commands."""
     counts = Counter(one.kind for own in told.values() for one in own)
     with capsys.disabled():
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
-        print(f"\ncommands of {len(told)} documents: {sum(counts.values())} ({kinds})")
+        print(f"\ncommands of {len(told)} documents: {sum(counts.values())} ({kinds}); those of more than 10 s:")
+        for one in sorted((one for own in told.values() for one in own), key=lambda one: -one.seconds):
+            if one.seconds > 10:
+                print(f"{one.seconds:6.0f} s  {one.command}")
     for document, own in told.items():
         named = set(re.findall(r"python -m ([\w.]+)", document.read_text(encoding="utf-8")))
         typed = " ".join(one.command for one in own)

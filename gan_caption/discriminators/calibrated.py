@@ -5,6 +5,7 @@ Shapes: B images, N captions, T steps, E embedding, M logits of people's caption
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -13,6 +14,7 @@ from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.discriminators.wrapped import WrappedDiscriminator
+from gan_caption.metrics.calibration import fitted
 
 
 class Calibrated(WrappedDiscriminator):
@@ -69,31 +71,13 @@ def log_loss(real: Tensor, generated: Tensor) -> Tensor:
 def platt(real: Tensor, generated: Tensor) -> tuple[float, float]:
     """Return the scale and the shift of logits whose log-loss is the lowest, each kind counting half.
 
-    As in Platt 1999 the targets are not 1 and 0 but (M + 1) / (M + 2) and 1 / (M' + 2), so that there is
-    a minimum also where the logits tell all captions rightly. It is a convex problem; L-BFGS solves it in float64.
+    See `gan_caption.metrics.calibration.fitted`.
 
     Args:
         real: (M,) logits of people's captions.
         generated: (M',) logits of generated ones.
     """
-    logits = torch.cat([real, generated]).double().cpu()
-    of_real, of_generated = len(real), len(generated)
-    counts = torch.tensor([of_real, of_generated])
-    targets = torch.tensor([(of_real + 1) / (of_real + 2), 1 / (of_generated + 2)], dtype=torch.float64)
-    weights = (0.5 / counts.double()).repeat_interleave(counts)
-    line = torch.tensor([1.0, 0.0], dtype=torch.float64, requires_grad=True)
-    solver = torch.optim.LBFGS([line], max_iter=500, tolerance_grad=1e-9, tolerance_change=1e-14,
-                               line_search_fn="strong_wolfe")  # fmt: skip
-
-    def loss() -> Tensor:
-        solver.zero_grad()
-        value = functional.binary_cross_entropy_with_logits(
-            line[0] * logits + line[1], targets.repeat_interleave(counts), weights, reduction="sum"
-        )
-        value.backward()
-        return value
-
-    with torch.enable_grad():
-        solver.step(loss)  # type: ignore[no-untyped-call]
-    scale, shift = line.tolist()
-    return scale, shift
+    logits = torch.cat([real, generated]).double().cpu().numpy()
+    counts = (len(real), len(generated))
+    line = fitted(logits, np.repeat([True, False], counts), np.repeat([1 / count for count in counts], counts))
+    return line.slope, line.intercept

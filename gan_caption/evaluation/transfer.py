@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gan_caption.configuration.building import Part
-from gan_caption.data.corpus import Corpus, NoSplit, Split
+from gan_caption.data.corpus import Split
 from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
 from gan_caption.evaluation.compared import human_values, measured, tokenized
@@ -25,7 +25,7 @@ from gan_caption.metrics.standard import catalogue
 from gan_caption.metrics.transfer import Moved
 from gan_caption.text.base import Tokenizer
 from gan_caption.text.special import UNK
-from gan_caption.training.setup import load_split, open_corpus
+from gan_caption.training.setup import load_tested, open_corpus
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,6 @@ class Place:
 
     data: Part
     """The data set."""
-    name: SplitName
-    """The split's."""
     split: Split
     """Its images."""
     metrics: Metrics
@@ -108,29 +106,19 @@ def open_places(
         UserError: data are missing or faulty, or a split has fewer than two images.
     """
     settings = replace(one.settings, skip_missing=skip_missing)
-    found = [(part, *_split(open_corpus(settings, part), split)) for part in (settings.data, data)]
-    for part, name, images in found:
+    found = [(part, load_tested(open_corpus(settings, part), say, split)) for part in (settings.data, data)]
+    for part, images in found:
         if len(images) < 2:
-            raise UserError(f"data={part.name}: {name} has {len(images)} image: an interval needs at least 2")
-    objects = any(metric.name.startswith("chair") for *_, images in found for metric in images.metrics)
+            raise UserError(f"data={part.name}: {images.name} has {len(images)} image: an interval needs at least 2")
+    objects = any(metric.name.startswith("chair") for _, images in found for metric in images.metrics)
 
-    def place(part: Part, name: SplitName, images: Split) -> Place:
+    def place(part: Part, images: Split) -> Place:
         known = {metric.name for metric in images.metrics}
         by_references = [metric for metric in chair() if objects and metric.name not in known]
-        return Place(part, name, images, catalogue(*images.metrics, *by_references, *own, quality=java))
+        return Place(part, images, catalogue(*images.metrics, *by_references, *own, quality=java))
 
     home, away = found
     return place(*home), place(*away)
-
-
-def _split(corpus: Corpus, name: SplitName) -> tuple[SplitName, Split]:
-    try:
-        return name, load_split(corpus, name, say)
-    except NoSplit as error:
-        if name != "test":
-            raise
-        say(f"no test split ({error}); the validation images stand in")
-        return "val", load_split(corpus, "val", say)
 
 
 def measure_in(

@@ -35,34 +35,45 @@ class Logistic:
         return told
 
 
-def fitted(numbers: Sequence[float] | np.ndarray, right: Sequence[bool] | np.ndarray) -> Logistic:
-    """Return the curve of maximum likelihood, by Newton's method.
+def fitted(
+    numbers: Sequence[float] | np.ndarray, right: Sequence[bool] | np.ndarray, weights: np.ndarray | None = None
+) -> Logistic:
+    """Return the curve of maximum likelihood, by Newton's method; it is the lowest point of a convex function.
 
     Right captions count as (n + 1) / (n + 2) right and the others as 1 / (m + 2), as Platt has it: a curve exists also
     where some number parts the two. Where all captions are right, or none is, or all numbers are equal, the numbers
-    tell nothing, and the curve is flat at (n + 1) / (n + m + 2).
+    tell nothing, and the curve is flat at the mean of these.
 
     Args:
         numbers: (N,)
         right: (N,)
+        weights: (N,), at least 0, of the captions; None: all count alike.
     """
     x, true = np.asarray(numbers, float), np.asarray(right, bool)
     count = int(true.sum())
-    if count in (0, len(true)) or not np.ptp(x):
-        return Logistic(float(np.log((count + 1) / (len(true) - count + 1))), 0.0)
     target = np.where(true, (count + 1) / (count + 2), 1 / (len(true) - count + 2))
+    share = np.full(len(x), 1 / len(x)) if weights is None else weights / weights.sum()
+    if count in (0, len(true)) or not np.ptp(x):
+        mean = share @ target
+        return Logistic(float(np.log(mean / (1 - mean))), 0.0)
     centre, scale = x.mean(), x.std()
     inputs = np.stack([np.ones(len(x)), (x - centre) / scale], 1)
-    weights = np.zeros(2)
+
+    def loss(line: np.ndarray) -> float:
+        return float(share @ (np.logaddexp(0, inputs @ line) - target * (inputs @ line)))
+
+    line = np.zeros(2)
     for _ in range(100):
-        told = 1 / (1 + np.exp(-inputs @ weights))
-        curvature = inputs.T @ (inputs * (told * (1 - told))[:, None])
-        step = np.linalg.solve(curvature + 1e-12 * np.eye(2), inputs.T @ (target - told))
-        weights += np.clip(step, -5, 5)
+        told = Logistic(*line)(inputs[:, 1])
+        curvature = inputs.T @ (inputs * (share * told * (1 - told))[:, None])
+        step = np.linalg.solve(curvature + 1e-12 * np.eye(2), inputs.T @ (share * (target - told)))
+        while loss(line + step) > loss(line) and np.abs(step).max() > 1e-10:
+            step /= 2  # too long: the curve bends less where it leads
+        line += step
         if np.abs(step).max() < 1e-10:
             break
-    slope = float(weights[1] / scale)
-    return Logistic(float(weights[0] - slope * centre), slope)
+    slope = float(line[1] / scale)
+    return Logistic(float(line[0] - slope * centre), slope)
 
 
 def cross_fitted(numbers: np.ndarray, right: np.ndarray, *, folds: int, seed: int = 0) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from gan_caption.evaluation.comparison import choose_systems, language_model_ask
 from gan_caption.evaluation.java import java_metrics
 from gan_caption.evaluation.settings import SplitName, TransferSettings
 from gan_caption.evaluation.text_metrics import language_model_metrics
-from gan_caption.evaluation.transfer import Measured, can_lose, measure_in, moved, open_places
+from gan_caption.evaluation.transfer import Measured, Place, can_lose, measure_in, moved, open_places
 from gan_caption.metrics.bootstrap import Difference
 from gan_caption.metrics.metric import Metric
 from gan_caption.metrics.transfer import Moved, difference_of_losses, loss, worse_by
@@ -70,14 +70,15 @@ def measure_transfer(settings: TransferSettings) -> list[Loss]:
         raise UserError(f"endpoint={settings.endpoint}: what both places have is {', '.join(known)}")
     samples = settings.validation.samples_per_image
 
-    def there(split: SplitName) -> TransferSettings:
+    def there(place: Place) -> TransferSettings:
+        split = cast(SplitName, place.split.name)  # of the corpus, which was asked for one of these
         return replace(settings, metrics=asked, language_model=named, split=split)
 
     # Away first: its photographs may be missing or damaged, and those at home were read before.
     abroad = measure_in(
-        away, chosen, partial(evaluated, asked=there(away.name), data=settings.data), tokenizers, samples=samples
+        away, chosen, partial(evaluated, asked=there(away), data=settings.data), tokenizers, samples=samples
     )
-    at_home = measure_in(home, chosen, partial(evaluated, asked=there(home.name)), tokenizers, samples=samples)
+    at_home = measure_in(home, chosen, partial(evaluated, asked=there(home)), tokenizers, samples=samples)
     found = losses(at_home, abroad, settings.against)
     shown = [settings.endpoint, *SHOWN, *(metric.name for metric in own)]
     text = told(at_home, abroad, found, settings, shown=shown)

@@ -13,7 +13,7 @@ from gan_caption.configuration.building import TARGET, Part
 from gan_caption.configuration.planning import Absent
 from gan_caption.configuration.settings import Settings, settings_from
 from gan_caption.data.compact import Groups, Texts
-from gan_caption.data.corpus import Corpus, Split, locations_of
+from gan_caption.data.corpus import Corpus, NoSplit, Split, locations_of
 from gan_caption.data.features import FeatureSource
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import processes, world
@@ -139,6 +139,27 @@ def load_split(corpus: Corpus, name: str, report: Report) -> Split:
     for note in split.notes:
         report(f"{name}: {note}")
     return split
+
+
+def load_tested(corpus: Corpus, report: Report, name: str = "test") -> Split:
+    """Return the images of a final table: some that selected nothing, where there are any.
+
+    Args:
+        corpus: the data set.
+        report: is told what stays unused, and what stands in.
+        name: of the split; the validation images stand in for a test split alone.
+
+    Raises:
+        NoSplit: the corpus has none of this name, which is not test.
+        UserError: they are faulty.
+    """
+    try:
+        return load_split(corpus, name, report)
+    except NoSplit as error:
+        if name != "test":
+            raise
+        report(f"no test split ({error}); the validation images, which also choose the weights, stand in")
+        return load_split(corpus, "val", report)
 
 
 class Data:

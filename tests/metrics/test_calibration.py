@@ -25,18 +25,22 @@ def test_the_known_curve_is_found():
     assert told(numbers) == pytest.approx(known, abs=0.01)
 
 
-def test_it_is_scipys_maximum_of_the_likelihood_with_platts_targets():
+@pytest.mark.parametrize("outlier", [0.0, -40.0, 2000.0])
+@pytest.mark.parametrize("weights", [None, np.linspace(0.1, 3, 60)])
+def test_it_is_scipys_maximum_of_the_likelihood_with_platts_targets(outlier, weights):
     numbers, _, right = world(60)
+    numbers[0] += outlier
     count = right.sum()
     target = np.where(right, (count + 1) / (count + 2), 1 / (60 - count + 2))
+    share = np.ones(60) if weights is None else weights
 
     def loss(w):
         logits = w[0] + w[1] * numbers
-        return np.sum(np.logaddexp(0, logits) - target * logits)
+        return np.sum(share * (np.logaddexp(0, logits) - target * logits))
 
-    best = minimize(loss, [0, 0], tol=1e-12).x
-    told = fitted(numbers, right)
-    assert (told.intercept, told.slope) == pytest.approx(tuple(best), rel=1e-4)
+    best = minimize(loss, [5, 2], tol=1e-12, method="Nelder-Mead", options={"maxiter": 9999}).x
+    told = fitted(numbers, right, weights)
+    assert (told.intercept, told.slope) == pytest.approx(tuple(best), rel=1e-4, abs=1e-5)
 
 
 def test_numbers_that_part_right_from_wrong_still_give_a_curve():
