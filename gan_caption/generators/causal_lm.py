@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from gan_caption.generators.cache_layers import Before
+    from gan_caption.generators.tuning import Tuning
 
 KEEPS = "a Transformer is wanted that keeps keys and values of every word, takes their positions, and projects its last"
 """What a model must be like."""
@@ -32,22 +33,22 @@ class CausalLM:
     optimizers, averages and checkpoints. A copy shares the weights that do not learn.
     """
 
-    def __init__(self, model: PreTrainedModel, order: Sequence[int], source: Source, *, tuned: bool) -> None:
+    def __init__(self, model: PreTrainedModel, order: Sequence[int], source: Source, tuning: Tuning) -> None:
         """Put the model's words into the program's order.
 
         Args:
             model: in eval mode; it becomes part of this.
             order: the model's own id of each of the V tokens.
             source: of the model, for messages.
-            tuned: whether its weights shall learn.
+            tuning: says which of its weights learn.
 
         Raises:
-            UserError: it does not work as this class has it.
+            UserError: it does not work as this class has it, or cannot be tuned so.
         """
         self.model = model.eval().requires_grad_(False)
         _reorder(model, torch.tensor(order))
         self._check(source)
-        self._learns = frozenset(name for name, _ in model.named_parameters() if tuned)
+        self._learns = tuning(model)
         for parameter in self.learning.values():
             parameter.requires_grad_(True)
 

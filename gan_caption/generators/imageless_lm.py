@@ -12,6 +12,7 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.generators.base import Generator
 from gan_caption.generators.causal_lm import CausalLM
 from gan_caption.generators.pretrained_lm import PretrainedLMGenerator
+from gan_caption.generators.tuning import Frozen
 from gan_caption.text.pretrained import program_order
 from gan_caption.text.pretrained_models import Source, load_causal_lm, load_tokenizer
 
@@ -31,7 +32,7 @@ class ImagelessLM(PretrainedLMGenerator):
         Generator.__init__(self, vocabulary_size=len(order))  # there is no mapper to build
         self.source = source
         self.prefix = 0
-        self.lm = CausalLM(load_causal_lm(source), order, source, tuned=False)
+        self.lm = CausalLM(load_causal_lm(source), order, source, Frozen())
         self.tuned = nn.ParameterDict()
         first, place = torch.ones(1, 1, dtype=torch.bool), torch.zeros(1, 1, dtype=torch.long)
         self._widths = [layer.shape[2] for layer in self.lm.read(self.lm.words.weight[None, :1], None, first, place)[1]]

@@ -28,6 +28,7 @@ from gan_caption.generators.base import Generator, NoiseLaw
 from gan_caption.generators.causal_lm import CausalLM
 from gan_caption.generators.key_values import KeyValueState
 from gan_caption.generators.prefix import Mapper, PrefixSizes
+from gan_caption.generators.tuning import Tuning
 from gan_caption.kernels.word_gates import word_vectors
 from gan_caption.text.pretrained import program_order
 from gan_caption.text.pretrained_models import find_model, load_causal_lm, load_tokenizer
@@ -51,7 +52,7 @@ class PretrainedLMGenerator(Generator[KeyValueState]):
         pooled_size: int,
         grid_size: int,
         model: str,
-        tuned: bool,
+        tuning: Tuning,
         prefix: int,
         mapper: Mapper,
         noise_size: int,
@@ -64,7 +65,7 @@ class PretrainedLMGenerator(Generator[KeyValueState]):
             pooled_size: P, length of the image vector.
             grid_size: D, channels of the grid.
             model: see `text.pretrained_models`.
-            tuned: whether the language model's weights learn too.
+            tuning: says which of the language model's weights learn too.
             prefix: K, at least 1.
             mapper: makes the network from the image to the prefix.
             noise_size: Z, at least 0; the noise vector is appended to the image vector, and 0 is none.
@@ -83,8 +84,9 @@ class PretrainedLMGenerator(Generator[KeyValueState]):
                 f"tokenizer has {vocabulary_size}: set tokenizer=pretrained, and one lm.model for both"
             )
         self.prefix = prefix
-        self.lm = CausalLM(load_causal_lm(self.source), order, self.source, tuned=tuned)
+        self.lm = CausalLM(load_causal_lm(self.source), order, self.source, tuning)
         self.tuned = nn.ParameterDict({name.replace(".", "/"): own for name, own in self.lm.learning.items()})
+        self._came_pretrained = tuning.pretrained
         self.uses_grid = mapper.uses_grid
         width = self.lm.words.embedding_dim
         self.mapper = mapper(PrefixSizes(pooled_size, grid_size, noise_size, prefix, width))
@@ -142,8 +144,8 @@ class PretrainedLMGenerator(Generator[KeyValueState]):
         return logits, state.of_prefixes(captions, read)
 
     def pretrained_parameters(self) -> list[nn.Parameter]:
-        """Return the language model's, where it is tuned; see `Generator.pretrained_parameters`."""
-        return list(self.tuned.values())
+        """Return the language model's own that learn; see `Generator.pretrained_parameters`."""
+        return list(self.tuned.values()) if self._came_pretrained else []
 
     def warm_start_weights(self) -> dict[str, Tensor]:
         """Return the word vectors; see `Generator.warm_start_weights`."""

@@ -18,7 +18,7 @@ from gan_caption.training.setup import OF_THE_PARTS, PARTS
 GROUPS = ("phase", "objective", "reward", "transform", "credit", "baseline", "generator_loss", "gate",
           "gold_return",
           "discriminator_trainer", "optimizer", "learning_rate", "generator", "discriminator", "decoding", "proposer",
-          "encoder", "data", "tokenizer", "tracker", "mapper")  # fmt: skip
+          "encoder", "data", "tokenizer", "tracker", "mapper", "tuning")  # fmt: skip
 PAGES = sorted(
     f"{path.parent.name}/{path.stem}"
     for group in (*GROUPS, "experiment")

@@ -16,6 +16,7 @@ from gan_caption.decoding.sampling import sample
 from gan_caption.errors import UserError
 from gan_caption.generators.prefix import MLPMapper, TransformerMapper
 from gan_caption.generators.pretrained_lm import PretrainedLMGenerator
+from gan_caption.generators.tuning import Frozen, LowRank, Whole
 from gan_caption.testing import check_generator
 from gan_caption.text.pretrained import PretrainedTokenizer, program_order
 from gan_caption.text.pretrained_models import find_model, load_causal_lm, load_tokenizer
@@ -28,6 +29,9 @@ MAPPERS = {
 }
 
 
+LORA = LowRank(rank=2, alpha=4, layers=None)
+
+
 @pytest.fixture(scope="module", params=["gpt2", "llama"])
 def model(request, tmp_path_factory):
     return str(tiny_lm.write_model(tmp_path_factory.mktemp("lm") / request.param, request.param))
@@ -36,13 +40,17 @@ def model(request, tmp_path_factory):
 def generator_of(model: str, *, mapper: str = "mlp", **changes) -> PretrainedLMGenerator:
     size = len(program_order(load_tokenizer(find_model(model)), find_model(model)))
     torch.manual_seed(1)
-    given = {"tuned": False, "prefix": 3, "noise_size": 0, "noise_law": "normal", "vocabulary_size": size} | changes
+    given = {"tuning": Frozen(), "prefix": 3, "noise_size": 0, "noise_law": "normal", "vocabulary_size": size} | changes
     return PretrainedLMGenerator(pooled_size=5, grid_size=7, model=model, mapper=MAPPERS[mapper], **given)
 
 
-@pytest.mark.parametrize(("mapper", "tuned"), [("mlp", False), ("transformer", False), ("mlp", True)])
-def test_it_keeps_the_contract(model, mapper, tuned):
-    check_generator(generator_of(model, mapper=mapper, tuned=tuned), tiny.features(), tolerance=1e-3)
+@pytest.mark.parametrize(("mapper", "tuning"), [("mlp", Frozen()), ("transformer", LORA), ("mlp", Whole())])
+def test_it_keeps_the_contract(model, mapper, tuning):
+    generator = generator_of(model, mapper=mapper, tuning=tuning)
+    if tuning == LORA:  # A gets no gradient where B is 0, as it begins
+        for own in generator.tuned.values():
+            torch.nn.init.normal_(own)
+    check_generator(generator, tiny.features(), tolerance=1e-3)
 
 
 @torch.no_grad()
@@ -76,7 +84,7 @@ def test_what_does_not_learn_is_nowhere_in_its_state_and_gets_no_gradient(model)
 
 
 def test_a_tuned_model_learns_and_a_copy_has_weights_of_its_own(model):
-    generator, features = generator_of(model, tuned=True).eval(), tiny.features()
+    generator, features = generator_of(model, tuning=Whole()).eval(), tiny.features()
     captions = captions_from_ids([[7, 9, EOS], [5, EOS]], [0, 1])
     learning = sum(own.numel() for own in generator.lm.model.parameters())
     assert sum(own.numel() for own in generator.tuned.values()) == learning > 0
@@ -89,6 +97,48 @@ def test_a_tuned_model_learns_and_a_copy_has_weights_of_its_own(model):
     twin.load_state_dict(generator.state_dict())
     torch.testing.assert_close(twin.score(features, captions), generator.score(features, captions))
     assert (twin.score(features, captions) - before).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_low_rank_weights_begin_at_nothing_and_are_added_to_queries_and_values(model):
+    frozen, generator, features = generator_of(model).eval(), generator_of(model, tuning=LORA).eval(), tiny.features()
+    generator.mapper.load_state_dict(frozen.mapper.state_dict())
+    captions = captions_from_ids([[7, 9, EOS], [5, EOS]], [0, 1])
+    torch.testing.assert_close(generator.score(features, captions), frozen.score(features, captions))
+    own = {name.replace("/", "."): values.normal_() for name, values in generator.tuned.items()}
+    for name, down in own.items():
+        if "lora_A" in name:  # the same in the model as it came, whose weights GPT-2 keeps the other way round
+            layer = frozen.lm.model.get_submodule(name.partition(".lora_A")[0])
+            added = 4 / 2 * own[name.replace("lora_A", "lora_B")] @ down
+            layer.weight += added if isinstance(layer, torch.nn.Linear) else added.T
+    assert len(own) == 2 * 2 * (1 if "gpt2" in model else 2), "A and B, two layers, a product for all or two"
+    torch.testing.assert_close(generator.score(features, captions), frozen.score(features, captions))
+
+
+def test_low_rank_weights_alone_learn_and_are_kept(model):
+    generator = generator_of(model, tuning=LORA)
+    assert {name for name in generator.state_dict() if not name.startswith(("mapper.", "_extra"))} == {
+        f"tuned.{name}" for name in generator.tuned
+    }
+    assert all("lora_" in name and values.requires_grad for name, values in generator.tuned.items())
+    assert not generator.pretrained_parameters(), "they are new: the rate is that of the mapper"
+    generator.score(tiny.features(), captions_from_ids([[7, 9, EOS]], [0])).sum().backward()
+    assert all(own.grad is None for own in generator.lm.model.parameters() if own.data_ptr() not in {
+        one.data_ptr() for one in generator.tuned.values()
+    })  # fmt: skip
+    assert all(own.grad is not None for own in generator.tuned.values())
+    twin = copy.deepcopy(generator)
+    twin.load_state_dict(generator.state_dict())
+    assert not {one.data_ptr() for one in twin.tuned.values()} & {one.data_ptr() for one in generator.tuned.values()}
+
+
+def test_layers_that_a_model_has_not_are_refused(model):
+    with pytest.raises(
+        UserError, match=r"tuning\.layers=\['nowhere'\]: .*nowhere.*; a \w+LMHeadModel|ForCausalLM has .*"
+    ):
+        generator_of(model, tuning=LowRank(rank=2, alpha=4, layers=["nowhere"]))
+    with pytest.raises(ValueError, match="rank"):
+        LowRank(rank=0, alpha=4, layers=None)
 
 
 def test_weights_of_another_language_model_are_refused(model, tmp_path):

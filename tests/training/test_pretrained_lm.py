@@ -28,13 +28,16 @@ from tests.training.test_experiment import interrupted
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "mapper", "tuned"), [("gpt2", "transformer", "false"), ("llama", "mlp", "true")])
-def test_seqgan_trains_it_and_goes_on_bitwise_after_it_was_stopped(tmp_path, monkeypatch, kind, mapper, tuned):
+@pytest.mark.parametrize(
+    ("kind", "mapper", "tuning"),
+    [("gpt2", "transformer", "lora"), ("llama", "mlp", "whole"), ("llama", "mlp", "frozen")],
+)
+def test_seqgan_trains_it_and_goes_on_bitwise_after_it_was_stopped(tmp_path, monkeypatch, kind, mapper, tuning):
     model = tiny_lm.write_model(tmp_path / "lm", kind)
     lm = ["generator=pretrained_lm", "generator.prefix=3", f"mapper@generator.mapper={mapper}", "max_length=20"]
     if mapper == "transformer":
         lm += ["generator.mapper.heads=2", "generator.mapper.layers=1"]
-    lm += [f"lm.model={model}", f"generator.tuned={tuned}", "resume=auto", f"cache={tmp_path}/cache"]
+    lm += [f"lm.model={model}", f"tuning@generator.tuning={tuning}", "resume=auto", f"cache={tmp_path}/cache"]
     whole, stopped = (composed(*TINY_SEQGAN, *lm, f"outputs={tmp_path / name}") for name in ("whole", "stopped"))
     systems = run_experiment(whole, data="scenes").systems
     for phase in (MaximumLikelihoodPhase, AdversarialPhase):
@@ -44,7 +47,7 @@ def test_seqgan_trains_it_and_goes_on_bitwise_after_it_was_stopped(tmp_path, mon
     states = [vars(load_state(folder / "checkpoints" / "last.pt")) for folder in folders]
     assert same_state(*states)
     names = {name.split(".")[2] for name in states[0]["networks"] if name.startswith("captioner.generator.")}
-    assert names == {"mapper", "_extra_state"} | ({"tuned"} if tuned == "true" else set())
+    assert names == {"mapper", "_extra_state"} | ({"tuned"} if tuning != "frozen" else set())
 
 
 @pytest.mark.slow
@@ -53,7 +56,7 @@ def test_a_tuned_model_learns_at_its_own_rate(tmp_path, rate):
     model = tiny_lm.write_model(tmp_path / "lm", "gpt2")
     config = composed(
         *TINY, "+experiment=mle", "generator=pretrained_lm", "mapper@generator.mapper=mlp", f"lm.model={model}",
-        "generator.tuned=true", f"phases.mle.encoder_learning_rate={rate}", "phases.mle.averaging=0",
+        "tuning@generator.tuning=whole", f"phases.mle.encoder_learning_rate={rate}", "phases.mle.averaging=0",
         "phases.mle.optimizer.weight_decay=0", f"outputs={tmp_path}/outputs", f"cache={tmp_path}/cache",
     )  # fmt: skip
     folder = run_experiment(config, data="scenes").folder
