@@ -67,7 +67,7 @@ ARTICLES = {"a": 0.85, "one": 0.15}
 def captions_of(scene: Scene) -> Phrase:
     """Return the grammar of a scene's captions, before "a" becomes "an"."""
     things = scene.things
-    nouns = {thing: _noun_phrase(thing) for thing in things}
+    nouns = {thing: _noun_phrase(thing.size, thing.colour, thing.shape, thing.texture) for thing in things}
     indefinite = {thing: chain(_synonym(ARTICLES), noun) for thing, noun in nouns.items()}
     definite = {thing: chain("the", noun) for thing, noun in nouns.items()}
     frame = _synonym(FRAMES)
@@ -165,19 +165,24 @@ def articles_agree(string: Sequence[str]) -> bool:
     )
 
 
-def _noun_phrase(thing: Thing) -> Phrase:
-    size = choice((0.6, ""), (0.4, _synonym(SIZE_WORDS[thing.size])))
-    colour = choice((0.15, ""), (0.85, thing.colour))
-    noun = _synonym(NOUNS[thing.shape])
-    adjectives, tails = TEXTURE_ADJECTIVES[thing.texture], TEXTURE_TAILS.get(thing.texture, {})
+# What scenes have in common is made once, and shared by their grammars.
+
+
+@functools.cache
+def _noun_phrase(size: str, colour: str, shape: str, texture: str) -> Phrase:
+    sized = choice((0.6, ""), (0.4, _synonym(SIZE_WORDS[size])))
+    coloured = choice((0.15, ""), (0.85, colour))
+    noun = _synonym(NOUNS[shape])
+    adjectives, tails = TEXTURE_ADJECTIVES[texture], TEXTURE_TAILS.get(texture, {})
     silent = 1.0 - sum(adjectives.values()) - sum(tails.values())
     return choice(
-        (silent, chain(size, colour, noun)),
-        *((weight, chain(size, word, colour, noun)) for word, weight in adjectives.items()),
-        *((weight, chain(size, colour, noun, tail)) for tail, weight in tails.items()),
+        (silent, chain(sized, coloured, noun)),
+        *((weight, chain(sized, word, coloured, noun)) for word, weight in adjectives.items()),
+        *((weight, chain(sized, coloured, noun, tail)) for tail, weight in tails.items()),
     )
 
 
+@functools.cache
 def _group(number: int, shape: str | None, colour: str | None) -> Phrase:
     nouns = ANYTHING if shape is None else {PLURALS[noun]: weight for noun, weight in NOUNS[shape].items()}
     return chain(NUMBERS[number], colour or "", _synonym(nouns))
@@ -188,7 +193,12 @@ def _relation(names: Sequence[str]) -> Phrase:
 
 
 def _synonym(weights: dict[str, float]) -> Phrase:
-    return choice(*((weight, words(text)) for text, weight in weights.items()))
+    return _one_of(tuple(weights.items()))
+
+
+@functools.cache
+def _one_of(weighted: tuple[tuple[str, float], ...]) -> Phrase:
+    return choice(*((weight, words(text)) for text, weight in weighted))
 
 
 def _begins_with_vowel(word: str) -> bool:
