@@ -1,4 +1,4 @@
-"""Maximum likelihood with both generators, and five methods from the better one, on Flickr8k: see README.md."""
+"""Maximum likelihood with both generators, and four methods from the better one, on Flickr8k: see README.md."""
 
 from __future__ import annotations
 
