@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -117,6 +117,8 @@ def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str,
     """Build everything that a training run needs, and keep its tokenizer in its folder."""
     device = choose_device(settings.device)
     beginning = beginning_of(settings)
+    if beginning is not None and not has_other_images(beginning.folder, data):
+        check_holdout(settings, "begin_from")
     seed_everything(settings.seed, deterministic=settings.deterministic)
     train, val = data.train, data.val
     encoder = build_encoder(settings, device=device)
@@ -212,10 +214,10 @@ def _run_in(
 
     tested = open_features(settings, encoder, load_tested(opened.corpus, say), device=run.device)
     if settings.pretrained:
-        check_holdout(settings, settings.pretrained)
+        check_holdout(settings, "pretrained")
         phases = adopt(run, phases, settings.pretrained)
     if settings.pretrained_discriminator:
-        check_holdout(settings, settings.pretrained_discriminator)
+        check_holdout(settings, "pretrained_discriminator")
         phases = adopt_discriminator(run, phases, settings.pretrained_discriminator)
     seed_everything(settings.seed, deterministic=settings.deterministic)
     loop = Loop(
@@ -261,20 +263,31 @@ def check_seen(folder: Path) -> None:
         raise UserError(f"{folder} is not seen by the processes {blind}: give outputs=... on a disk that all share")
 
 
-def check_holdout(settings: Settings, pretrained: Path) -> None:
-    """Look whether the baseline of another run has learned from no image that this run holds out.
+def check_holdout(settings: Settings, key: Literal["pretrained", "pretrained_discriminator", "begin_from"]) -> None:
+    """Look whether another run has learned from no image that this run holds out.
+
+    Args:
+        settings: of this run.
+        key: of the other's folder.
 
     Raises:
         UserError: it may have.
     """
     if not (settings.holdout.check or settings.holdout.discriminator):
         return
-    theirs = read_settings(pretrained, allow=settings.allow).holdout
+    folder: Path = getattr(settings, key)
+    theirs = read_settings(folder, allow=settings.allow).holdout
     if theirs != settings.holdout:
         raise UserError(
-            f"pretrained={pretrained}: its generator has learned from images that this run holds out (there {theirs}, "
-            f"here {settings.holdout}): train the baseline with the same holdout"
+            f"{key}={folder}: it has learned from images that this run holds out (there {theirs}, here "
+            f"{settings.holdout}): train it with the same holdout"
         )
+
+
+def has_other_images(folder: Path, data: Data) -> bool:
+    """Tell whether a run is known to have learned from other images and captions than these."""
+    theirs, own = read_data(folder), data.known()
+    return theirs is not None and own is not None and "train" in theirs.others(own)
 
 
 def adopt(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Phase]:

@@ -89,6 +89,8 @@ def main(size: str = "full", *given: str) -> None:
             wanted = [_of(arm, seed, base, *shared) for arm in arms]
             made = found_or_trained(wanted, outputs=outputs, workers=workers)
             runs |= {(arm.name, seed): run for arm, run in zip(arms, made, strict=True) if run}
+    if not runs:
+        sys.exit("no arm is finished yet: full trains them")
     where = HERE if size != "quick" else outputs
     _report(where, baselines, stopped, runs, outputs)
 

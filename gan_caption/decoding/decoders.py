@@ -240,7 +240,7 @@ class Reranked:
 
         Args:
             proposer: a beam search, say.
-            judges: by name; any reward without parts is one.
+            judges: by name; any reward of one number a caption, or a token, is one.
             weights: a number for each of these names, and for `own`, the proposer's own scores.
 
         Raises:

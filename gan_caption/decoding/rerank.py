@@ -17,7 +17,7 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.candidates import Candidates
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.encoders.none import no_image
-from gan_caption.errors import at_least
+from gan_caption.errors import UserError, at_least
 from gan_caption.generators.base import Generator
 from gan_caption.modes import evaluating
 
@@ -26,7 +26,7 @@ class Judge(Protocol):
     """Scores captions of images; higher is better."""
 
     def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        """Return one score a caption, (N,) float.
+        """Return one score a caption, (N,) float, or one a token, (N, T), of which the mean counts.
 
         Args:
             features: of B images.
@@ -55,8 +55,19 @@ def rerank(
     total = own_weight * candidates.scores if own_weight else torch.zeros_like(candidates.scores)
     for judge, weight in judges:
         if weight:
-            total = total + weight * judge(features, candidates.captions)
+            total = total + weight * a_caption(judge(features, candidates.captions), candidates.captions)
     return candidates.ranked_by(total)
+
+
+def a_caption(scores: object, captions: Captions) -> Tensor:
+    """Return one score a caption, (N,); of scores of each token, (N, T), the mean over the caption's own.
+
+    Raises:
+        UserError: they are neither, such as a reward's parts.
+    """
+    if not isinstance(scores, Tensor) or scores.shape not in (captions.lengths.shape, captions.tokens.shape):
+        raise UserError("a judge of captions is a reward of one number a caption or a token, without parts")
+    return (scores * captions.mask).sum(1) / captions.lengths if scores.dim() == 2 else scores
 
 
 class LogLikelihood:
@@ -111,5 +122,4 @@ class DiscriminatorLogit:
             return torch.cat([self._logits(features, chunk) for chunk in captions.chunks(self.chunk_rows)])
 
     def _logits(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        logits: Tensor = self.discriminator(features, captions)
-        return (logits * captions.mask).sum(1) / captions.lengths if logits.dim() == 2 else logits
+        return a_caption(self.discriminator(features, captions), captions)

@@ -10,7 +10,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from gan_caption.configuration.building import Part
+from gan_caption.configuration.building import TARGET, Part
 from gan_caption.configuration.overrides import typed
 from gan_caption.configuration.settings import WITHOUT_EFFECT, Settings
 from gan_caption.configuration.wording import listed
@@ -26,6 +26,8 @@ from gan_caption.training.setup import load_tokenizer
 NOT_OF_THE_METHOD = (*WITHOUT_EFFECT, "seed", "pretrained", "pretrained_discriminator", "name", "allow",
                      "skip_unreadable", "skip_missing", "metrics")  # fmt: skip
 """Settings in which runs of one system may differ."""
+_JUDGES_TEXT = "gan_caption.rewards.language_model.LanguageModelReward"
+"""What asks the language model."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,10 @@ def _check_same_data(one: Chosen, other: Chosen) -> None:
 def _method(run: Chosen, locations: Sequence[str]) -> dict[str, Any]:
     """Return the settings, by dotted keys, in which runs of one system are alike."""
     settings = settings_of(run.settings.given, locations)
-    return flattened({key: value for key, value in settings.items() if key not in NOT_OF_THE_METHOD})
+    own = flattened({key: value for key, value in settings.items() if key not in NOT_OF_THE_METHOD})
+    if not any(key.endswith(f".{TARGET}") and value == _JUDGES_TEXT for key, value in own.items()):
+        own.pop("language_model", None)  # which measures, and nothing was learned from it
+    return own
 
 
 def _names(methods: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:

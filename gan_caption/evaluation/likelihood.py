@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import TypeGuard
 
 import torch
+from torch import Tensor
 
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.decoders import Sampler, Sampling
+from gan_caption.decoding.memory import MOST
 from gan_caption.decoding.resampling import Resampling
 from gan_caption.decoding.reweighted import Reweighted
 from gan_caption.generators.base import Generator, token_log_probs
@@ -58,8 +60,7 @@ def reference_nll(
         max_length: of these samples, in tokens.
     """
     proposals = sampler.proposals if isinstance(sampler, Reweighted) else sampler
-    packed = (generator.logits(features, captions) / proposals.temperature).log_softmax(1)
-    log_probs = token_log_probs(packed, captions, first_word=generator.first_word)
+    log_probs = _log_probs(generator, features, captions, proposals.temperature)
     said = captions.packed(captions.tokens) >= generator.first_word
     scored = log_probs[said]
     total, tokens = scored.sum(), float(len(scored))
@@ -75,6 +76,20 @@ def reference_nll(
     ends = torch.stack([-plain - gain for gain in reversed(sampler.limit(weighed))], 1)  # (N, 2)
     limit = ends.new_zeros(len(features), 2).index_add(0, captions.images, ends)
     return ReferenceNLL(-total.item(), tokens, [(low, high) for low, high in limit.tolist()])
+
+
+def _log_probs(generator: Generator, features: ImageFeatures, captions: Captions, temperature: float) -> Tensor:
+    """Return log p of the tokens (M,), of so many captions at once that their logits fit into `MOST`."""
+    words = generator.vocabulary_size - generator.first_word
+    at_once = max(MOST // (2 * 4 * words * captions.tokens.shape[1]), 1)  # logits, and their softmax
+    found = []
+    for part in captions.chunks(at_once):
+        images, own = part.images.unique(return_inverse=True)
+        seen = features if len(part) == len(captions) else features.select(images)
+        asked = part if len(part) == len(captions) else Captions(part.tokens, part.lengths, own)
+        packed = (generator.logits(seen, asked) / temperature).log_softmax(1)
+        found.append(token_log_probs(packed, asked, first_word=generator.first_word))
+    return torch.cat(found)
 
 
 def limit_metrics(ends: Sequence[float], *, tokens: float, captions: float) -> dict[str, float]:

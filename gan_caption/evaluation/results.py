@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -225,6 +225,16 @@ def decoder_name(decoding: Part, own: Mapping[str, Part] | None = None) -> str:
 
 
 def _in_words(decoding: Part) -> str:
-    told_ones = {key: value for key, value in decoding.node.items() if key != TARGET and not isinstance(value, dict)}
-    told = ", ".join(f"{key} {value}" for key, value in told_ones.items())
+    told = ", ".join(f"{key} {value}" for key, value in _told(decoding.node))
     return f"{decoding.name.lower()} ({told})" if told else decoding.name.lower()
+
+
+def _told(node: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the settings of a part, and of the parts inside it their names."""
+    for key, value in node.items():
+        if isinstance(value, Mapping) and TARGET in value:
+            yield key, value[TARGET].rpartition(".")[2].lower()
+        elif isinstance(value, Mapping):
+            yield from ((f"{key}.{inner}", own) for inner, own in _told(value))
+        elif key != TARGET:
+            yield key, value

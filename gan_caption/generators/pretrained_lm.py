@@ -72,7 +72,7 @@ class PretrainedLMGenerator(Generator[KeyValueState]):
             noise_law: how its numbers are drawn.
 
         Raises:
-            UserError: there is no such model, it cannot be used so, or the tokens are those of another one.
+            UserError: there is no such model, it cannot be used so, or it has another number of tokens.
         """
         super().__init__(vocabulary_size=vocabulary_size, noise_size=noise_size, noise_law=noise_law)
         at_least(1, prefix=prefix)

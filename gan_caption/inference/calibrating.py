@@ -19,7 +19,7 @@ from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
 from gan_caption.extras import require
 from gan_caption.inference.captioner import Captioned, Captioner
-from gan_caption.inference.confidence import confidence_file
+from gan_caption.inference.confidence import confidence_file, digest_of
 from gan_caption.inference.settings import CalibrationSettings
 from gan_caption.metrics.calibration import Logistic, Reliability, cross_fitted, fitted, reliability_of
 from gan_caption.metrics.document_frequencies import DocumentFrequencies
@@ -27,9 +27,9 @@ from gan_caption.metrics.metric import Metric, Metrics, Predictions, measure
 from gan_caption.metrics.ngrams import Score
 from gan_caption.metrics.standard import catalogue
 from gan_caption.reporting.figures import confidence_diagram, save
-from gan_caption.training.folders import write_json
+from gan_caption.training.folders import best_weights, write_json
 from gan_caption.training.progress import Progress
-from gan_caption.training.setup import load_split, open_corpus, own_metrics
+from gan_caption.training.setup import load_split, open_corpus, own_decoding, own_metrics
 
 USUAL = {"oracle_true": 1.0, "chair_s": 0.0, "chair_references_s": 0.0}
 """Criteria in the order in which they are taken where none is asked for, with their thresholds."""
@@ -88,7 +88,9 @@ class Confidence:
     criterion: Criterion
 
 
-def fit_confidence(captioner: Captioner, split: Split, criterion: Criterion, *, folds: int) -> Confidence:
+def fit_confidence(
+    captioner: Captioner, split: Split, criterion: Criterion, *, folds: int, skip_unreadable: bool
+) -> Confidence:
     """Caption a split and fit how probable it is that a caption is right.
 
     Args:
@@ -96,36 +98,40 @@ def fit_confidence(captioner: Captioner, split: Split, criterion: Criterion, *, 
         split: images that chose at most the weights.
         criterion: that says what is right.
         folds: that the measure of reliability divides the images into.
+        skip_unreadable: leave out images that cannot be read.
 
     Raises:
         UserError: an image cannot be read, or there are fewer than 2 a fold.
     """
     photos = (item.path if item.path is not None else split.image(row) for row, item in enumerate(split.items))
-    told: list[Captioned] = []
+    told: dict[int, Captioned] = {}
     with Progress(phase=f"caption {split.name}", total=len(split)) as progress:
-        for one in captioner.stream(photos):
-            if not isinstance(one, Captioned):
-                raise UserError(one.reason)
-            told.append(one)
-            progress.update(len(told))
-    tokenizer = captioner.trained.tokenizer
-    captions = tokenizer.tokenized([one.best.text for one in told])
-    references = [tokenizer.tokenized(tokenizer.normalize(list(item.captions))) for item in split.items]
+        for row, one in enumerate(captioner.stream(photos)):
+            if isinstance(one, Captioned):
+                told[row] = one
+            elif not skip_unreadable:
+                raise UserError(f"{one.reason}; skip_unreadable=true leaves such images out")
+            progress.update(row + 1)
+    if left := len(split) - len(told):
+        say(f"{left} of {len(split)} images cannot be read and are left out")
+    tokenizer, items = captioner.trained.tokenizer, [split.items[row] for row in told]
+    captions = tokenizer.tokenized([one.best.text for one in told.values()])
+    references = [tokenizer.tokenized(tokenizer.normalize(list(item.captions))) for item in items]
     predictions = Predictions(captions, [], references, DocumentFrequencies.of(references),
-                              image_ids=[item.image_id for item in split.items])  # fmt: skip
+                              image_ids=[item.image_id for item in items])  # fmt: skip
     value = measure([criterion.metric], predictions)[criterion.metric.name]
     assert isinstance(value, Score), "metrics of single images return scores"
-    numbers, right = np.array([one.best.per_token for one in told]), criterion.right(value.per_image)
+    numbers, right = np.array([one.best.per_token for one in told.values()]), criterion.right(value.per_image)
     curve = fitted(numbers, right)
     return Confidence(curve, reliability_of(cross_fitted(numbers, right, folds=folds), right), criterion)
 
 
-def as_json(found: Confidence, *, split: Split, decoding: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is kept of a confidence."""
+def as_json(found: Confidence, *, split: Split, decoding: Mapping[str, Any], weights: str) -> dict[str, Any]:
+    """Return what is kept of a confidence; `weights` are the digest of those that it is of."""
     reliability = {key: value for key, value in vars(found.reliability).items() if key != "bins"}
     return {
         "criterion": found.criterion.metric.name, "threshold": found.criterion.threshold, "split": split.name,
-        "images": len(split), "decoding": dict(decoding), "intercept": found.curve.intercept,
+        "images": len(split), "decoding": dict(decoding), "weights": weights, "intercept": found.curve.intercept,
         "slope": found.curve.slope, "reliability": reliability,
     }  # fmt: skip
 
@@ -145,10 +151,12 @@ def calibrate_run(settings: CalibrationSettings) -> Confidence:
     split = load_split(open_corpus(run, settings.data), settings.split, say)
     metrics = catalogue(*split.metrics, *own_metrics(run.metrics))
     criterion = criterion_of(metrics, settings.criterion, settings.threshold)
-    found = fit_confidence(captioner, split, criterion, folds=settings.folds)
+    skip = settings.skip_unreadable or run.skip_unreadable
+    found = fit_confidence(captioner, split, criterion, folds=settings.folds, skip_unreadable=skip)
     place = confidence_file(settings.run, captioner.phase)
-    decoding = (settings.decoding or run.decoding).node
-    write_json(place, as_json(found, split=split, decoding=decoding))
+    decoding = settings.decoding or own_decoding(run).get(captioner.phase, run.decoding)
+    weights = digest_of(best_weights(settings.run, captioner.phase))
+    write_json(place, as_json(found, split=split, decoding=decoding.node, weights=weights))
     save(confidence_diagram(found.reliability, str(criterion)), place.with_suffix(""))
     print(f"\n{in_words(found, split)}\n\n{place}; the plot beside it", flush=True)
     return found

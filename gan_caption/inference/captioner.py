@@ -183,7 +183,7 @@ class Captioner:
         named: Generator | TextJudge | None = None
         if language_model is not None:
             named = load_language_model(
-                Path(language_model), tokenizer=trained.tokenizer, device=trained.device, allow=allow
+                str(language_model), tokenizer=trained.tokenizer, device=trained.device, allow=allow
             )
         offered = {
             "tokenizer": trained.tokenizer, **offered_discriminator(discriminator),

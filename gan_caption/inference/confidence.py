@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from pathlib import Path
 
+from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
 from gan_caption.metrics.calibration import Logistic
-from gan_caption.training.folders import inside, read_json
+from gan_caption.training.folders import best_weights, inside, read_json
 
 
 def confidence_file(folder: Path, phase: str) -> Path:
@@ -15,8 +17,13 @@ def confidence_file(folder: Path, phase: str) -> Path:
     return folder / f"confidence_{phase}.json"
 
 
+def digest_of(weights: Path) -> str:
+    """Return a hash of a file of weights."""
+    return hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
+
+
 def read_curve(folder: Path, phase: str) -> Logistic | None:
-    """Return the curve of the weights that a phase left; None where none was fitted.
+    """Return the curve of the weights that a phase left; None where none was fitted to these.
 
     Raises:
         UserError: the file is damaged.
@@ -28,4 +35,7 @@ def read_curve(folder: Path, phase: str) -> Logistic | None:
     numbers = told.get("intercept"), told.get("slope")
     if not all(isinstance(one, int | float) and math.isfinite(one) for one in numbers):
         raise UserError(f"{path} holds no confidence: delete it, or fit it again by gan_caption.calibrate")
+    if told.get("weights") != digest_of(best_weights(folder, phase)):
+        say(f"{path} is of other weights, and tells nothing of these: gan_caption.calibrate fits it anew")
+        return None
     return Logistic(*map(float, numbers))  # type: ignore[arg-type]

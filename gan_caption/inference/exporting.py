@@ -79,10 +79,11 @@ def _phase(folder: Path, settings: Settings, wanted: str | None) -> str:
 
 def _not_exported(settings: Settings, phase: str) -> list[str]:
     """Say what of a phase's way of decoding stays behind."""
-    if phase not in own_decoding(settings):
+    decoding = own_decoding(settings).get(phase, settings.decoding)
+    if not {"judge", "judges"} & decoding.node.keys():
         return []
-    kind = own_decoding(settings)[phase].name.lower()
-    return [f"the policy alone: in the run, {kind} chooses among its samples by a judge, who is not exported"]
+    kind = decoding.name.lower()
+    return [f"the policy alone: in the run, {kind} chooses among its captions by a judge, who is not exported"]
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from gan_caption.distributed.world import say
 from gan_caption.encoders.none import NoImage
 from gan_caption.errors import UserError
 from gan_caption.evaluation.trained import open_run
+from gan_caption.files import at_home
 from gan_caption.generators.base import Generator
 from gan_caption.generators.imageless_lm import ImagelessLM
 from gan_caption.generators.ngram import NgramGenerator
@@ -50,12 +51,12 @@ def learn_ngrams(settings: LanguageModelSettings) -> None:
 
 
 def load_language_model(
-    path: Path, *, tokenizer: Tokenizer, device: torch.device, allow: str | Sequence[str] = ()
+    model: str | Path, *, tokenizer: Tokenizer, device: torch.device, allow: str | Sequence[str] = ()
 ) -> Generator | TextJudge:
     """Return a language model of the captioner's tokens in eval mode, or else one that reads whole texts.
 
     Args:
-        path: a file that `NgramGenerator.save` wrote; the folder of a run with `encoder=none`, of which the
+        model: a file that `NgramGenerator.save` wrote; the folder of a run with `encoder=none`, of which the
             maximum-likelihood weights are taken; or a pretrained language model, see `text.pretrained_models`.
         tokenizer: of the captioner; an n-gram model or a run must have the same one.
         device: where it shall live.
@@ -64,10 +65,11 @@ def load_language_model(
     Raises:
         UserError: it is missing, damaged, has seen images, or has another tokenizer.
     """
+    path = at_home(model)
     if path.suffix == ".safetensors" or (path.is_file() and path.suffix != ".gguf"):
         return NgramGenerator.load(path, vocabulary=tokenizer.fingerprint).to(device).eval()
     if not (path / "checkpoints").is_dir():
-        return judging(str(path), tokenizer, device=device)
+        return judging(str(model), tokenizer, device=device)
     run = open_run(path, allow=allow, device=str(device))
     if not isinstance(run.encoder, NoImage):
         raise UserError(f"{path}: this run captions images; a language model is a run that was trained by encoder=none")

@@ -26,7 +26,7 @@ class CaptionSettings:
     captions: int
     candidates: int
     rerank: dict[str, float]
-    language_model: Path | None
+    language_model: str | None
     fusion: float
     weights: str | None
     attention: bool
@@ -112,6 +112,7 @@ class CalibrationSettings:
     device: str
     allow: list[str]
     skip_missing: bool
+    skip_unreadable: bool
     data: Part | None
     decoding: Part | None
 

@@ -120,7 +120,8 @@ def told(
         f"A loss is how much worse away is than home; 95% by the paired bootstrap over images of each place"
         f"{' and seeds' if len(seeds) > 1 else ''}.\nThe last column says how much more than {settings.against} a "
         "system loses: below 0 it loses less.",
-        "\n".join(verdict(one, settings.against) for one in found if _is_asked(one, settings)),
+        "\n".join(verdict(one, settings.against) for one in found if _is_asked(one, settings))
+        or f"No verdict: some system has no value of {settings.endpoint}, here or there.",
         diversity_table(home, away),
         unsayable_table(home, away),
     ]

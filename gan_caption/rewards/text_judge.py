@@ -86,7 +86,8 @@ class TextJudge:
             return []
         tokenizer = load_tokenizer(self.source)
         start, end = ends_of(tokenizer, self.source)
-        ids = [[start, *own, end] for own in tokenizer(texts, add_special_tokens=False)["input_ids"]]
+        told = tokenizer(texts, add_special_tokens=False, split_special_tokens=True)  # "</s>" in a caption is text
+        ids = [[start, *own, end] for own in told["input_ids"]]
         longest, room = max(map(len, ids)), getattr(self._network.config, "max_position_embeddings", None)
         if room is not None and longest > room:
             raise UserError(f"{self.source.description} reads {room} tokens, and a text has {longest}: shorten it")

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from gan_caption.errors import UserError
 from gan_caption.metrics.tokenizer import ptb_tokenize
 
 
@@ -44,8 +45,10 @@ class Tokenizer(ABC):
         """Return the tokenizer that also knows what another has learned; ids that are known stay.
 
         Raises:
-            UserError: the other is of another kind.
+            UserError: the other is of another kind, or, of those that come trained, another one.
         """
+        if type(other) is not type(self) or other.fingerprint != self.fingerprint:
+            raise UserError("another tokenizer reads these captions than the known run's: give the same tokenizer=...")
         return self
 
     def normalize(self, captions: Sequence[str]) -> list[str]:

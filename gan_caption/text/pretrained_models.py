@@ -183,8 +183,11 @@ def _check_folder(folder: Path, model: str) -> None:
     """
     if (folder / "adapter_config.json").exists() or not (folder / "config.json").is_file():
         raise UserError(f"model={shown(model)} holds no whole model: config.json and weights as safetensors are wanted")
-    if "quantization_config" in _mapping(folder / "config.json", model):
+    config = _mapping(folder / "config.json", model)
+    if "quantization_config" in config:
         raise UserError(f"model={shown(model)} is quantised: give its weights as float numbers, or a .gguf file")
+    if "transformers_weights" in config:  # the library would read that file, whatever it is
+        raise UserError(f"model={shown(model)}: its config.json names a file of weights; model.safetensors is wanted")
     index, whole = folder / "model.safetensors.index.json", folder / "model.safetensors"
     if index.is_file():
         parts = _mapping(index, model).get("weight_map")

@@ -83,7 +83,7 @@ class Vocabulary(Tokenizer):
         least = self.min_count
         for token, count in counted(tokens()):  # which has read all captions before the first
             least = min(max(number // 1000, 1), 5) if least is None else least
-            if count >= least:
+            if count >= least and token not in SPECIAL:  # which no caption may bring about by saying it
                 frequent[token] = count
         kept = sorted(frequent, key=lambda token: (-frequent[token], token))
         if not kept:
@@ -115,9 +115,9 @@ class Vocabulary(Tokenizer):
         return hashlib.sha256("\n".join(self.tokens).encode()).hexdigest()[:16]
 
     def encode(self, text: str, *, max_length: int) -> list[int]:
-        """Turn normalized text into at most `max_length` ids; `<eos>` ends it where it fits."""
-        ids = [self.ids.get(token, UNK) for token in self.split(text)]
-        return [*ids, EOS][:max_length]
+        """Turn normalized text into at most `max_length` ids; `<eos>` ends it where it fits, and is unknown inside."""
+        ids = (self.ids.get(token, UNK) for token in self.split(text))
+        return [*(one if one > EOS else UNK for one in ids), EOS][:max_length]
 
     def decode(self, ids: Iterable[int]) -> str:
         """Turn ids back into text, up to `<eos>`; special tokens but `<unk>` are left out."""

@@ -10,7 +10,9 @@ from gan_caption.decoding.decoders import Reranked
 from gan_caption.decoding.rerank import DiscriminatorLogit, LanguageModelLogLikelihood, LogLikelihood, rerank
 from gan_caption.discriminators.dense import DenseDiscriminator
 from gan_caption.discriminators.lstm import LSTMDiscriminator
+from gan_caption.errors import UserError
 from gan_caption.generators.ngram import NgramGenerator
+from gan_caption.rewards.base import Parts
 from tests import tiny
 from tests.decoding.test_candidates import told
 from tests.tiny_runs import part
@@ -43,6 +45,15 @@ def test_the_sum_decides():
     assert by_hand.scores.tolist() == [-0.5, -0.5, -1.0, -2.0, -5.0]
     assert texts(by_hand) == [[5, 4, EOS], [5, EOS], [4, EOS], [EOS], [4, 4, EOS]]
     assert by_hand.captions.images.tolist() == [0, 0, 0, 1, 1]
+
+
+def test_of_one_number_a_token_the_mean_over_the_captions_own_counts():
+    each = torch.tensor([[1.0, 3, 9], [1, 2, 6], [0, 0, 9], [2, 2, 8], [7, 9, 9]])
+    found = rerank(candidates(), tiny.features(), [(lambda *_: each, 1.0)], own_weight=0.0)
+    assert sorted(found.scores.tolist()) == [0, 2, 3, 4, 7]
+    for other in (Parts(torch.zeros(5), {}), torch.zeros(4), torch.zeros(5, 2)):
+        with pytest.raises(UserError, match="a reward of one number a caption or a token, without parts"):
+            rerank(candidates(), tiny.features(), [(lambda *_, other=other: other, 1.0)], own_weight=0.0)
 
 
 def test_equal_sums_keep_their_order():

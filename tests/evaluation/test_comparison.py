@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from gan_caption.configuration.building import read
+from gan_caption.configuration.settings import settings_from
 from gan_caption.errors import UserError
 from gan_caption.evaluation.comparison import choose_systems, run_tokenizers
+from gan_caption.evaluation.results import decoder_name
 from gan_caption.evaluation.settings import ComparisonSettings
 from gan_caption.experiment import run_experiment
 from gan_caption.reporting.report import PAGE, compare_runs
@@ -54,6 +56,24 @@ def test_without_runs_of_the_baseline_it_is_what_the_others_began_with(tmp_path)
 def test_systems_of_one_method_are_named_by_what_differs(tmp_path):
     runs = [made_run(tmp_path / str(size), **GAN, size={"hidden": size}) for size in (64, 512)]
     assert list(choose_systems(runs, baseline="mle")) == ["mle", "seqgan size.hidden=64", "seqgan size.hidden=512"]
+
+
+def test_a_language_model_that_only_measures_makes_no_other_system(tmp_path):
+    runs = [
+        made_run(tmp_path / f"gan{seed}", seed=seed, language_model=("smollm2", None)[seed], **GAN) for seed in (0, 1)
+    ]
+    assert list(choose_systems(runs, baseline="mle")) == ["mle", "seqgan"]
+    asks = {"decoding": composed("decoding=reranked")["decoding"]}
+    runs = [made_run(tmp_path / name, seed=0, language_model=name, **asks, **GAN) for name in ("smollm2", "gpt2")]
+    assert list(choose_systems(runs, baseline="mle"))[1:] == [
+        "seqgan language_model=smollm2", "seqgan language_model=gpt2",
+    ]  # fmt: skip
+
+
+def test_a_decoder_is_told_with_its_weights_and_the_names_of_its_parts():
+    told = decoder_name(settings_from(composed("decoding=reranked")).decoding)
+    assert "weights.language_model 0.3" in told
+    assert "proposer beam" in told
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ import torch
 
 from gan_caption.data.captions import captions_from_ids
 from gan_caption.data.corpus import CaptionedImage, Split
-from gan_caption.decoding.decoders import Greedy
+from gan_caption.decoding.decoders import Greedy, Sampling
 from gan_caption.decoding.rejection import Rejection
 from gan_caption.decoding.resampling import Resampling
+from gan_caption.evaluation import likelihood
 from gan_caption.evaluation.curve import sample_curve
 from gan_caption.evaluation.evaluator import Evaluator
 from gan_caption.evaluation.likelihood import reference_nll
@@ -105,6 +106,18 @@ def test_what_is_cut_off_or_rejected_has_no_such_limit():
         found = evaluator(decoder).evaluate(CAPTIONER, phase="resampling").metrics
         assert math.isfinite(found["nll_per_caption"])
         assert not any(name.startswith("limit") for name in found)
+
+
+@pytest.mark.parametrize("decoder", [resampling(), Sampling(temperature=0.8, top_k=0, top_p=1.0)])
+def test_as_many_captions_at_once_as_fit_into_memory(monkeypatch, decoder):
+    features = tiny.features()
+    captions = captions_from_ids([[4, 3], [5, 4, 3], [3], [5, 5, 4], [4, 3]], [0, 0, 1, 1, 1])
+    told = reference_nll(CAPTIONER.generator, features, captions, decoder, max_length=3)
+    monkeypatch.setattr(likelihood, "MOST", 2 * 4 * tiny.VOCABULARY * 3 * 2)  # two captions of three tokens
+    parts = reference_nll(CAPTIONER.generator, features, captions, decoder, max_length=3)
+    assert parts.nats == pytest.approx(told.nats, rel=1e-5)
+    assert parts.tokens == told.tokens
+    assert parts.limit == [pytest.approx(own, rel=1e-5) for own in told.limit]
 
 
 def test_a_process_without_an_image_adds_nothing():

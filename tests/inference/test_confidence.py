@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from gan_caption.configuration.building import read
+from gan_caption.data.corpus import CaptionedImage, Split
 from gan_caption.data.scenes.judge import judge
 from gan_caption.errors import UserError
-from gan_caption.inference.calibrating import calibrate_run, criterion_of
+from gan_caption.inference.calibrating import calibrate_run, criterion_of, fit_confidence
 from gan_caption.inference.captioner import Captioner
 from gan_caption.inference.captioning import caption_photos
 from gan_caption.inference.confidence import read_curve
@@ -84,9 +85,30 @@ def test_confidence_is_fitted_kept_and_told(run, photos, tmp_path, capsys):
     expected = 1 / (1 + np.exp(-(found.curve.intercept + found.curve.slope * best.per_token)))
     assert best.confidence == pytest.approx(expected)
 
+    kept = json.loads((run / "confidence_adversarial.json").read_text())
+    assert kept["decoding"]["_target_"].endswith("Greedy"), "the run's own"
+    weights = run / "checkpoints" / "best_adversarial.safetensors"
+    weights.write_bytes(b"other ones")
+    assert read_curve(run, "adversarial") is None
+    assert "is of other weights" in capsys.readouterr().err
+    shutil.copy(run / "checkpoints" / "best_mle.safetensors", weights)
+
     (run / "confidence_adversarial.json").write_text('{"slope": "x"}')
     with pytest.raises(UserError, match="holds no confidence: delete it"):
         Captioner.load(run)
+
+
+@pytest.mark.slow
+def test_unreadable_images_end_it_or_are_left_out(run, photos, tmp_path, capsys):
+    (tmp_path / "no.png").write_bytes(b"no image")
+    paths = [*photos[:4], tmp_path / "no.png"]
+    split = Split("val", [CaptionedImage(str(path), ("a red circle",), path) for path in paths])
+    captioner, criterion = Captioner.load(run), criterion_of(STANDARD, "rouge_l", 0.2)
+    with pytest.raises(UserError, match=r"no\.png.*skip_unreadable=true leaves such images out"):
+        fit_confidence(captioner, split, criterion, folds=2, skip_unreadable=False)
+    found = fit_confidence(captioner, split, criterion, folds=2, skip_unreadable=True)
+    assert sum(count for *_, count in found.reliability.bins) == 4
+    assert "1 of 5 images cannot be read and are left out" in capsys.readouterr().err
 
 
 def test_what_is_true_of_a_scene_is_what_the_judge_finds():

@@ -68,5 +68,7 @@ def test_a_file_of_counts(tmp_path):
     assert torch.equal(model.score(no_image(1, CPU), text), learned.score(no_image(1, CPU), text))
     with pytest.raises(UserError, match="another vocabulary"):
         load_language_model(tmp_path / "trigrams.safetensors", tokenizer=WordTokenizer.of(["cat"]), device=CPU)
+    with pytest.raises(UserError, match="there is no such folder or file"):
+        load_language_model("./trigrams", tokenizer=vocabulary, device=CPU)  # and not a name of the hub
     with pytest.raises(UserError, match="n-gram model"):
         load_language_model(tmp_path / "missing.safetensors", tokenizer=vocabulary, device=CPU)

@@ -45,6 +45,12 @@ def test_a_text_is_as_probable_as_the_library_finds_it_alone(model, chunk_tokens
     assert told.tokens.tolist() == list(tokens)
 
 
+def test_the_models_own_end_in_a_text_is_text(model):
+    tokenizer = load_tokenizer(find_model(model))
+    judged = TextJudge(model, device=CPU)([f"a dog {tokenizer.eos_token} runs"])
+    assert judged.tokens.item() > len(tokenizer.tokenize("a dog  runs")) + 2, "its letters, and not one token"
+
+
 def test_order_and_company_change_nothing(model):
     judge = TextJudge(model, device=CPU)
     told = dict(zip(TEXTS, judge(TEXTS).log_probs.tolist(), strict=True))

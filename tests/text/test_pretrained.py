@@ -14,6 +14,7 @@ from gan_caption.data.captions import BOS, EOS, PAD, UNK
 from gan_caption.errors import UserError
 from gan_caption.text.pretrained import PretrainedTokenizer
 from gan_caption.text.pretrained_models import find_model, load_causal_lm
+from gan_caption.text.words import WordTokenizer
 from tests import tiny_lm
 
 TEXTS = ("A small red circle.", "There's a Zürich tram, isn't it", "一只 dog 3.5!", "the <|endoftext|> </s> sign")
@@ -55,6 +56,9 @@ def test_a_run_keeps_the_name_of_its_tokenizer_and_refuses_another(folder, tmp_p
     tokenizer.save(path)
     assert json.loads(path.read_text())["digest"] == find_model(str(folder)).digest
     assert tokenizer.load(path).fingerprint == tokenizer.fingerprint
+    assert tokenizer.extended(PretrainedTokenizer(model=str(folder))) is tokenizer
+    with pytest.raises(UserError, match="give the same tokenizer"):
+        tokenizer.extended(WordTokenizer.of(["a"]))
     other = tmp_path / "other"
     tiny_lm.write_tokenizer(other, "llama", size=280)
     (other / "config.json").write_text((folder / "config.json").read_text())
@@ -127,6 +131,10 @@ def test_pickles_adapters_code_and_quantised_weights_are_refused(tmp_path):
     changed(folder, "config.json", quantization_config={"quant_method": "x"})
     with pytest.raises(UserError, match="is quantised"):
         find_model(str(folder))
+    third = tiny_lm.write_model(tmp_path / "third", "gpt2")
+    changed(third, "config.json", transformers_weights="adapter_model.bin")
+    with pytest.raises(UserError, match=r"config\.json names a file of weights"):
+        find_model(str(third))
     (folder / "adapter_config.json").write_text("{}")
     with pytest.raises(UserError, match="holds no whole model"):
         find_model(str(folder))

@@ -20,6 +20,14 @@ def test_there_and_back():
     assert vocabulary.decode([1, 4, 0, 0]) == "a"
 
 
+def test_special_tokens_in_a_caption_are_unknown_words():
+    vocabulary = WordTokenizer(min_count=1).learn(["a <unk> dog <eos>", "a <pad> <bos> dog"])
+    assert vocabulary.tokens == (*SPECIAL, "a", "dog")
+    assert vocabulary.encode("a <eos> <pad> <bos> <unk> dog", max_length=10) == [4, UNK, UNK, UNK, UNK, 5, EOS]
+    with pytest.raises(UserError, match="no word occurs"):
+        WordTokenizer(min_count=1).learn(["<eos>"])
+
+
 def test_a_long_caption_is_cut_and_has_no_end():
     assert WordTokenizer.of(["a"]).encode("a a a a", max_length=3) == [4, 4, 4]
     assert WordTokenizer.of(["a"]).encode("a a", max_length=3) == [4, 4, EOS]

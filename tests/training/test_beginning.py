@@ -97,6 +97,10 @@ def test_ten_photographs_of_ones_own(configured, tmp_path, capsys):
     asked = ("+experiment=mle", "data=folder", f"data.root={mine}", f"begin_from={base.folder}", *FEW)
     with pytest.raises(UserError, match=r"its generator\.hidden is 16, here 8: give the same generator"):
         run_experiment(configured(*asked, "size.hidden=8", base=[]), data="f")
+    held_out = ("+experiment=mle", "data=folder", f"begin_from={base.folder}", *FEW, "holdout.check=0.2")
+    with pytest.raises(UserError, match=r"begin_from=.*has learned from images that this run holds out"):
+        run_experiment(configured(*held_out, f"data.root={old}", base=[]), data="f")
+    run_experiment(configured(*held_out, f"data.root={mine}", base=[]), data="f")  # others than it has learned from
     capsys.readouterr()
     still = run_experiment(configured(*asked, "phases.mle.learning_rate=1e-12", base=[]), data="f").folder
     assert "3 new ones: rex on sofa" in capsys.readouterr().err.replace("on rex", "rex on")

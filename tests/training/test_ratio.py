@@ -223,11 +223,13 @@ def test_what_the_phase_cannot_do_without_is_said_before_training(configured, tm
 
 def test_a_baseline_that_has_learned_from_held_out_images_is_refused(configured, tmp_path):
     write_json(tmp_path / "config.json", configured("holdout.check=0.2", base=TINY))
-    check_holdout(check_configuration(configured("holdout.check=0.2", "seed=3", base=TINY)), tmp_path)
-    check_holdout(check_configuration(configured(base=TINY)), tmp_path)
-    for other in (["holdout.check=0.3"], ["holdout.check=0.2", "holdout.fold=1"]):
-        with pytest.raises(UserError, match=r"has learned from images that this run holds out .*check=0\.2"):
-            check_holdout(check_configuration(configured(*other, base=TINY)), tmp_path)
+    for key in ("pretrained", "begin_from"):
+        for same in (["holdout.check=0.2", "seed=3"], []):
+            check_holdout(check_configuration(configured(*same, f"{key}={tmp_path}", base=TINY)), key)
+        for other in (["holdout.check=0.3"], ["holdout.check=0.2", "holdout.fold=1"]):
+            settings = check_configuration(configured(*other, f"{key}={tmp_path}", base=TINY))
+            with pytest.raises(UserError, match=rf"{key}=.*learned from images that this run holds out .*check=0\.2"):
+                check_holdout(settings, key)
 
 
 def test_held_out_images_are_in_no_batch_of_any_phase(configured, monkeypatch, tmp_path):
