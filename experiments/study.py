@@ -92,6 +92,15 @@ def _watch(command: Sequence[str], *, log: Path) -> dict[str, float]:
     return {"minutes": (time.monotonic() - start) / 60, "gigabytes": usage.ru_maxrss * 1024 / 1e9}
 
 
+def seen(interval: tuple[float, float]) -> float:
+    """Return the effect that a two-sided test at 5% sees with 80%, by the 95% interval of a difference.
+
+    The interval is 2 x 1.96 standard errors wide, and 1.96 + .84 of them are seen.
+    """
+    low, high = interval
+    return (1.96 + 0.84) * (high - low) / (2 * 1.96)
+
+
 def cost(outputs: Path) -> str:
     """Say how long the runs took and how much memory they needed, of those that ran without a stop of the study."""
     costs = [json.loads(path.read_text()) for path in outputs.glob("*/cost.json")]

@@ -20,6 +20,7 @@ from experiments.ranks.run import compared, overrides, train
 from experiments.speed.timing import interleaved
 from gan_caption.errors import UserError
 from gan_caption.reporting.table import markdown
+from gan_caption.training.folders import write_text
 from gan_caption.training.phases.base import Precision
 
 HERE = Path(__file__).parent
@@ -58,10 +59,8 @@ def main(*asked: str) -> None:
         device=device, beside=DEVICE if on_cpu else device, sizes=SMALL if on_cpu else PHOTOGRAPHS,
         families=FAMILIES[:2] if few else FAMILIES, pages=("scst",) if few else PAGES, repeats=1 if on_cpu else 9,
     )  # fmt: skip
-    text, complaints = look(study, sections(few))
+    text, complaints = look(study, sections(few), table=None if on_cpu else HERE / "table.md")
     print(text)
-    if not on_cpu:
-        (HERE / "table.md").write_text(f"{text}\n")
     if complaints:
         raise SystemExit("\n".join(complaints))
 
@@ -77,16 +76,21 @@ def sections(few: bool) -> dict[str, Section]:
     return found if few else {**found, "Two processes": ranks}
 
 
-def look(study: Study, parts: dict[str, Section]) -> tuple[str, list[str]]:
-    """Return all tables under what they were made on, and what is wrong."""
+def look(study: Study, parts: dict[str, Section], *, table: Path | None) -> tuple[str, list[str]]:
+    """Return all tables under what they were made on, and what is wrong; `table` is written after each of them."""
     name = "a CPU" if study.device.type == "cpu" else torch.cuda.get_device_name()
     told, wrong = [f"On {name}, PyTorch {torch.__version__}, {torch.cuda.device_count()} devices."], []
     for title, part in parts.items():
         print(f"{title} ...", file=sys.stderr, flush=True)
-        with redirect_stdout(sys.stderr):
-            table, complaints = part(study)
-        told.append(f"## {title}\n\n{table}")
+        try:
+            with redirect_stdout(sys.stderr):
+                found, complaints = part(study)
+        except Exception as error:  # whatever a device has of its own; the other sections are wanted all the same
+            found, complaints = "It did not end.", [f"{title}: {type(error).__name__}: {error}"]
+        told.append(f"## {title}\n\n{found}")
         wrong += complaints
+        if table is not None:
+            write_text(table, "\n\n".join(told) + "\n")
     return "\n\n".join(told), wrong
 
 

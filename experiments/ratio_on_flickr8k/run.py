@@ -111,8 +111,10 @@ def choose(study: Study) -> str:
             if run:
                 last = [row for row in read_records(run / METRICS) if "ratio/auc" in row][-1]
                 told[name] = {key: last[f"ratio/{key}"] for key in ("log_loss", "auc", "ece")}
+    if not told:
+        sys.exit("no discriminator has learned yet: full trains them")
     (study.tables / "discriminators.md").write_text(table_of_trials(told, ("log_loss", "auc", "ece")) + "\n")
-    return min(told, key=lambda name: told[name]["log_loss"], default=next(iter(study.discriminators)))
+    return min(told, key=lambda name: told[name]["log_loss"])
 
 
 def judges_of(study: Study, seeds: Sequence[int], chosen: str) -> dict[int, tuple[Path, Path]]:

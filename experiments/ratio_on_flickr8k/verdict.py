@@ -15,6 +15,7 @@ from statsmodels.stats.multitest import multipletests
 
 from experiments.ratio_on_flickr8k.arms import MORE
 from experiments.ratio_on_flickr8k.measure import Point
+from experiments.study import seen
 from gan_caption.metrics.bootstrap import Difference, mean_interval, paired_difference
 from gan_caption.metrics.ngrams import Score
 from gan_caption.reporting.seeds import with_interval
@@ -211,9 +212,10 @@ def power(differences: Sequence[Difference]) -> str:
     """Say how large a difference would have been seen in four of five studies, by the intervals found."""
     if not differences:
         return ""
-    errors = sorted((one.interval[1] - one.interval[0]) / (2 * 1.96) for one in differences)
-    seen = (1.96 + 0.84) * errors[len(errors) // 2]
-    return f"A difference of {seen:.3f} in AUC would have been seen in four of five studies (before Holm's correction)."
+    median = sorted(seen(one.interval) for one in differences)[len(differences) // 2]
+    return (
+        f"A difference of {median:.3f} in AUC would have been seen in four of five studies (before Holm's correction)."
+    )
 
 
 def table_of_planted(planted: Mapping[int, Mapping[str, float]]) -> str:

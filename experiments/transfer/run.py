@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from experiments.study import evaluate, found_or_trained, transfer
+from experiments.study import evaluate, found_or_trained, seen, transfer
 from experiments.transfer.topics import write_topics
 from gan_caption.reporting.table import markdown
 
@@ -103,15 +103,12 @@ def carry_out(move: Move, size: str, *, outputs: Path, workers: int) -> str:
 
 
 def smallest_effects(told: Mapping[str, Any], endpoint: str) -> str:
-    """Return which difference of losses each comparison sees with 80%, by the width of its interval.
-
-    An interval is 2 x 1.96 standard errors wide; with a two-sided test at 5% an effect of 2.8 of them is seen with 80%.
-    """
+    """Return which difference of losses each comparison sees with 80%, by the width of its interval."""
     rows = [["", "seen with 80%"]]
     for row in told["losses"]:
         if row["metric"] == endpoint and row["more_than_baseline"] is not None:
             low, high = row["more_than_baseline"]["interval"]
-            rows.append([row["system"], f"{2.8 * (high - low) / (2 * 1.96):.4f}"])
+            rows.append([row["system"], f"{seen((low, high)):.4f}"])
     return f"The smallest difference of losses ({endpoint}, 0 to 1 or 10):\n\n{markdown(rows)}"
 
 

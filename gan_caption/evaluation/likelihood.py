@@ -84,11 +84,12 @@ def _log_probs(generator: Generator, features: ImageFeatures, captions: Captions
     at_once = max(MOST // (2 * 4 * words * captions.tokens.shape[1]), 1)  # logits, and their softmax
     found = []
     for part in captions.chunks(at_once):
-        images, own = part.images.unique(return_inverse=True)
-        seen = features if len(part) == len(captions) else features.select(images)
-        asked = part if len(part) == len(captions) else Captions(part.tokens, part.lengths, own)
-        packed = (generator.logits(seen, asked) / temperature).log_softmax(1)
-        found.append(token_log_probs(packed, asked, first_word=generator.first_word))
+        seen = features
+        if len(part) < len(captions):
+            images, own = part.images.unique(return_inverse=True)
+            seen, part = features.select(images), Captions(part.tokens, part.lengths, own)
+        packed = (generator.logits(seen, part) / temperature).log_softmax(1)
+        found.append(token_log_probs(packed, part, first_word=generator.first_word))
     return torch.cat(found)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -13,16 +12,6 @@ from torch.nn.utils.rnn import pad_sequence
 
 from gan_caption.errors import UserError, at_least
 from gan_caption.text.pretrained_models import Source, ends_of, find_model, load_causal_lm, load_tokenizer
-
-
-@dataclass(frozen=True)
-class JudgedTexts:
-    """What a language model says of N texts."""
-
-    log_probs: Tensor
-    """(N,) float64, nats: log p(text), its end counted."""
-    tokens: Tensor
-    """(N,) long: how many of the model's own tokens that is, the end counted."""
 
 
 class TextJudge:
@@ -65,8 +54,8 @@ class TextJudge:
         model: nn.Module = load_causal_lm(self.source)
         return model.to(self.device)
 
-    def __call__(self, texts: Sequence[str]) -> JudgedTexts:
-        """Judge texts, each by itself; what is said several times is read once.
+    def __call__(self, texts: Sequence[str]) -> Tensor:
+        """Return log p of texts in nats, (N,) float64, the end counted; what is said several times is read once.
 
         Raises:
             UserError: the model cannot be found or loaded, or has no end token, or a text is longer than it can read.
@@ -77,8 +66,7 @@ class TextJudge:
         for rows in self._chunks(ids):
             log_probs[rows] = self._log_probs([ids[row] for row in rows])
         order = torch.tensor([places[text] for text in texts], dtype=torch.long)
-        tokens = torch.tensor([len(own) - 1 for own in ids], dtype=torch.long)
-        return JudgedTexts(log_probs[order], tokens[order])
+        return log_probs[order]
 
     def _encoded(self, texts: list[str]) -> list[list[int]]:
         """Return each text as the model's ids, its start and its end around it."""
@@ -127,7 +115,7 @@ def judge_captions(judge: TextJudge, captions: Sequence[str]) -> tuple[Tensor, T
         captions: as the metrics read them.
     """
     words = torch.tensor([len(caption.split()) + 1 for caption in captions], dtype=torch.long)
-    return judge([as_sentence(caption) for caption in captions]).log_probs, words
+    return judge([as_sentence(caption) for caption in captions]), words
 
 
 def as_sentence(caption: str) -> str:

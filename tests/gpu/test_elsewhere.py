@@ -10,7 +10,7 @@ import torch
 from experiments.gpu.compiled import words
 from experiments.gpu.elsewhere import DEVICE
 from experiments.gpu.pages import check_resumed, run_page
-from experiments.gpu.run import MOST, counts, main
+from experiments.gpu.run import MOST, Study, counts, look, main
 from experiments.gpu.steps import FAMILIES, SMALL, Step, steps
 from experiments.gpu.waits import watched
 from gan_caption.decoding.diverse_beam import diverse_beam_search
@@ -154,6 +154,17 @@ def test_a_page_keeps_its_tensors_in_one_place(page, tmp_path):
 @SLOW
 def test_a_run_that_is_stopped_after_two_steps_of_four_is_taken_up_bitwise(tmp_path):
     check_resumed("scst", CPU, tmp_path)
+
+
+def test_a_section_that_fails_takes_no_other_with_it(tmp_path):
+    def fails(study):
+        raise RuntimeError("no deterministic implementation")
+
+    study = Study(device=CPU, beside=CPU, sizes=SMALL, families=(), pages=(), repeats=1)
+    text, complaints = look(study, {"One": fails, "Two": lambda study: ("fine", [])}, table=tmp_path / "table.md")
+    assert "## One\n\nIt did not end.\n\n## Two\n\nfine" in text
+    assert complaints == ["One: RuntimeError: no deterministic implementation"]
+    assert (tmp_path / "table.md").read_text() == f"{text}\n"
 
 
 def test_without_a_device_the_study_says_so(monkeypatch, capsys):

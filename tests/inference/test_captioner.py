@@ -177,7 +177,7 @@ def test_a_pretrained_language_model_chooses_among_candidates(trained_run, photo
     asked = Captioner.load(trained_run, proposer=sampling, rerank=decides, language_model=folder)
     for given, chosen in zip(candidates, asked.stream(photos), strict=True):
         texts = [caption.text for caption in given.captions]
-        best = judge([as_sentence(text) for text in texts]).log_probs.argmax()
+        best = judge([as_sentence(text) for text in texts]).argmax()
         assert chosen.best.text == texts[best]
     with pytest.raises(UserError, match=r"fusion=0.5: .*tokens of its own, .*rerank\.language_model=1"):
         Captioner.load(trained_run, language_model=folder, fusion=0.5)
