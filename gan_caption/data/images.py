@@ -16,6 +16,9 @@ from gan_caption.extras import installed
 MAX_PIXELS = 80_000_000
 """No photograph of a captioning data set is nearly as large; a small file that claims more wants to fill the memory."""
 
+MAX_RATIO = 100
+"""Of the longer side to the shorter: an encoder that resizes the shorter side makes a thinner image enormous."""
+
 FORMATS = ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 """Of photographs, by Pillow's names. It knows others, which no photograph has, and some that are programs: for an EPS
 file it would start Ghostscript. HEIF, telephones' .heic, is read where pillow-heif is installed."""
@@ -33,8 +36,8 @@ def load_rgb(path: Path) -> Image.Image:
     Of an animation, the first frame. 16-bit greys are scaled to 8 bits.
 
     Raises:
-        UserError: the file is missing, empty, truncated, too large (`MAX_PIXELS`) or no image in one of `FORMATS`; the
-            message names it.
+        UserError: the file is missing, empty, truncated, too large (`MAX_PIXELS`), too thin (`MAX_RATIO`) or no image
+            in one of `FORMATS`; the message names it.
     """
     try:
         if path.stat().st_size == 0:
@@ -94,9 +97,11 @@ def to_rgb(image: Image.Image, name: str | Path) -> Image.Image:
     Raises:
         UserError: see `load_rgb`.
     """
+    size = f"{image.width} x {image.height} pixels"
     if image.width * image.height > MAX_PIXELS:
-        size = f"{image.width} x {image.height}"
-        raise UserError(_message(name, f"it has {size} pixels, more than the {MAX_PIXELS} allowed"))
+        raise UserError(_message(name, f"it has {size}, more than the {MAX_PIXELS} allowed"))
+    if max(image.size) > MAX_RATIO * min(image.size):
+        raise UserError(_message(name, f"it has {size}, and no photograph's sides differ more than {MAX_RATIO} times"))
     try:
         image.load()  # opening reads the header alone; here a truncated file is noticed
         return _to_rgb(_upright(image))

@@ -104,10 +104,12 @@ def at_equal_quality(
     rng = np.random.default_rng(seed)
     image_draws = rng.multinomial(images, np.full(images, 1 / images), size=draws) / images
     seed_draws = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws) / seeds
-    drawn = _diversity_at(at, *_means(system, seed_draws, image_draws)) - _diversity_at(
-        at, *_means(baseline, seed_draws, image_draws)
-    )
-    drawn = np.where(np.isnan(drawn), difference, drawn)  # a draw whose curve ends before the highest level
+    own, other = (_means(curve, seed_draws, image_draws) for curve in (system, baseline))
+    reached = np.minimum(own[0].max(1), other[0].max(1))
+    within = np.minimum(
+        at, reached[:, None]
+    )  # a draw whose curves end before the highest levels is compared where it ends
+    drawn = _diversity_at(within, *own) - _diversity_at(within, *other)
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
     ends = np.quantile(drawn.mean(1), [0.025, 0.975])
     return EqualQuality(at, difference, low, high, float(difference.mean()), (float(ends[0]), float(ends[1])))
@@ -125,12 +127,11 @@ def _means(curve: Curve, seed_draws: np.ndarray, image_draws: np.ndarray) -> tup
 
 
 def _diversity_at(levels: np.ndarray, quality: np.ndarray, diversity: np.ndarray) -> np.ndarray:
-    """Return the greatest diversity where quality is at least each level, (B, L); NaN where none is."""
-    reached = np.where(quality[:, None] >= levels[:, None], diversity[:, None], -np.inf).max(-1)
+    """Return the greatest diversity where quality is at least each level, (L,) or (B, L), which must be reached."""
+    reached = np.where(quality[:, None] >= levels[..., None], diversity[:, None], -np.inf).max(-1)
     before, after = quality[:, None, :-1], quality[:, None, 1:]
     with np.errstate(divide="ignore", invalid="ignore"):
-        share = (levels[:, None] - before) / (after - before)
+        share = (levels[..., None] - before) / (after - before)
     crossing = diversity[:, None, :-1] + share * (diversity[:, None, 1:] - diversity[:, None, :-1])
     within = (share >= 0) & (share <= 1)
-    best = np.maximum(reached, np.where(within, crossing, -np.inf).max(-1, initial=-np.inf))
-    return np.where(np.isinf(best), np.nan, best)
+    return np.maximum(reached, np.where(within, crossing, -np.inf).max(-1, initial=-np.inf))

@@ -155,3 +155,11 @@ def test_a_small_file_that_claims_too_many_pixels_is_refused(tmp_path, side):
         UserError, match=rf"bomb\.png cannot be read as an image: .*more than the {MAX_PIXELS}.* allowed"
     ):
         load_rgb(tmp_path / "bomb.png")
+
+
+def test_an_image_too_thin_for_a_photograph_is_refused(tmp_path):
+    load_rgb(save(tmp_path / "wide.png", Image.new("RGB", (200, 2))))
+    for size in ((201, 2), (2, 201)):
+        path = save(tmp_path / "thin.png", Image.new("RGB", size))
+        with pytest.raises(UserError, match=rf"thin\.png cannot .*: it has {size[0]} x {size[1]} pixels, and no"):
+            load_rgb(path)

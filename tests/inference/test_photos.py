@@ -92,6 +92,13 @@ def test_what_is_no_photograph_is_named(captioner, nothing):
         Photos.of([nothing])
 
 
+def test_thin_images_are_refused_whatever_they_come_as():
+    thin = np.zeros((1, 1000, 3), np.uint8)
+    for photo in (thin, Image.fromarray(thin)):
+        with pytest.raises(UserError, match=r"^image 0 cannot be read as an image: it has 1000 x 1 pixels"):
+            Photos.of(photo).image(0)
+
+
 def test_one_text_is_no_list_of_letters_to_any_public_function(trained_run, tmp_path):
     assert read_settings(trained_run, allow="tests").generator.allowed == ("gan_caption.", "tests.")
     assert open_run(trained_run, allow="tests").settings.allow == ["tests"]

@@ -71,6 +71,19 @@ def test_intervals_are_as_wide_as_the_means_scatter():
     assert (told.interval[1] - told.interval[0]) / 2 == pytest.approx(half, rel=0.1)
 
 
+def test_intervals_at_the_highest_level_cover_the_difference_as_often_as_they_say():
+    # Two systems alike in law: the difference is 0. Half of the draws end before the highest level.
+    rng, runs, covered = np.random.default_rng(0), 500, 0
+    for _ in range(runs):
+        quality, diversity = (
+            np.array(points)[None, :, None] + 0.5 * rng.standard_normal((2, 3, 100)) for points in LINE
+        )
+        system, baseline = (Curve(quality[[one]], diversity[[one]]) for one in range(2))
+        told = at_equal_quality(system, baseline, levels=3, draws=300)
+        covered += told.low[-1] <= 0 <= told.high[-1]
+    assert covered / runs == pytest.approx(0.95, abs=0.03)  # 3 standard errors
+
+
 def test_seeds_that_differ_widen_the_interval():
     quality = np.ones((3, 1, 100))
     same = at_equal_quality(Curve(quality, np.full((3, 1, 100), 0.5)), Curve(quality, np.zeros((3, 1, 100))))
