@@ -82,6 +82,11 @@ class Split:
         return len(self.items)
 
     @property
+    def pictured(self) -> bool:
+        """Whether `image` shows what captions are of; a blank picture may stand in."""
+        return True
+
+    @property
     def fingerprint(self) -> str:
         """A hash of the images' names and captions in their order, wherever they lie: one pass over the captions."""
         content = hashlib.sha256()

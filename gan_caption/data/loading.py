@@ -19,7 +19,12 @@ _AHEAD = 96
 
 
 def load(split: Split, rows: Sequence[int], prepare: Callable[[Image.Image], T]) -> Iterator[tuple[int, T | UserError]]:
-    """Yield every row with its prepared image, or with the error that it cannot be read, in order."""
+    """Yield every row with its prepared image, or with the error that it cannot be read, in order.
+
+    Raises:
+        UserError: the split has no pictures.
+    """
+    check_pictures(split)
 
     def one(row: int) -> T | UserError:
         try:
@@ -39,6 +44,16 @@ def load(split: Split, rows: Sequence[int], prepare: Callable[[Image.Image], T])
                 yield first, future.result()
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def check_pictures(split: Split) -> None:
+    """Refuse a split of features alone.
+
+    Raises:
+        UserError: it is one.
+    """
+    if not split.pictured:
+        raise UserError(f"the {split.name} shards hold features and no pictures: give data=... with photographs")
 
 
 def readable(split: Split, errors: Sequence[tuple[int, UserError]], *, skip: bool) -> list[int]:

@@ -86,6 +86,8 @@ class Confidence:
     reliability: Reliability
     """Of captions by curves that were fitted on others."""
     criterion: Criterion
+    images: int
+    """That were captioned."""
 
 
 def fit_confidence(
@@ -101,12 +103,11 @@ def fit_confidence(
         skip_unreadable: leave out images that cannot be read.
 
     Raises:
-        UserError: an image cannot be read, or there are fewer than 2 a fold.
+        UserError: an image cannot be read, the split has no pictures, or there are fewer than 2 a fold.
     """
-    photos = (item.path if item.path is not None else split.image(row) for row, item in enumerate(split.items))
     told: dict[int, Captioned] = {}
     with Progress(phase=f"caption {split.name}", total=len(split)) as progress:
-        for row, one in enumerate(captioner.stream(photos)):
+        for row, one in enumerate(captioner.stream(split)):
             if isinstance(one, Captioned):
                 told[row] = one
             elif not skip_unreadable:
@@ -123,7 +124,8 @@ def fit_confidence(
     assert isinstance(value, Score), "metrics of single images return scores"
     numbers, right = np.array([one.best.per_token for one in told.values()]), criterion.right(value.per_image)
     curve = fitted(numbers, right)
-    return Confidence(curve, reliability_of(cross_fitted(numbers, right, folds=folds), right), criterion)
+    reliability = reliability_of(cross_fitted(numbers, right, folds=folds), right)
+    return Confidence(curve, reliability, criterion, images=len(told))
 
 
 def as_json(found: Confidence, *, split: Split, decoding: Mapping[str, Any], weights: str) -> dict[str, Any]:
@@ -131,7 +133,7 @@ def as_json(found: Confidence, *, split: Split, decoding: Mapping[str, Any], wei
     reliability = {key: value for key, value in vars(found.reliability).items() if key != "bins"}
     return {
         "criterion": found.criterion.metric.name, "threshold": found.criterion.threshold, "split": split.name,
-        "images": len(split), "decoding": dict(decoding), "weights": weights, "intercept": found.curve.intercept,
+        "images": found.images, "decoding": dict(decoding), "weights": weights, "intercept": found.curve.intercept,
         "slope": found.curve.slope, "reliability": reliability,
     }  # fmt: skip
 
@@ -167,7 +169,7 @@ def in_words(found: Confidence, split: Split) -> str:
     told, curve = found.reliability, found.curve
     temperature = f"temperature {1 / curve.slope:.3f}" if curve.slope else "flat: log p tells nothing of it"
     return (
-        f"Right is a caption with {found.criterion}: {100 * told.base:.1f}% of {len(split)} {split.name} captions.\n"
+        f"Right is a caption with {found.criterion}: {100 * told.base:.1f}% of {found.images} {split.name} captions.\n"
         f"P(right) = 1 / (1 + exp(-({curve.intercept:.3f} + {curve.slope:.3f} log p a token))), {temperature}.\n"
         f"On captions that it was not fitted on: calibration error {told.ece:.3f}, Brier score {told.brier:.3f} "
         f"({told.base * (1 - told.base):.3f} is the base rate's), AUC {told.auc:.3f}, "

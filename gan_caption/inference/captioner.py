@@ -16,6 +16,7 @@ from torch import Tensor
 from gan_caption.configuration.building import build
 from gan_caption.configuration.launching import conf_dir
 from gan_caption.data.captions import EOS
+from gan_caption.data.corpus import Split
 from gan_caption.data.feature_cache import half
 from gan_caption.data.features import ImageFeatures
 from gan_caption.data.loading import load
@@ -55,7 +56,8 @@ class Caption:
     per_token: float = math.nan
     """log p(caption | image) / tokens, nats, `<eos>` counted in both."""
     confidence: float | None = None
-    """How probably it is right, by the criterion that `gan_caption.calibrate` was given; None where it was not run."""
+    """How probably it is right, by the criterion that `gan_caption.calibrate` was given; None where it was not run for
+    captions that come about like this one."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Captioned:
     """An image's captions."""
 
     name: str
-    """Its path, or "image 3" for the fourth of those that came without one."""
+    """Its path, or "image 3" for the fourth photograph where that came without one; of a split the image's id."""
     captions: tuple[Caption, ...]
     """The best first."""
 
@@ -112,7 +114,7 @@ class Captioner:
             discriminator: whose opinion is told.
             writer: what is decoded: None stands for the run's generator, which may be wrapped (see `shallow_fusion`).
             phase: that left the weights.
-            curve: of confidence; see `calibrating`.
+            curve: of the confidence of the decoder's captions; see `calibrating`.
         """
         self.trained = trained
         for network in (trained.captioner, trained.encoder, discriminator):
@@ -200,10 +202,11 @@ class Captioner:
         if named is not None:
             reader = reading(named, trained.tokenizer, length_penalty=length_penalty)
         judges = chosen_judges(rerank or {}, discriminator, reader)
+        curve = None if named is not None else read_curve(folder, phase, decoding or usual.node)
         return cls(
             trained, decoder=decoder, proposer=several, candidates=candidates, judges=judges,
             weights={name: float((rerank or {}).get(name, 1.0)) for name in (OWN, *judges)},
-            discriminator=discriminator, writer=writer, phase=phase, curve=read_curve(folder, phase),
+            discriminator=discriminator, writer=writer, phase=phase, curve=curve,
         )  # fmt: skip
 
     def proposing(self, proposer: Proposer) -> Captioner:
@@ -225,25 +228,27 @@ class Captioner:
         return told
 
     def stream(
-        self, photos: Photo | Iterable[Photo], *, count: int = 1, attention: bool = False, seed: int = 0
+        self, photos: Photo | Iterable[Photo] | Split, *, count: int = 1, attention: bool = False, seed: int = 0
     ) -> Iterator[Captioned | Unreadable]:
         """Caption photographs in batches, in order; what cannot be read is told in its place.
 
         Args:
-            photos: paths, PIL images or arrays, or one of them; see `Photo`.
+            photos: paths, PIL images or arrays, or one of them, see `Photo`; or a split, whose images are read while
+                they are captioned.
             count: captions an image. Of 1, the decoder's; of more, the proposer's best that differ, which may be fewer.
             attention: whether attention maps are wanted.
             seed: of what is sampled.
 
         Raises:
-            UserError: fewer candidates than captions are proposed, or judges have one candidate alone to choose from.
+            UserError: fewer candidates than captions are proposed, judges have one candidate alone to choose from, or
+                the split has no pictures.
         """
         at_least(1, count=count)
         if self.proposer is None:
             judging = "rerank" if self.judges else None
             check_candidates(count if self.candidates is None else self.candidates, wanted=count, judging=judging)
         proposer = self._proposer(count) if count > 1 or self.judges else None
-        split = Photos.of(photos)
+        split = photos if isinstance(photos, Split) else Photos.of(photos)
         rng = random_generator(seed)
         waiting: list[tuple[str, Tensor | Unreadable]] = []
         for row, loaded in load(split, range(len(split)), self.trained.encoder.preprocess):
@@ -290,7 +295,8 @@ class Captioner:
                 captions = found.best if count == 1 else found.captions
             log_probs = generator.score(features, captions).sum(1).tolist()
             per_token = np.array(log_probs) / captions.lengths.cpu().numpy()
-            confidences = None if self.curve is None else self.curve(per_token).tolist()
+            told_of = self.curve if proposer is None else None  # the curve is of the decoder's captions
+            confidences = None if told_of is None else told_of(per_token).tolist()
             opinions: Sequence[float | None] = [None] * len(captions)
             if self.discriminator is not None:
                 opinions = self.discriminator.probability(features, captions).tolist()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
@@ -22,8 +24,13 @@ def digest_of(weights: Path) -> str:
     return hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
 
 
-def read_curve(folder: Path, phase: str) -> Logistic | None:
-    """Return the curve of the weights that a phase left; None where none was fitted to these.
+def read_curve(folder: Path, phase: str, decoding: Mapping[str, Any]) -> Logistic | None:
+    """Return the curve of what a phase's weights say; None where none was fitted to them and to this decoding.
+
+    Args:
+        folder: of the run.
+        phase: that left the weights.
+        decoding: the node of configuration by which captions are written.
 
     Raises:
         UserError: the file is damaged.
@@ -37,5 +44,8 @@ def read_curve(folder: Path, phase: str) -> Logistic | None:
         raise UserError(f"{path} holds no confidence: delete it, or fit it again by gan_caption.calibrate")
     if told.get("weights") != digest_of(best_weights(folder, phase)):
         say(f"{path} is of other weights, and tells nothing of these: gan_caption.calibrate fits it anew")
+        return None
+    if told.get("decoding") != decoding:
+        say(f"{path} is of captions decoded otherwise: gan_caption.calibrate fits it anew by the same decoding=...")
         return None
     return Logistic(*map(float, numbers))  # type: ignore[arg-type]

@@ -27,6 +27,7 @@ from webdataset.writer import TarWriter
 
 from gan_caption.data.corpus import CaptionedImage, Split
 from gan_caption.data.features import ImageFeatures
+from gan_caption.data.loading import load
 from gan_caption.data.shards.corpus import Shards
 from gan_caption.data.shards.features import ShardFeatures
 from gan_caption.data.shards.order import ShardOrder, part_of
@@ -559,6 +560,9 @@ def test_features_in_shards_are_those_of_the_cache(tmp_path):
     assert torch.equal(stored.pooled, whole.pooled)
     assert torch.equal(stored.grid, whole.grid)
     assert [item.captions for item in split.items] == [item.captions for item in photos.items]
+    for seen in (load(split, range(3), encoder.preprocess), map(functools.partial(photograph_in, split), range(3))):
+        with pytest.raises(UserError, match=r"shards hold features and no pictures: give data=\.\.\. with photographs"):
+            next(seen)
     torch.manual_seed(1)
     with pytest.raises(UserError, match="Choose the encoder that they were made with"):
         source(part("encoder/scene_cnn", width=4, finetune=False), split)

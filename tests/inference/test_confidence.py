@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from gan_caption.configuration.building import read
 from gan_caption.data.corpus import CaptionedImage, Split
+from gan_caption.data.images import load_rgb
 from gan_caption.data.scenes.judge import judge
 from gan_caption.errors import UserError
-from gan_caption.inference.calibrating import calibrate_run, criterion_of, fit_confidence
+from gan_caption.inference.calibrating import as_json, calibrate_run, criterion_of, fit_confidence, in_words
 from gan_caption.inference.captioner import Captioner
 from gan_caption.inference.captioning import caption_photos
 from gan_caption.inference.confidence import read_curve
@@ -70,26 +72,30 @@ def test_confidence_is_fitted_kept_and_told(run, photos, tmp_path, capsys):
     found = calibrate_run(asked(run, *data, "criterion=rouge_l", "threshold=0.2", "folds=2"))
     printed = capsys.readouterr().out
     assert "Right is a caption with ROUGE-L x 100: at least 20.0" in printed
-    assert read_curve(run, "adversarial") == found.curve
+    kept = json.loads((run / "confidence_adversarial.json").read_text())
+    assert kept["decoding"]["_target_"].endswith("Greedy"), "the run's own"
+    assert kept["images"] == 60
+    assert read_curve(run, "adversarial", kept["decoding"]) == found.curve
     assert (run / "confidence_adversarial.png").stat().st_size > 1000
 
-    out = tmp_path / "told.jsonl"
-    images = ",".join(str(path) for path in photos[:3])
-    caption_photos(read(CaptionSettings, composed(f"run={run}", f"images=[{images}]", f"out={out}", "captions=2",
-                                                  config_name="caption")))  # fmt: skip
+    def confidences(*more):
+        out, images = tmp_path / "told.jsonl", ",".join(str(path) for path in photos[:3])
+        page = composed(f"run={run}", f"images=[{images}]", f"out={out}", *more, config_name="caption")
+        caption_photos(read(CaptionSettings, page))
+        return [one.get("confidence") for line in out.read_text().splitlines() for one in json.loads(line)["captions"]]
+
+    assert all(0 < one < 1 for one in confidences())
+    for otherwise in (["captions=2"], ["rerank.discriminator=1", "candidates=2"], ["decoding=beam"]):
+        assert set(confidences(*otherwise)) == {None}, "the curve is of captions that came about in another way"
+    assert "is of captions decoded otherwise: gan_caption.calibrate fits it anew" in capsys.readouterr().err
     after = Captioner.load(run)
-    for line in out.read_text().splitlines():
-        for one in json.loads(line)["captions"]:
-            assert 0 < one["confidence"] < 1
     best = after.caption(photos[0]).best
     expected = 1 / (1 + np.exp(-(found.curve.intercept + found.curve.slope * best.per_token)))
     assert best.confidence == pytest.approx(expected)
 
-    kept = json.loads((run / "confidence_adversarial.json").read_text())
-    assert kept["decoding"]["_target_"].endswith("Greedy"), "the run's own"
     weights = run / "checkpoints" / "best_adversarial.safetensors"
     weights.write_bytes(b"other ones")
-    assert read_curve(run, "adversarial") is None
+    assert read_curve(run, "adversarial", kept["decoding"]) is None
     assert "is of other weights" in capsys.readouterr().err
     shutil.copy(run / "checkpoints" / "best_mle.safetensors", weights)
 
@@ -108,7 +114,19 @@ def test_unreadable_images_end_it_or_are_left_out(run, photos, tmp_path, capsys)
         fit_confidence(captioner, split, criterion, folds=2, skip_unreadable=False)
     found = fit_confidence(captioner, split, criterion, folds=2, skip_unreadable=True)
     assert sum(count for *_, count in found.reliability.bins) == 4
+    assert found.images == 4
+    assert " of 4 val captions" in in_words(found, split)
+    assert as_json(found, split=split, decoding={}, weights="")["images"] == 4
     assert "1 of 5 images cannot be read and are left out" in capsys.readouterr().err
+
+    class Unfiled(Split):
+        """The same without paths, as shards are."""
+
+        def image(self, index):
+            return load_rgb(paths[index])
+
+    unfiled = Unfiled("val", [replace(item, path=None) for item in split.items])
+    assert fit_confidence(captioner, unfiled, criterion, folds=2, skip_unreadable=True) == found
 
 
 def test_what_is_true_of_a_scene_is_what_the_judge_finds():

@@ -57,6 +57,11 @@ class ShardSplit(Split):
     """Shards whose samples are mixed in an epoch's order."""
 
     @property
+    def pictured(self) -> bool:
+        """Whether these are photographs, not features."""
+        return self.indexed.features is None
+
+    @property
     def fingerprint(self) -> str:
         """That of the same images in files; of more shards than a window their sizes as well, which the order tells.
 
@@ -73,7 +78,7 @@ class ShardSplit(Split):
 
     def image(self, index: int) -> Image.Image:
         """Return image `index` as RGB; see `Split.image`."""
-        if self.indexed.features is not None:
+        if not self.pictured:
             return Image.new("RGB", (8, 8))
         number = int(self.numbers[index])
         return open_rgb(io.BytesIO(self.indexed.content(number)), self.indexed.name(number))

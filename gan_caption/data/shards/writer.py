@@ -16,6 +16,7 @@ import torch
 from gan_caption.data.corpus import Split
 from gan_caption.data.feature_cache import half
 from gan_caption.data.features import FeatureSource
+from gan_caption.data.loading import check_pictures
 from gan_caption.data.shards.scanning import FEATURES
 from gan_caption.errors import UserError
 from gan_caption.extras import require
@@ -94,8 +95,9 @@ def photograph_in(split: Split, row: int) -> tuple[str, bytes]:
     """Return an image's file as it is, or a drawing as PNG; see `Content`.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: it cannot be read, or there are features alone.
     """
+    check_pictures(split)
     path = split.items[row].path
     if path is not None:
         try:
