@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -128,15 +129,20 @@ def _description(
 
 def _as_json(images: list[str], scores: Scores) -> bytes:
     told = {
-        "corpus": scores.values,
-        "intervals": scores.intervals,
-        "humans": scores.humans,
+        "corpus": {name: _or_null(value) for name, value in scores.values.items()},
+        "intervals": {name: [_or_null(end) for end in ends] for name, ends in scores.intervals.items()},
+        "humans": {name: _or_null(value) for name, value in scores.humans.items()},
         "per_image": {
-            image: {name: float(value.per_image[row]) for name, value in scores.measured.items()}
+            image: {name: _or_null(float(value.per_image[row])) for name, value in scores.measured.items()}
             for row, image in enumerate(images)
         },
     }
-    return json.dumps(told, indent=1).encode()
+    return json.dumps(told, indent=1, allow_nan=False).encode()
+
+
+def _or_null(value: float) -> float | None:
+    """Return a value, None for NaN, which JSON does not know."""
+    return None if math.isnan(value) else value
 
 
 def _parser() -> argparse.ArgumentParser:

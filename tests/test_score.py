@@ -267,3 +267,11 @@ def test_five_of_many_references_are_scored_as_people_and_it_is_said(tmp_path, c
         others = {image: ptb_tokenize(texts[:person] + texts[person + 1 :]) for image, texts in many.items()}
         rounds.append(Bleu(4).compute_score(others, own, verbose=0)[0][3])
     assert scores["humans"]["bleu_4"] == pytest.approx(sum(rounds) / 5, abs=1e-6)
+
+
+def test_objects_that_no_caption_names_are_null_and_a_dash(tmp_path, capsys):
+    told = scores_of(tmp_path, coco_references(tmp_path), coco_results(tmp_path, dict.fromkeys(REFERENCES, "the sky")))
+    assert told["corpus"]["chair_references_i"] is None
+    assert told["intervals"]["chair_references_i"] == [None, None]
+    (row,) = (line for line in capsys.readouterr().out.splitlines() if "objects that are not there" in line)
+    assert [cell.strip() for cell in row.split("|")][2:4] == ["-", "-"]

@@ -122,7 +122,8 @@ def cached_features(
     Raises:
         UserError: images cannot be read (all are named), or the disk is full.
     """
-    identity = hashlib.sha256("\n".join([fingerprint, *(item.image_id for item in split.items)]).encode())
+    names = "\n".join([fingerprint, *(item.image_id for item in split.items)])
+    identity = hashlib.sha256(names.encode("utf-8", "surrogatepass"))  # a file's name may be no UTF-8
     folder = cache / f"{split.name}-{identity.hexdigest()[:16]}"
     count = len(split)
     try:

@@ -26,9 +26,9 @@ from gan_caption.untrusted.parsing import briefly
 class Precomputed(Encoder):
     """Reads (R, D) arrays, e.g. bottom-up regions (Anderson et al. 2018); R may vary from image to image.
 
-    A file is named after the image: `<image_id>.npy`, or without the image's own ending. An .npy holds the grid; an
-    .npz holds `grid` (or `features`, or a single array) and may hold `pooled` (P,); otherwise the grid's mean is the
-    image vector.
+    A file is named after the image: `<image_id>.npy`, or without the image's own ending; it lies in the image's folder
+    below `root`, or in `root` itself where no other image has its name. An .npy holds the grid; an .npz holds `grid`
+    (or `features`, or a single array) and may hold `pooled` (P,); otherwise the grid's mean is the image vector.
     """
 
     def __init__(self, *, root: str | Path, grid_size: int, regions: int, pooled_size: int | None) -> None:
@@ -74,19 +74,25 @@ class Precomputed(Encoder):
         del cache, device
         if not self.root.is_dir():
             raise UserError(f"encoder.root={self.root} is no folder: give the one that holds the .npy or .npz files")
-        paths: list[Path] = []
+        paths: dict[Path, str] = {}
         errors: list[tuple[int, UserError]] = []
         for row, item in enumerate(split.items):
             try:
                 path = self._find(item)
                 self.read(path)
-                paths.append(path)
             except UserError as error:
                 errors.append((row, error))
+            else:
+                if path in paths:
+                    raise UserError(
+                        f"{path} would be of two images, {paths[path]} and {item.image_id}: files of features lie in "
+                        "folders as the images do"
+                    )
+                paths[path] = item.image_id
             if row % 500 == 499:
                 progress(row + 1, len(split))
         kept = readable(split, errors, skip=skip_unreadable)
-        return _Files(self, split if len(kept) == len(split) else split.select(kept), paths)
+        return _Files(self, split if len(kept) == len(split) else split.select(kept), list(paths))
 
     def read(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
         """Return one image's grid (R, D) and image vector (P,).
@@ -139,7 +145,9 @@ class Precomputed(Encoder):
             )
 
     def _find(self, item: CaptionedImage) -> Path:
-        stems = dict.fromkeys([item.image_id, Path(item.image_id).stem, *([item.path.stem] if item.path else [])])
+        name = Path(item.image_id)
+        own = [item.image_id, str(name.with_suffix("")), name.stem, *([item.path.stem] if item.path else [])]
+        stems = dict.fromkeys(own)
         tried = [self.root / f"{stem}{ending}" for stem in stems for ending in (".npy", ".npz")]
         for path in tried:
             if path.is_file():

@@ -9,7 +9,7 @@ from itertools import chain, islice
 from gan_caption.distributed import world
 from gan_caption.errors import UserError
 from gan_caption.inference.captioner import Captioned, Captioner, Unreadable, check_candidates
-from gan_caption.inference.output import check_ids, coco_results, format_of, write_captions
+from gan_caption.inference.output import check_ids, coco_results, encoded, format_of, write_captions
 from gan_caption.inference.photos import find_photos
 from gan_caption.inference.settings import CaptionSettings
 from gan_caption.training.progress import Progress
@@ -73,7 +73,7 @@ def caption_photos(settings: CaptionSettings) -> None:
         else:
             for image in captioned():
                 for one in image.captions:
-                    print(f"{image.name}\t{one.text}", flush=True)
+                    print(encoded(f"{image.name}\t{one.text}").decode(), flush=True)
         if unreadable:
             listed = "".join(f"\n  {one.reason}" for one in unreadable)
             others = "; the others were captioned" if len(unreadable) < len(photos) else ""

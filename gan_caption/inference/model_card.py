@@ -103,6 +103,8 @@ def hallucination(results: Mapping[str, Any] | None, phase: str) -> str:
 
 def _of_objects(measured: Mapping[str, float], name: str, truth: str, bound: str) -> str:
     """Return CHAIR in words."""
+    if math.isnan(measured[f"{name}_i"]):
+        return "None of its captions names an object of COCO's 80 kinds, and of what is not named CHAIR tells nothing."
     return (
         f"Of the objects of COCO's 80 kinds that it names, **{measured[f'{name}_i']:.1%} are not there**, and "
         f"{measured[f'{name}_s']:.1%} of its captions name one that is not (CHAIR; Rohrbach et al. 2018), by {truth}."

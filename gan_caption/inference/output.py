@@ -106,7 +106,12 @@ def write_captions(path: Path, images: Iterable[Captioned]) -> None:
         UserError: the ending is unknown, or the file cannot be written.
     """
     pieces = format_of(path)(images)
-    write_atomically(path, lambda file: file.writelines(piece.encode() for piece in pieces))
+    write_atomically(path, lambda file: file.writelines(map(encoded, pieces)))
+
+
+def encoded(text: str) -> bytes:
+    """Return a text as UTF-8; of names that are none, the bytes are escaped as JSON does it."""
+    return text.encode(errors="backslashreplace")
 
 
 def _as_json(caption: Caption) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Shapes: N images, S seeds, B bootstrap draws.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,7 +29,15 @@ def image_interval(score: Score, weights: np.ndarray, *, level: float = 0.95) ->
         weights: (B, N), of `image_weights`.
         level: of confidence.
     """
-    low, high = np.quantile(score.resampled(weights), [(1 - level) / 2, (1 + level) / 2])
+    return percentiles(score.resampled(weights), level=level)
+
+
+def percentiles(drawn: np.ndarray, *, level: float = 0.95) -> tuple[float, float]:
+    """Return the middle of what bootstrap draws gave, (B,), of those that have a value; NaN where none has one."""
+    known = drawn[~np.isnan(drawn)]
+    if not len(known):
+        return math.nan, math.nan
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
@@ -44,11 +53,11 @@ class Difference:
 
     @classmethod
     def of(cls, value: float, drawn: np.ndarray) -> Difference:
-        """Return a difference with its percentile interval and p by what bootstrap draws gave, (B,)."""
-        low, high = np.quantile(drawn, [0.025, 0.975])
+        """Return a difference with its percentile interval and p by what bootstrap draws gave, (B,), NaN left out."""
+        drawn = drawn[~np.isnan(drawn)]
         # One is added so that no finite number of draws makes p 0 (Davison and Hinkley 1997, eq. 4.11).
         fewest = min(int(np.sum(drawn <= 0)), int(np.sum(drawn >= 0)))
-        return cls(value, (float(low), float(high)), min(1.0, 2 * (fewest + 1) / (len(drawn) + 1)))
+        return cls(value, percentiles(drawn), min(1.0, 2 * (fewest + 1) / (len(drawn) + 1)))
 
 
 def paired_difference(
@@ -90,9 +99,7 @@ def mean_interval(scores: Sequence[Score], *, draws: int = 1000, seed: int = 0) 
         seed: of the bootstrap.
     """
     images = image_weights(len(scores[0].per_image), draws=draws, seed=seed)
-    drawn = drawn_means(scores, images, seed_weights(len(scores), draws=draws, seed=seed))
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return float(low), float(high)
+    return percentiles(drawn_means(scores, images, seed_weights(len(scores), draws=draws, seed=seed)))
 
 
 def seed_weights(seeds: int, *, draws: int, seed: int) -> np.ndarray:

@@ -55,14 +55,14 @@ class PooledShare(Score):
 
     @classmethod
     def of_counts(cls, parts: np.ndarray, wholes: np.ndarray) -> PooledShare:
-        """Return the share of all parts (N,) in all wholes (N,); an image without any has the share 0."""
+        """Return the share of all parts (N,) in all wholes (N,), NaN of none; an image without any has the share 0."""
         corpus = float(parts.sum() / wholes.sum()) if wholes.sum() else float("nan")
         return cls(corpus, parts / np.maximum(wholes, 1), parts, wholes)
 
     def resampled(self, weights: np.ndarray) -> np.ndarray:
-        """Return the share in other corpora made of the same images; see `Score.resampled`."""
-        shares: np.ndarray = weights @ self.parts / np.maximum(weights @ self.wholes, 1)
-        return shares
+        """Return the share in other corpora made of the same images, NaN of nothing; see `Score.resampled`."""
+        wholes = weights @ self.wholes
+        return np.divide(weights @ self.parts, wholes, out=np.full(len(wholes), np.nan), where=wholes > 0)
 
 
 def hallucinated(captions: Sequence[Sequence[str]], there: Sequence[set[str]]) -> Hallucinated:

@@ -8,6 +8,7 @@ Shapes: N images, K samples an image.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -97,12 +98,12 @@ class Metric:
             raise ValueError(f"axis={self.axis!r}: only with per_image=True and better='higher'")
 
     def shown(self, value: float, *, sign: str = "") -> str:
-        """Return a value as tables print it; `sign` is "+" or "" as in format strings."""
-        return f"{value * self.factor:{sign}.{self.decimals}f}"
+        """Return a value as tables print it, "-" for NaN; `sign` is "+" or "" as in format strings."""
+        return "-" if math.isnan(value) else f"{value * self.factor:{sign}.{self.decimals}f}"
 
     def between(self, interval: tuple[float, float], *, sign: str = "") -> str:
         """Return an interval as tables print it."""
-        return " to ".join(self.shown(end, sign=sign) for end in interval)
+        return "-" if any(map(math.isnan, interval)) else " to ".join(self.shown(end, sign=sign) for end in interval)
 
     def beats(self, value: float, other: float) -> bool:
         """Tell whether one value is better than another."""

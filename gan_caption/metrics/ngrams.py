@@ -28,7 +28,7 @@ class Score:
         return Score(float(per_image.mean()), per_image)
 
     def resampled(self, weights: np.ndarray) -> np.ndarray:
-        """Return the corpus value of other corpora made of the same images, (B,) float64.
+        """Return the corpus value of other corpora made of the same images, (B,) float64; NaN of one without a value.
 
         Args:
             weights: (B, N) how often each image is in each of B corpora; no row is all 0.

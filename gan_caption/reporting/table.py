@@ -43,7 +43,6 @@ def comparison(
             cells.append(metric.between(intervals.get(key, (unknown, unknown)), sign="+"))
         if humans is not None:
             cells.append(metric.shown(humans.get(key, unknown)))
-        cells = ["-" if "nan" in cell else cell for cell in cells]  # not measured, or nothing to measure
         rows.append([metric.label, *cells])
     return markdown([heads, *rows])
 

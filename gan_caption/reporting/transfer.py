@@ -169,7 +169,7 @@ def verdict(one: Loss, baseline: str) -> str:
     assert one.beyond is not None, "the baseline is compared with nothing"
     low, high = one.beyond.interval
     interval = f"{one.metric.between(one.beyond.interval, sign='+')}"
-    if low <= 0 <= high:
+    if not (low > 0 or high < 0):
         return f"{one.metric.label}: whether {one.system} loses less than {baseline} cannot be told ({interval})."
     how = "less" if high < 0 else "more"
     return f"{one.metric.label}: {one.system} loses {how} than {baseline} ({interval}, p {one.beyond.p:.3f})."

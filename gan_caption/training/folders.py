@@ -83,8 +83,8 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text aside and rename it."""
-    write_atomically(path, lambda file: file.write(text.encode()))
+    """Write text aside and rename it; what is no UTF-8, as names of files may be, is escaped as JSON does it."""
+    write_atomically(path, lambda file: file.write(text.encode(errors="backslashreplace")))
 
 
 def read_config(folder: Path) -> dict[str, Any]:

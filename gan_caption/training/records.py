@@ -89,7 +89,8 @@ class LocalTracker:
         path = self.folder / name
         try:
             with path.open("ab") as file:
-                file.write(json.dumps(record | content, ensure_ascii=False).encode() + b"\n")
+                line = json.dumps(record | content, ensure_ascii=False)
+                file.write(line.encode(errors="replace") + b"\n")  # a file's name may be no UTF-8
         except OSError as error:
             raise UserError(
                 f"cannot write to {path}: {error.strerror}. Free some space, or choose another folder, and start again"
@@ -99,7 +100,7 @@ class LocalTracker:
         """Write the image where it is not yet, and return its name relative to the folder."""
         stem = re.sub(r"[^A-Za-z0-9._-]", "_", image_id)[:80]
         if stem != image_id:  # two ids must not meet in one name
-            stem += f"_{hashlib.sha256(image_id.encode()).hexdigest()[:8]}"
+            stem += f"_{hashlib.sha256(image_id.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
         path = self.folder / "samples" / f"{stem}.png"
         if not path.exists():
             small = small_image(image)

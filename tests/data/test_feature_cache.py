@@ -253,3 +253,10 @@ def test_a_file_where_the_cache_should_be(tmp_path):
     (tmp_path / "cache").write_text("not a folder")
     with pytest.raises(UserError, match="features cannot be kept in"):
         features(encoder(), photographs(tmp_path / "photos", count=2), tmp_path / "cache")
+
+
+def test_images_whose_names_are_no_utf8_have_a_cache(tmp_path):
+    Image.new("RGB", (64, 64)).save(path := Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xe9.png")), "PNG")
+    split = Split("train", (CaptionedImage(path.name, ("x",), path),))
+    source, _ = features(encoder(), split, tmp_path / "cache")
+    assert len(source.split) == 1

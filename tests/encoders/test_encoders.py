@@ -135,6 +135,18 @@ def test_precomputed_features_that_are_missing_or_unfit_are_all_named(tmp_path):
     assert [item.image_id for item in source_of(encoder, split, skip=True).split.items] == ["a.jpg"]
 
 
+def test_precomputed_features_of_images_in_folders_lie_in_folders_and_none_serves_two(tmp_path):
+    split = Split("train", tuple(CaptionedImage(name, ("x",)) for name in ("dogs/1.jpg", "cats/1.jpg")))
+    encoder = part("encoder/precomputed", root=str(tmp_path), grid_size=1, regions=5)
+    np.save(tmp_path / "1.npy", np.zeros((1, 1)))
+    with pytest.raises(UserError, match=r"1\.npy would be of two images, dogs/1\.jpg and cats/1\.jpg"):
+        source_of(encoder, split)
+    for number, name in enumerate(("dogs", "cats"), 1):
+        (tmp_path / name).mkdir()
+        np.save(tmp_path / name / "1.npy", np.full((1, 1), number))
+    assert source_of(encoder, split).features([0, 1], grid=True, device=CPU).pooled.tolist() == [[1], [2]]
+
+
 @pytest.mark.parametrize("ending", ["npy", "npz"])
 def test_a_damaged_array_is_named(tmp_path, ending):
     split = precomputed(tmp_path, {"a": 2}, b={"grid": np.ones((50, 3))})

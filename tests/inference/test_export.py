@@ -368,6 +368,8 @@ def test_a_hallucination_rate_is_told_where_it_was_measured_and_nowhere_else():
     assert not re.search(r"\d", hallucination(photographs, "mle"))
     silent = {**results, "systems": {"mle": {"oracle_hallucinations": float("nan"), "oracle_true": 0.0}}}
     assert "none of its captions" in hallucination(silent, "mle")
+    nameless = {"title": "", "systems": {"mle": {"chair_i": float("nan"), "chair_s": 0.0}}, "humans": {}}
+    assert hallucination(nameless, "mle").startswith("None of its captions names an object of COCO's 80 kinds")
 
 
 def test_a_run_that_was_stopped_is_exported_without_numbers(runs, export, tmp_path):

@@ -28,8 +28,10 @@ from gan_caption.evaluation.java import java_metrics
 from gan_caption.evaluation.settings import ComparisonSettings
 from gan_caption.evaluation.trained import open_run
 from gan_caption.inference.captioner import Caption, Captioned
+from gan_caption.inference.captioning import caption_photos
 from gan_caption.inference.output import write_captions
 from gan_caption.inference.photos import Photos, find_photos
+from gan_caption.inference.settings import CaptionSettings
 from gan_caption.reporting.sweep import Trial, folders_of, write_summary
 from gan_caption.training.folders import read_settings
 from tests.shells import SHELLS, pasted
@@ -197,3 +199,22 @@ def test_the_word_that_takes_up_an_unfinished_run_can_be_pasted(awkward, shell):
     (word,) = pasted("python " + str(refused.value).split("`")[1], shell)
     asked = read_command_line([word], entry=conf_dir() / "config.yaml")[1]
     assert composed(*asked.overrides)["resume"] == str(awkward)
+
+
+def test_names_that_are_no_utf8_are_written_escaped(captioner, trained_run, photos, tmp_path, capsys):
+    """A JSON reader of Python's gets the very name back."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    path = os.fsdecode(os.fsencode(folder) + b"/caf\xe9.png")
+    shutil.copy(photos[0], path)
+    told = captioner.caption(path)
+    written = dict.fromkeys((".jsonl", ".csv", ".json"), "")
+    for ending in written:
+        write_captions(tmp_path / f"c{ending}", [told])
+        written[ending] = (tmp_path / f"c{ending}").read_text(encoding="utf-8")
+    assert json.loads(written[".jsonl"])["image"] == path
+    assert json.loads(written[".json"])[0]["image_id"] == "caf\udce9"
+    assert "/caf\\udce9.png,1," in written[".csv"]
+    asked = composed(f"run={trained_run}", f"images=[{folder}]", config_name="caption")
+    caption_photos(read(CaptionSettings, asked))
+    assert capsys.readouterr().out == f"{folder}/caf\\udce9.png\t{told.best.text}\n"

@@ -13,6 +13,7 @@ from gan_caption.data.outlined import read_instances, read_list, read_outlined
 from gan_caption.errors import UserError
 from gan_caption.evaluation.scores import score
 from gan_caption.metrics import DocumentFrequencies, Predictions
+from gan_caption.metrics.bootstrap import image_interval, image_weights, paired_difference
 from gan_caption.metrics.chair import chair, hallucinated, named_in
 from gan_caption.metrics.coco_objects import categories, objects
 from gan_caption.metrics.metric import in_order
@@ -83,7 +84,18 @@ def test_what_is_outlined_is_there_too():
 def test_images_drawn_anew_pool_their_counts():
     counted = hallucinated([[one] for one in CAPTIONS], [{"dog", "couch"}, set(), set()]).of_objects()
     weights = np.array([[3.0, 0, 0], [1, 2, 0], [0, 0, 3]])
-    assert counted.resampled(weights) == pytest.approx([3 / 9, 3 / 5, 0])
+    assert counted.resampled(weights) == pytest.approx([3 / 9, 3 / 5, np.nan], nan_ok=True)
+
+
+def test_where_nothing_is_named_there_is_no_share_and_draws_without_a_name_are_left_out():
+    silent = hallucinated([["the sky"], ["clouds"]], [set(), set()]).of_objects()
+    assert np.isnan([silent.corpus, *image_interval(silent, image_weights(2))]).all()
+    assert chair()[0].shown(silent.corpus) == chair()[0].between(image_interval(silent, image_weights(2))) == "-"
+    # One image of three has names, all of them missing: whatever is drawn, the share is 1 or unknown.
+    one = hallucinated([["a cat"], ["sky"], ["sky"]], [set(), set(), set()]).of_objects()
+    assert image_interval(one, image_weights(3)) == (1, 1)
+    told = paired_difference([one], [one])
+    assert (told.value, told.interval, told.p) == (0, (0, 0), 1)
 
 
 def test_people_are_scored_beside_the_others_of_their_image():

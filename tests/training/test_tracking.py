@@ -87,6 +87,8 @@ def test_samples_with_their_images_written_once_and_small(tmp_path):
     }  # fmt: skip
     assert [record["image"] for record in records[1:]] == [name, "samples/dir_a_b.jpg.png", None]
     assert (tmp_path / name).stat().st_mtime_ns == written
+    tracker.samples([Sample("no utf-8: \udce9", {"greedy": "z"}, (), picture())], step=3)
+    assert read_records(tmp_path / "samples.jsonl")[-1]["image_id"] == "no utf-8: ?"
     with Image.open(tmp_path / name) as image:
         assert image.size == (128, 256)
         assert image.getpixel((0, 0)) == (200, 10, 10)
