@@ -198,7 +198,13 @@ def test_faults_of_references_and_missing_files_say_so(tmp_path):
 def test_unequal_samples_are_refused(tmp_path):
     entries = [{"image_id": i, "captions": [text] * i} for i, text in RESULTS.items()]
     told = refusal(coco_references(tmp_path), written(tmp_path, json.dumps(entries)))
-    assert "images have 1 to 3 samples: give equally many of every image" in told
+    assert "images have 0 to 3 samples: give equally many of every image" in told
+
+
+def test_a_list_of_one_caption_is_that_caption(tmp_path):
+    entries = [{"image_id": image, "captions": [text]} for image, text in RESULTS.items()]
+    told = scores_of(tmp_path, coco_references(tmp_path), written(tmp_path, json.dumps(entries)))
+    assert told == scores_of(tmp_path, coco_references(tmp_path), coco_results(tmp_path))
 
 
 def test_by_character(tmp_path, capsys):

@@ -132,6 +132,11 @@ def relative_name(name: str, where: str) -> str:
     return "/".join(parts)
 
 
+def has(entry: Any, **fields: type) -> bool:
+    """Tell whether an entry of JSON has these fields, of these types."""
+    return isinstance(entry, dict) and all(isinstance(entry.get(key), kind) for key, kind in fields.items())
+
+
 def bad_line(path: Path, number: int, line: str, why: str) -> UserError:
     """Return the error for a faulty line."""
     return UserError(f"{path}, line {number}: {why}. The line begins {beginning(line)}. Correct or remove it")

@@ -31,7 +31,7 @@ class Said:
     caption: str
     """The one to be scored; of several the first."""
     samples: tuple[str, ...]
-    """All of several; empty where the file has one caption an image."""
+    """All of several; empty of one caption alone."""
 
 
 def read_references(path: Path) -> dict[str, list[str]]:
@@ -67,7 +67,7 @@ def read_results(path: Path) -> dict[str, Said]:
                 '"samples": [...] beside the caption'
             )
         texts = _texts(where, entry)
-        samples = _list(where, entry, "samples") if "samples" in entry else texts if "captions" in entry else []
+        samples = _list(where, entry, "samples") if "samples" in entry else texts if len(texts) > 1 else []
         if not texts:
             raise UserError(f"{where}: image {shown(image)} has no caption")
         results[image] = Said(texts[0], tuple(samples))

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gan_caption.data.annotations import Captions, empty_caption, read_json, relative_name
+from gan_caption.data.annotations import Captions, empty_caption, has, read_json, relative_name
 from gan_caption.data.corpus import NoSplit, Split
 from gan_caption.data.karpathy import read_karpathy
 from gan_caption.data.layout import (
@@ -213,12 +213,12 @@ def _checked(content: Any, path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is not an official annotation file: no lists of images and annotations")
     for index, image in enumerate(images):
         where = f"{path}, images[{index}]"
-        if not _has(image, id=int, file_name=str):
+        if not has(image, id=int, file_name=str):
             raise UserError(f"{where}: wanted is an entry with id (a number) and file_name. {_advice(image)}")
         relative_name(image["file_name"], where)
     for index, one in enumerate(annotations):
         where = f"{path}, annotations[{index}]"
-        if not _has(one, id=int, image_id=int, caption=str):
+        if not has(one, id=int, image_id=int, caption=str):
             raise UserError(
                 f"{where}: wanted is an entry with id, image_id and caption (the files named captions_*.json have "
                 f"them; ids are numbers). {_advice(one)}"
@@ -229,9 +229,5 @@ def _checked(content: Any, path: Path) -> dict[str, Any]:
 
 
 def _advice(entry: Any) -> str:
-    quoted = [key for key in ("id", "image_id") if _has(entry, **{key: str})]
+    quoted = [key for key in ("id", "image_id") if has(entry, **{key: str})]
     return f"Write {' and '.join(quoted)} without quotes" if quoted else "Download the file again"
-
-
-def _has(entry: Any, **fields: type) -> bool:
-    return isinstance(entry, dict) and all(isinstance(entry.get(key), kind) for key, kind in fields.items())

@@ -139,17 +139,18 @@ class TextSet(Container[str]):
 
     def __init__(self, texts: Iterable[str]) -> None:
         """Take the texts in."""
-        self._hashes = np.unique(np.fromiter(map(_hash, texts), np.uint64))
+        self._hashes = np.unique(np.fromiter(map(hashed, texts), np.uint64))
 
     def __contains__(self, text: object) -> bool:
         if not isinstance(text, str) or not len(self._hashes):
             return False
-        own = np.uint64(_hash(text))
+        own = np.uint64(hashed(text))
         place = int(np.searchsorted(self._hashes, own))
         return place < len(self._hashes) and bool(self._hashes[place] == own)
 
 
-def _hash(text: str) -> int:
+def hashed(text: str) -> int:
+    """Return a text's hash of 8 bytes."""
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 

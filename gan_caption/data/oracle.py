@@ -145,11 +145,14 @@ class OracleSplit(Split):
 
         Returns:
             `nll_per_token`: NLL_oracle as published, the mean of -log p a token in nats, over the sequences that the
-            oracle can write (NaN if there is none); `outside`: the share of the others, which have another length.
+            oracle can write (NaN if there is none); `outside`: the share of the others, which have another length or
+            hold what is none of its words, such as `<unk>`.
         """
         assert self.lstm is not None, "made by Oracle"
         split = [caption.split() for own in captions for caption in own]
-        inside = torch.tensor([[int(word[1:]) for word in words] for words in split if len(words) == self.length])
+        ids = {f"w{token}": token for token in range(self.lstm.output.out_features)}
+        written = [words for words in split if len(words) == self.length and ids.keys() >= set(words)]
+        inside = torch.tensor([[ids[word] for word in words] for words in written])
         log_probs = [self.lstm.log_probs(chunk) for chunk in inside.split(_CHUNK)] if len(inside) else []
         return {
             "nll_per_token": -torch.cat(log_probs).mean().item() if log_probs else math.nan,

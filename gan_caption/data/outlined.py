@@ -7,14 +7,12 @@ theirs in `metrics/coco_objects.txt`.
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import io
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gan_caption.data.annotations import read_json
+from gan_caption.data.annotations import has, read_json
 from gan_caption.data.layout import some
 from gan_caption.errors import UserError
 from gan_caption.metrics.chair import Outlined
@@ -52,13 +50,23 @@ def _listed(content: Any, path: Path) -> dict[str, set[str]]:
         isinstance(own, list) and all(isinstance(name, str) for name in own) for own in content.values()
     ):
         raise UserError(f'{path}: wanted is {{"image": ["dog", ...], ...}}: of each image the names of its objects')
-    names = {name: objects(name.lower()) for own in content.values() for name in own}
-    if unknown := sorted(name for name, found in names.items() if len(found) != 1):
+    category = _categories((name for own in content.values() for name in own), path)
+    return {image: {category[name] for name in own} for image, own in content.items()}
+
+
+def _categories(names: Iterable[str], path: Path) -> dict[str, str]:
+    """Return of each name COCO's category.
+
+    Raises:
+        UserError: one is none of its names.
+    """
+    found = {name: objects(name.lower()) for name in names}
+    if unknown := sorted(name for name, own in found.items() if len(own) != 1):
         raise UserError(
             f"{path}: {some(unknown, 5)}: no object of COCO's; leave other objects out. Known are "
             f"{', '.join(categories())}, and more names of these"
         )
-    return {image: {names[name][0] for name in own} for image, own in content.items()}
+    return {name: own[0] for name, own in found.items()}
 
 
 def read_outlined(path: Path) -> dict[str, set[str]]:
@@ -102,17 +110,24 @@ def read_instances(paths: tuple[Path, ...], name: Callable[[str], str] | None) -
 
 def _instances(content: Any, path: Path, name: Callable[[str], str] | None) -> dict[str, set[str]]:
     """Return what one file of instances holds; see `read_instances`."""
-    from pycocotools.coco import COCO
-
-    if not isinstance(content, dict) or not {"images", "annotations", "categories"} <= content.keys():
-        raise UserError(f"{path} is no file of instances: it lacks images, annotations or categories")
-    instances = COCO()
-    instances.dataset = content
-    with contextlib.redirect_stdout(io.StringIO()):
-        instances.createIndex()
-    return {
-        name(image["file_name"]) if name else str(number): {
-            instances.cats[one["category_id"]]["name"] for one in instances.imgToAnns[number]
-        }
-        for number, image in instances.imgs.items()
-    }
+    fields: dict[str, dict[str, type]] = {
+        "images": {"id": int, "file_name": str} if name else {"id": int}, "categories": {"id": int, "name": str},
+        "annotations": {"image_id": int, "category_id": int},
+    }  # fmt: skip
+    if not has(content, **dict.fromkeys(fields, list)):
+        raise UserError(f"{path} is no file of instances: it lacks a list of images, annotations or categories")
+    for part, wanted in fields.items():
+        for index, entry in enumerate(content[part]):
+            if not has(entry, **wanted):
+                needed = " and ".join(wanted)
+                raise UserError(f"{path}, {part}[{index}]: wanted is an entry with {needed}; ids are numbers")
+    names = {one["id"]: one["name"] for one in content["categories"]}
+    outlined = {(one["image_id"], one["category_id"]) for one in content["annotations"]}
+    if unknown := {kind for _, kind in outlined} - names.keys():
+        raise UserError(f"{path}: no category has the id {min(unknown)}, which annotations name: download it again")
+    category = _categories((names[kind] for _, kind in outlined), path)
+    found: dict[int, set[str]] = {image["id"]: set() for image in content["images"]}
+    for image, kind in outlined:
+        if image in found:
+            found[image].add(category[names[kind]])
+    return {name(one["file_name"]) if name else str(one["id"]): found[one["id"]] for one in content["images"]}

@@ -149,14 +149,23 @@ class LiveFeatures:
         self._pixels = torch.stack([pixels[row] for row in kept]) if len(pixels) == len(kept) else None
 
     def features(self, rows: Sequence[int], *, grid: bool, device: torch.device) -> ImageFeatures:
-        """Encode these rows."""
+        """Encode these rows.
+
+        Raises:
+            UserError: an image cannot be read any longer.
+        """
         del grid  # computed anyway
         rows = list(rows)
-        if self._pixels is not None:
-            pixels = self._pixels[rows]
-        else:
-            loaded = [one for _, one in load(self.split, rows, self._encoder.preprocess)]
-            pixels = torch.cat([self._none, *(one[None] for one in loaded if isinstance(one, Tensor))])
+        pixels = self._decoded(rows) if self._pixels is None else self._pixels[rows]
         return replace(
             self._encoder.encode(pixels.to(device)), rows=torch.tensor(rows, dtype=torch.long, device=device)
         )
+
+    def _decoded(self, rows: Sequence[int]) -> Tensor:
+        """Read the pixels of these rows anew."""
+        pixels = [self._none]
+        for _, loaded in load(self.split, rows, self._encoder.preprocess):
+            if isinstance(loaded, UserError):
+                raise loaded
+            pixels.append(loaded[None])
+        return torch.cat(pixels)

@@ -32,7 +32,7 @@ from gan_caption.training.setup import (
 
 
 def learn_ngrams(settings: LanguageModelSettings) -> None:
-    """Count the n-grams of the captions that a run was trained on, and write them as `conf/language_model.yaml` says.
+    """Count the n-grams of all captions of a run's train split, and write them as `conf/language_model.yaml` says.
 
     Raises:
         UserError: the run or its data cannot be read, the order is too high, or the file cannot be written.

@@ -50,7 +50,6 @@ def model_card(export: Export) -> str:
     numbers = sum(weight.numel() for part in (run.encoder, run.captioner.generator) for weight in part.parameters())
     sizes = [f"- `{name}`: {size / 1e6:.2f} MB" for name, size in export.files.items()]
     counted_by = run.tokenizer.counted_by
-    english = counted_by == "word"
     measured_in = " That was measured in float32, before int8." if results and export.int8 else ""
     return Template((_HERE / "model_card.md").read_text(encoding="utf-8")).substitute(
         name=run.folder.name, phase=export.phase, format=export.format, version=gan_caption.__version__,
@@ -60,8 +59,7 @@ def model_card(export: Export) -> str:
         training=_training(export, numbers), metrics=_metrics(results, export),
         export="\n".join([*(f"- {line}" for line in export.told), *sizes]),
         max_length=settings.max_length, words=f"{len(run.tokenizer) - EOS - 1:,}",
-        counted_by=counted_by, in_language=" in English" if english else "",
-        language="language: en" if english else "# language: that of the training captions",
+        counted_by=counted_by,
     )  # fmt: skip
 
 

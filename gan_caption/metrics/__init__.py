@@ -1,4 +1,4 @@
-"""Metrics of captions: plain lists of tokenized strings in, numbers out. NumPy only; no torch, no Java, no process.
+"""Metrics of captions: plain lists of tokenized strings in, numbers out. No torch, no Java, no process.
 
 Captions are tokenized by `ptb_tokenize` or `character_tokenize`, tokens joined by single spaces. Values are on the
 scale 0 to 1, CIDEr-D 0-10.

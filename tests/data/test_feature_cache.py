@@ -249,6 +249,17 @@ def test_unreadable_images_are_all_named_and_left_out_on_request(tmp_path, finet
     torch.testing.assert_close(kept, direct, rtol=2e-3, atol=2e-3)
 
 
+def test_an_image_that_cannot_be_read_any_longer_ends_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("gan_caption.encoders.base._IN_MEMORY", 0)
+    split, network = photographs(tmp_path / "photos", count=3), encoder()
+    network.finetune = True
+    source, _ = features(network, split, tmp_path / "cache")
+    assert len(source.features([0, 2], grid=False, device=CPU)) == 2
+    split.items[2].path.unlink()
+    with pytest.raises(UserError, match=r"2\.png cannot be read as an image: there is no such file"):
+        source.features([0, 2], grid=False, device=CPU)
+
+
 def test_a_file_where_the_cache_should_be(tmp_path):
     (tmp_path / "cache").write_text("not a folder")
     with pytest.raises(UserError, match="features cannot be kept in"):

@@ -52,6 +52,7 @@ def test_the_score_of_a_split():
     found = split.oracle(told)
     by_hand = -(log_prob_by_hand(split.lstm, [1, 2, 3]) + log_prob_by_hand(split.lstm, [8, 0, 0])) / 6
     assert found == {"nll_per_token": pytest.approx(by_hand, abs=1e-4), "outside": 0.5}
+    assert split.oracle([["w1 w2 w3", "w1 <unk> w3"], ["w8 w0 w0", "w1 w2 w9"]]) == found
     assert math.isnan(split.oracle([["w1"], [""]])["nll_per_token"])
 
 

@@ -329,6 +329,15 @@ def test_a_shard_cut_or_damaged_anywhere_is_refused_and_loses_no_sample_in_silen
         shards_in(tmp_path, tmp_path / "zipped").split("train")
 
 
+def test_long_names_without_end_are_no_shard(tmp_path):
+    """A header may say that the next member's name follows, and the next member may say so again."""
+    nested = tarfile.TarInfo("././@LongLink")
+    nested.type, nested.size = tarfile.GNUTYPE_LONGNAME, 1
+    (tmp_path / "train-0.tar").write_bytes((nested.tobuf(tarfile.GNU_FORMAT) + b"a" + bytes(511)) * 2000 + bytes(1024))
+    with pytest.raises(UserError, match=r"train-0\.tar is no plain tar, or cut short \(maximum recursion"):
+        shards_in(tmp_path, tmp_path / "cache").split("train")
+
+
 def test_other_members_are_passed_over(tmp_path):
     with tarfile.open(tmp_path / "train-0.tar", "w") as tar:
         for kind, name in ((tarfile.SYMTYPE, "link.jpg"), (tarfile.DIRTYPE, "folder"), (tarfile.CHRTYPE, "device.jpg")):
@@ -470,6 +479,10 @@ def test_what_is_not_there_is_said(tmp_path, served):
     tiny(tmp_path / "shards", [3])
     with pytest.raises(UserError, match=r"train-001\.tar cannot be fetched \(HTTP Error 404"):
         shards_in(address, tmp_path / "cache", train="train-{000..001}.tar").split("train")
+    with pytest.raises(UserError, match=r"a b/train-000\.tar cannot be fetched \(URL can't contain control characters"):
+        shards_in(f"{address}/a b", tmp_path / "cache", train="train-000.tar").split("train")
+    with pytest.raises(UserError, match=r"^http://\[::1 is no address: Invalid IPv6 URL"):
+        shards_in("http://[::1", tmp_path / "cache", train="train-000.tar")
     with pytest.raises(UserError, match="a server does not list its files"):
         shards_in(address, tmp_path / "cache").split("train")
     with pytest.raises(UserError, match=r"there is no .*shards/val-\*\.tar"):

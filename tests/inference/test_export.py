@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +19,13 @@ from omegaconf import OmegaConf
 from PIL import Image
 from safetensors.torch import load_file
 
-from gan_caption.configuration.building import build
+from gan_caption.configuration.building import Part, build
 from gan_caption.configuration.launching import conf_dir
 from gan_caption.data.corpus import Split
 from gan_caption.encoders.none import NoImage
 from gan_caption.encoders.pixels import Geometry
 from gan_caption.errors import UserError
+from gan_caption.evaluation.trained import open_run
 from gan_caption.experiment import run_experiment
 from gan_caption.generators.lstm import LSTMGenerator
 from gan_caption.generators.state import PolicyState, TensorState
@@ -36,7 +37,7 @@ from gan_caption.inference.onnx_check import Images, check_pixels, check_words, 
 from gan_caption.inference.onnx_graphs import onnx_graphs, pixel_recipe
 from gan_caption.inference.page import attention_maps
 from gan_caption.inference.settings import export_from
-from gan_caption.inference.weights import read_weights
+from gan_caption.inference.weights import read_weights, shared_config
 from gan_caption.text.words import WordTokenizer
 from tests import tiny
 from tests.slow import mostly_slow
@@ -220,6 +221,14 @@ def test_the_cards_own_script_needs_neither_torch_nor_this_package(runs, exporte
     for row in (0, 3):
         test.image(row).save(tmp_path / "scene.png")
         assert said_by_script(tmp_path, folder) == told_in_training(runs("attention"), "adversarial")[row]
+    # Where all is transparent, there is white, as in training, and not the black that lies below.
+    captioner = OnnxCaptioner(folder)
+    white, black = captioner.caption(
+        np.stack([captioner.preprocess(Image.new("RGB", (64, 64), colour)) for colour in ("white", "black")])
+    )
+    assert white != black
+    Image.new("RGBA", (64, 64), (0, 0, 0, 0)).save(tmp_path / "scene.png")
+    assert said_by_script(tmp_path, folder) == white
 
 
 @pytest.mark.slow
@@ -238,6 +247,17 @@ def test_safetensors_hold_generator_and_encoder(runs, export, tmp_path, name, ph
     (tmp_path / "script.py").write_text(script_of((tmp_path / "elsewhere" / "README.md").read_text()))
     images_of(run).image(1).save(tmp_path / "scene.png")
     assert said_by_script(tmp_path, tmp_path / "elsewhere") == told_in_training(run, phase)[1]
+
+
+def test_whoever_opens_a_shared_folder_fetches_no_weights(runs):
+    node = {"_target_": "gan_caption.encoders.torchvision_cnn.TorchvisionCNN", "model": "squeezenet1_1",
+            "weights": "IMAGENET1K_V1", "finetune": False}  # fmt: skip
+    trained = open_run(runs("lstm"), device="cpu")
+    encoder = build({**node, "weights": None}, path="encoder")
+    settings = replace(trained.settings, encoder=Part(node, "encoder"))
+    shared = shared_config(replace(trained, encoder=encoder, settings=settings))["encoder"]
+    assert shared == {**node, "pretrained": False}
+    assert build(shared, path="encoder").geometry == encoder.geometry
 
 
 def test_a_damaged_folder_is_named(runs, export):
@@ -341,6 +361,7 @@ def test_the_card_tells_the_runs_own_numbers(runs, exported):
     card = (exported("attention") / "README.md").read_text()
     assert card.startswith("---\n")
     assert "pipeline_tag: image-to-text" in card
+    assert not re.search(r"^language: |English", card, flags=re.MULTILINE), "words are not all English"
     assert "state what is not there" in card
     mine = results["systems"]["adversarial"]
     row = re.search(r"\| CIDEr-D x 100 +\| +([\d.]+) \| +([\d.]+) \|", card)

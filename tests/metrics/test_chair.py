@@ -149,6 +149,30 @@ def test_instances_by_number(root):
     assert read_outlined(root / "annotations" / "instances_val2017.json") == {"3": {"dog"}, "4": set()}
 
 
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ({"images": 5}, "is no file of instances: it lacks a list of images"),
+        ({"images": [{"id": "3", "file_name": "a.jpg"}]}, r"images\[0\]: wanted is an entry with id and file_name"),
+        (
+            {"annotations": [{"id": 1, "category_id": 18}]},
+            r"annotations\[0\]: wanted is an entry with image_id",
+        ),
+        ({"annotations": [{"image_id": 3, "category_id": 99}]}, "no category has the id 99"),
+        ({"categories": [{"id": 18, "name": "Hund"}]}, "Hund: no object of COCO's; leave other objects out"),
+    ],
+)
+def test_faults_of_instances_are_named(tmp_path, fault, told):
+    write(tmp_path / "instances.json", {**INSTANCES, **fault})
+    with pytest.raises(UserError, match=told):
+        read_instances((tmp_path / "instances.json",), str)
+
+
+def test_other_names_of_outlined_objects_are_cocos(tmp_path):
+    write(tmp_path / "instances.json", {**INSTANCES, "categories": [{"id": 18, "name": "Puppy"}]})
+    assert read_outlined(tmp_path / "instances.json") == {"3": {"dog"}, "4": set()}
+
+
 def test_a_list_of_ones_own(tmp_path):
     path = tmp_path / "objects.json"
     write(path, {"a.jpg": ["Dog", "puppy", "sofa"], "b.jpg": []})

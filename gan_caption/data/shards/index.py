@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gan_caption.data.compact import hashed
 from gan_caption.data.corpus import CaptionedImage, written
 from gan_caption.data.layout import counted, some
 from gan_caption.data.shards.places import Places
@@ -202,7 +203,7 @@ def _packed(found: Scan) -> bytes:
         places=np.array([sample.content for sample in found.samples], np.int64).reshape(-1, 2),
         texts=np.frombuffer(b"".join(texts), np.uint8),
         ends=np.array([*accumulate(map(len, texts), initial=0)]),
-        hashes=np.array([_hash(sample.image_id) for sample in found.samples], np.uint64),
+        hashes=np.array([hashed(sample.image_id) for sample in found.samples], np.uint64),
         about=np.frombuffer(json.dumps(about).encode(), np.uint8),
     )
     return packed.getvalue()
@@ -219,7 +220,3 @@ def _refuse_twins(indexed: Indexed) -> None:
     if twice := set(same[counts > 1].tolist()):
         names = {indexed.item(int(number)).image_id for number in np.flatnonzero(np.isin(hashes, [*twice]))}
         raise UserError(f"several samples are called {some(sorted(names))}: give each sample its own name")
-
-
-def _hash(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")

@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from http.client import HTTPException, InvalidURL
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
@@ -35,9 +36,13 @@ def is_url(root: str) -> bool:
     """Tell a URL from a folder.
 
     Raises:
-        UserError: it is a URL of another kind than http(s), such as webdataset's `pipe:`, which runs a command.
+        UserError: it is a faulty URL, or of another kind than http(s), as webdataset's `pipe:`, which runs a command.
     """
     if root.startswith(("http://", "https://")):
+        try:
+            _ = urlsplit(root).port  # which is looked at only now
+        except ValueError as error:
+            raise UserError(f"{root} is no address: {error}") from error
         return True
     if _SCHEME.match(root):
         raise UserError(
@@ -172,8 +177,9 @@ def _fetch(url: str, file: BinaryIO) -> None:
             if promised is not None and file.tell() != int(promised):
                 raise OSError(f"{file.tell()} of {promised} bytes came")
             return
-        except OSError as error:  # URLError, timeouts and broken connections are among them
-            final = isinstance(error, urllib.error.HTTPError) and 400 <= error.code < 500
+        except (OSError, HTTPException, ValueError) as error:  # timeouts and broken connections are OSErrors
+            refused = isinstance(error, urllib.error.HTTPError) and 400 <= error.code < 500
+            final = refused or isinstance(error, InvalidURL | ValueError)
             if final or attempt == _TRIES:
                 raise UserError(
                     f"{url} cannot be fetched ({error}): check the address and the network. What was indexed and "

@@ -93,7 +93,7 @@ def _members(file: BinaryIO, shard: str, found: Scan) -> Iterator[dict[str, Any]
                     yield {"fname": member.name, "data": (member.offset_data, member.size), "__url__": shard}
             # An archive that ends without its mark was cut, or its next header is damaged; tarfile takes both for ends.
             end = _content(file, (tar.offset, _BLOCK))
-    except (tarfile.TarError, EOFError, UnicodeDecodeError) as error:
+    except (tarfile.TarError, EOFError, UnicodeDecodeError, RecursionError) as error:  # of long names for long names
         what = f"{shard} is no plain tar, or cut short ({str(error)[:300]})"
         raise UserError(f"{what}: unpack a compressed one, or fetch it again") from error
     if end != bytes(_BLOCK):
