@@ -84,7 +84,7 @@ class DiscriminatorTrainer:
         self.first = run.discriminator_trainer is None and not run.discriminator_is_taken
         if run.discriminator_trainer is not None:
             self._follow(run.discriminator_trainer)
-        run.discriminator_trainer = self
+        run.discriminator_trainer, run.discriminator_has_learned = self, True
 
     def rehearse(self, run: Run) -> None:
         """Look whether loss and captioner fit D, and whether there are captions to learn from; see `Phase.rehearse`.
