@@ -25,14 +25,13 @@ class TorchvisionCNN(Encoder):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, *, model: str, weights: str | None, finetune: bool, pretrained: bool = True) -> None:
+    def __init__(self, *, model: str, weights: str | None, finetune: bool) -> None:
         """Build the network.
 
         Args:
             model: its name in `torchvision.models`, e.g. "resnet50".
-            weights: the name of published weights, "DEFAULT" for the best, by which images are resized; None for none.
+            weights: the name of published weights, "DEFAULT" for the best; None for random ones.
             finetune: learn along in the maximum-likelihood phase.
-            pretrained: fetch these weights; otherwise they are random, and nothing needs the network.
 
         Raises:
             UserError: no such model or weights, they could not be fetched, or the network has no feature map.
@@ -56,7 +55,7 @@ class TorchvisionCNN(Encoder):
                 raise UserError(f"encoder.weights={weights}: {model} has {', '.join(names)}, or null for random ones")
             published = choices[weights]
         try:
-            network = models.get_model(model, weights=published if pretrained else None)
+            network = models.get_model(model, weights=published)
         except OSError as error:
             raise UserError(
                 f"encoder.model={model}: its weights could not be fetched ({error}). They come over the network at "

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
 from gan_caption.configuration.building import TARGET, plain
-from gan_caption.configuration.settings import OF_ONE_MACHINE
+from gan_caption.configuration.settings import OF_ONE_MACHINE, Settings
 from gan_caption.evaluation.trained import Trained, open_run
 from gan_caption.training.checkpoint import load_weights, save_weights
 from gan_caption.training.folders import write_json
@@ -17,7 +16,7 @@ from gan_caption.training.networks import EncoderDecoder
 
 def write_weights(trained: Trained, folder: Path) -> None:
     """Write a captioner to a folder, an encoder that did not learn too."""
-    write_json(folder / "config.json", shared_config(trained))
+    write_json(folder / "config.json", shared_config(trained.settings))
     trained.tokenizer.save(folder / trained.tokenizer.file)
     save_weights(whole(trained), folder / "weights.safetensors", vocabulary=trained.tokenizer.fingerprint)
 
@@ -43,11 +42,10 @@ def whole(trained: Trained) -> EncoderDecoder:
     return EncoderDecoder(trained.captioner.generator, trained.encoder)
 
 
-def shared_config(trained: Trained) -> dict[str, Any]:
+def shared_config(settings: Settings) -> dict[str, Any]:
     """Return a run's configuration without what concerns its machine alone: folders, device, tracker."""
-    settings = trained.settings
     encoder, data = dict(settings.encoder.node), settings.data.node
-    if "pretrained" in signature(type(trained.encoder)).parameters:
+    if "pretrained" in encoder:
         encoder["pretrained"] = False  # the weights come with the folder, nobody needs to fetch them
     kept = {key: value for key, value in plain(settings).items() if key not in (*OF_ONE_MACHINE, "given")}
     paths = {key for key, value in data.items() if isinstance(value, str) and key != TARGET}

@@ -114,13 +114,6 @@ def source_of(encoder: Precomputed, split: Split, *, skip: bool = False):
     return encoder.source(split, cache=Path(), skip_unreadable=skip, device=CPU, progress=lambda done, total: None)
 
 
-def test_a_torchvision_encoder_without_its_weights_keeps_their_geometry():
-    """The second weights of EfficientNet-B1 were published for a side of 255, cropped to 240."""
-    fetched = part("encoder/torchvision", model="efficientnet_b1", weights="IMAGENET1K_V2", pretrained=False)
-    assert (fetched.geometry.size, round(fetched.geometry.size / fetched.geometry.share)) == (240, 255)
-    assert "IMAGENET1K_V2" in fetched.description
-
-
 def test_precomputed_regions_of_varying_number(tmp_path):
     split = precomputed(tmp_path, {"a": 2, "b": 4}, c={"grid": np.ones((1, 3)), "pooled": np.array([7.0, 8, 9])})
     source = source_of(part("encoder/precomputed", root=str(tmp_path), grid_size=3, regions=5), split)

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +19,12 @@ from omegaconf import OmegaConf
 from PIL import Image
 from safetensors.torch import load_file
 
-from gan_caption.configuration.building import Part, build
+from gan_caption.configuration.building import build
 from gan_caption.configuration.launching import conf_dir
 from gan_caption.data.corpus import Split
 from gan_caption.encoders.none import NoImage
 from gan_caption.encoders.pixels import Geometry
 from gan_caption.errors import UserError
-from gan_caption.evaluation.trained import open_run
 from gan_caption.experiment import run_experiment
 from gan_caption.generators.lstm import LSTMGenerator
 from gan_caption.generators.state import PolicyState, TensorState
@@ -37,7 +36,7 @@ from gan_caption.inference.onnx_check import Images, check_pixels, check_words, 
 from gan_caption.inference.onnx_graphs import onnx_graphs, pixel_recipe
 from gan_caption.inference.page import attention_maps
 from gan_caption.inference.settings import export_from
-from gan_caption.inference.weights import read_weights, shared_config
+from gan_caption.inference.weights import read_weights
 from gan_caption.text.words import WordTokenizer
 from tests import tiny
 from tests.slow import mostly_slow
@@ -247,17 +246,6 @@ def test_safetensors_hold_generator_and_encoder(runs, export, tmp_path, name, ph
     (tmp_path / "script.py").write_text(script_of((tmp_path / "elsewhere" / "README.md").read_text()))
     images_of(run).image(1).save(tmp_path / "scene.png")
     assert said_by_script(tmp_path, tmp_path / "elsewhere") == told_in_training(run, phase)[1]
-
-
-def test_whoever_opens_a_shared_folder_fetches_no_weights(runs):
-    node = {"_target_": "gan_caption.encoders.torchvision_cnn.TorchvisionCNN", "model": "squeezenet1_1",
-            "weights": "IMAGENET1K_V1", "finetune": False}  # fmt: skip
-    trained = open_run(runs("lstm"), device="cpu")
-    encoder = build({**node, "weights": None}, path="encoder")
-    settings = replace(trained.settings, encoder=Part(node, "encoder"))
-    shared = shared_config(replace(trained, encoder=encoder, settings=settings))["encoder"]
-    assert shared == {**node, "pretrained": False}
-    assert build(shared, path="encoder").geometry == encoder.geometry
 
 
 def test_a_damaged_folder_is_named(runs, export):
