@@ -160,7 +160,7 @@ class PolicyGradient(GeneratorObjective):
         """
         samples = experience.samples
         captions = samples.captions
-        packed = self._logits(generator, samples).log_softmax(1)
+        packed = self._logits(generator, samples).float().log_softmax(1)
         log_probs = captions.unpacked(token_log_probs(packed, captions, first_word=generator.first_word))
         weight = self._entropy.weight
         entropy = world.gather(token_entropy(packed if weight else packed.detach())).mean()

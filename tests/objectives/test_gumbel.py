@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -19,6 +21,7 @@ from gan_caption.discriminators.cnn import CNNDiscriminator
 from gan_caption.discriminators.lstm import LSTMDiscriminator
 from gan_caption.discriminators.set import SetDiscriminator
 from gan_caption.generators.base import token_log_probs
+from gan_caption.generators.state import TensorState
 from gan_caption.objectives.generator_losses import FeatureMatching, NonSaturating, RelativisticGenerator
 from gan_caption.objectives.gumbel import GumbelSoftmax
 from tests import tiny
@@ -144,6 +147,36 @@ def test_drawn_words_follow_the_policy_whatever_the_temperature(index, sharpness
         assert abs(share - probability) < 4 * (probability * (1 - probability) / many) ** 0.5 + 1e-4
     scored = generator.score(images, found.captions)
     torch.testing.assert_close(found.log_probs, scored, rtol=1e-4, atol=1e-5)
+
+
+class Improbable(torch.nn.Module):
+    """A policy of a thousand words in a matrix product, of which the first has the probability .89."""
+
+    first_word = 0
+
+    def __init__(self):
+        super().__init__()
+        self.probabilities = torch.full((1000,), 0.11 / 999).index_fill(0, torch.tensor([0]), 0.89)
+
+    def start(self, features, max_length):
+        rows = torch.arange(len(features))
+        return TensorState((rows,), rows)
+
+    def step(self, tokens, state):
+        return torch.ones(len(tokens), 1) @ self.probabilities.log()[None], state
+
+
+def test_drawn_words_follow_the_policy_in_half_precision():
+    """Among a thousand uniforms that are rounded to bfloat16 two are 1, whose words would win whatever their logit."""
+    many = 2000
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = soft_sample(
+            Improbable(), tiny.features(1), samples=many, max_length=1, rng=torch.Generator().manual_seed(0),
+            temperature=1.0, sharpness=1.0, relaxation=HARD_FEEDBACK,
+        )  # fmt: skip
+    share = (found.captions.tokens == 0).float().mean().item()
+    assert abs(share - 0.89) < 4 * (0.89 * 0.11 / many) ** 0.5
+    assert found.log_probs.max().item() == pytest.approx(math.log(0.89), abs=2e-3)
 
 
 def test_discriminators_cannot_tell_straight_through_words_from_written_ones():
