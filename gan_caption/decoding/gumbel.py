@@ -101,7 +101,7 @@ def soft_sample(
     for _ in range(max_length):
         logits, state = generator.step(tokens, state)
         logits = over_vocabulary(logits, first_word=generator.first_word)
-        # float32, also where logits are bfloat16: rounded to that, two uniforms of a thousand are 1 and win whatever the word.
+        # float32 where logits are bfloat16, too: two uniforms of a thousand would round to 1, and their words win.
         uniforms = world.draw(torch.rand, *logits.shape, rng=rng).to(logits.device, non_blocking=True)
         smallest = torch.finfo(uniforms.dtype).tiny
         noise = -(-uniforms.clamp(min=smallest).log()).clamp(min=smallest).log()
