@@ -298,3 +298,19 @@ def test_generator_losses_by_hand():
         )
     with pytest.raises(ValueError, match="1 samples beside 2 real captions"):
         RelativisticGenerator()(Answers(), images, real=real, fake=captions_from_ids([[4]], [0]))
+
+
+class EveryWord(Answers):
+    """Answers 1 at each word 4, 0 at others, and 99 on padding."""
+
+    def forward(self, features, captions):
+        return (captions.tokens == 4).float().masked_fill(~captions.mask, 99.0)
+
+
+def test_of_a_dense_discriminator_the_captions_own_tokens_count():
+    real, fake = captions_from_ids([[4, 4], [4]], [0, 1]), captions_from_ids([[5, 4], [EOS]], [0, 1])
+    found = NonSaturating()(EveryWord(), tiny.features(), real=real, fake=fake)
+    truth = torch.nn.functional.softplus(torch.tensor([0.0, -1.0, 0.0])).mean()
+    assert found.item() == pytest.approx(truth.item())
+    with pytest.raises(ValueError, match="no dense discriminator"):
+        RelativisticGenerator()(EveryWord(), tiny.features(), real=real, fake=fake)

@@ -8,13 +8,18 @@ from pathlib import Path
 import pytest
 import torch
 
+from gan_caption.data.captions import EOS, captions_from_ids
 from gan_caption.experiment import run_experiment, set_up
+from gan_caption.objectives.baselines import NoBaseline
+from gan_caption.objectives.credit import WholeSequence
 from gan_caption.objectives.discriminator import Relativistic
+from gan_caption.objectives.policy_gradient import PolicyGradient
+from gan_caption.rewards.controls import ConstantReward
 from gan_caption.training.checkpoint import load_state
 from gan_caption.training.phases.adversarial import AdversarialPhase
 from gan_caption.training.phases.discriminator import DiscriminatorPhase
 from gan_caption.training.setup import Data, check_configuration
-from tests.tiny_runs import TINY
+from tests.tiny_runs import TINY, composed
 from tests.training.test_experiment import interrupted
 
 
@@ -109,6 +114,40 @@ def test_an_image_with_fewer_captions_is_given_as_few_samples(configured, tmp_pa
     people, samples = objective.counts
     assert people == samples
     assert set(people) == {1, 2, 3}
+
+
+class Said(PolicyGradient):
+    """An objective whose captions all say the word 7."""
+
+    def negatives(self, generator, features, *, samples, max_length, rng, progress):
+        count = len(features) * samples
+        return captions_from_ids([[7, EOS]] * count, [row // samples for row in range(count)])
+
+
+def test_d_is_pretrained_on_the_captions_that_the_objective_will_show_it(configured, tmp_path):
+    run, phase = begun(configured(), tmp_path)
+    shown = []
+
+    class Seen(Relativistic):
+        def __call__(self, discriminator, features, *, real, generated):
+            shown.append(generated.tokens[:, 0])
+            return super().__call__(discriminator, features, real=real, generated=generated)
+
+    phase.trainer.objective = Seen(generated=1.0, mismatched=0.0, edited=0.0)
+    phase.begin(run)
+    phase.step(0)
+    phase.negatives = Said(
+        reward=ConstantReward(value=0.0), credit=WholeSequence(), baseline=NoBaseline(), samples_per_image=1,
+        entropy_weight=0.0, kl_weight=0.0, advantage_clip=None,
+    )  # fmt: skip
+    phase.step(1)
+    assert not (shown[0] == 7).all()
+    assert (shown[1] == 7).all()
+
+
+def test_shettys_d_is_pretrained_on_words_of_sharper_logits():
+    config = composed("+experiment=shetty")
+    assert config["phases"]["discriminator"]["negatives"] == config["phases"]["adversarial"]["objective"]
 
 
 def test_a_loss_that_does_not_fit_the_discriminator_is_refused_before_anything_is_trained(configured, tmp_path):

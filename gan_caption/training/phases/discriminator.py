@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, islice
 from typing import Any, Literal, Protocol
 
@@ -16,6 +17,7 @@ from gan_caption.distributed import world
 from gan_caption.errors import UserError, at_least
 from gan_caption.generators.base import Generator
 from gan_caption.modes import evaluating
+from gan_caption.objectives.base import GeneratorObjective
 from gan_caption.objectives.discriminator import DiscriminatorLoss, Judged
 from gan_caption.objectives.samples import as_many, policy_samples
 from gan_caption.training.optimizers import Group, Optimizer
@@ -210,6 +212,8 @@ class DiscriminatorPhase(Phase):
     initial_weights: Literal["random", "generator"]
     """With "generator", a D that has not learned yet begins with what it can take of the pretrained generator: the word
     vectors, say, and the recurrent weights where they fit."""
+    negatives: GeneratorObjective | None
+    """What shows D its negatives, as at the first step of an adversarial phase; None: the policy does."""
 
     teaches_the_discriminator_alone = True
 
@@ -240,7 +244,9 @@ class DiscriminatorPhase(Phase):
         """Do one gradient step of D."""
         if index == 0 and self.trainer.first and self.initial_weights == "generator":
             take_from_generator(self.run.discriminator, self.run.generator)
-        return self.trainer.step()
+        if self.negatives is None:
+            return self.trainer.step()
+        return self.trainer.step(partial(self.negatives.negatives, progress=0.0))
 
     def is_done(self) -> bool:
         """Tell whether D is right often enough."""
