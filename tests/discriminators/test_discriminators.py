@@ -477,6 +477,15 @@ def test_weights_that_make_no_sense():
         BinaryCrossEntropy(real=1.0, generated=0, mismatched=0, edited=0.0, label_smoothing=0.0, output_l2=0.0)
 
 
+@pytest.mark.parametrize("kind", [CNNDiscriminator, MultiDiscriminator])
+def test_of_convolutions_not_even_nan_past_a_captions_end_matters(kind):
+    discriminator, images = make(kind).eval(), tiny.features()
+    captions = captions_from_ids([[4, 5, EOS], [5]], [0, 1])
+    words = discriminator.embed(captions).detach()
+    found = discriminator.score(images, words.masked_fill(~captions.mask[..., None], torch.nan), captions)
+    torch.testing.assert_close(found, discriminator(images, captions))
+
+
 def test_spectral_normalisation_bounds_every_layer():
     discriminator = spectrally_normalised(discriminator=make(CNNDiscriminator)).train()
     for _ in range(50):  # power iterations
