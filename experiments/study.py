@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import subprocess
 import sys
@@ -24,8 +25,7 @@ def train(*overrides: str, outputs: Path) -> Path:
         place.mkdir(parents=True, exist_ok=True)
         (place / "command.txt").write_text(f"{' '.join(overrides)}\n")
         command = [sys.executable, "-m", "gan_caption.train", *overrides, f"outputs={place}", "resume=auto"]
-        cost = _watch(command, log=place / "log.txt")
-        (place / "cost.json").write_text(json.dumps(cost))
+        _watch(command, log=place / "log.txt", cost=place / "cost.json")
         done = finished(*overrides, outputs=outputs)
         assert done is not None, f"{place} has no results.json"
     return done
@@ -77,19 +77,22 @@ def transfer(runs: Sequence[Path], *overrides: str, out: Path) -> str:
     return (out / "table.md").read_text().rstrip()
 
 
-def _watch(command: Sequence[str], *, log: Path) -> dict[str, float]:
-    """Run a command to its end, what it prints going to a file; return minutes and peak gigabytes."""
+def _watch(command: Sequence[str], *, log: Path, cost: Path | None = None) -> None:
+    """Run a command to its end, what it prints going to a file; `cost` adds up the minutes of its starts."""
     print(f"$ python {' '.join(command[1:])}    (follow it in {log})", flush=True)
     start = time.monotonic()
     with log.open("ab") as file:
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
+    if cost is not None:
+        before = json.loads(cost.read_text()) if cost.exists() else {"minutes": 0.0, "gigabytes": 0.0}
+        minutes = before["minutes"] + (time.monotonic() - start) / 60
+        peak = max(before["gigabytes"], usage.ru_maxrss * 1024 / 1e9)  # ru_maxrss is in KiB on Linux
+        cost.write_text(json.dumps({"minutes": minutes, "gigabytes": peak}))
     if process.returncode:
         lines = log.read_text(errors="replace").splitlines()[-15:]
         raise SystemExit("\n".join([*lines, f"exit status {process.returncode}: {log}; start again to go on"]))
-    # ru_maxrss is in KiB on Linux.
-    return {"minutes": (time.monotonic() - start) / 60, "gigabytes": usage.ru_maxrss * 1024 / 1e9}
 
 
 def seen(interval: tuple[float, float]) -> float:
@@ -102,7 +105,7 @@ def seen(interval: tuple[float, float]) -> float:
 
 
 def cost(outputs: Path) -> str:
-    """Say how long the runs took and how much memory they needed, of those that ran without a stop of the study."""
+    """Say how long the runs took and how much memory they needed, but for starts that were killed with the study."""
     costs = [json.loads(path.read_text()) for path in outputs.glob("*/cost.json")]
     minutes = [one["minutes"] for one in costs]
     return (
@@ -112,8 +115,9 @@ def cost(outputs: Path) -> str:
 
 
 def cost_of(folder: Path) -> float:
-    """Return the minutes that a run took; those of its last start, where the study was stopped in between."""
-    return json.loads((folder.parent / "cost.json").read_text())["minutes"]
+    """Return the minutes that a run took, as `cost` counts them; NaN where the study was killed as it ended."""
+    path = folder.parent / "cost.json"
+    return json.loads(path.read_text())["minutes"] if path.exists() else math.nan
 
 
 def systems(folder: Path) -> dict[str, dict[str, float]]:

@@ -40,7 +40,7 @@ from gan_caption.training.folders import (
 )
 from gan_caption.training.identity import KnownData, add_split, read_data
 from gan_caption.training.loop import Loop, preflight
-from gan_caption.training.networks import Networks, discriminator_weights
+from gan_caption.training.networks import Networks, take_discriminator
 from gan_caption.training.phases.base import Phase
 from gan_caption.training.records import LocalTracker
 from gan_caption.training.resuming import choose_folder, keep_location
@@ -53,9 +53,11 @@ from gan_caption.training.setup import (
     build_encoder,
     build_phases,
     check_configuration,
+    check_encoder,
     choose_device,
     keep_encoder,
     keep_language_model,
+    keep_tokenizer,
     load_tested,
     open_features,
     open_language_model,
@@ -123,6 +125,8 @@ def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str,
     train, val = data.train, data.val
     encoder = build_encoder(settings, device=device)
     if world.is_main():
+        if (folder / "checkpoints" / "last.pt").exists():
+            check_encoder(encoder, folder)
         keep_encoder(encoder, folder)
     source = open_features(settings, encoder, train, device=device)
     val_source = open_features(settings, encoder, val, device=device)
@@ -137,7 +141,7 @@ def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str,
     if beginning is not None:
         tokenizer = beginning.extended(tokenizer)
     if world.is_main():
-        tokenizer.save(folder / tokenizer.file)
+        keep_tokenizer(tokenizer, folder)
 
     captioner = build_captioner(settings, encoder, tokenizer, device=device)
     if beginning is not None:
@@ -212,7 +216,8 @@ def _run_in(
             )
         return Trackers(trackers=trackers)
 
-    tested = open_features(settings, encoder, load_tested(opened.corpus, say), device=run.device)
+    tested = load_tested(opened.corpus, say)
+    source = open_features(settings, encoder, tested, device=run.device)
     if settings.pretrained:
         check_holdout(settings, "pretrained")
         phases = adopt(run, phases, settings.pretrained)
@@ -226,7 +231,10 @@ def _run_in(
     )  # fmt: skip
     loop.train(resume=resumes)
     with threads.evaluating():
-        return finish(settings, run, tested)
+        systems = finish(settings, run, source)
+    if world.is_main():
+        add_split(folder, tested)  # as it was read, unreadable images included
+    return systems
 
 
 def run_evaluator(settings: Settings, run: Run, source: FeatureSource) -> Evaluator:
@@ -326,12 +334,7 @@ def adopt_discriminator(run: Run, phases: dict[str, Phase], pretrained: Path) ->
     state = load_state(pretrained / "checkpoints" / "last.pt", vocabulary=run.tokenizer.fingerprint)
     if not state.finished:
         raise UserError(f"{asked}: that run is not finished; resume it first")
-    try:
-        run.discriminator.load_state_dict(discriminator_weights(state.networks))
-    except RuntimeError as error:
-        raise UserError(
-            f"{asked}: its discriminator does not fit this run's; give the same discriminator=..."
-        ) from error
+    take_discriminator(run.discriminator, state.networks, asked=asked)
     run.discriminator_is_taken = True
     run.generator.follow(run.discriminator)
     return left
@@ -344,11 +347,8 @@ def finish(settings: Settings, run: Run, source: FeatureSource) -> dict[str, dic
     weights = {phase: run.best_weights(phase) for phase in run.selected}
     decoding = decoder_name(settings.decoding, own_decoding(settings))
     title = f"{settings.title}, seed {settings.seed}: {len(source.split)} {split.name} images, {decoding}"
-    systems = tell(
+    return tell(
         measure_weights(
             run.captioner, weights, evaluator, folder=run.folder, title=title, discriminator=run.networks.discriminator
         )
     )
-    if world.is_main():
-        add_split(run.folder, split)
-    return systems

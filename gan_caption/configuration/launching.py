@@ -57,13 +57,16 @@ def launch(
     """
     arguments = sys.argv[1:]
     with notes() as noted:
-        runs = Runs(task, noted, [one.lstrip("+").partition("=")[0] for one in arguments])
+        runs = Runs(task, noted)
         with _ended_cleanly(runs):
             status = _run_all(runs, arguments, (folder or conf_dir()) / f"{config_name}.yaml", several=several)
         jobs = [*runs.alone, *noted.read()]
-    if after_sweep is not None and jobs and jobs[0].sweep and not rank():
-        after_sweep(Path(jobs[0].sweep), jobs)
-    status = _tell_of_failures(jobs) or status
+    try:
+        if after_sweep is not None and jobs and jobs[0].sweep and not rank():
+            with _ended_cleanly(runs):
+                after_sweep(Path(jobs[0].sweep), jobs)
+    finally:  # a full disk, say, loses no failure
+        status = _tell_of_failures(jobs) or status
     if status:
         sys.exit(status)
 
@@ -76,6 +79,7 @@ def _run_all(runs: Runs, arguments: Sequence[str], entry: Path, *, several: bool
     from gan_caption.untrusted.pages import check_pages
 
     parser, asked = read_command_line(arguments, entry=entry)
+    runs.said = [one.lstrip("+").partition("=")[0] for one in asked.overrides]
     check_pages(entry=entry, own=conf_dir())  # no page may run code ...
     refuse_environment()  # ... or read secrets
 

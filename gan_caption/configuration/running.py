@@ -27,7 +27,7 @@ class Runs:
     """The entry point's."""
     notes: Notes
     """For the runs of a sweep."""
-    said: Sequence[str]
+    said: Sequence[str] = ()
     """Keys that the command line itself sets; a run's overrides hold what a sweep page sets as well."""
     started: list[str] = field(default_factory=list)
     """In words, in this process."""

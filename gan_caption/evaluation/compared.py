@@ -69,7 +69,7 @@ def compare(
         chosen: the runs of each system, the baseline first.
         evaluated: returns the folder of a run's evaluation on the split, made if it has to be.
         corpus: that all were trained on.
-        split: the images.
+        split: the images; those that were evaluated are compared.
         metrics: that are measured.
         tokenizers: of the runs, by folder; see `comparison.run_tokenizers`.
         settings: of the comparison.
@@ -77,8 +77,11 @@ def compare(
     Raises:
         UserError: something cannot be read or scored.
     """
-    pooled = pooled_features(next(iter(chosen.values()))[0], split, settings)
+    first = next(iter(chosen.values()))[0]
+    features = Pooled(first, split, settings)  # photographs that are missing or damaged are told before anything else
     tokenizer = next(iter(tokenizers.values()))
+    split = part_of(split, evaluated(first), first.phase)
+    metrics = of_these_images(metrics, split)
     references = tokenized(split, tokenizer)
     systems = [
         System(
@@ -87,6 +90,7 @@ def compare(
         )
         for name, runs in chosen.items()
     ]
+    pooled = features.of(split)
     captions = {system.name: system.captions() for system in systems}
     with Progress(phase="adversarial evaluation", total=settings.judge.folds) as progress:
         judgement = judge(
@@ -112,18 +116,47 @@ def human_values(split: Split, references: Sequence[Sequence[str]], samples: int
     }
 
 
-def pooled_features(chosen: Chosen, split: Split, asked: ComparisonSettings) -> Tensor:
-    """Return the pooled features of a split, (N, D), by a run's encoder as its training left it."""
-    run = open_run(
-        chosen.folder, allow=asked.allow, device=asked.device, cache=asked.cache,
-        skip_unreadable=asked.skip_unreadable, skip_missing=asked.skip_missing,
-    )  # fmt: skip
-    run.load(chosen.phase)
-    run.captioner.eval()
-    source = open_features(run.settings, run.encoder, split, device=run.device)
-    with torch.no_grad():
-        rows = batches_of(len(split), asked.validation.batch_images)
-        return torch.cat([source.features(own, grid=False, device=run.device).pooled for own in rows])
+class Pooled:
+    """The pooled features of a split's images, by a run's encoder as its training left it."""
+
+    def __init__(self, chosen: Chosen, split: Split, asked: ComparisonSettings) -> None:
+        """Extract them where the cache lacks them."""
+        run = open_run(
+            chosen.folder, allow=asked.allow, device=asked.device, cache=asked.cache,
+            skip_unreadable=asked.skip_unreadable, skip_missing=asked.skip_missing,
+        )  # fmt: skip
+        run.load(chosen.phase)
+        run.captioner.eval()
+        self._source = open_features(run.settings, run.encoder, split, device=run.device)
+        self._device, self._at_once = run.device, asked.validation.batch_images
+
+    @torch.no_grad()
+    def of(self, split: Split) -> Tensor:
+        """Return those of a part of the split, (N, D)."""
+        rows = {item.image_id: row for row, item in enumerate(self._source.split.items)}
+        own = [rows[item.image_id] for item in split.items]
+        parts = [own[part.start : part.stop] for part in batches_of(len(own), self._at_once)]
+        return torch.cat([self._source.features(part, grid=False, device=self._device).pooled for part in parts])
+
+
+def part_of(split: Split, folder: Path, phase: str) -> Split:
+    """Return the images of a split that an evaluation is of: some could not be read, or the first ones were asked for.
+
+    Args:
+        split: all images.
+        folder: of the evaluation.
+        phase: whose captions it holds.
+    """
+    rows = json.loads((folder / f"captions_{phase}.json").read_text(encoding="utf-8"))
+    told = {row["image_id"] for row in rows}
+    kept = [row for row, item in enumerate(split.items) if item.image_id in told]
+    return split if len(kept) == len(split) else split.select(kept)
+
+
+def of_these_images(metrics: Metrics, split: Split) -> Metrics:
+    """Return the metrics with those that know images replaced by the split's own."""
+    known = {metric.name: metric for metric in split.metrics}
+    return {name: known.get(name, metric) for name, metric in metrics.items()}
 
 
 def with_judgement(

@@ -128,7 +128,8 @@ def _check_same_data(one: Chosen, other: Chosen) -> None:
 def _method(run: Chosen, locations: Sequence[str]) -> dict[str, Any]:
     """Return the settings, by dotted keys, in which runs of one system are alike."""
     settings = settings_of(run.settings.given, locations)
-    own = flattened({key: value for key, value in settings.items() if key not in NOT_OF_THE_METHOD})
+    kept = flattened({key: value for key, value in settings.items() if key not in NOT_OF_THE_METHOD})
+    own = {key: value for key, value in kept.items() if value is not None}  # as where there was no such setting yet
     if not any(key.endswith(f".{TARGET}") and value == _JUDGES_TEXT for key, value in own.items()):
         own.pop("language_model", None)  # which measures, and nothing was learned from it
     return own

@@ -28,7 +28,7 @@ from gan_caption.metrics import DocumentFrequencies
 from gan_caption.metrics.divergence import jensen_shannon
 from gan_caption.metrics.metric import Metric, Metrics, Predictions, corpus_value, measure
 from gan_caption.metrics.separation import separation
-from gan_caption.metrics.standard import SAMPLE_VARIETY, VARIETY, catalogue
+from gan_caption.metrics.standard import LEARNED_BY_HEART, SAMPLE_VARIETY, VARIETY, catalogue
 from gan_caption.modes import evaluating
 from gan_caption.rewards.text_judge import TextJudge
 from gan_caption.text.base import Tokenizer
@@ -360,7 +360,7 @@ def build_evaluator(
     settings: Settings,
     source: FeatureSource,
     tokenizer: Tokenizer,
-    training: Container[str],
+    training: Container[str] | None,
     *,
     device: torch.device,
     java: Sequence[Metric] = (),
@@ -373,7 +373,7 @@ def build_evaluator(
         settings: of the run.
         source: features of the split.
         tokenizer: of the run.
-        training: captions that count as learned by heart.
+        training: captions that count as learned by heart; None: they are not known, and nothing is said of it.
         device: where the captioner lives.
         java: metrics that Java programs compute.
         discriminator: the run's, for decoders that ask it.
@@ -390,10 +390,11 @@ def build_evaluator(
     decoders = {name: part.build(**offered) for name, part in own_decoding(settings).items()}
     asked = settings.validation
     more = (*source.split.metrics, *own_metrics(settings.metrics), *language_model_metrics(language_model))
+    unknown = LEARNED_BY_HEART if training is None else ()
     return Evaluator(
-        source, tokenizer, decoder=decoder, decoders=decoders, training_captions=training,
+        source, tokenizer, decoder=decoder, decoders=decoders, training_captions=training or (),
         max_length=settings.max_length,
-        metrics=catalogue(*more, quality=java),
+        metrics={name: metric for name, metric in catalogue(*more, quality=java).items() if name not in unknown},
         samples_per_image=asked.samples_per_image, temperature=asked.temperature, batch_images=asked.batch_images,
         device=device,
     )  # fmt: skip

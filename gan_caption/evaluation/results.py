@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_caption.configuration.building import TARGET, Part, plain
+from gan_caption.data.features import FeatureSource, FirstImages
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import world
 from gan_caption.distributed.world import say
@@ -91,10 +92,13 @@ def measure_run(asked: EvaluationSettings) -> Results:
 
     # What counts as learned by heart is what the run was trained on.
     training = load_split(open_corpus(settings), "train", say) if asked.data is None else None
-    learned_from = [] if training is None else training_captions(training, tokenizer)
-    known = {text for own in learned_from for text in tokenizer.tokenized(own)}
+    known = None
+    if training is not None:
+        known = {text for own in training_captions(training, tokenizer) for text in tokenizer.tokenized(own)}
     split = load_split(open_corpus(settings, asked.data), asked.split, say)
-    source = open_features(settings, encoder, split, device=run.device)
+    source: FeatureSource = open_features(settings, encoder, split, device=run.device)
+    if asked.validation.images:
+        source = FirstImages(source, asked.validation.images)
     discriminator = left_discriminator(folder, settings, encoder, tokenizer, device=run.device)
     evaluator = build_evaluator(
         settings, source, tokenizer, known, device=run.device, java=java, discriminator=discriminator,

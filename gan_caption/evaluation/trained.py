@@ -15,7 +15,7 @@ from gan_caption.encoders.base import Encoder
 from gan_caption.text.base import Tokenizer
 from gan_caption.training.checkpoint import load_state, load_weights
 from gan_caption.training.folders import best_weights, inside, read_settings
-from gan_caption.training.networks import EncoderDecoder, discriminator_weights
+from gan_caption.training.networks import EncoderDecoder, take_discriminator
 from gan_caption.training.setup import (
     build_captioner,
     build_discriminator,
@@ -93,5 +93,5 @@ def left_discriminator(
     if discriminator is None:
         return None
     state = load_state(inside(folder, "checkpoints/last.pt"), vocabulary=tokenizer.fingerprint)
-    discriminator.load_state_dict(discriminator_weights(state.networks))
+    take_discriminator(discriminator, state.networks, asked=f"run={folder}")
     return discriminator

@@ -15,7 +15,7 @@ from gan_caption.configuration.building import Part
 from gan_caption.data.corpus import Split
 from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
-from gan_caption.evaluation.compared import human_values, measured, tokenized
+from gan_caption.evaluation.compared import human_values, measured, of_these_images, part_of, tokenized
 from gan_caption.evaluation.comparison import Chosen
 from gan_caption.evaluation.settings import SplitName
 from gan_caption.evaluation.systems import System
@@ -141,6 +141,9 @@ def measure_in(
     Raises:
         UserError: something cannot be read or scored.
     """
+    first = next(iter(chosen.values()))[0]
+    part = part_of(place.split, evaluated(first), first.phase)
+    place = replace(place, split=part, metrics=of_these_images(place.metrics, part))
     references = tokenized(place.split, next(iter(tokenizers.values())))
     systems = [
         System(

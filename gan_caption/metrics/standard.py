@@ -163,6 +163,8 @@ SAMPLE_VARIETY = (
     ),
 )  # fmt: skip
 """Of the samples of all images together."""
+LEARNED_BY_HEART = ("verbatim", "sample_verbatim")
+"""Names of those that ask which captions were learned from."""
 
 COMPARED = (
     Metric(name="lm_nll", label="samples: LM score, nats", better="lower", of="model", validated=False),

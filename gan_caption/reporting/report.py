@@ -48,7 +48,7 @@ from gan_caption.training.folders import write_json
 from gan_caption.training.setup import choose_device, load_split, open_corpus, open_language_model, own_metrics
 from gan_caption.untrusted.parsing import shown
 
-PAGE = "index.html"
+PAGE, SETTINGS = "index.html", "settings.json"
 JUDGED = ("taken_for_human", "recall_1", "recall_5", "recall_10", "median_rank")
 
 
@@ -67,9 +67,9 @@ def compare_runs(settings: ComparisonSettings, *, command: str) -> Path:
     """
     # Missed before minutes of evaluation, not after.
     require("jinja2", "matplotlib", "pandas", "scipy", "statsmodels", extra="report", what="reports")
-    target = settings.out
-    if target.exists() and not (target / PAGE).exists():
-        raise UserError(f"out={target} exists and holds no report: choose another folder")
+    target = settings.out.resolve()
+    if target.exists() and not all((target / name).exists() for name in (PAGE, SETTINGS)):
+        raise UserError(f"out={settings.out} exists and holds no report: choose another folder")
     chosen = choose_systems(folders_of(settings.runs), baseline=settings.against, allow=settings.allow)
     tokenizers = run_tokenizers(chosen)
     tokenizer = next(iter(tokenizers.values()))
@@ -93,9 +93,11 @@ def compare_runs(settings: ComparisonSettings, *, command: str) -> Path:
             aside, compared, own=[metric.name for metric in own], settings=settings,
             commands=[*_commands(compared.systems), command],
         )  # fmt: skip
+        before = aside.with_suffix(".old")
         if target.exists():
-            shutil.rmtree(target)
-        os.replace(aside, target)
+            target.rename(before)
+        aside.rename(target)
+        shutil.rmtree(before, ignore_errors=True)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
@@ -126,7 +128,7 @@ def write_report(
     reliable = reliability_diagram(systems)
     if reliable is not None:
         save(reliable, folder / "calibration")
-    write_json(folder / "settings.json", plain(settings))
+    write_json(folder / SETTINGS, plain(settings))
     page = Page(
         title=" / ".join(names),
         description=description(systems, compared.split, settings, counted_by=compared.counted_by),

@@ -156,7 +156,7 @@ def write_summary(folder: Path, jobs: Sequence[Job]) -> None:
 
 def summary(jobs: Sequence[Job], trials: Sequence[Trial | None], sought: Sought = Sought()) -> str:
     """Return a Markdown table: a run a row, the highest value first, failures last; a column a setting that varies."""
-    settings = [dict(override.split("=", 1) for override in job.overrides) for job in jobs]
+    settings = [{key: value for key, _, value in (one.partition("=") for one in job.overrides)} for job in jobs]
     keys = list(dict.fromkeys(key for own in settings for key in own))
     varying = [key for key in keys if len({own.get(key) for own in settings}) > 1]
     both = (sought.quality, sought.diversity)

@@ -23,7 +23,7 @@ from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
 from gan_caption.untrusted.parsing import briefly, shown
 
-VERSION = 1
+VERSION = 2
 _NAMED = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2"}
 """What the pickle in a training state names beside the kinds of storage, `torch FloatStorage` and its like."""
 _DAMAGED = (
@@ -61,6 +61,8 @@ class TrainState:
     """By phase whose patience ended, the steps that it made."""
     finished: bool = False
     """Whether all phases are over."""
+    discriminator_has_learned: bool = False
+    """Whether the discriminator has learned in one of them."""
     version: int = VERSION
     """Of this format."""
 
@@ -86,7 +88,11 @@ def load_state(path: Path, *, vocabulary: str | None = None) -> TrainState:
     """
     try:
         _check_archive(path)
-        state = TrainState(**torch.load(path, map_location="cpu", weights_only=True))
+        told = torch.load(path, map_location="cpu", weights_only=True)
+        if told["version"] > VERSION:
+            found = briefly(told["version"])
+            raise UserError(f"{path} has format {found}, this gan_caption reads up to {VERSION}: upgrade it")
+        state = TrainState(**told)
         _check_types(state)
     except FileNotFoundError as error:
         raise UserError(f"{path} does not exist: give a run folder that holds checkpoints/last.pt") from error
@@ -96,9 +102,6 @@ def load_state(path: Path, *, vocabulary: str | None = None) -> TrainState:
             f"{path} is not a checkpoint of gan_caption ({type(error).__name__} {why}): "
             "it is damaged or comes from elsewhere; nothing in it was executed"
         ) from error
-    if state.version > VERSION:
-        found = briefly(state.version)
-        raise UserError(f"{path} has format {found}, this gan_caption reads up to {VERSION}: upgrade it")
     if vocabulary is not None and state.vocabulary != vocabulary:
         raise UserError(
             f"{path} belongs to another vocabulary ({shown(state.vocabulary)}, this run has {vocabulary}): "

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
@@ -50,6 +52,14 @@ def numbered(first: Path) -> Iterator[Path]:
     yield first
     for number in count(2):
         yield first.with_name(f"{first.name}-{number}")
+
+
+def numbered_like(first: Path) -> list[Path]:
+    """Return the folders of a name that there are, by their number; some in between may have been deleted."""
+    there = {path.name: path for path in first.parent.glob(f"{glob.escape(first.name)}*")}
+    numbers = {name: re.fullmatch(r"(?:-(\d+))?", name.removeprefix(first.name)) for name in there}
+    own = sorted((int(number[1] or 1), name) for name, number in numbers.items() if number)
+    return [there[name] for _, name in own]
 
 
 @contextmanager

@@ -84,7 +84,10 @@ class Loop:
                 with finishing(self.track(name)) as tracker:
                     self._run_phase(name, state, tracker)
                 state = None
-        self._save(names[-1], self.phases[names[-1]].total, finished=True)
+            self._save(names[-1], self.phases[names[-1]].total, finished=True)
+            if asked := next((signal for signal in world.everyone(self.asked.signal) if signal), None):
+                kept = self.run.checkpoints / "last.pt"
+                raise Interrupted(f"all phases are over, and what they left is saved in {kept}", signal=asked)
 
     def _run_phase(self, name: str, state: TrainState | None, tracker: Tracker) -> None:
         phase, run = self.phases[name], self.run
@@ -163,7 +166,7 @@ class Loop:
         run = self.run
         with phase.weights(), self.threads.evaluating():
             evaluation = run.evaluator.evaluate(run.captioner, phase=name)
-            if run.discriminator_trainer is not None:
+            if run.discriminator_has_learned:
                 evaluation.metrics.update(run.evaluator.knowledge(run.discriminator, evaluation.samples))
             for line in phase.heed(evaluation.metrics):
                 self.report(f"warning: phase {name}, step {self.step}: {line}")
@@ -203,6 +206,7 @@ class Loop:
             phase_state=self.phases[name].state_dict(), random=random,
             vocabulary=run.tokenizer.fingerprint, best=self.best, validations_since_best=self.since_best,
             selected=run.selected, stopped=run.stopped, finished=finished,
+            discriminator_has_learned=run.discriminator_has_learned,
         )  # fmt: skip
         save_state(state, run.checkpoints / "last.pt")
 
@@ -222,6 +226,7 @@ class Loop:
         if world.is_main():
             self.rewind(state.step)
         self.run.selected, self.run.stopped = state.selected, state.stopped
+        self.run.discriminator_has_learned = state.discriminator_has_learned
         return state
 
     def _restore(self, phase: Phase, state: TrainState) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.encoders.base import Encoder
+from gan_caption.errors import UserError
 from gan_caption.generators.base import Generator
 
 
@@ -35,10 +36,26 @@ class Networks(nn.Module):
         self.discriminator = discriminator
 
 
-def discriminator_weights(networks: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return what a checkpoint of `Networks` holds of the discriminator, by the names that it has for them."""
+def take_discriminator(discriminator: Discriminator, networks: Mapping[str, Tensor], *, asked: str) -> None:
+    """Give a discriminator the weights that a checkpoint of `Networks` holds of one.
+
+    Args:
+        discriminator: gets them.
+        networks: of the checkpoint.
+        asked: the setting that names the run, for the message.
+
+    Raises:
+        UserError: they are of another kind.
+    """
     prefix = "discriminator."
-    return {name.removeprefix(prefix): own for name, own in networks.items() if name.startswith(prefix)}
+    try:
+        discriminator.load_state_dict(
+            {name.removeprefix(prefix): own for name, own in networks.items() if name.startswith(prefix)}
+        )
+    except RuntimeError as error:
+        raise UserError(
+            f"{asked}: its discriminator does not fit this run's; give the same discriminator=..."
+        ) from error
 
 
 @contextmanager

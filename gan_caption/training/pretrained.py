@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
@@ -18,12 +19,22 @@ from gan_caption.training.networks import EncoderDecoder
 
 
 class Pretrained:
-    """A frozen copy of the policy, made when it is first asked after these weights are there; before, the policy."""
+    """A frozen copy of the policy, made when it is first asked after these weights were left; before, the policy."""
 
-    def __init__(self, captioner: EncoderDecoder, weights: Path, tokenizer: Tokenizer) -> None:
-        """Remember where the weights will be."""
+    def __init__(
+        self, captioner: EncoderDecoder, weights: Path, tokenizer: Tokenizer, *, left: Callable[[], bool]
+    ) -> None:
+        """Remember where the weights will be.
+
+        Args:
+            captioner: the policy.
+            weights: file of the best ones so far, which may still be replaced.
+            tokenizer: the policy's.
+            left: tells whether they are those that the phase has left.
+        """
         self._captioner = captioner
         self._weights = weights
+        self._left = left
         self._vocabulary = tokenizer.fingerprint
 
     @cached_property
@@ -35,5 +46,5 @@ class Pretrained:
     @torch.no_grad()
     def log_likelihood(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return log p(caption | image) in nats, (N,)."""
-        policy = self._frozen if self._weights.exists() else self._captioner.generator
+        policy = self._frozen if self._left() else self._captioner.generator
         return policy.score(features, captions).sum(1)

@@ -9,14 +9,13 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Iterator
-from itertools import takewhile
 from pathlib import Path
 
 from gan_caption import __version__
 from gan_caption.configuration.settings import Settings
 from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
-from gan_caption.training.folders import FORMAT, VERSION, has_finished, numbered, read_json, write_json
+from gan_caption.training.folders import FORMAT, VERSION, has_finished, numbered, numbered_like, read_json, write_json
 from gan_caption.training.identity import Differences, KnownData, configuration_hash, differences, write_data
 
 
@@ -103,7 +102,7 @@ def _candidates(settings: Settings, known: KnownData | None, data: str) -> Itera
     """Yield the folders that are named like this run, or would be by an earlier version."""
     locations = () if known is None else known.locations
     for first in dict.fromkeys([_name(settings, data, ()), _name(settings, data, locations)]):
-        yield from takewhile(Path.exists, numbered(first))
+        yield from numbered_like(first)
 
 
 def _name(settings: Settings, data: str, locations: tuple[str, ...]) -> Path:

@@ -68,6 +68,8 @@ class Run:
     """Whether the discriminator has learned in another run."""
     discriminator_trainer: DiscriminatorTrainer | None = None
     """What has trained D so far in this process, which the next phase's trainer goes on from."""
+    discriminator_has_learned: bool = False
+    """Whether D learns, or has learned, in a phase of this run."""
 
     @property
     def captioner(self) -> EncoderDecoder:

@@ -55,20 +55,17 @@ def restore_random_states(states: dict[str, Tensor], rng: torch.Generator) -> No
         torch.set_rng_state(states["cpu"].cpu())
         torch.manual_seed(_mixed(int(torch.randint(2**62, ())), world.rank()))
         return
-    for name in _global_states():
-        if f"{prefix}{name}" in states:
-            state = states[f"{prefix}{name}"].cpu()
-            if name == "cpu":
-                torch.set_rng_state(state)
-            else:
-                torch.cuda.set_rng_state(state, name)
+    torch.set_rng_state(states[f"{prefix}cpu"].cpu())
+    own = [state for name, state in states.items() if name.startswith(f"{prefix}cuda")]  # once with its number
+    if own and torch.cuda.is_available():
+        torch.cuda.set_rng_state(own[0].cpu())
 
 
 def _global_states() -> dict[str, Tensor]:
-    """Return the states of this process's own generators: of the CPU, and of the GPU that it works on."""
+    """Return the states of this process's own generators: of the CPU, and of the GPU that it works on, whichever."""
     states = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
-        states[f"cuda:{torch.cuda.current_device()}"] = torch.cuda.get_rng_state()
+        states["cuda"] = torch.cuda.get_rng_state()
     return states
 
 

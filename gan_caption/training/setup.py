@@ -229,6 +229,22 @@ def keep_encoder(encoder: Encoder, folder: Path) -> None:
         write_json(folder / ENCODER, {"fingerprint": encoder.fingerprint, "description": encoder.description})
 
 
+def keep_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
+    """Keep a run's tokenizer in its folder.
+
+    Raises:
+        UserError: the run has learned with another one.
+    """
+    path = inside(folder, tokenizer.file)
+    began = path.exists() and (folder / "checkpoints" / "last.pt").exists()
+    if began and tokenizer.load(path).fingerprint != tokenizer.fingerprint:
+        raise UserError(
+            f"{path}: the run has learned with another vocabulary than this version makes of the same captions: go on "
+            "with the version that it began with, or start anew, resume=null"
+        )
+    tokenizer.save(path)
+
+
 def check_encoder(encoder: Encoder, folder: Path) -> None:
     """Refuse an encoder that is another one than the run was trained with.
 
@@ -331,7 +347,10 @@ def build_phases(settings: Settings, run: Run, encoder: Encoder) -> dict[str, Ph
     offered: dict[str, Any] = {
         "references": run.references, "device": run.device, "vocabulary_size": len(run.tokenizer),
         "pooled_size": encoder.pooled_size, "grid_size": encoder.grid_size, "split": run.source.split,
-        "tokenizer": run.tokenizer, "reference": Pretrained(run.captioner, run.best_weights(BASELINE), run.tokenizer),
+        "tokenizer": run.tokenizer,
+        "reference": Pretrained(
+            run.captioner, run.best_weights(BASELINE), run.tokenizer, left=lambda: BASELINE in run.selected
+        ),
     }  # fmt: skip
     offered |= offered_discriminator(run.networks.discriminator) | offered_language_model(run.language_model)
     if not settings.phases:

@@ -103,12 +103,10 @@ def threads_of(folder: Path, asked: int | None, neighbours: Neighbours, *, weigh
         neighbours: watched since the run's beginning.
         weights: of the generator.
     """
-    if asked is not None:
-        return Threads(asked, asked)
     path = folder / FILE
-    if path.exists():
+    if asked is None and path.exists():
         return read(Threads, read_json(path))
-    chosen = suitable(weights, idle=neighbours.idle_cores())
+    chosen = suitable(weights, idle=neighbours.idle_cores()) if asked is None else Threads(asked, asked)
     write_json(path, asdict(chosen))
     return chosen
 

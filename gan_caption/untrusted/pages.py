@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ def check_pages(*, entry: Path, own: Path) -> None:
         path = Path(source.path, source._normalize_file_name(config_path)).resolve()
         try:
             if path != entry.resolve() and not path.is_relative_to(own.resolve()):
+                if Path(config_path).parts[:1] == ("hydra",):
+                    raise _refused(path, 1, "it lies among Hydra's own settings")
                 check_page(path)
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
@@ -78,8 +81,25 @@ def check_page(path: Path) -> None:
                 raise _refused(path, line, f"it has a tag, {briefly(event.tag)}")
             if isinstance(event, yaml.ScalarEvent) and "hydra" in event.value:
                 raise _refused(path, line, f"it sets Hydra itself up by {briefly(event.value)}")
+        for chosen in _defaults(yaml.compose(text, Loader=_Loader)):
+            if "${" in chosen.value:  # by which it could spell Hydra's own
+                raise _refused(path, chosen.start_mark.line + 1, f"its defaults refer to {briefly(chosen.value)}")
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is no YAML page: {str(error)[:500]}") from error
+
+
+def _defaults(node: yaml.Node | None, *, within: bool = False) -> Iterator[yaml.ScalarNode]:
+    """Yield what a page's list of defaults says, keys and values alike."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            named = isinstance(key, yaml.ScalarNode) and key.value == "defaults"
+            for part in (key, value) if within else (value,) if named else ():
+                yield from _defaults(part, within=True)
+    elif within and isinstance(node, yaml.SequenceNode):
+        for part in node.value:
+            yield from _defaults(part, within=True)
+    elif within and isinstance(node, yaml.ScalarNode):
+        yield node
 
 
 def _refused(path: Path, line: int, why: str) -> UserError:

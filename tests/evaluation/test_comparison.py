@@ -76,6 +76,22 @@ def test_a_decoder_is_told_with_its_weights_and_the_names_of_its_parts():
     assert "proposer beam" in told
 
 
+def test_a_setting_that_is_off_is_one_that_there_was_not_yet(tmp_path):
+    runs = [made_run(tmp_path / "old", seed=0, **GAN), made_run(tmp_path / "new", seed=1, since=None, **GAN)]
+    assert list(choose_systems(runs, baseline="mle")) == ["mle", "seqgan"]
+
+
+@pytest.mark.parametrize("there", [("index.html",), ("settings.json", "mine.txt")])
+def test_a_folder_of_something_else_is_not_replaced(tmp_path, there):
+    for name in there:
+        (tmp_path / name).write_text("{}")
+    runs = [made_run(tmp_path / "run", **GAN)]
+    with pytest.raises(UserError, match="holds no report: choose another folder"):
+        compare_runs(read(ComparisonSettings, composed(f"runs=[{runs[0]}]", f"out={tmp_path}", config_name="compare")),
+                     command="")  # fmt: skip
+    assert {path.name for path in tmp_path.iterdir()} == {*there, "run"}
+
+
 @pytest.mark.parametrize(
     ("runs", "message"),
     [
@@ -161,6 +177,12 @@ def test_the_report_of_real_runs(configured, tmp_path, capsys):
     with pytest.raises(UserError, match="holds no report"):
         compare_runs(settings(f"out={other}"), command="")
     assert (other / "chapter.txt").exists()
+    (tmp_path / "link").symlink_to(report)
+    (report / "old.txt").touch()
+    few = compare_runs(settings("validation.images=6", f"out={tmp_path}/link"), command="")
+    assert few == report
+    assert not (report / "old.txt").exists(), "the old report gave way as a whole"
+    assert "6 test images" in (report / PAGE).read_text()
 
 
 def test_runs_counted_by_word_and_by_character_are_refused(tmp_path):

@@ -82,6 +82,8 @@ SLY = {
     "environment": "hydra: {job: {env_set: {LD_PRELOAD: ./evil.so}}}",
     "more_pages": "defaults: [{override /hydra/job_logging: default}]",
     "package_of_a_page": "defaults: [{/part@hydra.callbacks.x: greedy}]",
+    "spelled": "defaults: ['${experiment}dra/callbacks/x', _self_]",
+    "spelled_package": "defaults: [{'/part@${experiment}dra.callbacks.x': greedy}]",
     "aliases": "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]",
     "deep": f"name: {'[' * 5000}{']' * 5000}",
     "no_yaml": "name: [",
@@ -97,6 +99,15 @@ def test_a_page_that_does_more_is_refused_before_anything(start, page):
     assert "Traceback" not in result.stderr
 
 
+def test_a_page_that_lies_among_hydras_own_is_refused(start, tmp_path):
+    page = tmp_path / "mine" / "hydra" / "callbacks" / "evil.yaml"
+    page.parent.mkdir(parents=True)
+    page.write_text(f"evil: {{_target_: subprocess.check_call, args: [touch, {MARK}]}}\n")
+    result = start("name: mine", "+hydra/callbacks=evil")
+    assert result.returncode == 2
+    assert "evil.yaml, line 1: it lies among Hydra's own settings" in result.stderr
+
+
 def test_environment_variables_are_not_read(start):
     hidden = 'a: oc\nname: "${${a}.env:SECRET,x}"'
     for page in ("name: ${oc.env:SECRET}", hidden, "name: ${oc.decode:'${oc.env:SECRET}'}"):
@@ -106,10 +117,12 @@ def test_environment_variables_are_not_read(start):
         assert "reads no environment variables" in result.stderr
 
 
-def test_packages_are_allowed_on_the_command_line_only(start):
-    result = start("allow: [subprocess]")
-    assert result.returncode == 2
-    assert "stands in a page" in result.stderr
+def test_packages_are_allowed_on_the_command_line_only(start, tmp_path):
+    (tmp_path / "allow").symlink_to("mine")
+    for folder in ((), ("--config-dir", "allow")):  # a folder of that name allows nothing
+        result = start("allow: [subprocess]", *folder)
+        assert result.returncode == 2
+        assert "stands in a page" in result.stderr
 
 
 def test_a_pickled_configuration_is_refused(start, tmp_path):

@@ -271,6 +271,11 @@ def test_the_table_has_a_column_for_what_varies(tmp_path):
     ]
 
 
+def test_the_table_of_runs_that_delete_a_setting():
+    jobs = [Job(["~phases.words", f"seed={seed}"], "sweep") for seed in (0, 1)]
+    assert "seed" in summary(jobs, [Trial("a", "a", 0, 1.5, 0.5, "finished", value) for value in (0.1, 0.2)])
+
+
 @pytest.mark.parametrize("overrides", [["+experiment=mle", "+sweep=grid"], ["+sweep=search"]])
 def test_every_sweep_page_describes_runs(overrides):
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):

@@ -41,6 +41,9 @@ def test_a_newer_format(tmp_path):
     save_state(state(version=99), tmp_path / "last.pt")
     with pytest.raises(UserError, match="upgrade"):
         load_state(tmp_path / "last.pt")
+    torch.save({**vars(state(version=99)), "of_the_future": 1}, tmp_path / "last.pt")
+    with pytest.raises(UserError, match=r"has format 99, .* upgrade"):
+        load_state(tmp_path / "last.pt")
 
 
 def test_a_damaged_file(tmp_path):

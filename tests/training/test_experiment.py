@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from gan_caption.experiment import run_experiment, set_up
 from gan_caption.reporting.results import evaluate_run
 from gan_caption.training.checkpoint import load_state
 from gan_caption.training.folders import best_weights
+from gan_caption.training.loop import Loop
 from gan_caption.training.phases.adversarial import AdversarialPhase
 from gan_caption.training.phases.base import Diverged, Phase, descend
 from gan_caption.training.phases.maximum_likelihood import MaximumLikelihoodPhase
@@ -229,6 +231,10 @@ def test_a_run_is_evaluated_on_its_own_data_and_on_other_data(configured, tmp_pa
     other = evaluate_run(settings("data=scenes", "data.seed=7", "data.test=8"))
     assert repr(other) != repr(systems)
     assert len(list(folder.glob("evaluation-test-*/table.md"))) == 2  # neither overwrote the other
+    assert {"verbatim", "sample_verbatim"} <= systems["mle"].keys() - other["mle"].keys(), "what was learned is unknown"
+    evaluate_run(settings("validation.images=3"))
+    counts = {len(json.loads(path.read_text())) for path in folder.glob("evaluation-test-*/captions_mle.json")}
+    assert counts == {3, 8}
     with pytest.raises(UserError, match="weights=adversarial: this run has \\['mle'\\]"):
         evaluate_run(settings("weights=adversarial"))
 
@@ -285,6 +291,47 @@ def test_a_run_that_was_stopped_while_it_was_evaluated_is_evaluated_alike(config
         path.unlink()
     assert run_experiment(configured("resume=auto"), data="scenes").folder == folder
     assert {path: path.read_bytes() for path in kept} == kept
+
+
+def test_a_run_that_is_told_to_stop_at_its_very_end_keeps_it_and_is_evaluated_later(configured, monkeypatch, tmp_path):
+    end = Loop._end_phase
+
+    def stopping(loop: Loop, phase: Phase, name: str) -> None:
+        end(loop, phase, name)
+        if name == "mle":  # the last one
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    config = configured("resume=auto", base=TINY)
+    with monkeypatch.context() as patched:
+        patched.setattr(Loop, "_end_phase", stopping)
+        with pytest.raises(Interrupted, match="all phases are over"):
+            run_experiment(config, data="scenes")
+    assert load_state(run_folder(tmp_path) / "checkpoints" / "last.pt").finished
+    assert not (run_folder(tmp_path) / "results.json").exists()
+    assert run_experiment(config, data="scenes").systems.keys() == {"mle"}
+
+
+def test_a_vocabulary_and_an_encoder_that_became_others_are_refused_and_the_folder_stays(configured, tmp_path):
+    run_experiment(configured(base=TINY), data="scenes")
+    folder = run_folder(tmp_path)
+    (folder / "results.json").unlink()
+    asked = configured(f"resume={folder}", base=TINY)
+    words = json.loads((folder / "vocabulary.json").read_text())
+    for file, content in (("vocabulary.json", json.dumps(words[::-1])), ("encoder.json", '{"fingerprint": "0"}')):
+        path = folder / file
+        if path.exists():
+            kept = path.read_text()
+            path.write_text(content)
+            with pytest.raises(UserError, match=r"another vocabulary|encoder is not the run's"):
+                run_experiment(asked, data="scenes")
+            assert path.read_text() == content
+            path.write_text(kept)
+
+
+def test_a_run_is_found_behind_one_that_was_deleted(configured, tmp_path):
+    folders = [run_experiment(configured(base=TINY), data="scenes").folder for _ in range(2)]
+    shutil.rmtree(folders[0])
+    assert run_experiment(configured("resume=auto", base=TINY), data="scenes").folder == folders[1]
 
 
 def test_a_pretrained_baseline_is_taken_over_and_not_trained_again(configured, tmp_path):

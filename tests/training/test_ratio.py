@@ -19,6 +19,8 @@ from gan_caption.modes import evaluating
 from gan_caption.training.checkpoint import load_state
 from gan_caption.training.folders import write_json
 from gan_caption.training.loop import preflight
+from gan_caption.training.phases.maximum_likelihood import MaximumLikelihoodPhase
+from gan_caption.training.phases.policy_gradient import PolicyGradientPhase
 from gan_caption.training.phases.ratio import RatioPhase
 from gan_caption.training.setup import Data, check_configuration
 from tests.tiny_runs import TINY, TINY_SEQGAN
@@ -278,6 +280,30 @@ def test_a_run_that_is_stopped_and_taken_up_ends_bitwise_alike(configured, monke
     assert logs[0] == logs[1]
     weights = [(folder / "checkpoints" / "best_resampling.safetensors").read_bytes() for folder in folders]
     assert weights[0] == weights[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("page", "phase", "after"),
+    [("kl_ratio", PolicyGradientPhase, 1), ("control_oracle_ratio", MaximumLikelihoodPhase, 4)],
+)
+def test_what_was_learned_before_a_stop_is_known_after_it(configured, monkeypatch, tmp_path, page, phase, after):
+    """That D has learned, and which weights are the pretrained ones: the records say both."""
+    asked = [
+        *TINY, f"+experiment={page}", "resume=auto", "holdout.check=0.4", "phases.mle.epochs=3", "adversarial.steps=4",
+        "adversarial.validate_every=2", "adversarial.images_per_batch=8", "adversarial.quality_floor=0",
+        "text_cnn.filters=4", "text_cnn.embedding=8",
+    ]  # fmt: skip
+    if page == "kl_ratio":
+        asked += ["phases.ratio.steps=4", "phases.ratio.check_every=2", "discriminator_trainer.images_per_batch=8"]
+    whole, stopped = (configured(f"outputs={tmp_path / name}", base=asked) for name in ("whole", "stopped"))
+    run_experiment(whole, data="scenes")
+    interrupted(stopped, monkeypatch, phase, after=after)
+    run_experiment(stopped, data="scenes")
+    folders = [folder_of(tmp_path / name) for name in ("whole", "stopped")]
+    logs = [[json.loads(line) | {"time": 0} for line in (one / "metrics.jsonl").open()] for one in folders]
+    assert logs[0] == logs[1]
+    assert same_state(*(vars(load_state(folder / "checkpoints" / "last.pt")) for folder in folders))
 
 
 def test_a_phase_that_ends_early_leaves_its_best_d_to_what_comes_after(configured, tmp_path):

@@ -50,6 +50,7 @@ def test_a_run_keeps_the_threads_that_it_began_with(tmp_path):
     (tmp_path / "threads.json").write_text(json.dumps({"training": 3, "evaluation": 4}))
     assert threads_of(tmp_path, None, Neighbours(), weights=5_000_000) == Threads(3, 4) != first
     assert threads_of(tmp_path, 2, Neighbours(), weights=5_000_000) == Threads(2, 2)  # asked for
+    assert threads_of(tmp_path, None, Neighbours(), weights=5_000_000) == Threads(2, 2)  # when it was last started
 
 
 SEEN = """

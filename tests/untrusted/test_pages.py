@@ -134,7 +134,6 @@ NOT_CHOSEN = {
     "gan_caption.discriminators.sentence_cnn.SentenceCNN": "the network inside both CNN discriminators",
     "gan_caption.discriminators.layer_norm_lstm.LayerNormLSTM": "the network inside LayerNormDenseDiscriminator",
     "gan_caption.rewards.references.References": "the run's own, offered to the rewards that read it",
-    "gan_caption.rewards.text_judge.JudgedTexts": "a record",
     "gan_caption.rewards.text_judge.TextJudge": "language_model of a page names its model",
 }
 

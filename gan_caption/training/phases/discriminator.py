@@ -90,7 +90,7 @@ class DiscriminatorTrainer:
         self.first = run.discriminator_trainer is None and not run.discriminator_is_taken
         if run.discriminator_trainer is not None:
             self._follow(run.discriminator_trainer)
-        run.discriminator_trainer = self
+        run.discriminator_trainer, run.discriminator_has_learned = self, True
 
     def rehearse(self, run: Run) -> None:
         """Judge two images: loss, captioner and D must fit, and there must be captions; see `Phase.rehearse`.
