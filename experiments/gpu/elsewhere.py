@@ -71,7 +71,7 @@ def elsewhere(wait: Callable[[str], None]) -> Iterator[None]:
 
 
 class _Tensors(TorchFunctionMode):
-    """Tensors made of numbers are made on the host and sent."""
+    """Tensors made of numbers are made on the host and sent; an LSTM learns as cuDNN's does."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
@@ -83,7 +83,20 @@ class _Tensors(TorchFunctionMode):
                 kwargs.setdefault("dtype", None if first is None else first.dtype)
                 return torch.tensor(values, **kwargs).to(DEVICE)
             kwargs["device"] = device
-        return func(*args, **kwargs)
+        answer = func(*args, **kwargs)
+        if func is torch.lstm and torch.backends.cudnn.enabled:
+            _check_mode(answer[0], trains=args[7 if isinstance(args[1], Tensor) else 6])  # packed, or not
+        return answer
+
+
+def _check_mode(outputs: Tensor, *, trains: bool) -> None:
+    """Refuse a gradient through an LSTM that was told that it does not train, as cuDNN does."""
+
+    def refuse(slope: Tensor) -> None:
+        raise RuntimeError("cuDNN: a LSTM's gradient needs an LSTM that was called to train")
+
+    if outputs.requires_grad and outputs.device == DEVICE and not trains:
+        outputs.register_hook(refuse)
 
 
 class _Operations(TorchDispatchMode):

@@ -101,8 +101,9 @@ def soft_sample(
     for _ in range(max_length):
         logits, state = generator.step(tokens, state)
         logits = over_vocabulary(logits, first_word=generator.first_word)
-        uniforms = world.draw(torch.rand, *logits.shape, rng=rng).to(logits, non_blocking=True)
-        smallest = torch.finfo(logits.dtype).tiny
+        # float32 where logits are bfloat16, too: two uniforms of a thousand would round to 1, and their words win.
+        uniforms = world.draw(torch.rand, *logits.shape, rng=rng).to(logits.device, non_blocking=True)
+        smallest = torch.finfo(uniforms.dtype).tiny
         noise = -(-uniforms.clamp(min=smallest).log()).clamp(min=smallest).log()
         perturbed = sharpness * logits + noise
         words = perturbed.argmax(1)
@@ -110,7 +111,7 @@ def soft_sample(
         tokens = relaxation.read(relaxed, words)
         drawn.append(words)
         judged.append(relaxation.judged(relaxed, words))
-        own = logits.log_softmax(1)
+        own = logits.log_softmax(1, dtype=perturbed.dtype)
         log_probs.append(own.gather(1, words[:, None])[:, 0])
         possible = own[:, generator.first_word :]
         entropies.append(-(possible.exp() * possible).sum(1))

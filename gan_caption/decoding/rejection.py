@@ -28,10 +28,10 @@ class Rejection(Reweighted):
         return accepted.float().argmax(1)  # the first
 
     def _log_gain(self, weights: Tensor, others: Tensor) -> Tensor:
-        own, tries = self._acceptance(weights), self.candidates
-        rate = self._acceptance(others).flatten(1).mean(1) if others.numel() else own
-        fails = (1 - rate) ** torch.arange(tries, device=own.device, dtype=own.dtype)[:, None]  # (C, N)
-        return (own * fails.sum(0) + (1 - own) * fails[-1]).log()
+        own, first = self._acceptance(weights), others.new_ones(*others.shape[:2], 1)
+        # How probably a try is reached, in each set; a product of independent tries' is unbiased, a power of means not.
+        reached = torch.cat([first, (1 - self._acceptance(others)).cumprod(2)], dim=2).mean(1)  # (N, C)
+        return (own * reached.sum(1) + (1 - own) * reached[:, -1]).log()
 
     def _acceptance(self, weights: Tensor) -> Tensor:
         return (weights - self.bound).clamp(max=0).exp()

@@ -15,7 +15,7 @@ from torch import Tensor
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.candidates import Candidates
-from gan_caption.discriminators.base import Discriminator
+from gan_caption.discriminators.base import Discriminator, parts_of
 from gan_caption.encoders.none import no_image
 from gan_caption.errors import UserError, at_least
 from gan_caption.generators.base import Generator
@@ -109,8 +109,8 @@ class DiscriminatorLogit:
 
         Args:
             discriminator: D; the features must hold a grid where it reads one.
-            chunk_rows: the most captions that are judged at once; does not change the result of a discriminator that
-                judges each caption by itself.
+            chunk_rows: the most captions that are judged at once; does not change the result, unless the discriminator
+                judges sets and an image's is larger.
         """
         at_least(1, chunk_rows=chunk_rows)
         self.discriminator = discriminator
@@ -119,7 +119,7 @@ class DiscriminatorLogit:
     def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return logits (N,); see `Judge`."""
         with evaluating(self.discriminator):
-            return torch.cat([self._logits(features, chunk) for chunk in captions.chunks(self.chunk_rows)])
+            return torch.cat([self._logits(features, part) for part in parts_of(captions, self.chunk_rows)])
 
     def _logits(self, features: ImageFeatures, captions: Captions) -> Tensor:
         return a_caption(self.discriminator(features, captions), captions)

@@ -23,15 +23,16 @@ from gan_caption.kernels.picking import pick
 
 
 def shape_distribution(logits: Tensor, *, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0) -> Tensor:
-    """Return the probabilities (N, V) to sample from.
+    """Return the probabilities (N, V) to sample from, float32.
 
     Args:
-        logits: (N, V).
+        logits: (N, V), of any precision.
         temperature: above 0; logits are divided by it first.
         top_k: keep the k most probable tokens (Fan et al. 2018, arXiv 1805.04833); 0 keeps all.
         top_p: then keep the smallest set whose mass reaches it, in (0, 1] (nucleus sampling, Holtzman et al. 2020,
             arXiv 1904.09751).
     """
+    logits = logits.float()
     probabilities = (logits if temperature == 1 else logits / temperature).softmax(1)
     if top_k and top_k < probabilities.shape[1]:
         kept = probabilities.topk(top_k, dim=1)
@@ -190,7 +191,7 @@ def _draw_sharing(
 ) -> tuple[Tensor, Tensor]:
     """Draw with one state for all rows that have drawn the same words, and none for rows that have ended."""
     written = torch.full(uniforms.shape, PAD, dtype=torch.long, device=logits.device)
-    log_probs = logits.new_zeros(uniforms.shape)
+    log_probs = torch.zeros_like(uniforms)
     alive = torch.arange(len(uniforms), device=logits.device)
     place = begins  # of each row that goes on, its state
     for step in range(uniforms.shape[1]):

@@ -18,6 +18,24 @@ if TYPE_CHECKING:
     from gan_caption.generators.base import Generator
 
 
+def parts_of(captions: Captions, most: int) -> list[Captions]:
+    """Return captions in order, in parts of at most so many rows, each of whole images: some critics judge sets.
+
+    Only the captions of an image that has more than that are cut.
+    """
+    if len(captions) <= most:
+        return [captions]
+    sizes = [0]
+    for count in torch.bincount(captions.images).tolist():
+        if sizes[-1] + count <= most:
+            sizes[-1] += count
+        else:
+            sizes += [most] * (count // most) + [count % most]
+    sizes = [size for size in sizes if size]
+    parts = zip(captions.tokens.split(sizes), captions.lengths.split(sizes), captions.images.split(sizes), strict=True)
+    return [Captions(*part) for part in parts]
+
+
 class Discriminator(nn.Module, ABC):
     """Tells whether a person wrote this caption for this image.
 

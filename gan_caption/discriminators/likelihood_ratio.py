@@ -124,7 +124,7 @@ def _expected(policy: Generator, features: ImageFeatures, words: Tensor, caption
     for place in range(steps):
         if place:
             logits, state = policy.step(words[:, place - 1], state)
-        log_probs = logits.log_softmax(1)
+        log_probs = logits.float().log_softmax(1)
         log_probs = log_probs.masked_fill(log_probs.isneginf(), 0.0)
         means.append((words[:, place, policy.first_word :] * log_probs).sum(1))
     return torch.stack(means, dim=1)

@@ -2,7 +2,7 @@
 
 A single caption can be fluent, true and always the same; a set of five shows how varied its author is. Every caption of
 an image gets the set's answer. Shapes: B images, N captions of them, T steps, V vocabulary, P pooled, E embedding,
-H hidden, C kernels, D numbers a kernel.
+H hidden, C kernels, D numbers a kernel; S images by their places, K the most captions that one has.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gan_caption.errors import at_least, share
 from gan_caption.kernels.dropout import Dropout
 from gan_caption.kernels.products import Linear
 from gan_caption.kernels.recurrent import read
-from gan_caption.layers import ImageVector
+from gan_caption.layers import ImageVector, by_image
 
 
 class SetDiscriminator(Discriminator):
@@ -67,10 +67,7 @@ class SetDiscriminator(Discriminator):
         sentence = self.dropout(outputs[captions.lengths.cumsum(0) - 1])  # (N, H)
         image = torch.tanh(self.image(features))[captions.images]
         projected = self.kernels(sentence).unflatten(1, (-1, self.kernel_size))  # (N, C, D)
-        distance = (projected[:, None] - projected[None]).abs().sum(3)  # (N, N, C)
-        others = captions.images[:, None] == captions.images[None]
-        others = others & ~torch.eye(len(captions), dtype=torch.bool, device=others.device)
-        closeness = (torch.exp(-distance) * others[..., None]).sum(1) / others.sum(1, keepdim=True).clamp(min=1)
+        closeness = _closeness(projected, captions.images)
         own = torch.cat([image * sentence, sentence, closeness], dim=1)  # (N, 2 H + C)
         counts = torch.bincount(captions.images, minlength=len(features)).clamp(min=1)
         sums = own.new_zeros(len(features), own.shape[1]).index_add(0, captions.images, own)
@@ -80,3 +77,13 @@ class SetDiscriminator(Discriminator):
         """Return logits (N,), the same for all captions of an image; see `Discriminator.score`."""
         logits: Tensor = self.answer(self.represent(features, words, captions))[:, 0]
         return logits[captions.images]
+
+
+def _closeness(projected: Tensor, images: Tensor) -> Tensor:
+    """Return the mean of exp(-distance) to the other captions of the same image, (N, C), of (N, C, D) with L1."""
+    sets, place, _ = by_image(projected, images)  # (S, K, C, D)
+    distance = (sets[:, :, None] - sets[:, None]).abs().sum(4)  # (S, K, K, C)
+    there = images.new_zeros(sets.shape[0] * sets.shape[1]).index_fill(0, place, 1).view(sets.shape[:2])
+    others = (there[:, None] - torch.eye(sets.shape[1], device=there.device)).clamp(min=0)  # (S, K, K)
+    sums = (torch.exp(-distance) * others[..., None]).sum(2)
+    return (sums / others.sum(2)[..., None].clamp(min=1)).flatten(0, 1)[place]

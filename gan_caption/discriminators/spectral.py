@@ -9,10 +9,12 @@ from gan_caption.discriminators.base import Discriminator
 
 
 def spectrally_normalised(*, discriminator: Discriminator) -> Discriminator:
-    """Divide the weights of every linear and convolutional layer by their largest singular value.
+    """Divide the weights of every linear layer and every convolution over words by their largest singular value.
 
     It bounds how fast the logit can change with the word vectors. The largest singular value is followed by one power
-    iteration a training step (algorithm 1); embeddings and the weights of `nn.LSTM` are left as they are.
+    iteration whenever a layer is asked for its weights in train mode: once a training step (algorithm 1), or as often
+    as a discriminator reads the captions in it, `multi` once for each of its representations. Embeddings, the weights
+    of `nn.LSTM` and an encoder's convolutions over pixels (`own_eyes`) are left as they are.
 
     Args:
         discriminator: changed in place.

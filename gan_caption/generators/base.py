@@ -122,7 +122,7 @@ class Generator(nn.Module, ABC, Generic[State]):
 
     def score(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return log p(token | tokens before it, image), (N, T), with gradients; 0 on padding."""
-        log_probs = self.logits(features, captions).log_softmax(1)
+        log_probs = self.logits(features, captions).float().log_softmax(1)
         return captions.unpacked(token_log_probs(log_probs, captions, first_word=self.first_word))
 
     def attention_weights(self, features: ImageFeatures, captions: Captions) -> Tensor | None:

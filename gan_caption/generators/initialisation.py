@@ -8,8 +8,6 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from gan_caption.errors import at_least
-
 
 class Initialisation(Protocol):
     """Gives a network the weights that it begins with."""
@@ -31,7 +29,8 @@ class NormalWeights:
     """The standard deviation, above 0."""
 
     def __post_init__(self) -> None:
-        at_least(0, std=self.std)
+        if self.std <= 0:
+            raise ValueError(f"std={self.std}: above 0")
 
     @torch.no_grad()
     def __call__(self, network: nn.Module) -> None:

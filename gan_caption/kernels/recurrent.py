@@ -70,11 +70,32 @@ def read(lstm: nn.LSTM, inputs: Tensor, lengths: Tensor, start: State | None = N
         start = (inputs.new_zeros(len(lengths), lstm.hidden_size),) * 2
     hidden, cell = start[0].index_select(0, order), start[1].index_select(0, order)
     words = inputs.index_select(0, places)
-    if is_plain() or inputs.device.type != "cpu" or torch.is_autocast_enabled("cpu"):  # PyTorch has kernels of its own
+    if is_plain():
         packed = nn.utils.rnn.PackedSequence(words, going.sum(1))
         outputs = lstm(packed, (hidden[None], cell[None]))[0].data
+    elif inputs.device.type != "cpu" or torch.is_autocast_enabled("cpu"):  # PyTorch has kernels of its own
+        outputs = pytorch_lstm(lstm, words, going.sum(1), hidden, cell)
     else:
         counts = going.sum(1).tolist()
         outputs = PackedLSTM.apply(input_gates(lstm, words), lstm.all_weights[0][1], hidden, cell, counts)
     unpacked: Tensor = outputs.index_select(0, places.argsort())
     return unpacked
+
+
+def pytorch_lstm(lstm: nn.LSTM, words: Tensor, counts: Tensor, hidden: Tensor, cell: Tensor) -> Tensor:
+    """Return the outputs (M, H) of PyTorch's own kernel, which can be differentiated in eval mode as well.
+
+    cuDNN keeps what the gradient needs only where it is told that it trains. The module tells it so in train mode
+    alone, and policies learn in eval mode, without dropout. With one layer nothing else depends on it.
+
+    Args:
+        lstm: of one layer.
+        words: (M, E), step after step, the longest captions first.
+        counts: (T,) long, on the host: how many captions each step has.
+        hidden: (N, H), before the first step.
+        cell: (N, H), likewise.
+    """
+    outputs: Tensor = torch._VF.lstm(
+        words, counts, (hidden[None], cell[None]), [*lstm.all_weights[0]], True, 1, 0.0, torch.is_grad_enabled(), False
+    )[0]
+    return outputs

@@ -39,7 +39,7 @@ class Scored:
 
 def score_targets(generator: Generator, features: ImageFeatures, captions: Captions) -> Scored:
     """Score captions that may hold words which the policy never writes."""
-    packed = generator.logits(features, captions).log_softmax(1)
+    packed = generator.logits(features, captions).float().log_softmax(1)
     own = captions.unpacked(token_log_probs(packed, captions, first_word=generator.first_word))
     targets = captions.mask & (captions.tokens >= generator.first_word)
     return Scored(own.masked_fill(~targets, 0), targets, token_entropy(packed.detach()))

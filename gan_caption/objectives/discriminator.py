@@ -88,9 +88,10 @@ class DiscriminatorLoss(ABC):
             negatives["generated"] = generated, None
         if self.mismatched and sum(world.everyone(len(features))) > 1:
             negatives["mismatched"] = mismatch(real, images=len(features)), None
-        if self.edited and len((words := words_of(real)).unique()) > 1:
+        if self.edited:
             # torch's own CPU generator, whose state travels with the checkpoint.
-            negatives["edited"] = edited(real, words=words, rng=torch.default_generator)
+            changed = edits(real, rng=torch.default_generator)
+            negatives |= {} if changed is None else {"edited": changed}
         return negatives
 
     def check(self, discriminator: Discriminator) -> None:
@@ -171,8 +172,9 @@ class ShuffledLabels(BinaryCrossEntropy):
 
     def compare(self, real: Tensor, fake: Tensor) -> Tensor:
         """Return the loss with the logits dealt anew to both kinds; see `DiscriminatorLoss.compare`."""
-        # torch's own CPU generator, whose state travels with the checkpoint.
-        dealt = torch.cat([real, fake])[torch.randperm(len(real) + len(fake)).to(real.device)]
+        # torch's own CPU generator, whose state travels with the checkpoint; each rank has another, and all deal alike.
+        order = world.from_main(lambda: torch.randperm(len(real) + len(fake)))
+        dealt = torch.cat([real, fake])[order.to(real.device)]
         return super().compare(dealt[: len(real)], dealt[len(real) :])
 
 
@@ -195,7 +197,10 @@ class Relativistic(DiscriminatorLoss):
     def compare(self, real: Tensor, fake: Tensor) -> Tensor:
         """Return the loss; see `DiscriminatorLoss.compare`."""
         if len(real) != len(fake):
-            raise ValueError("a relativistic loss compares caption with caption: a dense discriminator cannot be used")
+            raise ValueError(
+                f"a relativistic loss compares pair by pair, and there are {len(real)} real logits beside {len(fake)} "
+                "others: D must answer one a caption (dense ones answer one a token), of as many captions of each kind"
+            )
         return functional.softplus(fake - real).mean()
 
     def accuracy(self, real: Tensor, fake: Tensor) -> tuple[float, float]:
@@ -317,6 +322,15 @@ def spoken(logits: Tensor, captions: Captions) -> Tensor:
 def at(logits: Tensor, places: Tensor) -> Tensor:
     """Return logits (N,) as they are, and of dense ones (N, T) those at places (N,)."""
     return logits if logits.dim() == 1 else logits.gather(1, places[:, None])[:, 0]
+
+
+def edits(captions: Captions, *, rng: torch.Generator) -> tuple[Captions, Tensor] | None:
+    """Return captions with one word replaced by one of any rank's, and its place (N,); see `edited`.
+
+    None where all ranks' captions have no two different words.
+    """
+    words = words_of(captions)
+    return edited(captions, words=words, rng=rng) if len(words.unique()) > 1 else None
 
 
 def words_of(captions: Captions) -> Tensor:

@@ -16,6 +16,7 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import world
 from gan_caption.errors import at_least
+from gan_caption.objectives.discriminator import spoken
 
 
 class GeneratorLoss(Protocol):
@@ -36,14 +37,14 @@ class GeneratorLoss(Protocol):
 
 
 class NonSaturating:
-    """-log D(fake) (Goodfellow et al. 2014, arXiv 1406.2661, section 3)."""
+    """-log D(fake) (Goodfellow et al. 2014, arXiv 1406.2661, section 3); with a dense D the mean over all tokens."""
 
     def __call__(
         self, discriminator: Discriminator, features: ImageFeatures, *, real: Captions, fake: Captions
     ) -> Tensor:
         """Return the loss."""
         del real
-        return functional.softplus(-world.gather(discriminator(features, fake))).mean()
+        return functional.softplus(-world.gather(spoken(discriminator(features, fake), fake))).mean()
 
 
 class RelativisticGenerator:
@@ -55,9 +56,11 @@ class RelativisticGenerator:
         """Return the loss.
 
         Raises:
-            ValueError: the kinds differ in number.
+            ValueError: D is dense, or the kinds differ in number.
         """
         theirs, own = (world.gather(discriminator(features, captions)) for captions in (real, fake))
+        if own.dim() != 1:
+            raise ValueError("a relativistic loss compares caption with caption: it takes no dense discriminator")
         if len(theirs) != len(own):
             raise ValueError(
                 f"samples_per_image: {len(own)} samples beside {len(theirs)} real captions, as many needed"

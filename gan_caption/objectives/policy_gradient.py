@@ -20,10 +20,12 @@ from gan_caption.errors import at_least
 from gan_caption.generators.base import Generator, token_log_probs
 from gan_caption.objectives.base import GeneratorObjective, PolicyLoss
 from gan_caption.objectives.baselines import Baseline
-from gan_caption.objectives.credit import Credit
+from gan_caption.objectives.credit import Credit, MonteCarlo
 from gan_caption.objectives.entropy_weight import FixedEntropy, HeldEntropy
 from gan_caption.objectives.samples import collect
 from gan_caption.rewards.base import Reward, in_parts, plain
+from gan_caption.rewards.discriminator import DiscriminatorReward
+from gan_caption.rewards.transforms import Odds
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,10 @@ class PolicyGradient(GeneratorObjective):
         if self.samples_per_image < self.baseline.fewest_samples:
             kind, fewest = type(self.baseline).__name__, self.baseline.fewest_samples
             raise ValueError(f"samples_per_image={self.samples_per_image}: the baseline {kind} needs at least {fewest}")
+        if isinstance(self.credit, MonteCarlo) and _has_odds(self.reward):
+            raise ValueError(
+                "credit: MonteCarlo rewards completions, and Odds are relative to those of a batch's captions"
+            )
         at_least(0, kl_weight=self.kl_weight)
         if self.advantage_clip is not None and self.advantage_clip <= 0:
             raise ValueError(f"advantage_clip={self.advantage_clip}: above 0, or null")
@@ -160,7 +166,7 @@ class PolicyGradient(GeneratorObjective):
         """
         samples = experience.samples
         captions = samples.captions
-        packed = self._logits(generator, samples).log_softmax(1)
+        packed = self._logits(generator, samples).float().log_softmax(1)
         log_probs = captions.unpacked(token_log_probs(packed, captions, first_word=generator.first_word))
         weight = self._entropy.weight
         entropy = world.gather(token_entropy(packed if weight else packed.detach())).mean()
@@ -186,6 +192,11 @@ class PolicyGradient(GeneratorObjective):
     def _surrogate(self, log_probs: Tensor, experience: Experience) -> tuple[Tensor, dict[str, float]]:
         """Return the scalar whose gradient is the estimate, and numbers of its own."""
         return policy_gradient_loss(log_probs, experience.advantages), {}
+
+
+def _has_odds(reward: Reward) -> bool:
+    """Tell whether a reward is normalised over the batch that it is given."""
+    return isinstance(reward, DiscriminatorReward) and isinstance(reward.transform, Odds)
 
 
 def _on_tokens(rewards: Tensor, captions: Captions) -> Tensor:

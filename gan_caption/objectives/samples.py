@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import torch
+from torch import Tensor
 
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
@@ -40,3 +41,15 @@ def policy_samples(
     """Return K captions of each of the B images, as `collect` draws them."""
     drawn = collect(generator, features, samples=samples, max_length=max_length, rng=rng)
     return replace(drawn.captions, images=drawn.samples_of)
+
+
+def as_many(captions: Captions, counts: Tensor) -> Captions:
+    """Keep the first samples of each image, as many as counts (B,) on the host say, where all have K, at least these.
+
+    A discriminator that is given more samples of an image than captions could tell the kinds apart by their number.
+    """
+    wanted = torch.arange(len(captions) // max(len(counts), 1)) < counts[:, None]  # (B, K)
+    if wanted.all():
+        return captions
+    rows = wanted.flatten().nonzero()[:, 0].to(captions.tokens.device, non_blocking=True)
+    return replace(captions, **{part.name: getattr(captions, part.name)[rows] for part in fields(captions)})

@@ -12,15 +12,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gan_caption.data.captions import EOS, Captions
-from gan_caption.data.edits import edited
+from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.distributed import world
 from gan_caption.errors import at_least
 from gan_caption.generators.base import Generator
 from gan_caption.objectives.base import GeneratorObjective, PolicyLoss
 from gan_caption.objectives.demonstrations import score_targets
-from gan_caption.objectives.discriminator import mismatch
+from gan_caption.objectives.discriminator import edits, mismatch
 
 _SMALLEST = 1e-5
 """Of 1 - p, as in the authors' code: a policy that is sure of what is wrong gets no infinite loss."""
@@ -57,9 +56,8 @@ class Unlikelihood(GeneratorObjective):
         likelihood = people.mean(-people.log_probs)
         loss, metrics = likelihood, {"policy/nll": likelihood.item()}
         metrics["policy/entropy"] = world.gather(people.entropy).mean().item()
-        if self.edited_weight:
-            words = world.gather(real.tokens[real.tokens > EOS])
-            term = _mean(unlikelihood_of_edits(generator, features, *edited(real, words=words, rng=rng)))
+        if self.edited_weight and (changed := edits(real, rng=rng)) is not None:
+            term = _mean(unlikelihood_of_edits(generator, features, *changed))
             loss, metrics["policy/edited_loss"] = loss + self.edited_weight * term, term.item()
         if self.mismatched_weight and sum(world.everyone(len(features))) > 1:
             term = _mean(unlikelihood_of_captions(generator, features, mismatch(real, images=len(features))))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
-from gan_caption.discriminators.base import Discriminator
+from gan_caption.discriminators.base import Discriminator, parts_of
 from gan_caption.errors import at_least
 from gan_caption.modes import evaluating
 from gan_caption.rewards.transforms import Transform
@@ -24,7 +24,8 @@ class DiscriminatorReward:
     transform: Transform
     """Turns D's logits into rewards."""
     chunk_rows: int
-    """The most captions that are scored at once; does not change the result."""
+    """The most captions that are scored at once; does not change the result, unless D judges sets and an image's is
+    larger."""
 
     def __post_init__(self) -> None:
         at_least(1, chunk_rows=self.chunk_rows)
@@ -32,5 +33,5 @@ class DiscriminatorReward:
     def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return (N,), or (N, T) of a dense D; it is in eval mode, so no dropout noise reaches the reward."""
         with evaluating(self.discriminator):
-            logits = [self.discriminator.fast_score(features, chunk) for chunk in captions.chunks(self.chunk_rows)]
-        return self.transform(torch.cat(logits).float()) if logits else features.pooled.new_zeros(0)
+            logits = [self.discriminator.fast_score(features, part) for part in parts_of(captions, self.chunk_rows)]
+        return self.transform(torch.cat(logits).float())

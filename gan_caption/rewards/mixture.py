@@ -1,8 +1,10 @@
-"""A weighted sum of rewards. Shapes: B images, N captions."""
+"""A weighted sum of rewards. Shapes: B images, N captions, T steps."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+import torch
 
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
@@ -31,9 +33,16 @@ class Mixture:
         self.weights = {name: 1 - sum(given) if weight is None else weight for name, weight in weights.items()}
 
     def __call__(self, features: ImageFeatures, captions: Captions) -> Parts:
-        """Return the sum (N,) and its parts (N,)."""
+        """Return the sum and its parts, (N,) each, or (N, T) where each rewards tokens.
+
+        Raises:
+            ValueError: some reward captions and some tokens.
+        """
         parts = {name: in_parts(reward(features, captions)).total for name, reward in self.parts.items()}
-        total = features.pooled.new_zeros(len(captions))
+        if len({rewards.dim() for rewards in parts.values()}) > 1:
+            told = ", ".join(f"{name} {'a caption' if part.dim() == 1 else 'a token'}" for name, part in parts.items())
+            raise ValueError(f"a mixture's parts give one number each a caption, or each a token; here it is {told}")
+        total = torch.zeros_like(next(iter(parts.values())))
         for name, rewards in parts.items():
             total = total + self._weight(name) * rewards
         return Parts(total, parts)

@@ -10,7 +10,6 @@ from torch import Tensor
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
-from gan_caption.distributed import world
 from gan_caption.errors import at_least
 from gan_caption.modes import evaluating
 from gan_caption.rewards.references import References
@@ -40,8 +39,8 @@ class RankReward:
         with evaluating(self.discriminator):
             theirs = self.sharpness * self.discriminator.fast_score(features, human).float()
             own = self.sharpness * self.discriminator.fast_score(features, captions).float()
-        highest = world.gather(torch.cat([theirs, own])).max()
-        mass = own.new_zeros(len(features)).index_add(0, human.images, (theirs - highest).exp())
-        counts = torch.bincount(human.images, minlength=len(features)) + 1
-        likeness = (own - highest).exp()
-        return counts[captions.images] * likeness / (likeness + mass[captions.images])
+        images = len(features)
+        highest = theirs.new_full((images,), -torch.inf).scatter_reduce(0, human.images, theirs, "amax")
+        mass = theirs.new_zeros(images).index_add(0, human.images, (theirs - highest[human.images]).exp())
+        counts = torch.bincount(human.images, minlength=images) + 1
+        return counts[captions.images] * torch.sigmoid(own - highest[captions.images] - mass.log()[captions.images])

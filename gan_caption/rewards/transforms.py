@@ -64,6 +64,12 @@ class Odds:
     """
 
     def __call__(self, logits: Tensor) -> Tensor:
-        """Return the rewards, 0 to N, with mean 1."""
+        """Return the rewards, 0 to N, with mean 1.
+
+        Raises:
+            ValueError: the logits are those of tokens: of each step the mean would be another, and padding in it.
+        """
+        if logits.dim() != 1:
+            raise ValueError("Odds are of whole captions: take a discriminator of one logit a caption, no dense one")
         of_all = world.gather(logits)
         return world.own(of_all.softmax(0) * len(of_all), len(logits))  # exp(logit) = D / (1 - D), and no overflow

@@ -56,6 +56,8 @@ class Run:
     """Of the validation split."""
     rng: torch.Generator
     """CPU generator of everything that training samples, on all ranks."""
+    schedule: Sequence[str] = ()
+    """The names of all phases, in their order."""
     language_model: TextJudge | None = None
     """What judges captions, where the configuration names one."""
     selected: dict[str, dict[str, float]] = field(default_factory=dict)

@@ -355,6 +355,7 @@ def build_phases(settings: Settings, run: Run, encoder: Encoder) -> dict[str, Ph
     offered |= offered_discriminator(run.networks.discriminator) | offered_language_model(run.language_model)
     if not settings.phases:
         raise UserError("phases is empty: a run needs at least one, such as those of +experiment=mle")
+    run.schedule = list(settings.phases)
     return {name: part.build(**offered) for name, part in settings.phases.items()}
 
 

@@ -116,6 +116,18 @@ def test_what_is_drawn_and_how_probable_it_is_said_to_be_are_the_enumerated_dist
         torch.testing.assert_close(told.double().exp(), q, rtol=0.08, atol=1e-3)
 
 
+@pytest.mark.parametrize("candidates", [1, 2, 3])
+def test_rejections_density_is_unbiased_with_a_single_set_of_others(candidates):
+    """The mean of the estimate over all sets that can be drawn is the density itself."""
+    decoder = rejection(candidates=candidates)
+    p, w = proposals(0), (decoder.alpha * tiny.reward_of(tiny.captions_of(0))).double()
+    told = torch.zeros_like(p)
+    for others in itertools.product(range(len(p)), repeat=candidates - 1):
+        given = w[list(others)].expand(len(p), 1, candidates - 1)
+        told += p[list(others)].prod() * p * decoder._log_gain(w, given).exp()
+    torch.testing.assert_close(told, truth(decoder, 0), rtol=1e-6, atol=1e-9)
+
+
 def test_the_exact_ratio_makes_the_data_of_the_policy():
     """With log p_data - log p as judge, many candidates give p_data: what a perfect discriminator is worth."""
     data = torch.tensor([0.3, 0.05, 0.15, 0.1, 0.02, 0.2, 0.03, 0.05, 0.02, 0.02, 0.02, 0.01, 0.01, 0.01, 0.01])

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from gan_caption.data.captions import EOS, Captions, SoftCaptions, captions_from_ids
 from gan_caption.data.features import ImageFeatures
@@ -17,7 +18,7 @@ from gan_caption.discriminators.dense_layer_norm import LayerNormDenseDiscrimina
 from gan_caption.discriminators.lstm import LSTMDiscriminator
 from gan_caption.discriminators.lstm_image_first import ImageFirstLSTMDiscriminator
 from gan_caption.discriminators.multi import MultiDiscriminator
-from gan_caption.discriminators.set import SetDiscriminator
+from gan_caption.discriminators.set import SetDiscriminator, _closeness
 from gan_caption.discriminators.spectral import spectrally_normalised
 from gan_caption.discriminators.warm_start import take_from_generator
 from gan_caption.errors import UserError
@@ -130,6 +131,17 @@ def test_coattention_does_not_read_regions_that_are_not_there():
     assert not torch.allclose(discriminator(images, captions)[1], answers[1])
 
 
+class Largest(TorchDispatchMode):
+    """Counts the elements of the largest tensor that is made."""
+
+    numel = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        made = func(*args, **(kwargs or {}))
+        self.numel = max(self.numel, made.numel() if isinstance(made, torch.Tensor) else 0)
+        return made
+
+
 class TestSet:
     def test_padding_order_and_other_images_never_change_an_answer(self):
         discriminator, images = make(SetDiscriminator).eval(), tiny.features(3)
@@ -140,6 +152,18 @@ class TestSet:
         torch.testing.assert_close(alone, together[2:])
         dirty = Captions(torch.tensor([[4, 5, EOS, 5], [5, EOS, 4, 4]]), torch.tensor([3, 2]), torch.tensor([0, 0]))
         torch.testing.assert_close(discriminator(images, dirty), together[:2])
+
+    def test_distances_are_those_within_an_image_and_no_others_are_computed(self):
+        torch.manual_seed(0)
+        images = torch.tensor([0, 0, 0, 2, 2, 3, *range(5, 40)])
+        projected = torch.randn(len(images), 3, 2)
+        with Largest() as largest:
+            found = _closeness(projected, images)
+        assert largest.numel < len(images) ** 2 * projected.shape[1]  # a number for each pair of captions and kernel
+        for row, image in enumerate(images.tolist()):
+            others = [other for other in (images == image).nonzero()[:, 0].tolist() if other != row]
+            near = [torch.exp(-(projected[row] - projected[other]).abs().sum(1)) for other in others]
+            torch.testing.assert_close(found[row], torch.stack(near).mean(0) if near else torch.zeros(3))
 
     def test_it_learns_that_five_times_the_same_is_no_persons_work(self):
         discriminator = make(SetDiscriminator, dropout=0.0, hidden=16).train()
@@ -315,7 +339,7 @@ def test_a_relativistic_loss_cares_for_differences_alone():
         Relativistic(**EVEN).compare(REAL, FAKE),
     )
     assert Relativistic(**EVEN).accuracy(REAL, FAKE) == (1.0, 1.0)
-    with pytest.raises(ValueError, match="a dense discriminator cannot be used"):
+    with pytest.raises(ValueError, match="2 real logits beside 3 others"):
         Relativistic(**EVEN).compare(REAL, torch.zeros(3))
 
 
@@ -451,6 +475,15 @@ def test_mismatched_pairs_never_keep_their_image():
 def test_weights_that_make_no_sense():
     with pytest.raises(ValueError, match="not all 0"):
         BinaryCrossEntropy(real=1.0, generated=0, mismatched=0, edited=0.0, label_smoothing=0.0, output_l2=0.0)
+
+
+@pytest.mark.parametrize("kind", [CNNDiscriminator, MultiDiscriminator])
+def test_of_convolutions_not_even_nan_past_a_captions_end_matters(kind):
+    discriminator, images = make(kind).eval(), tiny.features()
+    captions = captions_from_ids([[4, 5, EOS], [5]], [0, 1])
+    words = discriminator.embed(captions).detach()
+    found = discriminator.score(images, words.masked_fill(~captions.mask[..., None], torch.nan), captions)
+    torch.testing.assert_close(found, discriminator(images, captions))
 
 
 def test_spectral_normalisation_bounds_every_layer():

@@ -23,7 +23,7 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.distributed import world
 from gan_caption.errors import UserError
 from gan_caption.experiment import check_alike
-from gan_caption.objectives.discriminator import mismatch, words_of
+from gan_caption.objectives.discriminator import ShuffledLabels, mismatch, words_of
 from gan_caption.training.identity import KnownData
 from gan_caption.training.phases.base import descend
 from gan_caption.training.seeding import random_states, restore_random_states, seed_everything, shared_generator
@@ -42,7 +42,7 @@ def _checks(folder: Path) -> None:
         parts_cover_everything_once, rows_of_all_in_order, gradients_pass_to_own_rows, the_mean_is_that_of_all_elements,
         numbers_are_those_of_one_process, a_step_is_that_of_one_process, batches_are_shared_out,
         captions_go_to_the_next_rank, a_word_is_replaced_by_one_of_any_rank, what_the_main_one_cannot_make_stops_all,
-        dropout_differs_and_is_resumed, copies_of_the_data_that_differ_stop_all,
+        labels_are_dealt_alike, dropout_differs_and_is_resumed, copies_of_the_data_that_differ_stop_all,
     ):  # fmt: skip
         check()
     features_are_extracted_by_all_and_faults_are_told_to_all(folder)
@@ -208,6 +208,14 @@ def _stop(folder: Path) -> None:
     if world.rank() == 1:
         os.kill(os.getpid(), signal.SIGSTOP)
     time.sleep(60)  # and does not listen
+
+
+def labels_are_dealt_alike():
+    torch.manual_seed(world.rank())
+    loss = ShuffledLabels(
+        generated=1.0, mismatched=0.0, edited=0.0, real=1.0, label_smoothing=0.0, output_l2=0.0
+    ).compare(torch.arange(20.0), -torch.arange(20.0))  # fmt: skip
+    assert len(set(world.everyone(loss.item()))) == 1
 
 
 def a_word_is_replaced_by_one_of_any_rank():

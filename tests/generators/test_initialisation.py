@@ -50,3 +50,8 @@ def test_the_synthetic_task_begins_as_its_authors_do_and_nothing_else_does():
 def test_a_faulty_one_is_refused_before_anything_runs():
     with pytest.raises(UserError, match=r"initialisation.std"):
         check_configuration(composed("tracker=local", "data=oracle", "+experiment=mle", "initialisation.std=wide"))
+
+
+def test_weights_that_are_all_zero_are_refused():
+    with pytest.raises(ValueError, match=r"std=0\.0: above 0"):
+        NormalWeights(std=0.0)

@@ -135,6 +135,20 @@ def test_a_lstm_reads_there_what_it_reads_here():
     assert torch.allclose(here, there, atol=1e-6)
 
 
+@pytest.mark.parametrize("trains", [True, False])
+def test_a_lstm_learns_there_in_either_mode(trains):
+    """cuDNN gives no gradient to a module in eval mode, and policies learn in it."""
+    torch.manual_seed(0)
+    layer, inputs, lengths = torch.nn.LSTM(3, 4, batch_first=True), torch.randn(9, 3), torch.tensor([2, 4, 3])
+    with watched(DEVICE):
+        there = layer.to(DEVICE).train(trains)
+        read(there, inputs.to(DEVICE), lengths.to(DEVICE)).sum().backward()
+        assert there.weight_hh_l0.grad is not None
+        if not trains:
+            with pytest.raises(RuntimeError, match="cuDNN"):
+                there(inputs.to(DEVICE))[0].sum().backward()
+
+
 @pytest.mark.parametrize("family", ["lstm", pytest.param("transformer", marks=SLOW)])
 def test_a_word_can_be_compiled_as_a_whole(family):
     written = [call() for call in words(family, SMALL, CPU).values()]

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from gan_caption.kernels import plain
-from gan_caption.kernels.recurrent import input_gates, read, step
+from gan_caption.kernels.recurrent import input_gates, pytorch_lstm, read, step
 
 LENGTHS = torch.tensor([3, 1, 4, 4, 2, 1])
 WAYS = [contextlib.nullcontext, plain]
@@ -96,6 +96,20 @@ def test_steps_that_go_on_from_the_same_row(rows, gradients, way):
         torch.testing.assert_close(one, other[0].detach() if not gradients else other[0])
     for kept, was in zip((gates, *state), (given, *before), strict=True):
         assert torch.equal(kept, was)
+
+
+def test_pytorchs_kernel_is_the_module():
+    """What is called on a GPU, beside the module's own call in train mode; here the module is in eval mode."""
+    lstm, inputs, state = world(start=True)
+    leaves = [inputs, *state, *lstm.parameters()]
+    counts = torch.tensor([6, 5, 3, 1])
+    truth = lstm(nn.utils.rnn.PackedSequence(inputs, counts), tuple(part[None] for part in state))[0].data
+    found = pytorch_lstm(lstm.eval(), inputs, counts, *state)
+    assert torch.equal(found, truth)
+    slope = torch.randn_like(truth)
+    pairs = zip(torch.autograd.grad(found, leaves, slope), torch.autograd.grad(truth, leaves, slope), strict=True)
+    for own, other in pairs:
+        assert torch.equal(own, other)
 
 
 def test_single_precision_through_onednn():

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 
+from gan_caption.configuration.launching import conf_dir
 from gan_caption.data.captions import EOS, UNK, Captions, captions_from_ids
+from gan_caption.objectives.demonstrations import Scored
 from gan_caption.objectives.gold import DeltaReturn, Gold, ProductReturn, SumReturn
 from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
 from gan_caption.objectives.more_likelihood import MoreLikelihood
@@ -143,6 +146,16 @@ def test_precision_recall_is_the_gradient_of_what_is_covered(recall, gamma):
 
     found = gradient_of(PrecisionRecall(recall=recall, gamma=gamma), generator)
     torch.testing.assert_close(found, gradient_by_words(generator, term))
+
+
+def test_the_precision_recall_page_teaches_what_a_pretrained_policy_lacks():
+    """Of a caption of 12 tokens the words that it gives a tenth learn, and those that it gives a half do not."""
+    page = OmegaConf.load(conf_dir() / "objective" / "precision_recall.yaml")
+    objective = PrecisionRecall(recall=page.recall, gamma=page.gamma)
+    captions = captions_from_ids([[4] * 11 + [EOS]], [0])
+    log_probs = torch.tensor([0.1, 0.5] * 6).log()[None]
+    weights = objective.weights(Scored(log_probs, captions.mask, log_probs[0]), tiny.features(), captions, None)
+    assert (weights[0] > 0).tolist() == [True, False] * 6
 
 
 def test_precision_recall_with_lambda_1_is_tailr_without_a_floor():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -19,6 +21,7 @@ from gan_caption.discriminators.cnn import CNNDiscriminator
 from gan_caption.discriminators.lstm import LSTMDiscriminator
 from gan_caption.discriminators.set import SetDiscriminator
 from gan_caption.generators.base import token_log_probs
+from gan_caption.generators.state import TensorState
 from gan_caption.objectives.generator_losses import FeatureMatching, NonSaturating, RelativisticGenerator
 from gan_caption.objectives.gumbel import GumbelSoftmax
 from tests import tiny
@@ -146,6 +149,36 @@ def test_drawn_words_follow_the_policy_whatever_the_temperature(index, sharpness
     torch.testing.assert_close(found.log_probs, scored, rtol=1e-4, atol=1e-5)
 
 
+class Improbable(torch.nn.Module):
+    """A policy of a thousand words in a matrix product, of which the first has the probability .89."""
+
+    first_word = 0
+
+    def __init__(self):
+        super().__init__()
+        self.probabilities = torch.full((1000,), 0.11 / 999).index_fill(0, torch.tensor([0]), 0.89)
+
+    def start(self, features, max_length):
+        rows = torch.arange(len(features))
+        return TensorState((rows,), rows)
+
+    def step(self, tokens, state):
+        return torch.ones(len(tokens), 1) @ self.probabilities.log()[None], state
+
+
+def test_drawn_words_follow_the_policy_in_half_precision():
+    """Among a thousand uniforms that are rounded to bfloat16 two are 1, whose words would win whatever their logit."""
+    many = 2000
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = soft_sample(
+            Improbable(), tiny.features(1), samples=many, max_length=1, rng=torch.Generator().manual_seed(0),
+            temperature=1.0, sharpness=1.0, relaxation=HARD_FEEDBACK,
+        )  # fmt: skip
+    share = (found.captions.tokens == 0).float().mean().item()
+    assert abs(share - 0.89) < 4 * (0.89 * 0.11 / many) ** 0.5
+    assert found.log_probs.max().item() == pytest.approx(math.log(0.89), abs=2e-3)
+
+
 def test_discriminators_cannot_tell_straight_through_words_from_written_ones():
     generator, images = tiny.generators()[1], tiny.features()
     found = drawn(generator, images, relaxation=STRAIGHT_THROUGH).captions
@@ -265,3 +298,19 @@ def test_generator_losses_by_hand():
         )
     with pytest.raises(ValueError, match="1 samples beside 2 real captions"):
         RelativisticGenerator()(Answers(), images, real=real, fake=captions_from_ids([[4]], [0]))
+
+
+class EveryWord(Answers):
+    """Answers 1 at each word 4, 0 at others, and 99 on padding."""
+
+    def forward(self, features, captions):
+        return (captions.tokens == 4).float().masked_fill(~captions.mask, 99.0)
+
+
+def test_of_a_dense_discriminator_the_captions_own_tokens_count():
+    real, fake = captions_from_ids([[4, 4], [4]], [0, 1]), captions_from_ids([[5, 4], [EOS]], [0, 1])
+    found = NonSaturating()(EveryWord(), tiny.features(), real=real, fake=fake)
+    truth = torch.nn.functional.softplus(torch.tensor([0.0, -1.0, 0.0])).mean()
+    assert found.item() == pytest.approx(truth.item())
+    with pytest.raises(ValueError, match="no dense discriminator"):
+        RelativisticGenerator()(EveryWord(), tiny.features(), real=real, fake=fake)

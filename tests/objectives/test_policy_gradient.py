@@ -25,7 +25,7 @@ from gan_caption.rewards.base import Parts
 from gan_caption.rewards.controls import ConstantReward
 from gan_caption.rewards.discriminator import DiscriminatorReward
 from gan_caption.rewards.mixture import Mixture
-from gan_caption.rewards.transforms import Probability
+from gan_caption.rewards.transforms import Odds, Probability
 from tests import tiny
 from tests.objectives.estimates import assert_close, assert_unbiased, deviation
 from tests.slow import mostly_slow
@@ -488,3 +488,10 @@ def test_metrics_are_what_their_names_say():
     slow = [-(p * p.log()).sum() for p in generator.logits(images, captions).softmax(1)]
     assert len(slow) == 5
     assert metrics["policy/entropy"] == pytest.approx(torch.stack(slow).mean().item(), rel=1e-4)
+
+
+def test_odds_are_refused_where_completions_are_rewarded():
+    odds = DiscriminatorReward(discriminator=tiny.discriminator(LSTMDiscriminator), transform=Odds(), chunk_rows=8)
+    policy_gradient(reward=odds, credit=WholeSequence(), baseline=NoBaseline())
+    with pytest.raises(ValueError, match="credit: MonteCarlo rewards completions"):
+        policy_gradient(reward=odds, credit=two_rollouts(), baseline=NoBaseline())

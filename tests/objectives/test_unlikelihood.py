@@ -87,3 +87,10 @@ def test_without_weights_it_is_maximum_likelihood_and_says_no_more():
 def test_settings_out_of_range(name):
     with pytest.raises(ValueError, match=name):
         Unlikelihood(**({"edited_weight": 1.0, "mismatched_weight": 1.0} | {name: -1.0}))
+
+
+def test_where_all_words_are_one_nothing_is_changed():
+    alike = captions_from_ids([[4, EOS], [4, 4]], [0, 1])
+    found = losses(tiny.generators()[0], edited_weight=1.0, real=alike)
+    assert "policy/edited_loss" not in found.metrics
+    assert found.loss.item() == pytest.approx(found.metrics["policy/nll"])

@@ -12,9 +12,12 @@ from pycocoevalcap.cider.cider import Cider
 
 from gan_caption.data.captions import EOS, captions_from_ids
 from gan_caption.data.features import ImageFeatures
+from gan_caption.decoding.rerank import DiscriminatorLogit
+from gan_caption.discriminators.set import SetDiscriminator
 from gan_caption.rewards.bleu import BleuReward
 from gan_caption.rewards.cider import CiderDReward
 from gan_caption.rewards.controls import ConstantReward, NormalReward, OtherImageReward, RandomReward
+from gan_caption.rewards.discriminator import DiscriminatorReward
 from gan_caption.rewards.mixture import Mixture
 from gan_caption.rewards.rank import RankReward
 from gan_caption.rewards.references import References
@@ -94,6 +97,22 @@ def test_mixture_by_hand():
         Mixture(parts=parts, weights={"a": 1.0})
 
 
+class EveryToken:
+    """Rewards each token with its place."""
+
+    def __call__(self, features, captions):
+        return torch.arange(captions.tokens.shape[1]).float().expand(captions.tokens.shape)
+
+
+def test_a_mixture_of_rewards_of_tokens():
+    captions = said(["a man", "a dog runs"], [0, 1])  # 2 captions of 4 tokens with <eos>
+    mixture = Mixture(parts={"a": EveryToken(), "b": EveryToken()}, weights={"a": 2.0, "b": -0.5})
+    assert mixture(features([0, 1]), captions).total.tolist() == [[0, 1.5, 3, 4.5]] * 2
+    mixed = Mixture(parts={"a": EveryToken(), "b": ConstantReward(value=2.0)}, weights={"a": 0.5, "b": 0.5})
+    with pytest.raises(ValueError, match="here it is a a token, b a caption"):
+        mixed(features([0, 1]), captions)
+
+
 def test_one_weight_of_a_mixture_may_be_what_is_left():
     parts = {"a": ConstantReward(value=2.0), "b": ConstantReward(value=10.0)}
     mixture = Mixture(parts=parts, weights={"a": 0.25, "b": None})
@@ -168,6 +187,11 @@ def test_transforms_by_hand():
     assert torch.isfinite(Odds()(torch.tensor([500.0, -500.0, 499.0]))).all()
 
 
+def test_odds_of_tokens_are_refused():
+    with pytest.raises(ValueError, match="no dense one"):
+        Odds()(torch.zeros(3, 2))
+
+
 def test_odds_of_the_best_discriminator_turn_the_policy_gradient_into_that_of_likelihood():
     """With D = p_data / (p_data + p) every caption's mean weight is p_data / p; enumerated over all captions."""
     generator, images = tiny.generators()[0], tiny.features(1)
@@ -199,3 +223,30 @@ def test_rank_by_hand():
     assert found[1].item() == pytest.approx(4 * e[3] / (e[3] + e[6] + e[4] + e[4]), rel=1e-5)
     alike = RankReward(discriminator=Likes(), references=REFERENCES, sharpness=0.0)
     assert alike(features([1, 0]), said(["a man on a bike", "the dog runs"], [0, 1])).tolist() == [1.0, 1.0]
+
+
+class Apart(torch.nn.Module):
+    """Likes the captions of the second image more than float32's exp can tell, and one of the first's far less."""
+
+    def fast_score(self, features, captions):
+        return torch.where(captions.images == 1, 300.0, 0.0) - 300 * (captions.lengths == 2)
+
+
+def test_rank_where_images_and_captions_lie_far_apart():
+    reward = RankReward(discriminator=Apart(), references=REFERENCES, sharpness=1.0)
+    found = reward(features([1, 0]), said(["a man on a bike", "man", "the dog runs"], [0, 0, 1]))
+    assert found.tolist() == pytest.approx([1.0, 0.0, 1.0], abs=1e-6)
+
+
+@pytest.mark.parametrize("chunk_rows", [1, 2, 3, 4, 5, 7, 100])
+def test_a_set_is_judged_as_a_whole_however_many_captions_are_scored_at_once(chunk_rows):
+    torch.manual_seed(0)
+    judge, images = tiny.discriminator(SetDiscriminator).eval(), tiny.features(4)
+    texts = [[4, EOS], [5, EOS], [4, 5, EOS], [5, 5, EOS], [4, 4, EOS], [5, 4, EOS], [EOS]]
+    captions = captions_from_ids(texts, [0, 0, 1, 1, 1, 3, 3])
+    whole = judge(images, captions).detach()
+    rewards = DiscriminatorReward(discriminator=judge, transform=Logit(), chunk_rows=chunk_rows)(images, captions)
+    logits = DiscriminatorLogit(judge, chunk_rows=chunk_rows)(images, captions).detach()
+    fits = torch.tensor([size <= chunk_rows for size in (2, 2, 3, 3, 3, 2, 2)])
+    torch.testing.assert_close(rewards[fits], whole[fits])
+    torch.testing.assert_close(logits[fits], whole[fits])

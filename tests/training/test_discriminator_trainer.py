@@ -8,12 +8,18 @@ from pathlib import Path
 import pytest
 import torch
 
+from gan_caption.data.captions import EOS, captions_from_ids
 from gan_caption.experiment import run_experiment, set_up
+from gan_caption.objectives.baselines import NoBaseline
+from gan_caption.objectives.credit import WholeSequence
+from gan_caption.objectives.discriminator import Relativistic
+from gan_caption.objectives.policy_gradient import PolicyGradient
+from gan_caption.rewards.controls import ConstantReward
 from gan_caption.training.checkpoint import load_state
 from gan_caption.training.phases.adversarial import AdversarialPhase
 from gan_caption.training.phases.discriminator import DiscriminatorPhase
 from gan_caption.training.setup import Data, check_configuration
-from tests.tiny_runs import TINY
+from tests.tiny_runs import TINY, composed
 from tests.training.test_experiment import interrupted
 
 
@@ -82,6 +88,80 @@ def test_the_next_phases_trainer_with_another_kind_of_optimizer_begins_without_m
     for name, weight in run.discriminator.named_parameters():
         by_hand = weight.grad if after is SGD else weight.grad / (0.5 * weight.grad.abs() + 1e-8)  # each one's first
         torch.testing.assert_close(weight, start[name] - 0.25 * by_hand)
+
+
+def begun(config, folder):
+    settings = check_configuration(config)
+    run, phases, _ = set_up(settings, folder, Data(settings, report=lambda line: None))
+    return run, phases["discriminator"]
+
+
+class Counting(Relativistic):
+    """A loss that compares pair by pair, and counts each image's captions of both kinds."""
+
+    def __call__(self, discriminator, features, *, real, generated):
+        self.counts = [torch.bincount(captions.images).tolist() for captions in (real, generated)]
+        return super().__call__(discriminator, features, real=real, generated=generated)
+
+
+def test_an_image_with_fewer_captions_is_given_as_few_samples(configured, tmp_path):
+    run, phase = begun(configured("discriminator_trainer.captions_per_image=3"), tmp_path)
+    run.encoded = [own[: 1 + row % 3] for row, own in enumerate(run.encoded)]
+    phase.trainer.objective = objective = Counting(generated=1.0, mismatched=1.0, edited=0.0)
+    phase.rehearse(run)
+    phase.begin(run)
+    phase.step(0)
+    people, samples = objective.counts
+    assert people == samples
+    assert set(people) == {1, 2, 3}
+
+
+class Said(PolicyGradient):
+    """An objective whose captions all say the word 7."""
+
+    def negatives(self, generator, features, *, samples, max_length, rng, progress):
+        count = len(features) * samples
+        return captions_from_ids([[7, EOS]] * count, [row // samples for row in range(count)])
+
+
+def test_d_is_pretrained_on_the_captions_that_the_objective_will_show_it(configured, tmp_path):
+    run, phase = begun(configured(), tmp_path)
+    shown = []
+
+    class Seen(Relativistic):
+        def __call__(self, discriminator, features, *, real, generated):
+            shown.append(generated.tokens[:, 0])
+            return super().__call__(discriminator, features, real=real, generated=generated)
+
+    phase.trainer.objective = Seen(generated=1.0, mismatched=0.0, edited=0.0)
+    phase.begin(run)
+    phase.step(0)
+    phase.negatives = Said(
+        reward=ConstantReward(value=0.0), credit=WholeSequence(), baseline=NoBaseline(), samples_per_image=1,
+        entropy_weight=0.0, kl_weight=0.0, advantage_clip=None,
+    )  # fmt: skip
+    phase.step(1)
+    assert not (shown[0] == 7).all()
+    assert (shown[1] == 7).all()
+
+
+def test_shettys_d_is_pretrained_on_words_of_sharper_logits():
+    config = composed("+experiment=shetty")
+    assert config["phases"]["discriminator"]["negatives"] == config["phases"]["adversarial"]["objective"]
+
+
+def test_a_loss_that_does_not_fit_the_discriminator_is_refused_before_anything_is_trained(configured, tmp_path):
+    config = configured("discriminator_trainer=relativistic")
+    config["discriminator"] = {
+        "_target_": "gan_caption.discriminators.dense.DenseDiscriminator", "hidden": 8, "embedding": 8, "dropout": 0.0,
+        "instance_noise": 0.0,
+    }  # fmt: skip
+    run, phase = begun(config, tmp_path)
+    before = torch.get_rng_state(), run.rng.get_state()
+    with pytest.raises(ValueError, match="dense ones answer one a token"):
+        phase.rehearse(run)
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert torch.equal(run.rng.get_state(), before[1])
 
 
 def same_state(one: object, other: object) -> bool:

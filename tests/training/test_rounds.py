@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from gan_caption.errors import UserError
 from gan_caption.experiment import run_experiment
 from gan_caption.training.checkpoint import load_state
 from gan_caption.training.phases.policy_gradient import PolicyGradientPhase
@@ -46,6 +47,13 @@ def test_the_second_round_is_compared_with_what_the_first_left(tmp_path, monkeyp
     assert same(first, mle)
     assert same(second, round_1)
     assert not same(second, mle)
+
+
+def test_a_round_that_is_compared_with_none_of_the_runs_phases_is_refused(tmp_path):
+    config = two_rounds(tmp_path)
+    config["phases"]["round_2"]["pretraining"] = "round_l"
+    with pytest.raises(UserError, match=r"pretraining=round_l: name an earlier phase of .*mle, round_1"):
+        run_experiment(config, data="scenes")
 
 
 @pytest.mark.slow

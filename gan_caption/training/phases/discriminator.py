@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import islice
+from functools import partial
+from itertools import chain, islice
 from typing import Any, Literal, Protocol
 
 import torch
 
 from gan_caption.data.batches import CaptionBatches, without_unknown
-from gan_caption.data.captions import UNK, Captions
+from gan_caption.data.captions import UNK, Captions, captions_from_ids
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.warm_start import inherit, shared_weights, take_from_generator
+from gan_caption.distributed import world
 from gan_caption.errors import UserError, at_least
 from gan_caption.generators.base import Generator
+from gan_caption.modes import evaluating
+from gan_caption.objectives.base import GeneratorObjective
 from gan_caption.objectives.discriminator import DiscriminatorLoss, Judged
-from gan_caption.objectives.samples import policy_samples
+from gan_caption.objectives.samples import as_many, policy_samples
 from gan_caption.training.optimizers import Group, Optimizer
 from gan_caption.training.phases.base import Phase, Precision, autocast, descend
 from gan_caption.training.run import Run
+from gan_caption.training.seeding import random_generator
 
 
 class Negatives(Protocol):
@@ -40,7 +45,8 @@ class DiscriminatorTrainer:
     images_per_batch: int
     """B, those of all processes together; at least 2."""
     captions_per_image: int
-    """K real captions and as many samples of each; above 1 for discriminators of whole sets."""
+    """K real captions and as many samples of each; above 1 for discriminators of whole sets. An image with fewer
+    captions is given as few samples."""
     optimizer: Optimizer
     """Of D. Where the last phase's was of another kind, it begins without moments."""
     learning_rate: float
@@ -87,20 +93,27 @@ class DiscriminatorTrainer:
         run.discriminator_trainer, run.discriminator_has_learned = self, True
 
     def rehearse(self, run: Run) -> None:
-        """Look whether loss and captioner fit D, and whether there are captions to learn from; see `Phase.rehearse`.
+        """Judge two images: loss, captioner and D must fit, and there must be captions; see `Phase.rehearse`.
 
         Raises:
-            ValueError: they do not, or fewer than two images have a caption without `<unk>`.
+            ValueError: they do not fit.
+            UserError: likewise, or fewer than two images have a caption without `<unk>`.
         """
         self.objective.check(run.discriminator)
         run.discriminator.inherited(run.generator, run.captioner.encoder)
         rows = run.learners.discriminator
-        known = sum(1 for _ in islice((row for row in rows if any(UNK not in one for one in run.encoded[row])), 2))
-        if known < 2:  # and no more are looked for
+        known = list(islice((int(row) for row in rows if any(UNK not in one for one in run.encoded[row])), 2))
+        if len(known) < 2:  # and no more are looked for
             raise UserError(
-                f"the discriminator learns from captions without <unk>, and {known} of {len(rows)} training "
+                f"the discriminator learns from captions without <unk>, and {len(known)} of {len(rows)} training "
                 "images have one; it needs 2: lower vocabulary.min_count, or give more captions"
             )
+        own = world.own_of(known)
+        texts = [[one for one in run.encoded[row] if UNK not in one][: self.captions_per_image] for row in own]
+        images = [image for image, several in enumerate(texts) for _ in several]
+        real = captions_from_ids(list(chain.from_iterable(texts)), images)
+        with torch.random.fork_rng(), torch.no_grad(), evaluating(run.captioner), evaluating(run.discriminator):
+            self._judge(run, own, real, policy_samples, random_generator(0))
 
     def _follow(self, before: DiscriminatorTrainer) -> None:
         """Take over its accuracy and its optimizer's moments; the learning rate and the like are this trainer's.
@@ -122,7 +135,7 @@ class DiscriminatorTrainer:
     def step(self, negatives: Negatives = policy_samples) -> dict[str, float]:
         """Do one gradient step; the generator learns nothing, and reads what it reads of D anew."""
         discriminator = self.run.discriminator.train()
-        judged = self._judge(negatives)
+        judged = self._judge_next(negatives)
         descent = descend(self.updater, [judged.loss], discriminator, clip=self.clip)
         self.run.generator.follow(discriminator)
         return {**self._report(judged), "discriminator/gradient_norm": descent.gradient_norm}
@@ -131,24 +144,28 @@ class DiscriminatorTrainer:
     def observe(self, negatives: Negatives = policy_samples) -> dict[str, float]:
         """Judge a batch without learning from it: how a resting D finds out that the generator has caught up."""
         self.run.discriminator.eval()
-        return self._report(self._judge(negatives))
+        return self._report(self._judge_next(negatives))
 
-    def _judge(self, negatives: Negatives) -> Judged:
+    def _judge_next(self, negatives: Negatives) -> Judged:
         run = self.run
         run.captioner.eval()
         self.prepare()
         batch = self.batches.at(self.steps)
         self.steps += 1
+        return self._judge(run, batch.rows, batch.captions, negatives, run.rng)
+
+    def _judge(self, run: Run, rows: list[int], real: Captions, negatives: Negatives, rng: torch.Generator) -> Judged:
+        """Judge people's captions of these images, on the host, and as many samples of each."""
         with torch.no_grad():
-            features = run.features(batch.rows, grid=run.generator.uses_grid or run.discriminator.uses_grid)
+            features = run.features(rows, grid=run.generator.uses_grid or run.discriminator.uses_grid)
         with autocast(run.device, self.precision):
             generated = None
             if self.objective.generated:
-                generated = negatives(
-                    run.generator, features, samples=self.captions_per_image, max_length=run.max_length, rng=run.rng
+                drawn = negatives(
+                    run.generator, features, samples=self.captions_per_image, max_length=run.max_length, rng=rng
                 )
-            real = batch.captions.to(run.device)
-            return self.objective(run.discriminator, features, real=real, generated=generated)
+                generated = as_many(drawn, torch.bincount(real.images, minlength=len(rows)))
+            return self.objective(run.discriminator, features, real=real.to(run.device), generated=generated)
 
     def _report(self, judged: Judged) -> dict[str, float]:
         fakes = {kind: share for kind, share in judged.accuracy.items() if kind != "real"}
@@ -195,6 +212,8 @@ class DiscriminatorPhase(Phase):
     initial_weights: Literal["random", "generator"]
     """With "generator", a D that has not learned yet begins with what it can take of the pretrained generator: the word
     vectors, say, and the recurrent weights where they fit."""
+    negatives: GeneratorObjective | None
+    """What shows D its negatives, as at the first step of an adversarial phase; None: the policy does."""
 
     teaches_the_discriminator_alone = True
 
@@ -225,7 +244,9 @@ class DiscriminatorPhase(Phase):
         """Do one gradient step of D."""
         if index == 0 and self.trainer.first and self.initial_weights == "generator":
             take_from_generator(self.run.discriminator, self.run.generator)
-        return self.trainer.step()
+        if self.negatives is None:
+            return self.trainer.step()
+        return self.trainer.step(partial(self.negatives.negatives, progress=0.0))
 
     def is_done(self) -> bool:
         """Tell whether D is right often enough."""

@@ -7,7 +7,7 @@ their tokens.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 import torch
@@ -21,7 +21,7 @@ from gan_caption.distributed import world
 from gan_caption.metrics.separation import separation
 from gan_caption.modes import evaluating
 from gan_caption.objectives.discriminator import spoken
-from gan_caption.objectives.samples import policy_samples
+from gan_caption.objectives.samples import as_many, policy_samples
 from gan_caption.training.phases.base import Precision, autocast
 from gan_caption.training.run import Run
 from gan_caption.training.seeding import random_generator
@@ -75,12 +75,12 @@ class HeldOut:
     def _drawn(self, rows: list[int], rng: torch.Generator) -> Iterator[list[list[int]]]:
         """Return samples of a batch of images, of each as many as people wrote captions of it."""
         run, sizes = self.run, [len(self.people[row]) for row in rows]
-        most = max(sizes)
         with evaluating(run.captioner), autocast(run.device, self.precision):
             features = run.features(rows, grid=run.generator.uses_grid)
-            drawn = policy_samples(run.generator, features, samples=most, max_length=run.max_length, rng=rng)
-        texts = [tokens[:length] for tokens, length in zip(drawn.tokens.tolist(), drawn.lengths.tolist(), strict=True)]
-        return (texts[place * most : place * most + size] for place, size in enumerate(sizes))
+            drawn = policy_samples(run.generator, features, samples=max(sizes), max_length=run.max_length, rng=rng)
+        kept = as_many(drawn, torch.tensor(sizes))
+        texts = (tokens[:length] for tokens, length in zip(kept.tokens.tolist(), kept.lengths.tolist(), strict=True))
+        return (list(islice(texts, size)) for size in sizes)
 
     def _batches(self) -> Iterator[list[int]]:
         rows = list(self.people)

@@ -11,7 +11,7 @@ import torch
 
 from gan_caption.data.batches import Batch, CaptionBatches
 from gan_caption.data.features import ImageFeatures
-from gan_caption.errors import at_least
+from gan_caption.errors import UserError, at_least
 from gan_caption.generators.base import Generator
 from gan_caption.metrics.metric import Metric
 from gan_caption.modes import evaluating
@@ -19,6 +19,7 @@ from gan_caption.objectives.base import GeneratorObjective, PolicyLoss
 from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
 from gan_caption.training.checkpoint import load_weights
 from gan_caption.training.diagnostics import Diagnostics
+from gan_caption.training.folders import BASELINE
 from gan_caption.training.learning_rates import LearningRate
 from gan_caption.training.networks import EncoderDecoder
 from gan_caption.training.optimizers import Group, Optimizer, set_learning_rates
@@ -103,7 +104,14 @@ class PolicyGradientPhase(Phase):
             self.reference = reference.generator.eval().requires_grad_(False)
 
     def rehearse(self, run: Run) -> None:
-        """Look up the metric and compute one loss of the generator; see `Phase.rehearse`."""
+        """Look up the metric and the reference's phase, and compute one loss of the generator; see `Phase.rehearse`.
+
+        Raises:
+            ValueError: there is no such metric, or parts do not fit.
+            UserError: the run has no phase that `pretraining` names; without maximum likelihood there may be none.
+        """
+        if self.pretraining not in (*run.schedule, BASELINE):
+            raise UserError(f"pretraining={self.pretraining}: name an earlier phase of {', '.join(run.schedule)}")
         run.metric(self.quality_metric, asked="quality_metric")
         batch = run.batches(run.encoded, images=2, per_image=self.captions_per_image, stream=2).at(0)
         memory = copy.deepcopy(self.objective.state_dict())
