@@ -42,7 +42,7 @@ def folder(tmp_path_factory):
 def test_the_policy_and_what_resamples_it_are_two_systems_of_the_same_weights(folder):
     results = json.loads((folder / "results.json").read_text())
     assert list(results["systems"]) == ["mle", "resampling"]
-    assert "greedy; resampling by resampling (alpha 1.0" in results["title"]
+    assert "greedy; resampling by resampling (judge discriminatorreward, alpha 1.0" in results["title"]
     weights = [best_weights(folder, phase).read_bytes() for phase in ("mle", "resampling")]
     assert weights[0] == weights[1]
     told = [json.loads((folder / f"captions_{phase}.json").read_text()) for phase in ("mle", "resampling")]
@@ -85,7 +85,7 @@ def test_the_captioner_and_the_page_decode_as_the_phase_did(folder):
 
 def test_an_export_says_what_stays_behind(folder, capsys):
     shared = export_run(read(ExportSettings, composed(f"run={folder}", "format=safetensors", config_name="export")))
-    assert "resampling chooses among its samples by a judge, who is not exported" in capsys.readouterr().out
+    assert "resampling chooses among its captions by a judge, who is not exported" in capsys.readouterr().out
     assert "who is not exported" in (shared / "README.md").read_text()
 
 
