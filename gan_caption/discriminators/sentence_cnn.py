@@ -47,9 +47,7 @@ class SentenceCNN(nn.Module):
 
     def read(self, words: Tensor, mask: Tensor) -> Tensor:
         """Return sentence vectors (N, S) of word vectors (N, T, E); mask (N, T): which of them are words."""
-        words = self.dropout(words).masked_fill(
-            ~mask[..., None], 0
-        )  # (N, T, E); past the end NaN does not matter either
+        words = self.dropout(words).masked_fill(~mask[..., None], 0)  # past the end nothing matters, not even NaN
         missing = max(0, self.widest - mask.shape[1])
         words, mask = functional.pad(words.transpose(1, 2), (0, missing)), functional.pad(mask, (0, missing))
         maxima = []
