@@ -106,9 +106,7 @@ def at_equal_quality(
     seed_draws = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws) / seeds
     own, other = (_means(curve, seed_draws, image_draws) for curve in (system, baseline))
     reached = np.minimum(own[0].max(1), other[0].max(1))
-    within = np.minimum(
-        at, reached[:, None]
-    )  # a draw whose curves end before the highest levels is compared where it ends
+    within = np.minimum(at, reached[:, None])  # curves of a draw that end before a level are compared where they end
     drawn = _diversity_at(within, *own) - _diversity_at(within, *other)
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
     ends = np.quantile(drawn.mean(1), [0.025, 0.975])
