@@ -53,7 +53,6 @@ from gan_caption.training.setup import (
     build_encoder,
     build_phases,
     check_configuration,
-    check_encoder,
     choose_device,
     keep_encoder,
     keep_language_model,
@@ -125,8 +124,6 @@ def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str,
     train, val = data.train, data.val
     encoder = build_encoder(settings, device=device)
     if world.is_main():
-        if (folder / "checkpoints" / "last.pt").exists():
-            check_encoder(encoder, folder)
         keep_encoder(encoder, folder)
     source = open_features(settings, encoder, train, device=device)
     val_source = open_features(settings, encoder, val, device=device)
@@ -165,7 +162,8 @@ def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str,
         networks=networks, source=source, evaluator=evaluator, rng=shared_generator(settings.seed),
         references=References(captions, tokenizer, max_length=max_length),
         encoded=Groups(Numbers(encoded), sizes),
-        learners=learners(source.split, settings.holdout), language_model=language_model,
+        learners=learners(source.split, settings.holdout), schedule=list(settings.phases),
+        language_model=language_model,
     )  # fmt: skip
     return run, build_phases(settings, run, encoder), encoder
 

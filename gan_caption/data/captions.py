@@ -85,8 +85,8 @@ class Captions:
         """Return the captions of these rows (indices or a mask), still belonging to the same images."""
         return Captions(self.tokens[rows], self.lengths[rows], self.images[rows])
 
-    def chunks(self, size: int) -> list[Captions]:
-        """Return the captions in order, in parts of at most `size` rows."""
+    def chunks(self, size: int | list[int]) -> list[Captions]:
+        """Return the captions in order, in parts of at most `size` rows, or of these sizes, which add up to N."""
         parts = zip(self.tokens.split(size), self.lengths.split(size), self.images.split(size), strict=True)
         return [Captions(*part) for part in parts]
 

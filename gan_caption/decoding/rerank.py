@@ -15,7 +15,7 @@ from torch import Tensor
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.candidates import Candidates
-from gan_caption.discriminators.base import Discriminator, parts_of
+from gan_caption.discriminators.base import Discriminator, of_captions, parts_of
 from gan_caption.encoders.none import no_image
 from gan_caption.errors import UserError, at_least
 from gan_caption.generators.base import Generator
@@ -55,19 +55,19 @@ def rerank(
     total = own_weight * candidates.scores if own_weight else torch.zeros_like(candidates.scores)
     for judge, weight in judges:
         if weight:
-            total = total + weight * a_caption(judge(features, candidates.captions), candidates.captions)
+            total = total + weight * _checked(judge(features, candidates.captions), candidates.captions)
     return candidates.ranked_by(total)
 
 
-def a_caption(scores: object, captions: Captions) -> Tensor:
-    """Return one score a caption, (N,); of scores of each token, (N, T), the mean over the caption's own.
+def _checked(scores: object, captions: Captions) -> Tensor:
+    """Return a judge's scores, one a caption; see `of_captions`.
 
     Raises:
         UserError: they are neither, such as a reward's parts.
     """
     if not isinstance(scores, Tensor) or scores.shape not in (captions.lengths.shape, captions.tokens.shape):
         raise UserError("a judge of captions is a reward of one number a caption or a token, without parts")
-    return (scores * captions.mask).sum(1) / captions.lengths if scores.dim() == 2 else scores
+    return of_captions(scores, captions)
 
 
 class LogLikelihood:
@@ -119,7 +119,5 @@ class DiscriminatorLogit:
     def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return logits (N,); see `Judge`."""
         with evaluating(self.discriminator):
-            return torch.cat([self._logits(features, part) for part in parts_of(captions, self.chunk_rows)])
-
-    def _logits(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        return a_caption(self.discriminator(features, captions), captions)
+            parts = parts_of(captions, self.chunk_rows)
+            return torch.cat([of_captions(self.discriminator(features, part), part) for part in parts])

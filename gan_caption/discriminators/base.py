@@ -31,9 +31,12 @@ def parts_of(captions: Captions, most: int) -> list[Captions]:
             sizes[-1] += count
         else:
             sizes += [most] * (count // most) + [count % most]
-    sizes = [size for size in sizes if size]
-    parts = zip(captions.tokens.split(sizes), captions.lengths.split(sizes), captions.images.split(sizes), strict=True)
-    return [Captions(*part) for part in parts]
+    return captions.chunks([size for size in sizes if size])
+
+
+def of_captions(logits: Tensor, captions: Captions) -> Tensor:
+    """Return a number for each caption, (N,): of a dense critic's, (N, T), the mean over the caption's own tokens."""
+    return logits if logits.dim() == 1 else (logits * captions.mask).sum(1) / captions.lengths
 
 
 class Discriminator(nn.Module, ABC):
@@ -126,11 +129,5 @@ class Discriminator(nn.Module, ABC):
         return self.score(features, self.embed(captions), captions)
 
     def probability(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        """Return how probable a person's hand is for each caption, (N,), 0 to 1.
-
-        Of a dense critic it is that of the mean logit over the caption's tokens.
-        """
-        logits = self(features, captions)
-        if logits.dim() == 2:
-            logits = (logits * captions.mask).sum(1) / captions.lengths
-        return torch.sigmoid(logits)
+        """Return how probable a person's hand is for each caption, (N,), 0 to 1; see `of_captions`."""
+        return torch.sigmoid(of_captions(self(features, captions), captions))

@@ -17,6 +17,7 @@ import numpy as np
 from gan_caption.data.corpus import Split
 from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
+from gan_caption.evaluation.compared import tokenized
 from gan_caption.extras import require
 from gan_caption.inference.captioner import Captioned, Captioner
 from gan_caption.inference.confidence import confidence_file, digest_of
@@ -115,11 +116,11 @@ def fit_confidence(
             progress.update(row + 1)
     if left := len(split) - len(told):
         say(f"{left} of {len(split)} images cannot be read and are left out")
-    tokenizer, items = captioner.trained.tokenizer, [split.items[row] for row in told]
+    tokenizer, read = captioner.trained.tokenizer, split.select(list(told))
     captions = tokenizer.tokenized([one.best.text for one in told.values()])
-    references = [tokenizer.tokenized(tokenizer.normalize(list(item.captions))) for item in items]
+    references = tokenized(read, tokenizer)
     predictions = Predictions(captions, [], references, DocumentFrequencies.of(references),
-                              image_ids=[item.image_id for item in items])  # fmt: skip
+                              image_ids=[item.image_id for item in read.items])  # fmt: skip
     value = measure([criterion.metric], predictions)[criterion.metric.name]
     assert isinstance(value, Score), "metrics of single images return scores"
     numbers, right = np.array([one.best.per_token for one in told.values()]), criterion.right(value.per_image)

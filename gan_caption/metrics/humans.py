@@ -13,7 +13,7 @@ import numpy as np
 from gan_caption.errors import UserError
 from gan_caption.metrics.document_frequencies import DocumentFrequencies
 from gan_caption.metrics.metric import Metric, Metrics, Predictions, corpus_value, measure
-from gan_caption.metrics.standard import DIVERSITY, QUALITY, VARIETY
+from gan_caption.metrics.standard import DIVERSITY, LEARNED_BY_HEART, QUALITY, VARIETY
 
 SCORED = 5
 """How many references of an image are scored at most; each costs a comparison with all others."""
@@ -34,7 +34,7 @@ def human_scores(
         image_ids: of each image, for metrics that ask whose captions these are.
     """
     first = Predictions([own[0] for own in references], (), references, frequencies)
-    told = measure((metric for metric in VARIETY if metric.name != "verbatim"), first)
+    told = measure((metric for metric in VARIETY if metric.name not in LEARNED_BY_HEART), first)
     humans = {name: corpus_value(value) for name, value in told.items() if not math.isnan(corpus_value(value))}
     if sum(len(own) > 1 for own in references) > 1:
         comparing = [metric for metric in metrics.values() if metric.compares and metric.of == "captions"]

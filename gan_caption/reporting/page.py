@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gan_caption.extras import require
-from gan_caption.files import write_atomically
+from gan_caption.training.folders import write_text
 
 
 @dataclass(frozen=True)
@@ -123,4 +123,4 @@ def write_page(path: Path, page: Page) -> None:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     text = environment.get_template("page.html").render(vars(page))
-    write_atomically(path, lambda file: file.write(text.encode(errors="backslashreplace")))
+    write_text(path, text)

@@ -85,7 +85,7 @@ class Loop:
                     self._run_phase(name, state, tracker)
                 state = None
             self._save(names[-1], self.phases[names[-1]].total, finished=True)
-            if asked := next((signal for signal in world.everyone(self.asked.signal) if signal), None):
+            if asked := self._agreed():
                 kept = self.run.checkpoints / "last.pt"
                 raise Interrupted(f"all phases are over, and what they left is saved in {kept}", signal=asked)
 
@@ -157,10 +157,11 @@ class Loop:
 
     def _asked(self, done: int) -> Signals | None:
         """Return the signal that has asked the run to stop. Several processes agree on it now and then: it costs."""
-        if world.size() == 1:
-            return self.asked.signal
-        told = world.everyone(self.asked.signal) if done % self.log_every == 0 else []
-        return next((signal for signal in told if signal), None)
+        return self._agreed() if world.size() == 1 or done % self.log_every == 0 else None
+
+    def _agreed(self) -> Signals | None:
+        """Return the signal that has asked any of the processes to stop."""
+        return next((signal for signal in world.everyone(self.asked.signal) if signal), None)
 
     def _validate(self, phase: Phase, name: str, tracker: Tracker) -> None:
         run = self.run

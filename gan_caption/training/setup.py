@@ -224,7 +224,13 @@ def build_encoder(settings: Settings, *, device: torch.device) -> Encoder:
 
 
 def keep_encoder(encoder: Encoder, folder: Path) -> None:
-    """Note in a run's folder which published weights its features come from."""
+    """Note in a run's folder which published weights its features come from.
+
+    Raises:
+        UserError: the run has learned from others; see `check_encoder`.
+    """
+    if _has_learned(folder):
+        check_encoder(encoder, folder)
     if not encoder.finetune:
         write_json(folder / ENCODER, {"fingerprint": encoder.fingerprint, "description": encoder.description})
 
@@ -236,13 +242,17 @@ def keep_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
         UserError: the run has learned with another one.
     """
     path = inside(folder, tokenizer.file)
-    began = path.exists() and (folder / "checkpoints" / "last.pt").exists()
-    if began and tokenizer.load(path).fingerprint != tokenizer.fingerprint:
+    if path.exists() and _has_learned(folder) and tokenizer.load(path).fingerprint != tokenizer.fingerprint:
         raise UserError(
             f"{path}: the run has learned with another vocabulary than this version makes of the same captions: go on "
             "with the version that it began with, or start anew, resume=null"
         )
     tokenizer.save(path)
+
+
+def _has_learned(folder: Path) -> bool:
+    """Tell whether a run has left a checkpoint."""
+    return (folder / "checkpoints" / "last.pt").exists()
 
 
 def check_encoder(encoder: Encoder, folder: Path) -> None:
@@ -355,7 +365,6 @@ def build_phases(settings: Settings, run: Run, encoder: Encoder) -> dict[str, Ph
     offered |= offered_discriminator(run.networks.discriminator) | offered_language_model(run.language_model)
     if not settings.phases:
         raise UserError("phases is empty: a run needs at least one, such as those of +experiment=mle")
-    run.schedule = list(settings.phases)
     return {name: part.build(**offered) for name, part in settings.phases.items()}
 
 
