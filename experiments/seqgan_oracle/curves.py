@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gan_caption.files import write_atomically
 from gan_caption.reporting.figures import new_figure
@@ -19,17 +19,14 @@ SHOWN = (25, 50, 75, 100, 150)
 ORACLE, UNSEEN = "val/sample_oracle_nll_per_token", "val/nll_per_token"
 
 
-@dataclass(frozen=True)
-class Curve:
-    """Of one run, nats a token."""
+Curve = Mapping[str, Any]
+"""Of one run, nats a token by update: "oracle", NLL_oracle of samples; "unseen", NLL of held-out sequences.
 
-    oracle: Mapping[int, float]
-    """NLL_oracle of samples, by update."""
-    unseen: Mapping[int, float]
-    """NLL of held-out sequences under the policy, by update."""
+The updates are texts, as JSON has them.
+"""
 
 
-def curve_of(run: Path, phase: str, *, every: int) -> Curve:
+def curve_of(run: Path, phase: str, *, every: int) -> dict[str, dict[str, float]]:
     """Read a run's validations.
 
     Args:
@@ -38,8 +35,10 @@ def curve_of(run: Path, phase: str, *, every: int) -> Curve:
         every: updates between two validations.
     """
     rows = [row for row in read_records(run / METRICS) if row["phase"] == phase and ORACLE in row]
-    oracle, unseen = ({every * (place + 1): row[name] for place, row in enumerate(rows)} for name in (ORACLE, UNSEEN))
-    return Curve(oracle, unseen)
+    return {
+        kind: {str(every * (place + 1)): row[name] for place, row in enumerate(rows)}
+        for kind, name in (("oracle", ORACLE), ("unseen", UNSEEN))
+    }
 
 
 def table_of_curves(arms: Mapping[str, Sequence[Curve]]) -> str:
@@ -47,7 +46,7 @@ def table_of_curves(arms: Mapping[str, Sequence[Curve]]) -> str:
     rows = [["", "seeds", *(f"{update} updates" for update in SHOWN)]]
     for name, curves in arms.items():
         for kind in ("oracle", "unseen"):
-            cells = [_cell([getattr(curve, kind).get(update) for curve in curves]) for update in SHOWN]
+            cells = [_cell([curve[kind].get(str(update)) for curve in curves]) for update in SHOWN]
             rows.append([f"{name}: NLL_oracle" if kind == "oracle" else "NLL held out", str(len(curves)), *cells])
     rows.append(["the authors' log: NLL_oracle", "1", *(f"{AUTHORS[u]:.3f}" if u in AUTHORS else "" for u in SHOWN)])
     return markdown(rows)
@@ -58,22 +57,20 @@ def _cell(values: Sequence[float | None]) -> str:
     return with_interval(known, 3) if known else ""
 
 
-def draw(path: Path, arms: Mapping[str, Sequence[Curve]], *, start: Curve) -> None:
+def draw(path: Path, arms: Mapping[str, Sequence[Curve]], *, start: tuple[float, float]) -> None:
     """Write a PNG: NLL_oracle above, NLL of held-out sequences below, a thin line a run, the authors' log in black.
 
     Args:
         path: of the PNG.
         arms: the runs of each, by name.
-        start: what all begin with, at update 0.
+        start: both values of what all begin with, at update 0.
     """
     figure = new_figure(9, 8)
     panels = figure.subplots(2, sharex=True)
     for place, (name, curves) in enumerate(arms.items()):
         for number, curve in enumerate(curves):
-            for axes, before, own in zip(
-                panels, (start.oracle, start.unseen), (curve.oracle, curve.unseen), strict=True
-            ):
-                line = {**before, **own}
+            for axes, before, kind in zip(panels, start, ("oracle", "unseen"), strict=True):
+                line = {0: before, **{int(update): value for update, value in curve[kind].items()}}
                 axes.plot(list(line), list(line.values()), color=f"C{place}", linewidth=1, alpha=0.8,
                           label=None if number else name)  # fmt: skip
     panels[0].plot(list(AUTHORS), list(AUTHORS.values()), "ko--", markersize=4, label="the authors' log")

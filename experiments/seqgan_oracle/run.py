@@ -4,137 +4,138 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
-from experiments.seqgan_oracle.curves import Curve, curve_of, draw, table_of_curves
-from experiments.study import cost, evaluate, found_or_trained, systems, trained
+from experiments.records import Records
+from experiments.seqgan_oracle.arms import ARMS, SEEDS, Arm
+from experiments.seqgan_oracle.curves import curve_of, draw, table_of_curves
+from experiments.study import cost_of, evaluate, systems, train, trained
 from gan_caption.reporting.seeds import with_interval
 from gan_caption.reporting.table import markdown
 
 HERE = Path(__file__).parent
-SEEDS = (0, 1, 2)
-TEMPERATURES = (0.7, 0.8, 0.9, 1.1, 1.25, 1.5)
+TEMPERATURES = (0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5)
 EVERY = 5
 """Updates between validations, as in the authors' log."""
 ORACLE, UNSEEN = "sample_oracle_nll_per_token", "nll_per_token"
+SHOWN = {ORACLE: 3, UNSEEN: 3, "sample_vocabulary": 0, "discriminator_auc": 3}
+"""Metrics of the table, and their decimals."""
 MEASURED = ("tracker=local", "validation.samples_per_image=5", "validation.batch_images=500")
-FOLLOWED = ("adversarial.steps=150", f"adversarial.validate_every={EVERY}")
-EPOCH = 312
-"""Steps in which D sees 10,000 sequences and as many samples."""
-BUDGET = (f"discriminator_training.steps={15 * EPOCH}", f"discriminator_training.steps_per_update={EPOCH // 4}")
-"""Of D: 15 epochs before, a quarter of one after each update; the authors have 150, and 15 after each."""
-LONGER = (BUDGET[0], f"discriminator_training.steps_per_update={EPOCH}")
 EARLY = ("phases.mle.selected_by=nll_per_token", "phases.mle.epochs=10")
 QUICK = (
     "data.words=50", "data.train=80", "data.val=20", "data.test=20", "phases.mle.epochs=2", "data.parameters=null",
     "discriminator_training.steps=5", "discriminator_training.steps_per_update=2", "adversarial.steps=5",
     "adversarial.images_per_batch=8", "adversarial.rollouts=2", "text_cnn.filters=8", "text_cnn.widths=[1,2,3]",
 )  # fmt: skip
+MLE, STOPPED = "mle", "mle, stopped by held-out NLL"
+
+Found = Mapping[str, Any]
+"""What is kept of a run: "minutes", "rows" (metrics by what they are of), "oracle" and "unseen" (values by update)."""
 
 
-@dataclass(frozen=True)
-class Arm:
-    """A way to go on from the baseline."""
+class Study:
+    """The runs of one size: each is trained and measured unless its record is kept."""
 
-    name: str
-    page: str
-    overrides: tuple[str, ...] = ()
-    seeds: tuple[int, ...] = SEEDS
-    generator: str = "lstm"
-    """Any other than the baseline's learns by maximum likelihood for itself."""
+    def __init__(self, given: Sequence[str], *, quick: bool, outputs: Path, records: Records) -> None:
+        """Set what all runs share and where they are kept."""
+        self.shared = (*MEASURED, *given, *(QUICK if quick else ()))
+        self.outputs, self.records = outputs, records
+        self.seeds, self.temperatures = (SEEDS[:1], TEMPERATURES[:2]) if quick else (SEEDS, TEMPERATURES)
 
+    def baseline(self, seed: int, schedule: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """Return the overrides of maximum likelihood."""
+        return ("+experiment=mle", f"seed={seed}", *_task("lstm"), *self.shared, *schedule)
 
-_REWARD = "phases.policy_gradient.objective.reward"
-ARMS = (
-    Arm("constant reward", "control_constant"),
-    Arm("uniform random reward", "control_constant", (f"reward@{_REWARD}=random", f"~{_REWARD}.value")),
-    Arm("relgan, beta_max 1", "relgan", ("phases.adversarial.objective.beta_max=1",), seeds=(0,)),
-    Arm("relgan, beta_max 100", "relgan", seeds=(0,)),
-    Arm("relgan, beta_max 1000", "relgan", ("phases.adversarial.objective.beta_max=1000",), seeds=(0,)),
-    Arm("scratchgan", "scratchgan", ("discriminator_training.steps=1000",), seeds=(0,)),
-    Arm("seqgan", "seqgan", BUDGET),
-    Arm("seqgan, four times D's steps", "seqgan", LONGER, seeds=(0,)),
-    Arm("seqgan, D shown shuffled labels", "control_shuffled_labels", BUDGET),
-    Arm("seqgan, batch-mean baseline", "seqgan", (*BUDGET, "baseline@adversarial.baseline=batch_mean")),
-    Arm("maligan", "maligan", BUDGET, seeds=(0,)),
-    Arm("rankgan", "rankgan", BUDGET, seeds=(0,)),
-    Arm("leakgan", "leakgan", (*BUDGET, "phases.mle.epochs=20"), seeds=(0,), generator="leakgan"),
-)
+    def arm(self, arm: Arm, seed: int) -> tuple[str, ...]:
+        """Return the overrides of an arm, but for the baseline that it begins with."""
+        task = _task(arm.generator)
+        followed = (f"adversarial.steps={arm.updates}", f"adversarial.validate_every={EVERY}")
+        return (f"+experiment={arm.page}", f"seed={seed}", *followed, *arm.overrides, *task, *self.shared)
 
-Runs = Sequence[Mapping[str, float]]
+    def wanted(self) -> dict[tuple[str, int], tuple[str, ...]]:
+        """Return the overrides of all runs, by name and seed: what each arm begins with first."""
+        wanted = {(MLE, seed): self.baseline(seed) for seed in self.seeds}
+        wanted |= {(arm.name, seed): self.arm(arm, seed) for arm in ARMS for seed in arm.seeds if seed in self.seeds}
+        return wanted | {(STOPPED, seed): self.baseline(seed, EARLY) for seed in self.seeds}
 
+    def run(self, *, workers: int) -> None:
+        """Train and measure what has no record, so many at a time, each on one thread."""
+        missing = {key: own for key, own in self.wanted().items() if self.records.found(*key, own) is None}
+        print(f"{len(missing)} of {len(self.wanted())} runs have no record in {self.records.folder}", flush=True)
+        alone = {MLE, STOPPED, *(arm.name for arm in ARMS if arm.generator != "lstm")}
+        with ThreadPoolExecutor(workers) as pool:
+            begun = {seed for name, seed in missing if name not in alone}
+            bases = {seed: pool.submit(self._train, self.baseline(seed)) for seed in self.seeds if seed in begun}
+            begins = {key: None if key[0] in alone else bases[key[1]] for key in missing}
+            for future in [pool.submit(self._record, *key, own, begins[key]) for key, own in missing.items()]:
+                future.result()
 
-def main(size: str = "full", *given: str) -> None:
-    if size not in ("full", "quick", "tables"):
-        sys.exit(f"size {size}: full, quick, or tables of what is finished")
-    overrides = [one for one in given if not one.startswith("workers=")]
-    workers = int(next((one.partition("=")[2] for one in given if one.startswith("workers=")), "2"))
-    workers = 0 if size == "tables" else workers
-    outputs = HERE / "outputs" / ("quick" if size == "quick" else "full")
-    shared = (*MEASURED, *overrides, *(QUICK if size == "quick" else ()))
-    seeds = SEEDS[:1] if size == "quick" else SEEDS
-    baselines: dict[int, Path] = {}
-    stopped: list[Path] = []
-    runs: dict[tuple[str, int], Path] = {}
-    for seed in seeds:  # all arms of one, before another begins
-        base, early = found_or_trained(
-            [("+experiment=mle", f"seed={seed}", *_task("lstm"), *shared, *schedule) for schedule in ((), EARLY)],
-            outputs=outputs, workers=workers,
-        )  # fmt: skip
-        stopped += [early] if early else []
-        if base:
-            baselines[seed] = base
-            arms = [arm for arm in ARMS if seed in arm.seeds]
-            wanted = [_of(arm, seed, base, *shared) for arm in arms]
-            made = found_or_trained(wanted, outputs=outputs, workers=workers)
-            runs |= {(arm.name, seed): run for arm, run in zip(arms, made, strict=True) if run}
-    if not runs:
-        sys.exit("no arm is finished yet: full trains them")
-    where = HERE if size != "quick" else outputs
-    _report(where, baselines, stopped, runs, outputs)
+    def _record(self, name: str, seed: int, own: tuple[str, ...], base: Future[Path] | None) -> None:
+        run = self._train(own) if base is None else self._train(own, f"pretrained={base.result()}")
+        self.records.keep(name, seed, own, self._found(run, name))
 
+    def _train(self, overrides: tuple[str, ...], *more: str) -> Path:
+        return train(*overrides, *more, "threads=1", outputs=self.outputs)
 
-def _of(arm: Arm, seed: int, base: Path, *shared: str) -> tuple[str, ...]:
-    """Return the run of an arm that goes on from a baseline."""
-    given = (f"pretrained={base}", *FOLLOWED) if arm.generator == "lstm" else FOLLOWED
-    return (f"+experiment={arm.page}", f"seed={seed}", *given, *arm.overrides, *_task(arm.generator), *shared)
+    def _found(self, run: Path, name: str) -> Found:
+        """Measure a run."""
+        system = MLE if name in (MLE, STOPPED) else trained(run)
+        rows = {"": systems(run)[system]}
+        if name == MLE:
+            rows |= {
+                f" at temperature {one:g}": _sampled(run, "test", one)[MLE] for one in self.temperatures if one != 1
+            }
+        elif name != STOPPED:
+            rows[", at its best temperature"] = self._at_its_best(run, system)
+        if "leakgan" in name:
+            rows[": its own mle"] = systems(run)[MLE]
+            rows[", logits x 1.5 (as published)"] = _sampled(run, "test", 1 / 1.5)[system]
+        curve = {} if system == MLE else curve_of(run, system, every=EVERY)
+        kept = (*SHOWN, "temperature")
+        return {
+            "minutes": cost_of(run),
+            "rows": {row: {one: found[one] for one in kept if one in found} for row, found in rows.items()},
+            **curve,
+        }
+
+    def _at_its_best(self, run: Path, system: str) -> dict[str, float]:
+        """Return the metrics at the temperature whose two NLLs have the least sum on the validation split."""
+        found = {temperature: _sampled(run, "val", temperature)[system] for temperature in self.temperatures}
+        best = min(found, key=lambda temperature: sum(found[temperature][name] for name in (ORACLE, UNSEEN)))
+        return _sampled(run, "test", best)[system]
+
+    def report(self, where: Path) -> None:
+        """Write `table.md` and `figure.png` of the records that there are."""
+        found: dict[str, list[Found]] = {}
+        for (name, seed), own in self.wanted().items():
+            if (one := self.records.found(name, seed, own)) is not None:
+                found.setdefault(name, []).append(one)
+        if MLE not in found:
+            sys.exit("no baseline is finished yet: full trains it")
+        minutes = [one["minutes"] for runs in found.values() for one in runs]
+        told = (
+            f"{len(minutes)} runs, {sum(minutes) / 60:.1f} hours of one core in all, the longest {max(minutes):.0f} min"
+        )
+        curves: dict[str, list[Found]] = {}  # of a method, however long its seeds went on
+        for arm in ARMS:
+            curves.setdefault(arm.name.removesuffix(f", {arm.updates} updates"), []).extend(found.get(arm.name, []))
+        curves = {name: runs for name, runs in curves.items() if runs}
+        tables = (told, table(found), table_of_curves(curves))
+        where.mkdir(parents=True, exist_ok=True)
+        (where / "table.md").write_text("\n\n".join(tables) + "\n")
+        print(*tables, sep="\n\n")
+        start = {name: _mean([run["rows"][""][name] for run in found[MLE]]) for name in (ORACLE, UNSEEN)}
+        draw(where / "figure.png", curves, start=(start[ORACLE], start[UNSEEN]))
 
 
 def _task(generator: str) -> tuple[str, ...]:
     return "data=oracle", "encoder=none", f"generator={generator}"
 
 
-def _report(where: Path, baselines: Mapping[int, Path], stopped: Sequence[Path],
-            runs: Mapping[tuple[str, int], Path], outputs: Path) -> None:  # fmt: skip
-    """Write `table.md` and `figure.png` of the finished runs."""
-    arms: dict[str, list[Path]] = {}
-    for (name, _), run in runs.items():
-        arms.setdefault(name, []).append(run)
-    methods: dict[str, Runs] = {
-        "mle": [systems(run)["mle"] for run in baselines.values()],
-        "mle, stopped by held-out NLL": [systems(run)["mle"] for run in stopped],
-        **{name: [systems(run)[trained(run)] for run in own] for name, own in arms.items()},
-    }
-    for temperature in TEMPERATURES if where == HERE else TEMPERATURES[:1]:
-        methods[f"mle at temperature {temperature:g}"] = [
-            _sampled(run, "test", temperature)["mle"] for run in baselines.values()
-        ]
-    for name, own in arms.items() if where == HERE else ():  # not in the quick size
-        methods[f"{name}, at its best temperature"] = [_at_its_best(run, trained(run)) for run in own]
-    for run in arms.get("leakgan", []):
-        methods["leakgan's own mle"] = [systems(run)["mle"]]
-        methods["leakgan, logits x 1.5 (as published)"] = [_sampled(run, "test", 1 / 1.5)[trained(run)]]
-    curves = {name: [curve_of(run, trained(run), every=EVERY) for run in own] for name, own in arms.items()}
-    tables = (cost(outputs), table(methods), table_of_curves(curves))
-    (where / "table.md").write_text("\n\n".join(tables) + "\n")
-    print(*tables[1:], sep="\n\n")
-    first = methods["mle"]
-    start = Curve(
-        {0: sum(run["sample_oracle_nll_per_token"] for run in first) / len(first)},
-        {0: sum(run["nll_per_token"] for run in first) / len(first)},
-    )
-    draw(where / "figure.png", curves, start=start)
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 def _sampled(run: Path, split: str, temperature: float) -> dict[str, dict[str, float]]:
@@ -146,27 +147,34 @@ def _sampled(run: Path, split: str, temperature: float) -> dict[str, dict[str, f
     return {system: {**metrics, "temperature": temperature} for system, metrics in found.items()}
 
 
-def _at_its_best(run: Path, system: str) -> dict[str, float]:
-    """Return the metrics at the temperature whose two NLLs have the least sum on the validation split."""
-    found = {temperature: _sampled(run, "val", temperature)[system] for temperature in (*TEMPERATURES, 1.0)}
-    best = min(found, key=lambda temperature: sum(found[temperature][name] for name in (ORACLE, UNSEEN)))
-    return _sampled(run, "test", best)[system]
-
-
-def table(methods: Mapping[str, Runs]) -> str:
+def table(found: Mapping[str, Sequence[Found]]) -> str:
     """Return a Markdown table: a row a method, as it stands after its last update, on the test split.
 
     D's AUC is that of the method's own discriminator, between the split's sequences and its samples.
     """
     rows = [["", "seeds", "temperature", "NLL_oracle", "NLL_test", "words used", "D's AUC"]]
-    shown = {ORACLE: 3, UNSEEN: 3, "sample_vocabulary": 0, "discriminator_auc": 3}  # decimals
-    for name, runs in methods.items():
-        if runs:
-            known = {metric: [run[metric] for run in runs if metric in run] for metric in shown}
-            cells = [with_interval(known[metric], shown[metric]) if known[metric] else "" for metric in shown]
-            used = sorted({run.get("temperature", 1.0) for run in runs})
-            rows.append([name, str(len(runs)), ", ".join(f"{one:.2g}" for one in used), *cells])
+    for name, runs in found.items():
+        for row in runs[0]["rows"]:
+            own = [run["rows"][row] for run in runs]
+            known = {metric: [one[metric] for one in own if metric in one] for metric in SHOWN}
+            cells = [with_interval(known[metric], SHOWN[metric]) if known[metric] else "" for metric in SHOWN]
+            used = sorted({one.get("temperature", 1.0) for one in own})
+            rows.append([f"{name}{row}", str(len(own)), ", ".join(f"{one:.2g}" for one in used), *cells])
     return markdown(rows)
+
+
+def main(size: str = "full", *given: str) -> None:
+    if size not in ("full", "quick", "tables"):
+        sys.exit(f"size {size}: full, quick, or tables of what is finished")
+    named = dict(one.split("=", 1) for one in given if one.startswith(("workers=", "records=")))
+    quick = size == "quick"
+    outputs = HERE / "outputs" / ("quick" if quick else "full")
+    records = Records(Path(named.get("records", outputs / "records" if quick else HERE / "records")))
+    overrides = [one for one in given if one.partition("=")[0] not in named]
+    study = Study(overrides, quick=quick, outputs=outputs, records=records)
+    if size != "tables":
+        study.run(workers=int(named.get("workers", "2")))
+    study.report(outputs if quick else records.folder.parent)
 
 
 if __name__ == "__main__":
