@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -64,20 +64,31 @@ class Study:
         """Train and measure what has no record, so many at a time, each on one thread."""
         missing = {key: own for key, own in self.wanted().items() if self.records.found(*key, own) is None}
         print(f"{len(missing)} of {len(self.wanted())} runs have no record in {self.records.folder}", flush=True)
-        alone = {MLE, STOPPED, *(arm.name for arm in ARMS if arm.generator != "lstm")}
+        alone = {STOPPED, *(arm.name for arm in ARMS if arm.generator != "lstm")}
         with ThreadPoolExecutor(workers) as pool:
-            begun = {seed for name, seed in missing if name not in alone}
-            bases = {seed: pool.submit(self._train, self.baseline(seed)) for seed in self.seeds if seed in begun}
+            begun = sorted({seed for name, seed in missing if name not in alone})
+            bases = dict(zip(begun, pool.map(lambda seed: self._train(*self.baseline(seed)), begun), strict=True))
             begins = {key: None if key[0] in alone else bases[key[1]] for key in missing}
-            for future in [pool.submit(self._record, *key, own, begins[key]) for key, own in missing.items()]:
+            for future in [pool.submit(self.record, *key, begins[key]) for key in missing]:
                 future.result()
 
-    def _record(self, name: str, seed: int, own: tuple[str, ...], base: Future[Path] | None) -> None:
-        run = self._train(own) if base is None else self._train(own, f"pretrained={base.result()}")
+    def record(self, name: str, seed: int, base: Path | None) -> None:
+        """Train a run, measure it, and keep what was found.
+
+        Args:
+            name: of an arm, or of a baseline.
+            seed: of the run.
+            base: the run of the seed's baseline; None where the run does not begin with it.
+        """
+        own = self.wanted()[name, seed]
+        if name == MLE and base is not None:
+            run = base
+        else:
+            run = self._train(*own[:2], *(() if base is None else (f"pretrained={base}",)), *own[2:])
         self.records.keep(name, seed, own, self._found(run, name))
 
-    def _train(self, overrides: tuple[str, ...], *more: str) -> Path:
-        return train(*overrides, *more, "threads=1", outputs=self.outputs)
+    def _train(self, *overrides: str) -> Path:
+        return train(*overrides, "threads=1", outputs=self.outputs)
 
     def _found(self, run: Path, name: str) -> Found:
         """Measure a run."""
