@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from experiments.study import train
 from gan_caption.files import write_atomically
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A run of a study, and what is to be known of it."""
+
+    name: str
+    seed: int
+    overrides: tuple[str, ...]
+    measure: Callable[[Path], Mapping[str, Any]]
+    """Of the run's folder, what is kept: what JSON can hold. It is called in a process of its own."""
 
 
 @dataclass(frozen=True)
@@ -18,32 +32,56 @@ class Records:
 
     folder: Path
 
-    def found(self, name: str, seed: int, overrides: Sequence[str]) -> Any:
+    def found(self, wanted: Wanted) -> Mapping[str, Any] | None:
         """Return what is kept of a run; None where nothing is.
 
         Raises:
             SystemExit: what is kept was made by other overrides.
         """
-        path = self._path(name, seed)
+        path = self._path(wanted)
         if not path.exists():
             return None
-        kept = json.loads(path.read_text())
-        if kept["overrides"] != _without_places(overrides):
-            told = f"{path} was made by {' '.join(kept['overrides'])}, not {' '.join(_without_places(overrides))}"
+        kept, asked = json.loads(path.read_text()), without_places(wanted.overrides)
+        if kept["overrides"] != asked:
+            told = f"{path} was made by {' '.join(kept['overrides'])}, not by {' '.join(asked)}"
             raise SystemExit(f"{told}: give records=FOLDER, another one, or delete it")
         return kept["found"]
 
-    def keep(self, name: str, seed: int, overrides: Sequence[str], found: object) -> None:
-        """Keep what was found of a run, anything that JSON can hold."""
-        told = json.dumps({"overrides": _without_places(overrides), "found": found}, indent=1)
+    def keep(self, wanted: Wanted, found: Mapping[str, Any]) -> None:
+        """Keep what was found of a run."""
+        told = json.dumps({"overrides": without_places(wanted.overrides), "found": found}, indent=1)
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(self._path(name, seed), lambda file: file.write(f"{told}\n".encode()))
+        write_atomically(self._path(wanted), lambda file: file.write(f"{told}\n".encode()))
 
-    def _path(self, name: str, seed: int) -> Path:
-        return self.folder / f"{re.sub(r'[^a-z0-9.]+', '-', name.lower())}-{seed}.json"
+    def missing(self, wanted: Sequence[Wanted]) -> list[Wanted]:
+        """Return the runs that nothing is kept of."""
+        return [one for one in wanted if self.found(one) is None]
+
+    def make(self, wanted: Sequence[Wanted], *, outputs: Path, workers: int) -> None:
+        """Train and measure what nothing is kept of, so many runs at a time, each on one thread."""
+        runs: dict[tuple[str, ...], list[Wanted]] = {}  # several may be measured in one
+        for one in self.missing(wanted):
+            runs.setdefault(one.overrides, []).append(one)
+        print(f"{len(runs)} runs have no record in {self.folder}", flush=True)
+        if not runs:
+            return
+        with (
+            ThreadPoolExecutor(workers) as pool,
+            ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as measuring,
+        ):
+
+            def made(overrides: tuple[str, ...]) -> None:
+                run = train(*overrides, "threads=1", outputs=outputs)
+                for one in runs[overrides]:
+                    self.keep(one, measuring.submit(one.measure, run).result())
+
+            list(pool.map(made, runs))
+
+    def _path(self, wanted: Wanted) -> Path:
+        return self.folder / f"{re.sub(r'[^a-z0-9.]+', '-', wanted.name.lower()).strip('-')}-{wanted.seed}.json"
 
 
-def _without_places(overrides: Sequence[str]) -> list[str]:
+def without_places(overrides: Sequence[str]) -> list[str]:
     """Return overrides that mean the same on another machine: no run folders, and of other paths the last name."""
     parts = [override.partition("=") for override in overrides if not override.startswith("pretrained")]
     return [f"{name}{sign}{value.rpartition('/')[2]}" for name, sign, value in parts]

@@ -14,6 +14,8 @@ from gan_caption.training.records import METRICS, read_records
 
 AUTHORS = {0: 9.085, 20: 8.964, 50: 8.834, 75: 8.730, 100: 8.701, 150: 8.683}
 """NLL_oracle by update, in the log that the authors publish with their code (github.com/LantaoYu/SeqGAN)."""
+EVERY = 5
+"""Updates between two validations."""
 SHOWN = (25, 50, 75, 100, 150)
 """The updates of the table."""
 ORACLE, UNSEEN = "val/sample_oracle_nll_per_token", "val/nll_per_token"
@@ -26,17 +28,16 @@ The updates are texts, as JSON has them.
 """
 
 
-def curve_of(run: Path, phase: str, *, every: int) -> dict[str, dict[str, float]]:
+def curve_of(run: Path, phase: str) -> dict[str, dict[str, float]]:
     """Read a run's validations.
 
     Args:
         run: its folder.
         phase: whose updates are counted.
-        every: updates between two validations.
     """
     rows = [row for row in read_records(run / METRICS) if row["phase"] == phase and ORACLE in row]
     return {
-        kind: {str(every * (place + 1)): row[name] for place, row in enumerate(rows)}
+        kind: {str(EVERY * (place + 1)): row[name] for place, row in enumerate(rows)}
         for kind, name in (("oracle", ORACLE), ("unseen", UNSEEN))
     }
 

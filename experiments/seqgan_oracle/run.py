@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from experiments.records import Records
+from experiments.records import Records, Wanted
 from experiments.seqgan_oracle.arms import ARMS, SEEDS, Arm
-from experiments.seqgan_oracle.curves import curve_of, draw, table_of_curves
-from experiments.study import cost_of, evaluate, systems, train, trained
+from experiments.seqgan_oracle.curves import EVERY, draw, table_of_curves
+from experiments.seqgan_oracle.measure import ORACLE, SHOWN, UNSEEN, Found, as_it_stands, at_temperatures, followed
+from experiments.study import train_all
 from gan_caption.reporting.seeds import with_interval
 from gan_caption.reporting.table import markdown
 
 HERE = Path(__file__).parent
 TEMPERATURES = (0.7, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5)
-EVERY = 5
-"""Updates between validations, as in the authors' log."""
-ORACLE, UNSEEN = "sample_oracle_nll_per_token", "nll_per_token"
-SHOWN = {ORACLE: 3, UNSEEN: 3, "sample_vocabulary": 0, "discriminator_auc": 3}
-"""Metrics of the table, and their decimals."""
 MEASURED = ("tracker=local", "validation.samples_per_image=5", "validation.batch_images=500")
 EARLY = ("phases.mle.selected_by=nll_per_token", "phases.mle.epochs=10")
 QUICK = (
@@ -30,9 +25,6 @@ QUICK = (
     "adversarial.images_per_batch=8", "adversarial.rollouts=2", "text_cnn.filters=8", "text_cnn.widths=[1,2,3]",
 )  # fmt: skip
 MLE, STOPPED = "mle", "mle, stopped by held-out NLL"
-
-Found = Mapping[str, Any]
-"""What is kept of a run: "minutes", "rows" (metrics by what they are of), "oracle" and "unseen" (values by update)."""
 
 
 class Study:
@@ -48,81 +40,43 @@ class Study:
         """Return the overrides of maximum likelihood."""
         return ("+experiment=mle", f"seed={seed}", *_task("lstm"), *self.shared, *schedule)
 
-    def arm(self, arm: Arm, seed: int) -> tuple[str, ...]:
-        """Return the overrides of an arm, but for the baseline that it begins with."""
-        task = _task(arm.generator)
+    def arm(self, arm: Arm, seed: int, base: Path) -> tuple[str, ...]:
+        """Return the overrides of an arm."""
+        given = (f"pretrained={base}",) if arm.generator == "lstm" else ()
         followed = (f"adversarial.steps={arm.updates}", f"adversarial.validate_every={EVERY}")
-        return (f"+experiment={arm.page}", f"seed={seed}", *followed, *arm.overrides, *task, *self.shared)
+        task = (*arm.overrides, *_task(arm.generator), *self.shared)
+        return (f"+experiment={arm.page}", f"seed={seed}", *given, *followed, *task)
 
-    def wanted(self) -> dict[tuple[str, int], tuple[str, ...]]:
-        """Return the overrides of all runs, by name and seed: what each arm begins with first."""
-        wanted = {(MLE, seed): self.baseline(seed) for seed in self.seeds}
-        wanted |= {(arm.name, seed): self.arm(arm, seed) for arm in ARMS for seed in arm.seeds if seed in self.seeds}
-        return wanted | {(STOPPED, seed): self.baseline(seed, EARLY) for seed in self.seeds}
-
-    def run(self, *, workers: int) -> None:
-        """Train and measure what has no record, so many at a time, each on one thread."""
-        missing = {key: own for key, own in self.wanted().items() if self.records.found(*key, own) is None}
-        print(f"{len(missing)} of {len(self.wanted())} runs have no record in {self.records.folder}", flush=True)
-        alone = {STOPPED, *(arm.name for arm in ARMS if arm.generator != "lstm")}
-        with ThreadPoolExecutor(workers) as pool:
-            begun = sorted({seed for name, seed in missing if name not in alone})
-            bases = dict(zip(begun, pool.map(lambda seed: self._train(*self.baseline(seed)), begun), strict=True))
-            begins = {key: None if key[0] in alone else bases[key[1]] for key in missing}
-            for future in [pool.submit(self.record, *key, begins[key]) for key in missing]:
-                future.result()
-
-    def record(self, name: str, seed: int, base: Path | None) -> None:
-        """Train a run, measure it, and keep what was found.
+    def wanted(self, bases: Mapping[int, Path]) -> list[Wanted]:
+        """Return all runs.
 
         Args:
-            name: of an arm, or of a baseline.
-            seed: of the run.
-            base: the run of the seed's baseline; None where the run does not begin with it.
+            bases: the baselines' folders by seed, where they are known.
         """
-        own = self.wanted()[name, seed]
-        if name == MLE and base is not None:
-            run = base
-        else:
-            run = self._train(*own[:2], *(() if base is None else (f"pretrained={base}",)), *own[2:])
-        self.records.keep(name, seed, own, self._found(run, name))
+        of_mle = [Wanted(MLE, seed, self.baseline(seed), partial(at_temperatures, self.temperatures))
+                  for seed in self.seeds]  # fmt: skip
+        stopped = [Wanted(STOPPED, seed, self.baseline(seed, EARLY), as_it_stands) for seed in self.seeds]
+        arms = [
+            Wanted(arm.name, seed, self.arm(arm, seed, bases.get(seed, Path())), partial(followed, self.temperatures))
+            for arm in ARMS
+            for seed in arm.seeds
+            if seed in self.seeds
+        ]
+        return [*of_mle, *stopped, *arms]
 
-    def _train(self, *overrides: str) -> Path:
-        return train(*overrides, "threads=1", outputs=self.outputs)
-
-    def _found(self, run: Path, name: str) -> Found:
-        """Measure a run."""
-        system = MLE if name in (MLE, STOPPED) else trained(run)
-        rows = {"": systems(run)[system]}
-        if name == MLE:
-            rows |= {
-                f" at temperature {one:g}": _sampled(run, "test", one)[MLE] for one in self.temperatures if one != 1
-            }
-        elif name != STOPPED:
-            rows[", at its best temperature"] = self._at_its_best(run, system)
-        if "leakgan" in name:
-            rows[": its own mle"] = systems(run)[MLE]
-            rows[", logits x 1.5 (as published)"] = _sampled(run, "test", 1 / 1.5)[system]
-        curve = {} if system == MLE else curve_of(run, system, every=EVERY)
-        kept = (*SHOWN, "temperature")
-        return {
-            "minutes": cost_of(run),
-            "rows": {row: {one: found[one] for one in kept if one in found} for row, found in rows.items()},
-            **curve,
-        }
-
-    def _at_its_best(self, run: Path, system: str) -> dict[str, float]:
-        """Return the metrics at the temperature whose two NLLs have the least sum on the validation split."""
-        found = {temperature: _sampled(run, "val", temperature)[system] for temperature in self.temperatures}
-        best = min(found, key=lambda temperature: sum(found[temperature][name] for name in (ORACLE, UNSEEN)))
-        return _sampled(run, "test", best)[system]
+    def run(self, *, workers: int) -> None:
+        """Train and measure what has no record."""
+        begun = sorted({one.seed for one in self.records.missing(self.wanted({})) if one.name != STOPPED})
+        runs = train_all([self.baseline(seed) for seed in begun], outputs=self.outputs, workers=workers)
+        wanted = self.wanted(dict(zip(begun, runs, strict=True)))
+        self.records.make(wanted, outputs=self.outputs, workers=workers)
 
     def report(self, where: Path) -> None:
         """Write `table.md` and `figure.png` of the records that there are."""
         found: dict[str, list[Found]] = {}
-        for (name, seed), own in self.wanted().items():
-            if (one := self.records.found(name, seed, own)) is not None:
-                found.setdefault(name, []).append(one)
+        for one in self.wanted({}):
+            if (kept := self.records.found(one)) is not None:
+                found.setdefault(one.name, []).append(kept)
         if MLE not in found:
             sys.exit("no baseline is finished yet: full trains it")
         minutes = [one["minutes"] for runs in found.values() for one in runs]
@@ -147,15 +101,6 @@ def _task(generator: str) -> tuple[str, ...]:
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
-
-
-def _sampled(run: Path, split: str, temperature: float) -> dict[str, dict[str, float]]:
-    """Return the metrics of a run's systems, written and judged at a temperature."""
-    found = evaluate(
-        run, f"split={split}", "validation.samples_per_image=2", "validation.batch_images=500",
-        f"validation.temperature={temperature:.4g}",
-    )  # fmt: skip
-    return {system: {**metrics, "temperature": temperature} for system, metrics in found.items()}
 
 
 def table(found: Mapping[str, Sequence[Found]]) -> str:
