@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from experiments.ratio import Arm
 from experiments.ratio_on_scenes.arms import ARMS, BLIND, CHOSEN, QUICK_ARMS, QUICK_RUNGS, RATES, RUNGS, Rung
-from experiments.ratio_on_scenes.ladder import table_of_rungs
+from experiments.ratio_on_scenes.ladder import known, table_of_rungs
 from experiments.ratio_on_scenes.measure import divergence
 from experiments.ratio_on_scenes.verdict import table_of_systems, table_of_trials
-from experiments.study import cost, found_or_trained
+from experiments.records import Records, Wanted
+from experiments.study import train_all
 
 HERE = Path(__file__).parent
 TUNING, SEEDS = 100, tuple(range(5))
@@ -40,32 +41,33 @@ QUICK = (
 _RESAMPLED = "phases.resampling.decoding"
 QUICK_DECODING = (f"{_RESAMPLED}.candidates=4", f"{_RESAMPLED}.density_sets=2")
 
+Found = Mapping[str, Mapping[str, Any]]
+"""What is kept of runs, by name."""
+Of = Callable[[int, Path, Path], list[Wanted]]
+"""The runs of a seed, by the folders of its baseline and of its discriminator."""
+
 
 class Study:
-    """The runs of one size, at so many at a time."""
+    """The runs of one size: each is trained and measured unless its record is kept."""
 
-    def __init__(self, size: str, *, workers: int) -> None:
-        """Set where they are kept; with 0 workers nothing is trained, and what is finished is found."""
+    def __init__(self, size: str, *, workers: int, records: Path | None = None) -> None:
+        """Set where they are kept, and how many run at a time; with 0 workers what is finished is found."""
         self.quick = QUICK if size == "quick" else ()
         self.outputs = HERE / "outputs" / ("quick" if self.quick else "full")
-        self.tables = self.outputs if self.quick else HERE
+        self.records = Records(records or (self.outputs if self.quick else HERE) / "records")
+        self.tables = self.records.folder.parent
         self.seeds = SEEDS[:2] if self.quick else SEEDS
         self.tuning = SEEDS[0] if self.quick else TUNING  # where nothing is learned, the trials may be the runs
         self.rungs, self.arms = (QUICK_RUNGS, QUICK_ARMS) if self.quick else (RUNGS, ARMS)
         self.rates = RATES[:1] if self.quick else RATES
         self.workers = workers
 
-    def runs(self, wanted: Sequence[Sequence[str]]) -> list[Path | None]:
-        """Return the runs' folders, None for those that are not there."""
-        return found_or_trained(wanted, outputs=self.outputs, workers=self.workers)
-
-    def baselines(self, seeds: Sequence[int]) -> dict[int, Path]:
-        """Return the converged baselines, by seed."""
-        wanted = [("+experiment=mle", f"seed={seed}", *SETTING, *CONVERGED, *self.quick) for seed in seeds]
-        return {seed: run for seed, run in zip(seeds, self.runs(wanted), strict=True) if run}
+    def baseline(self, seed: int) -> tuple[str, ...]:
+        """Return the overrides of the converged baseline."""
+        return ("+experiment=mle", f"seed={seed}", *SETTING, *CONVERGED, *self.quick)
 
     def rung(self, rung: Rung, seed: int, base: Path, *more: str) -> tuple[str, ...]:
-        """Return the run in which a discriminator alone learns."""
+        """Return the overrides of a run in which a discriminator alone learns."""
         matching: tuple[str, ...] = ()
         if rung.matching:
             steps = 10 if self.quick else rung.matching
@@ -75,10 +77,13 @@ class Study:
         few = QUICK_DECODING if self.quick else ()
         return (*matching, *given, *more, *rung.overrides, *few, *self.quick)
 
-    def arm(self, arm: Arm, seed: int, base: Path, judge: Path | None, *, rate: str | None) -> tuple[str, ...]:
-        """Return the run of an arm."""
-        (chosen,) = (rung for rung in RUNGS if rung.name == CHOSEN)
-        taken = (f"pretrained_discriminator={judge}", *OF_D, *chosen.overrides) if arm.judged else ()
+    def chosen(self, seed: int, base: Path) -> tuple[str, ...]:
+        """Return the overrides of the run whose discriminator the arms are given."""
+        return self.rung(_chosen(), seed, base)
+
+    def arm(self, arm: Arm, seed: int, base: Path, judge: Path, *, rate: str | None) -> tuple[str, ...]:
+        """Return the overrides of an arm."""
+        taken = (f"pretrained_discriminator={judge}", *OF_D, *_chosen().overrides) if arm.judged else ()
         own = OF_D if arm.overrides == BLIND else ()
         learned = () if rate is None else (*UPDATES, f"adversarial.learning_rate={rate}")
         return (
@@ -86,73 +91,100 @@ class Study:
             *arm.overrides, *(QUICK_DECODING if self.quick and arm.resamples else ()), *self.quick,
         )  # fmt: skip
 
+    def trained(self, wanted: Sequence[tuple[str, ...]]) -> list[Path]:
+        """Return the folders of runs that others begin with."""
+        return train_all(wanted, outputs=self.outputs, workers=self.workers)
+
+    def known(self, wanted: Of, seeds: Sequence[int], *, judged: bool = True) -> dict[int, Found]:
+        """Return what is found of all runs, by seed and name.
+
+        Seeds are trained as many at a time as runs are, so that what others begin with is trained side by side.
+
+        Args:
+            wanted: the runs of a seed.
+            seeds: of them.
+            judged: whether any of them is given the seed's discriminator.
+        """
+        nowhere = Path()
+        begun = [seed for seed in seeds if self.workers and self.records.missing(wanted(seed, nowhere, nowhere))]
+        for start in range(0, len(begun), max(self.workers, 1)):
+            some = begun[start : start + self.workers]
+            bases = self.trained([self.baseline(seed) for seed in some])
+            own = [self.chosen(seed, base) for seed, base in zip(some, bases, strict=True)]
+            judges = self.trained(own) if judged else [nowhere] * len(some)
+            told = [one for each in zip(some, bases, judges, strict=True) for one in wanted(*each)]
+            self.records.make(told, outputs=self.outputs, workers=self.workers)
+        asked = {seed: wanted(seed, nowhere, nowhere) for seed in seeds}
+        return {
+            seed: {one.name: kept for one in own if (kept := self.records.found(one)) is not None}
+            for seed, own in asked.items()
+        }
+
+
+def _chosen() -> Rung:
+    (chosen,) = (rung for rung in RUNGS if rung.name == CHOSEN)
+    return chosen
+
 
 def climb(study: Study) -> None:
     """Train the ladder, and write its table."""
-    found = {}
-    for base in study.baselines([study.tuning]).values():
-        wanted = [study.rung(rung, study.tuning, base, "phases.ratio.patience=0") for rung in study.rungs]
-        found = {rung.name: run for rung, run in zip(study.rungs, study.runs(wanted), strict=True) if run}
-    (study.tables / "ladder.md").write_text(table_of_rungs(found) + "\n")
-    print(table_of_rungs(found))
+
+    def wanted(seed: int, base: Path, _judge: Path) -> list[Wanted]:
+        own = ((rung, study.rung(rung, seed, base, "phases.ratio.patience=0")) for rung in study.rungs)
+        return [Wanted(f"ladder, {rung.name}", seed, overrides, known) for rung, overrides in own]
+
+    found = study.known(wanted, [study.tuning], judged=False)[study.tuning]
+    table = table_of_rungs({name.removeprefix("ladder, "): own for name, own in found.items()})
+    (study.tables / "ladder.md").write_text(f"{table}\n")
+    print(table)
 
 
 def tune(study: Study) -> dict[str, str]:
     """Return the best learning rate of each arm that learns, by the divergence on validation scenes of one seed."""
-    trials: dict[str, dict[str, float]] = {}
     arms = [arm for arm in study.arms if arm.learns and arm.of_another is None]
-    judges = judges_of(study, [study.tuning])
-    for seed, (base, judge) in judges.items():
-        wanted = [(arm, rate, study.arm(arm, seed, base, judge, rate=rate)) for arm in arms for rate in study.rates]
-        for (arm, rate, _), run in zip(wanted, study.runs([own for _, _, own in wanted]), strict=True):
-            if run:
-                found = divergence(run, arm.phase, temperatures=(1.0,), nuclei=(1.0,))
-                trials.setdefault(arm.name, {})[rate] = found["validation_jsd"]
-    (study.tables / "tuning.md").write_text(table_of_trials(trials, RATES) + "\n")
-    return {name: min(found, key=lambda rate: found[rate]) for name, found in trials.items()}
+    trials = {f"{arm.name}, rate {rate}": (arm, rate) for arm in arms for rate in study.rates}
 
+    def wanted(seed: int, base: Path, judge: Path) -> list[Wanted]:
+        own = ((name, arm, study.arm(arm, seed, base, judge, rate=rate)) for name, (arm, rate) in trials.items())
+        plain = partial(divergence, temperatures=(1.0,), nuclei=(1.0,))
+        return [Wanted(name, seed, overrides, partial(plain, phase=arm.phase)) for name, arm, overrides in own]
 
-def judges_of(study: Study, seeds: Sequence[int]) -> dict[int, tuple[Path, Path]]:
-    """Return the baseline and the run of the chosen discriminator, by seed."""
-    (chosen,) = (rung for rung in RUNGS if rung.name == CHOSEN)
-    bases = study.baselines(seeds)
-    runs = study.runs([study.rung(chosen, seed, base) for seed, base in bases.items()])
-    return {seed: (base, run) for (seed, base), run in zip(bases.items(), runs, strict=True) if run}
+    found: dict[str, dict[str, float]] = {}
+    for name, one in study.known(wanted, [study.tuning])[study.tuning].items():
+        arm, rate = trials[name]
+        found.setdefault(arm.name, {})[rate] = one["validation_jsd"]
+    (study.tables / "tuning.md").write_text(f"{table_of_trials(found, RATES)}\n")
+    return {name: min(own, key=lambda rate: own[rate]) for name, own in found.items()}
 
 
 def compare(study: Study, rates: Mapping[str, str]) -> None:
     """Train all arms from all baselines, measure them, and write the table."""
-    judges = judges_of(study, study.seeds)
-    arms = [arm for arm in study.arms if not arm.learns or arm.of_another or arm.name in rates]
-    wanted: dict[tuple[str, int], tuple[str, ...]] = {}
-    for seed, (base, judge) in judges.items():
-        for arm in arms:
-            if arm.of_another is None:
-                wanted[arm.name, seed] = study.arm(arm, seed, base, judge, rate=rates.get(arm.name))
-    runs = dict(zip(wanted, study.runs(list(wanted.values())), strict=True))
-    asked = [("maximum likelihood", seed, base, "mle") for seed, (base, _) in judges.items()]
-    asked += [
-        (arm.name, seed, run, arm.phase)
-        for arm in arms
-        for seed in judges
-        if (run := runs[arm.of_another or arm.name, seed]) is not None
-    ]
-    with ProcessPoolExecutor(max(study.workers, 1)) as pool:
-        measured = list(pool.map(divergence, [run for _, _, run, _ in asked], [phase for *_, phase in asked]))
-    found: dict[str, dict[int, dict[str, float]]] = {}
-    for (name, seed, _, _), one in zip(asked, measured, strict=True):
-        found.setdefault(name, {})[seed] = one
-    (study.tables / "found.json").write_text(json.dumps(found, indent=1))
+    arms = {arm.name: arm for arm in study.arms if not arm.learns or arm.of_another or arm.name in rates}
+
+    def wanted(seed: int, base: Path, judge: Path) -> list[Wanted]:
+        told = [Wanted("maximum likelihood", seed, study.baseline(seed), partial(divergence, phase="mle"))]
+        for arm in arms.values():
+            run = arms[arm.of_another or arm.name]
+            overrides = study.arm(run, seed, base, judge, rate=rates.get(run.name))
+            told.append(Wanted(arm.name, seed, overrides, partial(divergence, phase=arm.phase)))
+        return told
+
+    found: dict[str, dict[int, Mapping[str, float]]] = {}
+    for seed, own in study.known(wanted, study.seeds).items():
+        for name, one in own.items():
+            found.setdefault(name, {})[seed] = one
     table = table_of_systems(found)
-    (study.tables / "table.md").write_text(f"{cost(study.outputs)}\n\n{table}\n")
+    (study.tables / "table.md").write_text(f"{table}\n")
     print(table)
 
 
 def main(size: str = "full", *given: str) -> None:
     if size not in ("full", "ladder", "quick", "tables"):
         sys.exit(f"size {size}: full, ladder, quick, or tables of what is finished")
-    workers = int(next((one.partition("=")[2] for one in given if one.startswith("workers=")), "2"))
-    study = Study(size, workers=0 if size == "tables" else workers)
+    named = dict(one.split("=", 1) for one in given)
+    workers = 0 if size == "tables" else int(named.get("workers", "2"))
+    study = Study(size, workers=workers, records=Path(named["records"]) if "records" in named else None)
+    study.tables.mkdir(parents=True, exist_ok=True)
     climb(study)
     if size != "ladder":
         compare(study, tune(study))
