@@ -53,7 +53,8 @@ class CoAttentionDiscriminator(Discriminator):
         self.affinity = Linear(hidden, hidden, bias=False)
         self.image_state, self.image_context = Linear(hidden, hidden), Linear(hidden, hidden, bias=False)
         self.word_state, self.word_context = Linear(hidden, hidden), Linear(hidden, hidden, bias=False)
-        self.image_score, self.word_score = Linear(hidden, 1), Linear(hidden, 1)
+        # A softmax is blind to what all scores share: they have no bias.
+        self.image_score, self.word_score = Linear(hidden, 1, bias=False), Linear(hidden, 1, bias=False)
         self.fluency = Linear(hidden, 1)
         self.dropout = Dropout(dropout)
 
