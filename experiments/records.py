@@ -14,6 +14,9 @@ from typing import Any
 from experiments.study import train
 from gan_caption.files import write_atomically
 
+Prepare = Callable[[Sequence[int]], Sequence[tuple[Path, ...]]]
+"""Returns, of each of these seeds, the folders that its runs begin with."""
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -76,6 +79,28 @@ class Records:
                     self.keep(one, measuring.submit(one.measure, run).result())
 
             list(pool.map(made, runs))
+
+    def by_seed(self, wanted: Callable[..., list[Wanted]], seeds: Sequence[int], prepare: Prepare, *, outputs: Path,
+                workers: int) -> dict[int, dict[str, Mapping[str, Any]]]:  # fmt: skip
+        """Return what is found of all runs, by seed and name.
+
+        Seeds are gone through as many at a time as runs are, so that what others begin with is trained side by side.
+
+        Args:
+            wanted: the runs, of a seed, and of the folders that they begin with where these are known.
+            seeds: of them.
+            prepare: trains what the others begin with.
+            outputs: where the runs go.
+            workers: how many run at a time; 0: nothing is trained.
+        """
+        begun = [seed for seed in seeds if workers and self.missing(wanted(seed))]
+        for start in range(0, len(begun), max(workers, 1)):
+            some = begun[start : start + workers]
+            told = [one for seed, folders in zip(some, prepare(some), strict=True) for one in wanted(seed, *folders)]
+            self.make(told, outputs=outputs, workers=workers)
+        return {
+            seed: {one.name: kept for one in wanted(seed) if (kept := self.found(one)) is not None} for seed in seeds
+        }
 
     def _path(self, wanted: Wanted) -> Path:
         return self.folder / f"{re.sub(r'[^a-z0-9.]+', '-', wanted.name.lower()).strip('-')}-{wanted.seed}.json"

@@ -1,83 +1,150 @@
-"""Maximum likelihood with both generators, and four methods from the better one, on Flickr8k: see README.md."""
+"""Maximum likelihood and what goes on from it, on photographs, with five seeds. See README.md."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from experiments.study import captions, cost, evaluate, systems, train, train_all, trained
-from gan_caption.data.flickr8k import Flickr8k
-from gan_caption.metrics.standard import STANDARD
-from gan_caption.reporting.gallery import gallery
-from gan_caption.reporting.table import comparison
+from experiments.flickr8k.arms import (
+    ARMS,
+    BASELINES,
+    CHOSEN,
+    PHOTOGRAPHS,
+    RATES,
+    SEEDS,
+    SETTING,
+    TUNING,
+    UPDATES,
+    Arm,
+)
+from experiments.flickr8k.measure import found
+from experiments.flickr8k.verdict import draw, heights_of, table_of_beams, table_of_samples, table_of_trials
+from experiments.records import Records, Wanted
+from experiments.study import train_all
 
 HERE = Path(__file__).parent
-OUTPUTS = HERE / "outputs"
-SELF_CRITICAL = (
-    "adversarial.steps=750", "adversarial.images_per_batch=10", "adversarial.learning_rate=1e-4",
-    "adversarial.validate_every=250",
+MLE = "maximum likelihood"
+QUICK = (
+    "size.hidden=32", "size.embedding=32", "phases.mle.epochs=1", "validation.images=40", "decoding=greedy",
+    "phases.mle.learning_rate_schedule.warmup_steps=2", "discriminator_training.steps=4", "adversarial.steps=2",
+    "adversarial.validate_every=2", "adversarial.images_per_batch=4",
 )  # fmt: skip
-SAMPLES = "objective.samples_per_image=5"
-"""One and a quarter epochs of 10 images x 5 samples."""
-METHODS = {
-    "nsc": (*SELF_CRITICAL, f"phases.policy_gradient.{SAMPLES}"),
-    "scst": (*SELF_CRITICAL, f"phases.policy_gradient.{SAMPLES}"),
-    "chen": (*SELF_CRITICAL, f"phases.adversarial.{SAMPLES}"),
-    "seqgan": (),
-}
+QUICK_ARMS = tuple(arm for arm in ARMS if arm.name in ("more maximum likelihood", "nsc", "cgan"))
+
+NOWHERE = Path()
+Systems = Mapping[str, Mapping[str, Any]]
+"""What is kept of runs, by name."""
 
 
-def train_methods(root: str, *overrides: str) -> dict[str, Path]:
-    """Train the baseline and the methods, or find what was trained before; return the run folders."""
-    data = dataset(root, *overrides)
-    attention = train("+experiment=mle", "generator=attention_lstm", *data, outputs=OUTPUTS)
+class Study:
+    """The runs of one size: each is trained and measured unless its record is kept."""
+
+    def __init__(self, data: Sequence[str], *, quick: bool, workers: int, records: Path | None) -> None:
+        """Set where they are kept, and how many run at a time; with 0 workers what is finished is found."""
+        self.quick = QUICK if quick else ()
+        self.shared = (*data, *PHOTOGRAPHS, SETTING)
+        self.outputs = HERE / "outputs" / ("quick" if quick else "full")
+        self.records = Records(records or (self.outputs if quick else HERE) / "records")
+        self.tables = self.records.folder.parent
+        self.seeds, self.tuning = (SEEDS[:1], SEEDS[0]) if quick else (SEEDS, TUNING)
+        self.baselines = dict(list(BASELINES.items())[:1]) if quick else BASELINES
+        self.chosen = BASELINES["as its page has it"] if quick else BASELINES[CHOSEN]
+        self.arms, self.rates = (QUICK_ARMS, RATES[:1]) if quick else (ARMS, RATES)
+        self.workers = workers
+
+    def baseline(self, seed: int, chosen: Sequence[str]) -> tuple[str, ...]:
+        """Return the overrides of a baseline."""
+        return ("+experiment=mle", f"seed={seed}", *self.shared, *chosen, *self.quick)
+
+    def arm(self, arm: Arm, seed: int, base: Path, rate: str | None) -> tuple[str, ...]:
+        """Return the overrides of an arm."""
+        given = (f"pretrained={base}",) if arm.follows else ()
+        learned = () if rate is None else (f"adversarial.learning_rate={rate}",)
+        return (
+            f"+experiment={arm.page}", f"seed={seed}", *given, *self.shared, *self.chosen, *UPDATES, *learned,
+            *arm.overrides, *self.quick,
+        )  # fmt: skip
+
+    def known(self, wanted: Callable[..., list[Wanted]], seeds: Sequence[int]) -> dict[int, Systems]:
+        """Return what is found of all runs, by seed and name; see `Records.by_seed`."""
+        return self.records.by_seed(wanted, seeds, self._bases, outputs=self.outputs, workers=self.workers)
+
+    def _bases(self, seeds: Sequence[int]) -> list[tuple[Path]]:
+        own = [self.baseline(seed, self.chosen) for seed in seeds]
+        return [(base,) for base in train_all(own, outputs=self.outputs, workers=self.workers)]
+
+
+def choose(study: Study) -> None:
+    """Train the baselines that are tried, and write their table: `CHOSEN` is the one whose NLL is lowest."""
     wanted = [
-        (f"+experiment={page}", "generator=attention_lstm", f"pretrained={attention}", *data, *settings)
-        for page, settings in METHODS.items()
+        Wanted(f"baseline, {name}", study.tuning, study.baseline(study.tuning, own), partial(found, phase="mle"))
+        for name, own in study.baselines.items()
     ]
-    return {"mle": attention, **dict(zip(METHODS, train_all(wanted, outputs=OUTPUTS, workers=2), strict=True))}
+    if study.workers:
+        study.records.make(wanted, outputs=study.outputs, workers=study.workers)
+    told = {one.name.removeprefix("baseline, "): kept for one in wanted if (kept := study.records.found(one))}
+    (study.tables / "baselines.md").write_text(f"{table_of_trials(told)}\n")
+    print(table_of_trials(told))
 
 
-def dataset(root: str, *overrides: str) -> tuple[str, ...]:
-    return ("data=flickr8k", f"data.root={root}", "encoder=efficientnet_lite0", "decoding=beam", *overrides)
+def tune(study: Study) -> dict[str, str]:
+    """Return the rate of each arm that has none of its own: whose curve lies highest above the baseline's."""
+    trials = {f"{arm.name}, rate {rate}": (arm, rate) for arm in study.arms if arm.tuned for rate in study.rates}
+
+    def wanted(seed: int, base: Path = NOWHERE) -> list[Wanted]:
+        told = [Wanted(MLE, seed, study.baseline(seed, study.chosen), partial(found, phase="mle"))]
+        for name, (arm, rate) in trials.items():
+            told.append(Wanted(name, seed, study.arm(arm, seed, base, rate), partial(found, phase=arm.phase)))
+        return told
+
+    kept = study.known(wanted, [study.tuning])[study.tuning]
+    (study.tables / "tuning.md").write_text(f"{table_of_trials(kept)}\n")
+    above: dict[str, dict[str, float]] = {}
+    for name, (arm, rate) in trials.items():
+        if name in kept and MLE in kept:
+            own = heights_of({0: kept[name]}, {0: kept[MLE]})
+            above.setdefault(arm.name, {})[rate] = own[0] if own else float("-inf")
+    return {name: max(own, key=own.__getitem__) for name, own in above.items()}
 
 
-def main(root: str, *overrides: str) -> None:
-    runs = train_methods(root, *overrides)
-    attention = runs.pop("mle")
-    plain = train("+experiment=mle", "generator=lstm", *dataset(root, *overrides), outputs=OUTPUTS)
+def compare(study: Study, rates: Mapping[str, str]) -> None:
+    """Train all arms from all baselines, measure them, and write tables and figure."""
+    arms = [arm for arm in study.arms if not arm.tuned or arm.name in rates]
 
-    start = systems(attention)["mle"]
-    beam = {
-        "mle, lstm": systems(plain)["mle"],
-        "mle": start,
-        **{page: systems(run)[trained(run)] for page, run in runs.items()},
-    }
-    cache = [one for one in overrides if one.startswith("cache=")]
-    greedy = {"mle": evaluate(attention, "split=val", "weights=mle", *cache)["mle"]}
-    for page, run in runs.items():
-        greedy[page] = evaluate(run, "split=val", f"weights={trained(run)}", *cache)[trained(run)]
-    lines = [
-        f"Flickr8k official dev; seed 0.\n{cost(OUTPUTS)}",
-        f"Beam 5; samples at temperature 1:\n\n{comparison(beam, STANDARD)}",
-        f"Greedy:\n\n{comparison(greedy, STANDARD)}\n\n{gains(greedy)}",
-    ]
-    (HERE / "table.md").write_text("\n\n".join(lines) + "\n")
-    print("\n\n".join(lines))
+    def wanted(seed: int, base: Path = NOWHERE) -> list[Wanted]:
+        told = [Wanted(MLE, seed, study.baseline(seed, study.chosen), partial(found, phase="mle"))]
+        for arm in arms:
+            overrides = study.arm(arm, seed, base, rates.get(arm.name))
+            told.append(Wanted(arm.name, seed, overrides, partial(found, phase=arm.phase)))
+        return told
 
-    split = Flickr8k(root=root, skip_missing=False).split("val")
-    told = {name: captions(run, name) for name, run in (("mle", attention),)}
-    told |= {page: captions(run, trained(run)) for page, run in runs.items()}
-    shown = [{name: own[split.items[row].image_id] for name, own in told.items()} for row in range(8)]
-    gallery(OUTPUTS / "figure.png", [split.image(row) for row in range(8)], shown)
+    systems: dict[str, dict[int, Mapping[str, Any]]] = {}
+    for seed, own in study.known(wanted, study.seeds).items():
+        for name, one in own.items():
+            systems.setdefault(name, {})[seed] = one
+    if MLE not in systems:
+        sys.exit("no baseline is finished yet: full trains it")
+    tables = f"{table_of_beams(systems)}\n\n{table_of_samples(systems)}"
+    (study.tables / "table.md").write_text(f"{tables}\n")
+    print(tables)
+    draw(study.tables / "figure.png", systems)
 
 
-def gains(greedy: Mapping[str, Mapping[str, float]]) -> str:
-    """Say how much each method gained on its start."""
-    start = greedy["mle"]["cider_d"]
-    changes = [f"{name} {own['cider_d'] / start - 1:+.1%}" for name, own in greedy.items() if name != "mle"]
-    return f"Greedy CIDEr-D, relative to mle: {', '.join(changes)}."
+def main(size: str = "full", *given: str) -> None:
+    if size not in ("full", "baselines", "quick", "tables"):
+        sys.exit(f"size {size}: full, baselines, quick, or tables of what is finished")
+    named = dict(one.split("=", 1) for one in given if one.startswith(("workers=", "records=")))
+    data = [one for one in given if one.partition("=")[0] not in named]
+    workers = 0 if size == "tables" else int(named.get("workers", "2"))
+    records = Path(named["records"]) if "records" in named else None
+    study = Study(data, quick=size == "quick", workers=workers, records=records)
+    study.tables.mkdir(parents=True, exist_ok=True)
+    choose(study)
+    if size != "baselines":
+        compare(study, tune(study))
 
 
 if __name__ == "__main__":

@@ -43,8 +43,7 @@ QUICK_DECODING = (f"{_RESAMPLED}.candidates=4", f"{_RESAMPLED}.density_sets=2")
 
 Found = Mapping[str, Mapping[str, Any]]
 """What is kept of runs, by name."""
-Of = Callable[[int, Path, Path], list[Wanted]]
-"""The runs of a seed, by the folders of its baseline and of its discriminator."""
+NOWHERE = Path()
 
 
 class Study:
@@ -77,10 +76,6 @@ class Study:
         few = QUICK_DECODING if self.quick else ()
         return (*matching, *given, *more, *rung.overrides, *few, *self.quick)
 
-    def chosen(self, seed: int, base: Path) -> tuple[str, ...]:
-        """Return the overrides of the run whose discriminator the arms are given."""
-        return self.rung(_chosen(), seed, base)
-
     def arm(self, arm: Arm, seed: int, base: Path, judge: Path, *, rate: str | None) -> tuple[str, ...]:
         """Return the overrides of an arm."""
         taken = (f"pretrained_discriminator={judge}", *OF_D, *_chosen().overrides) if arm.judged else ()
@@ -91,34 +86,26 @@ class Study:
             *arm.overrides, *(QUICK_DECODING if self.quick and arm.resamples else ()), *self.quick,
         )  # fmt: skip
 
-    def trained(self, wanted: Sequence[tuple[str, ...]]) -> list[Path]:
-        """Return the folders of runs that others begin with."""
-        return train_all(wanted, outputs=self.outputs, workers=self.workers)
-
-    def known(self, wanted: Of, seeds: Sequence[int], *, judged: bool = True) -> dict[int, Found]:
-        """Return what is found of all runs, by seed and name.
-
-        Seeds are trained as many at a time as runs are, so that what others begin with is trained side by side.
+    def known(self, wanted: Callable[..., list[Wanted]], seeds: Sequence[int], *, judged: bool) -> dict[int, Found]:
+        """Return what is found of all runs, by seed and name; see `Records.by_seed`.
 
         Args:
-            wanted: the runs of a seed.
+            wanted: the runs, of a seed, its baseline's folder and that of its discriminator.
             seeds: of them.
             judged: whether any of them is given the seed's discriminator.
         """
-        nowhere = Path()
-        begun = [seed for seed in seeds if self.workers and self.records.missing(wanted(seed, nowhere, nowhere))]
-        for start in range(0, len(begun), max(self.workers, 1)):
-            some = begun[start : start + self.workers]
-            bases = self.trained([self.baseline(seed) for seed in some])
-            own = [self.chosen(seed, base) for seed, base in zip(some, bases, strict=True)]
-            judges = self.trained(own) if judged else [nowhere] * len(some)
-            told = [one for each in zip(some, bases, judges, strict=True) for one in wanted(*each)]
-            self.records.make(told, outputs=self.outputs, workers=self.workers)
-        asked = {seed: wanted(seed, nowhere, nowhere) for seed in seeds}
-        return {
-            seed: {one.name: kept for one in own if (kept := self.records.found(one)) is not None}
-            for seed, own in asked.items()
-        }
+
+        def prepare(some: Sequence[int]) -> list[tuple[Path, ...]]:
+            bases = self._trained([self.baseline(seed) for seed in some])
+            if not judged:
+                return [(base,) for base in bases]
+            chosen = [self.rung(_chosen(), seed, base) for seed, base in zip(some, bases, strict=True)]
+            return list(zip(bases, self._trained(chosen), strict=True))
+
+        return self.records.by_seed(wanted, seeds, prepare, outputs=self.outputs, workers=self.workers)
+
+    def _trained(self, wanted: Sequence[tuple[str, ...]]) -> list[Path]:
+        return train_all(wanted, outputs=self.outputs, workers=self.workers)
 
 
 def _chosen() -> Rung:
@@ -129,7 +116,7 @@ def _chosen() -> Rung:
 def climb(study: Study) -> None:
     """Train the ladder, and write its table."""
 
-    def wanted(seed: int, base: Path, _judge: Path) -> list[Wanted]:
+    def wanted(seed: int, base: Path = NOWHERE) -> list[Wanted]:
         own = ((rung, study.rung(rung, seed, base, "phases.ratio.patience=0")) for rung in study.rungs)
         return [Wanted(f"ladder, {rung.name}", seed, overrides, known) for rung, overrides in own]
 
@@ -144,13 +131,13 @@ def tune(study: Study) -> dict[str, str]:
     arms = [arm for arm in study.arms if arm.learns and arm.of_another is None]
     trials = {f"{arm.name}, rate {rate}": (arm, rate) for arm in arms for rate in study.rates}
 
-    def wanted(seed: int, base: Path, judge: Path) -> list[Wanted]:
+    def wanted(seed: int, base: Path = NOWHERE, judge: Path = NOWHERE) -> list[Wanted]:
         own = ((name, arm, study.arm(arm, seed, base, judge, rate=rate)) for name, (arm, rate) in trials.items())
         plain = partial(divergence, temperatures=(1.0,), nuclei=(1.0,))
         return [Wanted(name, seed, overrides, partial(plain, phase=arm.phase)) for name, arm, overrides in own]
 
     found: dict[str, dict[str, float]] = {}
-    for name, one in study.known(wanted, [study.tuning])[study.tuning].items():
+    for name, one in study.known(wanted, [study.tuning], judged=True)[study.tuning].items():
         arm, rate = trials[name]
         found.setdefault(arm.name, {})[rate] = one["validation_jsd"]
     (study.tables / "tuning.md").write_text(f"{table_of_trials(found, RATES)}\n")
@@ -161,7 +148,7 @@ def compare(study: Study, rates: Mapping[str, str]) -> None:
     """Train all arms from all baselines, measure them, and write the table."""
     arms = {arm.name: arm for arm in study.arms if not arm.learns or arm.of_another or arm.name in rates}
 
-    def wanted(seed: int, base: Path, judge: Path) -> list[Wanted]:
+    def wanted(seed: int, base: Path = NOWHERE, judge: Path = NOWHERE) -> list[Wanted]:
         told = [Wanted("maximum likelihood", seed, study.baseline(seed), partial(divergence, phase="mle"))]
         for arm in arms.values():
             run = arms[arm.of_another or arm.name]
@@ -170,7 +157,7 @@ def compare(study: Study, rates: Mapping[str, str]) -> None:
         return told
 
     found: dict[str, dict[int, Mapping[str, float]]] = {}
-    for seed, own in study.known(wanted, study.seeds).items():
+    for seed, own in study.known(wanted, study.seeds, judged=True).items():
         for name, one in own.items():
             found.setdefault(name, {})[seed] = one
     table = table_of_systems(found)

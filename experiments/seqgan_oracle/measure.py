@@ -12,6 +12,8 @@ from experiments.study import cost_of, evaluate, systems, trained
 ORACLE, UNSEEN = "sample_oracle_nll_per_token", "nll_per_token"
 SHOWN = {ORACLE: 3, UNSEEN: 3, "sample_vocabulary": 0, "discriminator_auc": 3}
 """Metrics of the table, and their decimals."""
+CHOOSING = "validation.images=2000"
+"""Sequences that choose a temperature."""
 
 Found = Mapping[str, Any]
 """Of a run, "minutes"; "rows": metrics by what they are of; of an arm also its curve, see `curves`."""
@@ -31,7 +33,7 @@ def at_temperatures(temperatures: Sequence[float], run: Path) -> Found:
 def followed(temperatures: Sequence[float], run: Path) -> Found:
     """Measure what an arm left, also at that of these temperatures whose two NLLs have the least sum on validation."""
     system = trained(run)
-    by_temperature = {one: _sampled(run, "val", one)[system] for one in temperatures}
+    by_temperature = {one: _sampled(run, "val", one, CHOOSING)[system] for one in temperatures}
     best = min(by_temperature, key=lambda one: by_temperature[one][ORACLE] + by_temperature[one][UNSEEN])
     rows = {"": systems(run)[system], ", at its best temperature": _sampled(run, "test", best)[system]}
     if run.name.startswith("leakgan"):
@@ -48,10 +50,10 @@ def _found(run: Path, rows: Mapping[str, Mapping[str, float]]) -> Found:
     }
 
 
-def _sampled(run: Path, split: str, temperature: float) -> dict[str, dict[str, float]]:
+def _sampled(run: Path, split: str, temperature: float, *more: str) -> dict[str, dict[str, float]]:
     """Return the metrics of a run's systems, written and judged at a temperature."""
     found = evaluate(
         run, f"split={split}", "validation.samples_per_image=2", "validation.batch_images=500",
-        f"validation.temperature={temperature:.4g}",
+        f"validation.temperature={temperature:.4g}", *more,
     )  # fmt: skip
     return {system: {**metrics, "temperature": temperature} for system, metrics in found.items()}

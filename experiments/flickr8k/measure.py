@@ -1,0 +1,51 @@
+"""What is kept of a run on photographs: its metrics, CIDEr-D of each image, and its curve over temperatures.
+
+Shapes: N images.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from experiments.ratio import evaluator_of
+from experiments.study import captions, cost_of, systems
+from gan_caption.evaluation.curve import grid, sample_curve
+from gan_caption.evaluation.trained import open_run
+from gan_caption.metrics import CiderD
+
+TEMPERATURES = (0.4, 0.6, 0.8, 1.0)
+SAMPLES = 5
+"""Of each image."""
+CURVE = ("sample_cider_d", "self_cider")
+"""Quality and diversity."""
+
+
+def found(run: Path, phase: str) -> dict[str, Any]:
+    """Measure on dev what a phase of a run left.
+
+    Args:
+        run: its folder.
+        phase: whose weights, with its own decoder where it has one.
+
+    Returns:
+        "minutes" that the run took; "metrics" of its beam's captions and of samples at temperature 1; "cider_d" of the
+        beam's captions, (N,); "curve": a point a temperature, from the lowest, of `CURVE`.
+    """
+    torch.set_num_threads(1)
+    trained = open_run(run, device="cpu")
+    trained.load(phase)
+    evaluator = evaluator_of(trained, "val", samples_per_image=SAMPLES)
+    points = sample_curve(trained.captioner, evaluator, grid(TEMPERATURES, ()), phase=phase)
+    told = captions(run, phase)
+    texts = trained.tokenizer.tokenized([told[item.image_id] for item in evaluator.source.split.items])
+    each = CiderD(evaluator.references, evaluator.frequencies).score(range(len(texts)), texts)
+    return {
+        "minutes": cost_of(run),
+        "metrics": systems(run)[phase],
+        "cider_d": [round(float(value), 4) for value in each],
+        "curve": [{name: float(np.mean(point.values[name])) for name in CURVE} for point in points],
+    }
