@@ -35,7 +35,7 @@ QUICK = (
 QUICK_ARMS = tuple(arm for arm in ARMS if arm.name in ("more maximum likelihood", "nsc", "cgan"))
 
 NOWHERE = Path()
-Systems = Mapping[str, Mapping[str, Any]]
+Systems = dict[str, Mapping[str, Any]]
 """What is kept of runs, by name."""
 
 
@@ -52,7 +52,8 @@ class Study:
         self.seeds, self.tuning = (SEEDS[:1], SEEDS[0]) if quick else (SEEDS, TUNING)
         self.baselines = dict(list(BASELINES.items())[:1]) if quick else BASELINES
         self.chosen = BASELINES["as its page has it"] if quick else BASELINES[CHOSEN]
-        self.arms, self.rates = (QUICK_ARMS, RATES[:1]) if quick else (ARMS, RATES)
+        self.arms = QUICK_ARMS if quick else ARMS
+        self.rates = RATES[:1] if quick else RATES
         self.workers = workers
 
     def baseline(self, seed: int, chosen: Sequence[str]) -> tuple[str, ...]:

@@ -123,8 +123,10 @@ def draw(path: Path, found: Found) -> None:
             [[(p["self_cider"], 100 * p["sample_cider_d"]) for p in run["curve"]] for run in runs.values()]
         )
         x, y = curves.mean(0).T
-        style = {"color": "black", "linewidth": 2.5} if not place else {"color": f"C{place % 10}", "linewidth": 1}
-        axes.plot(x, y, "o-", markersize=3, linestyle="-" if place < 10 else "--", label=name, **style)
+        axes.plot(
+            x, y, "o-", markersize=3, linestyle="-" if place < 10 else "--", label=name,
+            color=f"C{place % 10}" if place else "black", linewidth=1 if place else 2.5,
+        )  # fmt: skip
     axes.set_xlabel("Self-CIDEr of samples")
     axes.set_ylabel("CIDEr-D x 100 of samples")
     axes.legend(fontsize=7)

@@ -41,7 +41,7 @@ QUICK = (
 _RESAMPLED = "phases.resampling.decoding"
 QUICK_DECODING = (f"{_RESAMPLED}.candidates=4", f"{_RESAMPLED}.density_sets=2")
 
-Found = Mapping[str, Mapping[str, Any]]
+Found = dict[str, Mapping[str, Any]]
 """What is kept of runs, by name."""
 NOWHERE = Path()
 
@@ -57,7 +57,8 @@ class Study:
         self.tables = self.records.folder.parent
         self.seeds = SEEDS[:2] if self.quick else SEEDS
         self.tuning = SEEDS[0] if self.quick else TUNING  # where nothing is learned, the trials may be the runs
-        self.rungs, self.arms = (QUICK_RUNGS, QUICK_ARMS) if self.quick else (RUNGS, ARMS)
+        self.rungs = QUICK_RUNGS if self.quick else RUNGS
+        self.arms = QUICK_ARMS if self.quick else ARMS
         self.rates = RATES[:1] if self.quick else RATES
         self.workers = workers
 

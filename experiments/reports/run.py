@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.flickr8k.run import train_methods
 from experiments.methods_on_scenes.run import train_pages
+from experiments.study import train
 
 HERE = Path(__file__).parent
 OUTPUTS = HERE / "outputs"
@@ -20,8 +20,17 @@ def main(root: str | None, *overrides: str) -> None:
     runs = [*baselines, *(run for own in methods.values() for run in own)]
     report(runs, "scenes", "split=test", *overrides)
     if root is not None:
-        trained = train_methods(root, *overrides)
-        report([trained["mle"], trained["seqgan"]], "flickr8k", "split=val", *overrides)
+        report(on_photographs(root, *overrides), "flickr8k", "split=val", *overrides)
+
+
+def on_photographs(root: str, *overrides: str) -> list[Path]:
+    """Train the attention LSTM by maximum likelihood, and SeqGAN from there."""
+    data = (
+        "generator=attention_lstm", "data=flickr8k", f"data.root={root}", "encoder=efficientnet_lite0",
+        "decoding=beam", *overrides,
+    )  # fmt: skip
+    start = train("+experiment=mle", *data, outputs=OUTPUTS / "runs")
+    return [start, train("+experiment=seqgan", f"pretrained={start}", *data, outputs=OUTPUTS / "runs")]
 
 
 def report(runs: Sequence[Path], name: str, *overrides: str) -> None:

@@ -34,7 +34,8 @@ class Study:
         """Set what all runs share and where they are kept."""
         self.shared = (*MEASURED, *given, *(QUICK if quick else ()))
         self.outputs, self.records = outputs, records
-        self.seeds, self.temperatures = (SEEDS[:1], TEMPERATURES[:2]) if quick else (SEEDS, TEMPERATURES)
+        self.seeds = SEEDS[:1] if quick else SEEDS
+        self.temperatures = TEMPERATURES[:2] if quick else TEMPERATURES
 
     def baseline(self, seed: int, schedule: tuple[str, ...] = ()) -> tuple[str, ...]:
         """Return the overrides of maximum likelihood."""
