@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +67,8 @@ class Records:
         print(f"{len(runs)} runs have no record in {self.folder}", flush=True)
         if not runs:
             return
-        with (
-            ThreadPoolExecutor(workers) as pool,
-            ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as measuring,
-        ):
+        with ProcessPoolExecutor(workers) as measuring, ThreadPoolExecutor(workers) as pool:
+            measuring.submit(len, "").result()  # its processes fork here, before there are threads
 
             def made(overrides: tuple[str, ...]) -> None:
                 run = train(*overrides, "threads=1", outputs=outputs)
