@@ -33,9 +33,11 @@ def at_temperatures(temperatures: Sequence[float], run: Path) -> Found:
 def followed(temperatures: Sequence[float], run: Path) -> Found:
     """Measure what an arm left, also at that of these temperatures whose two NLLs have the least sum on validation."""
     system = trained(run)
-    by_temperature = {one: _sampled(run, "val", one, CHOOSING)[system] for one in temperatures}
-    best = min(by_temperature, key=lambda one: by_temperature[one][ORACLE] + by_temperature[one][UNSEEN])
-    rows = {"": systems(run)[system], ", at its best temperature": _sampled(run, "test", best)[system]}
+    rows = {"": systems(run)[system]}
+    if len(temperatures) > 1:
+        by_temperature = {one: _sampled(run, "val", one, CHOOSING)[system] for one in temperatures}
+        best = min(by_temperature, key=lambda one: by_temperature[one][ORACLE] + by_temperature[one][UNSEEN])
+        rows[", at its best temperature"] = _sampled(run, "test", best)[system]
     if run.name.startswith("leakgan"):
         rows[": its own mle"] = systems(run)["mle"]
         rows[", logits x 1.5 (as published)"] = _sampled(run, "test", 1 / 1.5)[system]

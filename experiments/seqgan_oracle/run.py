@@ -35,7 +35,7 @@ class Study:
         self.shared = (*MEASURED, *given, *(QUICK if quick else ()))
         self.outputs, self.records = outputs, records
         self.seeds = SEEDS[:1] if quick else SEEDS
-        self.temperatures = TEMPERATURES[:2] if quick else TEMPERATURES
+        self.temperatures = (1.0,) if quick else TEMPERATURES
 
     def baseline(self, seed: int, schedule: tuple[str, ...] = ()) -> tuple[str, ...]:
         """Return the overrides of maximum likelihood."""
