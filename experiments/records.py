@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -10,9 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from experiments.study import train
 from gan_caption.files import write_atomically
 
+NOWHERE = Path()
+"""Of a folder that a run begins with, where it is not known: records do not depend on it."""
 Prepare = Callable[[Sequence[int]], Sequence[tuple[Path, ...]]]
 """Returns, of each of these seeds, the folders that its runs begin with."""
 
@@ -67,7 +72,7 @@ class Records:
         print(f"{len(runs)} runs have no record in {self.folder}", flush=True)
         if not runs:
             return
-        with ProcessPoolExecutor(workers) as measuring, ThreadPoolExecutor(workers) as pool:
+        with ProcessPoolExecutor(workers, initializer=_one_thread) as measuring, ThreadPoolExecutor(workers) as pool:
             measuring.submit(len, "").result()  # its processes fork here, before there are threads
 
             def made(overrides: tuple[str, ...]) -> None:
@@ -77,9 +82,9 @@ class Records:
 
             list(pool.map(made, runs))
 
-    def by_seed(self, wanted: Callable[..., list[Wanted]], seeds: Sequence[int], prepare: Prepare, *, outputs: Path,
-                workers: int) -> dict[int, dict[str, Mapping[str, Any]]]:  # fmt: skip
-        """Return what is found of all runs, by seed and name.
+    def known(self, wanted: Callable[..., list[Wanted]], seeds: Sequence[int], prepare: Prepare, *, outputs: Path,
+              workers: int) -> dict[str, dict[int, Mapping[str, Any]]]:  # fmt: skip
+        """Make what is missing, and return what is found of all runs, by name and seed.
 
         Seeds are gone through as many at a time as runs are, so that what others begin with is trained side by side.
 
@@ -93,14 +98,29 @@ class Records:
         begun = [seed for seed in seeds if workers and self.missing(wanted(seed))]
         for start in range(0, len(begun), max(workers, 1)):
             some = begun[start : start + workers]
-            told = [one for seed, folders in zip(some, prepare(some), strict=True) for one in wanted(seed, *folders)]
-            self.make(told, outputs=outputs, workers=workers)
-        return {
-            seed: {one.name: kept for one in wanted(seed) if (kept := self.found(one)) is not None} for seed in seeds
-        }
+            own = [one for seed, folders in zip(some, prepare(some), strict=True) for one in wanted(seed, *folders)]
+            self.make(own, outputs=outputs, workers=workers)
+        told: dict[str, dict[int, Mapping[str, Any]]] = {}
+        for one in (one for seed in seeds for one in wanted(seed)):
+            if (kept := self.found(one)) is not None:
+                told.setdefault(one.name, {})[one.seed] = kept
+        return told
 
     def _path(self, wanted: Wanted) -> Path:
         return self.folder / f"{re.sub(r'[^a-z0-9.]+', '-', wanted.name.lower()).strip('-')}-{wanted.seed}.json"
+
+
+def options(given: Sequence[str]) -> tuple[int, Path | None, list[str]]:
+    """Return `workers=`, 2 where it is not given, `records=`, and what else a study's command was given."""
+    named = dict(one.split("=", 1) for one in given if one.startswith(("workers=", "records=")))
+    others = [one for one in given if one.partition("=")[0] not in named]
+    return int(named.get("workers", "2")), Path(named["records"]) if "records" in named else None, others
+
+
+def _one_thread() -> None:
+    """Let a process, and what it starts, have one thread: beside another of two each, both crawl."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
 
 
 def without_places(overrides: Sequence[str]) -> list[str]:

@@ -82,8 +82,7 @@ def _watch(command: Sequence[str], *, log: Path, cost: Path | None = None) -> No
     print(f"$ python {' '.join(command[1:])}    (follow it in {log})", flush=True)
     start = time.monotonic()
     with log.open("ab") as file:
-        one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # beside another of two threads each, both crawl
-        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, env=one_thread)
+        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if cost is not None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import experiments.ratio
+
 TUNING, SEEDS = 100, tuple(range(5))
 PHOTOGRAPHS = ("generator=attention_lstm", "decoding=beam", "tracker=local")
 SETTING = "holdout.check=0.05"
@@ -26,18 +28,11 @@ CHOSEN = "Lite2"
 
 
 @dataclass(frozen=True)
-class Arm:
-    """A way to go on from the baseline."""
+class Arm(experiments.ratio.Arm):
+    """A way to go on from the baseline; `learns` tells whether its rate is chosen among `RATES`."""
 
-    name: str
-    page: str
-    phase: str = "policy_gradient"
-    """Whose weights, and way of decoding, are measured."""
-    overrides: tuple[str, ...] = ()
     follows: bool = True
     """Whether it begins with the baseline: a generator with noise learns by maximum likelihood for itself."""
-    tuned: bool = True
-    """Whether its learning rate is chosen among `RATES`; False: its page's, or it learns nothing."""
 
 
 UPDATES = (
@@ -54,9 +49,9 @@ ARMS = (
     Arm("nsc, entropy held", "nsc", overrides=("+entropy@phases.policy_gradient.objective.entropy_weight=held",)),
     Arm("chen", "chen", "adversarial"),
     Arm("seqgan", "seqgan", "adversarial"),
-    Arm("cgan", "cgan", "adversarial", follows=False, tuned=False),
-    Arm("shetty", "shetty", "adversarial", follows=False, tuned=False),
-    Arm("residual EBM", "residual_ebm", "resampling", tuned=False),
+    Arm("cgan", "cgan", "adversarial", follows=False, learns=False),
+    Arm("shetty", "shetty", "adversarial", follows=False, learns=False),
+    Arm("residual EBM", "residual_ebm", "resampling", learns=False),
     Arm("KL policy gradient", "kl_ratio"),
     Arm("seqgan, D shown another image", "control_shuffled_image", "adversarial"),
     Arm("constant reward", "control_constant"),

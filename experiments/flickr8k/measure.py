@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from experiments.ratio import evaluator_of
 from experiments.study import captions, cost_of, systems
@@ -35,7 +34,6 @@ def found(run: Path, phase: str) -> dict[str, Any]:
         "minutes" that the run took; "metrics" of its beam's captions and of samples at temperature 1; "cider_d" of the
         beam's captions, (N,); "curve": a point a temperature, from the lowest, of `CURVE`.
     """
-    torch.set_num_threads(1)
     trained = open_run(run, device="cpu")
     trained.load(phase)
     evaluator = evaluator_of(trained, "val", samples_per_image=SAMPLES)

@@ -22,7 +22,7 @@ from experiments.flickr8k.arms import (
 )
 from experiments.flickr8k.measure import found
 from experiments.flickr8k.verdict import draw, heights_of, table_of_beams, table_of_samples, table_of_trials
-from experiments.records import Records, Wanted
+from experiments.records import NOWHERE, Prepare, Records, Wanted, options
 from experiments.study import train_all
 
 HERE = Path(__file__).parent
@@ -34,9 +34,8 @@ QUICK = (
 )  # fmt: skip
 QUICK_ARMS = tuple(arm for arm in ARMS if arm.name in ("more maximum likelihood", "nsc", "cgan"))
 
-NOWHERE = Path()
-Systems = dict[str, Mapping[str, Any]]
-"""What is kept of runs, by name."""
+Systems = dict[str, dict[int, Mapping[str, Any]]]
+"""What is kept of runs, by name and seed."""
 
 
 class Study:
@@ -69,31 +68,33 @@ class Study:
             *arm.overrides, *self.quick,
         )  # fmt: skip
 
-    def known(self, wanted: Callable[..., list[Wanted]], seeds: Sequence[int]) -> dict[int, Systems]:
-        """Return what is found of all runs, by seed and name; see `Records.by_seed`."""
-        return self.records.by_seed(wanted, seeds, self._bases, outputs=self.outputs, workers=self.workers)
+    def known(self, wanted: Callable[..., list[Wanted]], seeds: Sequence[int], prepare: Prepare) -> Systems:
+        """Return what is found of all runs; see `Records.known`."""
+        return self.records.known(wanted, seeds, prepare, outputs=self.outputs, workers=self.workers)
 
-    def _bases(self, seeds: Sequence[int]) -> list[tuple[Path]]:
+    def bases(self, seeds: Sequence[int]) -> list[tuple[Path]]:
+        """Train the baselines of seeds."""
         own = [self.baseline(seed, self.chosen) for seed in seeds]
         return [(base,) for base in train_all(own, outputs=self.outputs, workers=self.workers)]
 
 
 def choose(study: Study) -> None:
     """Train the baselines that are tried, and write their table: `CHOSEN` is the one whose NLL is lowest."""
-    wanted = [
-        Wanted(f"baseline, {name}", study.tuning, study.baseline(study.tuning, own), partial(found, phase="mle"))
-        for name, own in study.baselines.items()
-    ]
-    if study.workers:
-        study.records.make(wanted, outputs=study.outputs, workers=study.workers)
-    told = {one.name.removeprefix("baseline, "): kept for one in wanted if (kept := study.records.found(one))}
-    (study.tables / "baselines.md").write_text(f"{table_of_trials(told)}\n")
-    print(table_of_trials(told))
+
+    def wanted(seed: int) -> list[Wanted]:
+        tried = study.baselines.items()
+        measure = partial(found, phase="mle")
+        return [Wanted(f"baseline, {name}", seed, study.baseline(seed, own), measure) for name, own in tried]
+
+    known = study.known(wanted, [study.tuning], lambda seeds: [()] * len(seeds))
+    table = table_of_trials({name.removeprefix("baseline, "): own[study.tuning] for name, own in known.items()})
+    (study.tables / "baselines.md").write_text(f"{table}\n")
+    print(table)
 
 
 def tune(study: Study) -> dict[str, str]:
     """Return the rate of each arm that has none of its own: whose curve lies highest above the baseline's."""
-    trials = {f"{arm.name}, rate {rate}": (arm, rate) for arm in study.arms if arm.tuned for rate in study.rates}
+    trials = {f"{arm.name}, rate {rate}": (arm, rate) for arm in study.arms if arm.learns for rate in study.rates}
 
     def wanted(seed: int, base: Path = NOWHERE) -> list[Wanted]:
         told = [Wanted(MLE, seed, study.baseline(seed, study.chosen), partial(found, phase="mle"))]
@@ -101,7 +102,8 @@ def tune(study: Study) -> dict[str, str]:
             told.append(Wanted(name, seed, study.arm(arm, seed, base, rate), partial(found, phase=arm.phase)))
         return told
 
-    kept = study.known(wanted, [study.tuning])[study.tuning]
+    known = study.known(wanted, [study.tuning], study.bases)
+    kept = {name: own[study.tuning] for name, own in known.items()}
     (study.tables / "tuning.md").write_text(f"{table_of_trials(kept)}\n")
     above: dict[str, dict[str, float]] = {}
     for name, (arm, rate) in trials.items():
@@ -113,7 +115,7 @@ def tune(study: Study) -> dict[str, str]:
 
 def compare(study: Study, rates: Mapping[str, str]) -> None:
     """Train all arms from all baselines, measure them, and write tables and figure."""
-    arms = [arm for arm in study.arms if not arm.tuned or arm.name in rates]
+    arms = [arm for arm in study.arms if not arm.learns or arm.name in rates]
 
     def wanted(seed: int, base: Path = NOWHERE) -> list[Wanted]:
         told = [Wanted(MLE, seed, study.baseline(seed, study.chosen), partial(found, phase="mle"))]
@@ -122,10 +124,7 @@ def compare(study: Study, rates: Mapping[str, str]) -> None:
             told.append(Wanted(arm.name, seed, overrides, partial(found, phase=arm.phase)))
         return told
 
-    systems: dict[str, dict[int, Mapping[str, Any]]] = {}
-    for seed, own in study.known(wanted, study.seeds).items():
-        for name, one in own.items():
-            systems.setdefault(name, {})[seed] = one
+    systems = study.known(wanted, study.seeds, study.bases)
     if MLE not in systems:
         sys.exit("no baseline is finished yet: full trains it")
     tables = f"{table_of_beams(systems)}\n\n{table_of_samples(systems)}"
@@ -137,11 +136,8 @@ def compare(study: Study, rates: Mapping[str, str]) -> None:
 def main(size: str = "full", *given: str) -> None:
     if size not in ("full", "baselines", "quick", "tables"):
         sys.exit(f"size {size}: full, baselines, quick, or tables of what is finished")
-    named = dict(one.split("=", 1) for one in given if one.startswith(("workers=", "records=")))
-    data = [one for one in given if one.partition("=")[0] not in named]
-    workers = 0 if size == "tables" else int(named.get("workers", "2"))
-    records = Path(named["records"]) if "records" in named else None
-    study = Study(data, quick=size == "quick", workers=workers, records=records)
+    workers, records, data = options(given)
+    study = Study(data, quick=size == "quick", workers=0 if size == "tables" else workers, records=records)
     study.tables.mkdir(parents=True, exist_ok=True)
     choose(study)
     if size != "baselines":

@@ -6,8 +6,6 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 from experiments.ratio import evaluator_of
 from gan_caption.evaluation.evaluator import Evaluator
 from gan_caption.evaluation.trained import Trained, open_run
@@ -47,7 +45,6 @@ def divergence(run: Path, phase: str, *, temperatures: Sequence[float] = TEMPERA
         return told["found"]
     trained = open_run(run, device="cpu")
     trained.load(phase)
-    torch.set_num_threads(1)
     val, test = (evaluator_of(trained, split, samples_per_image=SAMPLES) for split in ("val", "test"))
     chosen = {point: at(trained, val, phase, *point)["jsd"] for point in grid}
     temperature, top_p = min(chosen, key=chosen.__getitem__)

@@ -13,7 +13,7 @@ from experiments.ratio_on_scenes.arms import ARMS, BLIND, CHOSEN, QUICK_ARMS, QU
 from experiments.ratio_on_scenes.ladder import known, table_of_rungs
 from experiments.ratio_on_scenes.measure import divergence
 from experiments.ratio_on_scenes.verdict import table_of_systems, table_of_trials
-from experiments.records import Records, Wanted
+from experiments.records import NOWHERE, Records, Wanted, options
 from experiments.study import train_all
 
 HERE = Path(__file__).parent
@@ -41,9 +41,8 @@ QUICK = (
 _RESAMPLED = "phases.resampling.decoding"
 QUICK_DECODING = (f"{_RESAMPLED}.candidates=4", f"{_RESAMPLED}.density_sets=2")
 
-Found = dict[str, Mapping[str, Any]]
-"""What is kept of runs, by name."""
-NOWHERE = Path()
+Found = dict[str, dict[int, Mapping[str, Any]]]
+"""What is kept of runs, by name and seed."""
 
 
 class Study:
@@ -87,8 +86,8 @@ class Study:
             *arm.overrides, *(QUICK_DECODING if self.quick and arm.resamples else ()), *self.quick,
         )  # fmt: skip
 
-    def known(self, wanted: Callable[..., list[Wanted]], seeds: Sequence[int], *, judged: bool) -> dict[int, Found]:
-        """Return what is found of all runs, by seed and name; see `Records.by_seed`.
+    def known(self, wanted: Callable[..., list[Wanted]], seeds: Sequence[int], *, judged: bool) -> Found:
+        """Return what is found of all runs, by name and seed; see `Records.known`.
 
         Args:
             wanted: the runs, of a seed, its baseline's folder and that of its discriminator.
@@ -103,7 +102,7 @@ class Study:
             chosen = [self.rung(_chosen(), seed, base) for seed, base in zip(some, bases, strict=True)]
             return list(zip(bases, self._trained(chosen), strict=True))
 
-        return self.records.by_seed(wanted, seeds, prepare, outputs=self.outputs, workers=self.workers)
+        return self.records.known(wanted, seeds, prepare, outputs=self.outputs, workers=self.workers)
 
     def _trained(self, wanted: Sequence[tuple[str, ...]]) -> list[Path]:
         return train_all(wanted, outputs=self.outputs, workers=self.workers)
@@ -121,8 +120,8 @@ def climb(study: Study) -> None:
         own = ((rung, study.rung(rung, seed, base, "phases.ratio.patience=0")) for rung in study.rungs)
         return [Wanted(f"ladder, {rung.name}", seed, overrides, known) for rung, overrides in own]
 
-    found = study.known(wanted, [study.tuning], judged=False)[study.tuning]
-    table = table_of_rungs({name.removeprefix("ladder, "): own for name, own in found.items()})
+    found = study.known(wanted, [study.tuning], judged=False)
+    table = table_of_rungs({name.removeprefix("ladder, "): own[study.tuning] for name, own in found.items()})
     (study.tables / "ladder.md").write_text(f"{table}\n")
     print(table)
 
@@ -138,11 +137,11 @@ def tune(study: Study) -> dict[str, str]:
         return [Wanted(name, seed, overrides, partial(plain, phase=arm.phase)) for name, arm, overrides in own]
 
     found: dict[str, dict[str, float]] = {}
-    for name, one in study.known(wanted, [study.tuning], judged=True)[study.tuning].items():
+    for name, own in study.known(wanted, [study.tuning], judged=True).items():
         arm, rate = trials[name]
-        found.setdefault(arm.name, {})[rate] = one["validation_jsd"]
+        found.setdefault(arm.name, {})[rate] = own[study.tuning]["validation_jsd"]
     (study.tables / "tuning.md").write_text(f"{table_of_trials(found, RATES)}\n")
-    return {name: min(own, key=lambda rate: own[rate]) for name, own in found.items()}
+    return {name: min(one, key=one.__getitem__) for name, one in found.items()}
 
 
 def compare(study: Study, rates: Mapping[str, str]) -> None:
@@ -157,11 +156,7 @@ def compare(study: Study, rates: Mapping[str, str]) -> None:
             told.append(Wanted(arm.name, seed, overrides, partial(divergence, phase=arm.phase)))
         return told
 
-    found: dict[str, dict[int, Mapping[str, float]]] = {}
-    for seed, own in study.known(wanted, study.seeds, judged=True).items():
-        for name, one in own.items():
-            found.setdefault(name, {})[seed] = one
-    table = table_of_systems(found)
+    table = table_of_systems(study.known(wanted, study.seeds, judged=True))
     (study.tables / "table.md").write_text(f"{table}\n")
     print(table)
 
@@ -169,9 +164,8 @@ def compare(study: Study, rates: Mapping[str, str]) -> None:
 def main(size: str = "full", *given: str) -> None:
     if size not in ("full", "ladder", "quick", "tables"):
         sys.exit(f"size {size}: full, ladder, quick, or tables of what is finished")
-    named = dict(one.split("=", 1) for one in given)
-    workers = 0 if size == "tables" else int(named.get("workers", "2"))
-    study = Study(size, workers=workers, records=Path(named["records"]) if "records" in named else None)
+    workers, records, _ = options(given)
+    study = Study(size, workers=0 if size == "tables" else workers, records=records)
     study.tables.mkdir(parents=True, exist_ok=True)
     climb(study)
     if size != "ladder":

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 
-from experiments.records import Records, Wanted
+from experiments.records import NOWHERE, Records, Wanted, options
 from experiments.seqgan_oracle.arms import ARMS, SEEDS, Arm
 from experiments.seqgan_oracle.curves import EVERY, draw, table_of_curves
 from experiments.seqgan_oracle.measure import ORACLE, SHOWN, UNSEEN, Found, as_it_stands, at_temperatures, followed
@@ -30,12 +31,14 @@ MLE, STOPPED = "mle", "mle, stopped by held-out NLL"
 class Study:
     """The runs of one size: each is trained and measured unless its record is kept."""
 
-    def __init__(self, given: Sequence[str], *, quick: bool, outputs: Path, records: Records) -> None:
-        """Set what all runs share and where they are kept."""
+    def __init__(self, given: Sequence[str], *, quick: bool, workers: int, records: Path | None) -> None:
+        """Set what all runs share and where they are kept; with 0 workers what is finished is found."""
         self.shared = (*MEASURED, *given, *(QUICK if quick else ()))
-        self.outputs, self.records = outputs, records
+        self.outputs = HERE / "outputs" / ("quick" if quick else "full")
+        self.records = Records(records or (self.outputs if quick else HERE) / "records")
         self.seeds = SEEDS[:1] if quick else SEEDS
         self.temperatures = (1.0,) if quick else TEMPERATURES
+        self.workers = workers
 
     def baseline(self, seed: int, schedule: tuple[str, ...] = ()) -> tuple[str, ...]:
         """Return the overrides of maximum likelihood."""
@@ -48,38 +51,25 @@ class Study:
         task = (*arm.overrides, *_task(arm.generator), *self.shared)
         return (f"+experiment={arm.page}", f"seed={seed}", *given, *followed, *task)
 
-    def wanted(self, bases: Mapping[int, Path]) -> list[Wanted]:
-        """Return all runs.
+    def wanted(self, seed: int, base: Path = NOWHERE) -> list[Wanted]:
+        """Return all runs of a seed, by its baseline's folder."""
+        mle = Wanted(MLE, seed, self.baseline(seed), partial(at_temperatures, self.temperatures))
+        stopped = Wanted(STOPPED, seed, self.baseline(seed, EARLY), as_it_stands)
+        measure = partial(followed, self.temperatures)
+        arms = [Wanted(arm.name, seed, self.arm(arm, seed, base), measure) for arm in ARMS if seed in arm.seeds]
+        return [mle, stopped, *arms]
 
-        Args:
-            bases: the baselines' folders by seed, where they are known.
-        """
-        of_mle = [Wanted(MLE, seed, self.baseline(seed), partial(at_temperatures, self.temperatures))
-                  for seed in self.seeds]  # fmt: skip
-        stopped = [Wanted(STOPPED, seed, self.baseline(seed, EARLY), as_it_stands) for seed in self.seeds]
-        arms = [
-            Wanted(arm.name, seed, self.arm(arm, seed, bases.get(seed, Path())), partial(followed, self.temperatures))
-            for arm in ARMS
-            for seed in arm.seeds
-            if seed in self.seeds
-        ]
-        return [*of_mle, *stopped, *arms]
+    def _bases(self, seeds: Sequence[int]) -> list[tuple[Path]]:
+        runs = train_all([self.baseline(seed) for seed in seeds], outputs=self.outputs, workers=self.workers)
+        return [(run,) for run in runs]
 
-    def run(self, *, workers: int) -> None:
-        """Train and measure what has no record."""
-        begun = sorted({one.seed for one in self.records.missing(self.wanted({})) if one.name != STOPPED})
-        runs = train_all([self.baseline(seed) for seed in begun], outputs=self.outputs, workers=workers)
-        wanted = self.wanted(dict(zip(begun, runs, strict=True)))
-        self.records.make(wanted, outputs=self.outputs, workers=workers)
-
-    def report(self, where: Path) -> None:
-        """Write `table.md` and `figure.png` of the records that there are."""
-        found: dict[str, list[Found]] = {}
-        for one in self.wanted({}):
-            if (kept := self.records.found(one)) is not None:
-                found.setdefault(one.name, []).append(kept)
-        if MLE not in found:
+    def report(self) -> None:
+        """Train and measure what has no record, and write `table.md` and `figure.png` of the records."""
+        known = self.records.known(self.wanted, self.seeds, self._bases, outputs=self.outputs, workers=self.workers)
+        if MLE not in known:
             sys.exit("no baseline is finished yet: full trains it")
+        names = [name for name in (MLE, STOPPED, *(arm.name for arm in ARMS)) if name in known]
+        found = {name: list(known[name].values()) for name in names}
         minutes = [one["minutes"] for runs in found.values() for one in runs]
         told = (
             f"{len(minutes)} runs, {sum(minutes) / 60:.1f} hours of one core in all, the longest {max(minutes):.0f} min"
@@ -89,19 +79,15 @@ class Study:
             curves.setdefault(arm.name.removesuffix(f", {arm.updates} updates"), []).extend(found.get(arm.name, []))
         curves = {name: runs for name, runs in curves.items() if runs}
         tables = (told, table(found), table_of_curves(curves))
-        where.mkdir(parents=True, exist_ok=True)
+        where = self.records.folder.parent
         (where / "table.md").write_text("\n\n".join(tables) + "\n")
         print(*tables, sep="\n\n")
-        start = {name: _mean([run["rows"][""][name] for run in found[MLE]]) for name in (ORACLE, UNSEEN)}
+        start = {name: fmean([run["rows"][""][name] for run in found[MLE]]) for name in (ORACLE, UNSEEN)}
         draw(where / "figure.png", curves, start=(start[ORACLE], start[UNSEEN]))
 
 
 def _task(generator: str) -> tuple[str, ...]:
     return "data=oracle", "encoder=none", f"generator={generator}"
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
 
 
 def table(found: Mapping[str, Sequence[Found]]) -> str:
@@ -123,15 +109,8 @@ def table(found: Mapping[str, Sequence[Found]]) -> str:
 def main(size: str = "full", *given: str) -> None:
     if size not in ("full", "quick", "tables"):
         sys.exit(f"size {size}: full, quick, or tables of what is finished")
-    named = dict(one.split("=", 1) for one in given if one.startswith(("workers=", "records=")))
-    quick = size == "quick"
-    outputs = HERE / "outputs" / ("quick" if quick else "full")
-    records = Records(Path(named.get("records", outputs / "records" if quick else HERE / "records")))
-    overrides = [one for one in given if one.partition("=")[0] not in named]
-    study = Study(overrides, quick=quick, outputs=outputs, records=records)
-    if size != "tables":
-        study.run(workers=int(named.get("workers", "2")))
-    study.report(outputs if quick else records.folder.parent)
+    workers, records, overrides = options(given)
+    Study(overrides, quick=size == "quick", workers=0 if size == "tables" else workers, records=records).report()
 
 
 if __name__ == "__main__":
