@@ -124,7 +124,7 @@ def draw(path: Path, found: Found) -> None:
         )
         x, y = curves.mean(0).T
         axes.plot(
-            x, y, "o-", markersize=3, linestyle="-" if place < 10 else "--", label=name,
+            x, y, marker="o", markersize=3, linestyle="-" if place < 10 else "--", label=name,
             color=f"C{place % 10}" if place else "black", linewidth=1 if place else 2.5,
         )  # fmt: skip
     axes.set_xlabel("Self-CIDEr of samples")
