@@ -34,7 +34,7 @@ def found(run: Path, phase: str) -> dict[str, Any]:
         "minutes" that the run took; "metrics" of its beam's captions and of samples at temperature 1; "cider_d" of the
         beam's captions, (N,); "curve": a point a temperature, from the lowest, of `CURVE`.
     """
-    trained = open_run(run, device="cpu")
+    trained = open_run(run, device="auto")
     trained.load(phase)
     evaluator = evaluator_of(trained, "val", samples_per_image=SAMPLES)
     points = sample_curve(trained.captioner, evaluator, grid(TEMPERATURES, ()), phase=phase)

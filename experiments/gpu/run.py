@@ -71,7 +71,7 @@ Section = Callable[[Study], tuple[str, list[str]]]
 
 def sections(few: bool) -> dict[str, Section]:
     found: dict[str, Section] = {
-        "Pages": pages, "Waits": waits, "Times": times, "Compiled": compiled, "Resumed": resumed,
+        "Times": times, "Compiled": compiled, "Waits": waits, "Pages": pages, "Resumed": resumed,
     }  # fmt: skip
     return found if few else {**found, "Two processes": ranks}
 

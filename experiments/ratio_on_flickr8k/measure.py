@@ -68,7 +68,7 @@ class Measure:
     def __init__(self, run: Path, split: str, judge: JudgeSettings) -> None:
         """Open it; nothing is decoded yet."""
         torch.set_num_threads(1)
-        self.trained: Trained = open_run(run, device="cpu")
+        self.trained: Trained = open_run(run, device="auto")
         self.evaluator = evaluator_of(self.trained, split, samples_per_image=SAMPLES)
         self.judge = judge
         told = self.evaluator.people(SAMPLES)

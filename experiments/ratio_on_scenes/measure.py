@@ -43,7 +43,7 @@ def divergence(run: Path, phase: str, *, temperatures: Sequence[float] = TEMPERA
     asked = json.dumps(grid)
     if kept.exists() and (told := json.loads(kept.read_text()))["grid"] == asked:
         return told["found"]
-    trained = open_run(run, device="cpu")
+    trained = open_run(run, device="auto")
     trained.load(phase)
     val, test = (evaluator_of(trained, split, samples_per_image=SAMPLES) for split in ("val", "test"))
     chosen = {point: at(trained, val, phase, *point)["jsd"] for point in grid}
