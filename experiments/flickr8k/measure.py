@@ -15,6 +15,8 @@ from experiments.study import captions, cost_of, systems
 from gan_caption.evaluation.curve import grid, sample_curve
 from gan_caption.evaluation.trained import open_run
 from gan_caption.metrics import CiderD
+from gan_caption.metrics.metric import corpus_value, measure
+from gan_caption.metrics.nouns import unsupported_nouns
 
 TEMPERATURES = (0.4, 0.6, 0.8, 1.0)
 SAMPLES = 5
@@ -33,17 +35,21 @@ def found(run: Path, phase: str) -> dict[str, Any]:
     Returns:
         "minutes" that the run took; "metrics" of its beam's captions and of samples at temperature 1; "cider_d" of the
         beam's captions, (N,); "curve": a point a temperature, from the lowest, of `CURVE`.
+
+    Raises:
+        UserError: nothing finds nouns: the extra `nouns` is not installed.
     """
     trained = open_run(run, device="auto")
     trained.load(phase)
     evaluator = evaluator_of(trained, "val", samples_per_image=SAMPLES)
     points = sample_curve(trained.captioner, evaluator, grid(TEMPERATURES, ()), phase=phase)
-    told = captions(run, phase)
-    texts = trained.tokenizer.tokenized([told[item.image_id] for item in evaluator.source.split.items])
-    each = CiderD(evaluator.references, evaluator.frequencies).score(range(len(texts)), texts)
+    written = captions(run, phase)
+    told = evaluator.predictions([written[item.image_id] for item in evaluator.source.split.items], [])
+    each = CiderD(evaluator.references, evaluator.frequencies).score(range(len(told.captions)), told.captions)
+    nouns = unsupported_nouns()
     return {
         "minutes": cost_of(run),
-        "metrics": systems(run)[phase],
+        "metrics": {**systems(run)[phase], nouns.name: corpus_value(measure([nouns], told)[nouns.name])},
         "cider_d": [round(float(value), 4) for value in each],
         "curve": [{name: float(np.mean(point.values[name])) for name in CURVE} for point in points],
     }

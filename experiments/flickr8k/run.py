@@ -24,6 +24,7 @@ from experiments.flickr8k.measure import found
 from experiments.flickr8k.verdict import draw, heights_of, table_of_beams, table_of_samples, table_of_trials
 from experiments.records import NOWHERE, Prepare, Records, Wanted, options
 from experiments.study import train_all
+from gan_caption.metrics.nouns import unsupported_nouns
 
 HERE = Path(__file__).parent
 MLE = "maximum likelihood"
@@ -137,6 +138,8 @@ def main(size: str = "full", *given: str) -> None:
     if size not in ("full", "baselines", "quick", "tables"):
         sys.exit(f"size {size}: full, baselines, quick, or tables of what is finished")
     workers, records, data = options(given)
+    if size != "tables":
+        unsupported_nouns()  # what it needs is asked for before anything is trained
     study = Study(data, quick=size == "quick", workers=0 if size == "tables" else workers, records=records)
     study.tables.mkdir(parents=True, exist_ok=True)
     choose(study)

@@ -30,7 +30,7 @@ RUNGS = (
     Rung("lstm, no image", BLIND),
 )
 QUICK_RUNGS = RUNGS[5:6]
-CHOSEN = "log p - log p_ref"
+CHOSEN = "log p - log p_ref, matching first"
 """The rung whose discriminator the arms are given: that with the lowest log-loss on the tuning seed."""
 
 _KL = "phases.policy_gradient.objective.kl_weight"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SEEDS = (0, 1, 2)
-UPDATES = 150
+ONE = SEEDS[:1]
 EPOCH = 312
 """Steps in which D sees 10,000 sequences and as many samples."""
 BUDGET = (f"discriminator_training.steps={15 * EPOCH}", f"discriminator_training.steps_per_update={EPOCH // 4}")
@@ -22,6 +22,8 @@ class Arm:
     overrides: tuple[str, ...] = ()
     generator: str = "lstm"
     """Any other than the baseline's learns by maximum likelihood for itself."""
+    updates: int = 150
+    seeds: tuple[int, ...] = SEEDS
 
 
 _REWARD = "phases.policy_gradient.objective.reward"
@@ -31,15 +33,15 @@ ARMS = (
     Arm("constant reward", "control_constant"),
     Arm("uniform random reward", "control_constant", (f"reward@{_REWARD}=random", f"~{_REWARD}.value")),
     Arm("seqgan", "seqgan", BUDGET),
-    Arm("seqgan, D shown shuffled labels", "control_shuffled_labels", BUDGET),
-    Arm("seqgan, batch-mean baseline", "seqgan", _BATCH_MEAN),
-    Arm("seqgan, four times D's steps", "seqgan", LONGER),
+    Arm("seqgan, D shown shuffled labels, 75 updates", "control_shuffled_labels", BUDGET, updates=75),
+    Arm("seqgan, four times D's steps", "seqgan", LONGER, seeds=ONE),
+    Arm("seqgan, batch-mean baseline, 75 updates", "seqgan", _BATCH_MEAN, updates=75, seeds=ONE),
     # other papers' methods
-    Arm("maligan", "maligan", BUDGET),
-    Arm("rankgan", "rankgan", BUDGET),
-    Arm("leakgan", "leakgan", (*BUDGET, "phases.mle.epochs=20"), generator="leakgan"),
-    Arm("relgan, beta_max 1", "relgan", (f"{_BETA_MAX}=1",)),
-    Arm("relgan, beta_max 100", "relgan"),
-    Arm("relgan, beta_max 1000", "relgan", (f"{_BETA_MAX}=1000",)),
-    Arm("scratchgan", "scratchgan", ("discriminator_training.steps=1000",)),
+    Arm("relgan, beta_max 1", "relgan", (f"{_BETA_MAX}=1",), seeds=ONE),
+    Arm("relgan, beta_max 100", "relgan", seeds=ONE),
+    Arm("relgan, beta_max 1000", "relgan", (f"{_BETA_MAX}=1000",), seeds=ONE),
+    Arm("scratchgan", "scratchgan", ("discriminator_training.steps=1000",), seeds=ONE),
+    Arm("maligan, 75 updates", "maligan", BUDGET, updates=75, seeds=ONE),
+    Arm("rankgan, 75 updates", "rankgan", BUDGET, updates=75, seeds=ONE),
+    Arm("leakgan, 75 updates", "leakgan", (*BUDGET, "phases.mle.epochs=20"), "leakgan", updates=75, seeds=ONE),
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 
 from experiments.records import NOWHERE, Records, Wanted, options
-from experiments.seqgan_oracle.arms import ARMS, SEEDS, UPDATES, Arm
+from experiments.seqgan_oracle.arms import ARMS, SEEDS, Arm
 from experiments.seqgan_oracle.curves import EVERY, draw, table_of_curves
 from experiments.seqgan_oracle.measure import ORACLE, SHOWN, UNSEEN, Found, as_it_stands, at_temperatures, followed
 from experiments.study import train_all
@@ -47,7 +47,7 @@ class Study:
     def arm(self, arm: Arm, seed: int, base: Path) -> tuple[str, ...]:
         """Return the overrides of an arm."""
         given = (f"pretrained={base}",) if arm.generator == "lstm" else ()
-        followed = (f"adversarial.steps={UPDATES}", f"adversarial.validate_every={EVERY}")
+        followed = (f"adversarial.steps={arm.updates}", f"adversarial.validate_every={EVERY}")
         task = (*arm.overrides, *_task(arm.generator), *self.shared)
         return (f"+experiment={arm.page}", f"seed={seed}", *given, *followed, *task)
 
@@ -56,7 +56,7 @@ class Study:
         mle = Wanted(MLE, seed, self.baseline(seed), partial(at_temperatures, self.temperatures))
         stopped = Wanted(STOPPED, seed, self.baseline(seed, EARLY), as_it_stands)
         measure = partial(followed, self.temperatures)
-        arms = [Wanted(arm.name, seed, self.arm(arm, seed, base), measure) for arm in ARMS]
+        arms = [Wanted(arm.name, seed, self.arm(arm, seed, base), measure) for arm in ARMS if seed in arm.seeds]
         return [mle, stopped, *arms]
 
     def _bases(self, seeds: Sequence[int]) -> list[tuple[Path]]:
