@@ -12,11 +12,15 @@ import numpy as np
 
 from experiments.ratio import evaluator_of
 from experiments.study import captions, cost_of, systems
-from gan_caption.evaluation.curve import grid, sample_curve
-from gan_caption.evaluation.trained import open_run
+from gan_caption.evaluation.compared import tokenized
+from gan_caption.evaluation.curve import CurvePoint, grid, sample_curve
+from gan_caption.evaluation.evaluator import Evaluator
+from gan_caption.evaluation.trained import Trained, open_run
 from gan_caption.metrics import CiderD
+from gan_caption.metrics.language_model import NgramModel, lm_scores
 from gan_caption.metrics.metric import corpus_value, measure
 from gan_caption.metrics.nouns import unsupported_nouns
+from gan_caption.training.setup import load_split, open_corpus
 
 TEMPERATURES = (0.4, 0.6, 0.8, 1.0)
 SAMPLES = 5
@@ -47,9 +51,20 @@ def found(run: Path, phase: str) -> dict[str, Any]:
     told = evaluator.predictions([written[item.image_id] for item in evaluator.source.split.items], [])
     each = CiderD(evaluator.references, evaluator.frequencies).score(range(len(told.captions)), told.captions)
     nouns = unsupported_nouns()
+    own = {nouns.name: corpus_value(measure([nouns], told)[nouns.name]), **_language(trained, evaluator, points[-1])}
     return {
         "minutes": cost_of(run),
-        "metrics": {**systems(run)[phase], nouns.name: corpus_value(measure([nouns], told)[nouns.name])},
+        "metrics": {**systems(run)[phase], **own},
         "cider_d": [round(float(value), 4) for value in each],
         "curve": [{name: float(np.mean(point.values[name])) for name in CURVE} for point in points],
     }
+
+
+def _language(trained: Trained, evaluator: Evaluator, point: CurvePoint) -> dict[str, float]:
+    """Return the LM and reverse-LM scores of samples, by trigrams of all captions of train."""
+    split = load_split(open_corpus(trained.settings), "train", lambda line: None)
+    training = [text for own in tokenized(split, trained.tokenizer) for text in own]
+    words = {word for text in training for word in text.split()}
+    samples = [text for own in point.samples for text in trained.tokenizer.tokenized(own)]
+    people = [text for own in evaluator.references for text in own]
+    return lm_scores(samples, people, human=NgramModel(training, words=words), words=words)

@@ -26,7 +26,8 @@ BEAM = (
 )  # fmt: skip
 SAMPLED = (
     ("sample_cider_d", "CIDEr-D x 100", 100, 1), ("self_cider", "Self-CIDEr", 1, 3), ("div_2", "Div-2", 1, 3),
-    ("nll_per_token", "NLL a token", 1, 3),
+    ("nll_per_token", "NLL a token", 1, 3), ("lm_nll", "LM score, nats", 1, 2),
+    ("reverse_lm_nll", "reverse LM score, nats", 1, 2),
 )  # fmt: skip
 LEVELS = 20
 """Of diversity, at which two curves are compared."""
