@@ -47,7 +47,7 @@ STARTED = {
     )),
     *(f"experiments.speed.{name}.run" for name in (
         "beam", "contention", "extraction", "growth", "hours", "likelihood", "memory", "metrics", "minutes", "products",
-        "peer", "profile", "reward", "rollouts", "self_critical", "start",
+        "peer", "policies", "profile", "reward", "rollouts", "self_critical", "start",
     )),
     "experiments.chair.agreement", "experiments.ranks.kills", "tests.golden.losses",
 }  # fmt: skip

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from experiments.gpu.steps import Sizes, policy
-from experiments.speed.policies import features
+from experiments.speed.workload import features
 from gan_caption.data.captions import BOS
 from gan_caption.kernels.switch import plain
 

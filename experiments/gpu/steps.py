@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from experiments.composing import part
-from experiments.speed.policies import CHANNELS, DROPOUT, SIZE, features, made_up
+from experiments.composing import composed, part
 from experiments.speed.rollouts.run import new_cnn, new_lstm
+from experiments.speed.workload import CHANNELS, DROPOUT, SIZE, features, made_up
+from gan_caption.configuration.building import build
 from gan_caption.data.captions import EOS, Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.beam import beam_search
@@ -28,11 +29,15 @@ from gan_caption.rewards.cider import CiderDReward
 from gan_caption.rewards.discriminator import DiscriminatorReward
 from gan_caption.rewards.references import References
 from gan_caption.rewards.transforms import Probability
+from gan_caption.text.base import Tokenizer
+from gan_caption.text.pretrained import PretrainedTokenizer
 from gan_caption.text.words import WordTokenizer
 from gan_caption.training.phases.base import Precision, autocast, descend
 
 Step = Callable[[], object]
 FAMILIES = ("lstm", "attention_lstm", "updown", "transformer")
+LM, LM_MODEL = "pretrained_lm", "smollm2"
+"""A fifth, where its package is."""
 BEAMS, PENALTY = 5, 0.8
 CLIP, RATE = 5.0, 5e-4
 
@@ -64,11 +69,14 @@ def steps(family: str, sizes: Sizes, device: torch.device, precision: Precision 
     Such a policy draws all words alike, so that hardly a caption ends: the worst case.
     """
 
+    tokenizer = tokenizer_of(family, sizes)
+    sizes = replace(sizes, words=len(tokenizer))
+
     def new() -> Bench:
         return Bench(family, sizes, device, precision)
 
     torch.manual_seed(0)
-    cider = CiderDReward(references=references(sizes))
+    cider = CiderDReward(references=references(sizes, tokenizer))
     judges = {"CNN": new_cnn(sizes.words).to(device), "LSTM": new_lstm(sizes.words).to(device)}
     return {
         "maximum likelihood": new().likelihood,
@@ -143,6 +151,12 @@ class Bench:
 def policy(family: str, sizes: Sizes) -> Generator:
     """Return an untrained policy of a family, as wide as the others."""
     torch.manual_seed(0)
+    if family == LM:
+        page = composed("+experiment=mle", f"generator={LM}", f"lm.model={LM_MODEL}")["generator"]
+        language: Generator = build(
+            {**page, "vocabulary_size": sizes.words, "pooled_size": CHANNELS, "grid_size": CHANNELS}, path="generator"
+        )
+        return language
     own = {"updown": {"embedding": SIZE, "attention": SIZE}, "transformer": {}}.get(family, {"embedding": SIZE})
     made: Generator = part(
         f"generator/{family}", vocabulary_size=sizes.words, pooled_size=CHANNELS, hidden=SIZE, dropout=DROPOUT, **own,
@@ -158,12 +172,18 @@ def told(sizes: Sizes) -> Captions:
     return Captions(captions.tokens[:, : sizes.length], captions.lengths.clamp(max=sizes.length), captions.images)
 
 
-def references(sizes: Sizes) -> References:
-    """Return the same as text, whose words are called by their ids."""
-    texts = [" ".join(f"w{token}" for token in row if token > EOS) for row in told(sizes).tokens.tolist()]
+def tokenizer_of(family: str, sizes: Sizes) -> Tokenizer:
+    """Return words that are called by their ids; of a language model its own subwords."""
+    if family == LM:
+        return PretrainedTokenizer(model=LM_MODEL)
+    return WordTokenizer.of([f"w{token}" for token in range(EOS + 1, sizes.words)])
+
+
+def references(sizes: Sizes, tokenizer: Tokenizer) -> References:
+    """Return the same as text."""
+    texts = [tokenizer.decode(row) for row in told(sizes).tokens.tolist()]
     grouped = [texts[first : first + sizes.captions] for first in range(0, len(texts), sizes.captions)]
-    vocabulary = WordTokenizer.of([f"w{token}" for token in range(EOS + 1, sizes.words)])
-    return References(grouped, vocabulary, max_length=sizes.length)
+    return References(grouped, tokenizer, max_length=sizes.length)
 
 
 def self_critical(cider: CiderDReward, sizes: Sizes) -> PolicyGradient:

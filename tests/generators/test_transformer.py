@@ -2,75 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
-from torch import nn
 
+from experiments.speed.policies.textbook import Textbook, place
 from gan_caption.data.captions import BOS, EOS, captions_from_ids
 from gan_caption.generators.transformer import sines
 from tests import tiny
 
 TEXTS = [[4, 5, 4, EOS], [EOS], [5, EOS], [5, 5, 5, 4, EOS]]
-
-
-def take(theirs: nn.Module, **weights: nn.Module) -> None:
-    for name, own in weights.items():
-        theirs.get_submodule(name).load_state_dict(own.state_dict())
-
-
-def attention(theirs: nn.MultiheadAttention, query: nn.Module, key: nn.Module, value: nn.Module) -> None:
-    theirs.in_proj_weight.data = torch.cat([own.weight for own in (query, key, value)])
-    no_bias = torch.zeros(len(key.weight))
-    theirs.in_proj_bias.data = torch.cat([no_bias if own.bias is None else own.bias for own in (query, key, value)])
-
-
-def encoder_layer(own, hidden: int, *, first: bool) -> nn.TransformerEncoderLayer:
-    theirs = nn.TransformerEncoderLayer(hidden, own.heads, 4 * hidden, 0.0, batch_first=True, norm_first=first).eval()
-    theirs.self_attn.in_proj_weight.data, theirs.self_attn.in_proj_bias.data = own.project.weight, own.project.bias
-    take(theirs, linear1=own.network[0], linear2=own.network[2], norm1=own.first.normalise, norm2=own.second.normalise)
-    theirs.self_attn.out_proj.load_state_dict(own.merge.state_dict())
-    return theirs
-
-
-def decoder_layer(own, hidden: int, *, first: bool) -> nn.TransformerDecoderLayer:
-    heads = own.image.heads
-    theirs = nn.TransformerDecoderLayer(hidden, heads, 4 * hidden, 0.0, batch_first=True, norm_first=first).eval()
-    theirs.self_attn.in_proj_weight.data, theirs.self_attn.in_proj_bias.data = own.project.weight, own.project.bias
-    theirs.self_attn.out_proj.load_state_dict(own.merge.state_dict())
-    attention(theirs.multihead_attn, own.image.query, own.image.keys, own.image.values)
-    theirs.multihead_attn.out_proj.load_state_dict(own.answer.state_dict())
-    take(
-        theirs, linear1=own.network[0], linear2=own.network[2], norm1=own.first.normalise, norm2=own.second.normalise,
-        norm3=own.third.normalise,
-    )  # fmt: skip
-    return theirs
-
-
-def place(position: int, size: int) -> list[float]:
-    """The paper's sines and cosines of a position, the sines first."""
-    angles = [position / 10000 ** (2 * index / size) for index in range(size // 2)]
-    return [math.sin(angle) for angle in angles] + [math.cos(angle) for angle in angles]
-
-
-@torch.no_grad()
-def textbook(generator, features, text, image, *, norm: str):
-    """Logits of each token of a caption by PyTorch's layers, without a cache."""
-    hidden, first = generator.words.embedding_dim, norm == "before"
-    count = features.grid.shape[1] if features.regions is None else int(features.regions[image])
-    grid = generator.normalise(features.grid[image, :count])
-    pooled = generator.image.project(generator.image.normalise(features.pooled[image]))
-    regions = (generator.regions(grid) + pooled)[None]
-    for own in generator.encoder:
-        regions = encoder_layer(own, hidden, first=first)(regions)
-    tokens = torch.tensor([BOS, *text[:-1]])
-    words = generator.words.weight[tokens] + torch.tensor([place(at, hidden) for at in range(len(tokens))])
-    words, causal = words[None], nn.Transformer.generate_square_subsequent_mask(len(tokens))
-    for own in generator.decoder:
-        layer = decoder_layer(own, hidden, first=first)
-        words = layer(words, own.image.normalise(regions), tgt_mask=causal)
-    return generator.output(generator.last(words[0]))
 
 
 @pytest.mark.parametrize("regions", [None, [4, 2, 3]])
@@ -84,11 +24,13 @@ def test_it_is_pytorchs_layers_without_a_cache(norm, encoder_layers, regions):
     features = tiny.features(3)
     features = type(features)(features.pooled, features.grid, None if regions is None else torch.tensor(regions))
     captions = captions_from_ids(TEXTS, [0, 0, 1, 2])
-    wanted = [
-        textbook(generator, features, text, image, norm=norm)
-        for text, image in zip(TEXTS, captions.images.tolist(), strict=True)
-    ]
-    torch.testing.assert_close(generator.logits(features, captions), torch.cat(wanted))
+    textbook, wanted = Textbook(generator, norm_first=norm == "before"), []
+    with torch.no_grad():
+        for text, image in zip(TEXTS, captions.images, strict=True):
+            wanted.append(
+                textbook.logits(textbook.see(features.select(image[None])), torch.tensor([[BOS, *text[:-1]]]))
+            )
+    torch.testing.assert_close(generator.logits(features, captions), torch.cat(wanted, dim=1)[0])
 
 
 def test_places_are_the_papers():

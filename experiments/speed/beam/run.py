@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from experiments.speed.policies import SIZE, Flickr, attention_lstm, features, learned, lstm
 from experiments.speed.timing import interleaved
+from experiments.speed.workload import SIZE, Flickr, attention_lstm, features, learned, lstm
 from gan_caption.data.captions import BOS, EOS
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.beam import beam_search

@@ -10,7 +10,7 @@ from statistics import median
 
 import torch
 
-from experiments.speed.policies import CHANNELS, SIZE, ending, features, lstm
+from experiments.speed.workload import CHANNELS, SIZE, ending, features, lstm
 from gan_caption.discriminators.lstm import LSTMDiscriminator
 from gan_caption.objectives.baselines import BatchMean
 from gan_caption.objectives.credit import MonteCarlo

@@ -11,8 +11,8 @@ from statistics import median
 
 import torch
 
-from experiments.speed.policies import CHANNELS, REGIONS, SIZE, Flickr, attention_lstm, features, learned, lstm
 from experiments.speed.rollouts.run import new_lstm, our_step
+from experiments.speed.workload import CHANNELS, REGIONS, SIZE, Flickr, attention_lstm, features, learned, lstm
 from gan_caption.data.captions import Captions
 from gan_caption.encoders.efficientnet_lite0 import EfficientNetLite0
 from gan_caption.generators.attention_lstm import AttentionLSTMGenerator

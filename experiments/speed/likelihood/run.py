@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from experiments.speed.policies import CHANNELS, REGIONS, SIZE, attention_lstm, lstm, made_up
 from experiments.speed.timing import interleaved
+from experiments.speed.workload import CHANNELS, REGIONS, SIZE, attention_lstm, lstm, made_up
 from gan_caption.data.captions import EOS, Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.generators.attention_lstm import AttentionLSTMGenerator

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from experiments.speed.peer.theirs import Theirs, ids, never, open_checkout, write_frequencies
-from experiments.speed.policies import Flickr, attention_lstm, features, lstm
 from experiments.speed.self_critical.run import NOBODY
 from experiments.speed.timing import interleaved
+from experiments.speed.workload import Flickr, attention_lstm, features, lstm
 from gan_caption.data.captions import EOS, Captions, captions_from_ids
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.beam import beam_search

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from experiments.speed.policies import CHANNELS, DROPOUT, SIZE
+from experiments.speed.workload import CHANNELS, DROPOUT, SIZE
 from gan_caption.data.captions import EOS, UNK, Captions
 from gan_caption.data.features import ImageFeatures
 

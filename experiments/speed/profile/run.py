@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from experiments.speed.policies import Flickr, attention_lstm, features, learned, lstm
 from experiments.speed.rollouts.run import BATCH, new_cnn, new_lstm
 from experiments.speed.rollouts.run import our_step as seqgan_step
 from experiments.speed.self_critical.run import IMAGES, LENGTH, SAMPLES
 from experiments.speed.self_critical.run import our_step as self_critical_step
+from experiments.speed.workload import Flickr, attention_lstm, features, learned, lstm
 from gan_caption.generators.base import Generator
 from gan_caption.objectives.baselines import LeaveOneOut
 from gan_caption.objectives.credit import WholeSequence

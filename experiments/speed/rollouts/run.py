@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from experiments.speed.policies import CHANNELS, SIZE, Flickr, ending, features, learned, lstm
 from experiments.speed.timing import interleaved
+from experiments.speed.workload import CHANNELS, SIZE, Flickr, ending, features, learned, lstm
 from gan_caption.data.captions import BOS, EOS, Captions, captions_from_tokens
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator

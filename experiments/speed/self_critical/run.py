@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from experiments.speed.policies import SIZE, Flickr, features, learned, lstm
 from experiments.speed.reward.run import Held
 from experiments.speed.timing import interleaved
+from experiments.speed.workload import SIZE, Flickr, features, learned, lstm
 from gan_caption.data.captions import BOS, EOS, Captions, captions_from_tokens
 from gan_caption.data.features import ImageFeatures
 from gan_caption.generators.lstm import LSTMGenerator
