@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
+
 from experiments.records import NOWHERE, Records, Wanted, options
 from experiments.seqgan_oracle.arms import ARMS, SEEDS, Arm
 from experiments.seqgan_oracle.curves import EVERY, draw, table_of_curves
@@ -75,7 +77,7 @@ class Study:
             f"{len(minutes)} runs, {sum(minutes) / 60:.1f} hours of one core in all, the longest {max(minutes):.0f} min"
         )
         curves = {arm.name: found[arm.name] for arm in ARMS if arm.name in found}
-        tables = (told, table(found), table_of_curves(curves))
+        tables = (told, table({name: known[name] for name in names}), table_of_curves(curves))
         where = self.records.folder.parent
         (where / "table.md").write_text("\n\n".join(tables) + "\n")
         print(*tables, sep="\n\n")
@@ -87,20 +89,41 @@ def _task(generator: str) -> tuple[str, ...]:
     return "data=oracle", "encoder=none", f"generator={generator}"
 
 
-def table(found: Mapping[str, Sequence[Found]]) -> str:
+def table(known: Mapping[str, Mapping[int, Found]]) -> str:
     """Return a Markdown table: a row a method, as it stands after its last update, on the test split.
 
     D's AUC is that of the method's own discriminator, between the split's sequences and its samples.
+
+    Args:
+        known: by name and seed, maximum likelihood at all temperatures first.
     """
-    rows = [["", "seeds", "temperature", "NLL_oracle", "NLL_test", "words used", "D's AUC"]]
-    for name, runs in found.items():
-        for row in runs[0]["rows"]:
-            own = [run["rows"][row] for run in runs]
-            known = {metric: [one[metric] for one in own if metric in one] for metric in SHOWN}
-            cells = [with_interval(known[metric], SHOWN[metric]) if known[metric] else "" for metric in SHOWN]
-            used = sorted({one.get("temperature", 1.0) for one in own})
+    rows = [["", "seeds", "temperature", "NLL_oracle", "NLL_test", "above the curve", "words used", "D's AUC"]]
+    for name, runs in known.items():
+        for row in next(iter(runs.values()))["rows"]:
+            own = {seed: run["rows"][row] for seed, run in runs.items()}
+            told = {metric: [one[metric] for one in own.values() if metric in one] for metric in SHOWN}
+            cells = [with_interval(told[metric], SHOWN[metric]) if told[metric] else "" for metric in SHOWN]
+            used = sorted({one.get("temperature", 1.0) for one in own.values()})
+            above = [
+                one for seed, found in own.items() if seed in known[MLE] and name != MLE
+                for one in above_curve(found, known[MLE][seed])
+            ]  # fmt: skip
+            cells.insert(2, with_interval(above, 3, sign="+") if above else "")
             rows.append([f"{name}{row}", str(len(own)), ", ".join(f"{one:.2g}" for one in used), *cells])
     return markdown(rows)
+
+
+def above_curve(found: Mapping[str, float], mle: Found) -> list[float]:
+    """Return how much higher NLL_test is than maximum likelihood's at the temperature with the same NLL_oracle.
+
+    Between two temperatures the curve is a straight line; where it does not come to that NLL_oracle, nothing is
+    returned.
+    """
+    curve = sorted((one[ORACLE], one[UNSEEN]) for one in mle["rows"].values())
+    (lowest, _), (highest, _) = curve[0], curve[-1]
+    if not lowest <= found[ORACLE] <= highest:
+        return []
+    return [found[UNSEEN] - float(np.interp(found[ORACLE], *np.transpose(curve)))]
 
 
 def main(size: str = "full", *given: str) -> None:
