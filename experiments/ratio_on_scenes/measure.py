@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 
 from experiments.ratio import evaluator_of
+from experiments.study import systems
 from gan_caption.evaluation.evaluator import Evaluator
 from gan_caption.evaluation.trained import Trained, open_run
 from gan_caption.files import write_atomically
 from gan_caption.metrics.metric import corpus_value, measure
+from gan_caption.metrics.ngrams import Score
 from gan_caption.training.folders import read_settings
 from gan_caption.training.setup import own_decoding
 
@@ -33,8 +37,8 @@ def divergence(run: Path, phase: str, *, temperatures: Sequence[float] = TEMPERA
         nuclei: top-p, the same; where samples are resampled, all words.
 
     Returns:
-        "temperature" and "top_p", metrics of samples on test, "validation_jsd", and "plain_jsd": on test at temperature
-        1 without a nucleus.
+        "temperature" and "top_p", metrics of samples on test, "validation_jsd", "plain_jsd", on test at temperature 1
+        without a nucleus, and where it has one "nll_per_token", of people's captions under the policy itself.
     """
     kept = run / f"divergence_{phase}.json"
     if phase in own_decoding(read_settings(run)):
@@ -51,6 +55,7 @@ def divergence(run: Path, phase: str, *, temperatures: Sequence[float] = TEMPERA
     found = {
         **at(trained, test, phase, temperature, top_p), "temperature": temperature, "top_p": top_p,
         "validation_jsd": chosen[temperature, top_p], "plain_jsd": at(trained, test, phase, 1.0, 1.0)["jsd"],
+        **{name: value for name, value in systems(run)[phase].items() if name == "nll_per_token"},
     }  # fmt: skip
     write_atomically(kept, lambda file: file.write(json.dumps({"grid": asked, "found": found}, indent=1).encode()))
     return found
@@ -65,5 +70,33 @@ def at(trained: Trained, evaluator: Evaluator, phase: str, temperature: float, t
     told = measure(metrics, evaluator.predictions([], samples))
     return {
         **{name: corpus_value(value) for name, value in told.items()},
+        "true_at_lengths": true_at_lengths(evaluator, samples),
         **evaluator.possible(trained.captioner, samples, sampler),
     }
+
+
+def true_at_lengths(evaluator: Evaluator, samples: Sequence[Sequence[str]]) -> float:
+    """Return the share of true samples, K an image, each length weighing as much as it does among people's captions."""
+    metric = evaluator.all_metrics["sample_oracle_true"]
+    true: list[float] = []
+    lengths: list[int] = []
+    for own in zip(*samples, strict=True):  # one of every image
+        told = evaluator.predictions([], [[text] for text in own])
+        value = measure([metric], told)[metric.name]
+        assert isinstance(value, Score)
+        true += value.per_image.tolist()
+        lengths += [len(text.split()) for (text,) in told.samples]
+    return matched(true, lengths, Counter(len(text.split()) for own in evaluator.references for text in own))
+
+
+def matched(values: Sequence[float], lengths: Sequence[int], people: Mapping[int, int]) -> float:
+    """Return the mean of values by length, weighted by how many of people's captions have it; other lengths are left.
+
+    Raises:
+        ZeroDivisionError: nobody writes captions of any of these lengths.
+    """
+    told: dict[int, list[float]] = {}
+    for value, length in zip(values, lengths, strict=True):
+        told.setdefault(length, []).append(value)
+    shared = {length: people[length] for length in told if people.get(length)}
+    return sum(count * fmean(told[length]) for length, count in shared.items()) / sum(shared.values())

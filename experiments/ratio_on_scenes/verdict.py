@@ -15,8 +15,10 @@ from gan_caption.reporting.table import markdown
 MARGIN = 0.01
 """Nats: two systems that differ by less are equivalent."""
 SHOWN = (
-    ("jsd", "JSD", 3, 1), ("plain_jsd", "JSD at temperature 1", 3, 1), ("sample_oracle_true", "true, %", 1, 100),
-    ("sample_length", "words", 2, 1), ("best_auc", "best D's AUC", 3, 1),
+    ("jsd", "JSD", 3, 1), ("plain_jsd", "JSD at temperature 1", 3, 1), ("nll_per_token", "NLL a token", 3, 1),
+    ("sample_oracle_true", "true, %", 1, 100), ("true_at_lengths", "true at people's lengths, %", 1, 100),
+    ("sample_oracle_outside", "outside, %", 1, 100), ("sample_length", "words", 2, 1), ("div_2", "Div-2", 3, 1),
+    ("best_auc", "best D's AUC", 3, 1),
 )  # fmt: skip
 
 Found = Mapping[str, Mapping[int, Mapping[str, float]]]
@@ -32,8 +34,9 @@ def table_of_systems(found: Found) -> str:
     rows = [heads]
     for name, runs in found.items():
         points = sorted({(run["temperature"], run["top_p"]) for run in runs.values()})
+        values = {metric: [run[metric] for run in runs.values() if metric in run] for metric, *_ in SHOWN}
         cells = [
-            with_interval([run[metric] * factor for run in runs.values()], decimals)
+            with_interval([factor * one for one in values[metric]], decimals) if values[metric] else ""
             for metric, _, decimals, factor in SHOWN
         ]
         own = compared.get(name, [])

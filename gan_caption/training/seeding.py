@@ -21,7 +21,8 @@ def seed_everything(seed: int, *, deterministic: bool) -> None:
         # cuBLAS reads this when it starts; without it, its reductions may differ from run to run.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # nothing reads it; on a GPU each fill is a launch
+        # What nobody has written nobody reads; on a GPU each fill is a launch.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         torch.backends.cudnn.benchmark = False
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from gan_caption.discriminators.calibrated import Calibrated
+from gan_caption.discriminators.calibrated import Calibrated, platt
 from gan_caption.errors import UserError, at_least
 from gan_caption.training.phases.base import Phase
 from gan_caption.training.phases.discriminator import DiscriminatorTrainer
@@ -21,12 +21,13 @@ _SAMPLES = 5
 
 @dataclass(kw_only=True, eq=False)
 class RatioPhase(Phase):
-    """Train D against the fixed policy, keep the weights with the lowest log-loss on held-out images, calibrate them.
+    """Train D against the fixed policy, and keep the weights whose log-loss on held-out images, calibrated, is lowest.
 
     The best D of people's captions against as many samples of the policy has the logit log p_data / p_policy
     (Goodfellow et al. 2014, arXiv 1406.2661, proposition 1); one that has learned its training captions by heart has
     another. The held-out images are those of `holdout.check`, which the policy has not learned from either: of images
-    that it knows by heart, its ratio is another one as well.
+    that it knows by heart, its ratio is another one as well. Every measurement is of D as calibration would leave it:
+    before, one that tells captions apart may have logits of any size.
     """
 
     trainer: DiscriminatorTrainer
@@ -45,7 +46,7 @@ class RatioPhase(Phase):
     best: dict[str, Tensor] = field(init=False, repr=False)
     """D's weights of the lowest log-loss so far."""
     lowest: float = field(init=False)
-    """That log-loss, nats."""
+    """That log-loss, calibrated, nats."""
     since_best: int = field(init=False)
     """Measurements since."""
     ended: int | None = field(init=False)
@@ -116,9 +117,11 @@ class RatioPhase(Phase):
         return HeldOut(run, batch_images=self.trainer.images_per_batch, precision=self.trainer.precision)
 
     def _check(self) -> None:
-        """Measure D, and keep its weights where they are the best so far."""
+        """Measure D as its calibration would leave it, and keep its weights where they are the best so far."""
         discriminator = self.run.discriminator
-        self.told = measured(*self.held_out.logits(discriminator))
+        people, policy = self.held_out.logits(discriminator)
+        scale, shift = platt(people, policy)
+        self.told = measured(scale * people + shift, scale * policy + shift)
         self.since_best += 1
         if self.told["ratio/log_loss"] < self.lowest:
             self.lowest, self.since_best = self.told["ratio/log_loss"], 0
