@@ -103,14 +103,9 @@ def heights_of(runs: Mapping[int, Mapping[str, Any]], others: Mapping[int, Mappi
 
 def table_of_trials(found: Mapping[str, Mapping[str, Any]]) -> str:
     """Return a Markdown table of the tuning seed: a row a trial."""
-    shown = (SAMPLED[3], BEAM[0], BEAM[1], SAMPLED[0], SAMPLED[1])
-    rows = [
-        [
-            "tuning seed",
-            "minutes",
-            *(f"{label}{' (beam 5)' if one in BEAM else ''}" for one in shown for label in one[1:2]),
-        ]
-    ]
+    shown = (SAMPLED[3], BEAM[0], BEAM[1], BEAM[3], SAMPLED[0], SAMPLED[1])
+    labels = [f"{label} (beam 5)" if (name, label, *rest) in BEAM else label for name, label, *rest in shown]
+    rows = [["tuning seed", "minutes", *labels]]
     rows += [[name, f"{one['minutes']:.0f}", *_cells({0: one}, shown)] for name, one in found.items()]
     return markdown(rows)
 

@@ -103,6 +103,16 @@ def test_words_cannot_bring_code_into_the_page(systems, photos, monkeypatch):
     assert "&lt;script&gt;" in told
 
 
+def test_a_captioner_that_attends_to_nothing_says_so(systems, photos, monkeypatch):
+    name, captioner = next(iter(systems.items()))
+    photo, ask = Image.open(photos[0]).convert("RGB"), captioner.caption
+    assert "where each word looked" in what_it_says(name, captioner, photo, temperature=1.0, samples=2)
+    monkeypatch.setattr(captioner, "caption", lambda photo, attention: ask(photo))
+    told = what_it_says(name, captioner, photo, temperature=1.0, samples=2)
+    assert "attends to no regions" in told
+    assert "<figure>" not in told
+
+
 def test_an_attention_map_is_bright_where_the_word_looked(systems):
     captioner = next(iter(systems.values()))
     attention = np.zeros((1, 16), np.float32)
