@@ -15,6 +15,7 @@ from pathlib import Path
 
 from gan_caption.metrics.metric import Metrics
 from gan_caption.reporting.results import metrics_of
+from gan_caption.training.folders import write_text
 
 
 def train(*overrides: str, outputs: Path) -> Path:
@@ -64,7 +65,7 @@ def evaluate(run: Path, *overrides: str) -> dict[str, dict[str, float]]:
         _watch(command, log=run / "evaluate.txt")
         made = max(run.glob("evaluation-*/results.json"), key=lambda path: path.stat().st_mtime)
         done[key] = made.parent.name
-        marker.write_text(json.dumps(done, indent=1))
+        write_text(marker, json.dumps(done, indent=1))
     return systems(run / done[key])
 
 
@@ -89,7 +90,7 @@ def _watch(command: Sequence[str], *, log: Path, cost: Path | None = None) -> No
         before = json.loads(cost.read_text()) if cost.exists() else {"minutes": 0.0, "gigabytes": 0.0}
         minutes = before["minutes"] + (time.monotonic() - start) / 60
         peak = max(before["gigabytes"], usage.ru_maxrss * 1024 / 1e9)  # ru_maxrss is in KiB on Linux
-        cost.write_text(json.dumps({"minutes": minutes, "gigabytes": peak}))
+        write_text(cost, json.dumps({"minutes": minutes, "gigabytes": peak}))
     if process.returncode:
         lines = log.read_text(errors="replace").splitlines()[-15:]
         raise SystemExit("\n".join([*lines, f"exit status {process.returncode}: {log}; start again to go on"]))

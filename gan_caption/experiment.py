@@ -35,6 +35,7 @@ from gan_caption.training.folders import (
     alone_in,
     best_weights,
     has_finished,
+    inside,
     read_settings,
     write_text,
 )
@@ -53,6 +54,7 @@ from gan_caption.training.setup import (
     build_encoder,
     build_phases,
     check_configuration,
+    check_encoder,
     choose_device,
     keep_encoder,
     keep_language_model,
@@ -217,9 +219,11 @@ def _run_in(
     tested = load_tested(opened.corpus, say)
     source = open_features(settings, encoder, tested, device=run.device)
     if settings.pretrained:
+        check_encoder(encoder, settings.pretrained)
         check_holdout(settings, "pretrained")
         phases = adopt(run, phases, settings.pretrained)
     if settings.pretrained_discriminator:
+        check_encoder(encoder, settings.pretrained_discriminator)
         check_holdout(settings, "pretrained_discriminator")
         phases = adopt_discriminator(run, phases, settings.pretrained_discriminator)
     seed_everything(settings.seed, deterministic=settings.deterministic)
@@ -307,7 +311,7 @@ def adopt(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Pha
     left = names[names.index(BASELINE) + 1 :] if BASELINE in names else []
     if not left:
         raise UserError(f"pretrained={pretrained}: nothing would be left to train after {BASELINE}, phases are {names}")
-    state = load_state(pretrained / "checkpoints" / "last.pt", vocabulary=run.tokenizer.fingerprint)
+    state = load_state(inside(pretrained, "checkpoints/last.pt"), vocabulary=run.tokenizer.fingerprint)
     if BASELINE not in state.selected:
         raise UserError(f"pretrained={pretrained}: that run has not finished the phase {BASELINE}; resume it first")
     load_weights(run.captioner, best_weights(pretrained, BASELINE), vocabulary=state.vocabulary)
@@ -329,7 +333,7 @@ def adopt_discriminator(run: Run, phases: dict[str, Phase], pretrained: Path) ->
     asked = f"pretrained_discriminator={pretrained}"
     if not left:
         raise UserError(f"{asked}: nothing would be left to do, phases are {list(phases)}")
-    state = load_state(pretrained / "checkpoints" / "last.pt", vocabulary=run.tokenizer.fingerprint)
+    state = load_state(inside(pretrained, "checkpoints/last.pt"), vocabulary=run.tokenizer.fingerprint)
     if not state.finished:
         raise UserError(f"{asked}: that run is not finished; resume it first")
     take_discriminator(run.discriminator, state.networks, asked=asked)

@@ -175,7 +175,9 @@ def configuration(method: str, encoder: str, folder: Path) -> dict[str, Any]:
 def killed(process: int, waits: Iterator[bool]) -> bool:
     """Kill a process at the moment that is waited for; False if it ended before."""
     for now in waits:
-        if os.waitpid(process, os.WNOHANG)[0]:
+        ended, status = os.waitpid(process, os.WNOHANG)
+        if ended:
+            assert os.waitstatus_to_exitcode(status) == 0, "the run failed before it was killed"
             return False
         if now:
             os.kill(process, signal.SIGKILL)

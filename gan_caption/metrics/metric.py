@@ -106,8 +106,12 @@ class Metric:
         return "-" if any(map(math.isnan, interval)) else " to ".join(self.shown(end, sign=sign) for end in interval)
 
     def beats(self, value: float, other: float) -> bool:
-        """Tell whether one value is better than another."""
-        return {"higher": value > other, "lower": value < other, "neither": False}[self.better]
+        """Tell whether one value is better than another; any is better than none, which NaN is."""
+        if self.better == "neither":
+            return False
+        if math.isnan(other):
+            return not math.isnan(value)
+        return value > other if self.better == "higher" else value < other
 
     def keeps(self, value: float, *, share: float, reference: float) -> bool:
         """Tell whether a value is at least a share of a reference; where lower is better, at most reference / share."""

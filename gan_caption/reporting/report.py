@@ -88,17 +88,19 @@ def compare_runs(settings: ComparisonSettings, *, command: str) -> Path:
 
     aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     aside.mkdir(parents=True)
+    before = aside.with_suffix(".old")
     try:
         write_report(
             aside, compared, own=[metric.name for metric in own], settings=settings,
             commands=[*_commands(compared.systems), command],
         )  # fmt: skip
-        before = aside.with_suffix(".old")
         if target.exists():
             target.rename(before)
         aside.rename(target)
         shutil.rmtree(before, ignore_errors=True)
     except BaseException:
+        if before.exists() and not target.exists():
+            before.rename(target)
         shutil.rmtree(aside, ignore_errors=True)
         raise
     print(f"\nThe report: {target / PAGE}", flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from gan_caption.metrics.standard import STANDARD
 from gan_caption.reporting.results import RESULTS, metrics_of
 from gan_caption.reporting.table import markdown
 from gan_caption.training.checkpoint import load_state
-from gan_caption.training.folders import read_json, read_settings, write_json, write_text
+from gan_caption.training.folders import inside, read_json, read_settings, write_json, write_text
 
 RUNS, TABLE = "runs.json", "table.md"
 """In a sweep's folder."""
@@ -70,7 +71,7 @@ def trial_of(folder: Path, *, floor: float) -> Trial:
         UserError: the folder holds no run, its checkpoint is damaged, or what is sought is below 0.
     """
     settings = read_settings(folder)
-    state = load_state(folder / "checkpoints" / "last.pt")
+    state = load_state(inside(folder, "checkpoints/last.pt"))
     phase = list(settings.phases)[-1]
     left = state.selected.get(phase, {})
     ended = f"stopped early, after {state.stopped[phase]} steps" if phase in state.stopped else "finished"
@@ -123,6 +124,8 @@ def value_of(validation: Mapping[str, float], *, floor: float, sought: Sought = 
     if not validation:
         return RUINED
     diversity, quality = validation[sought.diversity.name], validation[sought.quality.name]
+    if math.isnan(diversity) or math.isnan(quality):
+        return RUINED
     lacking = diversity - floor if sought.diversity.better == "higher" else floor - diversity
     if lacking < 0:
         return lacking

@@ -268,7 +268,7 @@ def check_encoder(encoder: Encoder, folder: Path) -> None:
     if told.get("fingerprint") != encoder.fingerprint:
         raise UserError(
             f"run={folder}: this environment's encoder is not the run's. It had {told.get('description')}; here is "
-            f"{encoder.description}. Install the packages that it was trained with"
+            f"{encoder.description}. Choose its encoder, or install the packages that it was trained with"
         )
 
 

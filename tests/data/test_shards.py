@@ -25,12 +25,13 @@ from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 from webdataset.writer import TarWriter
 
-from gan_caption.data.corpus import CaptionedImage, Split
+from gan_caption.data.corpus import CaptionedImage, NoSplit, Split
 from gan_caption.data.features import ImageFeatures
 from gan_caption.data.loading import load
 from gan_caption.data.shards.corpus import Shards
 from gan_caption.data.shards.features import ShardFeatures
 from gan_caption.data.shards.order import ShardOrder, part_of
+from gan_caption.data.shards.places import expand
 from gan_caption.data.shards.stream import ShardStream
 from gan_caption.data.shards.writer import ShardFolder, features_in, photograph_in
 from gan_caption.errors import UserError
@@ -607,3 +608,11 @@ def test_features_in_shards_keep_which_regions_are_real(tmp_path):
         assert torch.equal(found.grid[row, :count], grids[image, :count])
     assert found.grid.shape == (3, 4, 3)
     assert (found.grid[0, 2:] == 0).all()
+
+
+def test_names_that_are_no_pattern_are_told(tmp_path):
+    with pytest.raises(NoSplit, match="no shards of this split are named"):
+        expand(str(tmp_path), "")
+    for pattern in (f"{tmp_path}/train-*.tar", "a/**b.tar"):
+        with pytest.raises(UserError, match="wanted are names within"):
+            expand(str(tmp_path), pattern)

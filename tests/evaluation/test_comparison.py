@@ -125,7 +125,7 @@ def test_a_missing_extra_is_missed_before_anything_is_evaluated(monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_report_of_real_runs(configured, tmp_path, capsys):
+def test_the_report_of_real_runs(configured, tmp_path, capsys, monkeypatch):
     for seed in (0, 1):
         run_experiment(configured(f"seed={seed}"), data="scenes", command=f"python -m gan_caption.train seed={seed}")
     run_experiment(configured("+experiment=mle", base=TINY), data="scenes")
@@ -183,6 +183,20 @@ def test_the_report_of_real_runs(configured, tmp_path, capsys):
     assert few == report
     assert not (report / "old.txt").exists(), "the old report gave way as a whole"
     assert "6 test images" in (report / PAGE).read_text()
+
+    rename = Path.rename
+
+    def failing(path: Path, target: Path) -> Path:
+        if path.suffix == ".tmp":
+            raise OSError("no room")
+        return rename(path, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", failing)
+        with pytest.raises(OSError, match="no room"):
+            compare_runs(settings(), command="")
+    assert "6 test images" in (report / PAGE).read_text(), "the old report is where it was"
+    assert not list(tmp_path.glob(".report*"))
 
 
 def test_runs_counted_by_word_and_by_character_are_refused(tmp_path):

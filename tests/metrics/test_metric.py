@@ -19,6 +19,9 @@ def test_directions_and_floors_by_hand():
     higher, lower, neither = (Metric(name="m", label="m", better=better) for better in ("higher", "lower", "neither"))
     assert (higher.beats(2, 1), lower.beats(2, 1), neither.beats(2, 1)) == (True, False, False)
     assert (higher.beats(1, 2), lower.beats(1, 2), neither.beats(1, 2)) == (False, True, False)
+    # A first validation without a value is no best one.
+    assert [own.beats(1, float("nan")) for own in (higher, lower, neither)] == [True, True, False]
+    assert not any(own.beats(float("nan"), other) for own in (higher, lower) for other in (1, float("nan")))
     # Half of 8 is 4; of what should be low, at most 8 / .5 = 16.
     assert [higher.keeps(value, share=0.5, reference=8) for value in (3.9, 4, 9)] == [False, True, True]
     assert [lower.keeps(value, share=0.5, reference=8) for value in (3.9, 16, 16.1)] == [True, True, False]

@@ -214,6 +214,8 @@ def test_a_killed_search_goes_on_with_the_trials_that_are_left(tmp_path):
 def test_the_value_of_a_trial(cider_d, div_2, value):
     assert value_of({"cider_d": cider_d, "div_2": div_2}, floor=0.6) == pytest.approx(value)
     assert value_of({}, floor=0.6) == -1
+    assert value_of({"cider_d": float("nan"), "div_2": 0.7}, floor=0.6) == -1
+    assert value_of({"cider_d": 0.5, "div_2": float("nan")}, floor=0.6) == -1
 
 
 def test_a_ruined_trial_stops_early_and_is_worth_less_than_any_other(configured, tmp_path):

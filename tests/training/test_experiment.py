@@ -351,6 +351,16 @@ def test_a_pretrained_baseline_is_taken_over_and_not_trained_again(configured, t
         run_experiment(configured(f"pretrained={baseline}", f"outputs={tmp_path}/more", base=TINY), data="scenes")
 
 
+@pytest.mark.parametrize("key", ["pretrained", "pretrained_discriminator"])
+def test_what_learned_from_another_encoders_features_is_not_taken_over(configured, tmp_path, key):
+    run_experiment(configured(base=TINY), data="scenes")
+    baseline = run_folder(tmp_path)
+    path = baseline / "encoder.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "fingerprint": "0"}))
+    with pytest.raises(UserError, match="encoder is not the run's"):
+        run_experiment(configured(f"{key}={baseline}", f"outputs={tmp_path}/other"), data="scenes")
+
+
 def interrupted(config: dict, patch: pytest.MonkeyPatch, phase: type[Phase], *, after: int) -> None:
     """Train until a phase has done a step, and send the process the signal of schedulers then."""
     step = phase.step

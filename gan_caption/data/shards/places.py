@@ -81,7 +81,14 @@ def expand(root: str, pattern: str) -> list[str]:
         folder = at_home(root)
         if not folder.is_dir():
             raise UserError(f"data.root={root}: there is no such folder")
-        found = [str(path) for name in names for path in (sorted(folder.glob(name)) or [folder / name])]
+        if not pattern:
+            raise NoSplit(f"no shards of this split are named: give train-{{000000..000099}}.tar, say, in {root}")
+        try:
+            found = [str(path) for name in names for path in (sorted(folder.glob(name)) or [folder / name])]
+        except (ValueError, NotImplementedError) as error:
+            raise UserError(
+                f"{pattern}: {error}; wanted are names within {root}, such as train-{{000000..000099}}.tar"
+            ) from error
         missing = [path for path in found if not Path(path).is_file()]
         if missing:
             kind = NoSplit if len(missing) == len(found) else UserError

@@ -155,4 +155,7 @@ class MaximumLikelihoodPhase(Phase):
         updates = int(updates)  # asked once for all weights: another device would be waited for each time
         share = 1 - min(self.averaging, (1 + updates) / (10 + updates))
         for average, current in zip(averages, currents, strict=True):
-            average.lerp_(current, share)
+            if average.is_floating_point():
+                average.lerp_(current, share)
+            else:
+                average.copy_(current)  # a count, as batch norm has one
