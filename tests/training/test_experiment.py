@@ -353,12 +353,18 @@ def test_a_pretrained_baseline_is_taken_over_and_not_trained_again(configured, t
 
 @pytest.mark.parametrize("key", ["pretrained", "pretrained_discriminator"])
 def test_what_learned_from_another_encoders_features_is_not_taken_over(configured, tmp_path, key):
-    run_experiment(configured(base=TINY), data="scenes")
-    baseline = run_folder(tmp_path)
-    path = baseline / "encoder.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "fingerprint": "0"}))
+    frozen = ["encoder.finetune=false", "phases.words=null"]
+    run_experiment(configured(*frozen, base=TINY), data="scenes")
+    baseline, other = run_folder(tmp_path), tmp_path / "of_another"
+    shutil.copytree(baseline, other)
+    told = json.loads((other / "encoder.json").read_text())
+    (other / "encoder.json").write_text(json.dumps({**told, "fingerprint": "0"}))
+    asked = {"pretrained": baseline, key: other}
     with pytest.raises(UserError, match="encoder is not the run's"):
-        run_experiment(configured(f"{key}={baseline}", f"outputs={tmp_path}/other"), data="scenes")
+        run_experiment(
+            configured(*frozen, *(f"{name}={folder}" for name, folder in asked.items()), f"outputs={tmp_path}/next"),
+            data="scenes",
+        )
 
 
 def interrupted(config: dict, patch: pytest.MonkeyPatch, phase: type[Phase], *, after: int) -> None:
