@@ -109,7 +109,7 @@ def table(known: Mapping[str, Mapping[int, Found]]) -> str:
                 for one in above_curve(found, known[MLE][seed])
             ]  # fmt: skip
             cells.insert(2, with_interval(above, 3, sign="+") if above else "")
-            rows.append([f"{name}{row}", str(len(own)), ", ".join(f"{one:.2g}" for one in used), *cells])
+            rows.append([f"{name}{row}", str(len(own)), ", ".join(f"{one:.3g}" for one in used), *cells])
     return markdown(rows)
 
 
