@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from statistics import fmean
 
 from experiments.ratio import evaluator_of
 from experiments.study import systems
+from gan_caption.decoding.decoders import Sampler
 from gan_caption.evaluation.evaluator import Evaluator
 from gan_caption.evaluation.trained import Trained, open_run
 from gan_caption.files import write_atomically
@@ -50,21 +52,26 @@ def divergence(run: Path, phase: str, *, temperatures: Sequence[float] = TEMPERA
     trained = open_run(run, device="auto")
     trained.load(phase)
     val, test = (evaluator_of(trained, split, samples_per_image=SAMPLES) for split in ("val", "test"))
-    chosen = {point: at(trained, val, phase, *point)["jsd"] for point in grid}
+    chosen = {point: jsd_at(trained, val, phase, *point) for point in grid}
     temperature, top_p = min(chosen, key=chosen.__getitem__)
     found = {
         **at(trained, test, phase, temperature, top_p), "temperature": temperature, "top_p": top_p,
-        "validation_jsd": chosen[temperature, top_p], "plain_jsd": at(trained, test, phase, 1.0, 1.0)["jsd"],
+        "validation_jsd": chosen[temperature, top_p], "plain_jsd": jsd_at(trained, test, phase, 1.0, 1.0),
         **{name: value for name, value in systems(run)[phase].items() if name == "nll_per_token"},
     }  # fmt: skip
     write_atomically(kept, lambda file: file.write(json.dumps({"grid": asked, "found": found}, indent=1).encode()))
     return found
 
 
+def jsd_at(trained: Trained, evaluator: Evaluator, phase: str, temperature: float, top_p: float) -> float:
+    """Return the divergence alone of samples at a temperature and a nucleus."""
+    sampler, samples = _drawn(trained, evaluator, phase, temperature, top_p)
+    return evaluator.possible(trained.captioner, samples, sampler)["jsd"]
+
+
 def at(trained: Trained, evaluator: Evaluator, phase: str, temperature: float, top_p: float) -> dict[str, float]:
     """Return what samples at a temperature and a nucleus are worth."""
-    sampler = evaluator.sampler_at(phase, temperature=temperature, top_p=top_p)
-    samples = evaluator.sample(trained.captioner, sampler)
+    sampler, samples = _drawn(trained, evaluator, phase, temperature, top_p)
     wanted = ("sample_oracle_true", "sample_oracle_outside", "sample_length", "div_2")
     metrics = [evaluator.all_metrics[name] for name in wanted]
     told = measure(metrics, evaluator.predictions([], samples))
@@ -73,6 +80,13 @@ def at(trained: Trained, evaluator: Evaluator, phase: str, temperature: float, t
         "true_at_lengths": true_at_lengths(evaluator, samples),
         **evaluator.possible(trained.captioner, samples, sampler),
     }
+
+
+def _drawn(
+    trained: Trained, evaluator: Evaluator, phase: str, temperature: float, top_p: float
+) -> tuple[Sampler, list[Sequence[str]]]:
+    sampler = evaluator.sampler_at(phase, temperature=temperature, top_p=top_p)
+    return sampler, evaluator.sample(trained.captioner, sampler)
 
 
 def true_at_lengths(evaluator: Evaluator, samples: Sequence[Sequence[str]]) -> float:
@@ -92,11 +106,12 @@ def true_at_lengths(evaluator: Evaluator, samples: Sequence[Sequence[str]]) -> f
 def matched(values: Sequence[float], lengths: Sequence[int], people: Mapping[int, int]) -> float:
     """Return the mean of values by length, weighted by how many of people's captions have it; other lengths are left.
 
-    Raises:
-        ZeroDivisionError: nobody writes captions of any of these lengths.
+    It is NaN where people write no captions of any of these lengths, as before a policy has learned.
     """
     told: dict[int, list[float]] = {}
     for value, length in zip(values, lengths, strict=True):
         told.setdefault(length, []).append(value)
     shared = {length: people[length] for length in told if people.get(length)}
+    if not shared:
+        return math.nan
     return sum(count * fmean(told[length]) for length, count in shared.items()) / sum(shared.values())

@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from experiments.speed.textbook_search import search
 from experiments.speed.timing import interleaved
 from experiments.speed.workload import SIZE, Flickr, attention_lstm, features, learned, lstm
-from gan_caption.data.captions import BOS, EOS
+from gan_caption.data.captions import EOS
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.beam import beam_search
 from gan_caption.generators.base import Generator
@@ -58,12 +59,12 @@ def main(root: str) -> None:
     print(text)
 
 
-def decode(generator: Generator, images: ImageFeatures, at_once: int) -> list[list[int]]:
-    """Return every image's best caption."""
+def decode(generator: Generator, images: ImageFeatures, at_once: int, *, length: int = LENGTH) -> list[list[int]]:
+    """Return every image's best caption, so many images at once."""
     found: list[list[int]] = []
     for rows in torch.arange(len(images)).split(at_once):
         captions = beam_search(
-            generator, images.select(rows), beam_size=BEAMS, max_length=LENGTH, length_penalty=PENALTY
+            generator, images.select(rows), beam_size=BEAMS, max_length=length, length_penalty=PENALTY
         )
         found += [[token for token in row if token > EOS] for row in captions.tokens.tolist()]
     return found
@@ -83,27 +84,15 @@ class Textbook:
         return [self.search(images.select(torch.tensor([row]))) for row in range(len(images))]
 
     def search(self, image: ImageFeatures) -> list[int]:
-        hidden, cell = self.cell(self.generator.image(image))
-        beams, scores, finished = [[BOS]], torch.zeros(1), []
-        for length in range(1, LENGTH + 1):
+        state = self.cell(self.generator.image(image))
+
+        def scores(beams: list[list[int]], parents: Tensor) -> Tensor:
+            nonlocal state
             words = self.generator.words(torch.tensor([beam[-1] for beam in beams]))
-            hidden, cell = self.cell(words, (hidden, cell))
-            log_probs = self.output(hidden).log_softmax(1)
-            best, index = (scores[:, None] + log_probs).flatten().topk(2 * BEAMS)
-            going = []
-            for rank, (score, place) in enumerate(zip(best.tolist(), index.tolist(), strict=True)):
-                parent, word = place // log_probs.shape[1], place % log_probs.shape[1] + EOS
-                if word == EOS or length == LENGTH:
-                    if rank < BEAMS and len(finished) < BEAMS:
-                        finished.append((score / length**PENALTY, [*beams[parent], word]))
-                elif len(going) < BEAMS:
-                    going.append((score, parent, [*beams[parent], word]))
-            if len(finished) == BEAMS or not going:
-                break
-            scores, beams = torch.tensor([score for score, _, _ in going]), [beam for _, _, beam in going]
-            parents = torch.tensor([parent for _, parent, _ in going])
-            hidden, cell = hidden[parents], cell[parents]
-        return [token for token in max(finished)[1] if token > EOS]
+            state = self.cell(words, (state[0][parents], state[1][parents]))
+            return self.output(state[0]).log_softmax(1)
+
+        return search(scores, beams=BEAMS, length=LENGTH, penalty=PENALTY)
 
 
 if __name__ == "__main__":

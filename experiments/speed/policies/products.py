@@ -83,9 +83,10 @@ def _attention(query: Tensor, key: Tensor, value: Tensor, *rest: Any) -> list[Pr
 
 
 def _attention_backward(slope: Tensor, query: Tensor, key: Tensor, value: Tensor, *rest: Any) -> list[Product]:
-    (weights, answers), (many, rows, inner, columns) = _attention(query, key, value), _attention(query, key, value)[0]
-    summed = [(many, columns, rows, inner)] * 2  # to keys, and to values
-    return [weights, (many, rows, inner, columns), answers, *summed]  # weights anew, their slopes, to queries
+    weights, answers = _attention(query, key, value)
+    many, rows, inner, columns = weights
+    summed = (many, columns, rows, inner)  # to keys, and to values
+    return [weights, weights, answers, summed, summed]  # weights anew, their slopes, to queries
 
 
 _SIZES: dict[str, Callable[..., list[Product]]] = {

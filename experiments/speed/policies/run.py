@@ -6,22 +6,21 @@ import json
 import resource
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from experiments.gpu.steps import BEAMS, FAMILIES, LM, PENALTY, PHOTOGRAPHS, SMALL, Sizes, policy, steps, tokenizer_of
+from experiments.speed.beam.run import decode as searched
 from experiments.speed.policies.products import products_of, replay
 from experiments.speed.policies.textbook import Textbook
 from experiments.speed.timing import interleaved
 from experiments.speed.workload import features
 from gan_caption.data.captions import BOS, EOS
 from gan_caption.data.features import ImageFeatures
-from gan_caption.decoding.beam import beam_search
-from gan_caption.generators.base import Generator
 from gan_caption.generators.pretrained_lm import PretrainedLMGenerator
 from gan_caption.generators.transformer import TransformerGenerator
 from gan_caption.reporting.table import markdown
@@ -91,42 +90,21 @@ def peer(family: str, sizes: Sizes, *, images: int, repeats: int) -> dict[str, A
     """Time beam search by the library or the textbook that has such a policy; None where there is none."""
     generator = policy(family, replace(sizes, words=len(tokenizer_of(family, sizes)))).eval()
     shown = features(images, grid=True)
-    decode: Callable[[], list[list[int]]]
     if isinstance(generator, TransformerGenerator):
-        textbook, name = Textbook(generator), "PyTorch's layers, without a cache"
-
-        def decode() -> list[list[int]]:
-            return textbook.decode(shown, beams=BEAMS, length=sizes.length, penalty=PENALTY)
+        name = "PyTorch's layers, without a cache"
+        decode = partial(Textbook(generator).decode, shown, beams=BEAMS, length=sizes.length, penalty=PENALTY)
     elif isinstance(generator, PretrainedLMGenerator):
-        name = "transformers' generate"
-
-        def decode() -> list[list[int]]:
-            return generated(generator, shown, length=sizes.length)
+        name, decode = "transformers' generate", partial(generated, generator, shown, length=sizes.length)
     else:
         return None
-    ours = {at_once: searched(generator, shown, at_once, sizes.length) for at_once in (images, 1)}
-    written, theirs = ours[images](), decode()
-    seconds = interleaved({"together": ours[images], "alone": ours[1], "other": decode}, repeats=repeats)
+    together, alone = (partial(searched, generator, shown, at_once, length=sizes.length) for at_once in (images, 1))
+    written, theirs = together(), decode()
+    seconds = interleaved({"together": together, "alone": alone, "other": decode}, repeats=repeats)
     return {
         "name": name, "together": images / seconds["together"], "alone": images / seconds["alone"],
         "rate": images / seconds["other"],
         "same": sum(one == other for one, other in zip(written, theirs, strict=True)) / images,
     }  # fmt: skip
-
-
-def searched(generator: Generator, shown: ImageFeatures, at_once: int, length: int) -> Callable[[], list[list[int]]]:
-    """Return a call that decodes the images, so many at once."""
-
-    def call() -> list[list[int]]:
-        found: list[list[int]] = []
-        for rows in torch.arange(len(shown)).split(at_once):
-            captions = beam_search(
-                generator, shown.select(rows), beam_size=BEAMS, max_length=length, length_penalty=PENALTY
-            )
-            found += _words(captions.tokens.tolist())
-        return found
-
-    return call
 
 
 @torch.no_grad()
@@ -139,17 +117,8 @@ def generated(generator: PretrainedLMGenerator, shown: ImageFeatures, *, length:
         do_sample=False, max_new_tokens=length, length_penalty=PENALTY, eos_token_id=EOS, pad_token_id=0,
         suppress_tokens=list(range(EOS)),
     )  # fmt: skip
-    return _words(tokens.tolist())
-
-
-def _words(tokens: Sequence[Sequence[int]]) -> list[list[int]]:
-    found = []
-    for row in tokens:
-        words = list(row)
-        if EOS in words:
-            words = words[: words.index(EOS)]
-        found.append([token for token in words if token > EOS])
-    return found
+    ended = ([*row, EOS] for row in tokens.tolist())
+    return [[token for token in row[: row.index(EOS)] if token > EOS] for row in ended]
 
 
 if __name__ == "__main__":

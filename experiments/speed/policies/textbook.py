@@ -1,20 +1,17 @@
-"""The Transformer of PyTorch's own layers, without a cache, and beam search as tutorials have it."""
+"""The Transformer of PyTorch's own layers, without a cache."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from gan_caption.data.captions import BOS, EOS
+from experiments.speed.textbook_search import search
 from gan_caption.data.features import ImageFeatures
 from gan_caption.generators.transformer import TransformerGenerator
-
-Scores = Callable[[list[list[int]]], Tensor]
-"""Of beams (N lists of ids, all as long), the log-probabilities (N, W) of the next word, `EOS` the first of them."""
 
 
 class Textbook:
@@ -50,36 +47,11 @@ class Textbook:
     @torch.no_grad()
     def decode(self, images: ImageFeatures, *, beams: int, length: int, penalty: float) -> list[list[int]]:
         """Return the best caption of every image, one image at a time."""
-        found = []
-        for row in range(len(images)):
-            regions = self.see(images.select(torch.tensor([row])))
+        seen = (self.see(images.select(torch.tensor([row]))) for row in range(len(images)))
+        return [search(partial(self._next, own), beams=beams, length=length, penalty=penalty) for own in seen]
 
-            def scores(own: list[list[int]], regions: Tensor = regions) -> Tensor:
-                return self.logits(regions, torch.tensor(own))[:, -1].log_softmax(1)
-
-            found.append(search(scores, beams=beams, length=length, penalty=penalty))
-        return found
-
-
-def search(scores: Scores, *, beams: int, length: int, penalty: float) -> list[int]:
-    """Return the words of the caption that beam search finds; a caption's score is divided by its length^penalty."""
-    going: list[tuple[float, list[int]]] = [(0.0, [BOS])]
-    finished: list[tuple[float, list[int]]] = []
-    for step in range(1, length + 1):
-        own = torch.tensor([score for score, _ in going])[:, None] + scores([words for _, words in going])
-        best, places = own.flatten().topk(min(2 * beams, own.numel()))
-        after = []
-        for rank, (score, at) in enumerate(zip(best.tolist(), places.tolist(), strict=True)):
-            words = [*going[at // own.shape[1]][1], at % own.shape[1] + EOS]
-            if words[-1] == EOS or step == length:
-                if rank < beams and len(finished) < beams:
-                    finished.append((score / step**penalty, words))
-            elif len(after) < beams:
-                after.append((score, words))
-        if len(finished) == beams or not after:
-            break
-        going = after
-    return [word for word in max(finished)[1] if word > EOS]
+    def _next(self, regions: Tensor, beams: list[list[int]], parents: Tensor) -> Tensor:
+        return self.logits(regions, torch.tensor(beams))[:, -1].log_softmax(1)
 
 
 def place(position: int, size: int) -> list[float]:
