@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
+from itertools import chain, dropwhile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -323,13 +323,16 @@ def adopt(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Pha
 
 
 def adopt_discriminator(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Phase]:
-    """Take the discriminator from another run, and return the phases in which something else learns.
+    """Take the discriminator from another run, and return the phases that are left to do.
+
+    Those that teach it alone are left out, until something else learns: what comes after, of a second round say, tells
+    it of a policy that the other run's discriminator has never seen.
 
     Raises:
         UserError: that run is not finished, its vocabulary is another, it has no discriminator or another kind of one,
             or this run would have nothing left to do.
     """
-    left = {name: phase for name, phase in phases.items() if not phase.teaches_the_discriminator_alone}
+    left = dict(dropwhile(lambda item: item[1].teaches_the_discriminator_alone, phases.items()))
     asked = f"pretrained_discriminator={pretrained}"
     if not left:
         raise UserError(f"{asked}: nothing would be left to do, phases are {list(phases)}")

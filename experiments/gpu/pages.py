@@ -98,8 +98,8 @@ def tiny(page: str, device: torch.device, folder: Path, *more: str, steps: int) 
             phase["trainer"]["images_per_batch"] = 4
     if phases.get("discriminator"):
         phases["discriminator"]["steps"] = steps
-    if phases.get("ratio"):
-        phases["ratio"] |= {"steps": steps, "check_every": 1, "patience": 0}
+    for ratio in (phase for name, phase in phases.items() if phase and name.startswith("ratio")):
+        ratio |= {"steps": steps, "check_every": 1, "patience": 0}
         config["holdout"]["check"] = 0.25
     return config
 

@@ -47,7 +47,7 @@ ARMS = (
     Arm("KL policy gradient, beta 1", "kl_ratio", judged=True),
     Arm("KL policy gradient, beta 2", "kl_ratio", overrides=(f"{_KL}=2",), judged=True),
     Arm("KL policy gradient, D learns on", "kl_ratio_on_policy", judged=True),
-    Arm("distilled", "distilled", overrides=("phases.policy_gradient.objective.samples_per_image=10",), judged=True),
+    Arm("distilled, two rounds", "distilled", "round_2", ("adversarial.steps=150",), judged=True),
     Arm("DDO, two rounds", "ddo", "round_2", ROUNDS),
     Arm("GOLD", "gold", overrides=DEMONSTRATED),
     Arm("TaiLr", "tailr", overrides=DEMONSTRATED),

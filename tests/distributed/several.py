@@ -58,6 +58,7 @@ METHODS = {
     "distilled": [
         *ADVERSARIAL, "holdout.check=0.3", "text_cnn.embedding=8", "text_cnn.filters=4", "text_cnn.dropout=0",
         "discriminator_trainer.images_per_batch=7", "phases.ratio.steps=6", "phases.ratio.check_every=2",
+        "phases.ratio_2.steps=4", "phases.ratio_2.check_every=2",
     ],
     "gold": [*ADVERSARIAL, "phases.policy_gradient.captions_per_image=2"],
     "residual_ebm": [

@@ -48,8 +48,8 @@ def trained(page: str, folder: Path) -> Path:
     if config["holdout"]["check"]:
         config["holdout"]["check"] = 0.25  # a few of the images: an epoch is a batch shorter
         phases["mle"]["epochs"] = 5
-    if phases.get("ratio"):
-        phases["ratio"] |= {"steps": STEPS, "check_every": 5, "patience": 0}
+    for ratio in of_the_ratio(phases):
+        ratio |= {"steps": STEPS, "check_every": 5, "patience": 0}
     if phases.get("discriminator"):
         phases["discriminator"] |= {"steps": STEPS, "target_accuracy": 1.0}
     for phase in of_the_policy(phases):
@@ -70,6 +70,11 @@ def losses_of(run: Path) -> dict[str, list[float]]:
 def of_the_policy(phases: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the phases after maximum likelihood that train the policy: they have floors."""
     return [phase for phase in phases.values() if phase and "quality_floor" in phase]
+
+
+def of_the_ratio(phases: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the phases that teach D the density ratio."""
+    return [phase for name, phase in phases.items() if phase and name.startswith("ratio")]
 
 
 def machine() -> str:

@@ -21,7 +21,7 @@ from gan_caption.training.phases.adversarial import AdversarialPhase
 from gan_caption.training.phases.maximum_likelihood import MaximumLikelihoodPhase
 from gan_caption.training.phases.policy_gradient import PolicyGradientPhase
 from gan_caption.training.seeding import random_generator
-from tests.golden.losses import of_the_policy
+from tests.golden.losses import of_the_policy, of_the_ratio
 from tests.slow import mostly_slow
 from tests.tiny_runs import TINY, part
 from tests.training.test_discriminator_trainer import same_state
@@ -40,8 +40,8 @@ def shrunk(page: str, outputs: Path, *more: str) -> dict:
         trainer["images_per_batch"] = 8
     if phases.get("discriminator"):
         phases["discriminator"]["steps"] = 2
-    if phases.get("ratio"):
-        phases["ratio"] |= {"steps": 4, "check_every": 2, "patience": 0}
+    for ratio in of_the_ratio(phases):
+        ratio |= {"steps": 4, "check_every": 2, "patience": 0}
     for phase in of_the_policy(phases):
         phase |= {"steps": 2, "images_per_batch": 4, "validate_every": 2, "quality_floor": 0.0}
     for size in ("hidden", "embedding", "filters"):
@@ -101,7 +101,7 @@ def test_a_page_trains_with_another_generator(both, tmp_path):
         last = [record for record in records if record["phase"] == name and "policy/loss" in record][-1]
         own_samples = "kl_weight" in phase["objective"] or "relaxation" in phase["objective"]
         assert ("policy/kl" in last) == own_samples  # which is measured on the policy's own samples
-    without_captions = ("words", "discriminator", "ratio")
+    without_captions = ("words", "discriminator", "ratio", "ratio_2")
     assert set(systems) == {name for name, phase in config["phases"].items() if phase and name not in without_captions}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -9,6 +11,7 @@ from safetensors.torch import load_file
 from gan_caption.errors import UserError
 from gan_caption.experiment import run_experiment
 from gan_caption.training.checkpoint import load_state
+from gan_caption.training.phases.held_out import HeldOut
 from gan_caption.training.phases.policy_gradient import PolicyGradientPhase
 from tests.training.test_discriminator_trainer import same_state
 from tests.training.test_experiment import interrupted
@@ -54,6 +57,28 @@ def test_a_round_that_is_compared_with_none_of_the_runs_phases_is_refused(tmp_pa
     config["phases"]["round_2"]["pretraining"] = "round_l"
     with pytest.raises(UserError, match=r"pretraining=round_l: name an earlier phase of .*mle, round_1"):
         run_experiment(config, data="scenes")
+
+
+def test_the_second_rounds_discriminator_learns_of_what_the_first_left(tmp_path, monkeypatch):
+    """A discriminator that is taken over spares its first phase alone: it never saw the policy of the second round."""
+    seen, draw = [], HeldOut.draw
+
+    def looking(self, seed):
+        seen.append({name: one.clone() for name, one in self.run.captioner.state_dict().items()})
+        draw(self, seed)
+
+    monkeypatch.setattr(HeldOut, "draw", looking)
+    config = shrunk("distilled", tmp_path, "holdout.check=0.25")
+    config["phases"]["round_1"] |= {"learning_rate": 1e-2}
+    first = run_experiment(config, data="scenes")
+    left = [load_file(first.folder / "checkpoints" / f"best_{name}.safetensors") for name in ("mle", "round_1")]
+    assert all(same(weights, policy) for weights, policy in zip(left, seen, strict=True))
+    assert not same(left[1], seen[0])
+
+    taken = {"pretrained": str(first.folder), "pretrained_discriminator": str(first.folder)}
+    second = run_experiment({**config, **taken}, data="scenes")
+    records = [json.loads(line) for line in (second.folder / "metrics.jsonl").open()]
+    assert list(dict.fromkeys(record["phase"] for record in records)) == ["round_1", "ratio_2", "round_2"]
 
 
 @pytest.mark.slow
