@@ -56,7 +56,12 @@ def found_or_trained(runs: Sequence[Sequence[str]], *, outputs: Path, workers: i
 
 
 def evaluate(run: Path, *overrides: str) -> dict[str, dict[str, float]]:
-    """Evaluate a run as `gan_caption.evaluate` does, unless that was done before; return metrics by system."""
+    """Return the metrics of an `evaluation`, by system."""
+    return systems(evaluation(run, *overrides))
+
+
+def evaluation(run: Path, *overrides: str) -> Path:
+    """Evaluate a run as `gan_caption.evaluate` does, unless that was done before; return the folder of it."""
     marker = run / "evaluated.json"
     done = json.loads(marker.read_text()) if marker.exists() else {}
     key = " ".join(overrides)
@@ -66,7 +71,7 @@ def evaluate(run: Path, *overrides: str) -> dict[str, dict[str, float]]:
         made = max(run.glob("evaluation-*/results.json"), key=lambda path: path.stat().st_mtime)
         done[key] = made.parent.name
         write_text(marker, json.dumps(done, indent=1))
-    return systems(run / done[key])
+    return run / done[key]
 
 
 def transfer(runs: Sequence[Path], *overrides: str, out: Path) -> str:

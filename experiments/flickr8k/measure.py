@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from experiments.ratio import evaluator_of
-from experiments.study import captions, cost_of, systems
+from experiments.study import captions, cost_of, evaluation, systems
 from gan_caption.evaluation.compared import tokenized
 from gan_caption.evaluation.curve import CurvePoint, grid, sample_curve
 from gan_caption.evaluation.evaluator import Evaluator
@@ -20,7 +20,7 @@ from gan_caption.metrics import CiderD
 from gan_caption.metrics.language_model import NgramModel, lm_scores
 from gan_caption.metrics.metric import corpus_value, measure
 from gan_caption.metrics.nouns import unsupported_nouns
-from gan_caption.training.setup import load_split, open_corpus
+from gan_caption.training.setup import load_split, load_tested, open_corpus
 
 TEMPERATURES = (0.4, 0.6, 0.8, 1.0)
 SAMPLES = 5
@@ -29,32 +29,35 @@ CURVE = ("sample_cider_d", "self_cider")
 """Quality and diversity."""
 
 
-def found(run: Path, phase: str) -> dict[str, Any]:
-    """Measure on dev what a phase of a run left.
+def found(run: Path, phase: str, split: str = "val") -> dict[str, Any]:
+    """Measure what a phase of a run left.
 
     Args:
         run: its folder.
         phase: whose weights, with its own decoder where it has one.
+        split: on which images.
 
     Returns:
         "minutes" that the run took; "metrics" of its beam's captions and of samples at temperature 1; "cider_d" of the
         beam's captions, (N,); "curve": a point a temperature, from the lowest, of `CURVE`.
 
     Raises:
-        UserError: nothing finds nouns: the extra `nouns` is not installed.
+        UserError: there is no such split, or nothing finds nouns: the extra `nouns` is not installed.
     """
     trained = open_run(run, device="auto")
     trained.load(phase)
-    evaluator = evaluator_of(trained, "val", samples_per_image=SAMPLES)
+    evaluator = evaluator_of(trained, split, samples_per_image=SAMPLES)
     points = sample_curve(trained.captioner, evaluator, grid(TEMPERATURES, ()), phase=phase)
-    written = captions(run, phase)
+    tested = load_tested(open_corpus(trained.settings), lambda line: None).name
+    decoded = run if tested == split else evaluation(run, f"split={split}")
+    written = captions(decoded, phase)
     told = evaluator.predictions([written[item.image_id] for item in evaluator.source.split.items], [])
     each = CiderD(evaluator.references, evaluator.frequencies).score(range(len(told.captions)), told.captions)
     nouns = unsupported_nouns()
     own = {nouns.name: corpus_value(measure([nouns], told)[nouns.name]), **_language(trained, evaluator, points[-1])}
     return {
         "minutes": cost_of(run),
-        "metrics": {**systems(run)[phase], **own},
+        "metrics": {**systems(decoded)[phase], **own},
         "cider_d": [round(float(value), 4) for value in each],
         "curve": [{name: float(np.mean(point.values[name])) for name in CURVE} for point in points],
     }

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from experiments.composing import composed
 from experiments.flickr8k.arms import (
     ARMS,
     BASELINES,
@@ -24,7 +25,9 @@ from experiments.flickr8k.measure import found
 from experiments.flickr8k.verdict import draw, heights_of, table_of_beams, table_of_samples, table_of_trials
 from experiments.records import NOWHERE, Prepare, Records, Wanted, options
 from experiments.study import train_all
+from gan_caption.errors import UserError
 from gan_caption.metrics.nouns import unsupported_nouns
+from gan_caption.training.setup import check_configuration, open_corpus
 
 HERE = Path(__file__).parent
 MLE = "maximum likelihood"
@@ -114,37 +117,50 @@ def tune(study: Study) -> dict[str, str]:
     return {name: max(own, key=own.__getitem__) for name, own in above.items()}
 
 
-def compare(study: Study, rates: Mapping[str, str]) -> None:
-    """Train all arms from all baselines, measure them, and write tables and figure."""
+def compare(study: Study, rates: Mapping[str, str], *, split: str = "val") -> None:
+    """Train all arms from all baselines, measure them on a split, and write tables and figure."""
+    on, named = ("", "") if split == "val" else (f", {split}", f"_{split}")
+    measured = partial(found, split=split)
     arms = [arm for arm in study.arms if not arm.learns or arm.name in rates]
 
     def wanted(seed: int, base: Path = NOWHERE) -> list[Wanted]:
-        told = [Wanted(MLE, seed, study.baseline(seed, study.chosen), partial(found, phase="mle"))]
+        told = [Wanted(f"{MLE}{on}", seed, study.baseline(seed, study.chosen), partial(measured, phase="mle"))]
         for arm in arms:
             overrides = study.arm(arm, seed, base, rates.get(arm.name))
-            told.append(Wanted(arm.name, seed, overrides, partial(found, phase=arm.phase)))
+            told.append(Wanted(f"{arm.name}{on}", seed, overrides, partial(measured, phase=arm.phase)))
         return told
 
-    systems = study.known(wanted, study.seeds, study.bases)
+    known = study.known(wanted, study.seeds, study.bases)
+    systems = {name.removesuffix(on): own for name, own in known.items()}
     if MLE not in systems:
         sys.exit("no baseline is finished yet: full trains it")
     tables = f"{table_of_beams(systems)}\n\n{table_of_samples(systems)}"
-    (study.tables / "table.md").write_text(f"{tables}\n")
+    (study.tables / f"table{named}.md").write_text(f"{tables}\n")
     print(tables)
-    draw(study.tables / "figure.png", systems)
+    draw(study.tables / f"figure{named}.png", systems)
+
+
+def check_test_list(data: Sequence[str]) -> None:
+    """Leave with a message where the data has no test split: before anything is trained."""
+    try:
+        open_corpus(check_configuration(composed("+experiment=mle", *data))).split("test")
+    except UserError as error:
+        sys.exit(f"test: {error}")
 
 
 def main(size: str = "full", *given: str) -> None:
-    if size not in ("full", "baselines", "quick", "tables"):
-        sys.exit(f"size {size}: full, baselines, quick, or tables of what is finished")
+    if size not in ("full", "test", "baselines", "quick", "tables"):
+        sys.exit(f"size {size}: full, test, baselines, quick, or tables of what is finished")
     workers, records, data = options(given)
     if size != "tables":
         unsupported_nouns()  # what it needs is asked for before anything is trained
+    if size == "test":
+        check_test_list(data)
     study = Study(data, quick=size == "quick", workers=0 if size == "tables" else workers, records=records)
     study.tables.mkdir(parents=True, exist_ok=True)
     choose(study)
     if size != "baselines":
-        compare(study, tune(study))
+        compare(study, tune(study), split="test" if size == "test" else "val")
 
 
 if __name__ == "__main__":
