@@ -122,8 +122,17 @@ def cost(outputs: Path) -> str:
 
 def cost_of(folder: Path) -> float:
     """Return the minutes that a run took, as `cost` counts them; NaN where the study was killed as it ended."""
+    return _cost_of(folder)["minutes"]
+
+
+def gigabytes_of(folder: Path) -> float:
+    """Return the most memory that a run took, as `cost` does; NaN where the study was killed as it ended."""
+    return _cost_of(folder)["gigabytes"]
+
+
+def _cost_of(folder: Path) -> dict[str, float]:
     path = folder.parent / "cost.json"
-    return json.loads(path.read_text())["minutes"] if path.exists() else math.nan
+    return json.loads(path.read_text()) if path.exists() else {"minutes": math.nan, "gigabytes": math.nan}
 
 
 def systems(folder: Path) -> dict[str, dict[str, float]]:
