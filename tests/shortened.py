@@ -42,8 +42,8 @@ SEARCH = ["hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=2"]
 STARTED = {
     *(f"experiments.{name}.run" for name in (
         "clusters", "demo", "estimators", "export", "flickr8k", "fuzzing", "gpu", "methods_on_scenes", "metric_parity",
-        "policies", "ranks", "ratio_on_flickr8k", "ratio_on_scenes", "reports", "seqgan_oracle", "soak", "streaming", "sweeps",
-        "transfer",
+        "policies", "ranks", "ratio_on_flickr8k", "ratio_on_scenes", "reports", "seqgan_oracle", "soak", "streaming",
+        "sweeps", "transfer",
     )),
     *(f"experiments.speed.{name}.run" for name in (
         "beam", "contention", "extraction", "growth", "hours", "likelihood", "memory", "metrics", "minutes", "products",
