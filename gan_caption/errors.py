@@ -35,6 +35,17 @@ def at_least(bound: float, **values: float | None) -> None:
             raise ValueError(f"{name}={value}: at least {bound}")
 
 
+def above(bound: float, **values: float | None) -> None:
+    """Refuse arguments that are not above a bound; None is none.
+
+    Raises:
+        ValueError: as `at_least`.
+    """
+    for name, value in values.items():
+        if value is not None and not value > bound:
+            raise ValueError(f"{name}={value}: above {bound}")
+
+
 def share(**values: float) -> None:
     """Refuse arguments outside [0, 1).
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from gan_caption.configuration.building import Part, read
 from gan_caption.configuration.renamed import refuse_old_keys
-from gan_caption.errors import at_least, share
+from gan_caption.errors import above, at_least, share
 
 SHARED = ("size", "text_cnn", "lm", "discriminator_training", "adversarial", "discriminator_trainer")
 """Keys that exist for others to refer to; they are checked where they are used."""
@@ -54,8 +54,7 @@ class ComparedValidation:
     def __post_init__(self) -> None:
         at_least(2, images=self.images, samples_per_image=self.samples_per_image)
         at_least(1, batch_images=self.batch_images)
-        if self.temperature is not None and self.temperature <= 0:
-            raise ValueError(f"temperature={self.temperature}: above 0")
+        above(0, temperature=self.temperature)
 
     def of(self, run: ValidationSettings) -> ValidationSettings:
         """Return the settings with which a run is evaluated."""

@@ -8,6 +8,8 @@ from typing import Protocol
 import torch
 from torch import nn
 
+from gan_caption.errors import above
+
 
 class Initialisation(Protocol):
     """Gives a network the weights that it begins with."""
@@ -29,8 +31,7 @@ class NormalWeights:
     """The standard deviation, above 0."""
 
     def __post_init__(self) -> None:
-        if self.std <= 0:
-            raise ValueError(f"std={self.std}: above 0")
+        above(0, std=self.std)
 
     @torch.no_grad()
     def __call__(self, network: nn.Module) -> None:

@@ -6,7 +6,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from gan_caption.errors import UserError, at_least
+from gan_caption.errors import UserError, above, at_least
 from gan_caption.extras import require
 
 if TYPE_CHECKING:
@@ -68,8 +68,7 @@ class LowRank:
 
     def __post_init__(self) -> None:
         at_least(1, rank=self.rank)
-        if not self.alpha > 0:
-            raise ValueError(f"alpha={self.alpha}: above 0")
+        above(0, alpha=self.alpha)
 
     def __call__(self, model: PreTrainedModel) -> frozenset[str]:
         """Put A and B into the layers; see `Tuning`."""

@@ -15,7 +15,7 @@ from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.sampling import Samples
 from gan_caption.distributed import world
-from gan_caption.errors import at_least
+from gan_caption.errors import above, at_least
 from gan_caption.generators.base import Generator
 from gan_caption.kernels.products import Linear
 from gan_caption.kernels.recurrent import read
@@ -70,7 +70,8 @@ class LearnedCritic(Baseline):
 
     def __post_init__(self) -> None:
         at_least(1, hidden=self.hidden, embedding=self.embedding)
-        at_least(0, learning_rate=self.learning_rate, clip=self.clip)
+        at_least(0, learning_rate=self.learning_rate)
+        above(0, clip=self.clip)
         self.critic = Critic(
             vocabulary_size=self.vocabulary_size, pooled_size=self.pooled_size,
             hidden=self.hidden, embedding=self.embedding,

@@ -12,7 +12,7 @@ from torch.nn import functional
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.distributed import world
-from gan_caption.errors import at_least
+from gan_caption.errors import above, at_least
 from gan_caption.generators.base import Generator
 from gan_caption.objectives.base import GeneratorObjective, PolicyLoss
 from gan_caption.objectives.demonstrations import score_targets
@@ -38,9 +38,7 @@ class DirectDiscriminative(GeneratorObjective):
 
     def __post_init__(self) -> None:
         at_least(1, samples_per_image=self.samples_per_image)
-        for name, value in (("beta", self.beta), ("generated_weight", self.generated_weight)):
-            if value <= 0:
-                raise ValueError(f"{name}={value}: above 0")
+        above(0, beta=self.beta, generated_weight=self.generated_weight)
 
     def losses(
         self,

@@ -18,7 +18,7 @@ from gan_caption.data.edits import edited
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import world
-from gan_caption.errors import UserError, at_least, share
+from gan_caption.errors import UserError, above, at_least, share
 from gan_caption.kernels import plain
 
 
@@ -138,8 +138,7 @@ class BinaryCrossEntropy(DiscriminatorLoss):
         super().__post_init__()
         share(label_smoothing=self.label_smoothing)
         at_least(0, output_l2=self.output_l2)
-        if self.real <= 0:
-            raise ValueError(f"real={self.real}: above 0")
+        above(0, real=self.real)
 
     def compare(self, real: Tensor, fake: Tensor) -> Tensor:
         """Return the loss; see `DiscriminatorLoss.compare`."""

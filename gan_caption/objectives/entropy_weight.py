@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from gan_caption.errors import at_least
+from gan_caption.errors import above, at_least
 
 
 @dataclass(eq=False)
@@ -60,8 +60,7 @@ class HeldEntropy:
     def __post_init__(self) -> None:
         if self.target is not None:
             at_least(0, target=self.target)
-        if self.rate <= 0:
-            raise ValueError(f"rate={self.rate}: above 0")
+        above(0, rate=self.rate)
         if not 0 < self.least <= self.weight <= self.most:
             raise ValueError(f"least={self.least}, weight={self.weight}, most={self.most}: above 0, and in this order")
         self.goal = self.target

@@ -14,7 +14,7 @@ from gan_caption.decoding.gumbel import HARD_FEEDBACK, SOFT, STRAIGHT_THROUGH, R
 from gan_caption.decoding.sampling import attach_noise
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import world
-from gan_caption.errors import at_least
+from gan_caption.errors import above, at_least
 from gan_caption.generators.base import Generator
 from gan_caption.modes import evaluating
 from gan_caption.objectives.base import GeneratorObjective, PolicyLoss
@@ -46,9 +46,7 @@ class GumbelSoftmax(GeneratorObjective):
     """K."""
 
     def __post_init__(self) -> None:
-        for name, value in (("beta", self.beta), ("beta_max", self.beta_max), ("sharpness", self.sharpness)):
-            if value is not None and value <= 0:
-                raise ValueError(f"{name}={value}: above 0")
+        above(0, beta=self.beta, beta_max=self.beta_max, sharpness=self.sharpness)
         at_least(1, samples_per_image=self.samples_per_image)
 
     def losses(

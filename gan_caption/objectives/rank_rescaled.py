@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gan_caption.decoding.sampling import Samples
 from gan_caption.distributed import world
+from gan_caption.errors import above
 from gan_caption.generators.base import Generator
 from gan_caption.objectives.credit import Credit
 from gan_caption.rewards.base import PlainReward
@@ -28,8 +29,7 @@ class RankRescaled(Credit):
     """Steepness, above 0."""
 
     def __post_init__(self) -> None:
-        if self.delta <= 0:
-            raise ValueError(f"delta={self.delta}: above 0")
+        above(0, delta=self.delta)
 
     def __call__(
         self, generator: Generator, samples: Samples, rewards: Tensor, *, reward: PlainReward, rng: torch.Generator

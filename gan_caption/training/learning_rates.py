@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-from gan_caption.errors import at_least
+from gan_caption.errors import above, at_least
 
 
 class LearningRate(Protocol):
@@ -65,8 +65,7 @@ class Polynomial:
     def __post_init__(self) -> None:
         at_least(0, warmup_steps=self.warmup_steps)
         _check_final(self.final)
-        if self.power <= 0:
-            raise ValueError(f"power={self.power}: above 0")
+        above(0, power=self.power)
 
     def __call__(self, step: int, total: int) -> float:
         """Return the warm-up's share of the polynomial's."""

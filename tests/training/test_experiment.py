@@ -271,6 +271,7 @@ def test_a_checkpoint_of_another_vocabulary_is_refused(configured, tmp_path):
         ("+generator.hiden=3", "generator.hiden is not known. Did you mean generator.hidden"),
         ("phases.mle.learning_rate=fast", "phases.mle.learning_rate: 'fast' is not a valid number"),
         ("phases.adversarial.objective.credit.rollouts=0", "rollouts=0: at least 1"),
+        ("adversarial.clip=0", "clip=0.0: above 0"),  # with which nothing would learn
         ("generator._target_=os.system", "generator._target_: os.system is not allowed"),
         ("device=abacus", "device=abacus cannot be used"),
         ("+colour=red", "colour is not known"),

@@ -14,7 +14,7 @@ from gan_caption.data.captions import UNK, Captions, captions_from_ids
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.warm_start import inherit, shared_weights, take_from_generator
 from gan_caption.distributed import world
-from gan_caption.errors import UserError, at_least
+from gan_caption.errors import UserError, above, at_least
 from gan_caption.generators.base import Generator
 from gan_caption.modes import evaluating
 from gan_caption.objectives.base import GeneratorObjective
@@ -72,7 +72,8 @@ class DiscriminatorTrainer:
         if images < 2:
             raise ValueError(f"images_per_batch={images}: at least 2, mismatched pairs need another image")
         at_least(1, captions_per_image=self.captions_per_image)
-        at_least(0, learning_rate=self.learning_rate, clip=self.clip)
+        at_least(0, learning_rate=self.learning_rate)
+        above(0, clip=self.clip)
 
     def begin(self, run: Run, *, stream: int) -> None:
         """Make the optimizer and the batches, and go on with what the last phase's trainer knew of the same D.

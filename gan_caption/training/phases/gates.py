@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from gan_caption.errors import at_least, share
+from gan_caption.errors import above, at_least, share
 from gan_caption.training.phases.discriminator import DiscriminatorTrainer, Negatives
 
 
@@ -89,8 +89,7 @@ class GoodEnough(Gate):
         share(accuracy=self.accuracy)
         at_least(0, fewest=self.fewest)
         at_least(self.fewest, most=self.most)
-        if self.fooled <= 0:
-            raise ValueError(f"fooled={self.fooled}: above 0")
+        above(0, fooled=self.fooled)
 
     def respond(self, trainer: DiscriminatorTrainer, negatives: Negatives) -> dict[str, float]:
         """Learn until D is good enough; see `Gate.respond`."""

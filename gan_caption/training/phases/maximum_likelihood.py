@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from gan_caption.data.batches import Batch, CaptionBatches
 from gan_caption.distributed import world
-from gan_caption.errors import at_least, share
+from gan_caption.errors import above, at_least, share
 from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
 from gan_caption.training.learning_rates import LearningRate
 from gan_caption.training.networks import EncoderDecoder, weights_of
@@ -70,7 +70,8 @@ class MaximumLikelihoodPhase(Phase):
         at_least(1, epochs=self.epochs, images_per_batch=self.images_per_batch, accumulation=self.accumulation)
         at_least(1, captions_per_image=self.captions_per_image, validations_per_epoch=self.validations_per_epoch)
         at_least(0, learning_rate=self.learning_rate, encoder_learning_rate=self.encoder_learning_rate)
-        at_least(0, patience=self.patience, clip=self.clip)
+        at_least(0, patience=self.patience)
+        above(0, clip=self.clip)
         share(averaging=self.averaging)
 
     def rehearse(self, run: Run) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from gan_caption.data.batches import Batch, CaptionBatches
 from gan_caption.data.features import ImageFeatures
-from gan_caption.errors import UserError, at_least
+from gan_caption.errors import UserError, above, at_least
 from gan_caption.generators.base import Generator
 from gan_caption.metrics.metric import Metric
 from gan_caption.modes import evaluating
@@ -85,7 +85,8 @@ class PolicyGradientPhase(Phase):
     def __post_init__(self) -> None:
         at_least(1, captions_per_image=self.captions_per_image, steps=self.steps)
         at_least(1, images_per_batch=self.images_per_batch, validate_every=self.validate_every)
-        at_least(0, learning_rate=self.learning_rate, clip=self.clip)
+        at_least(0, learning_rate=self.learning_rate)
+        above(0, clip=self.clip)
         at_least(0, likelihood_weight=self.likelihood_weight, patience=self.patience)
 
     def begin(self, run: Run) -> None:

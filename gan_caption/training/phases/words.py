@@ -13,7 +13,7 @@ from gan_caption.data.batches import CaptionBatches
 from gan_caption.data.captions import EOS
 from gan_caption.distributed import world
 from gan_caption.encoders.base import Encoder
-from gan_caption.errors import at_least
+from gan_caption.errors import above, at_least
 from gan_caption.training.learning_rates import LearningRate
 from gan_caption.training.optimizers import Group, Optimizer, set_learning_rates
 from gan_caption.training.phases.base import Phase, Precision, autocast, descend
@@ -52,7 +52,8 @@ class WordsPhase(Phase):
 
     def __post_init__(self) -> None:
         at_least(1, steps=self.steps, images_per_batch=self.images_per_batch)
-        at_least(0, learning_rate=self.learning_rate, clip=self.clip)
+        at_least(0, learning_rate=self.learning_rate)
+        above(0, clip=self.clip)
 
     def begin(self, run: Run) -> None:
         """Make the detector, the optimizer and the batches."""
