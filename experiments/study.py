@@ -140,6 +140,11 @@ def systems(folder: Path) -> dict[str, dict[str, float]]:
     return json.loads((folder / "results.json").read_text())["systems"]
 
 
+def humans(folder: Path) -> dict[str, float]:
+    """Return what people score by a run's metrics, each beside the others of the same image."""
+    return json.loads((folder / "results.json").read_text())["humans"]
+
+
 def trained(folder: Path) -> str:
     """Return the system that a run's last phase left: "adversarial" or "policy_gradient"."""
     return list(systems(folder))[-1]

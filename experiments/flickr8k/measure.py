@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from experiments.ratio import evaluator_of
-from experiments.study import captions, cost_of, evaluation, systems
+from experiments.study import captions, cost_of, evaluation, humans, systems
 from gan_caption.evaluation.compared import tokenized
 from gan_caption.evaluation.curve import CurvePoint, grid, sample_curve
 from gan_caption.evaluation.evaluator import Evaluator
 from gan_caption.evaluation.trained import Trained, open_run
 from gan_caption.metrics import CiderD
+from gan_caption.metrics.humans import human_quality
 from gan_caption.metrics.language_model import NgramModel, lm_scores
 from gan_caption.metrics.metric import corpus_value, measure
 from gan_caption.metrics.nouns import unsupported_nouns
@@ -38,8 +39,9 @@ def found(run: Path, phase: str, split: str = "val") -> dict[str, Any]:
         split: on which images.
 
     Returns:
-        "minutes" that the run took; "metrics" of its beam's captions and of samples at temperature 1; "cider_d" of the
-        beam's captions, (N,); "curve": a point a temperature, from the lowest, of `CURVE`.
+        "minutes" that the run took; "metrics" of its beam's captions and of samples at temperature 1; "humans": those
+        that people have, each beside the others of the same image; "cider_d" of the beam's captions, (N,); "curve": a
+        point a temperature, from the lowest, of `CURVE`.
 
     Raises:
         UserError: there is no such split, or nothing finds nouns: the extra `nouns` is not installed.
@@ -58,6 +60,7 @@ def found(run: Path, phase: str, split: str = "val") -> dict[str, Any]:
     return {
         "minutes": cost_of(run),
         "metrics": {**systems(decoded)[phase], **own},
+        "humans": {**humans(decoded), **human_quality(evaluator.references, compared_by=[nouns])},
         "cider_d": [round(float(value), 4) for value in each],
         "curve": [{name: float(np.mean(point.values[name])) for name in CURVE} for point in points],
     }

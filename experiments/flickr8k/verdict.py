@@ -29,6 +29,7 @@ SAMPLED = (
     ("nll_per_token", "NLL a token", 1, 3), ("lm_nll", "LM score, nats", 1, 2),
     ("reverse_lm_nll", "reverse LM score, nats", 1, 2),
 )  # fmt: skip
+PEOPLE = "people, each beside the others"
 LEVELS = 20
 """Of diversity, at which two curves are compared."""
 
@@ -71,6 +72,7 @@ def table_of_beams(found: Found) -> str:
             tested = [f"{differences[name].value:+.1f} ({low:+.1f} to {high:+.1f})", f"{p[name]:.3f}"]
         minutes = with_interval([run["minutes"] for run in runs.values()], 0)
         rows.append([name, str(len(runs)), minutes, *_cells(runs, BEAM), *tested])
+    rows += [[PEOPLE, "", "", *_cells({0: own}, BEAM), "", ""] for own in _people(found)]
     smallest = sorted(seen(one.interval) for one in differences.values())
     told = [f"A difference of {smallest[len(smallest) // 2]:.1f} would have been seen in four of five studies "
             "(the median method's; before Holm's correction)."] if smallest else []  # fmt: skip
@@ -89,6 +91,7 @@ def table_of_samples(found: Found) -> str:
         own = heights.get(name, [])
         told = with_interval(own, 1, sign="+") if own else "" if name == first else "no common diversity"
         rows.append([name, str(len(runs)), *_cells(runs, SAMPLED), told, f"{p[name]:.3f}" if name in p else ""])
+    rows += [[PEOPLE, "", *_cells({0: own}, SAMPLED), "", ""] for own in _people(found)]
     halves = sorted(interval(heights[name])[1] for name in tested)
     note = f"\n\nThe median method's half-width of that is {halves[len(halves) // 2]:.1f}." if halves else ""
     return markdown(rows) + note
@@ -127,6 +130,12 @@ def draw(path: Path, found: Found) -> None:
     axes.set_ylabel("CIDEr-D x 100 of samples")
     axes.legend(fontsize=7)
     write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=130))
+
+
+def _people(found: Found) -> list[Mapping[str, Any]]:
+    """Return what people score, as a run that has them as its metrics, once; they are the same beside every run."""
+    told = [{"metrics": run["humans"]} for runs in found.values() for run in runs.values() if "humans" in run]
+    return told[:1]
 
 
 def _cells(runs: Mapping[int, Mapping[str, Any]], shown: Sequence[tuple[str, str, float, int]]) -> list[str]:
