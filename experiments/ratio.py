@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gan_caption.data.corpus import Split
 from gan_caption.evaluation.evaluator import Evaluator, build_evaluator
 from gan_caption.evaluation.trained import Trained, left_discriminator
 from gan_caption.training.setup import load_split, open_corpus, open_features
@@ -50,8 +51,13 @@ DECODING = "phases.resampling.decoding"
 
 def evaluator_of(trained: Trained, name: str, *, samples_per_image: int) -> Evaluator:
     """Return the measure of a run's captioner on a split."""
+    split = load_split(open_corpus(trained.settings), name, lambda line: None)
+    return evaluator_on(trained, split, samples_per_image=samples_per_image)
+
+
+def evaluator_on(trained: Trained, split: Split, *, samples_per_image: int) -> Evaluator:
+    """Return the measure of a run's captioner on some images."""
     settings = trained.settings
-    split = load_split(open_corpus(settings), name, lambda line: None)
     source = open_features(settings, trained.encoder, split, device=trained.device)
     discriminator = left_discriminator(
         trained.folder, settings, trained.encoder, trained.tokenizer, device=trained.device

@@ -1,0 +1,75 @@
+"""Other captioners as discriminators of one: log p_other - log p, of captions of images that neither learned from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from experiments.ratio import evaluator_on
+from experiments.study import cost_of, systems
+from gan_caption.data.corpus import Split
+from gan_caption.data.holdout import learners
+from gan_caption.discriminators.calibrated import platt
+from gan_caption.evaluation.evaluator import Evaluator
+from gan_caption.evaluation.trained import Trained, open_run
+from gan_caption.metrics.separation import separation
+from gan_caption.reporting.table import markdown
+from gan_caption.training.setup import load_split, open_corpus
+
+PHASE = "mle"
+SAMPLES = 5
+"""Of each image, as many as people wrote captions."""
+SHOWN = (
+    ("minutes", "minutes", 0), ("nll", "NLL a token", 3), ("jsd", "JSD", 3), ("auc", "AUC", 3),
+    ("log_loss", "log-loss, calibrated", 4), ("scale", "scale", 2),
+)  # fmt: skip
+
+
+def knows(run: Path, base: Path) -> dict[str, Any]:
+    """Return what a captioner knows of another one's samples.
+
+    Args:
+        run: the captioner's, trained by maximum likelihood.
+        base: of the one whose samples are to be told from people's captions; both have kept the same images from
+            everybody.
+    """
+    judge, judged = open_run(run, device="auto"), open_run(base, device="auto")
+    for trained in (judge, judged):
+        trained.load(PHASE)
+    split = held_out(judged)
+    own, other = (evaluator_on(trained, split, samples_per_image=SAMPLES) for trained in (judged, judge))
+    samples = own.sample(judged.captioner, own.sampling)
+    people, policy = (
+        _log_probs(other, judge, captions) - _log_probs(own, judged, captions)
+        for captions in (own.people(SAMPLES), samples)
+    )
+    scale, shift = platt(people, policy)
+    told = separation(*(torch.sigmoid(scale * ratios + shift).tolist() for ratios in (people, policy)))
+    metrics = systems(run)[PHASE]
+    return {
+        "minutes": cost_of(run), "nll": metrics["nll_per_token"], "jsd": metrics["jsd"], "auc": told.auc,
+        "log_loss": told.log_loss, "scale": scale, "ece": told.ece,
+    }  # fmt: skip
+
+
+def held_out(trained: Trained) -> Split:
+    """Return the training images of a run that nobody learned from."""
+    split = load_split(open_corpus(trained.settings), "train", lambda line: None)
+    return split.select(learners(split, trained.settings.holdout).nobody.tolist())
+
+
+def _log_probs(evaluator: Evaluator, trained: Trained, captions: Sequence[Sequence[str]]) -> Tensor:
+    told = evaluator.scored(trained.captioner, captions, evaluator.sampling)
+    return torch.tensor(list(chain.from_iterable(told)), dtype=torch.float64)
+
+
+def table_of_captioners(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return a Markdown table: a row a captioner, see `knows`."""
+    rows = [["log p_other - log p_ref, p_other", *(label for _, label, _ in SHOWN)]]
+    rows += [[name, *(f"{one[key]:.{decimals}f}" for key, _, decimals in SHOWN)] for name, one in found.items()]
+    return markdown(rows)
