@@ -58,7 +58,6 @@ from gan_caption.training.setup import (
     choose_device,
     keep_encoder,
     keep_language_model,
-    keep_tokenizer,
     load_tested,
     open_features,
     open_language_model,
@@ -66,6 +65,7 @@ from gan_caption.training.setup import (
     training_captions,
 )
 from gan_caption.training.threads import Neighbours, lent_threads, threads_of
+from gan_caption.training.tokenizers import file_of, keep_tokenizer, learned_tokenizer
 from gan_caption.training.tracking import Tracker, Trackers
 
 
@@ -139,13 +139,16 @@ def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str,
         say(note)
     if beginning is not None:
         tokenizer = beginning.extended(tokenizer)
+    read = learned_tokenizer(settings, captions)
     if world.is_main():
-        keep_tokenizer(tokenizer, folder)
+        keep_tokenizer(tokenizer, folder, file=tokenizer.file)
+        if read is not None:
+            keep_tokenizer(read, folder, file=file_of(read))
 
     captioner = build_captioner(settings, encoder, tokenizer, device=device)
     if beginning is not None:
         beginning.load(captioner, encoder, tokenizer)
-    networks = Networks(captioner, build_discriminator(settings, encoder, tokenizer, device=device))
+    networks = Networks(captioner, build_discriminator(settings, encoder, tokenizer, read, device=device))
     if networks.discriminator is not None:
         captioner.generator.follow(networks.discriminator)
     max_length = settings.max_length

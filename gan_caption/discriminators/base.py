@@ -71,6 +71,13 @@ class Discriminator(nn.Module, ABC):
         """This discriminator, or what it wraps: for whoever looks for a certain kind, or copies its weights."""
         return self
 
+    def reading(self, captions: Captions) -> Captions:
+        """Return the captions in the tokens that it reads, N of another T perhaps: by default as they are.
+
+        `forward` and `fast_score` are given them as they were written, `embed` and `score` as they are read.
+        """
+        return captions
+
     def embed(self, captions: Captions) -> Tensor:
         """Return the captions' word vectors (N, T, E)."""
         words = captions.vectors(self.words)
@@ -126,6 +133,7 @@ class Discriminator(nn.Module, ABC):
 
     def forward(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Judge captions (N,), or their tokens (N, T); see `score`."""
+        captions = self.reading(captions)
         return self.score(features, self.embed(captions), captions)
 
     def probability(self, features: ImageFeatures, captions: Captions) -> Tensor:

@@ -37,6 +37,10 @@ class WrappedDiscriminator(Discriminator):
     def seen(self, features: ImageFeatures) -> ImageFeatures:
         """Return the features of the same B images that the discriminator inside is shown."""
 
+    def reading(self, captions: Captions) -> Captions:
+        """Return the captions as the discriminator inside reads them; see `Discriminator.reading`."""
+        return self.discriminator.reading(captions)
+
     def embed(self, captions: Captions) -> Tensor:
         """Return the captions' word vectors (N, T, E)."""
         return self.discriminator.embed(captions)

@@ -21,7 +21,7 @@ from gan_caption.evaluation.trained import left_weights
 from gan_caption.text.base import Tokenizer
 from gan_caption.training.folders import BASELINE, read_settings
 from gan_caption.training.identity import KnownData, flattened, read_data, settings_of
-from gan_caption.training.setup import load_tokenizer
+from gan_caption.training.tokenizers import load_tokenizer
 
 NOT_OF_THE_METHOD = (*WITHOUT_EFFECT, "seed", "pretrained", "pretrained_discriminator", "name", "allow",
                      "skip_unreadable", "skip_missing", "metrics")  # fmt: skip

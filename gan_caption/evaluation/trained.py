@@ -22,8 +22,8 @@ from gan_caption.training.setup import (
     build_encoder,
     check_encoder,
     choose_device,
-    load_tokenizer,
 )
+from gan_caption.training.tokenizers import kept_tokenizer, load_tokenizer
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,10 @@ def left_discriminator(
     """Return the discriminator as the run left it; None where the run has none.
 
     Raises:
-        UserError: the run's checkpoint is missing or damaged.
+        UserError: the run's checkpoint, or the tokenizer of its discriminator, is missing or damaged.
     """
-    discriminator = build_discriminator(settings, encoder, tokenizer, device=device)
+    own = kept_tokenizer(settings, folder)
+    discriminator = build_discriminator(settings, encoder, tokenizer, own, device=device)
     if discriminator is None:
         return None
     state = load_state(inside(folder, "checkpoints/last.pt"), vocabulary=tokenizer.fingerprint)

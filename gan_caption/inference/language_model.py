@@ -25,10 +25,10 @@ from gan_caption.training.folders import read_settings
 from gan_caption.training.setup import (
     judging,
     load_split,
-    load_tokenizer,
     open_corpus,
     training_captions,
 )
+from gan_caption.training.tokenizers import load_tokenizer
 
 
 def learn_ngrams(settings: LanguageModelSettings) -> None:

@@ -268,6 +268,7 @@ class Wasserstein(DiscriminatorLoss):
         self, discriminator: Discriminator, features: ImageFeatures, real: Captions, generated: Captions
     ) -> Tensor:
         """Return the gradient norms (N,) of D at mixtures of real and generated captions."""
+        real, generated = discriminator.reading(real), discriminator.reading(generated)
         length = max(real.tokens.shape[1], generated.tokens.shape[1])
         vectors = []
         for captions in (real, generated):

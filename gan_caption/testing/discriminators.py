@@ -76,13 +76,14 @@ def _check_form(
     )
     own = spoken(answers, captions)
     check(own.isfinite().all(), "the answers are NaN or infinite")
+    read = discriminator.reading(captions)
     message = "in eval mode nothing is random: the same captions"
     check_equal(spoken(discriminator(features, captions), captions), own, message, tolerance=tolerance)
     for name, other in (
         ("fast_score", discriminator.fast_score(features, captions)),
         (
             "score of the captions' own word vectors",
-            discriminator.score(features, discriminator.embed(captions), captions),
+            discriminator.score(features, discriminator.embed(read), read),
         ),
     ):
         check_equal(spoken(other, captions), own, f"{name} must answer what forward answers", tolerance=tolerance)
@@ -126,6 +127,7 @@ def _check_batches(
 
 
 def _check_slopes(discriminator: Discriminator, features: ImageFeatures, captions: Captions) -> None:
+    captions = discriminator.reading(captions)
     words = discriminator.embed(captions).detach().requires_grad_()
     with kernels.plain():
         logits = spoken(discriminator.score(features, words, captions), captions)

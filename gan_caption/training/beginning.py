@@ -24,7 +24,8 @@ from gan_caption.training.checkpoint import read_weights
 from gan_caption.training.folders import best_weights, inside, read_settings
 from gan_caption.training.identity import flattened
 from gan_caption.training.networks import EncoderDecoder
-from gan_caption.training.setup import check_encoder, load_tokenizer
+from gan_caption.training.setup import check_encoder
+from gan_caption.training.tokenizers import load_tokenizer
 
 _NAMED = 10
 """New tokens that are told by name."""

@@ -47,6 +47,11 @@ def has_finished(folder: Path) -> bool:
     return (folder / "results.json").exists()
 
 
+def has_learned(folder: Path) -> bool:
+    """Tell whether a run has left a checkpoint."""
+    return (folder / "checkpoints" / "last.pt").exists()
+
+
 def numbered(first: Path) -> Iterator[Path]:
     """Yield a folder's name, and those that the second, the third ... of its name has, without end."""
     yield first

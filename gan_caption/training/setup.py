@@ -24,13 +24,14 @@ from gan_caption.generators.initialisation import Initialisation
 from gan_caption.metrics import Metric
 from gan_caption.rewards.text_judge import TextJudge
 from gan_caption.text.base import Tokenizer
-from gan_caption.training.folders import BASELINE, inside, read_json, write_json
+from gan_caption.training.folders import BASELINE, has_learned, inside, read_json, write_json
 from gan_caption.training.identity import KnownData
 from gan_caption.training.networks import EncoderDecoder
 from gan_caption.training.phases.base import Phase
 from gan_caption.training.pretrained import Pretrained
 from gan_caption.training.progress import Progress
 from gan_caption.training.run import Run
+from gan_caption.training.tokenizers import told
 
 Report = Callable[[str], None]
 
@@ -55,7 +56,8 @@ PARTS = {"references", "reference", "device", *DECODERS, *NETWORKS}
 """What the parts of a phase are told by the program."""
 
 
-OF_THE_PARTS = {"data": {"skip_missing"}, "generator": NETWORKS, "discriminator": NETWORKS, "decoding": DECODERS,
+OF_THE_PARTS = {"data": {"skip_missing"}, "generator": NETWORKS, "discriminator": {"policy_tokenizer", *NETWORKS},
+                "decoding": DECODERS,
                 "tracker": {"folder", "group", "name", "job_type", "configuration", "run_id"}}  # fmt: skip
 """What else is told by the program, by the part that is told."""
 
@@ -229,30 +231,10 @@ def keep_encoder(encoder: Encoder, folder: Path) -> None:
     Raises:
         UserError: the run has learned from others; see `check_encoder`.
     """
-    if _has_learned(folder):
+    if has_learned(folder):
         check_encoder(encoder, folder)
     if not encoder.finetune:
         write_json(folder / ENCODER, {"fingerprint": encoder.fingerprint, "description": encoder.description})
-
-
-def keep_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
-    """Keep a run's tokenizer in its folder.
-
-    Raises:
-        UserError: the run has learned with another one.
-    """
-    path = inside(folder, tokenizer.file)
-    if path.exists() and _has_learned(folder) and tokenizer.load(path).fingerprint != tokenizer.fingerprint:
-        raise UserError(
-            f"{path}: the run has learned with another vocabulary than this version makes of the same captions: go on "
-            "with the version that it began with, or start anew, resume=null"
-        )
-    tokenizer.save(path)
-
-
-def _has_learned(folder: Path) -> bool:
-    """Tell whether a run has left a checkpoint."""
-    return (folder / "checkpoints" / "last.pt").exists()
 
 
 def check_encoder(encoder: Encoder, folder: Path) -> None:
@@ -286,18 +268,29 @@ def build_captioner(
 
 
 def build_discriminator(
-    settings: Settings, encoder: Encoder, tokenizer: Tokenizer, *, device: torch.device
+    settings: Settings, encoder: Encoder, tokenizer: Tokenizer, own: Tokenizer | None, *, device: torch.device
 ) -> Discriminator | None:
     """Build the discriminator from its seed, where the configuration names one, and let the encoder show what it reads.
+
+    Args:
+        settings: of the run.
+        encoder: of the run.
+        tokenizer: the generator's.
+        own: the discriminator's, where it has one; see `training.reading`.
+        device: where it shall live.
 
     Raises:
         UserError: it reads pixels, and the encoder is a frozen one.
     """
-    if settings.discriminator is None:
+    part = settings.discriminator
+    if part is None:
         return None
     torch.manual_seed(settings.seed + 2)
-    sizes: dict[str, Any] = {"pooled_size": encoder.pooled_size, "grid_size": encoder.grid_size}
-    network: Discriminator = settings.discriminator.build(vocabulary_size=len(tokenizer), **sizes)
+    offered = {"pooled_size": encoder.pooled_size, "grid_size": encoder.grid_size, "policy_tokenizer": tokenizer}
+    if own is None:
+        network: Discriminator = part.build(vocabulary_size=len(tokenizer), **offered)
+    else:
+        network = told(part, own).build(vocabulary_size=len(own), **offered)
     if network.uses_pixels:
         encoder.show_pixels()
     return network.to(device)
@@ -366,16 +359,6 @@ def build_phases(settings: Settings, run: Run, encoder: Encoder) -> dict[str, Ph
     if not settings.phases:
         raise UserError("phases is empty: a run needs at least one, such as those of +experiment=mle")
     return {name: part.build(**offered) for name, part in settings.phases.items()}
-
-
-def load_tokenizer(settings: Settings, folder: Path) -> Tokenizer:
-    """Return the tokenizer that a run was trained with, as its folder keeps it.
-
-    Raises:
-        UserError: the file is missing, leads out of the folder, or holds something else.
-    """
-    tokenizer: Tokenizer = settings.tokenizer.build()
-    return tokenizer.load(inside(folder, tokenizer.file))
 
 
 def training_captions(split: Split, tokenizer: Tokenizer) -> Groups[str]:

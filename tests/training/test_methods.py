@@ -23,6 +23,7 @@ from gan_caption.training.phases.policy_gradient import PolicyGradientPhase
 from gan_caption.training.seeding import random_generator
 from tests.golden.losses import of_the_policy, of_the_ratio
 from tests.slow import mostly_slow
+from tests.tiny_lm import write_model
 from tests.tiny_runs import TINY, part
 from tests.training.test_discriminator_trainer import same_state
 from tests.training.test_experiment import interrupted
@@ -81,15 +82,17 @@ def test_noise_is_heard_after_a_baseline_that_knew_none_was_taken_over(page, tmp
 OF_OTHERS = [
     f"{page} {generator}"
     for page in ("ddo", "kl_ratio", "nsc", "ppo", "residual_ebm", "scst", "seqgan", "shetty")
-    for generator in ("transformer", "updown")
+    for generator in ("pretrained_lm", "transformer", "updown")
 ]
 """A page of each kind, with generators that are not its own."""
+FAST = ["ppo pretrained_lm", "scst updown", "seqgan transformer"]
 
 
-@pytest.mark.parametrize("both", mostly_slow(OF_OTHERS, fast=["seqgan transformer", "scst updown"]))
+@pytest.mark.parametrize("both", mostly_slow(OF_OTHERS, fast=FAST))
 def test_a_page_trains_with_another_generator(both, tmp_path):
     page, generator = both.split()
-    config = shrunk(page, tmp_path, f"generator={generator}")
+    more = [f"lm.model={write_model(tmp_path / 'lm', 'gpt2')}"] if generator == "pretrained_lm" else []
+    config = shrunk(page, tmp_path, f"generator={generator}", *more)
     systems = run_experiment(config, data="scenes").systems
     # A captioner of a few steps may write nothing grammatical: what is said of such captions alone has no value then.
     measured = [value for metrics in systems.values() for name, value in metrics.items() if "oracle" not in name]
