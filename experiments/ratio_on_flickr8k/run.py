@@ -9,11 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments.forest import write_png
 from experiments.ratio import Arm
 from experiments.ratio_on_flickr8k.arms import ARMS, BLIND, DISCRIMINATORS, QUICK_ARMS, RATES
+from experiments.ratio_on_flickr8k.figures import systems_figure
 from experiments.ratio_on_flickr8k.measure import SAMPLES, Measure, Point, measured, planted
 from experiments.ratio_on_flickr8k.verdict import (
     People,
+    systems_of,
     table_of_planted,
     table_of_systems,
     table_of_trials,
@@ -143,7 +146,7 @@ def tune(study: Study, chosen: str) -> dict[str, str]:
 
 
 def compare(study: Study, chosen: str, rates: Mapping[str, str]) -> None:
-    """Train all arms from all baselines, measure them, and write the tables."""
+    """Train all arms from all baselines, measure them, and write the tables and the figure."""
     judges = judges_of(study, study.seeds, chosen)
     arms = [arm for arm in study.arms if not arm.learns or arm.name in rates]
     wanted = {
@@ -164,13 +167,14 @@ def compare(study: Study, chosen: str, rates: Mapping[str, str]) -> None:
         bases = [base for base, _ in judges.values()]
         told = list(pool.map(planted, bases, [study.split] * len(bases), [study.judge] * len(bases)))
     people, minutes = people_of(bases[0], study), minutes_of(arms, asked, [run for _, run in judges.values()])
-    chosen_on = found["val"] if study.split == "test" else None
+    systems = systems_of(found[study.split], people, found["val"] if study.split == "test" else None)
     parts = [
-        cost(study.outputs), table_of_systems(found[study.split], people, minutes, chosen_on),
+        cost(study.outputs), table_of_systems(systems, people, minutes),
         table_of_planted(dict(zip(judges, told, strict=True))),
     ]  # fmt: skip
     (study.tables / f"table_{study.split}.md").write_text("\n\n".join(parts) + "\n")
     print("\n\n".join(parts))
+    write_png(systems_figure(systems), study.tables / f"figure_{study.split}.png")
 
 
 def minutes_of(

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from statistics import median_high
 
 import numpy as np
 from statsmodels.stats.multitest import multipletests
@@ -156,6 +157,11 @@ class System:
         )
 
     @property
+    def mean_auc(self) -> float:
+        """Over seeds."""
+        return float(np.mean([score.corpus for score in self.auc]))
+
+    @property
     def cells(self) -> list[str]:
         """Return what a table shows besides differences."""
         places = sorted({(point.temperature, point.top_p) for own in self.points for point in own})
@@ -177,42 +183,61 @@ HEADS = (
 )  # fmt: skip
 
 
-def table_of_systems(
-    measured: Measured, people: People, minutes: Mapping[str, float], chosen_on: Measured | None = None
-) -> str:
-    """Return a Markdown table: a row a system, at its own best point and at people's diversity and lengths.
+def systems_of(measured: Measured, people: People, chosen_on: Measured | None = None) -> dict[str, System]:
+    """Sum up the systems, of the seeds that all have.
 
     Args:
-        measured: the systems, of the seeds that all have.
+        measured: at every point.
         people: the scale.
-        minutes: that each system took after the baseline, its discriminator counted.
         chosen_on: the same systems on the split that chooses their points; None: see `cross_fitted`.
+
+    Raises:
+        SystemExit: no seed is finished in all of them.
     """
     seeds = sorted(set.intersection(*(set(runs) for runs in measured.values())))
-    systems = {
+    if not seeds:
+        raise SystemExit("no seed is finished in all arms that have any: full goes on with them")
+    return {
         name: System.of(
             [runs[seed] for seed in seeds], people, [chosen_on[name][seed] for seed in seeds] if chosen_on else None
         )
         for name, runs in measured.items()
     }
-    compared = [name for name in systems if name != MORE.name] if MORE.name in systems else []
-    differences = {name: paired_difference(systems[name].auc, systems[MORE.name].auc) for name in compared}
-    adjusted = multipletests([one.p for one in differences.values()], method="holm")[1] if differences else []
-    p = dict(zip(differences, adjusted, strict=True))
+
+
+def differences(systems: Mapping[str, System]) -> dict[str, Difference]:
+    """Return each system's AUC less that of more maximum likelihood; nothing where that is not finished."""
+    if MORE.name not in systems:
+        return {}
+    more = systems[MORE.name].auc
+    return {name: paired_difference(system.auc, more) for name, system in systems.items() if name != MORE.name}
+
+
+def table_of_systems(systems: Mapping[str, System], people: People, minutes: Mapping[str, float]) -> str:
+    """Return a Markdown table: a row a system, at its own best point and at people's diversity and lengths.
+
+    Args:
+        systems: by name.
+        people: the scale.
+        minutes: that each system took after the baseline, its discriminator counted.
+    """
+    compared = differences(systems)
+    adjusted = multipletests([one.p for one in compared.values()], method="holm")[1] if compared else []
+    p = dict(zip(compared, adjusted, strict=True))
     rows = [["", "seeds", "minutes", *HEADS, f"AUC less that of {MORE.name}", "p (Holm)"]]
     for name, system in systems.items():
         took = f"{minutes[name]:.0f}" if name in minutes else ""
-        tested = [_difference(differences[name]), f"{p[name]:.3f}"] if name in differences else ["", ""]
-        rows.append([name, str(len(seeds)), took, *system.cells, *tested])
+        tested = [_difference(compared[name]), f"{p[name]:.3f}"] if name in compared else ["", ""]
+        rows.append([name, str(len(system.auc)), took, *system.cells, *tested])
     note = f"People's Self-CIDEr, at which CIDEr-D and unsupported words are compared, is {people.level:.3f}."
-    return "\n\n".join([markdown(rows), note, power(list(differences.values()))])
+    return "\n\n".join([markdown(rows), note, power(list(compared.values()))])
 
 
-def power(differences: Sequence[Difference]) -> str:
+def power(compared: Sequence[Difference]) -> str:
     """Say how large a difference would have been seen in four of five studies, by the intervals found."""
-    if not differences:
+    if not compared:
         return ""
-    median = sorted(seen(one.interval) for one in differences)[len(differences) // 2]
+    median = median_high(seen(one.interval) for one in compared)
     return (
         f"A difference of {median:.3f} in AUC would have been seen in four of five studies (before Holm's correction)."
     )

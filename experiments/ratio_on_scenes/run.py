@@ -8,11 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from experiments.forest import write_png
 from experiments.ratio import Arm
 from experiments.ratio_on_scenes.arms import ARMS, BLIND, CHOSEN, QUICK_ARMS, QUICK_RUNGS, RATES, RUNGS, Rung
-from experiments.ratio_on_scenes.ladder import known, table_of_rungs
+from experiments.ratio_on_scenes.figures import calibration_figure, differences_figure, ladder_figure
+from experiments.ratio_on_scenes.ladder import EVERY, known, table_of_rungs
 from experiments.ratio_on_scenes.measure import divergence
-from experiments.ratio_on_scenes.verdict import table_of_systems, table_of_trials
+from experiments.ratio_on_scenes.verdict import compared, table_of_systems, table_of_trials
 from experiments.records import NOWHERE, Records, Wanted, options
 from experiments.study import train_all
 
@@ -25,7 +27,7 @@ CONVERGED = (
 )  # fmt: skip
 OF_D = (
     "discriminator_training.images_per_batch=32", "discriminator_trainer.captions_per_image=5",
-    "discriminator_training.steps=2000", "phases.ratio.check_every=100",
+    "discriminator_training.steps=2000", f"phases.ratio.check_every={EVERY}",
 )  # fmt: skip
 """160 captions of people and 160 samples a step; a step of maximum likelihood has 160 captions."""
 UPDATES = (
@@ -114,16 +116,22 @@ def _chosen() -> Rung:
 
 
 def climb(study: Study) -> None:
-    """Train the ladder, and write its table."""
+    """Train the ladder, and write its table and its figures."""
 
     def wanted(seed: int, base: Path = NOWHERE) -> list[Wanted]:
         own = ((rung, study.rung(rung, seed, base, "phases.ratio.patience=0")) for rung in study.rungs)
         return [Wanted(f"ladder, {rung.name}", seed, overrides, known) for rung, overrides in own]
 
     found = study.known(wanted, [study.tuning], judged=False)
-    table = table_of_rungs({name.removeprefix("ladder, "): own[study.tuning] for name, own in found.items()})
+    if not found:
+        print("no discriminator of the ladder is finished yet")
+        return
+    rungs = {name.removeprefix("ladder, "): own[study.tuning] for name, own in found.items()}
+    table = table_of_rungs(rungs)
     (study.tables / "ladder.md").write_text(f"{table}\n")
     print(table)
+    write_png(ladder_figure(rungs), study.tables / "ladder.png")
+    write_png(calibration_figure(rungs), study.tables / "calibration.png")
 
 
 def tune(study: Study) -> dict[str, str]:
@@ -140,13 +148,14 @@ def tune(study: Study) -> dict[str, str]:
     for name, own in study.known(wanted, [study.tuning], judged=True).items():
         arm, rate = trials[name]
         found.setdefault(arm.name, {})[rate] = own[study.tuning]["validation_jsd"]
-    (study.tables / "tuning.md").write_text(f"{table_of_trials(found, RATES)}\n")
+    if found:
+        (study.tables / "tuning.md").write_text(f"{table_of_trials(found, RATES)}\n")
     return {name: min(one, key=one.__getitem__) for name, one in found.items()}
 
 
 def compare(study: Study, rates: Mapping[str, str]) -> None:
-    """Train all arms from all baselines, measure them, and write the table."""
-    arms = {arm.name: arm for arm in study.arms if not arm.learns or arm.of_another or arm.name in rates}
+    """Train all arms from all baselines, measure them, and write the table and the figure."""
+    arms = {arm.name: arm for arm in study.arms if not arm.learns or (arm.of_another or arm.name) in rates}
 
     def wanted(seed: int, base: Path = NOWHERE, judge: Path = NOWHERE) -> list[Wanted]:
         told = [Wanted("maximum likelihood", seed, study.baseline(seed), partial(divergence, phase="mle"))]
@@ -156,9 +165,14 @@ def compare(study: Study, rates: Mapping[str, str]) -> None:
             told.append(Wanted(arm.name, seed, overrides, partial(divergence, phase=arm.phase)))
         return told
 
-    table = table_of_systems(study.known(wanted, study.seeds, judged=True))
+    found = study.known(wanted, study.seeds, judged=True)
+    if not found:
+        print("no arm is finished yet")
+        return
+    table = table_of_systems(found)
     (study.tables / "table.md").write_text(f"{table}\n")
     print(table)
+    write_png(differences_figure(compared(found)), study.tables / "figure.png")
 
 
 def main(size: str = "full", *given: str) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from statistics import median_high, stdev
 
-from scipy.stats import ttest_1samp
+from scipy.stats import t, ttest_1samp
 from statsmodels.stats.multitest import multipletests
 
 from experiments.ratio_on_scenes.arms import MORE
@@ -26,8 +27,8 @@ Found = Mapping[str, Mapping[int, Mapping[str, float]]]
 
 def table_of_systems(found: Found) -> str:
     """Return a Markdown table: a row a system, with its difference to more maximum likelihood of the same seeds."""
-    compared = {name: differences(found[name], found.get(MORE.name, {})) for name in found if name != MORE.name}
-    tested = {name: own for name, own in compared.items() if len(own) > 1}
+    differences = compared(found)
+    tested = {name: own for name, own in differences.items() if len(own) > 1}
     p = dict(zip(tested, _holm(list(tested.values())), strict=True))
     heads = ["", "seeds", "temperature, top-p", *(label for _, label, _, _ in SHOWN), f"JSD less that of {MORE.name}",
              "p (Holm)", f"within {MARGIN} nats"]  # fmt: skip
@@ -39,7 +40,7 @@ def table_of_systems(found: Found) -> str:
             with_interval([factor * one for one in values[metric]], decimals) if values[metric] else ""
             for metric, _, decimals, factor in SHOWN
         ]
-        own = compared.get(name, [])
+        own = differences.get(name, [])
         difference = with_interval(own, 4, sign="+") if own else ""
         tests = [f"{p[name]:.3f}", "yes" if equivalent(own) else "no"] if name in p else ["", ""]
         told = ", ".join(f"{temperature:g}/{top_p:g}" for temperature, top_p in points)
@@ -47,9 +48,15 @@ def table_of_systems(found: Found) -> str:
     return "\n\n".join([markdown(rows), power(list(tested.values()))])
 
 
-def differences(runs: Mapping[int, Mapping[str, float]], others: Mapping[int, Mapping[str, float]]) -> list[float]:
-    """Return a system's divergence less another's, seed by seed."""
-    return [runs[seed]["jsd"] - others[seed]["jsd"] for seed in sorted(runs.keys() & others.keys())]
+def compared(found: Found) -> dict[str, list[float]]:
+    """Return each system's divergence less that of more maximum likelihood, seed by seed, where both are known."""
+    more = found.get(MORE.name, {})
+    told = {
+        name: [runs[seed]["jsd"] - more[seed]["jsd"] for seed in sorted(runs.keys() & more.keys())]
+        for name, runs in found.items()
+        if name != MORE.name
+    }
+    return {name: own for name, own in told.items() if own}
 
 
 def equivalent(own: Sequence[float]) -> bool:
@@ -62,16 +69,18 @@ def power(tested: Sequence[Sequence[float]]) -> str:
     """Say how large a difference the study would have seen in four of five cases, by its own spread."""
     if not tested:
         return ""
-    seeds = len(tested[0])
-    # (t quantiles of the test and of the power) / sqrt(n): the usual approximation of the noncentral t.
-    from scipy.stats import t
-
-    factor = float(t.ppf(0.975, seeds - 1) + t.ppf(0.8, seeds - 1)) / math.sqrt(seeds)
-    spreads = sorted(_deviation(own) for own in tested)
+    seeds = sorted({len(own) for own in tested})
     return (
-        f"With {seeds} seeds, a difference of {factor * spreads[len(spreads) // 2]:.4f} nats would have been seen in "
-        f"four of five studies (the median method's spread; before Holm's correction)."
+        f"With {' or '.join(map(str, seeds))} seeds, a difference of {median_high(map(seen, tested)):.4f} nats would "
+        f"have been seen in four of five studies (the median method's spread; before Holm's correction)."
     )
+
+
+def seen(own: Sequence[float]) -> float:
+    """Return the mean difference that a two-sided t-test at 5% sees with 80%, by the spread of these differences."""
+    seeds = len(own)
+    # (t quantiles of the test and of the power) / sqrt(n): the usual approximation of the noncentral t.
+    return float(t.ppf(0.975, seeds - 1) + t.ppf(0.8, seeds - 1)) * stdev(own) / math.sqrt(seeds)
 
 
 def table_of_trials(trials: Mapping[str, Mapping[str, float]], rates: Sequence[str]) -> str:
@@ -81,13 +90,8 @@ def table_of_trials(trials: Mapping[str, Mapping[str, float]], rates: Sequence[s
     return markdown(rows)
 
 
-def _deviation(own: Sequence[float]) -> float:
-    mean = sum(own) / len(own)
-    return math.sqrt(sum((value - mean) ** 2 for value in own) / (len(own) - 1))
-
-
 def _holm(tested: Sequence[Sequence[float]]) -> list[float]:
     if not tested:
         return []
-    alone = [float(ttest_1samp(own, 0).pvalue) for own in tested]
+    alone = [float(ttest_1samp(own, 0).pvalue) if any(own) else 1.0 for own in tested]  # of all zeros it has no t
     return list(map(float, multipletests(alone, method="holm")[1]))

@@ -196,15 +196,7 @@ class Evaluator:
         return of_all(told)
 
     def knowledge(self, discriminator: Discriminator, samples: Sequence[Sequence[str]]) -> dict[str, float]:
-        """Measure how well a discriminator tells samples from people's captions, on images that it has not seen.
-
-        Args:
-            discriminator: on the evaluator's device, of the evaluator's tokenizer.
-            samples: K an image.
-
-        Returns:
-            what `knowledge_of` makes of its opinions.
-        """
+        """Measure how well a discriminator tells samples from people's captions: `knowledge_of` its `opinions`."""
         return knowledge_of(*self.opinions(discriminator, samples))
 
     def opinions(
@@ -238,20 +230,24 @@ class Evaluator:
         split = self.source.split
         if split.log_density(0, samples[0][0]) is None:
             return {}
-        told = []
-        for captions in self.people(len(samples[0])), samples:
-            ratios: list[float] = []
-            for row, (own, log_probs) in enumerate(
-                zip(captions, self.scored(captioner, captions, sampler), strict=True)
-            ):
-                for caption, log_prob in zip(own, log_probs, strict=True):
-                    density = split.log_density(row, caption)
-                    assert density is not None
-                    ratios.append(density - log_prob)
-            told.append(np.array(ratios))
+        kinds = self.people(len(samples[0])), samples
+        told = [self.log_ratios(captioner, captions, sampler) for captions in kinds]
         knowledge = separation(*(1 / (1 + np.exp(-ratios.clip(-700, 700))) for ratios in told))
         best = {f"best_{name}": value for name, value in knowledge._asdict().items()}
         return {"jsd": jensen_shannon(*told), **best}
+
+    def log_ratios(self, captioner: EncoderDecoder, captions: Sequence[Sequence[str]], sampler: Sampler) -> np.ndarray:
+        """Return log p_data - log q of captions of every image, (M,) nats, where the split knows p_data; see `scored`.
+
+        It is the logit of the best discriminator that there can be.
+        """
+        told = []
+        for row, (own, log_probs) in enumerate(zip(captions, self.scored(captioner, captions, sampler), strict=True)):
+            for caption, log_prob in zip(own, log_probs, strict=True):
+                density = self.source.split.log_density(row, caption)
+                assert density is not None
+                told.append(density - log_prob)
+        return np.array(told)
 
     def people(self, at_most: int) -> list[list[str]]:
         """Return what people wrote of each image and can be said, so many captions at most."""

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 BINS = 15
-"""Of probabilities, of equal width, as in Guo et al. 2017."""
+"""Of probabilities, as many as in Guo et al. 2017."""
 
 
 class Separation(NamedTuple):
@@ -22,7 +22,7 @@ class Separation(NamedTuple):
     """Nats, the mean of both kinds: what its probabilities are worth, calibration counted; without bound."""
     ece: float
     """Expected calibration error (Guo et al. 2017, arXiv 1706.04599, eq. 3), 0 to 1: how far its probabilities lie from
-    the shares of people's captions among those that it gives them; see `reliability`."""
+    the shares of people's captions among those that it gives them, over 15 equal intervals of [0, 1]."""
 
 
 class Bin(NamedTuple):
@@ -39,18 +39,24 @@ class Bin(NamedTuple):
 
 
 def reliability(real: Sequence[float], generated: Sequence[float]) -> list[Bin]:
-    """Return what a reliability diagram shows: of each of 15 equal intervals of [0, 1] that has captions its bin.
+    """Return what a reliability diagram shows: 15 bins of equally many captions, by rising probability.
 
-    An interval holds its lower end, the last one both.
+    A judge that knows little gives all captions about the same probability, and equal intervals would show one point of
+    it. Captions with the same probability share a bin: there may be fewer, and of other sizes.
 
     Args:
         real: as in `separation`.
         generated: as in `separation`.
     """
     told = np.concatenate([np.asarray(real, float), np.asarray(generated, float)])
-    people = np.arange(len(told)) < len(real)
-    weights = np.where(people, 0.5 / max(len(real), 1), 0.5 / max(len(generated), 1))
-    places = np.minimum((told * BINS).astype(int), BINS - 1)
+    ranks = np.searchsorted(np.sort(told), told)  # equal ones share the lowest
+    return _binned(told, len(real), ranks * BINS // len(told))
+
+
+def _binned(told: np.ndarray, real: int, places: np.ndarray) -> list[Bin]:
+    """Return the bins, by rising place, of probabilities (N,) of captions, the first of which people wrote."""
+    people = np.arange(len(told)) < real
+    weights = np.where(people, 0.5 / max(real, 1), 0.5 / max(len(told) - real, 1))
     bins = []
     for place in np.unique(places):
         own = places == place
@@ -84,5 +90,7 @@ def separation(real: Sequence[float], generated: Sequence[float]) -> Separation:
     accuracy = 0.5 + sum(right) / 4
     with np.errstate(divide="ignore"):
         log_loss = -(np.log(people).mean() + np.log1p(-policy).mean()) / 2
-    ece = sum(one.weight * abs(one.probability - one.people) for one in reliability(real, generated))
+    told = np.concatenate([people, policy])
+    intervals = np.minimum((told * BINS).astype(int), BINS - 1)  # each holds its lower end, the last one both
+    ece = sum(one.weight * abs(one.probability - one.people) for one in _binned(told, len(people), intervals))
     return Separation(float(accuracy), area_under(people, policy), float(log_loss), ece)

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from gan_caption.evaluation.systems import System
 from gan_caption.extras import require
 from gan_caption.files import write_atomically
@@ -89,15 +91,14 @@ def quality_against_diversity(
     axes.set_xlabel(f"{diversity.label}   (right: more varied)")
     axes.set_ylabel(f"{quality.label}   (up: better)")
     axes.legend(fontsize=8)
-    _plain(axes)
+    plain(axes)
     return figure
 
 
 def reliability_diagram(systems: Sequence[System]) -> Figure | None:
     """Draw the share of people's captions against the probability that each system's discriminator gives them.
 
-    Below stands how many captions have it; a line a seed, of systems that have a discriminator. On the diagonal a
-    probability is what it says (Guo et al. 2017, arXiv 1706.04599, figure 1). None where no system has one.
+    A line a seed, of systems that have a discriminator. None where no system has one.
 
     Raises:
         UserError: matplotlib is missing.
@@ -105,31 +106,25 @@ def reliability_diagram(systems: Sequence[System]) -> Figure | None:
     known = [system for system in systems if any(run.calibration for run in system.runs)]
     if not known:
         return None
-    figure = new_figure(5.0, 5.6)
-    shares, counts = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    shares.plot([0, 1], [0, 1], "--", color="0.6", linewidth=1)
+    figure = new_figure(5.0, 4.4)
+    axes = figure.subplots()
+    draw_diagonal(axes)
     colours = _colours(systems)
     for system in known:
-        for index, run in enumerate(system.runs):
-            told = [one.probability for one in run.calibration]
-            style = {"color": colours[system.name], "linewidth": 1.2, "alpha": 0.8, "marker": "."}
-            label = system.name if index == 0 else None
-            shares.plot(told, [one.people for one in run.calibration], label=label, **style)
-            counts.plot(told, [one.captions for one in run.calibration], **style)
-    shares.set_ylabel("share that people wrote")
-    shares.legend(fontsize=8)
-    counts.set_ylabel("captions")
-    counts.set_yscale("log")
-    counts.set_xlabel("probability that a person wrote it, in D's eyes")
-    for panel in (shares, counts):
-        _plain(panel)
+        own = [run.calibration for run in system.runs if run.calibration]
+        for index, bins in enumerate(own):
+            points = [(one.probability, one.people, one.captions) for one in bins]
+            label = None if index else system.name
+            draw_reliability(axes, points, color=colours[system.name], alpha=0.8, label=label)
+    plain(axes)
+    axes.set_ylabel("share that people wrote")
+    axes.set_xlabel("probability that a person wrote it, in D's eyes")
+    axes.legend(fontsize=8)
     return figure
 
 
 def confidence_diagram(reliability: Reliability, event: str) -> Figure:
     """Draw the share of right captions against the probability that they are, bins of equally many captions.
-
-    On the diagonal a probability is what it says. Bars are two binomial standard errors.
 
     Args:
         reliability: of probabilities.
@@ -140,16 +135,35 @@ def confidence_diagram(reliability: Reliability, event: str) -> Figure:
     """
     figure = new_figure(4.6, 4.4)
     axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], "--", color="0.6", linewidth=1)
-    told, shares, counts = zip(*reliability.bins, strict=True)
-    errors = [2 * (share * (1 - share) / count) ** 0.5 for share, count in zip(shares, counts, strict=True)]
-    axes.errorbar(told, shares, errors, fmt=".-", linewidth=1.2, capsize=2)
+    draw_diagonal(axes)
+    draw_reliability(axes, reliability.bins)
+    plain(axes)
     axes.set_xlabel("confidence, fitted on other captions")
     axes.set_ylabel(f"share that is right\n({event})")
     axes.set_xlim(0, 1)
     axes.set_ylim(-0.02, 1.02)
-    _plain(axes)
     return figure
+
+
+def draw_reliability(axes: Axes, bins: Sequence[tuple[float, float, int]], **style: Any) -> None:
+    """Draw how often something is so against the probability that it is (Guo et al. 2017, arXiv 1706.04599, figure 1).
+
+    Bars are two binomial standard errors, within 0 and 1.
+
+    Args:
+        axes: to draw on.
+        bins: the mean probability, the share that is so, and the number of cases of each.
+        style: of the line.
+    """
+    told, shares, counts = map(np.array, zip(*bins, strict=True))
+    errors = 2 * np.sqrt(shares * (1 - shares) / counts)
+    ends = [np.minimum(errors, shares), np.minimum(errors, 1 - shares)]
+    axes.errorbar(told, shares, ends, fmt=".-", linewidth=1.2, capsize=2, **style)
+
+
+def draw_diagonal(axes: Axes) -> None:
+    """Draw where a probability is what it says; what else is drawn sets how much of it is seen."""
+    axes.axline((0.5, 0.5), slope=1, linestyle="--", color="0.6", linewidth=1)
 
 
 def learning_curves(systems: Sequence[System], own: Sequence[Metric] = ()) -> Figure | None:
@@ -189,7 +203,7 @@ def learning_curves(systems: Sequence[System], own: Sequence[Metric] = ()) -> Fi
         panel.set_title(f"{phase}: {labels[name]}", fontsize=9, loc="left")
         panel.set_xlabel("updates of the phase", fontsize=8)
         panel.legend(fontsize=7)
-        _plain(panel)
+        plain(panel)
     return figure
 
 
@@ -219,7 +233,8 @@ def _colours(systems: Sequence[System]) -> dict[str, str]:
     return greys | {name: f"C{index % 10}" for index, name in enumerate(others)}
 
 
-def _plain(axes: Axes) -> None:
+def plain(axes: Axes) -> None:
+    """Take off what a panel does not need: two spines, dark lines, large ticks."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
     axes.tick_params(labelsize=8)

@@ -2,11 +2,42 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shutil
 
 import pytest
+from statsmodels.stats.power import TTestPower
 
+from experiments.ratio_on_scenes.arms import MORE
+from experiments.ratio_on_scenes.figures import calibration_figure, differences_figure, ladder_figure
+from experiments.ratio_on_scenes.ladder import known, looks, table_of_rungs
 from experiments.ratio_on_scenes.measure import matched
+from experiments.ratio_on_scenes.run import HERE, Study, climb, compare, tune
+from experiments.ratio_on_scenes.verdict import compared, equivalent, power, seen, table_of_systems
+from experiments.records import Wanted
+from gan_caption.experiment import run_experiment
+from tests.training.test_ratio import SMALL
+
+POINT = {"temperature": 1.0, "top_p": 1.0}
+RUNG = {
+    "minutes": 5.0, "auc": {"200": 0.51, "1900": 0.52}, "kept_auc": 0.53, "log_loss": 0.69, "scale": 1.2, "ece": 0.01,
+    "jsd": 0.1, "best_auc": 0.72, "best_log_loss": 0.58, "resampled": 0.11,
+}  # fmt: skip
+BINS = [{"weight": 0.5, "probability": p, "people": p, "captions": 9} for p in (0.25, 0.75)]
+
+
+def runs(*divergences, first=0):
+    """Of a system, a seed each."""
+    return {first + seed: {**POINT, "jsd": jsd} for seed, jsd in enumerate(divergences)}
+
+
+def cells(table, name):
+    """Of a row, by column."""
+    lines = [line.strip()[1:-1].split("|") for line in table.splitlines() if line.startswith("|")]
+    heads, _, *rows = [[cell.strip() for cell in line] for line in lines]
+    (row,) = [row for row in rows if row[0] == name]
+    return dict(zip(heads, row, strict=True))
 
 
 def test_lengths_weigh_as_people_have_them():
@@ -17,3 +48,168 @@ def test_lengths_weigh_as_people_have_them():
 
 def test_lengths_that_nobody_writes_tell_nothing():
     assert math.isnan(matched([1.0, 0.0], [20, 21], {3: 1, 5: 3}))
+
+
+def test_a_system_is_compared_seed_by_seed_where_both_are_known():
+    found = {
+        "arm": runs(0.10, 0.11, 0.30), MORE.name: runs(0.12, 0.20, 0.9, first=1), "another": runs(0.5), "none": {},
+    }  # fmt: skip
+    assert compared(found) == {"arm": pytest.approx([0.11 - 0.12, 0.30 - 0.20])}
+    assert compared({"arm": runs(0.1)}) == {}
+
+
+def test_paired_differences_with_their_interval_and_holms_correction():
+    """Two seeds: t has one degree of freedom, that of Cauchy's distribution: P(|t| > x) = 1 - 2 atan(x) / pi."""
+    found = {
+        MORE.name: runs(0.10, 0.50), "a": runs(0.11, 0.53), "b": runs(0.12, 0.54), "c": runs(0.10),
+        "d": runs(0.2, 0.6001),
+    }  # fmt: skip
+    table = table_of_systems(found)
+    column = f"JSD less that of {MORE.name}"
+    half = math.tan(math.pi * 0.95 / 2) * 0.01  # the standard error of .01 and .03 is .01
+    assert cells(table, "a")[column] == f"+0.0200 ± {half:.4f}"
+    alone = {name: 1 - 2 * math.atan(x) / math.pi for name, x in (("a", 2), ("b", 3), ("d", 0.10005 / 0.00005))}
+    # The smallest counts three times, the next twice, and none is below the one before.
+    holm = {"d": 3 * alone["d"], "b": 2 * alone["b"], "a": max(2 * alone["b"], alone["a"])}
+    assert {name: cells(table, name)["p (Holm)"] for name in holm} == {name: f"{p:.3f}" for name, p in holm.items()}
+    assert [cells(table, name)["seeds"] for name in found] == ["2", "2", "2", "1", "2"]
+    assert cells(table, "c")[column] == "+0.0000", "one seed has no interval"
+    assert [cells(table, name)["p (Holm)"] for name in (MORE.name, "c")] == ["", ""]
+
+
+def test_a_system_that_differs_on_no_seed_leaves_the_others_their_tests():
+    found = {MORE.name: runs(0.10, 0.50), "same": runs(0.10, 0.50), "b": runs(0.12, 0.54)}
+    table = table_of_systems(found)
+    assert cells(table, "same")["p (Holm)"] == "1.000"
+    assert cells(table, "b")["p (Holm)"] == f"{2 * (1 - 2 * math.atan(3) / math.pi):.3f}"
+    assert cells(table, "same")["within 0.01 nats"] == "yes"
+
+
+@pytest.mark.parametrize(
+    ("own", "wanted"),
+    [
+        ([0.001, 0.003], True),  # .002 and half of a 90% interval of tan(.45 pi) * .001 = .0063
+        ([-0.003, -0.001], True),
+        ([0.0007, 0.0033], False),  # .002 + .0082
+        ([0.011, 0.011], False),
+        ([0.0, 0.0], True),
+        ([0.001], False),  # one seed tells nothing of others
+    ],
+)
+def test_equivalent_is_what_lies_within_the_margin_with_its_whole_interval(own, wanted):
+    assert equivalent(own) is wanted
+
+
+@pytest.mark.parametrize(("seeds", "wanted"), [(5, 1.7), (10, 1.0)])
+def test_four_of_five_studies_see_the_difference_that_is_told(seeds, wanted):
+    """The README's numbers of standard deviations, against the noncentral t."""
+    spread = [1.0, -1.0] * (seeds // 2) + [0.0] * (seeds % 2)
+    deviation = math.sqrt(2 * (seeds // 2) / (seeds - 1))
+    effect = seen(spread) / deviation
+    assert effect == pytest.approx(wanted, abs=0.05)
+    assert TTestPower().power(effect, seeds, 0.05) == pytest.approx(0.8, abs=0.02)
+
+
+def test_the_power_told_is_that_of_the_median_method():
+    spreads = [[-size, size] for size in (0.001, 0.002, 0.009)]
+    assert f"With 2 seeds, a difference of {seen(spreads[1]):.4f} nats" in power(spreads)
+    assert "With 2 or 3 seeds" in power([[0.0, 0.1], [0.0, 0.1, 0.2]])
+    assert power([]) == ""
+
+
+def test_looks_are_counted_from_the_phases_first_step():
+    """After 610 steps of matching; what is logged between two looks repeats the last one."""
+    look = {100: 0.6, 110: 0.6, 200: 0.7, 210: 0.65}
+    own = [{"phase": "ratio", "step": 610 + step, "ratio/auc": auc} for step, auc in look.items()]
+    records = [{"phase": "matching", "step": 610}, {"phase": "ratio", "step": 620}, *own]
+    assert looks(records) == ({"100": 0.6, "200": 0.7}, own[-1])
+    assert looks(own[-1:])[0] == {}
+
+
+def test_a_row_of_the_ladder_and_the_best_possible_one():
+    table = table_of_rungs({"lstm": RUNG})
+    row = cells(table, "lstm")
+    assert [row[f"AUC after {step}"] for step in (200, 1000, 1900)] == ["0.510", "", "0.520"]
+    assert (row["AUC, as kept"], row["log-loss, calibrated"], row["calibration error"]) == ("0.530", "0.6900", "0.010")
+    assert cells(table, "the best possible")["AUC after 1000"] == "0.720"
+
+
+def test_the_committed_ladder_is_read_though_it_was_made_before_calibration_was_kept(tmp_path):
+    shutil.copytree(HERE / "records", tmp_path / "records")
+    climb(Study("tables", workers=0, records=tmp_path / "records"))
+    assert (tmp_path / "ladder.md").read_text() == (HERE / "ladder.md").read_text()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ladder.md", "ladder.png", "records"]
+
+
+def test_figures_have_what_is_known():
+    with_bins = {**RUNG, "reliability": BINS, "best_reliability": BINS}
+    panels = calibration_figure({"old": RUNG, "new": with_bins}).axes
+    assert [axes.get_title(loc="left") for axes in panels] == ["new", "the best possible"]
+    line, *_ = panels[0].containers[0]
+    assert line.get_xydata().tolist() == [[0.25, 0.25], [0.75, 0.75]]
+    (axes,) = ladder_figure({"lstm": RUNG}).axes
+    auc, ring, best = axes.lines
+    assert auc.get_xydata().tolist() == [[200, 0.51], [1900, 0.52]]
+    assert ring.get_xydata().tolist() == [[2000, 0.53]]
+    assert set(best.get_ydata()) == {0.72}
+    assert [calibration_figure({"old": RUNG}), ladder_figure({}), differences_figure({})] == [None] * 3
+
+
+def test_differences_are_drawn_with_their_intervals_beside_the_margin():
+    figure = differences_figure({"a": [0.01, 0.03], "one seed": [0.02]})
+    (axes,) = figure.axes
+    (margin,) = axes.patches
+    assert (margin.get_x(), margin.get_x() + margin.get_width()) == (-0.01, 0.01)
+    (container,) = axes.containers
+    assert container[0].get_xdata().tolist() == pytest.approx([0.02, 0.02])
+    bar = container[2][0].get_segments()[0]
+    half = math.tan(math.pi * 0.95 / 2) * 0.01
+    assert bar[:, 0].tolist() == pytest.approx([0.02 - half, 0.02 + half])
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "one seed"]
+
+
+def keep(study, name, overrides, found, seed):
+    study.records.keep(Wanted(name, seed, overrides, dict), found)
+
+
+def test_trials_choose_each_arms_rate_and_tables_go_on_with_what_is_there(tmp_path, capsys):
+    study = Study("tables", workers=0, records=tmp_path / "records")
+    arms = {arm.name: arm for arm in study.arms}
+    assert (tune(study), list(tmp_path.iterdir())) == ({}, [])
+    compare(study, {})
+    assert "no arm is finished yet" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == [], "no table of nothing"
+
+    tried = {MORE.name: {"3e-5": 0.3, "1e-4": 0.2, "3e-4": 0.25}, "GOLD": {"3e-4": 0.4}}
+    for name, own in tried.items():
+        for rate, jsd in own.items():
+            overrides = study.arm(arms[name], study.tuning, tmp_path, tmp_path, rate=rate)
+            keep(study, f"{name}, rate {rate}", overrides, {"validation_jsd": jsd}, study.tuning)
+    rates = tune(study)
+    assert rates == {MORE.name: "1e-4", "GOLD": "3e-4"}
+    table = (tmp_path / "tuning.md").read_text()
+    assert list(cells(table, MORE.name).values())[1:] == ["0.3000", "0.2000", "0.2500"]
+    assert list(cells(table, "GOLD").values())[1:] == ["", "", "0.4000"]
+
+    for seed, (more, gold) in enumerate([(0.10, 0.11), (0.50, 0.53)]):
+        for name, jsd in ((MORE.name, more), ("GOLD", gold)):
+            overrides = study.arm(arms[name], seed, tmp_path, tmp_path, rate=rates[name])
+            keep(study, name, overrides, {**POINT, "jsd": jsd}, seed)
+    compare(study, rates)
+    assert cells((tmp_path / "table.md").read_text(), "GOLD")["seeds"] == "2"
+    assert (tmp_path / "figure.png").exists()
+
+
+@pytest.mark.slow
+def test_what_a_run_leaves_is_known(configured):
+    """The policy has hardly learned: the best possible D knows its captions, which the grammar cannot produce."""
+    asked = ["+phase@phases.resampling=decoded", "discriminator_training.steps=4"]
+    finished = run_experiment(configured(*asked, base=SMALL), data="scenes")
+    assert finished.systems["mle"]["sample_oracle_outside"] == 1
+    found = json.loads(json.dumps(known(finished.folder)))
+    assert found["reliability"] == json.loads((finished.folder / "calibration_mle.json").read_text())
+    none, *people = found["best_reliability"]
+    assert none == {"weight": 0.5, "probability": 0.0, "people": 0.0, "captions": 8 * 5}
+    assert {one["people"] for one in people} == {1.0}
+    assert sum(one["weight"] for one in people) == pytest.approx(0.5)
+    assert len(calibration_figure({"lstm": found}).axes) == 2

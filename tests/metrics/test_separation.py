@@ -39,15 +39,29 @@ def test_both_kinds_are_needed():
 
 
 def test_the_calibration_error_of_a_hand_worked_case():
-    """Fifteen bins: .9 and .92 share one, .34 and .35 another, .05 is alone; each kind weighs a half in all."""
-    bins = reliability([0.9, 0.92], [0.9, 0.34, 0.35, 0.05])
-    assert [one.captions for one in bins] == [1, 2, 3]
-    assert [one.weight for one in bins] == pytest.approx([1 / 8, 2 / 8, 5 / 8])
+    """Of fifteen intervals .9 and .92 share one, .34 and .35 another, .05 is alone; each kind weighs a half in all."""
     high = (0.9 / 4 + 0.92 / 4 + 0.9 / 8) / (5 / 8)
-    assert [one.probability for one in bins] == pytest.approx([0.05, 0.345, high])
-    assert [one.people for one in bins] == pytest.approx([0.0, 0.0, 4 / 5])
     expected = 0.05 / 8 + 0.345 * 2 / 8 + (high - 4 / 5) * 5 / 8
     assert separation([0.9, 0.92], [0.9, 0.34, 0.35, 0.05]).ece == pytest.approx(expected)
+
+
+def test_a_diagram_has_bins_of_equally_many_captions_however_near_their_probabilities_lie():
+    """30 captions, from .500 on by .001: the 10 of people are the last ones, and two captions share a bin."""
+    told = [0.5 + row / 1000 for row in range(30)]
+    bins = reliability(told[20:], told[:20])
+    assert [one.captions for one in bins] == [2] * 15
+    assert [one.weight for one in bins] == pytest.approx([2 / 40] * 10 + [2 / 20] * 5)
+    assert [one.probability for one in bins] == pytest.approx([0.5005 + row / 500 for row in range(15)])
+    assert [one.people for one in bins] == pytest.approx([0.0] * 10 + [1.0] * 5)
+
+
+def test_equal_probabilities_share_a_bin_whoever_wrote_the_captions():
+    """One caption of people's three and one of two generated ones have .9: a third against a half."""
+    ((weight, probability, people, captions),) = reliability([0.9] * 3, [0.9] * 2)
+    assert (weight, probability, people, captions) == pytest.approx((1.0, 0.9, 0.5, 5))
+    low, high = reliability([0.9, 0.2, 0.2], [0.2, 0.9])
+    assert low == pytest.approx((2 / 6 + 1 / 4, 0.2, (2 / 6) / (2 / 6 + 1 / 4), 3))
+    assert high == pytest.approx((1 / 6 + 1 / 4, 0.9, (1 / 6) / (1 / 6 + 1 / 4), 2))
 
 
 def test_a_judge_that_is_too_sure_has_a_calibration_error_and_one_that_says_what_it_knows_has_none():

@@ -140,21 +140,23 @@ def test_learning_curves_count_within_their_phase():
     assert logged(records, "adversarial", "val/cider_d") == ([5], [0.4])
 
 
-def test_a_reliability_diagram_shows_shares_against_probabilities_and_how_many_captions():
+def test_a_reliability_diagram_shows_shares_against_probabilities():
     bins = reliability([0.9, 0.9, 0.2], [0.2, 0.2, 0.9])
     systems = [
         System("mle", [evaluated_run(0, cider=[1.0])]),
         System("seqgan", [evaluated_run(seed, cider=[1.0], calibration=bins) for seed in (0, 1)]),
     ]
     assert reliability_diagram(systems[:1]) is None
-    shares, counts = reliability_diagram(systems).axes
-    diagonal, *seeds = [line.get_xydata() for line in shares.lines]
-    assert (diagonal == [[0, 0], [1, 1]]).all()
-    assert len(seeds) == 2
-    for drawn in seeds:
-        np.testing.assert_allclose(drawn, [[0.2, 1 / 3], [0.9, 2 / 3]])
-    np.testing.assert_allclose(counts.lines[0].get_xydata(), [[0.2, 3], [0.9, 3]])
-    assert [text.get_text() for text in shares.get_legend().get_texts()] == ["seqgan"]
+    (axes,) = reliability_diagram(systems).axes
+    assert (axes.lines[0].get_xy1(), axes.lines[0].get_slope()) == ((0.5, 0.5), 1)
+    assert len(axes.containers) == 2, "a line a seed"
+    for line, _, (bars,) in axes.containers:
+        np.testing.assert_allclose(line.get_xydata(), [[0.2, 1 / 3], [0.9, 2 / 3]])
+        error = 2 * (1 / 3 * 2 / 3 / 3) ** 0.5
+        low, high = bars.get_segments()
+        np.testing.assert_allclose(low, [[0.2, 0], [0.2, 1 / 3 + error]], atol=1e-12)
+        np.testing.assert_allclose(high, [[0.9, 2 / 3 - error], [0.9, 1]])
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["seqgan"]
 
 
 def test_tables_as_files(tmp_path):

@@ -1,0 +1,90 @@
+"""Figures of the ladder and of the arms; None where there is nothing to show yet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from experiments.forest import draw_forest
+from experiments.ratio_on_scenes.arms import MORE
+from experiments.ratio_on_scenes.ladder import EVERY
+from experiments.ratio_on_scenes.verdict import MARGIN
+from gan_caption.metrics.separation import Bin
+from gan_caption.reporting.figures import draw_diagonal, draw_reliability, new_figure, plain
+from gan_caption.reporting.seeds import interval
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLUMNS = 5
+"""Panels side by side."""
+
+Rungs = Mapping[str, Mapping[str, Any]]
+"""By discriminator, see `ladder.known`."""
+
+
+def ladder_figure(rungs: Rungs) -> Figure | None:
+    """Draw the AUC on held-out images over D's steps, a line a discriminator, beside that of the best possible one.
+
+    A ring is what is kept: the weights with the lowest log-loss, which need not be the last ones.
+    """
+    if not rungs:
+        return None
+    figure = new_figure(8.5, 4.8)
+    axes = figure.subplots()
+    for place, (name, rung) in enumerate(rungs.items()):
+        steps, auc = [int(step) for step in rung["auc"]], list(rung["auc"].values())
+        axes.plot(steps, auc, ".-", color=f"C{place}", linewidth=1.2, label=name)
+        end = max(steps, default=0) + EVERY
+        axes.plot(end, rung["kept_auc"], "o", color=f"C{place}", fillstyle="none", markersize=7)
+    best = next(iter(rungs.values()))["best_auc"]
+    axes.axhline(best, color="black", linestyle="--", linewidth=1, label="the best possible")
+    axes.set_xlabel("steps of D; rings: as kept")
+    axes.set_ylabel("AUC on held-out images")
+    plain(axes)
+    figure.legend(loc="outside right upper", fontsize=8)
+    return figure
+
+
+def calibration_figure(rungs: Rungs) -> Figure | None:
+    """Draw how far the calibrated discriminators can be relied on, a panel each, on test images that nobody has seen.
+
+    The last panel is the best possible one's. Each has a scale of its own: who knows little stays near .5. Records from
+    before this was kept are not in the figure.
+    """
+    panels = {name: rung["reliability"] for name, rung in rungs.items() if "reliability" in rung}
+    if not panels:
+        return None
+    panels["the best possible"] = next(rung for rung in rungs.values() if "reliability" in rung)["best_reliability"]
+    columns = min(COLUMNS, len(panels))
+    rows = math.ceil(len(panels) / columns)
+    figure = new_figure(2.6 * columns, 2.6 * rows + 0.4)
+    places = figure.subplots(rows, columns, squeeze=False).flatten()
+    for axes in places[len(panels) :]:
+        axes.axis("off")
+    for axes, (name, bins) in zip(places, panels.items(), strict=False):
+        draw_diagonal(axes)
+        draw_reliability(axes, [Bin(**one)[1:] for one in bins])
+        axes.set_title(name, fontsize=8, loc="left")
+        plain(axes)
+    figure.supxlabel("probability that a person wrote it, in D's eyes", fontsize=9)
+    figure.supylabel("share that people wrote", fontsize=9)
+    return figure
+
+
+def differences_figure(compared: Mapping[str, Sequence[float]]) -> Figure | None:
+    """Draw each system's divergence less that of more maximum likelihood, with its 95% interval and the margin.
+
+    Args:
+        compared: by system, the paired differences, see `verdict.compared`.
+    """
+    if not compared:
+        return None
+    ends = {name: interval(own) for name, own in compared.items()}
+    figure = new_figure(8.0, 0.3 * len(compared) + 1.2)
+    axes = figure.subplots()
+    axes.axvspan(-MARGIN, MARGIN, color="0.9")
+    draw_forest(axes, {name: (mean, mean - half, mean + half) for name, (mean, half) in ends.items()}, even=0)
+    axes.set_xlabel(f"JSD less that of {MORE.name}, nats; 95% over seeds\n(left: nearer to the data; grey: equivalent)")
+    return figure

@@ -1,0 +1,130 @@
+"""What a study keeps of its runs: once, whole, and of one size."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from experiments.ratio_on_scenes.run import Study
+from experiments.records import NOWHERE, Records, Wanted, options, without_places
+from experiments.study import train
+from tests.tiny_sizes import TINY
+
+OVERRIDES = (*(one for one in TINY if one != "threads=1"), "+experiment=mle", "phases.mle.epochs=1")
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory):
+    """Where one run is finished."""
+    folder = tmp_path_factory.mktemp("outputs")
+    train(*OVERRIDES, "threads=1", outputs=folder)
+    return folder
+
+
+def measure(run: Path) -> dict[str, object]:
+    """Note that it was called, and say what it was called with."""
+    with (run / "measured.txt").open("a") as file:
+        file.write("once\n")
+    return {"run": run.name, "images": len(json.loads((run / "captions_mle.json").read_text()))}
+
+
+def fails(run: Path) -> dict[str, object]:
+    raise ArithmeticError(f"no number in {run.name}")
+
+
+def unkeepable(run: Path) -> dict[str, object]:
+    return {"good": 1, "bad": {1, 2}}
+
+
+def measured(outputs: Path) -> int:
+    return sum(len(path.read_text().splitlines()) for path in outputs.glob("*/*/measured.txt"))
+
+
+def test_what_is_kept_is_found_wherever_the_runs_began(tmp_path):
+    records = Records(tmp_path / "new" / "records")
+    here = Wanted("An arm, beta .5", 3, ("+experiment=mle", "pretrained=/here/run", "data.root=/here/data"), dict)
+    there = Wanted(here.name, 3, ("+experiment=mle", "pretrained=/there/x", "data.root=/there/data"), dict)
+    assert records.found(here) is None
+    assert records.missing([here]) == [here]
+    records.keep(here, {"jsd": 0.1})
+    assert [path.name for path in records.folder.iterdir()] == ["an-arm-beta-.5-3.json"]
+    assert records.found(there) == {"jsd": 0.1}
+    assert records.missing([there]) == []
+    assert records.found(Wanted(here.name, 4, here.overrides, dict)) is None, "another seed is another run"
+
+
+def test_what_other_overrides_made_is_not_taken(tmp_path):
+    """A quick study's records are not a full one's, though a folder has both under one name."""
+    studies = {size: Study(size, workers=0, records=tmp_path) for size in ("quick", "full")}
+    wanted = {size: Wanted("maximum likelihood", 0, study.baseline(0), dict) for size, study in studies.items()}
+    studies["quick"].records.keep(wanted["quick"], {"jsd": 0.69})
+    with pytest.raises(SystemExit, match=r"data\.train=100 .*give records=FOLDER, another one, or delete it"):
+        studies["full"].records.found(wanted["full"])
+    places = [Study(size, workers=0).records.folder for size in ("quick", "full", "tables")]
+    assert places[0] != places[1] == places[2]
+
+
+def test_overrides_without_places():
+    asked = ["pretrained=/a/b", "pretrained_discriminator=/a/c", "data.root=/home/me/flickr8k", "seed=0", "a=b=/c/d"]
+    assert without_places(asked) == ["data.root=flickr8k", "seed=0", "a=d"]
+
+
+def test_options_of_a_command():
+    assert options(["data=flickr8k", "workers=3", "records=a/b"]) == (3, Path("a/b"), ["data=flickr8k"])
+    assert options([]) == (2, None, [])
+
+
+@pytest.mark.slow
+def test_each_run_is_measured_once_and_what_is_missing_is_made(outputs, tmp_path):
+    records = Records(tmp_path / "records")
+    one, two = (Wanted(name, 0, OVERRIDES, measure) for name in ("one", "two"))
+    before = measured(outputs)
+    records.make([one, two], outputs=outputs, workers=2)
+    assert measured(outputs) == before + 2
+    assert records.found(one) == records.found(two) == {"run": next(outputs.glob("*/*/results.json")).parent.name,
+                                                        "images": 8}  # fmt: skip
+    records.make([one, two], outputs=outputs, workers=2)
+    assert measured(outputs) == before + 2, "what is kept is not measured again"
+    (records.folder / "two-0.json").unlink()
+    records.make([one, two], outputs=outputs, workers=1)
+    assert measured(outputs) == before + 3
+    assert sorted(path.name for path in records.folder.iterdir()) == ["one-0.json", "two-0.json"]
+    assert len(list(outputs.glob("*"))) == 1, "one training, by which both are measured"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("broken", "error"), [(fails, ArithmeticError), (unkeepable, TypeError)])
+def test_a_measurement_that_fails_leaves_no_record(outputs, tmp_path, broken, error):
+    records = Records(tmp_path / "records")
+    with pytest.raises(error):
+        records.make([Wanted("one", 0, OVERRIDES, broken)], outputs=outputs, workers=1)
+    assert list(tmp_path.glob("records/*")) == []
+    records.make([Wanted("one", 0, OVERRIDES, measure)], outputs=outputs, workers=1)
+    assert records.missing([Wanted("one", 0, OVERRIDES, measure)]) == []
+
+
+@pytest.mark.slow
+def test_a_study_prepares_only_seeds_that_miss_something(outputs, tmp_path):
+    records, prepared = Records(tmp_path / "records"), []
+
+    def wanted(seed: int, base: Path = NOWHERE) -> list[Wanted]:
+        begun = (f"pretrained={base}",) if base != NOWHERE else ()
+        return [Wanted(name, seed, (*OVERRIDES, *begun[1:]), measure) for name in ("one", "two")]
+
+    def prepare(seeds):
+        prepared.append(list(seeds))
+        return [(outputs,) for _ in seeds]
+
+    for name in ("one", "two"):
+        records.keep(Wanted(name, 1, OVERRIDES, measure), {"kept": name})
+    records.keep(Wanted("one", 2, OVERRIDES, measure), {"kept": "one"})
+    told = records.known(wanted, [0, 1, 2, 3], prepare, outputs=outputs, workers=0)
+    assert prepared == []
+    assert told == {"one": {1: {"kept": "one"}, 2: {"kept": "one"}}, "two": {1: {"kept": "two"}}}
+
+    told = records.known(wanted, [0, 1, 2, 3], prepare, outputs=outputs, workers=2)
+    assert prepared == [[0, 2], [3]], "as many at a time as there are workers, and not the seed that is known"
+    assert {name: sorted(own) for name, own in told.items()} == {"one": [0, 1, 2, 3], "two": [0, 1, 2, 3]}
+    assert told["one"][2] == {"kept": "one"}, "what was kept is not made again"
