@@ -33,6 +33,13 @@ QUICK_RUNGS = RUNGS[5:6]
 CHOSEN = "log p - log p_ref, matching first"
 """The rung whose discriminator the arms are given: that with the lowest log-loss on the tuning seed."""
 
+OTHERS = {
+    "of another seed": (),
+    "of another seed, twice as long": ("phases.mle.epochs=8",),
+    "of another seed, four times as many scenes": ("data.train=80000",),
+}
+"""Captioners that judge the samples of one, by what their baseline is told besides; their seed is the next one."""
+
 _KL = "phases.policy_gradient.objective.kl_weight"
 _ANOTHER_IMAGE = (
     "reward@phases.resampling.decoding.judge=other_image",

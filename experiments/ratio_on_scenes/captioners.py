@@ -70,6 +70,6 @@ def _log_probs(evaluator: Evaluator, trained: Trained, captions: Sequence[Sequen
 
 def table_of_captioners(found: Mapping[str, Mapping[str, Any]]) -> str:
     """Return a Markdown table: a row a captioner, see `knows`."""
-    rows = [["log p_other - log p_ref, p_other", *(label for _, label, _ in SHOWN)]]
+    rows = [["log p_other - log p_ref", *(label for _, label, _ in SHOWN)]]
     rows += [[name, *(f"{one[key]:.{decimals}f}" for key, _, decimals in SHOWN)] for name, one in found.items()]
     return markdown(rows)

@@ -10,7 +10,8 @@ from typing import Any
 
 from experiments.forest import write_png
 from experiments.ratio import Arm
-from experiments.ratio_on_scenes.arms import ARMS, BLIND, CHOSEN, QUICK_ARMS, QUICK_RUNGS, RATES, RUNGS, Rung
+from experiments.ratio_on_scenes.arms import ARMS, BLIND, CHOSEN, OTHERS, QUICK_ARMS, QUICK_RUNGS, RATES, RUNGS, Rung
+from experiments.ratio_on_scenes.captioners import knows, table_of_captioners
 from experiments.ratio_on_scenes.figures import calibration_figure, differences_figure, ladder_figure
 from experiments.ratio_on_scenes.ladder import EVERY, known, table_of_rungs
 from experiments.ratio_on_scenes.measure import divergence
@@ -59,13 +60,14 @@ class Study:
         self.seeds = SEEDS[:2] if self.quick else SEEDS
         self.tuning = SEEDS[0] if self.quick else TUNING  # where nothing is learned, the trials may be the runs
         self.rungs = QUICK_RUNGS if self.quick else RUNGS
+        self.others = dict(list(OTHERS.items())[:1]) if self.quick else OTHERS
         self.arms = QUICK_ARMS if self.quick else ARMS
         self.rates = RATES[:1] if self.quick else RATES
         self.workers = workers
 
-    def baseline(self, seed: int) -> tuple[str, ...]:
+    def baseline(self, seed: int, *more: str) -> tuple[str, ...]:
         """Return the overrides of the converged baseline."""
-        return ("+experiment=mle", f"seed={seed}", *SETTING, *CONVERGED, *self.quick)
+        return ("+experiment=mle", f"seed={seed}", *SETTING, *CONVERGED, *more, *self.quick)
 
     def rung(self, rung: Rung, seed: int, base: Path, *more: str) -> tuple[str, ...]:
         """Return the overrides of a run in which a discriminator alone learns."""
@@ -134,6 +136,21 @@ def climb(study: Study) -> None:
     write_png(calibration_figure(rungs), study.tables / "calibration.png")
 
 
+def ask_others(study: Study) -> None:
+    """Train other captioners, and write the table of what they know of the first one's samples."""
+
+    def wanted(seed: int, base: Path = NOWHERE) -> list[Wanted]:
+        measure = partial(knows, base=base)
+        own = ((name, study.baseline(seed + 1, *more)) for name, more in study.others.items())
+        return [Wanted(f"captioner {name}", seed, overrides, measure) for name, overrides in own]
+
+    found = study.known(wanted, [study.tuning], judged=False)
+    if found:
+        table = table_of_captioners({name: own[study.tuning] for name, own in found.items()})
+        (study.tables / "captioners.md").write_text(f"{table}\n")
+        print(table)
+
+
 def tune(study: Study) -> dict[str, str]:
     """Return the best learning rate of each arm that learns, by the divergence on validation scenes of one seed."""
     arms = [arm for arm in study.arms if arm.learns and arm.of_another is None]
@@ -182,6 +199,7 @@ def main(size: str = "full", *given: str) -> None:
     study = Study(size, workers=0 if size == "tables" else workers, records=records)
     study.tables.mkdir(parents=True, exist_ok=True)
     climb(study)
+    ask_others(study)
     if size != "ladder":
         compare(study, tune(study))
 
