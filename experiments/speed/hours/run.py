@@ -11,6 +11,7 @@ from statistics import median
 
 import torch
 
+from experiments.gpu.steps import BEAMS, FAMILIES, Sizes, steps
 from experiments.speed.rollouts.run import new_lstm, our_step
 from experiments.speed.workload import CHANNELS, REGIONS, SIZE, Flickr, attention_lstm, features, learned, lstm
 from gan_caption.data.captions import Captions
@@ -25,6 +26,8 @@ CORPORA = (("COCO", 113_287, 5, 12), ("Ten million images from the web, a captio
 """Images, captions of each, epochs of maximum likelihood."""
 WORDS = 10_000
 """Of the vocabulary, as COCO's."""
+KARPATHY = 5_000
+"""Images of the test split that papers use."""
 CAPTIONS, IMAGES, ADVERSARIAL = 100, 64, 5000
 """Captions in a step of maximum likelihood; images in a SeqGAN step, and steps."""
 KEPT = 0.9
@@ -70,9 +73,27 @@ def main(root: str) -> None:
         disk = images * REGIONS * CHANNELS * 2 / 1e9
         kept = f"Features on disk: {images:,} x {REGIONS} x {CHANNELS} x 2 bytes = {disk:,.0f} GB."
         lines.append(f"{name}\n\n{markdown(rows)}\n\n{kept}")
+    lines.append(by_family())
     text = "\n\n".join(lines)
     (HERE / "table.md").write_text(f"{text}\n")
     print(text)
+
+
+def by_family() -> str:
+    """Return a table of what COCO takes with each family of policies, which have learned nothing: captions are long."""
+    _, images, per_image, epochs = CORPORA[0]
+    sizes = Sizes(images=CAPTIONS // per_image, captions=per_image, decoded=200, length=20, words=WORDS, rollouts=4)
+    told, sampled = epochs * images * per_image // CAPTIONS, images // sizes.images
+    rows = [["COCO, hours", f"maximum likelihood, {epochs} epochs: {told:,} steps",
+             f"self-critical, an epoch: {sampled:,} steps", f"beam 5, {KARPATHY:,} images"]]  # fmt: skip
+    for family in FAMILIES:
+        own = steps(family, sizes, torch.device("cpu"))
+        rows.append([
+            f"`{family}`", hours(told * seconds(own["maximum likelihood"])),
+            hours(sampled * seconds(own["self-critical"])),
+            hours(KARPATHY / sizes.decoded * seconds(own[f"beam {BEAMS}"])),
+        ])  # fmt: skip
+    return markdown(rows)
 
 
 def seconds(call: Callable[[], object], repeats: int = 5) -> float:

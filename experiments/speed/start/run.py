@@ -1,4 +1,4 @@
-"""How long `--help` takes, and the first training step on a prepared data set: see README.md."""
+"""How long `--help` and an import take, and the first training step on a prepared data set: see README.md."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ REPEATS = 5
 def main(root: str, cache: str) -> None:
     data = ("data=flickr8k", f"data.root={root}", f"cache={cache}", "encoder=efficientnet_lite0")
     subprocess.run([sys.executable, "-m", "gan_caption.prepare", *data], check=True)
-    rows = [["", "seconds", "at most"], ["`--help`", f"{middle(show_help):.1f}", "2.5"]]
+    rows = [
+        ["", "seconds", "at most"], ["`--help`", f"{middle(show_help):.1f}", "2.5"],
+        ["`import gan_caption.metrics`", f"{middle(import_metrics):.2f}", "0.3"],
+    ]  # fmt: skip
     for page in ("mle", "nsc"):
         rows.append([f"first step, `+experiment={page}`", f"{middle(lambda p=page: first_step(p, data)):.1f}", "10"])
     text = f"Medians of {REPEATS} starts, files in the system's cache.\n\n{markdown(rows)}"
@@ -35,6 +38,13 @@ def middle(call: Callable[[], float]) -> float:
 def show_help() -> float:
     start = time.perf_counter()
     subprocess.run([sys.executable, "-m", "gan_caption.train", "--help"], check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def import_metrics() -> float:
+    """Return the seconds of a program that imports the metrics and does nothing else, Python's own start counted."""
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "import gan_caption.metrics"], check=True)
     return time.perf_counter() - start
 
 
