@@ -1,0 +1,47 @@
+"""One captioner as the discriminator of another."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from experiments.ratio_on_scenes.captioners import held_out, knows, table_of_captioners
+from gan_caption.data.holdout import learners
+from gan_caption.evaluation.trained import open_run
+from gan_caption.experiment import run_experiment
+from tests.tiny_runs import TINY
+
+KEPT_APART = [*TINY, "+experiment=mle", "holdout.check=0.4"]
+
+
+@pytest.fixture
+def runs(configured, tmp_path) -> tuple[Path, Path]:
+    """Two captioners of the same images, by two seeds."""
+    first, second = (
+        run_experiment(configured(f"seed={seed}", f"outputs={tmp_path / str(seed)}", base=KEPT_APART), data="scenes")
+        for seed in (0, 1)
+    )
+    return first.folder, second.folder
+
+
+def test_a_captioner_knows_nothing_of_itself_and_something_of_another(runs):
+    first, second = runs
+    itself = knows(first, first)
+    assert itself["auc"] == 0.5
+    assert itself["log_loss"] == pytest.approx(math.log(2))
+    other = knows(second, first)
+    assert other["auc"] > 0.55  # what one draws is likely in its own eyes, not in another's
+    assert other["log_loss"] < math.log(2)
+    assert "of another seed" in table_of_captioners({"of another seed": other})
+
+
+def test_they_are_asked_about_images_that_neither_learned_from(runs):
+    trained = open_run(runs[0])
+    split = held_out(trained)
+    everything = trained.settings.data.build(skip_missing=False).split("train")
+    known = {everything.items[row].image_id for row in learners(everything, trained.settings.holdout).generator}
+    assert len(split) >= 2
+    assert not known & {item.image_id for item in split.items}
+    assert len(known) + len(split) == len(everything)
