@@ -10,12 +10,13 @@ from PIL import Image
 
 from gan_caption.errors import UserError
 from gan_caption.inference.captioner import Caption, Captioner
-from gan_caption.inference.page import attention_maps, build_page, launch_page, load_systems, what_it_says
+from gan_caption.inference.page import attention_maps, build_page, launch_page, what_it_says
+from gan_caption.inference.systems import load_systems
 
 
 @pytest.fixture(scope="module")
 def systems(trained_run) -> dict[str, Captioner]:
-    return load_systems(trained_run, device="cpu")
+    return load_systems([trained_run], device="cpu")
 
 
 @pytest.fixture
