@@ -1,4 +1,4 @@
-"""A web page that captions photographs: `python -m gan_caption.demo run=outputs/...`."""
+"""A web page that captions photographs: `python -m gan_caption.demo run=outputs/a`, or `run=[outputs/a,outputs/b]`."""
 
 from __future__ import annotations
 

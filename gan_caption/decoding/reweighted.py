@@ -18,6 +18,7 @@ from torch import Tensor
 
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
+from gan_caption.decoding.candidates import Candidates
 from gan_caption.decoding.decoders import Sampling
 from gan_caption.decoding.rerank import Judge
 from gan_caption.errors import at_least
@@ -143,6 +144,31 @@ class Reweighted(ABC):
     @abstractmethod
     def _log_gain(self, weights: Tensor, others: Tensor) -> Tensor:
         """Return log q(x) - log p(x), (N,), from logarithms: of the captions' weights (N,), of others' (N, S, C-1)."""
+
+
+@dataclass(frozen=True)
+class SeveralReweighted:
+    """Several captions of each image as a reweighted policy draws them, those of an image ranked by the policy's log p.
+
+    What `SeveralSamples` is to the policy by itself.
+    """
+
+    samples: int
+    """Captions of each image, at least 1; each is chosen among candidates of its own."""
+    drawn_by: Reweighted
+    """The distribution."""
+
+    def __post_init__(self) -> None:
+        at_least(1, samples=self.samples)
+
+    @torch.no_grad()
+    def candidates(
+        self, generator: Generator, features: ImageFeatures, *, max_length: int, rng: torch.Generator
+    ) -> Candidates:
+        """Return what was drawn; its log-probabilities are the policy's."""
+        captions = self.drawn_by.several(generator, features, samples=self.samples, max_length=max_length, rng=rng)
+        log_probs = generator.score(features, captions).sum(1)
+        return Candidates(captions, log_probs, log_probs).ranked_by(log_probs)
 
 
 def log_mean(values: Tensor, dim: int) -> Tensor:

@@ -135,14 +135,51 @@ def _method(run: Chosen, locations: Sequence[str]) -> dict[str, Any]:
     return own
 
 
+def name_runs(runs: Sequence[Chosen]) -> list[str]:
+    """Name runs as systems are named, each by itself: where a name is that of several, their seeds tell them apart too.
+
+    Raises:
+        UserError: two runs are the same.
+    """
+    names = _names([(run.settings.title, {**_method(run, ()), "seed": run.seed}) for run in runs])
+    for name, run in zip(names, runs, strict=True):
+        if names.count(name) > 1:
+            raise UserError(f"run: two runs of {name} have the same seed ({run.seed}): give one of them")
+    return names
+
+
 def _names(methods: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
-    """Name methods, and where a name is that of several, say in which settings they differ as well."""
+    """Name methods, and where a name is that of several, say in which settings they differ as well.
+
+    Parts of different classes are told apart by these, not by the settings inside them.
+    """
     names = []
     for name, own in methods:
         alike = [other for other_name, other in methods if other_name == name]
-        differing = [f"{key}={value}" for key, value in own.items() if any(other.get(key) != value for other in alike)]
+        differing = [
+            _in_words(key, value, alike)
+            for key, value in own.items()
+            if any(other.get(key) != value and _of_like_parts(key, own, other) for other in alike)
+        ]
         names.append(" ".join([name, *differing]))
     return names
+
+
+def _of_like_parts(key: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Tell whether the parts that a setting lies in are of the same classes in two methods."""
+    *outer, _ = key.removesuffix(f".{TARGET}").split(".")
+    parts = [".".join([*outer[:depth], TARGET]) for depth in range(1, len(outer) + 1)]
+    return all(one.get(part) == other.get(part) for part in parts)
+
+
+def _in_words(key: str, value: Any, alike: Sequence[Mapping[str, Any]]) -> str:
+    """Write a setting; a part by its class, without the module where the class's name is enough."""
+    part, _, last = key.rpartition(".")
+    if last != TARGET:
+        return f"{key}={value}"
+    classes = {str(other[key]) for other in alike if key in other}
+    short = {one.rpartition(".")[2] for one in classes}
+    return f"{part}={str(value).rpartition('.')[2] if len(short) == len(classes) else value}"
 
 
 def metrics_asked(chosen: Mapping[str, Sequence[Chosen]], settings: SeveralSettings) -> list[Part]:

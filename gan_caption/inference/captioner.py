@@ -15,6 +15,7 @@ from torch import Tensor
 
 from gan_caption.configuration.building import build
 from gan_caption.configuration.launching import conf_dir
+from gan_caption.configuration.settings import Settings
 from gan_caption.data.captions import EOS
 from gan_caption.data.corpus import Split
 from gan_caption.data.feature_cache import half
@@ -170,12 +171,10 @@ class Captioner:
         """
         folder = Path(run)
         trained = open_run(folder, allow=allow, device=device)
-        found = left_weights(folder, trained.settings)
-        if not found:
-            raise UserError(f"run={run}: no phase has validated yet, there are no weights to caption with")
+        found = usable_weights(folder, trained.settings)
         if weights is not None and weights not in found:
             raise UserError(f"weights={weights}: this run has {', '.join(found)}")
-        phase = weights or list(found)[-1]
+        phase = weights or found[-1]
         trained.load(phase)
         discriminator = left_discriminator(
             folder, trained.settings, trained.encoder, trained.tokenizer, device=trained.device
@@ -318,6 +317,18 @@ class Captioner:
         if not self.judges:
             return proposer
         return Reranked(proposer=proposer, judges=self.judges, weights=self.weights)
+
+
+def usable_weights(folder: Path, settings: Settings) -> list[str]:
+    """Return the phases that have left weights so far, in the order of a run's schedule; at least one.
+
+    Raises:
+        UserError: none has.
+    """
+    found = list(left_weights(folder, settings))
+    if not found:
+        raise UserError(f"run={folder}: no phase has validated yet, there are no weights to caption with")
+    return found
 
 
 def usual_proposer(candidates: int) -> Proposer:

@@ -1,4 +1,4 @@
-"""The web page on which one drops a photograph: what the baseline says of it, and what the adversarial model says."""
+"""The web page on which one drops a photograph: what each system of one or several runs says of it."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import base64
 import io
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
-from gan_caption.configuration.building import Part
 from gan_caption.data.images import load_rgb
-from gan_caption.decoding.decoders import SeveralSamples
+from gan_caption.decoding.decoders import Decoder, Proposer, SeveralSamples
+from gan_caption.decoding.reweighted import Reweighted, SeveralReweighted
 from gan_caption.errors import UserError
-from gan_caption.evaluation.trained import left_weights
 from gan_caption.extras import require
 from gan_caption.inference.captioner import Caption, Captioner
 from gan_caption.inference.settings import DemoSettings
-from gan_caption.training.folders import read_settings
+from gan_caption.inference.systems import load_systems
 
 if TYPE_CHECKING:
     import gradio
@@ -32,45 +32,22 @@ _DARK = 0.2
 """Brightness left where a word did not look."""
 
 
-def load_systems(
-    folder: Path, *, device: str = "auto", allow: str | Sequence[str] = (), decoding: Part | None = None
-) -> dict[str, Captioner]:
-    """Load the baseline of a run and what its last phase left, by the names that the page gives them.
-
-    Args:
-        folder: the run's.
-        device: "auto", "cpu", "cuda" ...
-        allow: packages of your own whose classes the run may name.
-        decoding: how one caption comes about; None: as the run decodes.
-
-    Raises:
-        UserError: the run has no weights yet; see `Captioner.load`.
-    """
-    run = read_settings(folder, allow=allow)
-    phases = list(left_weights(folder, run))
-    shown = dict.fromkeys([phases[0], phases[-1]]) if phases else [None]  # None: the captioner says what is missing
-    node = None if decoding is None else decoding.node
-    loaded = {
-        phase: Captioner.load(folder, weights=phase, device=device, allow=allow, decoding=node) for phase in shown
-    }
-    return {
-        "maximum likelihood (the baseline)" if phase == "mle" else f"{run.name} ({phase})": captioner
-        for phase, captioner in loaded.items()
-    }
-
-
 def serve(settings: DemoSettings) -> None:
     """Show the page as `conf/demo.yaml` says, until it is interrupted.
 
     Raises:
-        UserError: Gradio is missing, the run cannot be used, or the address is taken.
+        UserError: Gradio is missing, a run cannot be used, or the address is taken.
     """
     require("gradio", extra="demo", what="the web page")
-    folder = settings.run
-    systems = load_systems(folder, device=settings.device, allow=settings.allow, decoding=settings.decoding)
-    page = build_page(systems, title=folder.name, samples=settings.samples)
+    systems = load_systems(settings.run, device=settings.device, allow=settings.allow, decoding=settings.decoding)
+    page = build_page(systems, title=title_of(settings.run), samples=settings.samples)
     launch_page(page, host=settings.host, port=settings.port, max_upload_mb=settings.max_upload_mb)
     page.block_thread()
+
+
+def title_of(folders: Sequence[Path]) -> str:
+    """Return what a page of runs is called."""
+    return ", ".join(folder.name for folder in folders)
 
 
 def launch_page(page: gradio.Blocks, *, host: str, port: int, max_upload_mb: int) -> str:
@@ -105,7 +82,7 @@ def build_page(systems: Mapping[str, Captioner], *, title: str, samples: int) ->
 
     Args:
         systems: by the names shown.
-        title: of the run.
+        title: of the runs.
         samples: how many are drawn of each system, at least 2.
     """
     import gradio
@@ -126,10 +103,13 @@ def build_page(systems: Mapping[str, Captioner], *, title: str, samples: int) ->
                 # A subclass would have Gradio write files beside this one.
                 photo.preprocess = read_upload  # type: ignore[method-assign]
                 temperature = gradio.Slider(0.1, 1.5, value=1.0, step=0.05, label="temperature of the samples")
-            with gradio.Column(scale=3, min_width=280), gradio.Row():
+            with (
+                gradio.Column(scale=max(3, 2 * len(systems) - 1), min_width=280),
+                gradio.Row(elem_classes="systems"),
+            ):
                 texts = []
                 for _ in systems:
-                    with gradio.Column(min_width=260):
+                    with gradio.Column(min_width=0):
                         texts.append(gradio.HTML(min_height=40))
         for change in (photo.change, temperature.change):
             change(answer, [photo, temperature], texts, show_progress="minimal", trigger_mode="always_last")
@@ -162,15 +142,28 @@ def what_it_says(name: str, captioner: Captioner, photo: Image.Image, *, tempera
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     best = captioner.caption(photo, attention=True).best
-    drawing = captioner.proposing(SeveralSamples(samples=samples, temperature=temperature, top_k=0, top_p=1.0))
-    drawn = drawing.caption(photo, count=samples).captions
+    drawn = captioner.proposing(drawing(captioner.decoder, temperature, samples)).caption(photo, count=samples).captions
     maps = [(_data_url(shown), word) for shown, word in attention_maps(captioner, photo, best)]
+    reweighted = captioner.decoder if isinstance(captioner.decoder, Reweighted) else None
     environment = Environment(
         loader=PackageLoader("gan_caption", "inference"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     return environment.get_template("answers.html").render(
-        name=name, best=best, samples=drawn, temperature=f"{temperature:g}", maps=maps
-    )
+        name=name, best=best, samples=drawn, temperature=f"{temperature:g}", maps=maps, reweighted=reweighted,
+    )  # fmt: skip
+
+
+def drawing(decoder: Decoder, temperature: float, samples: int) -> Proposer:
+    """Return what draws samples of a system: of the policy, or as its decoder draws where that weighs the policy's own.
+
+    Args:
+        decoder: of the system.
+        temperature: of the samples; of those that are weighed, where they are.
+        samples: how many.
+    """
+    if isinstance(decoder, Reweighted):
+        return SeveralReweighted(samples=samples, drawn_by=replace(decoder, temperature=temperature))
+    return SeveralSamples(samples=samples, temperature=temperature, top_k=0, top_p=1.0)
 
 
 def attention_maps(captioner: Captioner, photo: Image.Image, caption: Caption) -> list[tuple[Image.Image, str]]:

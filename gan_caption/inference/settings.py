@@ -48,7 +48,7 @@ class CaptionSettings:
 class DemoSettings:
     """Of the web page."""
 
-    run: Path
+    run: list[Path]
     host: str
     port: int
     max_upload_mb: int
@@ -60,6 +60,8 @@ class DemoSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.port < 2**16:
             raise ValueError(f"port={self.port}: 0 to 65535")
+        if not self.run:
+            raise ValueError("run=[]: no runs are given; run=[outputs/a,outputs/b]")
         at_least(1, max_upload_mb=self.max_upload_mb)
         at_least(2, samples=self.samples)
         if self.decoding is not None:

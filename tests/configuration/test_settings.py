@@ -128,6 +128,7 @@ PAGES = {
     ]),
     "demo": (lambda page: read(DemoSettings, page), ["run=a"], [
         ("port=abc", "port: 'abc' is not a valid integer"), ("samples=1", "samples=1: at least 2"),
+        ("run=[a,2.5]", "run[1]: 2.5 is not a path"), ("run=[]", "run=[]: no runs are given"),
     ]),
     "export": (export_from, ["run=a"], [
         ("format=pickle", "format: 'pickle' is not one of 'onnx' or 'safetensors'"),

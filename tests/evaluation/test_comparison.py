@@ -58,6 +58,24 @@ def test_systems_of_one_method_are_named_by_what_differs(tmp_path):
     assert list(choose_systems(runs, baseline="mle")) == ["mle", "seqgan size.hidden=64", "seqgan size.hidden=512"]
 
 
+@pytest.mark.parametrize(
+    ("parts", "names"),
+    [
+        ([{"_target_": "m.A", "x": 1, "in": {"_target_": "m.C"}}, {"_target_": "m.B", "x": 2}],
+         ["generator=A", "generator=B"]),
+        ([{"_target_": "m.A", "x": 1}, {"_target_": "m.A", "x": 2}], ["generator.x=1", "generator.x=2"]),
+        ([{"_target_": "m.A", "x": 1}, {"_target_": "n.A", "x": 1}], ["generator=m.A", "generator=n.A"]),
+        ([{"_target_": "m.A", "x": 1}, {"_target_": "m.A", "x": 2}, {"_target_": "m.B", "x": 2}],
+         ["generator=A generator.x=1", "generator=A generator.x=2", "generator=B"]),
+        ([{"_target_": "m.A", "in": {"_target_": "m.C", "y": 1}}, {"_target_": "m.A", "in": {"_target_": "m.D"}}],
+         ["generator.in=C", "generator.in=D"]),
+    ],
+)  # fmt: skip
+def test_systems_with_parts_of_other_classes_are_named_by_these_classes(tmp_path, parts, names):
+    runs = [made_run(tmp_path / str(index), **GAN, generator=part) for index, part in enumerate(parts)]
+    assert list(choose_systems(runs, baseline="mle"))[1:] == [f"seqgan {name}" for name in names]
+
+
 def test_a_language_model_that_only_measures_makes_no_other_system(tmp_path):
     runs = [
         made_run(tmp_path / f"gan{seed}", seed=seed, language_model=("smollm2", None)[seed], **GAN) for seed in (0, 1)

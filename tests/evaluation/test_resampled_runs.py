@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -16,8 +17,9 @@ from gan_caption.evaluation.settings import evaluation_from
 from gan_caption.experiment import run_experiment
 from gan_caption.inference.captioner import Captioner
 from gan_caption.inference.exporting import export_run
-from gan_caption.inference.page import load_systems
+from gan_caption.inference.page import what_it_says
 from gan_caption.inference.settings import ExportSettings
+from gan_caption.inference.systems import load_systems
 from gan_caption.modes import evaluating
 from gan_caption.reporting.results import evaluate_run
 from gan_caption.training.checkpoint import load_state
@@ -79,8 +81,39 @@ def test_any_run_with_a_discriminator_is_resampled_by_command(folder, tmp_path):
 def test_the_captioner_and_the_page_decode_as_the_phase_did(folder):
     assert isinstance(Captioner.load(folder).decoder, Resampling)
     assert isinstance(Captioner.load(folder, weights="mle").decoder, Greedy)
-    systems = load_systems(folder)
+    systems = load_systems([folder])
     assert [type(one.decoder) for one in systems.values()] == [Greedy, Resampling]
+
+
+class Without:
+    """A judge who lets no caption pass that has a certain word, where there is another."""
+
+    def __init__(self, token):
+        self.token = token
+
+    def __call__(self, features, captions):
+        return -1e3 * (captions.tokens == self.token).any(1).float()
+
+
+def test_the_page_draws_its_samples_as_the_system_does(folder):
+    policy, system = load_systems([folder]).values()
+    (token,) = system.trained.tokenizer.encode("a", max_length=1)
+    system.decoder = replace(system.decoder, judge=Without(token), candidates=50)
+
+    def drawn(captioner, temperature):
+        told = what_it_says("x", captioner, SPLIT.image(0), temperature=temperature, samples=8)
+        (heading,) = re.findall(r"different samples(.*?)</p>", told)
+        return heading, re.findall(r"<li>(.*?)<div", told)
+
+    for temperature in (1.0, 0.5):
+        heading, samples = drawn(policy, temperature)
+        assert heading == f" at temperature {temperature:g}"
+        assert any("a" in one.split() for one in samples)
+        heading, samples = drawn(system, temperature)
+        assert heading == f", each chosen among 50 at temperature {temperature:g}"
+        assert samples
+        assert not any("a" in one.split() for one in samples)
+    assert drawn(system, 1.0)[1] != drawn(system, 0.5)[1]
 
 
 def test_an_export_says_what_stays_behind(folder, capsys):

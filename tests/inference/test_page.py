@@ -10,12 +10,13 @@ from PIL import Image
 
 from gan_caption.errors import UserError
 from gan_caption.inference.captioner import Caption, Captioner
-from gan_caption.inference.page import attention_maps, build_page, launch_page, load_systems, what_it_says
+from gan_caption.inference.page import attention_maps, build_page, launch_page, what_it_says
+from gan_caption.inference.systems import load_systems
 
 
 @pytest.fixture(scope="module")
 def systems(trained_run) -> dict[str, Captioner]:
-    return load_systems(trained_run, device="cpu")
+    return load_systems([trained_run], device="cpu")
 
 
 @pytest.fixture
@@ -109,7 +110,7 @@ def test_a_captioner_that_attends_to_nothing_says_so(systems, photos, monkeypatc
     assert "where each word looked" in what_it_says(name, captioner, photo, temperature=1.0, samples=2)
     monkeypatch.setattr(captioner, "caption", lambda photo, attention: ask(photo))
     told = what_it_says(name, captioner, photo, temperature=1.0, samples=2)
-    assert "attends to no regions" in told
+    assert "they attend to no regions" in told
     assert "<figure>" not in told
 
 
