@@ -11,8 +11,8 @@ import numpy as np
 from scipy.stats import ttest_1samp
 from statsmodels.stats.multitest import multipletests
 
+from experiments.forest import write_png
 from experiments.study import seen
-from gan_caption.files import write_atomically
 from gan_caption.metrics.bootstrap import paired_difference
 from gan_caption.metrics.ngrams import Score
 from gan_caption.reporting.figures import new_figure
@@ -129,7 +129,7 @@ def draw(path: Path, found: Found) -> None:
     axes.set_xlabel("Self-CIDEr of samples")
     axes.set_ylabel("CIDEr-D x 100 of samples")
     axes.legend(fontsize=7)
-    write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=130))
+    write_png(figure, path)
 
 
 def _people(found: Found) -> list[Mapping[str, Any]]:

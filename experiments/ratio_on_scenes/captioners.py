@@ -17,8 +17,8 @@ from gan_caption.data.holdout import learners
 from gan_caption.discriminators.calibrated import platt
 from gan_caption.evaluation.evaluator import Evaluator
 from gan_caption.evaluation.trained import Trained, open_run
-from gan_caption.metrics.separation import separation
 from gan_caption.reporting.table import markdown
+from gan_caption.training.phases.held_out import measured
 from gan_caption.training.setup import load_split, open_corpus
 
 PHASE = "mle"
@@ -49,11 +49,11 @@ def knows(run: Path, base: Path) -> dict[str, Any]:
         for captions in (own.people(SAMPLES), samples)
     )
     scale, shift = platt(people, policy)
-    told = separation(*(torch.sigmoid(scale * ratios + shift).tolist() for ratios in (people, policy)))
+    told = measured(scale * people + shift, scale * policy + shift)
     metrics = systems(run)[PHASE]
     return {
-        "minutes": cost_of(run), "nll": metrics["nll_per_token"], "jsd": metrics["jsd"], "auc": told.auc,
-        "log_loss": told.log_loss, "scale": scale, "ece": told.ece,
+        "minutes": cost_of(run), "nll": metrics["nll_per_token"], "jsd": metrics["jsd"], "scale": scale,
+        **{key: told[f"ratio/{key}"] for key in ("auc", "log_loss", "ece")},
     }  # fmt: skip
 
 

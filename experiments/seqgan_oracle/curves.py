@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gan_caption.files import write_atomically
+from experiments.forest import write_png
 from gan_caption.reporting.figures import new_figure
 from gan_caption.reporting.seeds import with_interval
 from gan_caption.reporting.table import markdown
@@ -79,4 +79,4 @@ def draw(path: Path, arms: Mapping[str, Sequence[Curve]], *, start: tuple[float,
     panels[1].set_ylabel("NLL of held-out sequences")
     panels[1].set_xlabel("updates of the generator")
     panels[0].legend(fontsize=8)
-    write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=130))
+    write_png(figure, path)

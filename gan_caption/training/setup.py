@@ -276,7 +276,7 @@ def build_discriminator(
         settings: of the run.
         encoder: of the run.
         tokenizer: the generator's.
-        own: the discriminator's, where it has one; see `training.reading`.
+        own: the discriminator's, where it has one; see `training.tokenizers`.
         device: where it shall live.
 
     Raises:

@@ -43,14 +43,6 @@ def load_tokenizer(settings: Settings, folder: Path) -> Tokenizer:
     return tokenizer.load(inside(folder, tokenizer.file))
 
 
-def asked_tokenizer(settings: Settings) -> Part | None:
-    """Return the tokenizer that a discriminator has for itself; None where it reads what the generator writes."""
-    part = settings.discriminator
-    while part is not None and "tokenizer" not in part.node:
-        part = _part_of(part, "discriminator")
-    return None if part is None else _part_of(part, "tokenizer")
-
-
 def learned_tokenizer(settings: Settings, captions: Iterable[Sequence[str]]) -> Tokenizer | None:
     """Return what the discriminator reads, learned; None where that is what the generator writes.
 
@@ -61,10 +53,9 @@ def learned_tokenizer(settings: Settings, captions: Iterable[Sequence[str]]) -> 
     Raises:
         UserError: nothing can be learned from them.
     """
-    part = asked_tokenizer(settings)
-    if part is None:
+    tokenizer = _asked_tokenizer(settings)
+    if tokenizer is None:
         return None
-    tokenizer: Tokenizer = part.build()
     return tokenizer.learn(chain.from_iterable(tokenizer.normalize(own) for own in captions))
 
 
@@ -74,11 +65,8 @@ def kept_tokenizer(settings: Settings, folder: Path) -> Tokenizer | None:
     Raises:
         UserError: the file is missing, leads out of the folder, or holds something else.
     """
-    part = asked_tokenizer(settings)
-    if part is None:
-        return None
-    tokenizer: Tokenizer = part.build()
-    return tokenizer.load(inside(folder, file_of(tokenizer)))
+    tokenizer = _asked_tokenizer(settings)
+    return None if tokenizer is None else tokenizer.load(inside(folder, file_of(tokenizer)))
 
 
 def file_of(tokenizer: Tokenizer) -> str:
@@ -89,6 +77,15 @@ def file_of(tokenizer: Tokenizer) -> str:
 def told(part: Part, tokenizer: Tokenizer) -> Part:
     """Return the node of a discriminator with what it reads in place of what it asked for."""
     return Part(_told(part.node, tokenizer), part.path, part.allowed)
+
+
+def _asked_tokenizer(settings: Settings) -> Tokenizer | None:
+    """Return the tokenizer that a discriminator asks for, which has learned nothing; None: it reads the generator's."""
+    part = settings.discriminator
+    while part is not None and "tokenizer" not in part.node:
+        part = _part_of(part, "discriminator")
+    asked = None if part is None else _part_of(part, "tokenizer")
+    return None if asked is None else asked.build()
 
 
 def _told(node: Mapping[str, Any], tokenizer: Tokenizer) -> dict[str, Any]:
