@@ -37,7 +37,7 @@ class Cosine:
     """A linear warm-up, then half a cosine (Loshchilov & Hutter 2017, arXiv 1608.03983, without restarts)."""
 
     warmup_steps: int
-    """Steps until the warm-up's share is 1; 0 for none."""
+    """Steps until the warm-up's share is 1; 0 for none. It takes at most half of the phase: a short one has a peak too."""
     final: float
     """The share that is left at the phase's end, in [0, 1]; 1 stays."""
 
@@ -48,7 +48,7 @@ class Cosine:
     def __call__(self, step: int, total: int) -> float:
         """Return the warm-up's share of the cosine's."""
         cosine = 0.5 * (1 + math.cos(math.pi * step / total))
-        return _warm(step, self.warmup_steps) * (self.final + (1 - self.final) * cosine)
+        return _warm(step, min(self.warmup_steps, total // 2)) * (self.final + (1 - self.final) * cosine)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ class Polynomial:
     def __call__(self, step: int, total: int) -> float:
         """Return the warm-up's share of the polynomial's."""
         left = (1 - step / total) ** self.power
-        return _warm(step, self.warmup_steps) * (self.final + (1 - self.final) * left)
+        return _warm(step, min(self.warmup_steps, total // 2)) * (self.final + (1 - self.final) * left)
 
 
 @dataclass(frozen=True, kw_only=True)

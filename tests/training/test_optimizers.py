@@ -69,6 +69,11 @@ def test_learning_rates_by_hand():
     assert cosine(50, 100) == pytest.approx(0.6)  # the middle between 1 and .2
     assert cosine(99, 100) == pytest.approx(0.2, abs=1e-3)
     assert {Cosine(warmup_steps=0, final=1.0)(step, 100) for step in (0, 50, 99)} == {1.0}
+    # A phase of 8 steps has no 100 to warm up in: half of it, so that 3/4 of the way up at step 2, the peak at step 3.
+    short = [Cosine(warmup_steps=100, final=0.0)(step, 8) for step in range(8)]
+    cosines = [(1 + math.cos(math.pi * step / 8)) / 2 for step in range(8)]
+    assert short == pytest.approx([one * min((step + 1) / 4, 1) for step, one in enumerate(cosines)])
+    assert Polynomial(warmup_steps=100, final=1.0, power=1.0)(0, 1) == 1.0
     squared = Polynomial(warmup_steps=0, final=0.2, power=2.0)
     assert squared(0, 100) == 1
     assert squared(50, 100) == pytest.approx(0.2 + 0.8 * 0.25)
