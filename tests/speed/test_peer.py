@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.speed.peer.theirs import ids, labelled, never, open_checkout, write_frequencies
+from experiments.speed.peer.theirs import ending, ids, labelled, never, open_checkout, write_frequencies
 from gan_caption.data.captions import EOS, UNK, captions_from_ids
 
 A, B = EOS + 1, EOS + 2
 
 
-def test_labels_stand_between_two_zeros_and_count_up_to_the_end():
+def test_labels_follow_a_zero_and_count_up_to_the_end():
     captions = captions_from_ids([[A, B, EOS], [B, EOS], [A, A, A], [UNK, EOS]], [0, 0, 1, 1])
     labels, masks = labelled(captions, images=2)
-    assert labels.tolist() == [[[0, 1, 2, 0, 0], [0, 2, 0, 0, 0]], [[0, 1, 1, 1, 0], [0, 1, 0, 0, 0]]]
-    assert masks.tolist() == [[[1, 1, 1, 1, 0], [1, 1, 1, 0, 0]], [[1, 1, 1, 1, 0], [1, 1, 1, 0, 0]]]
+    assert labels.tolist() == [[[0, 1, 2, 0], [0, 2, 0, 0]], [[0, 1, 1, 1], [0, 1, 0, 0]]]
+    assert masks.tolist() == [[[1, 1, 1, 1], [1, 1, 1, 0]], [[1, 1, 1, 1], [1, 1, 1, 0]]]
 
 
 def test_the_words_count_from_one_after_the_end():
@@ -40,6 +40,16 @@ def test_a_word_that_is_never_chosen_has_no_mass():
     layer = torch.nn.Linear(3, 4)
     never(layer, 2)
     assert layer(torch.randn(5, 3)).softmax(1)[:, 2].tolist() == [0] * 5
+
+
+def test_a_caption_ends_at_the_word_that_is_its_last():
+    layer = torch.nn.Linear(3, 4)
+    never(layer, 0)
+    with ending(layer, at=2):
+        chosen = [layer(torch.randn(5, 3)).argmax(1) == 0 for _ in range(3)]
+    assert [own.all().item() for own in chosen] == [False, True, False]
+    with ending(layer, at=2):
+        assert (layer(torch.randn(5, 3)).argmax(1) > 0).all(), "it counts anew"
 
 
 def test_a_folder_without_the_peer_is_refused(tmp_path):
