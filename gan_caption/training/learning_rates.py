@@ -37,7 +37,7 @@ class Cosine:
     """A linear warm-up, then half a cosine (Loshchilov & Hutter 2017, arXiv 1608.03983, without restarts)."""
 
     warmup_steps: int
-    """Steps until the warm-up's share is 1; 0 for none. It takes at most half of the phase: a short one has a peak too."""
+    """Steps until its share is 1; 0 for none. It takes at most half of the phase: a short one has a peak too."""
     final: float
     """The share that is left at the phase's end, in [0, 1]; 1 stays."""
 
