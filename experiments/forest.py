@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gan_caption.files import write_atomically
 from gan_caption.reporting.figures import plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 Estimates = Mapping[str, tuple[float, float, float]]
 """By system: a value and both ends of its interval, NaN where it has none."""
@@ -34,10 +31,3 @@ def draw_forest(axes: Axes, estimates: Estimates, *, even: float) -> None:
     axes.set_yticks(rows, list(estimates))
     axes.set_ylim(len(estimates) - 0.5, -0.5)
     plain(axes)
-
-
-def write_png(figure: Figure | None, path: Path) -> None:
-    """Write a figure, where there is one, as a whole or not at all."""
-    if figure is None:
-        return
-    write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=130))

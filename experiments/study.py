@@ -12,10 +12,15 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from gan_caption.files import write_atomically
 from gan_caption.metrics.metric import Metrics
 from gan_caption.reporting.results import metrics_of
 from gan_caption.training.folders import write_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def train(*overrides: str, outputs: Path) -> Path:
@@ -158,3 +163,10 @@ def metrics(folder: Path) -> Metrics:
 def captions(folder: Path, system: str) -> dict[str, str]:
     """Return a run's decoded captions by image."""
     return {row["image_id"]: row["caption"] for row in json.loads((folder / f"captions_{system}.json").read_text())}
+
+
+def write_png(figure: Figure | None, path: Path) -> None:
+    """Write a figure, where there is one, as a whole or not at all."""
+    if figure is None:
+        return
+    write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=130))

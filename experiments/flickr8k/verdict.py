@@ -11,8 +11,7 @@ import numpy as np
 from scipy.stats import ttest_1samp
 from statsmodels.stats.multitest import multipletests
 
-from experiments.forest import write_png
-from experiments.study import seen
+from experiments.study import seen, write_png
 from gan_caption.metrics.bootstrap import paired_difference
 from gan_caption.metrics.ngrams import Score
 from gan_caption.reporting.figures import new_figure

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.forest import write_png
 from experiments.ratio import Arm
 from experiments.ratio_on_flickr8k.arms import ARMS, BLIND, DISCRIMINATORS, QUICK_ARMS, RATES
 from experiments.ratio_on_flickr8k.figures import systems_figure
@@ -21,7 +20,7 @@ from experiments.ratio_on_flickr8k.verdict import (
     table_of_systems,
     table_of_trials,
 )
-from experiments.study import cost, cost_of, found_or_trained
+from experiments.study import cost, cost_of, found_or_trained, write_png
 from gan_caption.evaluation.judge_network import JudgeSettings
 from gan_caption.metrics import self_cider
 from gan_caption.training.records import METRICS, read_records

@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from experiments.forest import write_png
 from experiments.ratio import Arm
 from experiments.ratio_on_scenes.arms import ARMS, BLIND, CHOSEN, OTHERS, QUICK_ARMS, QUICK_RUNGS, RATES, RUNGS, Rung
 from experiments.ratio_on_scenes.captioners import knows, table_of_captioners
@@ -17,7 +16,7 @@ from experiments.ratio_on_scenes.ladder import EVERY, known, table_of_rungs
 from experiments.ratio_on_scenes.measure import divergence
 from experiments.ratio_on_scenes.verdict import compared, table_of_systems, table_of_trials
 from experiments.records import NOWHERE, Records, Wanted, options
-from experiments.study import train_all
+from experiments.study import train_all, write_png
 
 HERE = Path(__file__).parent
 TUNING, SEEDS = 100, tuple(range(5))

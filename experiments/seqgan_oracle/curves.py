@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.forest import write_png
+from experiments.study import write_png
 from gan_caption.reporting.figures import new_figure
 from gan_caption.reporting.seeds import with_interval
 from gan_caption.reporting.table import markdown

@@ -48,7 +48,7 @@ class Cosine:
     def __call__(self, step: int, total: int) -> float:
         """Return the warm-up's share of the cosine's."""
         cosine = 0.5 * (1 + math.cos(math.pi * step / total))
-        return _warm(step, min(self.warmup_steps, total // 2)) * (self.final + (1 - self.final) * cosine)
+        return _warm(step, total, self.warmup_steps) * (self.final + (1 - self.final) * cosine)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +70,7 @@ class Polynomial:
     def __call__(self, step: int, total: int) -> float:
         """Return the warm-up's share of the polynomial's."""
         left = (1 - step / total) ** self.power
-        return _warm(step, min(self.warmup_steps, total // 2)) * (self.final + (1 - self.final) * left)
+        return _warm(step, total, self.warmup_steps) * (self.final + (1 - self.final) * left)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,9 +92,9 @@ class InverseSquareRoot:
         return min((step + 1) / self.warmup_steps, math.sqrt(self.warmup_steps / (step + 1)))
 
 
-def _warm(step: int, warmup_steps: int) -> float:
-    """Return the warm-up's share: step by step up to 1."""
-    return min((step + 1) / max(warmup_steps, 1), 1.0)
+def _warm(step: int, total: int, warmup_steps: int) -> float:
+    """Return the warm-up's share: step by step up to 1, in half of the phase at most."""
+    return min((step + 1) / max(min(warmup_steps, total // 2), 1), 1.0)
 
 
 def _check_final(final: float) -> None:
