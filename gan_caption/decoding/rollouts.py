@@ -40,7 +40,7 @@ def complete_prefixes(
     rollouts: int,
     max_length: int,
     rng: torch.Generator,
-    memory: int = 1 << 24,
+    memory: int = 1 << 26,
 ) -> Completions:
     """Complete every unfinished prefix of every caption n times (SeqGAN, Yu et al. 2017, eq. 4).
 

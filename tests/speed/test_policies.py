@@ -56,6 +56,13 @@ def test_attention_is_two_products_and_five_of_its_gradient():
     assert {many for many, *_ in found} == {6}
 
 
+def test_a_convolution_over_words_is_a_product_and_two_of_its_gradients():
+    layer, words = torch.nn.Conv1d(3, 7, 2), torch.randn(4, 3, 6, requires_grad=True)
+    found = products_of(lambda: layer(words).sum().backward())
+    windows, filter_size = 4 * 5, 3 * 2
+    assert found == Counter([(1, windows, filter_size, 7), (1, windows, 7, filter_size), (1, 7, windows, filter_size)])
+
+
 @pytest.mark.parametrize("penalty", [0.0, 0.8])
 def test_the_textbook_finds_what_beam_search_finds(penalty):
     torch.manual_seed(0)

@@ -89,10 +89,21 @@ def _attention_backward(slope: Tensor, query: Tensor, key: Tensor, value: Tensor
     return [weights, weights, answers, summed, summed]  # weights anew, their slopes, to queries
 
 
+def _convolution(inputs: Tensor, weight: Tensor, *rest: Any) -> list[Product]:
+    windows = inputs.shape[2] - weight.shape[2] + 1  # over words, without padding, as `SentenceCNN` has them
+    return [(1, len(inputs) * windows, weight[0].numel(), len(weight))]
+
+
+def _convolution_backward(slope: Tensor, inputs: Tensor, weight: Tensor, *rest: Any) -> list[Product]:
+    ((_, rows, inner, columns),) = _convolution(inputs, weight)
+    return [(1, rows, columns, inner), (1, columns, rows, inner)]
+
+
 _SIZES: dict[str, Callable[..., list[Product]]] = {
     "mm": _single, "addmm": lambda bias, *factors: _single(*factors),
     "bmm": _batched, "baddbmm": lambda bias, *factors: _batched(*factors),
     "mkldnn_linear": _linear, "_linear_pointwise": _linear, "mkldnn_linear_backward": _linear_backward,
+    "convolution": _convolution, "convolution_backward": _convolution_backward,
     "_scaled_dot_product_flash_attention_for_cpu": _attention,
     "_scaled_dot_product_flash_attention_for_cpu_backward": _attention_backward,
 }  # fmt: skip

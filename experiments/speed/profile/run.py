@@ -10,23 +10,31 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from experiments.composing import part
+from experiments.gpu.steps import PHOTOGRAPHS
+from experiments.gpu.steps import steps as policy_steps
+from experiments.speed.policies.products import products_of, replay
 from experiments.speed.rollouts.run import BATCH, new_cnn, new_lstm
 from experiments.speed.rollouts.run import our_step as seqgan_step
 from experiments.speed.self_critical.run import IMAGES, LENGTH, SAMPLES
 from experiments.speed.self_critical.run import our_step as self_critical_step
-from experiments.speed.workload import Flickr, attention_lstm, features, learned, lstm
+from experiments.speed.timing import interleaved
+from experiments.speed.workload import CHANNELS, SIZE, Flickr, attention_lstm, features, learned, lstm, made_up
+from gan_caption.discriminators.base import Discriminator
 from gan_caption.generators.base import Generator
 from gan_caption.objectives.baselines import LeaveOneOut
 from gan_caption.objectives.credit import WholeSequence
+from gan_caption.objectives.discriminator import BinaryCrossEntropy
 from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
 from gan_caption.objectives.policy_gradient import PolicyGradient
 from gan_caption.reporting.table import markdown
 from gan_caption.rewards.cider import CiderDReward
 from gan_caption.rewards.references import References
+from gan_caption.training.phases.base import descend
 
 HERE = Path(__file__).parent
 KINDS = {
-    "products": ("linear", "addmm", "aten::mm", "bmm", "rnn_layer"),
+    "products": ("linear", "addmm", "aten::mm", "bmm", "rnn_layer", "convolution"),
     "attention": ("scaled_dot_product",),
     "softmax": ("softmax",),
     "moving": (
@@ -37,6 +45,7 @@ KINDS = {
 }  # fmt: skip
 """The first kind whose word an operation's name holds is its kind; what no operation claims is Python and autograd."""
 REPEATS = 3
+POLICIES = ("attention_lstm", "updown", "transformer")
 
 
 def main(root: str) -> None:
@@ -56,12 +65,18 @@ def main(root: str) -> None:
         "self-critical": lambda: self_critical_step(cider, policy, few),
         "SeqGAN, LSTM discriminator": lambda: seqgan_step(policy, d_lstm, many),
         "SeqGAN, CNN discriminator": lambda: seqgan_step(policy, d_cnn, many),
-    }
-    rows = [["step", *KINDS, "the rest"]]
-    rows += [[name, *shares(step)] for name, step in steps.items()]
-    text = (
-        f"{torch.get_num_threads()} threads; shares of the processor's time by PyTorch's profiler.\n\n{markdown(rows)}"
-    )
+        **{
+            f"SeqGAN, CNN discriminator, `{family}` that has learned nothing":
+                policy_steps(family, PHOTOGRAPHS, torch.device("cpu"))["SeqGAN, D CNN"]
+            for family in POLICIES
+        },
+        "D's own step, LSTM": judging(new_lstm(vocabulary), vocabulary),
+        "D's own step, CNN": judging(new_cnn(vocabulary), vocabulary),
+        "D's own step, co-attention": judging(coattention(vocabulary), vocabulary),
+    }  # fmt: skip
+    rows = [["step", "ms", "products alone", *KINDS, "the rest"]]
+    rows += [[name, *timed(step), *shares(step)] for name, step in steps.items()]
+    text = f"{torch.get_num_threads()} threads; see README.md for what the columns are.\n\n{markdown(rows)}"
     (HERE / "table.md").write_text(f"{text}\n")
     print(text)
 
@@ -76,6 +91,35 @@ def likelihood(generator: Generator, flickr: Flickr) -> Callable[[], None]:
         objective.loss(generator.train(), seen, batch.captions, torch.Generator()).backward()
 
     return step
+
+
+def coattention(vocabulary: int) -> Discriminator:
+    judge: Discriminator = part(
+        "discriminator/coattention", vocabulary_size=vocabulary, grid_size=CHANNELS, hidden=SIZE, embedding=SIZE
+    )
+    return judge
+
+
+def judging(discriminator: Discriminator, vocabulary: int) -> Callable[[], None]:
+    """Return a step of D: people's captions, as many samples, those of other images; clip and Adam included."""
+    rng = torch.Generator().manual_seed(0)
+    real, generated = (made_up(20, 5, vocabulary=vocabulary, rng=rng) for _ in range(2))
+    seen = features(20, grid=True)
+    optimizer = torch.optim.AdamW(discriminator.parameters(), fused=True)
+    loss = BinaryCrossEntropy(generated=0.5, mismatched=0.5, edited=0.0, real=1.0, label_smoothing=0.0, output_l2=0.0)
+
+    def step() -> None:
+        judged = loss(discriminator.train(), seen, real=real, generated=generated)
+        descend(optimizer, [judged.loss], discriminator, clip=5.0)
+
+    return step
+
+
+def timed(step: Callable[[], object]) -> list[str]:
+    """Return a step's time, and what share of it the same products take alone."""
+    step()
+    seconds = interleaved({"step": step, "products": replay(products_of(step))}, repeats=REPEATS)
+    return [f"{1000 * seconds['step']:.0f}", f"{seconds['products'] / seconds['step']:.0%}"]
 
 
 def shares(step: Callable[[], object]) -> list[str]:
