@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+import torch
+from torch import nn
+
 from gan_caption.generators.state import PolicyState
 
 MOST = 1 << 30
 """Bytes that searches and samples take for states and logits at once."""
+_CACHED = 1 << 26
+"""Bytes within which rows of a small policy run fastest on a CPU (`experiments/speed/policies`)."""
+
+
+def rollout_memory(generator: nn.Module, device: torch.device) -> int:
+    """Return the bytes that states and logits of rollouts take at once where they run fastest.
+
+    A CPU is fastest with what its cache holds, but a step reads the policy's weights once for all rows: these are worth
+    as many rows as take as much. On other devices a step costs its launches.
+    """
+    if device.type != "cpu":
+        return MOST
+    weights = sum(weight.numel() * weight.element_size() for weight in generator.parameters())
+    return min(max(weights, _CACHED), MOST)
 
 
 def rows_at_once(state: PolicyState, *, words: int, memory: int = MOST) -> int:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gan_caption.data.captions import PAD, Captions, captions_from_tokens
 from gan_caption.data.features import ImageFeatures
-from gan_caption.decoding.memory import rows_at_once
+from gan_caption.decoding.memory import rollout_memory, rows_at_once
 from gan_caption.decoding.sampling import continue_captions
 from gan_caption.distributed import world
 from gan_caption.generators.base import Generator
@@ -40,7 +40,7 @@ def complete_prefixes(
     rollouts: int,
     max_length: int,
     rng: torch.Generator,
-    memory: int = 1 << 26,
+    memory: int | None = None,
 ) -> Completions:
     """Complete every unfinished prefix of every caption n times (SeqGAN, Yu et al. 2017, eq. 4).
 
@@ -55,8 +55,8 @@ def complete_prefixes(
         rollouts: n, at least 1.
         max_length: L, in tokens, `<eos>` counted.
         rng: a CPU generator.
-        memory: the most bytes that states and next-word logits take at once; does not change the result. What a
-            processor's cache holds is several times as fast as what it does not.
+        memory: the most bytes that states and next-word logits take at once; does not change the result. None: what
+            `rollout_memory` finds fastest.
 
     Returns:
         the completions, ordered by (caption, prefix, rollout).
@@ -74,6 +74,7 @@ def complete_prefixes(
 
     start = generator.start(features, max_length)
     written = torch.full((len(rows), max_length), PAD, dtype=torch.long, device=device)
+    memory = rollout_memory(generator, device) if memory is None else memory
     at_once = rows_at_once(start, words=generator.vocabulary_size - generator.first_word, memory=memory)
     size = max(at_once // length, 1)
     for first in range(0, len(captions), size):

@@ -8,7 +8,7 @@ import torch
 from gan_caption.decoding import beam, memory
 from gan_caption.decoding.beam import beam_candidates, images_at_once
 from gan_caption.decoding.diverse_beam import diverse_beam_search
-from gan_caption.decoding.memory import rows_at_once
+from gan_caption.decoding.memory import rollout_memory, rows_at_once
 from gan_caption.generators.state import TensorState
 from tests import tiny
 
@@ -21,6 +21,17 @@ def test_rows_by_hand():
     assert state.select(torch.tensor([], dtype=torch.long)).row_bytes == 428
     assert rows_at_once(state, words=18, memory=5000) == 10
     assert rows_at_once(state, words=18, memory=1) == 1
+
+
+def test_rollouts_of_a_large_policy_take_as_much_as_its_weights():
+    """In units of what a small one takes on a CPU, 64 MiB: sixteen at most, which is also what a GPU takes."""
+    unit, cpu = 1 << 26, torch.device("cpu")
+
+    def policy(units: float) -> torch.nn.Module:
+        return torch.nn.Linear(1, int(units * unit / 4), bias=False, device="meta")  # weights of 4 bytes, not made
+
+    assert [rollout_memory(policy(units), cpu) / unit for units in (0.1, 1, 8.5, 40)] == [1, 1, 8.5, 16]
+    assert rollout_memory(policy(1), torch.device("cuda")) / unit == 16
 
 
 @pytest.mark.slow
