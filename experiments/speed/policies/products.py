@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from experiments.speed.timing import interleaved
 from gan_caption.kernels.products import linear
 
 Product = tuple[int, int, int, int]
@@ -44,6 +45,12 @@ def replay(made: Counter[Product]) -> Callable[[], None]:
                 torch.bmm(one, other)
 
     return call
+
+
+def beside_products(step: Callable[[], object], *, repeats: int) -> dict[str, float]:
+    """Return the "seconds" of a step, and those that its "products" take alone; it runs once before it is watched."""
+    step()
+    return interleaved({"seconds": step, "products": replay(products_of(step))}, repeats=repeats)
 
 
 class _Products(TorchDispatchMode):

@@ -15,7 +15,7 @@ import torch
 
 from experiments.gpu.steps import BEAMS, FAMILIES, LM, PENALTY, PHOTOGRAPHS, SMALL, Sizes, policy, steps, tokenizer_of
 from experiments.speed.beam.run import decode as searched
-from experiments.speed.policies.products import products_of, replay
+from experiments.speed.policies.products import beside_products
 from experiments.speed.policies.textbook import Textbook
 from experiments.speed.timing import interleaved
 from experiments.speed.workload import features
@@ -78,9 +78,7 @@ def alone(family: str, *, quick: bool) -> dict[str, Any]:
     told: dict[str, Any] = {"decoded": sizes.decoded, "steps": {}}
     for name, step in steps(family, sizes, torch.device("cpu")).items():
         if name in SHOWN:
-            step()
-            calls = {"seconds": step, "products": replay(products_of(step))}
-            told["steps"][name] = interleaved(calls, repeats=repeats)
+            told["steps"][name] = beside_products(step, repeats=repeats)
     told["gigabytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
     told["peer"] = peer(family, sizes, images=2 if quick else FEW if family == LM else MANY, repeats=repeats)
     return told

@@ -5,20 +5,19 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch.profiler import ProfilerActivity, profile
 
 from experiments.composing import part
-from experiments.gpu.steps import PHOTOGRAPHS
-from experiments.gpu.steps import steps as policy_steps
-from experiments.speed.policies.products import products_of, replay
+from experiments.gpu.steps import CLIP, PHOTOGRAPHS, Bench, seqgan
+from experiments.speed.policies.products import beside_products
 from experiments.speed.rollouts.run import BATCH, new_cnn, new_lstm
 from experiments.speed.rollouts.run import our_step as seqgan_step
 from experiments.speed.self_critical.run import IMAGES, LENGTH, SAMPLES
 from experiments.speed.self_critical.run import our_step as self_critical_step
-from experiments.speed.timing import interleaved
 from experiments.speed.workload import CHANNELS, SIZE, Flickr, attention_lstm, features, learned, lstm, made_up
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.generators.base import Generator
@@ -66,14 +65,13 @@ def main(root: str) -> None:
         "SeqGAN, LSTM discriminator": lambda: seqgan_step(policy, d_lstm, many),
         "SeqGAN, CNN discriminator": lambda: seqgan_step(policy, d_cnn, many),
         **{
-            f"SeqGAN, CNN discriminator, `{family}` that has learned nothing":
-                policy_steps(family, PHOTOGRAPHS, torch.device("cpu"))["SeqGAN, D CNN"]
+            f"SeqGAN, CNN discriminator, `{family}` that has learned nothing": unlearned_seqgan(family)
             for family in POLICIES
         },
         "D's own step, LSTM": judging(new_lstm(vocabulary), vocabulary),
         "D's own step, CNN": judging(new_cnn(vocabulary), vocabulary),
         "D's own step, co-attention": judging(coattention(vocabulary), vocabulary),
-    }  # fmt: skip
+    }
     rows = [["step", "products alone", *KINDS, "the rest"]]
     rows += [[name, bound(step), *shares(step)] for name, step in steps.items()]
     text = f"{torch.get_num_threads()} threads; see README.md for what the columns are.\n\n{markdown(rows)}"
@@ -93,6 +91,12 @@ def likelihood(generator: Generator, flickr: Flickr) -> Callable[[], None]:
     return step
 
 
+def unlearned_seqgan(family: str) -> Callable[[], object]:
+    """Return a step of SeqGAN with a policy that has learned nothing."""
+    bench = Bench(family, PHOTOGRAPHS, torch.device("cpu"), "float32")
+    return partial(bench.reinforced, seqgan(new_cnn(PHOTOGRAPHS.words), PHOTOGRAPHS))
+
+
 def coattention(vocabulary: int) -> Discriminator:
     judge: Discriminator = part(
         "discriminator/coattention", vocabulary_size=vocabulary, grid_size=CHANNELS, hidden=SIZE, embedding=SIZE
@@ -103,27 +107,27 @@ def coattention(vocabulary: int) -> Discriminator:
 def judging(discriminator: Discriminator, vocabulary: int) -> Callable[[], None]:
     """Return a step of D: people's captions, as many samples, those of other images; clip and Adam included."""
     rng = torch.Generator().manual_seed(0)
-    real, generated = (made_up(20, 5, vocabulary=vocabulary, rng=rng) for _ in range(2))
-    seen = features(20, grid=True)
+    images, each = PHOTOGRAPHS.images, PHOTOGRAPHS.captions
+    real, generated = (made_up(images, each, vocabulary=vocabulary, rng=rng) for _ in range(2))
+    seen = features(images, grid=True)
     optimizer = torch.optim.AdamW(discriminator.parameters(), fused=True)
     loss = BinaryCrossEntropy(generated=0.5, mismatched=0.5, edited=0.0, real=1.0, label_smoothing=0.0, output_l2=0.0)
 
     def step() -> None:
         judged = loss(discriminator.train(), seen, real=real, generated=generated)
-        descend(optimizer, [judged.loss], discriminator, clip=5.0)
+        descend(optimizer, [judged.loss], discriminator, clip=CLIP)
 
     return step
 
 
 def bound(step: Callable[[], object]) -> str:
     """Return what share of a step's time the same products take alone."""
-    step()
-    seconds = interleaved({"step": step, "products": replay(products_of(step))}, repeats=REPEATS)
-    return f"{seconds['products'] / seconds['step']:.0%}"
+    took = beside_products(step, repeats=REPEATS)
+    return f"{took['products'] / took['seconds']:.0%}"
 
 
 def shares(step: Callable[[], object]) -> list[str]:
-    step()
+    """Return the kinds' shares of the processor's time, of a step that has run before."""
     with profile(activities=[ProfilerActivity.CPU]) as watched:
         for _ in range(REPEATS):
             step()
