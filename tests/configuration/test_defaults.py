@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ PAGES = sorted(
 )
 
 
+@functools.cache
 def composed(page: str) -> dict:
     """A page with those that it takes its parts from; references to other pages stay references."""
     group, _, name = page.partition("/")
