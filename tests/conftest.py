@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from tests.tiny_runs import TINY_SEQGAN
 # Tests are tiny: a second thread costs more than it computes, and sums in one order are the same everywhere.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
+# What a shell starts in the background ignores Ctrl-C, and so would all that tests start, and end by it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

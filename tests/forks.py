@@ -56,7 +56,6 @@ def serve(address: str) -> None:
         os._exit(0)
     connection.close()
     os.setsid()
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background ignores, for all its children
     for own, given in enumerate(descriptors):
         os.dup2(given, own)
         os.close(given)

@@ -14,12 +14,11 @@ import torch
 import torch.multiprocessing
 
 from gan_caption.distributed import processes
+from tests.started import FORKS
 
 TOLERANCE = {"rel": 1e-4, "abs": 1e-6}
 """Floats are added in another order (within products, over a batch, of gradients), which changes about their seventh
 digit; AdamW divides small gradients by small numbers, and a few steps make some of it."""
-
-torch.multiprocessing.set_forkserver_preload(["torch._dynamo", "gan_caption.experiment"])  # once for all processes
 
 
 def together(ranks: int, *arguments: str, restarts: int = 0) -> subprocess.CompletedProcess:
@@ -36,7 +35,7 @@ def in_processes(what: Callable[..., None], *arguments, ranks: int = 3, join: bo
     """Call a function in several processes, which know each other; an exception in one is raised here."""
     return torch.multiprocessing.start_processes(
         _joined, (ranks, free_port(), silence, what, arguments), nprocs=ranks, join=join, daemon=True,
-        start_method="forkserver",
+        start_method=FORKS.get_start_method(),
     )  # fmt: skip
 
 

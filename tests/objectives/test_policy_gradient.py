@@ -92,7 +92,7 @@ def test_the_estimate_is_the_gradient_of_the_expected_reward(credit, baseline):
 def test_the_estimate_is_right_for_every_other_generator_as_well(index):
     objective = policy_gradient(reward=reward, credit=two_rollouts(), baseline=BatchMean(), samples_per_image=2)
     generator = tiny.generators()[index]
-    assert_unbiased(objective, generator, tiny.exact_gradient(generator, reward))
+    assert_unbiased(objective, generator, tiny.exact_gradient(generator, reward), batches=100, copies=8)
 
 
 @pytest.mark.slow
@@ -144,7 +144,7 @@ def objective_of(estimator):
 def deviation_of_the(estimator):
     """Several pages have the same."""
     objective, generator = objective_of(estimator), tiny.generators()[0]
-    return deviation(objective, generator, tiny.exact_gradient(generator, objective.reward))
+    return deviation(objective, generator, tiny.exact_gradient(generator, objective.reward), batches=200, copies=4)
 
 
 NO_POLICY_GRADIENT = {

@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -23,6 +25,7 @@ from gan_caption.experiment import run_experiment
 from gan_caption.reporting.sweep import Trial, folders_of, summary, trial_of, value_of
 from gan_caption.training.checkpoint import load_state
 from gan_caption.training.setup import check_configuration
+from tests.started import Started, typed
 from tests.tiny_runs import TINY
 
 pytestmark = pytest.mark.slow
@@ -40,13 +43,12 @@ SEARCH = [
 ]  # fmt: skip
 
 
-def start(outputs: Path, *overrides: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "gan_caption.train", *overrides, f"outputs={outputs}", f"cache={outputs}/cache"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def start(outputs: Path, *overrides: str, by: Callable[..., Any] = Started) -> Any:
+    return by("gan_caption.train", *overrides, f"outputs={outputs}", f"cache={outputs}/cache")
 
 
-def sweep(outputs: Path, *overrides: str, status: int = 0) -> tuple[str, str]:
-    process = start(outputs, *overrides)
+def sweep(outputs: Path, *overrides: str, status: int = 0, by: Callable[..., Any] = Started) -> tuple[str, str]:
+    process = start(outputs, *overrides, by=by)
     said, errors = process.communicate()
     assert process.returncode == status, errors
     return said, errors
@@ -108,7 +110,7 @@ def test_a_killed_sweep_goes_on_and_ends_bitwise_like_one_that_was_not(whole, tm
 @pytest.mark.slow
 def test_joblib_gives_the_same_runs_and_failures_cross_processes(whole, tmp_path):
     asked = [one.replace("seed=0,1", "seed=0,1,-1") for one in GRID]
-    said, errors = sweep(tmp_path, *asked, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", status=2)
+    said, errors = sweep(tmp_path, *asked, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", status=2, by=typed)
     assert results(tmp_path) == results(whole)
     assert "error: 2 of 6 runs failed:" in errors
     failed = [row for row in rows(tmp_path, "grid") if "failure" in row]

@@ -17,6 +17,7 @@ from hydra.types import HydraContext
 
 from gan_caption.configuration.launching import conf_dir
 from tests.reporting.test_sweep import GRID, SMALL, results, rows, start, sweep
+from tests.started import typed
 
 FOUR = [*GRID, "save_every=1"]
 RAY = Path(sys.executable).with_name("ray")
@@ -58,7 +59,7 @@ def head(tmp_path, monkeypatch):
 def test_ray_gives_the_same_runs_from_a_head_that_was_there(whole, head, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     outputs = Path("relative")  # to the folder of the command, wherever Ray's processes began
-    sweep(outputs, *FOUR, "+cluster=ray", f"hydra.launcher.ray.init.address={head}")
+    sweep(outputs, *FOUR, "+cluster=ray", f"hydra.launcher.ray.init.address={head}", by=typed)
     assert results(outputs) == results(whole)
     assert rows(outputs, "grid") == rows(whole, "grid")
     assert {path.name for path in tmp_path.iterdir()} == {"relative", "elsewhere"}, "nothing is left beside the runs"
@@ -66,7 +67,7 @@ def test_ray_gives_the_same_runs_from_a_head_that_was_there(whole, head, tmp_pat
 
 @pytest.mark.slow
 def test_submitit_gives_the_same_runs_and_a_preempted_one_goes_on(whole, tmp_path):
-    process = start(tmp_path, *FOUR, "hydra/launcher=submitit_local")
+    process = start(tmp_path, *FOUR, "hydra/launcher=submitit_local", by=typed)
     while process.poll() is None and not preempt_one(tmp_path):
         time.sleep(0.002)
     _, errors = process.communicate()
@@ -94,7 +95,7 @@ def preempt_one(outputs: Path) -> bool:
 
 @pytest.mark.slow
 def test_joblib_by_its_page(whole, tmp_path):
-    sweep(tmp_path, *FOUR, "+cluster=joblib", "hydra.launcher.n_jobs=2")
+    sweep(tmp_path, *FOUR, "+cluster=joblib", "hydra.launcher.n_jobs=2", by=typed)
     assert results(tmp_path) == results(whole)
     assert rows(tmp_path, "grid") == rows(whole, "grid")
 
@@ -103,7 +104,7 @@ def test_joblib_by_its_page(whole, tmp_path):
 def test_a_run_in_a_process_of_its_own_reads_no_environment_either(tmp_path, monkeypatch):
     monkeypatch.setenv("SECRET", "hunter2")
     asked = [*SMALL, "+sweep=grid", "+experiment=mle", "seed=0,1", "name=${oc.env:SECRET}", "+cluster=joblib"]
-    said, errors = sweep(tmp_path, *asked, status=2)
+    said, errors = sweep(tmp_path, *asked, status=2, by=typed)
     assert "it reads no environment variables" in errors
     assert "hunter2" not in said + errors
 

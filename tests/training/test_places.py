@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.small_disk import mount, small_disk
+from tests.started import Started
 from tests.tiny_runs import TINY_SEQGAN, part
 
 LONGER = [*TINY_SEQGAN, "resume=auto", "phases.mle.epochs=8"]
@@ -24,15 +23,11 @@ def whole(tmp_path_factory) -> dict[str, bytes]:
     return results(outputs)
 
 
-def start(outputs: Path, *overrides: str, base: Sequence[str] = LONGER) -> subprocess.Popen:
-    asked = [*base, f"outputs={outputs}", f"cache={outputs}/cache", *overrides]
-    return subprocess.Popen(
-        [sys.executable, "-m", "gan_caption.train", *asked],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+def start(outputs: Path, *overrides: str, base: Sequence[str] = LONGER) -> Started:
+    return Started("gan_caption.train", *base, f"outputs={outputs}", f"cache={outputs}/cache", *overrides)
 
 
-def ended(process: subprocess.Popen, status: int = 0) -> str:
+def ended(process: Started, status: int = 0) -> str:
     """Wait for a run; return its errors, each one line, without the lines of progress."""
     _, said = process.communicate()
     assert process.returncode == status, said
@@ -40,7 +35,7 @@ def ended(process: subprocess.Popen, status: int = 0) -> str:
     return "\n".join(line for line in said.splitlines() if line.startswith("error"))
 
 
-def in_the_middle(outputs: Path, process: subprocess.Popen) -> None:
+def in_the_middle(outputs: Path, process: Started) -> None:
     """Wait until a run has saved something of its phase mle."""
     while process.poll() is None and not list(outputs.glob("*/checkpoints/best_mle.safetensors")):
         time.sleep(0.002)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
+
+from tests.started import Started
 
 SMALL = [
     "+experiment=seqgan", "tracker=local", "resume=auto", "threads=1", "log_every=1", "save_every=2",
@@ -31,9 +31,8 @@ KILLS = [("words", 2), ("mle", 9), ("mle", 17), ("discriminator", 22), ("adversa
 """The phase, and the step in all, after which the process is killed."""
 
 
-def start(outputs: Path) -> subprocess.Popen:
-    command = [sys.executable, "-m", "gan_caption.train", *SMALL, f"outputs={outputs}", f"cache={outputs / 'cache'}"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def start(outputs: Path) -> Started:
+    return Started("gan_caption.train", *SMALL, f"outputs={outputs}", f"cache={outputs / 'cache'}")
 
 
 def records(outputs: Path) -> list[dict]:
