@@ -144,7 +144,7 @@ def objective_of(estimator):
 def deviation_of_the(estimator):
     """Several pages have the same."""
     objective, generator = objective_of(estimator), tiny.generators()[0]
-    return deviation(objective, generator, tiny.exact_gradient(generator, objective.reward), batches=200, copies=4)
+    return deviation(objective, generator, tiny.exact_gradient(generator, objective.reward))
 
 
 NO_POLICY_GRADIENT = {
