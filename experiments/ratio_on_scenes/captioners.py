@@ -7,16 +7,18 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from experiments.ratio import evaluator_on
+from experiments.ratio import evaluator_of, evaluator_on
 from experiments.study import cost_of, systems
 from gan_caption.data.corpus import Split
 from gan_caption.data.holdout import learners
 from gan_caption.discriminators.calibrated import platt
 from gan_caption.evaluation.evaluator import Evaluator
 from gan_caption.evaluation.trained import Trained, open_run
+from gan_caption.metrics.divergence import jensen_shannon
 from gan_caption.reporting.table import markdown
 from gan_caption.training.phases.held_out import measured
 from gan_caption.training.setup import load_split, open_corpus
@@ -25,7 +27,8 @@ PHASE = "mle"
 SAMPLES = 5
 """Of each image, as many as people wrote captions."""
 SHOWN = (
-    ("minutes", "minutes", 0), ("nll", "NLL a token", 3), ("jsd", "JSD", 3), ("auc", "AUC", 3),
+    ("minutes", "minutes", 0), ("nll", "NLL a token", 3), ("jsd", "JSD", 3),
+    ("jsd_of_both", "JSD of both, half each", 3), ("auc", "AUC", 3),
     ("log_loss", "log-loss, calibrated", 4), ("scale", "scale", 2),
 )  # fmt: skip
 
@@ -52,9 +55,28 @@ def knows(run: Path, base: Path) -> dict[str, Any]:
     told = measured(scale * people + shift, scale * policy + shift)
     metrics = systems(run)[PHASE]
     return {
-        "minutes": cost_of(run), "nll": metrics["nll_per_token"], "jsd": metrics["jsd"], "scale": scale,
+        "minutes": cost_of(run), "nll": metrics["nll_per_token"], "jsd": metrics["jsd"],
+        "jsd_of_both": divergence_of_both(judged, judge), "scale": scale,
         **{key: told[f"ratio/{key}"] for key in ("auc", "log_loss", "ece")},
     }  # fmt: skip
+
+
+def divergence_of_both(*two: Trained) -> float:
+    """Return the divergence on test scenes of who asks one or the other captioner, by the toss of a coin."""
+    evaluators = [evaluator_of(trained, "test", samples_per_image=SAMPLES) for trained in two]
+
+    def log_ratios(captions: Sequence[Sequence[str]]) -> np.ndarray:
+        told = [
+            -evaluator.log_ratios(trained.captioner, captions, evaluator.sampling)
+            for trained, evaluator in zip(two, evaluators, strict=True)
+        ]
+        return np.log(2) - np.logaddexp(*told)
+
+    drawn = [
+        evaluator.sample(trained.captioner, evaluator.sampling)
+        for trained, evaluator in zip(two, evaluators, strict=True)
+    ]
+    return jensen_shannon(log_ratios(evaluators[0].people(SAMPLES)), np.concatenate([*map(log_ratios, drawn)]))
 
 
 def held_out(trained: Trained) -> Split:
