@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import logsumexp, softmax
 from torch import Tensor
 
 from experiments.ratio import evaluator_of, evaluator_on
@@ -26,9 +27,11 @@ from gan_caption.training.setup import load_split, open_corpus
 PHASE = "mle"
 SAMPLES = 5
 """Of each image, as many as people wrote captions."""
+CANDIDATES = 100
+"""Of each image, half of which say what the weights of the other half add up to."""
 SHOWN = (
-    ("minutes", "minutes", 0), ("nll", "NLL a token", 3), ("jsd", "JSD", 3),
-    ("jsd_of_both", "JSD of both, half each", 3), ("auc", "AUC", 3),
+    ("minutes", "minutes", 0), ("nll", "NLL a token", 3), ("jsd", "its JSD", 3), ("jsd_of_ref", "JSD of p_ref", 3),
+    ("jsd_of_both", "half of each", 3), ("jsd_resampled", "p_ref resampled by it", 3), ("auc", "AUC", 3),
     ("log_loss", "log-loss, calibrated", 4), ("scale", "scale", 2),
 )  # fmt: skip
 
@@ -56,7 +59,7 @@ def knows(run: Path, base: Path) -> dict[str, Any]:
     metrics = systems(run)[PHASE]
     return {
         "minutes": cost_of(run), "nll": metrics["nll_per_token"], "jsd": metrics["jsd"],
-        "jsd_of_both": divergence_of_both(judged, judge), "scale": scale,
+        "jsd_of_both": divergence_of_both(judged, judge), "scale": scale, **divergence_resampled(judged, judge, scale),
         **{key: told[f"ratio/{key}"] for key in ("auc", "log_loss", "ece")},
     }  # fmt: skip
 
@@ -77,6 +80,41 @@ def divergence_of_both(*two: Trained) -> float:
         for trained, evaluator in zip(two, evaluators, strict=True)
     ]
     return jensen_shannon(log_ratios(evaluators[0].people(SAMPLES)), np.concatenate([*map(log_ratios, drawn)]))
+
+
+def divergence_resampled(judged: Trained, judge: Trained, scale: float) -> dict[str, float]:
+    """Return that of p_ref and, by the same samples, of p_ref (p_other / p_ref)^scale / Z: resampled by the other."""
+    own, other = (evaluator_of(trained, "test", samples_per_image=CANDIDATES) for trained in (judged, judge))
+
+    def told(captions: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray]:
+        log_weights = scale * (_log_probs(other, judge, captions) - _log_probs(own, judged, captions))
+        return own.log_ratios(judged.captioner, captions, own.sampling), log_weights.numpy()
+
+    people, candidates = own.people(SAMPLES), own.sample(judged.captioner, own.sampling)
+    images = np.repeat(np.arange(len(people)), [len(captions) for captions in people])
+    (by_people, weights), (by_candidates, others) = told(people), told(candidates)
+    rows = [one.reshape(-1, CANDIDATES) for one in (by_candidates, others)]
+    return {
+        "jsd_of_ref": reweighted((images, by_people, 0 * weights), (rows[0], 0 * rows[1])),
+        "jsd_resampled": reweighted((images, by_people, weights), rows),
+    }
+
+
+def reweighted(people: Sequence[np.ndarray], candidates: Sequence[np.ndarray]) -> float:
+    """Return the divergence between p and q w / Z, where w are weights and Z an image's mean of them under q.
+
+    Args:
+        people: (N,) the image of a sample of p, log p - log q, log w.
+        candidates: (B, K) log p - log q and log w of samples of q. Half of them tell Z, and the other half count as
+            often as resampling would draw them, in place of a draw.
+    """
+    images, people_ratios, people_weights = people
+    ratios, log_weights = candidates
+    half = ratios.shape[1] // 2
+    log_z = logsumexp(log_weights[:, :half], axis=1) - np.log(half)
+    generated = ratios[:, half:] - log_weights[:, half:] + log_z[:, None]
+    drawn = softmax(log_weights[:, half:], axis=1)
+    return jensen_shannon(people_ratios - people_weights + log_z[images], generated.ravel(), drawn.ravel())
 
 
 def held_out(trained: Trained) -> Split:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def jensen_shannon(real: Sequence[float] | np.ndarray, generated: Sequence[float] | np.ndarray) -> float:
+def jensen_shannon(
+    real: Sequence[float] | np.ndarray, generated: Sequence[float] | np.ndarray, weights: np.ndarray | None = None
+) -> float:
     """Return the Jensen-Shannon divergence in nats between p and q, 0 (alike) to log 2 = .693 (nothing in common).
 
     It is log 2 less the log-loss of the best judge, p / (p + q), here in a form that loses nothing where one of the two
@@ -16,6 +18,7 @@ def jensen_shannon(real: Sequence[float] | np.ndarray, generated: Sequence[float
     Args:
         real: (N,) log p - log q of samples of p; infinite where q is 0.
         generated: (M,) the same of samples of q; minus infinity where p is 0.
+        weights: (M,) how much each of these counts, where they were drawn otherwise than from q; None: alike.
 
     Raises:
         ValueError: there are none of a kind.
@@ -23,5 +26,5 @@ def jensen_shannon(real: Sequence[float] | np.ndarray, generated: Sequence[float
     people, policy = np.asarray(real, float), np.asarray(generated, float)
     if not people.size or not policy.size:
         raise ValueError(f"{people.size} samples of p and {policy.size} of q: a divergence needs some of both")
-    surprise = np.logaddexp(0, -people).mean() + np.logaddexp(0, policy).mean()
+    surprise = np.logaddexp(0, -people).mean() + np.average(np.logaddexp(0, policy), weights=weights)
     return float(np.log(2) - surprise / 2)

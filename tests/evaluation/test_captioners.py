@@ -5,9 +5,17 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.special import rel_entr
 
-from experiments.ratio_on_scenes.captioners import divergence_of_both, held_out, knows, table_of_captioners
+from experiments.ratio_on_scenes.captioners import (
+    divergence_of_both,
+    held_out,
+    knows,
+    reweighted,
+    table_of_captioners,
+)
 from experiments.study import systems
 from gan_caption.data.holdout import learners
 from gan_caption.evaluation.trained import open_run
@@ -47,6 +55,30 @@ def test_both_as_one_are_no_worse_than_each_alone_on_average(runs):
     for run, own in zip(runs, alone, strict=True):
         assert own == pytest.approx(systems(run)["mle"]["jsd"], abs=0.1)  # of other samples
     assert divergence_of_both(first, second) < sum(alone) / 2
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.5, 1.0])
+def test_resampling_has_the_divergence_of_the_enumerated_law(scale):
+    p, ref, other = np.array([[0.5, 0.3, 0.2, 0.0], [0.1, 0.2, 0.3, 0.4]]), np.full((2, 4), 0.25), np.empty((2, 4))
+    other[:] = 0.1, 0.6, 0.2, 0.1
+    law = ref ** (1 - scale) * other**scale
+    law /= law.sum(1, keepdims=True)
+    middle = (p + law) / 2
+    expected = np.mean([(rel_entr(p, middle) + rel_entr(law, middle)).sum(1) / 2])
+    draw = np.random.default_rng(0)
+    people, candidates = (
+        np.stack([draw.choice(4, 40_000, p=row) for row in laws]) for laws in (p, ref)
+    )  # of each of two images
+
+    def told(captions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        rows = np.arange(2)[:, None]
+        with np.errstate(divide="ignore"):
+            ratios = np.log(p) - np.log(ref)
+        return ratios[rows, captions], scale * (np.log(other) - np.log(ref))[rows, captions]
+
+    images = np.repeat(np.arange(2), 40_000)
+    found = reweighted((images, *(one.ravel() for one in told(people))), told(candidates))
+    assert found == pytest.approx(expected, abs=0.005)
 
 
 def test_they_are_asked_about_images_that_neither_learned_from(runs):

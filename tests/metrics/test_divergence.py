@@ -26,6 +26,14 @@ def test_samples_in_exact_proportion_give_the_definition():
     assert found == pytest.approx(by_definition(p, q))
 
 
+def test_samples_of_another_law_count_by_their_weights():
+    p, q = {"a": 0.5, "b": 0.25, "c": 0.25}, {"a": 0.25, "b": 0.25, "d": 0.5}
+    ratio = {"a": math.log(2), "b": 0.0, "c": math.inf, "d": -math.inf}
+    weights = np.array([1, 1, 2])  # one of each, as no law of these would draw them
+    found = jensen_shannon([ratio[one] for one in "aabc"], [ratio[one] for one in "abd"], weights)
+    assert found == pytest.approx(by_definition(p, q))
+
+
 def test_its_bounds():
     assert jensen_shannon([0.0, 0.0], [0.0]) == pytest.approx(0)
     assert jensen_shannon([math.inf], [-math.inf]) == pytest.approx(math.log(2))
