@@ -20,6 +20,7 @@ from gan_caption.discriminators.calibrated import platt
 from gan_caption.evaluation.evaluator import Evaluator
 from gan_caption.evaluation.trained import Trained, open_run
 from gan_caption.metrics.divergence import jensen_shannon
+from gan_caption.reporting.seeds import with_interval
 from gan_caption.reporting.table import markdown
 from gan_caption.training.phases.held_out import measured
 from gan_caption.training.setup import load_split, open_corpus
@@ -128,8 +129,20 @@ def _log_probs(evaluator: Evaluator, trained: Trained, captions: Sequence[Sequen
     return torch.tensor(list(chain.from_iterable(told)), dtype=torch.float64)
 
 
-def table_of_captioners(found: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return a Markdown table: a row a captioner, see `knows`."""
-    rows = [["log p_other - log p_ref", *(label for _, label, _ in SHOWN)]]
-    rows += [[name, *(f"{one[key]:.{decimals}f}" for key, _, decimals in SHOWN)] for name, one in found.items()]
+def table_of_captioners(found: Mapping[str, Mapping[int, Mapping[str, Any]]], seeds: Sequence[int]) -> str:
+    """Return a Markdown table: a row a captioner and seed, see `knows`, and the mean of several of `seeds`."""
+    change = "resampled less p_ref"
+    rows = [["log p_other - log p_ref", "seed", *(label for _, label, _ in SHOWN), change]]
+    for name, runs in found.items():
+        for seed, one in runs.items():
+            rows.append([name, str(seed), *_cells([one])])
+        confirming = [one for seed, one in runs.items() if seed in seeds]
+        if len(confirming) > 1:
+            rows.append([f"{name}, mean", f"{len(confirming)} of {len(seeds)}", *_cells(confirming)])
     return markdown(rows)
+
+
+def _cells(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    changes = [one["jsd_resampled"] - one["jsd_of_ref"] for one in runs]
+    shown = [with_interval([one[key] for one in runs], decimals) for key, _, decimals in SHOWN]
+    return [*shown, with_interval(changes, 3, sign="+")]

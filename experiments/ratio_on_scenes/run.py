@@ -140,12 +140,13 @@ def ask_others(study: Study) -> None:
 
     def wanted(seed: int, base: Path = NOWHERE) -> list[Wanted]:
         measure = partial(knows, base=base)
-        own = ((name, study.baseline(seed + 1, *more)) for name, more in study.others.items())
+        others = study.others.items() if seed == study.tuning else list(study.others.items())[:1]
+        own = ((name, study.baseline(seed + 1, *more)) for name, more in others)
         return [Wanted(f"captioner {name}", seed, overrides, measure) for name, overrides in own]
 
-    found = study.known(wanted, [study.tuning], judged=False)
+    found = study.known(wanted, list(dict.fromkeys((study.tuning, *study.seeds))), judged=False)
     if found:
-        table = table_of_captioners({name: own[study.tuning] for name, own in found.items()})
+        table = table_of_captioners(found, study.seeds)
         (study.tables / "captioners.md").write_text(f"{table}\n")
         print(table)
 

@@ -43,7 +43,7 @@ def test_a_captioner_knows_nothing_of_itself_and_something_of_another(runs):
     other = knows(second, first)
     assert other["auc"] > 0.55  # what one draws is likely in its own eyes, not in another's
     assert other["log_loss"] < math.log(2)
-    assert "of another seed" in table_of_captioners({"of another seed": other})
+    assert "of another seed" in table_of_captioners({"of another seed": {0: other}}, [0])
 
 
 def test_both_as_one_are_no_worse_than_each_alone_on_average(runs):
