@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from scipy.special import logsumexp, softmax
 from torch import Tensor
 
 from experiments.ratio import evaluator_of, evaluator_on
+from experiments.ratio_on_scenes.measure import TEMPERATURES, divergence
 from experiments.study import cost_of, systems
 from gan_caption.data.corpus import Split
 from gan_caption.data.holdout import learners
@@ -28,12 +30,12 @@ from gan_caption.training.setup import load_split, open_corpus
 PHASE = "mle"
 SAMPLES = 5
 """Of each image, as many as people wrote captions."""
-CANDIDATES = 100
+CANDIDATES = 40
 """Of each image, half of which say what the weights of the other half add up to."""
 SHOWN = (
-    ("minutes", "minutes", 0), ("nll", "NLL a token", 3), ("jsd", "its JSD", 3), ("jsd_of_ref", "JSD of p_ref", 3),
-    ("jsd_of_both", "half of each", 3), ("jsd_resampled", "p_ref resampled by it", 3), ("auc", "AUC", 3),
-    ("log_loss", "log-loss, calibrated", 4), ("scale", "scale", 2),
+    ("minutes", "minutes", 0), ("nll", "NLL a token", 3), ("plain_jsd", "its JSD at temperature 1", 3),
+    ("auc", "AUC", 3), ("log_loss", "log-loss, calibrated", 4), ("scale", "scale", 2),
+    ("jsd_of_ref", "JSD of p_ref", 3), ("jsd_resampled", "JSD of p_ref resampled by it", 3),
 )  # fmt: skip
 
 
@@ -59,46 +61,41 @@ def knows(run: Path, base: Path) -> dict[str, Any]:
     told = measured(scale * people + shift, scale * policy + shift)
     metrics = systems(run)[PHASE]
     return {
-        "minutes": cost_of(run), "nll": metrics["nll_per_token"], "jsd": metrics["jsd"],
-        "jsd_of_both": divergence_of_both(judged, judge), "scale": scale, **divergence_resampled(judged, judge, scale),
+        "minutes": cost_of(run), "nll": metrics["nll_per_token"], "plain_jsd": metrics["jsd"],
+        "scale": scale, **resampled(judged, judge, scale),
         **{key: told[f"ratio/{key}"] for key in ("auc", "log_loss", "ece")},
     }  # fmt: skip
 
 
-def divergence_of_both(*two: Trained) -> float:
-    """Return the divergence on test scenes of who asks one or the other captioner, by the toss of a coin."""
-    evaluators = [evaluator_of(trained, "test", samples_per_image=SAMPLES) for trained in two]
+def resampled(judged: Trained, judge: Trained, scale: float) -> dict[str, float]:
+    """Return the divergences on test scenes of p_ref and of p_ref (p_other / p_ref)^scale / Z.
 
-    def log_ratios(captions: Sequence[Sequence[str]]) -> np.ndarray:
-        told = [
-            -evaluator.log_ratios(trained.captioner, captions, evaluator.sampling)
-            for trained, evaluator in zip(two, evaluators, strict=True)
-        ]
-        return np.log(2) - np.logaddexp(*told)
-
-    drawn = [
-        evaluator.sample(trained.captioner, evaluator.sampling)
-        for trained, evaluator in zip(two, evaluators, strict=True)
-    ]
-    return jensen_shannon(log_ratios(evaluators[0].people(SAMPLES)), np.concatenate([*map(log_ratios, drawn)]))
+    Each is at its own best point on validation scenes, the first of the whole grid, the second of the temperatures of
+    its proposals.
+    """
+    plain = divergence(judged.folder, PHASE)
+    at = {split: partial(_divergence_at, judged, judge, split) for split in ("val", "test")}
+    temperature = min(TEMPERATURES, key=lambda one: at["val"](scale, one))
+    return {
+        "jsd_of_ref": at["test"](0.0, plain["temperature"], plain["top_p"]),
+        "jsd_resampled": at["test"](scale, temperature),
+        "temperature": temperature,
+    }
 
 
-def divergence_resampled(judged: Trained, judge: Trained, scale: float) -> dict[str, float]:
-    """Return that of p_ref and, by the same samples, of p_ref (p_other / p_ref)^scale / Z: resampled by the other."""
-    own, other = (evaluator_of(trained, "test", samples_per_image=CANDIDATES) for trained in (judged, judge))
+def _divergence_at(
+    judged: Trained, judge: Trained, split: str, scale: float, temperature: float, top_p: float = 1.0
+) -> float:
+    own, other = (evaluator_of(trained, split, samples_per_image=CANDIDATES) for trained in (judged, judge))
+    proposals = own.sampler_at(PHASE, temperature=temperature, top_p=top_p)
 
     def told(captions: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray]:
         log_weights = scale * (_log_probs(other, judge, captions) - _log_probs(own, judged, captions))
-        return own.log_ratios(judged.captioner, captions, own.sampling), log_weights.numpy()
+        return own.log_ratios(judged.captioner, captions, proposals), log_weights.numpy()
 
-    people, candidates = own.people(SAMPLES), own.sample(judged.captioner, own.sampling)
+    people, candidates = own.people(SAMPLES), own.sample(judged.captioner, proposals)
     images = np.repeat(np.arange(len(people)), [len(captions) for captions in people])
-    (by_people, weights), (by_candidates, others) = told(people), told(candidates)
-    rows = [one.reshape(-1, CANDIDATES) for one in (by_candidates, others)]
-    return {
-        "jsd_of_ref": reweighted((images, by_people, 0 * weights), (rows[0], 0 * rows[1])),
-        "jsd_resampled": reweighted((images, by_people, weights), rows),
-    }
+    return reweighted((images, *told(people)), [one.reshape(-1, CANDIDATES) for one in told(candidates)])
 
 
 def reweighted(people: Sequence[np.ndarray], candidates: Sequence[np.ndarray]) -> float:
@@ -131,8 +128,7 @@ def _log_probs(evaluator: Evaluator, trained: Trained, captions: Sequence[Sequen
 
 def table_of_captioners(found: Mapping[str, Mapping[int, Mapping[str, Any]]], seeds: Sequence[int]) -> str:
     """Return a Markdown table: a row a captioner and seed, see `knows`, and the mean of several of `seeds`."""
-    change = "resampled less p_ref"
-    rows = [["log p_other - log p_ref", "seed", *(label for _, label, _ in SHOWN), change]]
+    rows = [["log p_other - log p_ref", "seed", *(label for _, label, _ in SHOWN), "difference"]]
     for name, runs in found.items():
         for seed, one in runs.items():
             rows.append([name, str(seed), *_cells([one])])
