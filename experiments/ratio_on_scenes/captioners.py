@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from scipy.special import logsumexp, softmax
 from torch import Tensor
 
 from experiments.ratio import evaluator_of, evaluator_on
-from experiments.ratio_on_scenes.measure import TEMPERATURES, divergence
+from experiments.ratio_on_scenes.measure import NUCLEI, TEMPERATURES, jsd_at
 from experiments.study import cost_of, systems
 from gan_caption.data.corpus import Split
 from gan_caption.data.holdout import learners
@@ -71,23 +70,20 @@ def resampled(judged: Trained, judge: Trained, scale: float) -> dict[str, float]
     """Return the divergences on test scenes of p_ref and of p_ref (p_other / p_ref)^scale / Z.
 
     Each is at its own best point on validation scenes, the first of the whole grid, the second of the temperatures of
-    its proposals.
+    its proposals, and by as many samples.
     """
-    plain = divergence(judged.folder, PHASE)
-    at = {split: partial(_divergence_at, judged, judge, split) for split in ("val", "test")}
-    temperature = min(TEMPERATURES, key=lambda one: at["val"](scale, one))
+    val, test = (evaluator_of(judged, split, samples_per_image=CANDIDATES) for split in ("val", "test"))
+    temperature, top_p = min(product(TEMPERATURES, NUCLEI), key=lambda point: jsd_at(judged, val, PHASE, *point))
+    at = min(TEMPERATURES, key=lambda one: _divergence_at(judged, judge, "val", scale, one))
     return {
-        "jsd_of_ref": at["test"](0.0, plain["temperature"], plain["top_p"]),
-        "jsd_resampled": at["test"](scale, temperature),
-        "temperature": temperature,
-    }
+        "temperature": temperature, "top_p": top_p, "jsd_of_ref": jsd_at(judged, test, PHASE, temperature, top_p),
+        "resampled_at": at, "jsd_resampled": _divergence_at(judged, judge, "test", scale, at),
+    }  # fmt: skip
 
 
-def _divergence_at(
-    judged: Trained, judge: Trained, split: str, scale: float, temperature: float, top_p: float = 1.0
-) -> float:
+def _divergence_at(judged: Trained, judge: Trained, split: str, scale: float, temperature: float) -> float:
     own, other = (evaluator_of(trained, split, samples_per_image=CANDIDATES) for trained in (judged, judge))
-    proposals = own.sampler_at(PHASE, temperature=temperature, top_p=top_p)
+    proposals = own.sampler_at(PHASE, temperature=temperature, top_p=1.0)
 
     def told(captions: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray]:
         log_weights = scale * (_log_probs(other, judge, captions) - _log_probs(own, judged, captions))
