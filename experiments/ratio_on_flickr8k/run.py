@@ -34,9 +34,10 @@ CONVERGED = (
 FULL = ("size.hidden=256", "size.embedding=256", "holdout.check=0.05")
 OF_D = (
     "discriminator_training.images_per_batch=20", "discriminator_trainer.captions_per_image=5",
-    "discriminator_training.steps=600",
+    "discriminator_training.steps=1000", "phases.ratio.patience=0",
 )  # fmt: skip
-"""100 captions of people and 100 samples a step; a step of maximum likelihood has 100 captions."""
+"""100 captions of people and 100 samples a step; a step of maximum likelihood has 100 captions. All steps are made, and
+the weights with the lowest held-out log-loss are kept: on scenes it rises for hundreds of steps before it falls."""
 UPDATES = (
     "adversarial.steps=300", "adversarial.images_per_batch=20", "adversarial.validate_every=150",
     "adversarial.quality_floor=0", "adversarial.entropy_floor=0", "validation.images=200",
