@@ -26,6 +26,9 @@ RUNGS = (
     Rung("each word (dense)", inner("dense")),
     Rung("log p - log p_ref", inner("likelihood_ratio")),
     Rung("log p - log p_ref, matching first", inner("likelihood_ratio"), matching=600),
+    Rung(
+        "log p - log p_ref, matching first, averaged", (*inner("likelihood_ratio"), "phases.ratio.averaging=0.98"), 600
+    ),
     Rung("own eyes, co-attention, matching first", _EYES, matching=600),
     Rung("lstm, no image", BLIND),
 )

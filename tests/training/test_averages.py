@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
-from types import SimpleNamespace
-
 import torch
 from torch import nn
-from torch.optim.swa_utils import AveragedModel
 
-from gan_caption.training.phases.maximum_likelihood import MaximumLikelihoodPhase
+from gan_caption.training.averaging import moving_average
 
 
 def test_counts_of_batch_norm_are_taken_and_its_moments_averaged():
     layer = nn.BatchNorm1d(2)
-    phase = SimpleNamespace(averaging=0.5)
-    average = AveragedModel(layer, multi_avg_fn=partial(MaximumLikelihoodPhase._average, phase), use_buffers=True)
+    average = moving_average(layer, 0.5)
     means = []
     for _ in range(3):
         layer(torch.randn(8, 2) + 5)

@@ -34,7 +34,7 @@ RATIO = ["discriminator=calibrated", "+discriminator_trainer=ratio", "+phase@pha
 SMALL = [
     *TINY, *RATIO, "holdout.check=0.3", "text_cnn.embedding=8", "text_cnn.filters=4",
     "discriminator_training.steps=12", "discriminator_training.images_per_batch=8",
-    "phases.ratio.check_every=3", "phases.ratio.patience=2",
+    "phases.ratio.check_every=3", "phases.ratio.patience=2", "phases.ratio.averaging=0.5",
 ]  # fmt: skip
 TABULAR = [
     "tracker=local", "threads=1", "encoder=none", "generator=lstm", "phases.mle=null", "phases.words=null", *RATIO,
@@ -89,8 +89,10 @@ def policy(run) -> torch.Tensor:
     return torch.stack([own[a - 4, b - 4, c - 4] for a, b, c in words])
 
 
-def test_the_logit_comes_to_the_log_ratio_and_says_what_it_knows(world):
-    steps = ["discriminator_training.steps=200", "phases.ratio.check_every=100", "phases.ratio.patience=0"]
+@pytest.mark.parametrize("averaging", [0.0, 0.9])
+def test_the_logit_comes_to_the_log_ratio_and_says_what_it_knows(world, averaging):
+    steps = ["discriminator_training.steps=200", "phases.ratio.check_every=100", "phases.ratio.patience=0",
+             f"phases.ratio.averaging={averaging}"]  # fmt: skip
     batch = ["discriminator_training.images_per_batch=32", "discriminator_trainer.captions_per_image=10"]
     rate = ["discriminator_training.learning_rate=1e-2", "holdout.check=0.25"]
     run, phase = world(*steps, *batch, *rate, train=1600, captions=10)
@@ -115,6 +117,28 @@ def test_the_logit_comes_to_the_log_ratio_and_says_what_it_knows(world):
     run.discriminator.calibrate(*phase.held_out.logits(run.discriminator))
     torch.testing.assert_close(judged(run, CAPTIONS), before, atol=1e-3, rtol=0)
     assert run.discriminator.scale.item() == pytest.approx(told["ratio/scale"], abs=1e-3)
+
+
+def test_the_moving_average_is_what_is_measured_and_kept(world):
+    steps = ["discriminator_training.steps=4", "phases.ratio.check_every=4", "phases.ratio.averaging=0.2"]
+    run, phase = world(*steps, "discriminator_training.learning_rate=1e-2", "holdout.check=0.25", train=40, captions=10)
+    kept, judge, step = [], run.discriminator.discriminator, phase.trainer.step
+
+    def watched() -> dict[str, float]:
+        told = step()
+        kept.append({name: weight.detach().clone() for name, weight in judge.named_parameters()})
+        return told
+
+    phase.trainer.step = watched
+    told = do(phase)
+    averages = kept[0]
+    for updates, last in enumerate(kept[1:], start=1):
+        share = min(0.2, (1 + updates) / (10 + updates))
+        averages = {name: share * average + (1 - share) * last[name] for name, average in averages.items()}
+    for name, weight in judge.named_parameters():
+        torch.testing.assert_close(weight, averages[name])
+    assert any(not torch.allclose(weight, kept[-1][name], rtol=0.01) for name, weight in judge.named_parameters())
+    assert told["ratio/log_loss"] < math.log(2)  # else what there was before the first step would be kept
 
 
 def test_a_likelihood_ratio_begins_at_nothing_and_comes_to_the_log_ratio(world):
@@ -229,7 +253,7 @@ def test_measuring_leaves_the_runs_random_numbers_and_the_networks_alone(world):
     run.discriminator.train()
     weights = {name: tensor.clone() for name, tensor in run.networks.state_dict().items()}
     phase.held_out.draw(5)
-    phase._check()
+    phase._check(run.discriminator)
     assert torch.equal(run.rng.get_state(), own)
     assert torch.equal(torch.get_rng_state(), state)
     assert run.discriminator.training

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +15,7 @@ from gan_caption.data.batches import Batch, CaptionBatches
 from gan_caption.distributed import world
 from gan_caption.errors import above, at_least, share
 from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
+from gan_caption.training.averaging import moving_average
 from gan_caption.training.learning_rates import LearningRate
 from gan_caption.training.networks import EncoderDecoder, weights_of
 from gan_caption.training.optimizers import Group, Optimizer, set_learning_rates
@@ -89,7 +90,7 @@ class MaximumLikelihoodPhase(Phase):
         )
         self.validate_every = max(len(self.batches) // self.validations_per_epoch, 1)
         self.updater = self.optimizer(self._groups())
-        self.average = AveragedModel(self.captioner, multi_avg_fn=self._average, use_buffers=True)
+        self.average = moving_average(self.captioner, self.averaging)
 
     @property
     def total(self) -> int:
@@ -150,13 +151,3 @@ class MaximumLikelihoodPhase(Phase):
         """Take back what `state_dict` gave."""
         self.updater.load_state_dict(state["optimizer"])
         self.average.load_state_dict(state["average"])
-
-    def _average(self, averages: Sequence[Tensor], currents: Sequence[Tensor], updates: Tensor | int) -> None:
-        """Move the averages; at first they forget faster, so that the first weights do not linger in them."""
-        updates = int(updates)  # asked once for all weights: another device would be waited for each time
-        share = 1 - min(self.averaging, (1 + updates) / (10 + updates))
-        for average, current in zip(averages, currents, strict=True):
-            if average.is_floating_point():
-                average.lerp_(current, share)
-            else:
-                average.copy_(current)  # a count, as batch norm has one

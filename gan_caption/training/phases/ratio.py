@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
+from gan_caption.discriminators.base import Discriminator
 from gan_caption.discriminators.calibrated import Calibrated, platt
-from gan_caption.errors import UserError, at_least
+from gan_caption.errors import UserError, at_least, share
+from gan_caption.training.averaging import moving_average
 from gan_caption.training.phases.base import Phase
 from gan_caption.training.phases.discriminator import DiscriminatorTrainer
 from gan_caption.training.phases.held_out import HeldOut, measured
@@ -36,6 +39,9 @@ class RatioPhase(Phase):
     """At most."""
     check_every: int
     """Steps between measurements on the held-out images; there is one before the first step and one after the last."""
+    averaging: float
+    """Decay in [0, 1) of the exponential moving average of D's weights, which is what is measured and kept; 0 keeps the
+    last weights."""
     patience: int = field()
     """Measurements without a lower log-loss before the phase ends; 0: it does all steps."""
 
@@ -43,6 +49,7 @@ class RatioPhase(Phase):
 
     run: Run = field(init=False, repr=False)
     held_out: HeldOut = field(init=False, repr=False)
+    average: AveragedModel = field(init=False, repr=False)
     best: dict[str, Tensor] = field(init=False, repr=False)
     """D's weights of the lowest log-loss so far."""
     lowest: float = field(init=False)
@@ -57,12 +64,14 @@ class RatioPhase(Phase):
     def __post_init__(self) -> None:
         at_least(1, steps=self.steps, check_every=self.check_every)
         at_least(0, patience=self.patience)
+        share(averaging=self.averaging)
 
     def begin(self, run: Run) -> None:
         """Make the optimizer and the batches, and look up people's captions of the held-out images."""
         self.run = run
         self.trainer.begin(run, stream=_SAMPLES)
         self.held_out = self._held_out(run)
+        self.average = moving_average(run.discriminator, self.averaging)
         self.best, self.told = {}, {}
         self.lowest, self.since_best, self.ended = math.inf, 0, None
 
@@ -100,11 +109,12 @@ class RatioPhase(Phase):
         if index == 0:
             self.trainer.prepare()
             self.held_out.draw(_SAMPLES)
-            self._check()
+            self._check(self.run.discriminator)
         metrics = self.trainer.step()
+        self.average.update_parameters(self.run.discriminator)
         done = index + 1
         if done % self.check_every == 0 or done == self.steps:
-            self._check()
+            self._check(cast(Discriminator, self.average.module))
             if done == self.steps or (self.patience and self.since_best >= self.patience):
                 self._end(done)
         return {**metrics, **self.told}
@@ -116,9 +126,8 @@ class RatioPhase(Phase):
     def _held_out(self, run: Run) -> HeldOut:
         return HeldOut(run, batch_images=self.trainer.images_per_batch, precision=self.trainer.precision)
 
-    def _check(self) -> None:
+    def _check(self, discriminator: Discriminator) -> None:
         """Measure D as its calibration would leave it, and keep its weights where they are the best so far."""
-        discriminator = self.run.discriminator
         people, policy = self.held_out.logits(discriminator)
         scale, shift = platt(people, policy)
         self.told = measured(scale * people + shift, scale * policy + shift)
@@ -143,6 +152,7 @@ class RatioPhase(Phase):
         return {
             "trainer": self.trainer.state_dict(), "held_out": self.held_out.state_dict(), "best": dict(self.best),
             "lowest": self.lowest, "since_best": self.since_best, "told": dict(self.told), "ended": self.ended,
+            "average": self.average.state_dict(),
         }  # fmt: skip
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -151,3 +161,5 @@ class RatioPhase(Phase):
         self.held_out.load_state_dict(state["held_out"])
         self.best, self.told = state["best"], state["told"]
         self.lowest, self.since_best, self.ended = state["lowest"], state["since_best"], state["ended"]
+        if "average" in state:  # older checkpoints do not have it; there was none
+            self.average.load_state_dict(state["average"])
