@@ -18,6 +18,7 @@ class Rung:
 
 
 _EYES = (*inner("own_eyes"), "discriminator@discriminator.discriminator.discriminator=coattention")
+_AVERAGED = (*inner("likelihood_ratio"), "phases.ratio.averaging=0.98")
 RUNGS = (
     Rung("lstm", inner("lstm")),
     Rung("lstm, matching first", inner("lstm"), matching=600),
@@ -26,9 +27,7 @@ RUNGS = (
     Rung("each word (dense)", inner("dense")),
     Rung("log p - log p_ref", inner("likelihood_ratio")),
     Rung("log p - log p_ref, matching first", inner("likelihood_ratio"), matching=600),
-    Rung(
-        "log p - log p_ref, matching first, averaged", (*inner("likelihood_ratio"), "phases.ratio.averaging=0.98"), 600
-    ),
+    Rung("log p - log p_ref, matching first, averaged", _AVERAGED, matching=600),
     Rung("own eyes, co-attention, matching first", _EYES, matching=600),
     Rung("lstm, no image", BLIND),
 )
