@@ -32,7 +32,7 @@ RUNGS = (
     Rung("lstm, no image", BLIND),
 )
 QUICK_RUNGS = RUNGS[5:6]
-CHOSEN = "log p - log p_ref, matching first"
+CHOSEN = "log p - log p_ref, matching first, averaged"
 """The rung whose discriminator the arms are given: that with the lowest log-loss on the tuning seed."""
 
 OTHERS = {
