@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from scipy.special import logsumexp, softmax
 from torch import Tensor
 
 from experiments.ratio import evaluator_of, evaluator_on
@@ -17,6 +18,7 @@ from experiments.ratio_on_scenes.measure import NUCLEI, TEMPERATURES, jsd_at
 from experiments.study import cost_of, systems
 from gan_caption.data.corpus import Split
 from gan_caption.data.holdout import learners
+from gan_caption.decoding.reweighted import log_mean
 from gan_caption.discriminators.calibrated import platt
 from gan_caption.evaluation.evaluator import Evaluator
 from gan_caption.evaluation.trained import Trained, open_run
@@ -38,6 +40,25 @@ SHOWN = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Pair:
+    """The captioner that is judged and the one that judges it, and their measures on the same images."""
+
+    judged: Trained
+    judge: Trained
+    own: Evaluator
+    other: Evaluator
+
+    @classmethod
+    def of(cls, judged: Trained, judge: Trained, measure: Callable[[Trained], Evaluator]) -> Pair:
+        """Return a pair on the images that `measure` takes."""
+        return cls(judged, judge, measure(judged), measure(judge))
+
+    def log_ratios(self, captions: Sequence[Sequence[str]]) -> Tensor:
+        """Return log p_other - log p_ref of captions of every image, (M,) nats, as either samples by itself."""
+        return _log_probs(self.other, self.judge, captions) - _log_probs(self.own, self.judged, captions)
+
+
 def knows(run: Path, base: Path) -> dict[str, Any]:
     """Return what a captioner knows of another one's samples.
 
@@ -46,50 +67,52 @@ def knows(run: Path, base: Path) -> dict[str, Any]:
         base: of the one whose samples are to be told from people's captions; both have kept the same images from
             everybody.
     """
-    judge, judged = open_run(run, device="auto"), open_run(base, device="auto")
-    for trained in (judge, judged):
+    judged, judge = open_run(base, device="auto"), open_run(run, device="auto")
+    for trained in (judged, judge):
         trained.load(PHASE)
     split = held_out(judged)
-    own, other = (evaluator_on(trained, split, samples_per_image=SAMPLES) for trained in (judged, judge))
-    samples = own.sample(judged.captioner, own.sampling)
-    people, policy = (
-        _log_probs(other, judge, captions) - _log_probs(own, judged, captions)
-        for captions in (own.people(SAMPLES), samples)
-    )
+    apart = Pair.of(judged, judge, lambda one: evaluator_on(one, split, samples_per_image=SAMPLES))
+    samples = apart.own.sample(judged.captioner, apart.own.sampling)
+    people, policy = map(apart.log_ratios, (apart.own.people(SAMPLES), samples))
     scale, shift = platt(people, policy)
     told = measured(scale * people + shift, scale * policy + shift)
     metrics = systems(run)[PHASE]
+    val, test = (
+        Pair.of(judged, judge, partial(evaluator_of, name=name, samples_per_image=CANDIDATES))
+        for name in ("val", "test")
+    )
     return {
         "minutes": cost_of(run), "nll": metrics["nll_per_token"], "plain_jsd": metrics["jsd"],
-        "scale": scale, **resampled(judged, judge, scale),
+        "scale": scale, **resampled(val, test, scale),
         **{key: told[f"ratio/{key}"] for key in ("auc", "log_loss", "ece")},
     }  # fmt: skip
 
 
-def resampled(judged: Trained, judge: Trained, scale: float) -> dict[str, float]:
+def resampled(val: Pair, test: Pair, scale: float) -> dict[str, float]:
     """Return the divergences on test scenes of p_ref and of p_ref (p_other / p_ref)^scale / Z.
 
     Each is at its own best point on validation scenes, the first of the whole grid, the second of the temperatures of
     its proposals, and by as many samples.
     """
-    val, test = (evaluator_of(judged, split, samples_per_image=CANDIDATES) for split in ("val", "test"))
-    temperature, top_p = min(product(TEMPERATURES, NUCLEI), key=lambda point: jsd_at(judged, val, PHASE, *point))
-    at = min(TEMPERATURES, key=lambda one: _divergence_at(judged, judge, "val", scale, one))
+    temperature, top_p = min(
+        product(TEMPERATURES, NUCLEI), key=lambda point: jsd_at(val.judged, val.own, PHASE, *point)
+    )
+    at = min(TEMPERATURES, key=lambda one: _resampled_at(val, scale, one))
     return {
-        "temperature": temperature, "top_p": top_p, "jsd_of_ref": jsd_at(judged, test, PHASE, temperature, top_p),
-        "resampled_at": at, "jsd_resampled": _divergence_at(judged, judge, "test", scale, at),
+        "temperature": temperature, "top_p": top_p,
+        "jsd_of_ref": jsd_at(test.judged, test.own, PHASE, temperature, top_p),
+        "resampled_at": at, "jsd_resampled": _resampled_at(test, scale, at),
     }  # fmt: skip
 
 
-def _divergence_at(judged: Trained, judge: Trained, split: str, scale: float, temperature: float) -> float:
-    own, other = (evaluator_of(trained, split, samples_per_image=CANDIDATES) for trained in (judged, judge))
+def _resampled_at(pair: Pair, scale: float, temperature: float) -> float:
+    own, captioner = pair.own, pair.judged.captioner
     proposals = own.sampler_at(PHASE, temperature=temperature, top_p=1.0)
 
     def told(captions: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray]:
-        log_weights = scale * (_log_probs(other, judge, captions) - _log_probs(own, judged, captions))
-        return own.log_ratios(judged.captioner, captions, proposals), log_weights.numpy()
+        return own.log_ratios(captioner, captions, proposals), (scale * pair.log_ratios(captions)).numpy()
 
-    people, candidates = own.people(SAMPLES), own.sample(judged.captioner, proposals)
+    people, candidates = own.people(SAMPLES), own.sample(captioner, proposals)
     images = np.repeat(np.arange(len(people)), [len(captions) for captions in people])
     return reweighted((images, *told(people)), [one.reshape(-1, CANDIDATES) for one in told(candidates)])
 
@@ -103,12 +126,13 @@ def reweighted(people: Sequence[np.ndarray], candidates: Sequence[np.ndarray]) -
             often as resampling would draw them, in place of a draw.
     """
     images, people_ratios, people_weights = people
-    ratios, log_weights = candidates
+    ratios, log_weights = map(torch.as_tensor, candidates)
     half = ratios.shape[1] // 2
-    log_z = logsumexp(log_weights[:, :half], axis=1) - np.log(half)
+    log_z = log_mean(log_weights[:, :half], dim=1)
     generated = ratios[:, half:] - log_weights[:, half:] + log_z[:, None]
-    drawn = softmax(log_weights[:, half:], axis=1)
-    return jensen_shannon(people_ratios - people_weights + log_z[images], generated.ravel(), drawn.ravel())
+    drawn = log_weights[:, half:].softmax(dim=1)
+    real = people_ratios - people_weights + log_z.numpy()[images]
+    return jensen_shannon(real, generated.flatten().numpy(), drawn.flatten().numpy())
 
 
 def held_out(trained: Trained) -> Split:

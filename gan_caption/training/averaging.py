@@ -1,10 +1,9 @@
-"""The exponential moving average of weights, which is steadier than they are (Polyak and Juditsky 1992)."""
+"""The exponential moving average of weights, steadier than they are (Polyak and Juditsky 1992 average uniformly)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -19,7 +18,6 @@ def moving_average(network: nn.Module, decay: float) -> AveragedModel:
         decay: in [0, 1); 0 keeps the last weights.
     """
 
-    @torch.no_grad()
     def move(averages: Sequence[Tensor], currents: Sequence[Tensor], updates: Tensor | int) -> None:
         updates = int(updates)  # asked once for all weights: another device would be waited for each time
         share = 1 - min(decay, (1 + updates) / (10 + updates))

@@ -9,12 +9,7 @@ import numpy as np
 import pytest
 from scipy.special import rel_entr
 
-from experiments.ratio_on_scenes.captioners import (
-    held_out,
-    knows,
-    reweighted,
-    table_of_captioners,
-)
+from experiments.ratio_on_scenes.captioners import held_out, knows, reweighted, table_of_captioners
 from gan_caption.data.holdout import learners
 from gan_caption.evaluation.trained import open_run
 from gan_caption.experiment import run_experiment
@@ -51,7 +46,7 @@ def test_resampling_has_the_divergence_of_the_enumerated_law(scale):
     law = ref ** (1 - scale) * other**scale
     law /= law.sum(1, keepdims=True)
     middle = (p + law) / 2
-    expected = np.mean([(rel_entr(p, middle) + rel_entr(law, middle)).sum(1) / 2])
+    expected = (rel_entr(p, middle) + rel_entr(law, middle)).sum(1).mean() / 2
     draw = np.random.default_rng(0)
     people, candidates = (
         np.stack([draw.choice(4, 40_000, p=row) for row in laws]) for laws in (p, ref)
