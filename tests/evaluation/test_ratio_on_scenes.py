@@ -134,11 +134,11 @@ def test_a_row_of_the_ladder_and_the_best_possible_one():
     assert cells(table, "the best possible")["AUC after 1000"] == "0.720"
 
 
-def test_the_committed_ladder_is_read_though_it_was_made_before_calibration_was_kept(tmp_path):
+def test_the_committed_ladder_is_read_with_rows_from_before_calibration_was_kept(tmp_path):
     shutil.copytree(HERE / "records", tmp_path / "records")
     climb(Study("tables", workers=0, records=tmp_path / "records"))
     assert (tmp_path / "ladder.md").read_text() == (HERE / "ladder.md").read_text()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["ladder.md", "ladder.png", "records"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["calibration.png", "ladder.md", "ladder.png", "records"]
 
 
 def test_figures_have_what_is_known():
