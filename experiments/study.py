@@ -79,15 +79,6 @@ def evaluation(run: Path, *overrides: str) -> Path:
     return run / done[key]
 
 
-def transfer(runs: Sequence[Path], *overrides: str, out: Path) -> str:
-    """Measure runs at home and away as `gan_caption.transfer` does, and return its account; evaluations are kept."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    told = f"runs=[{','.join(map(str, runs))}]"
-    command = [sys.executable, "-m", "gan_caption.transfer", told, f"out={out}", *overrides]
-    _watch(command, log=out.with_suffix(".txt"))
-    return (out / "table.md").read_text().rstrip()
-
-
 def _watch(command: Sequence[str], *, log: Path, cost: Path | None = None) -> None:
     """Run a command to its end, what it prints going to a file; `cost` adds up the minutes of its starts."""
     print(f"$ python {' '.join(command[1:])}    (follow it in {log})", flush=True)

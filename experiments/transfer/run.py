@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from experiments.study import evaluate, found_or_trained, seen, transfer
+from experiments.records import NOWHERE, Records, Wanted, options
+from experiments.study import train_all
+from experiments.transfer.measure import found
 from experiments.transfer.topics import write_topics
-from gan_caption.reporting.table import markdown
+from experiments.transfer.verdict import CONTROLS, METHODS, MLE, Endpoint, table_beside, table_of_losses, words_unknown
 
 HERE = Path(__file__).parent
 SEEDS = tuple(range(5))
-PAGES = (
-    "control_more_mle", "nsc", "chen", "seqgan", "gold", "ddo", "kl_ratio", "control_blind", "control_constant",
-)  # fmt: skip
+PAGES = (*CONTROLS, *METHODS)
 QUICK_PAGES = ("control_more_mle", "nsc")
+NATIVE = "maximum likelihood at home there"
+TRUE = Endpoint("oracle_true", "Captions that are true of the image, %")
+CIDER_D = Endpoint("cider_d", "CIDEr-D x 100")
 SHARED = ("tracker=local", "holdout.check=0.05")
 UPDATES = (
     "adversarial.steps=300", "adversarial.learning_rate=1e-4", "adversarial.quality_floor=0",
@@ -42,8 +45,8 @@ class Move:
     """What a run is trained with."""
     away: tuple[str, ...]
     """The other data, and their split."""
-    endpoint: str
-    """The metric that the verdict goes by."""
+    endpoint: Endpoint
+    """What the verdict goes by."""
     native: tuple[str, ...] | None
     """What a run is trained with that is at home there; None: nobody is."""
 
@@ -53,9 +56,9 @@ def moves(size: str, flickr8k: Path | None, coco: Path | None, outputs: Path) ->
     quick = size == "quick"
     small = ("data.train=100", "data.val=8", "data.test=12") if quick else ()
     tiny = ("encoder.width=8", "phases.words.steps=5", "phases.words.images_per_batch=8") if quick else ()
-    found = [
+    there = [
         Move("scenes", ("data=scenes_unseen", *small, *tiny), ("data=scenes_unseen", "data.test_shows=unseen", *small),
-             "oracle_true", ("data=scenes", *small, *tiny)),
+             TRUE, ("data=scenes", *small, *tiny)),
     ]  # fmt: skip
     if flickr8k is not None:
         topics = outputs / "topics"
@@ -64,66 +67,83 @@ def moves(size: str, flickr8k: Path | None, coco: Path | None, outputs: Path) ->
         else:
             write_topics(flickr8k, topics, seed=0, train=None)
         people, animals = (("data=flickr8k", f"data.root={topics / topic}") for topic in ("people", "animals"))
-        found.append(Move("topics", (*people, *PHOTOGRAPHS), animals, "cider_d", (*animals, *PHOTOGRAPHS)))
+        there.append(Move("topics", (*people, *PHOTOGRAPHS), animals, CIDER_D, (*animals, *PHOTOGRAPHS)))
         if coco is not None:
-            found.append(
+            there.append(
                 Move("coco", ("data=flickr8k", f"data.root={flickr8k}", *PHOTOGRAPHS),
-                     ("data=coco", f"data.root={coco}", "split=val", "skip_missing=true"), "cider_d", None)
+                     ("data=coco", f"data.root={coco}", "split=val", "skip_missing=true"), CIDER_D, None)
             )  # fmt: skip
-    return found
+    return there
 
 
-def carry_out(move: Move, size: str, *, outputs: Path, workers: int) -> str:
-    """Train what is missing, measure the runs at home and away, and return the account."""
-    seeds, pages, few = (SEEDS[:1], QUICK_PAGES, QUICK) if size == "quick" else (SEEDS, PAGES, ())
+class Study:
+    """The runs of one size and one move: each is trained and measured unless its record is kept."""
 
-    def runs(wanted: Mapping[Any, Sequence[str]]) -> dict[Any, Path]:
-        found = found_or_trained(list(wanted.values()), outputs=outputs, workers=workers)
-        return {key: run for key, run in zip(wanted, found, strict=True) if run is not None}
+    def __init__(self, move: Move, *, size: str, outputs: Path, records: Path, workers: int) -> None:
+        """Set where they are kept, and how many run at a time; with 0 workers what is finished is found."""
+        self.move = move
+        quick = size == "quick"
+        self.few, self.updates = (QUICK, ()) if quick else ((), UPDATES)
+        self.seeds, self.pages = (SEEDS[:1], QUICK_PAGES) if quick else (SEEDS, PAGES)
+        self.outputs, self.records, self.workers = outputs, Records(records), workers
 
-    bases = runs({seed: ("+experiment=mle", f"seed={seed}", *move.home, *SHARED, *few) for seed in seeds})
-    updates = () if size == "quick" else UPDATES
-    others = runs({
-        (page, seed): (f"+experiment={page}", f"seed={seed}", f"pretrained={base}", *move.home, *SHARED, *updates, *few)
-        for page in pages
-        for seed, base in bases.items()
-    })  # fmt: skip
-    if not bases or not others:
+    def baseline(self, seed: int, home: Sequence[str]) -> tuple[str, ...]:
+        """Return the overrides of maximum likelihood at a home."""
+        return ("+experiment=mle", f"seed={seed}", *home, *SHARED, *self.few)
+
+    def method(self, page: str, seed: int, base: Path) -> tuple[str, ...]:
+        """Return the overrides of a page that goes on from a baseline."""
+        given = (f"+experiment={page}", f"seed={seed}", f"pretrained={base}")
+        return (*given, *self.move.home, *SHARED, *self.updates, *self.few)
+
+    def known(self) -> dict[str, dict[int, Mapping[str, Any]]]:
+        """Return what is found of all runs, by name and seed; see `Records.known`."""
+        move = self.move
+        measure = partial(found, away=move.away, endpoint=move.endpoint.name)
+
+        def wanted(seed: int, base: Path = NOWHERE) -> list[Wanted]:
+            own = {MLE: self.baseline(seed, move.home)}
+            own |= {page: self.method(page, seed, base) for page in self.pages}
+            if move.native is not None:
+                own[NATIVE] = self.baseline(seed, move.native)
+            return [Wanted(f"{move.name}, {name}", seed, given, measure) for name, given in own.items()]
+
+        def prepare(seeds: Sequence[int]) -> list[tuple[Path]]:
+            own = [self.baseline(seed, move.home) for seed in seeds]
+            return [(base,) for base in train_all(own, outputs=self.outputs, workers=self.workers)]
+
+        told = self.records.known(wanted, self.seeds, prepare, outputs=self.outputs, workers=self.workers)
+        return {name.removeprefix(f"{move.name}, "): own for name, own in told.items()}
+
+
+def account(move: Move, known: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> str:
+    """Return a move's tables and verdicts, as Markdown."""
+    systems = {name: own for name, own in known.items() if name != NATIVE}
+    if not systems:
         return f"{move.name}: no run is finished yet: full trains them"
-    out = outputs / "transfer" / move.name
-    text = transfer([*bases.values(), *others.values()], *move.away, f"endpoint={move.endpoint}", out=out)
-    parts = [text, smallest_effects(json.loads((out / "transfer.json").read_text()), move.endpoint)]
-    if move.native is not None:
-        natives = runs({seed: ("+experiment=mle", f"seed={seed}", *move.native, *SHARED, *few) for seed in seeds})
-        told = [evaluate(run, "split=test", *move.away)["mle"][move.endpoint] for run in natives.values()]
-        if told:
-            reached = " ".join(f"{value:.4f}" for value in told)
-            parts.append(f"Maximum likelihood that is at home there reaches, a seed each: {move.endpoint} {reached}.")
+    parts = [table_of_losses(systems, move.endpoint), table_beside(systems), words_unknown(systems)]
+    if NATIVE in known:
+        told = " ".join(
+            move.endpoint.shown(run["away"]["values"][move.endpoint.name]) for run in known[NATIVE].values()
+        )
+        parts.append(f"Maximum likelihood that is at home there reaches, a seed each: {told}.")
     return "\n\n".join(parts)
 
 
-def smallest_effects(told: Mapping[str, Any], endpoint: str) -> str:
-    """Return which difference of losses each comparison sees with 80%, by the width of its interval."""
-    rows = [["", "seen with 80%"]]
-    for row in told["losses"]:
-        if row["metric"] == endpoint and row["more_than_baseline"] is not None:
-            low, high = row["more_than_baseline"]["interval"]
-            rows.append([row["system"], f"{seen((low, high)):.4f}"])
-    return f"The smallest difference of losses ({endpoint}, 0 to 1 or 10):\n\n{markdown(rows)}"
-
-
 def main(size: str = "full", *given: str) -> None:
-    named = dict(one.split("=", 1) for one in given)
-    if size not in ("full", "quick", "tables") or named.keys() - {"flickr8k", "coco", "workers"}:
+    workers, records, others = options(given)
+    named = dict(one.split("=", 1) for one in others)
+    if size not in ("full", "quick", "tables") or named.keys() - {"flickr8k", "coco"}:
         sys.exit("full, quick or tables of what is finished; then flickr8k=<folder> coco=<folder> workers=2")
     outputs = HERE / "outputs" / ("quick" if size == "quick" else "full")
     outputs.mkdir(parents=True, exist_ok=True)
     places = [Path(named[key]).expanduser() if key in named else None for key in ("flickr8k", "coco")]
-    workers = 0 if size == "tables" else int(named.get("workers", "2"))
-    tables = outputs if size == "quick" else HERE
+    kept = records or (outputs if size == "quick" else HERE) / "records"
     for move in moves(size, *places, outputs):
-        text = carry_out(move, size, outputs=outputs, workers=workers)
-        (tables / f"{move.name}.md").write_text(f"{text}\n")
+        workers = 0 if size == "tables" else workers
+        study = Study(move, size=size, outputs=outputs, records=kept, workers=workers)
+        text = account(move, study.known())
+        (kept.parent / f"{move.name}.md").write_text(f"{text}\n")
         print(f"\n{move.name}\n\n{text}", flush=True)
 
 

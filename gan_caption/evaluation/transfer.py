@@ -65,6 +65,8 @@ class Place:
     """Its images."""
     metrics: Metrics
     """All that may be measured here; those of one name mean the same in both places."""
+    own: Sequence[str]
+    """The names of the user's metrics among them."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,8 @@ def open_places(
     def place(part: Part, images: Split) -> Place:
         known = {metric.name for metric in images.metrics}
         by_references = [metric for metric in chair() if objects and metric.name not in known]
-        return Place(part, images, catalogue(*images.metrics, *by_references, *own, quality=java))
+        metrics = catalogue(*images.metrics, *by_references, *own, quality=java)
+        return Place(part, images, metrics, [metric.name for metric in own])
 
     home, away = found
     return place(*home), place(*away)

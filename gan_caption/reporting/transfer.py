@@ -55,6 +55,23 @@ def measure_transfer(settings: TransferSettings) -> list[Loss]:
     target = settings.out
     if target.exists() and not (target / RESULTS).exists():
         raise UserError(f"out={target} exists and holds no {RESULTS}: choose another folder")
+    at_home, abroad = in_both_places(settings)
+    found = losses(at_home, abroad, settings.against)
+    shown = [settings.endpoint, *SHOWN, *at_home.place.own]
+    text = told(at_home, abroad, found, settings, shown=shown)
+    target.mkdir(parents=True, exist_ok=True)
+    write_text(target / TABLE, f"{text}\n")
+    write_json(target / RESULTS, as_json(at_home, abroad, found, settings))
+    print(f"\n{text}\n\nEverything is in {target}", flush=True)
+    return found
+
+
+def in_both_places(settings: TransferSettings) -> tuple[Measured, Measured]:
+    """Evaluate runs at home and away where that was not done before, and return what was measured, home first.
+
+    Raises:
+        UserError: the runs cannot be compared, or data or a metric are missing.
+    """
     chosen = choose_systems(folders_of(settings.runs), baseline=settings.against, allow=settings.allow, fewest=1)
     tokenizers = run_tokenizers(chosen)
     tokenizer = next(iter(tokenizers.values()))
@@ -78,15 +95,7 @@ def measure_transfer(settings: TransferSettings) -> list[Loss]:
     abroad = measure_in(
         away, chosen, partial(evaluated, asked=there(away), data=settings.data), tokenizers, samples=samples
     )
-    at_home = measure_in(home, chosen, partial(evaluated, asked=there(home)), tokenizers, samples=samples)
-    found = losses(at_home, abroad, settings.against)
-    shown = [settings.endpoint, *SHOWN, *(metric.name for metric in own)]
-    text = told(at_home, abroad, found, settings, shown=shown)
-    target.mkdir(parents=True, exist_ok=True)
-    write_text(target / TABLE, f"{text}\n")
-    write_json(target / RESULTS, as_json(at_home, abroad, found, settings))
-    print(f"\n{text}\n\nEverything is in {target}", flush=True)
-    return found
+    return measure_in(home, chosen, partial(evaluated, asked=there(home)), tokenizers, samples=samples), abroad
 
 
 def losses(home: Measured, away: Measured, baseline: str) -> list[Loss]:

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import json
+
+import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.transfer.run import PAGES, PHOTOGRAPHS, SHARED, UPDATES, smallest_effects
+from experiments.records import Records, Wanted
+from experiments.transfer.measure import found
+from experiments.transfer.run import (
+    MLE,
+    NATIVE,
+    PAGES,
+    PHOTOGRAPHS,
+    SHARED,
+    TRUE,
+    UPDATES,
+    Study,
+    account,
+    moves,
+)
 from experiments.transfer.topics import topic_of, write_topics
+from experiments.transfer.verdict import MORE, table_beside, table_of_losses, words_unknown
 from gan_caption.errors import UserError
+from gan_caption.experiment import run_experiment
 from gan_caption.training.setup import check_configuration
-from tests.tiny_runs import composed, part
+from tests.tiny_runs import TINY, composed, part
 
 PEOPLE = ("A man runs .", "Two women talk .", "A boy in red .", "Somebody runs .", "A field .")
 ANIMALS = ("A dog runs .", "Two dogs .", "A brown horse .", "Somebody runs .", "A field .")
@@ -73,8 +91,103 @@ def test_every_run_of_the_full_study_is_a_configuration(page, home):
     check_configuration(composed(f"+experiment={page}", "pretrained=base", *home, *SHARED, *UPDATES))
 
 
-def test_the_smallest_effect_is_2_8_standard_errors():
-    row = {"metric": "cider_d", "system": "nsc", "more_than_baseline": {"interval": [-0.196, 0.196]}}
-    told = smallest_effects({"losses": [row, {**row, "metric": "bleu_4", "system": "chen"}]}, "cider_d")
-    assert "0.2800" in told
-    assert "chen" not in told
+def place(*scores, frequent=(), share=0.0, **values):
+    return {
+        "scores": list(scores), "values": values, "humans": {"oracle_true": 1.0},
+        "unsayable": {"types": 1, "of_types": 2, "share": share, "frequent": list(frequent)},
+    }  # fmt: skip
+
+
+def moved(home, away):
+    """A seed whose images are all alike, so that every draw of the bootstrap gives the same."""
+    return {"home": place(home, home), "away": place(away, away, away)}
+
+
+def rows(table):
+    lines = [line.strip()[1:-1].split("|") for line in table.splitlines() if line.startswith("|")]
+    heads, _, *own = [[cell.strip() for cell in line] for line in lines]
+    return {row[0]: dict(zip(heads, row, strict=True)) for row in own}
+
+
+def test_losses_and_their_differences_by_hand():
+    """Over two seeds maximum likelihood loses 50 points, more of it 40, and the methods 30, 45, 50 and 70."""
+    losses = {MLE: 0.5, MORE: 0.4, "nsc": 0.3, "chen": 0.45, "seqgan": 0.5, "gold": 0.7}
+    known = {name: {seed: moved(0.9, 0.9 - one) for seed in (0, 1)} for name, one in losses.items()}
+    table = table_of_losses(known, TRUE)
+    own = rows(table)
+    assert (own["nsc"]["home"], own["nsc"]["away"]) == ("90.0", "60.0")
+    assert [own[name]["loss"] for name in (MLE, "nsc")] == ["+50.0 (+50.0 to +50.0)", "+30.0 (+30.0 to +30.0)"]
+    assert own["nsc"][f"more than {MLE}'s"] == "-20.0 (-20.0 to -20.0)"
+    assert own["nsc"][f"more than {MORE}'s"] == "-10.0 (-10.0 to -10.0)"
+    assert own["gold"][f"more than {MORE}'s"] == "+30.0 (+30.0 to +30.0)"
+    assert own[MORE][f"more than {MORE}'s"] == own[MLE][f"more than {MLE}'s"] == ""
+    # Of 2,000 draws none is on the other side: p = 2 / 2001, times four methods; controls are not tested.
+    assert {name: own[name]["p (Holm)"] for name in ("nsc", "seqgan", MORE)} == {
+        "nsc": "0.004",
+        "seqgan": "1.000",
+        MORE: "",
+    }
+    assert own["people"]["home"] == "100.0"
+    assert [line for line in table.splitlines() if line.startswith("- ")] == [
+        f"- nsc transfers better: it loses less than {MLE}, and than {MORE}.",
+        f"- chen loses less than {MLE}; that it loses less than {MORE} is not seen.",
+        f"- Whether seqgan loses less than {MLE} cannot be told.",
+        f"- gold loses more than {MLE}.",
+    ]
+
+
+def test_only_seeds_that_both_have_are_compared():
+    known = {MLE: {0: moved(0.9, 0.1), 1: moved(0.9, 0.4)}, "nsc": {1: moved(0.9, 0.6), 2: moved(0.9, 0.0)}}
+    own = rows(table_of_losses(known, TRUE))
+    assert own["nsc"][f"more than {MLE}'s"] == "-20.0 (-20.0 to -20.0)"
+    assert own["nsc"]["loss"].startswith("+60.0 "), "its own loss is of all its seeds"
+    assert rows(table_of_losses({"nsc": known["nsc"]}, TRUE))["nsc"]["seeds"] == "2", "without a baseline"
+
+
+def test_what_is_seen_with_80_percent_is_2_8_standard_errors():
+    """One seed: the images of one place alone vary, 0 and 1 alike often, a standard error of .5 / sqrt(n)."""
+    count = 400
+    varied = {"home": place(*[0.0, 1.0] * (count // 2)), "away": place(0.5, 0.5)}
+    own = rows(table_of_losses({MLE: {0: moved(0.5, 0.5)} | {0: {**varied, "home": place(*[0.5] * count)}},
+                                "nsc": {0: varied}}, TRUE))["nsc"]  # fmt: skip
+    assert float(own["seen with 80%"]) == pytest.approx(100 * 2.8 * 0.5 / count**0.5, rel=0.06)
+
+
+def test_what_stands_beside_is_what_both_places_know():
+    one = {"home": place(1.0, length=8.0, div_2=0.5), "away": place(1.0, length=9.0)}
+    other = {"home": place(1.0, length=10.0), "away": place(1.0, length=10.0)}
+    own = rows(table_beside({MLE: {0: one, 1: other}}))[MLE]
+    assert own == {"": MLE, "words, home": "9.00", "words, away": "9.50"}
+
+
+def test_words_that_cannot_be_said_are_told():
+    one = {"home": place(1.0), "away": place(1.0, share=0.25, frequent=["zebra", "giraffe"])}
+    assert words_unknown({MLE: {0: one}}).endswith("0.0% at home and 25.0% away (zebra giraffe ...).")
+
+
+def test_tables_are_made_of_what_is_kept(tmp_path):
+    (move, *_) = moves("full", None, None, tmp_path)
+    study = Study(move, size="full", outputs=tmp_path, records=tmp_path / "records", workers=0)
+    assert "no run is finished" in account(move, study.known())
+    kept = {MLE: study.baseline(3, move.home), NATIVE: study.baseline(3, move.native)}
+    for name, overrides in kept.items():
+        one = {"home": place(1.0), "away": place(0.0, oracle_true=0.75)}
+        Records(tmp_path / "records").keep(Wanted(f"scenes, {name}", 3, overrides, dict), one)
+    known = study.known()
+    assert {name: list(own) for name, own in known.items()} == {MLE: [3], NATIVE: [3]}
+    assert f"| {NATIVE}" not in account(move, known)
+    assert account(move, known).endswith("reaches, a seed each: 75.0.")
+
+
+@pytest.mark.slow
+def test_what_is_kept_of_a_run_is_what_its_own_evaluation_says(tmp_path, configured):
+    asked = ["+experiment=nsc", "data=scenes_unseen", "data.test=6", "adversarial.steps=2"]
+    small = ["adversarial.images_per_batch=8", "adversarial.validate_every=2"]
+    run = run_experiment(configured(*asked, *small, base=TINY), data="scenes").folder
+    away = ("data=scenes_unseen", "data.train=40", "data.val=8", "data.test=7", "data.test_shows=unseen")
+    known = found(run, away, "cider_d")
+    own = json.loads((run / "results.json").read_text())["systems"]["policy_gradient"]
+    assert known["home"]["values"]["cider_d"] == pytest.approx(own["cider_d"])
+    assert [len(known[name]["scores"]) for name in ("home", "away")] == [6, 7]
+    assert np.mean(known["home"]["scores"]) == pytest.approx(own["cider_d"], abs=1e-4)
+    assert known["home"]["humans"]["cider_d"] > 0
