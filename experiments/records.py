@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import torch
 
 from experiments.study import train
 from gan_caption.files import write_atomically
+from gan_caption.training.folders import BASELINE, best_weights
 
 NOWHERE = Path()
 """Of a folder that a run begins with, where it is not known: records do not depend on it."""
@@ -35,7 +37,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Records:
-    """The files of one study, JSON each: the overrides of a run, and what was found of it."""
+    """The files of one study, JSON each: the overrides of a run, what was found of it, and a digest of its baseline."""
 
     folder: Path
 
@@ -45,6 +47,10 @@ class Records:
         Raises:
             SystemExit: what is kept was made by other overrides.
         """
+        kept = self._kept(wanted)
+        return None if kept is None else kept["found"]
+
+    def _kept(self, wanted: Wanted) -> Mapping[str, Any] | None:
         path = self._path(wanted)
         if not path.exists():
             return None
@@ -52,17 +58,35 @@ class Records:
         if kept["overrides"] != asked:
             told = f"{path} was made by {' '.join(kept['overrides'])}, not by {' '.join(asked)}"
             raise SystemExit(f"{told}: give records=FOLDER, another one, or delete it")
-        return kept["found"]
+        return kept
 
-    def keep(self, wanted: Wanted, found: Mapping[str, Any]) -> None:
-        """Keep what was found of a run."""
-        told = json.dumps({"overrides": without_places(wanted.overrides), "found": found}, indent=1)
+    def keep(self, wanted: Wanted, found: Mapping[str, Any], *, base: str | None = None) -> None:
+        """Keep what was found of a run, and which baseline it has: see `base_of`."""
+        told = json.dumps({"overrides": without_places(wanted.overrides), "base": base, "found": found}, indent=1)
         self.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(self._path(wanted), lambda file: file.write(f"{told}\n".encode()))
 
     def missing(self, wanted: Sequence[Wanted]) -> list[Wanted]:
         """Return the runs that nothing is kept of."""
         return [one for one in wanted if self.found(one) is None]
+
+    def unpaired(self, wanted: Sequence[Wanted]) -> str:
+        """Say of which seeds the runs do not all have the same baseline; "" where there are none.
+
+        A baseline that is trained again on another machine is not quite the same: sums are made in other orders.
+        """
+        bases: dict[int, set[str]] = {}
+        for one in wanted:
+            if (kept := self._kept(one)) is not None:
+                bases.setdefault(one.seed, set()).add(kept.get("base") or "unknown")
+        seeds = [str(seed) for seed, own in bases.items() if len(own) > 1]
+        if not seeds:
+            return ""
+        of = f"{'seeds' if len(seeds) > 1 else 'seed'} {', '.join(seeds)}"
+        return (
+            f"The runs of {of} were made on several machines, from baselines that are not quite the same: their "
+            "differences contain those of the baselines."
+        )
 
     def make(self, wanted: Sequence[Wanted], *, outputs: Path, workers: int) -> None:
         """Train and measure what nothing is kept of, so many runs at a time, each on one thread."""
@@ -78,7 +102,7 @@ class Records:
             def made(overrides: tuple[str, ...]) -> None:
                 run = train(*overrides, "threads=1", outputs=outputs)
                 for one in runs[overrides]:
-                    self.keep(one, measuring.submit(one.measure, run).result())
+                    self.keep(one, measuring.submit(one.measure, run).result(), base=base_of(run))
 
             list(pool.map(made, runs))
 
@@ -108,6 +132,12 @@ class Records:
 
     def _path(self, wanted: Wanted) -> Path:
         return self.folder / f"{re.sub(r'[^a-z0-9.]+', '-', wanted.name.lower()).strip('-')}-{wanted.seed}.json"
+
+
+def base_of(run: Path) -> str | None:
+    """Return a digest of the maximum-likelihood weights that a run has, its own or those it began with; None: none."""
+    weights = best_weights(run, BASELINE)
+    return hashlib.sha256(weights.read_bytes()).hexdigest()[:16] if weights.exists() else None
 
 
 def options(given: Sequence[str]) -> tuple[int, Path | None, list[str]]:

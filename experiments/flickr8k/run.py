@@ -134,7 +134,8 @@ def compare(study: Study, rates: Mapping[str, str], *, split: str = "val") -> No
     systems = {name.removesuffix(on): own for name, own in known.items()}
     if MLE not in systems:
         sys.exit("no baseline is finished yet: full trains it")
-    tables = f"{table_of_beams(systems)}\n\n{table_of_samples(systems)}"
+    told = study.records.unpaired([one for seed in study.seeds for one in wanted(seed)])
+    tables = "\n\n".join(part for part in (table_of_beams(systems), table_of_samples(systems), told) if part)
     (study.tables / f"table{named}.md").write_text(f"{tables}\n")
     print(tables)
     draw(study.tables / f"figure{named}.png", systems)

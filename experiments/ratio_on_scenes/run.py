@@ -188,7 +188,8 @@ def compare(study: Study, rates: Mapping[str, str]) -> None:
     if not found:
         print("no arm is finished yet")
         return
-    table = table_of_systems(found)
+    told = study.records.unpaired([one for seed in study.seeds for one in wanted(seed)])
+    table = "\n\n".join(part for part in (table_of_systems(found), told) if part)
     (study.tables / "table.md").write_text(f"{table}\n")
     print(table)
     write_png(differences_figure(compared(found)), study.tables / "figure.png")

@@ -96,38 +96,44 @@ class Study:
         given = (f"+experiment={page}", f"seed={seed}", f"pretrained={base}")
         return (*given, *self.move.home, *SHARED, *self.updates, *self.few)
 
+    def wanted(self, seed: int, base: Path = NOWHERE) -> list[Wanted]:
+        """Return the runs of a seed, and what is kept of each."""
+        move = self.move
+        own = {MLE: self.baseline(seed, move.home)}
+        own |= {page: self.method(page, seed, base) for page in self.pages}
+        if move.native is not None:
+            own[NATIVE] = self.baseline(seed, move.native)
+        measure = partial(found, away=move.away, endpoint=move.endpoint.name)
+        return [Wanted(f"{move.name}, {name}", seed, given, measure) for name, given in own.items()]
+
     def known(self) -> dict[str, dict[int, Mapping[str, Any]]]:
         """Return what is found of all runs, by name and seed; see `Records.known`."""
-        move = self.move
-        measure = partial(found, away=move.away, endpoint=move.endpoint.name)
-
-        def wanted(seed: int, base: Path = NOWHERE) -> list[Wanted]:
-            own = {MLE: self.baseline(seed, move.home)}
-            own |= {page: self.method(page, seed, base) for page in self.pages}
-            if move.native is not None:
-                own[NATIVE] = self.baseline(seed, move.native)
-            return [Wanted(f"{move.name}, {name}", seed, given, measure) for name, given in own.items()]
 
         def prepare(seeds: Sequence[int]) -> list[tuple[Path]]:
-            own = [self.baseline(seed, move.home) for seed in seeds]
+            own = [self.baseline(seed, self.move.home) for seed in seeds]
             return [(base,) for base in train_all(own, outputs=self.outputs, workers=self.workers)]
 
-        told = self.records.known(wanted, self.seeds, prepare, outputs=self.outputs, workers=self.workers)
-        return {name.removeprefix(f"{move.name}, "): own for name, own in told.items()}
+        told = self.records.known(self.wanted, self.seeds, prepare, outputs=self.outputs, workers=self.workers)
+        return {name.removeprefix(f"{self.move.name}, "): own for name, own in told.items()}
+
+    def unpaired(self) -> str:
+        """Say of which seeds the runs that are compared have several baselines; see `Records.unpaired`."""
+        every = (one for seed in self.seeds for one in self.wanted(seed))
+        return self.records.unpaired([one for one in every if not one.name.endswith(NATIVE)])
 
 
-def account(move: Move, known: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> str:
-    """Return a move's tables and verdicts, as Markdown."""
+def account(study: Study) -> str:
+    """Make what is missing, and return a move's tables and verdicts, as Markdown."""
+    move, known = study.move, study.known()
     systems = {name: own for name, own in known.items() if name != NATIVE}
     if not systems:
         return f"{move.name}: no run is finished yet: full trains them"
-    parts = [table_of_losses(systems, move.endpoint), table_beside(systems), words_unknown(systems)]
+    parts = [table_of_losses(systems, move.endpoint), table_beside(systems), words_unknown(systems), study.unpaired()]
     if NATIVE in known:
-        told = " ".join(
-            move.endpoint.shown(run["away"]["values"][move.endpoint.name]) for run in known[NATIVE].values()
-        )
+        values = (run["away"]["values"][move.endpoint.name] for run in known[NATIVE].values())
+        told = " ".join(move.endpoint.shown(value) for value in values)
         parts.append(f"Maximum likelihood that is at home there reaches, a seed each: {told}.")
-    return "\n\n".join(parts)
+    return "\n\n".join(part for part in parts if part)
 
 
 def main(size: str = "full", *given: str) -> None:
@@ -141,8 +147,7 @@ def main(size: str = "full", *given: str) -> None:
     kept = records or (outputs if size == "quick" else HERE) / "records"
     for move in moves(size, *places, outputs):
         workers = 0 if size == "tables" else workers
-        study = Study(move, size=size, outputs=outputs, records=kept, workers=workers)
-        text = account(move, study.known())
+        text = account(Study(move, size=size, outputs=outputs, records=kept, workers=workers))
         (kept.parent / f"{move.name}.md").write_text(f"{text}\n")
         print(f"\n{move.name}\n\n{text}", flush=True)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiments.ratio_on_scenes.run import Study
-from experiments.records import NOWHERE, Records, Wanted, options, without_places
+from experiments.records import NOWHERE, Records, Wanted, base_of, options, without_places
 from experiments.study import train
 from tests.tiny_sizes import TINY
 
@@ -64,6 +64,24 @@ def test_what_other_overrides_made_is_not_taken(tmp_path):
         studies["full"].records.found(wanted["full"])
     places = [Study(size, workers=0).records.folder for size in ("quick", "full", "tables")]
     assert places[0] != places[1] == places[2]
+
+
+def test_runs_of_a_seed_that_have_several_baselines_are_told(tmp_path):
+    records = Records(tmp_path)
+    wanted = {(name, seed): Wanted(name, seed, (f"seed={seed}",), dict) for name in "abc" for seed in (0, 1, 2)}
+    bases = {("a", 0): "one", ("b", 0): "one", ("a", 1): "two", ("b", 1): "another", ("a", 2): "three", ("c", 2): None}
+    for key, base in bases.items():
+        records.keep(wanted[key], {}, base=base)
+    told = records.unpaired(list(wanted.values()))
+    assert told.startswith("The runs of seeds 1, 2 were made on several machines"), "what is not known may be another"
+    assert records.unpaired([one for one in wanted.values() if one.seed == 0]) == ""
+
+
+def test_a_run_has_the_digest_of_its_own_baseline_or_of_none(tmp_path):
+    assert base_of(tmp_path) is None
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "best_mle.safetensors").write_bytes(b"abc")
+    assert base_of(tmp_path) == "ba7816bf8f01cfea"  # FIPS 180-4's example
 
 
 def test_overrides_without_places():

@@ -168,15 +168,15 @@ def test_words_that_cannot_be_said_are_told():
 def test_tables_are_made_of_what_is_kept(tmp_path):
     (move, *_) = moves("full", None, None, tmp_path)
     study = Study(move, size="full", outputs=tmp_path, records=tmp_path / "records", workers=0)
-    assert "no run is finished" in account(move, study.known())
+    assert "no run is finished" in account(study)
     kept = {MLE: study.baseline(3, move.home), NATIVE: study.baseline(3, move.native)}
     for name, overrides in kept.items():
         one = {"home": place(1.0), "away": place(0.0, oracle_true=0.75)}
         Records(tmp_path / "records").keep(Wanted(f"scenes, {name}", 3, overrides, dict), one)
     known = study.known()
     assert {name: list(own) for name, own in known.items()} == {MLE: [3], NATIVE: [3]}
-    assert f"| {NATIVE}" not in account(move, known)
-    assert account(move, known).endswith("reaches, a seed each: 75.0.")
+    assert f"| {NATIVE}" not in account(study)
+    assert account(study).endswith("reaches, a seed each: 75.0.")
 
 
 @pytest.mark.slow
