@@ -46,8 +46,8 @@ STARTED = {
         "sweeps", "transfer",
     )),
     *(f"experiments.speed.{name}.run" for name in (
-        "beam", "contention", "extraction", "growth", "hours", "likelihood", "memory", "metrics", "minutes", "products",
-        "peer", "policies", "profile", "reward", "rollouts", "self_critical", "start",
+        "allocator", "beam", "contention", "extraction", "growth", "hours", "likelihood", "memory", "metrics",
+        "minutes", "products", "peer", "policies", "profile", "reward", "rollouts", "self_critical", "start",
     )),
     "experiments.chair.agreement", "experiments.ranks.kills", "tests.golden.losses",
 }  # fmt: skip

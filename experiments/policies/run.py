@@ -66,6 +66,9 @@ class Study:
         return told
 
     def _bases(self, seeds: Sequence[int]) -> list[tuple[Path, ...]]:
+        """Train the baselines of all families, and keep what each is worth as soon as it is there."""
+        plain = [one for seed in seeds for one in self.wanted(seed) if one.name.endswith(", mle")]
+        self.records.make(plain, outputs=self.outputs, workers=self.workers)
         return [
             tuple(train_all([self.baseline(family, seed) for family in self.families],
                             outputs=self.outputs, workers=self.workers))
