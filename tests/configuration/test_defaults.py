@@ -89,3 +89,23 @@ def test_no_setting_has_the_name_of_a_group(page):
     content = yaml.safe_load((conf_dir() / page).read_text(encoding="utf-8"))
     groups = {path.name for path in conf_dir().iterdir() if path.is_dir()}
     assert content.keys() & groups - {"study"} == set(), "a study names itself"
+
+
+@pytest.mark.parametrize("option", sorted(path.stem for path in Path(conf_dir(), "baseline").glob("*.yaml")))
+def test_a_choice_of_a_baseline_holds_whatever_schedule_the_data_bring(option):
+    """The oracle's schedule has a choice of its own, which is that of its default and not the user's."""
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        asked = ["+experiment=seqgan", "data=oracle", f"baseline@adversarial.baseline={option}"]
+        chosen = OmegaConf.to_container(compose("config", asked))["adversarial"]["baseline"]
+        assert chosen == OmegaConf.to_container(compose(f"baseline/{option}"))["baseline"]
+
+
+@pytest.mark.parametrize("page", sorted(Path(conf_dir(), "schedule").glob("*.yaml")), ids=lambda page: page.stem)
+def test_a_schedule_names_no_class_where_a_page_is_chosen(page):
+    """It comes after the choice, and would undo it without a word."""
+    config = yaml.safe_load((conf_dir() / "config.yaml").read_text(encoding="utf-8"))
+    choices = [key for entry in config["defaults"] if isinstance(entry, dict) for key in entry]
+    places = [key.partition("@")[2] or key for key in choices if not key.startswith("override")]
+    content = yaml.safe_load(page.read_text(encoding="utf-8"))
+    named = {place: OmegaConf.select(OmegaConf.create(content), place) for place in places}
+    assert not [place for place, node in named.items() if node is not None and "_target_" in node]
