@@ -7,8 +7,10 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from gan_caption.configuration.choices import check_choices
 from gan_caption.configuration.jobs import Job, Notes
 from gan_caption.configuration.overrides import command
 from gan_caption.configuration.renamed import advice
@@ -48,6 +50,8 @@ class Runs:
         self.started.append(in_words(given_overrides(asked)))
         try:
             self._check_allowed(config)
+            folders = [Path(one.path) for one in asked.runtime.config_sources if one.schema == "file"]
+            check_choices(config, given_overrides(asked), folders)
             result = self.task(config)
         except Told as error:
             raise SystemExit(2) from error

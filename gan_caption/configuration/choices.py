@@ -1,0 +1,58 @@
+"""Choices of pages that were made on the command line, and undone by a page that is composed after them.
+
+Hydra merges a chosen page, then the pages that stand later in its list: one of these that names another class takes the
+place of the chosen one, without a word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gan_caption.errors import UserError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+_CHOICE = re.compile(r"\+?(?P<group>[\w/]+)(@(?P<place>[\w.]+))?=(?P<page>[\w/]+)")
+_TARGET = "_target_"
+
+
+def check_choices(config: DictConfig, overrides: Iterable[str], folders: Sequence[Path]) -> None:
+    """Refuse a choice of a page that has no effect.
+
+    Args:
+        config: composed.
+        overrides: as they were given.
+        folders: of pages, the first that has a page holds.
+
+    Raises:
+        UserError: another class stands where the chosen page's should.
+    """
+    from omegaconf import DictConfig, OmegaConf
+
+    for override in overrides:
+        if (choice := _CHOICE.fullmatch(override)) is None:
+            continue
+        place = choice["place"] or choice["group"].replace("/", ".")
+        wanted = _class_of(Path(choice["group"], f"{choice['page']}.yaml"), folders)
+        node = OmegaConf.select(config, place)
+        found = node.get(_TARGET) if isinstance(node, DictConfig) else None
+        if wanted is not None and found is not None and found != wanted:
+            raise UserError(
+                f"{override} has no effect: a page that is composed after it says {place}.{_TARGET}={found}; leave the "
+                f"choice out, or take that line out of the page"
+            )
+
+
+def _class_of(page: Path, folders: Sequence[Path]) -> str | None:
+    """Return what a page builds; None where it is no page of one part, or takes its class from another page."""
+    from omegaconf import DictConfig, OmegaConf
+
+    for path in (folder / page for folder in folders):
+        if path.is_file():
+            content = OmegaConf.load(path)
+            return content.get(_TARGET) if isinstance(content, DictConfig) else None
+    return None
