@@ -230,8 +230,12 @@ class Evaluator:
         split = self.source.split
         if split.log_density(0, samples[0][0]) is None:
             return {}
-        kinds = self.people(len(samples[0])), samples
-        told = [self.log_ratios(captioner, captions, sampler) for captions in kinds]
+        people = self.people(len(samples[0]))
+        # In one go: where samples are resampled, the candidates by which densities are estimated serve both kinds.
+        pairs = list(zip(people, samples, strict=True))
+        ratios = self.log_ratios(captioner, [[*human, *own] for human, own in pairs], sampler)
+        are_people = np.repeat([True, False] * len(pairs), [len(captions) for pair in pairs for captions in pair])
+        told = ratios[are_people], ratios[~are_people]
         knowledge = separation(*(1 / (1 + np.exp(-ratios.clip(-700, 700))) for ratios in told))
         best = {f"best_{name}": value for name, value in knowledge._asdict().items()}
         return {"jsd": jensen_shannon(*told), **best}
