@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from experiments.forest import draw_forest
-from experiments.ratio_on_scenes.arms import MORE
 from experiments.ratio_on_scenes.ladder import EVERY
 from experiments.ratio_on_scenes.verdict import MARGIN
 from gan_caption.metrics.separation import Bin
@@ -73,18 +72,19 @@ def calibration_figure(rungs: Rungs) -> Figure | None:
     return figure
 
 
-def differences_figure(compared: Mapping[str, Sequence[float]]) -> Figure | None:
-    """Draw each system's divergence less that of more maximum likelihood, with its 95% interval and the margin.
+def differences_figure(compared: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure | None:
+    """Draw each system's divergence less that of its rivals, a panel a rival, with its 95% interval and the margin.
 
     Args:
-        compared: by system, the paired differences, see `verdict.compared`.
+        compared: by rival and system, the paired differences, see `verdict.compared`.
     """
-    if not compared:
+    panels = {rival: own for rival, own in compared.items() if own}
+    if not panels:
         return None
-    ends = {name: interval(own) for name, own in compared.items()}
-    figure = new_figure(8.0, 0.3 * len(compared) + 1.2)
-    axes = figure.subplots()
-    axes.axvspan(-MARGIN, MARGIN, color="0.9")
-    draw_forest(axes, {name: (mean, mean - half, mean + half) for name, (mean, half) in ends.items()}, even=0)
-    axes.set_xlabel(f"JSD less that of {MORE.name}, nats; 95% over seeds\n(left: nearer to the data; grey: equivalent)")
+    figure = new_figure(6.5 * len(panels), 0.3 * max(map(len, panels.values())) + 1.2)
+    for axes, (rival, systems) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        ends = {name: interval(own) for name, own in systems.items()}
+        axes.axvspan(-MARGIN, MARGIN, color="0.9")
+        draw_forest(axes, {name: (mean, mean - half, mean + half) for name, (mean, half) in ends.items()}, even=0)
+        axes.set_xlabel(f"JSD less that of {rival}, nats; 95% over seeds\n(left: nearer to the data; grey: equivalent)")
     return figure

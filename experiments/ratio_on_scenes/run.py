@@ -9,12 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from experiments.ratio import Arm
-from experiments.ratio_on_scenes.arms import ARMS, BLIND, CHOSEN, OTHERS, QUICK_ARMS, QUICK_RUNGS, RATES, RUNGS, Rung
+from experiments.ratio_on_scenes.arms import (
+    ARMS,
+    BLIND,
+    CHOSEN,
+    LONG,
+    LONGER,
+    MLE,
+    OTHERS,
+    QUICK_ARMS,
+    QUICK_RUNGS,
+    RATES,
+    RUNGS,
+    Rung,
+)
 from experiments.ratio_on_scenes.captioners import knows, table_of_captioners
 from experiments.ratio_on_scenes.figures import calibration_figure, differences_figure, ladder_figure
 from experiments.ratio_on_scenes.ladder import EVERY, known, table_of_rungs
 from experiments.ratio_on_scenes.measure import divergence
-from experiments.ratio_on_scenes.verdict import compared, table_of_systems, table_of_trials
+from experiments.ratio_on_scenes.verdict import RIVALS, compared, table_of_systems, table_of_trials
 from experiments.records import NOWHERE, Records, Wanted, options
 from experiments.study import train_all, write_png
 
@@ -177,7 +190,9 @@ def compare(study: Study, rates: Mapping[str, str]) -> None:
     arms = {arm.name: arm for arm in study.arms if not arm.learns or (arm.of_another or arm.name) in rates}
 
     def wanted(seed: int, base: Path = NOWHERE, judge: Path = NOWHERE) -> list[Wanted]:
-        told = [Wanted("maximum likelihood", seed, study.baseline(seed), partial(divergence, phase="mle"))]
+        plain = partial(divergence, phase="mle")
+        told = [Wanted(MLE, seed, study.baseline(seed), plain)]
+        told.append(Wanted(LONG, seed, study.baseline(seed, *LONGER), plain))
         for arm in arms.values():
             run = arms[arm.of_another or arm.name]
             overrides = study.arm(run, seed, base, judge, rate=rates.get(run.name))
@@ -188,11 +203,11 @@ def compare(study: Study, rates: Mapping[str, str]) -> None:
     if not found:
         print("no arm is finished yet")
         return
-    told = study.records.unpaired([one for seed in study.seeds for one in wanted(seed)])
+    told = study.records.unpaired([one for seed in study.seeds for one in wanted(seed) if one.name != LONG])
     table = "\n\n".join(part for part in (table_of_systems(found), told) if part)
     (study.tables / "table.md").write_text(f"{table}\n")
     print(table)
-    write_png(differences_figure(compared(found)), study.tables / "figure.png")
+    write_png(differences_figure({rival: compared(found, rival) for rival in RIVALS}), study.tables / "figure.png")
 
 
 def main(size: str = "full", *given: str) -> None:

@@ -9,12 +9,13 @@ from statistics import median_high, stdev
 from scipy.stats import t, ttest_1samp
 from statsmodels.stats.multitest import multipletests
 
-from experiments.ratio_on_scenes.arms import MORE
+from experiments.ratio_on_scenes.arms import LONG, MLE
 from gan_caption.reporting.seeds import interval, with_interval
 from gan_caption.reporting.table import markdown
 
 MARGIN = 0.01
 """Nats: two systems that differ by less are equivalent."""
+WITHIN = f"within {MARGIN} of "
 SHOWN = (
     ("jsd", "JSD", 3, 1), ("plain_jsd", "JSD at temperature 1", 3, 1), ("nll_per_token", "NLL a token", 3, 1),
     ("sample_oracle_true", "true, %", 1, 100), ("true_at_lengths", "true at people's lengths, %", 1, 100),
@@ -22,17 +23,17 @@ SHOWN = (
     ("best_auc", "best D's AUC", 3, 1),
 )  # fmt: skip
 
+RIVALS = (MLE, LONG)
+"""What the others are compared with: their own baseline, and maximum likelihood at equal compute."""
+
 Found = Mapping[str, Mapping[int, Mapping[str, float]]]
 
 
 def table_of_systems(found: Found) -> str:
-    """Return a Markdown table: a row a system, with its difference to more maximum likelihood of the same seeds."""
-    differences = compared(found)
-    tested = {name: own for name, own in differences.items() if len(own) > 1}
-    p = dict(zip(tested, _holm(list(tested.values())), strict=True))
-    heads = ["", "seeds", "temperature, top-p", *(label for _, label, _, _ in SHOWN), f"JSD less that of {MORE.name}",
-             "p (Holm)", f"within {MARGIN} nats"]  # fmt: skip
-    rows = [heads]
+    """Return a Markdown table: a row a system, with its differences to the rivals of the same seeds."""
+    tests = {rival: _Tests(compared(found, rival)) for rival in RIVALS if rival in found}
+    columns = [f"{what}{rival}" for rival in tests for what in ("JSD less that of ", "p (Holm), ", WITHIN)]
+    rows = [["", "seeds", "temperature, top-p", *(label for _, label, _, _ in SHOWN), *columns]]
     for name, runs in found.items():
         points = sorted({(run["temperature"], run["top_p"]) for run in runs.values()})
         values = {metric: [run[metric] for run in runs.values() if metric in run] for metric, *_ in SHOWN}
@@ -40,21 +41,38 @@ def table_of_systems(found: Found) -> str:
             with_interval([factor * one for one in values[metric]], decimals) if values[metric] else ""
             for metric, _, decimals, factor in SHOWN
         ]
-        own = differences.get(name, [])
-        difference = with_interval(own, 4, sign="+") if own else ""
-        tests = [f"{p[name]:.3f}", "yes" if equivalent(own) else "no"] if name in p else ["", ""]
         told = ", ".join(f"{temperature:g}/{top_p:g}" for temperature, top_p in points)
-        rows.append([name, str(len(runs)), told, *cells, difference, *tests])
-    return "\n\n".join([markdown(rows), power(list(tested.values()))])
+        tested = [cell for one in tests.values() for cell in one.cells(name)]
+        rows.append([name, str(len(runs)), told, *cells, *tested])
+    powers = [power(rival, list(one.tested.values())) for rival, one in tests.items()]
+    return "\n\n".join([markdown(rows), *filter(None, powers)])
 
 
-def compared(found: Found) -> dict[str, list[float]]:
-    """Return each system's divergence less that of more maximum likelihood, seed by seed, where both are known."""
-    more = found.get(MORE.name, {})
+class _Tests:
+    """Paired tests of all systems against one rival, with Holm's correction over systems."""
+
+    def __init__(self, differences: Mapping[str, Sequence[float]]) -> None:
+        self.differences = differences
+        self.tested = {name: own for name, own in differences.items() if len(own) > 1}
+        self.p = dict(zip(self.tested, _holm(list(self.tested.values())), strict=True))
+
+    def cells(self, name: str) -> list[str]:
+        """Return the difference, p, and whether the system is equivalent."""
+        own = self.differences.get(name, [])
+        difference = with_interval(own, 4, sign="+") if own else ""
+        return [
+            difference,
+            *([f"{self.p[name]:.3f}", "yes" if equivalent(own) else "no"] if name in self.p else ["", ""]),
+        ]
+
+
+def compared(found: Found, rival: str) -> dict[str, list[float]]:
+    """Return each system's divergence less that of a rival, seed by seed, where both are known; of no rival itself."""
+    other = found.get(rival, {})
     told = {
-        name: [runs[seed]["jsd"] - more[seed]["jsd"] for seed in sorted(runs.keys() & more.keys())]
+        name: [runs[seed]["jsd"] - other[seed]["jsd"] for seed in sorted(runs.keys() & other.keys())]
         for name, runs in found.items()
-        if name != MORE.name
+        if name != rival and name != MLE
     }
     return {name: own for name, own in told.items() if own}
 
@@ -65,14 +83,14 @@ def equivalent(own: Sequence[float]) -> bool:
     return abs(mean) + half < MARGIN
 
 
-def power(tested: Sequence[Sequence[float]]) -> str:
+def power(rival: str, tested: Sequence[Sequence[float]]) -> str:
     """Say how large a difference the study would have seen in four of five cases, by its own spread."""
     if not tested:
         return ""
     seeds = sorted({len(own) for own in tested})
     return (
-        f"With {' or '.join(map(str, seeds))} seeds, a difference of {median_high(map(seen, tested)):.4f} nats would "
-        f"have been seen in four of five studies (the median method's spread; before Holm's correction)."
+        f"With {' or '.join(map(str, seeds))} seeds, a difference of {median_high(map(seen, tested)):.4f} nats to "
+        f"{rival} would have been seen in four of five studies (the median method's spread; before Holm's correction)."
     )
 
 

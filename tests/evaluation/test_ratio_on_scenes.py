@@ -9,7 +9,7 @@ import shutil
 import pytest
 from statsmodels.stats.power import TTestPower
 
-from experiments.ratio_on_scenes.arms import MORE
+from experiments.ratio_on_scenes.arms import LONG, MLE, MORE
 from experiments.ratio_on_scenes.figures import calibration_figure, differences_figure, ladder_figure
 from experiments.ratio_on_scenes.ladder import known, looks, table_of_rungs
 from experiments.ratio_on_scenes.measure import matched
@@ -52,37 +52,40 @@ def test_lengths_that_nobody_writes_tell_nothing():
 
 def test_a_system_is_compared_seed_by_seed_where_both_are_known():
     found = {
-        "arm": runs(0.10, 0.11, 0.30), MORE.name: runs(0.12, 0.20, 0.9, first=1), "another": runs(0.5), "none": {},
+        "arm": runs(0.10, 0.11, 0.30), MLE: runs(0.12, 0.20, 0.9, first=1), "another": runs(0.5), "none": {},
+        LONG: runs(0.25, first=2),
     }  # fmt: skip
-    assert compared(found) == {"arm": pytest.approx([0.11 - 0.12, 0.30 - 0.20])}
-    assert compared({"arm": runs(0.1)}) == {}
+    assert compared(found, MLE) == {"arm": pytest.approx([0.11 - 0.12, 0.30 - 0.20]), LONG: pytest.approx([0.05])}
+    assert compared(found, LONG) == {"arm": pytest.approx([0.05])}, "its own baseline is no method"
+    assert compared({"arm": runs(0.1)}, MLE) == {}
 
 
 def test_paired_differences_with_their_interval_and_holms_correction():
     """Two seeds: t has one degree of freedom, that of Cauchy's distribution: P(|t| > x) = 1 - 2 atan(x) / pi."""
     found = {
-        MORE.name: runs(0.10, 0.50), "a": runs(0.11, 0.53), "b": runs(0.12, 0.54), "c": runs(0.10),
+        LONG: runs(0.10, 0.50), "a": runs(0.11, 0.53), "b": runs(0.12, 0.54), "c": runs(0.10),
         "d": runs(0.2, 0.6001),
     }  # fmt: skip
     table = table_of_systems(found)
-    column = f"JSD less that of {MORE.name}"
+    column, p = f"JSD less that of {LONG}", f"p (Holm), {LONG}"
+    assert f"JSD less that of {MLE}" not in cells(table, "a"), "of no rival that is not there"
     half = math.tan(math.pi * 0.95 / 2) * 0.01  # the standard error of .01 and .03 is .01
     assert cells(table, "a")[column] == f"+0.0200 ± {half:.4f}"
     alone = {name: 1 - 2 * math.atan(x) / math.pi for name, x in (("a", 2), ("b", 3), ("d", 0.10005 / 0.00005))}
     # The smallest counts three times, the next twice, and none is below the one before.
     holm = {"d": 3 * alone["d"], "b": 2 * alone["b"], "a": max(2 * alone["b"], alone["a"])}
-    assert {name: cells(table, name)["p (Holm)"] for name in holm} == {name: f"{p:.3f}" for name, p in holm.items()}
+    assert {name: cells(table, name)[p] for name in holm} == {name: f"{p:.3f}" for name, p in holm.items()}
     assert [cells(table, name)["seeds"] for name in found] == ["2", "2", "2", "1", "2"]
     assert cells(table, "c")[column] == "+0.0000", "one seed has no interval"
-    assert [cells(table, name)["p (Holm)"] for name in (MORE.name, "c")] == ["", ""]
+    assert [cells(table, name)[p] for name in (LONG, "c")] == ["", ""]
 
 
 def test_a_system_that_differs_on_no_seed_leaves_the_others_their_tests():
-    found = {MORE.name: runs(0.10, 0.50), "same": runs(0.10, 0.50), "b": runs(0.12, 0.54)}
+    found = {MLE: runs(0.10, 0.50), "same": runs(0.10, 0.50), "b": runs(0.12, 0.54)}
     table = table_of_systems(found)
-    assert cells(table, "same")["p (Holm)"] == "1.000"
-    assert cells(table, "b")["p (Holm)"] == f"{2 * (1 - 2 * math.atan(3) / math.pi):.3f}"
-    assert cells(table, "same")["within 0.01 nats"] == "yes"
+    assert cells(table, "same")[f"p (Holm), {MLE}"] == "1.000"
+    assert cells(table, "b")[f"p (Holm), {MLE}"] == f"{2 * (1 - 2 * math.atan(3) / math.pi):.3f}"
+    assert cells(table, "same")[f"within 0.01 of {MLE}"] == "yes"
 
 
 @pytest.mark.parametrize(
@@ -112,9 +115,9 @@ def test_four_of_five_studies_see_the_difference_that_is_told(seeds, wanted):
 
 def test_the_power_told_is_that_of_the_median_method():
     spreads = [[-size, size] for size in (0.001, 0.002, 0.009)]
-    assert f"With 2 seeds, a difference of {seen(spreads[1]):.4f} nats" in power(spreads)
-    assert "With 2 or 3 seeds" in power([[0.0, 0.1], [0.0, 0.1, 0.2]])
-    assert power([]) == ""
+    assert f"With 2 seeds, a difference of {seen(spreads[1]):.4f} nats to a rival" in power("a rival", spreads)
+    assert "With 2 or 3 seeds" in power(MLE, [[0.0, 0.1], [0.0, 0.1, 0.2]])
+    assert power(MLE, []) == ""
 
 
 def test_looks_are_counted_from_the_phases_first_step():
@@ -156,8 +159,9 @@ def test_figures_have_what_is_known():
 
 
 def test_differences_are_drawn_with_their_intervals_beside_the_margin():
-    figure = differences_figure({"a": [0.01, 0.03], "one seed": [0.02]})
+    figure = differences_figure({"nobody": {}, MLE: {"a": [0.01, 0.03], "one seed": [0.02]}})
     (axes,) = figure.axes
+    assert len(differences_figure({MLE: {"a": [0.0]}, LONG: {"a": [0.0]}}).axes) == 2
     (margin,) = axes.patches
     assert (margin.get_x(), margin.get_x() + margin.get_width()) == (-0.01, 0.01)
     (container,) = axes.containers
@@ -195,8 +199,10 @@ def test_trials_choose_each_arms_rate_and_tables_go_on_with_what_is_there(tmp_pa
         for name, jsd in ((MORE.name, more), ("GOLD", gold)):
             overrides = study.arm(arms[name], seed, tmp_path, tmp_path, rate=rates[name])
             keep(study, name, overrides, {**POINT, "jsd": jsd}, seed)
+        keep(study, MLE, study.baseline(seed), {**POINT, "jsd": 0.1}, seed)
     compare(study, rates)
-    assert cells((tmp_path / "table.md").read_text(), "GOLD")["seeds"] == "2"
+    row = cells((tmp_path / "table.md").read_text(), "GOLD")
+    assert (row["seeds"], row[f"JSD less that of {MLE}"].split()[0]) == ("2", "+0.2200")
     assert (tmp_path / "figure.png").exists()
 
 
