@@ -36,7 +36,10 @@ def table_of_systems(found: Found) -> str:
     rows = [["", "seeds", "temperature, top-p", *(label for _, label, _, _ in SHOWN), *columns]]
     for name, runs in found.items():
         points = sorted({(run["temperature"], run["top_p"]) for run in runs.values()})
-        values = {metric: [run[metric] for run in runs.values() if metric in run] for metric, *_ in SHOWN}
+        values = {
+            metric: [run[metric] for run in runs.values() if math.isfinite(run.get(metric, math.nan))]
+            for metric, *_ in SHOWN
+        }
         cells = [
             with_interval([factor * one for one in values[metric]], decimals) if values[metric] else ""
             for metric, _, decimals, factor in SHOWN
@@ -67,14 +70,17 @@ class _Tests:
 
 
 def compared(found: Found, rival: str) -> dict[str, list[float]]:
-    """Return each system's divergence less that of a rival, seed by seed, where both are known; of no rival itself."""
+    """Return each system's divergence less that of a rival, seed by seed, where both are known; of no rival itself.
+
+    A system whose density could not be estimated on some seed has none.
+    """
     other = found.get(rival, {})
     told = {
         name: [runs[seed]["jsd"] - other[seed]["jsd"] for seed in sorted(runs.keys() & other.keys())]
         for name, runs in found.items()
         if name != rival and name != MLE
     }
-    return {name: own for name, own in told.items() if own}
+    return {name: own for name, own in told.items() if own and all(map(math.isfinite, own))}
 
 
 def equivalent(own: Sequence[float]) -> bool:

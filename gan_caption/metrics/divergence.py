@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
+
+IMPOSSIBLE = 30.0
+"""Nats that log p / q is on a sample of q once in e^30 at most: by Markov's inequality P_q(p / q > e^t) <= e^-t."""
 
 
 def jensen_shannon(
@@ -20,11 +24,17 @@ def jensen_shannon(
         generated: (M,) the same of samples of q; minus infinity where p is 0.
         weights: (M,) how much each of these counts, where they were drawn otherwise than from q; None: alike.
 
+    Returns:
+        the divergence; NaN where q cannot be what the samples were drawn from, since one of them is `IMPOSSIBLE`. So an
+        estimate of q shows that it failed, as that of resampled captions does where one weight outweighs all others.
+
     Raises:
         ValueError: there are none of a kind.
     """
     people, policy = np.asarray(real, float), np.asarray(generated, float)
     if not people.size or not policy.size:
         raise ValueError(f"{people.size} samples of p and {policy.size} of q: a divergence needs some of both")
+    if weights is None and policy.max() > IMPOSSIBLE:
+        return math.nan
     surprise = np.logaddexp(0, -people).mean() + np.average(np.logaddexp(0, policy), weights=weights)
     return float(np.log(2) - surprise / 2)

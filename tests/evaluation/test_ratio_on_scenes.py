@@ -58,6 +58,7 @@ def test_a_system_is_compared_seed_by_seed_where_both_are_known():
     assert compared(found, MLE) == {"arm": pytest.approx([0.11 - 0.12, 0.30 - 0.20]), LONG: pytest.approx([0.05])}
     assert compared(found, LONG) == {"arm": pytest.approx([0.05])}, "its own baseline is no method"
     assert compared({"arm": runs(0.1)}, MLE) == {}
+    assert compared({"arm": runs(math.nan, 0.1), MLE: runs(0.1, 0.1)}, MLE) == {}, "a density that was not estimated"
 
 
 def test_paired_differences_with_their_interval_and_holms_correction():

@@ -37,6 +37,8 @@ def test_samples_of_another_law_count_by_their_weights():
 def test_its_bounds():
     assert jensen_shannon([0.0, 0.0], [0.0]) == pytest.approx(0)
     assert jensen_shannon([math.inf], [-math.inf]) == pytest.approx(math.log(2))
+    assert math.isnan(jensen_shannon([0.0], [0.0, 31.0])), "nobody draws from q what is e^31 times as likely under p"
+    assert jensen_shannon([0.0], [0.0, 31.0], np.array([1.0, 0.0])) == pytest.approx(0), "these are no samples of q"
     assert jensen_shannon([900.0], [-900.0]) == pytest.approx(math.log(2))  # nothing overflows
     with pytest.raises(ValueError, match="0 samples of p"):
         jensen_shannon(np.array([]), [1.0])
