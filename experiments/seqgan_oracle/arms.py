@@ -27,7 +27,7 @@ class Arm:
 
 
 _REWARD = "phases.policy_gradient.objective.reward"
-_BATCH_MEAN = (*BUDGET, "baseline@adversarial.baseline=batch_mean")
+_BATCH_MEAN = (*BUDGET, "adversarial.baseline._target_=gan_caption.objectives.baselines.BatchMean")
 _BETA_MAX = "phases.adversarial.objective.beta_max"
 ARMS = (
     Arm("constant reward", "control_constant"),

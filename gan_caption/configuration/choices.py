@@ -42,8 +42,8 @@ def check_choices(config: DictConfig, overrides: Iterable[str], folders: Sequenc
         found = node.get(_TARGET) if isinstance(node, DictConfig) else None
         if wanted is not None and found is not None and found != wanted:
             raise UserError(
-                f"{override} has no effect: a page that is composed after it says {place}.{_TARGET}={found}; leave the "
-                f"choice out, or take that line out of the page"
+                f"{override} has no effect: a page that is composed after it says {place}.{_TARGET}={found}; give "
+                f"{place}.{_TARGET}={wanted}, or leave the choice out"
             )
 
 

@@ -13,7 +13,9 @@ import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from gan_caption.configuration.choices import check_choices
 from gan_caption.configuration.launching import conf_dir
+from gan_caption.errors import UserError
 from gan_caption.training.setup import OF_THE_PARTS, PARTS
 
 GROUPS = ("phase", "objective", "reward", "transform", "credit", "baseline", "generator_loss", "gate",
@@ -92,20 +94,16 @@ def test_no_setting_has_the_name_of_a_group(page):
 
 
 @pytest.mark.parametrize("option", sorted(path.stem for path in Path(conf_dir(), "baseline").glob("*.yaml")))
-def test_a_choice_of_a_baseline_holds_whatever_schedule_the_data_bring(option):
-    """The oracle's schedule has a choice of its own, which is that of its default and not the user's."""
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        asked = ["+experiment=seqgan", "data=oracle", f"baseline@adversarial.baseline={option}"]
-        chosen = OmegaConf.to_container(compose("config", asked))["adversarial"]["baseline"]
-        assert chosen == OmegaConf.to_container(compose(f"baseline/{option}"))["baseline"]
-
-
-@pytest.mark.parametrize("page", sorted(Path(conf_dir(), "schedule").glob("*.yaml")), ids=lambda page: page.stem)
-def test_a_schedule_names_no_class_where_a_page_is_chosen(page):
-    """It comes after the choice, and would undo it without a word."""
-    config = yaml.safe_load((conf_dir() / "config.yaml").read_text(encoding="utf-8"))
-    choices = [key for entry in config["defaults"] if isinstance(entry, dict) for key in entry]
-    places = [key.partition("@")[2] or key for key in choices if not key.startswith("override")]
-    content = yaml.safe_load(page.read_text(encoding="utf-8"))
-    named = {place: OmegaConf.select(OmegaConf.create(content), place) for place in places}
-    assert not [place for place, node in named.items() if node is not None and "_target_" in node]
+def test_a_choice_that_the_oracles_schedule_undoes_is_refused(option):
+    """Its `adversarial.baseline` stands after the choice; what is set by itself holds."""
+    choice = f"baseline@adversarial.baseline={option}"
+    wanted = composed(f"baseline/{option}")["baseline"]["_target_"]
+    for more in ("seed=1", f"adversarial.baseline._target_={wanted}"):
+        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            config = compose("config", ["+experiment=seqgan", "data=oracle", choice, more])
+        if config.adversarial.baseline._target_ == wanted:
+            check_choices(config, [choice, more], [conf_dir()])
+        else:
+            assert more == "seed=1"
+            with pytest.raises(UserError, match=r"has no effect: .* give adversarial\.baseline\._target_="):
+                check_choices(config, [choice], [conf_dir()])
