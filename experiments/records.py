@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -16,6 +15,7 @@ import torch
 
 from experiments.study import train
 from gan_caption.files import write_atomically
+from gan_caption.inference.confidence import digest_of
 from gan_caption.training.folders import BASELINE, best_weights
 
 NOWHERE = Path()
@@ -137,7 +137,7 @@ class Records:
 def base_of(run: Path) -> str | None:
     """Return a digest of the maximum-likelihood weights that a run has, its own or those it began with; None: none."""
     weights = best_weights(run, BASELINE)
-    return hashlib.sha256(weights.read_bytes()).hexdigest()[:16] if weights.exists() else None
+    return digest_of(weights) if weights.exists() else None
 
 
 def options(given: Sequence[str]) -> tuple[int, Path | None, list[str]]:

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import ttest_1samp
-from statsmodels.stats.multitest import multipletests
 
-from experiments.study import seen, write_png
+from experiments.study import holm, seen, write_png
 from gan_caption.metrics.bootstrap import paired_difference
 from gan_caption.metrics.ngrams import Score
 from gan_caption.reporting.figures import new_figure
@@ -63,7 +62,7 @@ def table_of_beams(found: Found) -> str:
         own, base = ([Score.of(100 * np.array(runs[seed]["cider_d"])) for seed in seeds]
                      for runs in (found[name], found[first]))  # fmt: skip
         differences[name] = paired_difference(own, base)
-    p = dict(zip(others, _holm([differences[name].p for name in others]), strict=True))
+    p = holm({name: differences[name].p for name in others})
     for name, runs in found.items():
         tested = ["", ""]
         if name in differences:
@@ -84,7 +83,7 @@ def table_of_samples(found: Found) -> str:
     others = [name for name in found if name != first]
     heights = {name: heights_of(found[name], found[first]) for name in others}
     tested = [name for name in others if len(heights[name]) > 1]
-    p = dict(zip(tested, _holm([float(ttest_1samp(heights[name], 0).pvalue) for name in tested]), strict=True))
+    p = holm({name: float(ttest_1samp(heights[name], 0).pvalue) for name in tested})
     rows = [["samples", "seeds", *(label for _, label, *_ in SAMPLED), "above the curve: CIDEr-D x 100", "p (Holm)"]]
     for name, runs in found.items():
         own = heights.get(name, [])
@@ -143,7 +142,3 @@ def _cells(runs: Mapping[int, Mapping[str, Any]], shown: Sequence[tuple[str, str
         values = [run["metrics"][metric] * factor for run in runs.values() if metric in run["metrics"]]
         cells.append(with_interval(values, decimals) if values else "")
     return cells
-
-
-def _holm(p: Sequence[float]) -> list[float]:
-    return list(map(float, multipletests(p, method="holm")[1])) if p else []

@@ -60,14 +60,17 @@ class Study:
         """Return all runs of a seed, by the folders of its baselines."""
         told = []
         for family, base in zip(self.families, bases or [NOWHERE] * len(self.families), strict=True):
-            plain, after = self.baseline(family, seed), self.rewarded(family, seed, base)
-            told.append(Wanted(f"{family}, mle", seed, plain, partial(measured, phase="mle")))
+            after = self.rewarded(family, seed, base)
+            told.append(self._plain(family, seed))
             told.append(Wanted(f"{family}, nsc", seed, after, partial(measured, phase="policy_gradient")))
         return told
 
+    def _plain(self, family: str, seed: int) -> Wanted:
+        return Wanted(f"{family}, mle", seed, self.baseline(family, seed), partial(measured, phase="mle"))
+
     def _bases(self, seeds: Sequence[int]) -> list[tuple[Path, ...]]:
         """Train the baselines of all families, and keep what each is worth as soon as it is there."""
-        plain = [one for seed in seeds for one in self.wanted(seed) if one.name.endswith(", mle")]
+        plain = [self._plain(family, seed) for seed in seeds for family in self.families]
         self.records.make(plain, outputs=self.outputs, workers=self.workers)
         return [
             tuple(train_all([self.baseline(family, seed) for family in self.families],

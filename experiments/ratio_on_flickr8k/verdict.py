@@ -12,11 +12,10 @@ from functools import partial
 from statistics import median_high
 
 import numpy as np
-from statsmodels.stats.multitest import multipletests
 
 from experiments.ratio_on_flickr8k.arms import MORE
 from experiments.ratio_on_flickr8k.measure import Point
-from experiments.study import seen
+from experiments.study import holm, seen
 from gan_caption.metrics.bootstrap import Difference, mean_interval, paired_difference
 from gan_caption.metrics.ngrams import Score
 from gan_caption.reporting.seeds import with_interval
@@ -222,8 +221,7 @@ def table_of_systems(systems: Mapping[str, System], people: People, minutes: Map
         minutes: that each system took after the baseline, its discriminator counted.
     """
     compared = differences(systems)
-    adjusted = multipletests([one.p for one in compared.values()], method="holm")[1] if compared else []
-    p = dict(zip(compared, adjusted, strict=True))
+    p = holm({name: one.p for name, one in compared.items()})
     rows = [["", "seeds", "minutes", *HEADS, f"AUC less that of {MORE.name}", "p (Holm)"]]
     for name, system in systems.items():
         took = f"{minutes[name]:.0f}" if name in minutes else ""

@@ -191,8 +191,8 @@ def compare(study: Study, rates: Mapping[str, str]) -> None:
 
     def wanted(seed: int, base: Path = NOWHERE, judge: Path = NOWHERE) -> list[Wanted]:
         plain = partial(divergence, phase="mle")
-        told = [Wanted(MLE, seed, study.baseline(seed), plain)]
-        told.append(Wanted(LONG, seed, study.baseline(seed, *LONGER), plain))
+        likelihood = {MLE: study.baseline(seed), LONG: study.baseline(seed, *LONGER)}
+        told = [Wanted(name, seed, overrides, plain) for name, overrides in likelihood.items()]
         for arm in arms.values():
             run = arms[arm.of_another or arm.name]
             overrides = study.arm(run, seed, base, judge, rate=rates.get(run.name))

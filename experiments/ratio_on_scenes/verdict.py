@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 from statistics import median_high, stdev
 
 from scipy.stats import t, ttest_1samp
-from statsmodels.stats.multitest import multipletests
 
 from experiments.ratio_on_scenes.arms import LONG, MLE
+from experiments.study import holm
 from gan_caption.reporting.seeds import interval, with_interval
 from gan_caption.reporting.table import markdown
 
 MARGIN = 0.01
 """Nats: two systems that differ by less are equivalent."""
-WITHIN = f"within {MARGIN} of "
 SHOWN = (
     ("jsd", "JSD", 3, 1), ("plain_jsd", "JSD at temperature 1", 3, 1), ("nll_per_token", "NLL a token", 3, 1),
     ("sample_oracle_true", "true, %", 1, 100), ("true_at_lengths", "true at people's lengths, %", 1, 100),
@@ -32,7 +31,9 @@ Found = Mapping[str, Mapping[int, Mapping[str, float]]]
 def table_of_systems(found: Found) -> str:
     """Return a Markdown table: a row a system, with its differences to the rivals of the same seeds."""
     tests = {rival: _Tests(compared(found, rival)) for rival in RIVALS if rival in found}
-    columns = [f"{what}{rival}" for rival in tests for what in ("JSD less that of ", "p (Holm), ", WITHIN)]
+    columns = [
+        f"{what}{rival}" for rival in tests for what in ("JSD less that of ", "p (Holm), ", f"within {MARGIN} of ")
+    ]
     rows = [["", "seeds", "temperature, top-p", *(label for _, label, _, _ in SHOWN), *columns]]
     for name, runs in found.items():
         points = sorted({(run["temperature"], run["top_p"]) for run in runs.values()})
@@ -57,16 +58,15 @@ class _Tests:
     def __init__(self, differences: Mapping[str, Sequence[float]]) -> None:
         self.differences = differences
         self.tested = {name: own for name, own in differences.items() if len(own) > 1}
-        self.p = dict(zip(self.tested, _holm(list(self.tested.values())), strict=True))
+        self.p = holm({name: _p(own) for name, own in self.tested.items()})
 
     def cells(self, name: str) -> list[str]:
         """Return the difference, p, and whether the system is equivalent."""
         own = self.differences.get(name, [])
         difference = with_interval(own, 4, sign="+") if own else ""
-        return [
-            difference,
-            *([f"{self.p[name]:.3f}", "yes" if equivalent(own) else "no"] if name in self.p else ["", ""]),
-        ]
+        if name not in self.p:
+            return [difference, "", ""]
+        return [difference, f"{self.p[name]:.3f}", "yes" if equivalent(own) else "no"]
 
 
 def compared(found: Found, rival: str) -> dict[str, list[float]]:
@@ -114,8 +114,5 @@ def table_of_trials(trials: Mapping[str, Mapping[str, float]], rates: Sequence[s
     return markdown(rows)
 
 
-def _holm(tested: Sequence[Sequence[float]]) -> list[float]:
-    if not tested:
-        return []
-    alone = [float(ttest_1samp(own, 0).pvalue) if any(own) else 1.0 for own in tested]  # of all zeros it has no t
-    return list(map(float, multipletests(alone, method="holm")[1]))
+def _p(own: Sequence[float]) -> float:
+    return float(ttest_1samp(own, 0).pvalue) if any(own) else 1.0  # of all zeros it has no t

@@ -145,9 +145,9 @@ def main(size: str = "full", *given: str) -> None:
     outputs.mkdir(parents=True, exist_ok=True)
     places = [Path(named[key]).expanduser() if key in named else None for key in ("flickr8k", "coco")]
     kept = records or (outputs if size == "quick" else HERE) / "records"
+    at_a_time = 0 if size == "tables" else workers
     for move in moves(size, *places, outputs):
-        workers = 0 if size == "tables" else workers
-        text = account(Study(move, size=size, outputs=outputs, records=kept, workers=workers))
+        text = account(Study(move, size=size, outputs=outputs, records=kept, workers=at_a_time))
         (kept.parent / f"{move.name}.md").write_text(f"{text}\n")
         print(f"\n{move.name}\n\n{text}", flush=True)
 

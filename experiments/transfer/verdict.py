@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from statsmodels.stats.multitest import multipletests
 
-from experiments.study import seen
+from experiments.study import holm, seen
 from experiments.transfer.measure import PLACES
 from gan_caption.metrics.bootstrap import Difference
 from gan_caption.metrics.ngrams import Score
@@ -36,11 +35,10 @@ class Endpoint:
 
     name: str
     label: str
-    factor: int = 100
 
     def shown(self, value: float, sign: str = "") -> str:
-        """Return it as tables have it."""
-        return "-" if math.isnan(value) else f"{value * self.factor:{sign}.1f}"
+        """Return it times 100, as tables have it."""
+        return "-" if math.isnan(value) else f"{100 * value:{sign}.1f}"
 
     def with_interval(self, difference: Difference) -> str:
         """Return a difference with its 95% interval."""
@@ -62,7 +60,7 @@ def table_of_losses(found: Found, endpoint: Endpoint) -> str:
     """Return a Markdown table, a row a system, with the verdict on each method below it."""
     compared = {name: one for name in found if name != MLE and (one := _compared(name, found, endpoint))}
     methods = [name for name in METHODS if name in compared]
-    p = dict(zip(methods, _holm([compared[name].beyond.p for name in methods]), strict=True))
+    p = holm({name: compared[name].beyond.p for name in methods})
     rows = [["", "seeds", "home", "away", "loss", f"more than {MLE}'s", f"more than {MORE}'s", "p (Holm)",
              "seen with 80%"]]  # fmt: skip
     for name, runs in found.items():
@@ -137,7 +135,3 @@ def _compared(name: str, found: Found, endpoint: Endpoint) -> Compared | None:
     if name != MORE and (both := sorted(set(seeds) & found.get(MORE, {}).keys())):
         beyond_more = difference_of_losses(_moved(found[name], both), _moved(found[MORE], both), better="higher")
     return Compared(beyond, beyond_more)
-
-
-def _holm(p: Sequence[float]) -> list[float]:
-    return list(map(float, multipletests(p, method="holm")[1])) if p else []
