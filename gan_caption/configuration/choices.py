@@ -7,7 +7,7 @@ place of the chosen one, without a word.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,12 +20,13 @@ _CHOICE = re.compile(r"\+?(?P<group>[\w/]+)(@(?P<place>[\w.]+))?=(?P<page>[\w/]+
 _TARGET = "_target_"
 
 
-def check_choices(config: DictConfig, overrides: Iterable[str], folders: Sequence[Path]) -> None:
+def check_choices(config: DictConfig, overrides: Sequence[str], folders: Sequence[Path]) -> None:
     """Refuse a choice of a page that has no effect.
 
     Args:
         config: composed.
-        overrides: as they were given.
+        overrides: as they were given; where several choose a place's page, the last one holds, as in Hydra, and a class
+            that is given by its name is what was asked for.
         folders: of pages, the first that has a page holds.
 
     Raises:
@@ -33,18 +34,24 @@ def check_choices(config: DictConfig, overrides: Iterable[str], folders: Sequenc
     """
     from omegaconf import DictConfig, OmegaConf
 
-    for override in overrides:
-        if (choice := _CHOICE.fullmatch(override)) is None:
+    choices = {_place(choice): choice for choice in map(_CHOICE.fullmatch, overrides) if choice}
+    named = {override.lstrip("+").partition("=")[0] for override in overrides}
+    for place, choice in choices.items():
+        if f"{place}.{_TARGET}" in named:
             continue
-        place = choice["place"] or choice["group"].replace("/", ".")
         wanted = _class_of(Path(choice["group"], f"{choice['page']}.yaml"), folders)
         node = OmegaConf.select(config, place)
         found = node.get(_TARGET) if isinstance(node, DictConfig) else None
         if wanted is not None and found is not None and found != wanted:
             raise UserError(
-                f"{override} has no effect: a page that is composed after it says {place}.{_TARGET}={found}; give "
+                f"{choice[0]} has no effect: a page that is composed after it says {place}.{_TARGET}={found}; give "
                 f"{place}.{_TARGET}={wanted}, or leave the choice out"
             )
+
+
+def _place(choice: re.Match[str]) -> str:
+    """Return where the chosen page stands in the configuration."""
+    return choice["place"] or choice["group"].replace("/", ".")
 
 
 def _class_of(page: Path, folders: Sequence[Path]) -> str | None:

@@ -15,13 +15,19 @@ from tests.tiny_runs import TINY
 PAGES = {"baseline/mean.yaml": "of.Mean", "baseline/zero.yaml": "of.Zero", "data/scenes.yaml": None}
 
 
+def made_in(folder):
+    """The package's pages alone."""
+    for page, target in PAGES.items():
+        path = folder / page
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("n: 1\n" if target is None else f"_target_: {target}\n")
+    return [folder]
+
+
 @pytest.fixture
 def folders(tmp_path):
     """The user's own pages, and the package's."""
-    for page, target in PAGES.items():
-        path = tmp_path / "package" / page
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("n: 1\n" if target is None else f"_target_: {target}\n")
+    made_in(tmp_path / "package")
     (tmp_path / "own" / "baseline").mkdir(parents=True)
     (tmp_path / "own" / "baseline" / "zero.yaml").write_text("_target_: of.OwnZero\n")
     return [tmp_path / "own", tmp_path / "package"]
@@ -49,6 +55,22 @@ def test_what_is_there_or_was_no_choice_is_taken(folders, target, given):
 def test_a_choice_that_another_page_undid_is_refused(folders, given):
     with pytest.raises(UserError, match=r"has no effect: .* says \S+\._target_=of\.Zero"):
         check_choices(composed("of.Zero"), ["seed=1", given], folders)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["baseline@a.b=mean", "baseline@a.b=zero"],  # as Hydra has it, the last choice holds
+        ["baseline@a.b=mean", "a.b._target_=of.Zero"], ["+baseline@a.b=mean", "++a.b._target_=of.Zero"],
+    ],
+)  # fmt: skip
+def test_a_choice_that_was_taken_back_on_the_command_line_is_no_error(tmp_path, given):
+    check_choices(composed("of.Zero"), given, made_in(tmp_path / "package"))
+
+
+def test_of_two_choices_the_last_one_must_hold(folders):
+    with pytest.raises(UserError, match="baseline=mean has no effect"):
+        check_choices(composed("of.OwnZero"), ["baseline=zero", "baseline=mean"], folders)
 
 
 @pytest.mark.slow

@@ -56,9 +56,12 @@ def test_twenty_steps(page, run):
         assert losses == kept
         return
     # Elsewhere sums differ in their last digits. A word that is drawn otherwise for it changes all that comes after, so
-    # that a phase's first step is compared closely, and the mean of its steps loosely.
+    # that a phase's first step is compared closely, and the mean of its steps loosely. `dognin` has log D as its
+    # reward, which has no bound: after D's steps on samples the same machine with AVX2 and without any vectors differs
+    # by up to 8% in the first step and 25% in the mean.
     assert losses.keys() == kept.keys()
     for name, values in kept.items():
         assert len(losses[name]) == len(values)
-        assert losses[name][0] == pytest.approx(values[0], rel=1e-2, abs=1e-3)
-        assert sum(losses[name]) / STEPS == pytest.approx(sum(values) / STEPS, rel=0.1, abs=0.02)
+        wild = page == "dognin" and name.startswith("adversarial")
+        assert losses[name][0] == pytest.approx(values[0], rel=0.1 if wild else 1e-2, abs=1e-3)
+        assert sum(losses[name]) / STEPS == pytest.approx(sum(values) / STEPS, rel=0.3 if wild else 0.1, abs=0.02)

@@ -15,6 +15,7 @@ from gan_caption.configuration.settings import settings_from
 from gan_caption.experiment import set_up
 from gan_caption.training.learning_rates import Constant, Cosine, InverseSquareRoot, Polynomial
 from gan_caption.training.optimizers import SGD, Adam, AdamW, Group, RMSprop, set_learning_rates
+from gan_caption.training.phases import base
 from gan_caption.training.phases.base import descend
 from gan_caption.training.setup import Data
 from tests.tiny_runs import TINY
@@ -192,6 +193,28 @@ def test_every_phase_of_an_adversarial_run_takes_a_step_in_bfloat16(configured, 
         logged = phase.step(0)
         assert all(math.isfinite(value) for value in logged.values())
     assert all(parameter.dtype == torch.float32 for parameter in run.networks.parameters())
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_bfloat16_leaves_no_trace(works, monkeypatch):
+    """Random numbers and PyTorch's kernels are what they were, whether oneDNN's recurrent layers work here or not."""
+    monkeypatch.setattr(base, "_onednn_has_recurrent_layers", lambda: works)
+    layer = torch.nn.LSTM(4, 4)
+    state = torch.get_rng_state()
+    with base.autocast(torch.device("cpu"), "bfloat16"):
+        assert torch.is_autocast_enabled("cpu")
+        assert torch.backends.mkldnn.enabled == works
+        if not works:
+            assert layer(torch.ones(2, 3, 4))[0].isfinite().all()
+    assert torch.backends.mkldnn.enabled
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_asking_what_onednn_has_draws_nothing():
+    base._onednn_has_recurrent_layers.cache_clear()
+    state = torch.get_rng_state()
+    assert base._onednn_has_recurrent_layers() in (True, False)
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 @pytest.mark.parametrize(
