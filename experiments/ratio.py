@@ -1,13 +1,19 @@
-"""What the studies of the density ratio share: an arm, which discriminator it takes, and the measure of a run."""
+"""What the studies of the density ratio share: an arm, what it begins with, and the measure of a run."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from experiments.records import Prepare
+from experiments.study import train_all
 from gan_caption.data.corpus import Split
 from gan_caption.evaluation.evaluator import Evaluator, build_evaluator
 from gan_caption.evaluation.trained import Trained, left_discriminator
 from gan_caption.training.setup import load_split, open_corpus, open_features
+
+Overrides = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,28 @@ ROUNDS = (
 )  # fmt: skip
 """Of DDO: two, of half of the updates each."""
 DECODING = "phases.resampling.decoding"
+
+
+def begun_with(
+    baseline: Callable[[int], Overrides], judge: Callable[[int, Path], Overrides] | None, *, outputs: Path, workers: int
+) -> Prepare:
+    """Return what trains the baselines of some seeds and, where there is one, the discriminator of each.
+
+    Args:
+        baseline: the overrides of a seed.
+        judge: those of a run in which a discriminator alone learns, of a seed and its baseline's folder.
+        outputs: where the runs go.
+        workers: how many run at a time.
+    """
+
+    def prepare(seeds: Sequence[int]) -> list[tuple[Path, ...]]:
+        bases = train_all([baseline(seed) for seed in seeds], outputs=outputs, workers=workers)
+        if judge is None:
+            return [(base,) for base in bases]
+        taught = [judge(seed, base) for seed, base in zip(seeds, bases, strict=True)]
+        return list(zip(bases, train_all(taught, outputs=outputs, workers=workers), strict=True))
+
+    return prepare
 
 
 def evaluator_of(trained: Trained, name: str, *, samples_per_image: int) -> Evaluator:

@@ -53,13 +53,6 @@ def train_all(runs: Sequence[Sequence[str]], *, outputs: Path, workers: int) -> 
         return list(pool.map(lambda overrides: train(*overrides, "threads=1", outputs=outputs), runs))
 
 
-def found_or_trained(runs: Sequence[Sequence[str]], *, outputs: Path, workers: int) -> list[Path | None]:
-    """Return the folders of several configurations as `train_all` does; with 0 workers None where one is not there."""
-    if not workers:
-        return [finished(*overrides, "threads=1", outputs=outputs) for overrides in runs]
-    return list(train_all(runs, outputs=outputs, workers=workers))
-
-
 def evaluate(run: Path, *overrides: str) -> dict[str, dict[str, float]]:
     """Return the metrics of an `evaluation`, by system."""
     return systems(evaluation(run, *overrides))

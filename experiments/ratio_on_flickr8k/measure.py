@@ -1,12 +1,13 @@
 """A system at every point of its grid: what a judge, references and language models say of its samples.
 
+`found` and `planted` return what a study keeps of a run, which JSON can hold.
+
 Shapes: N images, K samples an image.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +17,9 @@ import numpy as np
 import torch
 
 from experiments.ratio import evaluator_of
+from experiments.ratio_on_flickr8k.people import People, at_equal_diversity
 from experiments.ratio_on_flickr8k.words import unsupported
+from experiments.study import cost_of
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.decoders import Sampler, Sampling
@@ -24,10 +27,10 @@ from gan_caption.decoding.resampling import Resampling
 from gan_caption.evaluation.judge_network import JudgeSettings
 from gan_caption.evaluation.telling import told_apart
 from gan_caption.evaluation.trained import Trained, open_run
-from gan_caption.files import write_atomically
 from gan_caption.metrics import CiderD, self_cider
 from gan_caption.metrics.language_model import NgramModel, lm_scores
 from gan_caption.training.folders import read_settings
+from gan_caption.training.records import METRICS, read_records
 from gan_caption.training.setup import load_split, open_corpus, own_decoding
 
 SAMPLES = 5
@@ -40,6 +43,8 @@ PLANTED = 1.2
 """The temperature of a policy whose exact ratio to the one at temperature 1 is known."""
 SHARES = (0.1, 0.25, 0.5, 1.0)
 """Of people's captions among samples."""
+DECIMALS = 4
+"""Of what is kept of each image: a judge compares 25 pairs of captions, so that its AUC there has steps of .02."""
 
 
 @dataclass(frozen=True)
@@ -50,16 +55,43 @@ class Point:
     top_p: float
     auc: list[float]
     """(N,) of the judge, of each image."""
-    self_cider: list[float]
-    """(N,)"""
-    cider_d: list[list[float]]
-    """(N, K)"""
-    unsupported: list[list[int]]
-    """(N, K), see `words.unsupported`."""
-    lengths: list[list[int]]
-    """(N, K), words."""
+    self_cider: float
+    """The mean over images."""
     corpus: dict[str, float]
     """Of all samples together, by metric."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is known of a system."""
+
+    points: list[Point]
+    cider_d: float
+    """The mean of its samples at people's Self-CIDEr and lengths."""
+    unsupported: float
+    """Words a caption, at the same."""
+    people: float
+    """People's Self-CIDEr."""
+    minutes: float
+    """That the run took; NaN where that is not known."""
+
+    @classmethod
+    def of(cls, kept: Mapping[str, Any]) -> Found:
+        """Take back what `asdict` gave."""
+        return cls(**{**kept, "points": [Point(**point) for point in kept["points"]]})
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What references say of the samples at a point, (N, K) each."""
+
+    diversity: np.ndarray
+    """(N,) Self-CIDEr."""
+    cider_d: list[list[float]]
+    unsupported: list[list[int]]
+    """See `words.unsupported`."""
+    lengths: list[list[int]]
+    """In words."""
 
 
 class Measure:
@@ -81,6 +113,15 @@ class Measure:
         tokenizer = self.trained.tokenizer
         cut = [tokenizer.decode(tokenizer.encode(text, max_length=self.evaluator.max_length)) for text in captions]
         return tokenizer.tokenized(cut)
+
+    @cached_property
+    def scale(self) -> People:
+        """What people's captions of the same images have."""
+        lengths = [[len(text.split()) for text in own] for own in self.people]
+        several = [own if len(own) == SAMPLES else ["", ""] for own in self.people]
+        diversity = self_cider(several, self.evaluator.frequencies).per_image
+        alone = [len(own) < SAMPLES for own in self.people]
+        return People(lengths, np.where(alone, np.nan, diversity))
 
     @cached_property
     def pooled(self) -> torch.Tensor:
@@ -106,31 +147,31 @@ class Measure:
         """Return (N,), see `told_apart`."""
         return told_apart(self.pooled, self.people, samples, settings=self.judge).per_image
 
-    def at(self, phase: str, temperature: float, top_p: float) -> Point:
+    def at(self, phase: str, temperature: float, top_p: float) -> tuple[Point, Samples]:
         """Measure the weights that are loaded, decoded as the phase does."""
         sampler = self.evaluator.sampler_at(phase, temperature=temperature, top_p=top_p)
         samples = self.drawn(sampler)
         references = [self.evaluator.references[row] for row in self.rows]
         rows = [row for row, own in enumerate(samples) for _ in own]
         cider = CiderD(references).score(rows, [text for own in samples for text in own])
+        told = Samples(
+            self_cider(samples, self.evaluator.frequencies).per_image, cider.reshape(len(samples), SAMPLES).tolist(),
+            unsupported(samples, references), [[len(text.split()) for text in own] for own in samples],
+        )  # fmt: skip
         human, words = self.language
         unseen = [text for own in self.people for text in own]
         limit = self.evaluator.limit(self.trained.captioner, sampler)
-        return Point(
-            temperature, top_p, self.auc(samples).tolist(),
-            self_cider(samples, self.evaluator.frequencies).per_image.tolist(),
-            cider.reshape(len(samples), SAMPLES).tolist(), unsupported(samples, references),
-            [[len(text.split()) for text in own] for own in samples],
-            {
-                **lm_scores([text for own in samples for text in own], unseen, human=human, words=words),
-                **{name: float(own.mean()) for name, own in limit.items()},
-            },
-        )  # fmt: skip
+        corpus = {
+            **lm_scores([text for own in samples for text in own], unseen, human=human, words=words),
+            **{name: float(own.mean()) for name, own in limit.items()},
+        }
+        auc = [round(float(value), DECIMALS) for value in self.auc(samples)]
+        return Point(temperature, top_p, auc, float(told.diversity.mean()), corpus), told
 
 
-def measured(run: Path, phase: str, split: str, judge: JudgeSettings,
-             temperatures: Sequence[float] | None = None) -> list[Point]:  # fmt: skip
-    """Measure what a phase of a run left, at every point of its grid; what is found is kept beside the run.
+def found(run: Path, phase: str, split: str, judge: JudgeSettings,
+          temperatures: Sequence[float] | None = None) -> dict[str, Any]:  # fmt: skip
+    """Measure what a phase of a run left, at every point of its grid, and return a `Found` as a dictionary.
 
     Args:
         run: its folder.
@@ -140,15 +181,24 @@ def measured(run: Path, phase: str, split: str, judge: JudgeSettings,
         temperatures: at these alone, without a nucleus; None: the grid.
     """
     grid = RESAMPLED if phase in own_decoding(read_settings(run)) else POLICY
-    points = grid if temperatures is None else tuple((temperature, 1.0) for temperature in temperatures)
+    places = grid if temperatures is None else tuple((temperature, 1.0) for temperature in temperatures)
+    measure = Measure(run, split, judge)
+    measure.trained.load(phase)
+    told = [measure.at(phase, *place) for place in places]
+    curve = [(point, samples) for point, samples in told if point.top_p == 1]
+    lengths, diversity = [samples.lengths for _, samples in curve], [point.self_cider for point, _ in curve]
+    return asdict(Found(
+        [point for point, _ in told],
+        at_equal_diversity(lengths, [samples.cider_d for _, samples in curve], diversity, measure.scale),
+        at_equal_diversity(lengths, [samples.unsupported for _, samples in curve], diversity, measure.scale),
+        measure.scale.level, cost_of(run),
+    ))  # fmt: skip
 
-    def make() -> list[dict[str, object]]:
-        measure = Measure(run, split, judge)
-        measure.trained.load(phase)
-        return [asdict(measure.at(phase, *point)) for point in points]
 
-    path = run / f"measured_{phase}_{split}{'' if temperatures is None else '_alone'}.json"
-    return [Point(**told) for told in _kept(path, (points, asdict(judge)), make)]
+def knows(run: Path) -> dict[str, float]:
+    """Return what a run's discriminator knows of held-out images, as it is kept and calibrated, and what it took."""
+    last = [row for row in read_records(run / METRICS) if "ratio/auc" in row][-1]
+    return {name: last[f"ratio/{name}"] for name in ("log_loss", "auc", "ece")} | {"minutes": cost_of(run)}
 
 
 class AtTemperature1:
@@ -172,32 +222,29 @@ def planted(run: Path, split: str, judge: JudgeSettings) -> dict[str, float]:
     before and after they are resampled by their exact ratio to temperature 1.
     """
 
-    def make() -> dict[str, float]:
-        measure = Measure(run, split, judge)
-        measure.trained.load("mle")
-        rng = np.random.default_rng(0)
-        samples = measure.drawn(Sampling(temperature=1.0, top_k=0, top_p=1.0))
-        warm = Sampling(temperature=PLANTED, top_k=0, top_p=1.0)
-        exact = Resampling(
-            judge=AtTemperature1(measure.trained), alpha=1.0, own_weight=-1.0, candidates=20, temperature=PLANTED,
-            top_k=0, top_p=1.0, density_sets=1,
-        )  # fmt: skip
-        found = {
-            f"temperature {PLANTED}": float(measure.auc(measure.drawn(warm)).mean()),
-            f"temperature {PLANTED}, resampled by the exact ratio": float(measure.auc(measure.drawn(exact)).mean()),
-            "temperature 1": float(measure.auc(samples).mean()),
-        }
-        halves = [_halved(own, rng) for own in measure.people]
-        kept = [row for row, (people, others) in enumerate(halves) if people and others]
-        pooled, people = measure.pooled[kept], [halves[row][0] for row in kept]
-        for share in (0.0, *SHARES):
-            mixed = [_mixed(samples[row], halves[row][1], share, rng) for row in kept]
-            told = told_apart(pooled, people, mixed, settings=judge)
-            found[f"{share:.0%} people's, against half of the people"] = told.corpus
-        return found
-
-    found: dict[str, float] = _kept(run / f"planted_{split}.json", asdict(judge), make)
-    return found
+    measure = Measure(run, split, judge)
+    measure.trained.load("mle")
+    rng = np.random.default_rng(0)
+    samples = measure.drawn(Sampling(temperature=1.0, top_k=0, top_p=1.0))
+    warm = Sampling(temperature=PLANTED, top_k=0, top_p=1.0)
+    exact = Resampling(
+        judge=AtTemperature1(measure.trained), alpha=1.0, own_weight=-1.0, candidates=20, temperature=PLANTED,
+        top_k=0, top_p=1.0, density_sets=1,
+    )  # fmt: skip
+    told = {
+        f"temperature {PLANTED}": float(measure.auc(measure.drawn(warm)).mean()),
+        f"temperature {PLANTED}, resampled by the exact ratio": float(measure.auc(measure.drawn(exact)).mean()),
+        "temperature 1": float(measure.auc(samples).mean()),
+    }
+    halves = [_halved(own, rng) for own in measure.people]
+    kept = [row for row, (people, others) in enumerate(halves) if people and others]
+    pooled, people = measure.pooled[kept], [halves[row][0] for row in kept]
+    for share in (0.0, *SHARES):
+        mixed = [_mixed(samples[row], halves[row][1], share, rng) for row in kept]
+        told[f"{share:.0%} people's, against half of the people"] = told_apart(
+            pooled, people, mixed, settings=judge
+        ).corpus
+    return told
 
 
 def _halved(captions: Sequence[str], rng: np.random.Generator) -> tuple[list[str], list[str]]:
@@ -210,13 +257,3 @@ def _halved(captions: Sequence[str], rng: np.random.Generator) -> tuple[list[str
 def _mixed(samples: Sequence[str], others: Sequence[str], share: float, rng: np.random.Generator) -> list[str]:
     """Replace samples, each with a probability, by people's captions, as many as there are of these."""
     return [other if rng.random() < share else sample for sample, other in zip(samples, others, strict=False)]
-
-
-def _kept(path: Path, asked: object, make: Callable[[], object]) -> Any:
-    """Return what was made before of the same question, or make it and keep it."""
-    question = json.dumps(asked)
-    if path.exists() and (told := json.loads(path.read_text()))["asked"] == question:
-        return told["found"]
-    found = make()
-    write_atomically(path, lambda file: file.write(json.dumps({"asked": question, "found": found}).encode()))
-    return found

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from experiments.ratio import Arm
+from experiments.ratio import Arm, begun_with
 from experiments.ratio_on_flickr8k.arms import ARMS, BLIND, DISCRIMINATORS, QUICK_ARMS, RATES
 from experiments.ratio_on_flickr8k.figures import systems_figure
-from experiments.ratio_on_flickr8k.measure import SAMPLES, Measure, Point, measured, planted
-from experiments.ratio_on_flickr8k.verdict import (
-    People,
-    systems_of,
-    table_of_planted,
-    table_of_systems,
-    table_of_trials,
-)
-from experiments.study import cost, cost_of, found_or_trained, write_png
+from experiments.ratio_on_flickr8k.measure import Found, found, knows, planted
+from experiments.ratio_on_flickr8k.verdict import systems_of, table_of_planted, table_of_systems, table_of_trials
+from experiments.records import NOWHERE, Records, Wanted, options
+from experiments.study import write_png
 from gan_caption.evaluation.judge_network import JudgeSettings
-from gan_caption.metrics import self_cider
-from gan_caption.training.records import METRICS, read_records
 
 HERE = Path(__file__).parent
 TUNING, SEEDS = 100, tuple(range(5))
@@ -55,36 +49,39 @@ _RESAMPLED = "phases.resampling.decoding"
 QUICK_DECODING = (f"{_RESAMPLED}.candidates=4", f"{_RESAMPLED}.density_sets=2")
 
 
-class Study:
-    """The runs of one size on some data, at so many at a time."""
+Kept = dict[str, dict[int, Mapping[str, Any]]]
+"""What is kept of runs, by name and seed."""
+MLE, PLANTED = "maximum likelihood", "planted differences"
+TOLD = ("log_loss", "auc", "ece")
+"""Of discriminators, on held-out images."""
 
-    def __init__(self, size: str, data: Sequence[str], *, workers: int) -> None:
-        """Set where they are kept; with 0 workers nothing is trained, and what is finished is found."""
+
+class Study:
+    """The runs of one size on some data: each is trained and measured unless its record is kept."""
+
+    def __init__(self, size: str, data: Sequence[str], *, workers: int, records: Path | None = None) -> None:
+        """Set where they are kept, and how many run at a time; with 0 workers what is finished is found."""
         quick = size == "quick"
         self.quick = QUICK if quick else ()
         self.setting = (*data, *SETTING, *((QUICK_HELD_OUT,) if quick else FULL))
         self.outputs = HERE / "outputs" / ("quick" if quick else "full")
-        self.tables = self.outputs if quick else HERE
+        self.records = Records(records or (self.outputs if quick else HERE) / "records")
+        self.tables = self.records.folder.parent
         self.seeds = SEEDS[:1] if quick else SEEDS
         self.tuning = SEEDS[0] if quick else TUNING  # where nothing is learned, the trials may be the runs
         self.arms = QUICK_ARMS if quick else ARMS
         self.rates = RATES[:1] if quick else RATES
         self.discriminators = dict(list(DISCRIMINATORS.items())[1:]) if quick else DISCRIMINATORS
         self.judge = QUICK_JUDGE if quick else JUDGE
-        self.split = "test" if size == "test" else "val"
+        self.splits = ("val", "test") if size == "test" else ("val",)
         self.workers = workers
 
-    def runs(self, wanted: Sequence[Sequence[str]]) -> list[Path | None]:
-        """Return the runs' folders, None for those that are not there."""
-        return found_or_trained(wanted, outputs=self.outputs, workers=self.workers)
-
-    def baselines(self, seeds: Sequence[int]) -> dict[int, Path]:
-        """Return the converged baselines, by seed."""
-        wanted = [("+experiment=mle", f"seed={seed}", *self.setting, *CONVERGED, *self.quick) for seed in seeds]
-        return {seed: run for seed, run in zip(seeds, self.runs(wanted), strict=True) if run}
+    def baseline(self, seed: int) -> tuple[str, ...]:
+        """Return the overrides of the converged baseline."""
+        return ("+experiment=mle", f"seed={seed}", *self.setting, *CONVERGED, *self.quick)
 
     def discriminator(self, name: str, seed: int, base: Path) -> tuple[str, ...]:
-        """Return the run in which a discriminator alone learns; its last phase resamples by it."""
+        """Return those of the run in which a discriminator alone learns; its last phase resamples by it."""
         few = QUICK_DECODING if self.quick else SHORT
         return (
             "+experiment=residual_ebm", f"seed={seed}", f"pretrained={base}", *self.setting, *OF_D,
@@ -92,7 +89,7 @@ class Study:
         )  # fmt: skip
 
     def arm(self, arm: Arm, seed: int, base: Path, judge: Path, *, chosen: str, rate: str | None) -> tuple[str, ...]:
-        """Return the run of an arm."""
+        """Return those of an arm."""
         inside = (one for one in DISCRIMINATORS[chosen] if one.startswith("discriminator@"))
         taken = (f"pretrained_discriminator={judge}", *inside) if arm.judged else ()
         own = OF_D if arm.overrides == BLIND else ()
@@ -104,121 +101,117 @@ class Study:
             *arm.overrides, *few, *self.quick,
         )  # fmt: skip
 
+    def judging(self, name: str, seed: int, base: Path) -> Wanted:
+        """Return what is to be known of a discriminator."""
+        return Wanted(_judge(name), seed, self.discriminator(name, seed, base), knows)
+
+    def known(self, wanted: Callable[..., list[Wanted]], seeds: Sequence[int], *, chosen: str | None) -> Kept:
+        """Return what is kept of all runs, by name and seed; see `Records.known`.
+
+        Args:
+            wanted: the runs, of a seed, its baseline's folder and that of its discriminator.
+            seeds: of them.
+            chosen: the discriminator that they are given; None: none.
+        """
+        judge = None if chosen is None else partial(self.discriminator, chosen)
+        prepare = begun_with(self.baseline, judge, outputs=self.outputs, workers=self.workers)
+        return self.records.known(wanted, seeds, prepare, outputs=self.outputs, workers=self.workers)
+
 
 def choose(study: Study) -> str:
     """Return the discriminator with the lowest log-loss on held-out images of the tuning seed, and write the losses."""
-    told: dict[str, dict[str, float]] = {}
-    for base in study.baselines([study.tuning]).values():
-        wanted = [study.discriminator(name, study.tuning, base) for name in study.discriminators]
-        for name, run in zip(study.discriminators, study.runs(wanted), strict=True):
-            if run:
-                last = [row for row in read_records(run / METRICS) if "ratio/auc" in row][-1]
-                told[name] = {key: last[f"ratio/{key}"] for key in ("log_loss", "auc", "ece")}
+
+    def wanted(seed: int, base: Path = NOWHERE) -> list[Wanted]:
+        return [study.judging(name, seed, base) for name in study.discriminators]
+
+    kept = study.known(wanted, [study.tuning], chosen=None)
+    told = {name: kept[_judge(name)][study.tuning] for name in study.discriminators if _judge(name) in kept}
     if not told:
         sys.exit("no discriminator has learned yet: full trains them")
-    (study.tables / "discriminators.md").write_text(table_of_trials(told, ("log_loss", "auc", "ece")) + "\n")
+    (study.tables / "discriminators.md").write_text(table_of_trials(told, TOLD) + "\n")
     return min(told, key=lambda name: told[name]["log_loss"])
-
-
-def judges_of(study: Study, seeds: Sequence[int], chosen: str) -> dict[int, tuple[Path, Path]]:
-    """Return the baseline and the run of the chosen discriminator, by seed."""
-    bases = study.baselines(seeds)
-    runs = study.runs([study.discriminator(chosen, seed, base) for seed, base in bases.items()])
-    return {seed: (base, run) for (seed, base), run in zip(bases.items(), runs, strict=True) if run}
 
 
 def tune(study: Study, chosen: str) -> dict[str, str]:
     """Return the learning rate of each arm that learns whose samples the judge tells least from people's, one seed."""
-    trials: dict[str, dict[str, float]] = {}
-    arms = [arm for arm in study.arms if arm.learns]
-    for seed, (base, judge) in judges_of(study, [study.tuning], chosen).items():
-        wanted = [
-            (arm, rate, study.arm(arm, seed, base, judge, chosen=chosen, rate=rate))
-            for arm in arms
-            for rate in study.rates
-        ]
-        for (arm, rate, _), run in zip(wanted, study.runs([own for _, _, own in wanted]), strict=True):
-            if run:
-                (point,) = measured(run, arm.phase, "val", study.judge, (1.0,))
-                trials.setdefault(arm.name, {})[rate] = float(np.mean(point.auc))
-    (study.tables / "tuning.md").write_text(table_of_trials(trials, RATES) + "\n")
-    return {name: min(found, key=lambda rate: abs(found[rate] - 0.5)) for name, found in trials.items()}
+    trials = {f"{arm.name}, rate {rate}": (arm, rate) for arm in study.arms if arm.learns for rate in study.rates}
+
+    def wanted(seed: int, base: Path = NOWHERE, judge: Path = NOWHERE) -> list[Wanted]:
+        alone = partial(found, split="val", judge=study.judge, temperatures=(1.0,))
+        return [
+            Wanted(name, seed, study.arm(arm, seed, base, judge, chosen=chosen, rate=rate),
+                   partial(alone, phase=arm.phase))
+            for name, (arm, rate) in trials.items()
+        ]  # fmt: skip
+
+    told: dict[str, dict[str, float]] = {}
+    for name, own in study.known(wanted, [study.tuning], chosen=chosen).items():
+        arm, rate = trials[name]
+        (point,) = Found.of(own[study.tuning]).points
+        told.setdefault(arm.name, {})[rate] = float(np.mean(point.auc))
+    if told:
+        (study.tables / "tuning.md").write_text(table_of_trials(told, RATES) + "\n")
+    return {name: min(own, key=lambda rate: abs(own[rate] - 0.5)) for name, own in told.items()}
 
 
 def compare(study: Study, chosen: str, rates: Mapping[str, str]) -> None:
     """Train all arms from all baselines, measure them, and write the tables and the figure."""
-    judges = judges_of(study, study.seeds, chosen)
     arms = [arm for arm in study.arms if not arm.learns or arm.name in rates]
-    wanted = {
-        (arm, seed): study.arm(arm, seed, base, judge, chosen=chosen, rate=rates.get(arm.name))
-        for seed, (base, judge) in judges.items()
-        for arm in arms
-    }
-    asked = [("maximum likelihood", seed, base, "mle") for seed, (base, _) in judges.items()]
-    asked += [
-        (arm.name, seed, run, arm.phase)
-        for (arm, seed), run in zip(wanted, study.runs(list(wanted.values())), strict=True)
-        if run is not None
-    ]
-    if not asked:
-        sys.exit("no run is finished yet: full trains them")
-    found = {split: _measured(study, asked, split) for split in dict.fromkeys(("val", study.split))}
-    with ProcessPoolExecutor(max(study.workers, 1)) as pool:
-        bases = [base for base, _ in judges.values()]
-        told = list(pool.map(planted, bases, [study.split] * len(bases), [study.judge] * len(bases)))
-    people, minutes = people_of(bases[0], study), minutes_of(arms, asked, [run for _, run in judges.values()])
-    systems = systems_of(found[study.split], people, found["val"] if study.split == "test" else None)
-    parts = [
-        cost(study.outputs), table_of_systems(systems, people, minutes),
-        table_of_planted(dict(zip(judges, told, strict=True))),
+
+    def wanted(seed: int, base: Path = NOWHERE, judge: Path = NOWHERE) -> list[Wanted]:
+        likelihood = study.baseline(seed)
+        runs = [(MLE, likelihood, "mle")]
+        for arm in arms:
+            rate = rates.get(arm.name)
+            runs.append((arm.name, study.arm(arm, seed, base, judge, chosen=chosen, rate=rate), arm.phase))
+        told = [study.judging(chosen, seed, base)]
+        for split in study.splits:
+            on = partial(found, split=split, judge=study.judge)
+            told += [Wanted(_on(split, name), seed, own, partial(on, phase=phase)) for name, own, phase in runs]
+            differences = partial(planted, split=split, judge=study.judge)
+            told.append(Wanted(_on(split, PLANTED), seed, likelihood, differences))
+        return told
+
+    kept = study.known(wanted, study.seeds, chosen=chosen)
+    names = (MLE, *(arm.name for arm in arms))
+    told = [
+        {name: {seed: Found.of(own) for seed, own in kept[_on(split, name)].items()}
+         for name in names if _on(split, name) in kept}
+        for split in study.splits
     ]  # fmt: skip
-    (study.tables / f"table_{study.split}.md").write_text("\n\n".join(parts) + "\n")
-    print("\n\n".join(parts))
-    write_png(systems_figure(systems), study.tables / f"figure_{study.split}.png")
+    split = study.splits[-1]
+    if not told[-1]:
+        sys.exit("no run is finished yet: full trains them")
+    systems = systems_of(told[-1], told[0] if split == "test" else None)
+    minutes = np.mean([own["minutes"] for own in kept.get(_judge(chosen), {}).values()] or [np.nan])
+    judging = {arm.name: float(minutes) for arm in arms if arm.judged}
+    parts = [
+        table_of_systems(systems, judging), table_of_planted(kept.get(_on(split, PLANTED), {})),
+        study.records.unpaired([one for seed in study.seeds for one in wanted(seed)]),
+    ]  # fmt: skip
+    text = "\n\n".join(part for part in parts if part)
+    (study.tables / f"table_{split}.md").write_text(f"{text}\n")
+    print(text)
+    write_png(systems_figure(systems), study.tables / f"figure_{split}.png")
 
 
-def minutes_of(
-    arms: Sequence[Arm], asked: Sequence[tuple[str, int, Path, str]], judges: Sequence[Path]
-) -> dict[str, float]:
-    """Return what each arm took, the mean over seeds, its discriminator counted."""
-    judge = float(np.mean([cost_of(run) for run in judges]))
-    return {
-        arm.name: float(np.mean([cost_of(run) for name, _, run, _ in asked if name == arm.name])) + judge * arm.judged
-        for arm in arms
-    }
+def _judge(name: str) -> str:
+    """Return what the record of a discriminator is called."""
+    return f"discriminator, {name}"
 
 
-def _measured(
-    study: Study, asked: Sequence[tuple[str, int, Path, str]], split: str
-) -> dict[str, dict[int, list[Point]]]:
-    with ProcessPoolExecutor(max(study.workers, 1)) as pool:
-        told = pool.map(
-            measured, [run for _, _, run, _ in asked], [phase for *_, phase in asked], [split] * len(asked),
-            [study.judge] * len(asked),
-        )  # fmt: skip
-        found: dict[str, dict[int, list[Point]]] = {}
-        for (name, seed, _, _), points in zip(asked, told, strict=True):
-            found.setdefault(name, {})[seed] = points
-    return found
-
-
-def people_of(run: Path, study: Study) -> People:
-    """Return the scale of a study's images."""
-    measure = Measure(run, study.split, study.judge)
-    lengths = [[len(text.split()) for text in own] for own in measure.people]
-    several = [own if len(own) == SAMPLES else ["", ""] for own in measure.people]
-    diversity = self_cider(several, measure.evaluator.frequencies).per_image
-    alone = [len(own) < SAMPLES for own in measure.people]
-    return People(lengths, np.where(alone, np.nan, diversity))
+def _on(split: str, name: str) -> str:
+    """Return what a record on a split is called."""
+    return name if split == "val" else f"{name}, {split}"
 
 
 def main(size: str = "full", *given: str) -> None:
     if size not in ("full", "quick", "tables", "test"):
         sys.exit(f"size {size}: full, quick, tables of what is finished, or test")
-    workers = int(next((one.partition("=")[2] for one in given if one.startswith("workers=")), "2"))
-    data = [one for one in given if not one.startswith("workers=")]
-    study = Study(size, data, workers=0 if size == "tables" else workers)
+    workers, records, data = options(given)
+    study = Study(size, data, workers=0 if size == "tables" else workers, records=records)
     study.outputs.mkdir(parents=True, exist_ok=True)
+    study.tables.mkdir(parents=True, exist_ok=True)
     chosen = choose(study)
     compare(study, chosen, tune(study, chosen))
 

@@ -1,108 +1,26 @@
 """What the measured systems are worth, with intervals over images and seeds.
 
-Shapes: N images, K samples an image, P points of a grid, S strata of length, B bootstrap draws.
+Shapes: N images, P points of a grid.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from statistics import median_high
+from statistics import fmean, median_high
 
 import numpy as np
 
 from experiments.ratio_on_flickr8k.arms import MORE
-from experiments.ratio_on_flickr8k.measure import Point
+from experiments.ratio_on_flickr8k.measure import Found, Point
 from experiments.study import holm, seen
 from gan_caption.metrics.bootstrap import Difference, mean_interval, paired_difference
 from gan_caption.metrics.ngrams import Score
 from gan_caption.reporting.seeds import with_interval
 from gan_caption.reporting.table import markdown
 
-STRATA = (8, 10, 12, 14)
-"""A caption's stratum is the number of these that its words reach."""
-
-Measured = Mapping[str, Mapping[int, Sequence[Point]]]
+Measured = Mapping[str, Mapping[int, Found]]
 """By system and seed."""
-
-
-@dataclass(frozen=True)
-class People:
-    """The scale and the standard."""
-
-    lengths: Sequence[Sequence[int]]
-    """Of each image's captions, in words."""
-    self_cider: np.ndarray
-    """(N,) of each image's captions; NaN where there are not as many as samples."""
-
-    @property
-    def level(self) -> float:
-        """Their mean Self-CIDEr."""
-        return float(np.nanmean(self.self_cider))
-
-    @property
-    def strata(self) -> np.ndarray:
-        """(S,) shares of the strata of length."""
-        every = [length for own in self.lengths for length in own]
-        counted = stratified(every, np.ones(len(every)))
-        shares: np.ndarray = counted / counted.sum()
-        return shares
-
-
-@dataclass(frozen=True)
-class AtEqualDiversity(Score):
-    """A mean over captions where Self-CIDEr is a given one and lengths are distributed as people's.
-
-    At each point the captions of a stratum of length count together as much as people's do (direct standardisation); a
-    stratum without captions is left out. Between points it is joined by straight lines over Self-CIDEr, and beyond the
-    last ones it stays.
-    """
-
-    sums: np.ndarray
-    """(P, N, S), of the captions' values."""
-    counts: np.ndarray
-    """(P, N, S) captions."""
-    diversity: np.ndarray
-    """(P, N) Self-CIDEr."""
-    shares: np.ndarray
-    """(S,) of people's captions."""
-    level: float
-    """The Self-CIDEr."""
-
-    @classmethod
-    def of(  # type: ignore[override]
-        cls, points: Sequence[Point], values: Sequence[Sequence[Sequence[float]]], shares: np.ndarray, level: float
-    ) -> AtEqualDiversity:
-        """Make it of points and their captions' values, (P, N, K)."""
-        pairs = [list(zip(point.lengths, own, strict=True)) for point, own in zip(points, values, strict=True)]
-        sums = np.array([[stratified(*pair) for pair in one] for one in pairs])
-        counts = np.array([[stratified(lengths, np.ones(len(lengths))) for lengths, _ in one] for one in pairs])
-        diversity = np.array([point.self_cider for point in points])
-        made = cls(0.0, np.zeros(sums.shape[1]), sums, counts, diversity, shares, level)
-        corpus = float(made.resampled(np.ones((1, sums.shape[1])))[0])
-        return cls(corpus, made.per_image, sums, counts, diversity, shares, level)
-
-    def resampled(self, weights: np.ndarray) -> np.ndarray:
-        """Return the value of other corpora made of the same images, (B,) float64; see `Score.resampled`."""
-        sums, counts = (np.einsum("bn,pns->bps", weights, one) for one in (self.sums, self.counts))
-        there = counts > 0
-        shares = there * self.shares
-        means = np.divide(sums, counts, out=np.zeros_like(sums), where=there)
-        quality = (means * shares).sum(2) / shares.sum(2).clip(min=1e-12)  # (B, P)
-        diversity = weights @ self.diversity.T / weights.sum(1)[:, None]
-        told = []
-        for own, across in zip(quality, diversity, strict=True):
-            order = across.argsort()
-            told.append(np.interp(self.level, across[order], own[order]))
-        return np.array(told)
-
-
-def stratified(lengths: Sequence[int], values: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Return the sums (S,) of captions' values by stratum of length."""
-    strata = np.searchsorted(STRATA, lengths, side="right")
-    return np.bincount(strata, weights=np.asarray(values, float), minlength=len(STRATA) + 1)
 
 
 def cross_fitted(points: Sequence[Point], chosen_on: Sequence[Point] | None = None) -> tuple[Score, list[Point]]:
@@ -128,32 +46,21 @@ def cross_fitted(points: Sequence[Point], chosen_on: Sequence[Point] | None = No
 
 @dataclass(frozen=True)
 class System:
-    """What a system is worth; scores by seed."""
+    """What a system is worth, a value a seed."""
 
     auc: list[Score]
     """Of the judge, at its own best points."""
     points: list[list[Point]]
     """These points: one of each half of the images, or one of all."""
-    cider_d: list[Score]
-    """At people's diversity and lengths."""
-    unsupported: list[Score]
-    """Words a caption, the same."""
-    reached: list[float]
-    """Self-CIDEr of each seed and temperature."""
+    runs: Sequence[Found]
 
     @classmethod
-    def of(cls, runs: Sequence[Sequence[Point]], people: People, chosen_on: Sequence[Sequence[Point]] | None) -> System:
-        """Sum up the points of each seed; see `table_of_systems`."""
-        fitted = [cross_fitted(own, chosen_on[row] if chosen_on else None) for row, own in enumerate(runs)]
-        curves = [[point for point in own if point.top_p == 1] for own in runs]
-        at_level = partial(AtEqualDiversity.of, shares=people.strata, level=people.level)
-        return cls(
-            [score for score, _ in fitted],
-            [chosen for _, chosen in fitted],
-            [at_level(curve, [point.cider_d for point in curve]) for curve in curves],
-            [at_level(curve, [point.unsupported for point in curve]) for curve in curves],
-            [float(np.mean(point.self_cider)) for curve in curves for point in curve],
-        )
+    def of(cls, runs: Sequence[Found], chosen_on: Sequence[Found] | None) -> System:
+        """Sum up the runs of each seed; see `systems_of`."""
+        fitted = [
+            cross_fitted(own.points, chosen_on[row].points if chosen_on else None) for row, own in enumerate(runs)
+        ]
+        return cls([score for score, _ in fitted], [chosen for _, chosen in fitted], runs)
 
     @property
     def mean_auc(self) -> float:
@@ -168,11 +75,12 @@ class System:
             [float(np.mean([point.corpus[name] for point in own])) for own in self.points]
             for name in ("lm_nll", "reverse_lm_nll")
         )
+        reached = [point.self_cider for own in self.runs for point in own.points if point.top_p == 1]
         return [
             ", ".join(f"{temperature:g}/{top_p:g}" for temperature, top_p in places), _between(self.auc, 3),
-            _between(self.cider_d, 1, factor=100), _between(self.unsupported, 2),
-            *(with_interval(values, 3) for values in models),
-            f"{min(self.reached):.2f} to {max(self.reached):.2f}",
+            with_interval([100 * own.cider_d for own in self.runs], 1),
+            with_interval([own.unsupported for own in self.runs], 2), *(with_interval(values, 3) for values in models),
+            f"{min(reached):.2f} to {max(reached):.2f}",
         ]  # fmt: skip
 
 
@@ -182,12 +90,11 @@ HEADS = (
 )  # fmt: skip
 
 
-def systems_of(measured: Measured, people: People, chosen_on: Measured | None = None) -> dict[str, System]:
+def systems_of(measured: Measured, chosen_on: Measured | None = None) -> dict[str, System]:
     """Sum up the systems, of the seeds that all have.
 
     Args:
         measured: at every point.
-        people: the scale.
         chosen_on: the same systems on the split that chooses their points; None: see `cross_fitted`.
 
     Raises:
@@ -198,7 +105,7 @@ def systems_of(measured: Measured, people: People, chosen_on: Measured | None = 
         raise SystemExit("no seed is finished in all arms that have any: full goes on with them")
     return {
         name: System.of(
-            [runs[seed] for seed in seeds], people, [chosen_on[name][seed] for seed in seeds] if chosen_on else None
+            [runs[seed] for seed in seeds], [chosen_on[name][seed] for seed in seeds] if chosen_on else None
         )
         for name, runs in measured.items()
     }
@@ -212,22 +119,22 @@ def differences(systems: Mapping[str, System]) -> dict[str, Difference]:
     return {name: paired_difference(system.auc, more) for name, system in systems.items() if name != MORE.name}
 
 
-def table_of_systems(systems: Mapping[str, System], people: People, minutes: Mapping[str, float]) -> str:
+def table_of_systems(systems: Mapping[str, System], judging: Mapping[str, float]) -> str:
     """Return a Markdown table: a row a system, at its own best point and at people's diversity and lengths.
 
     Args:
-        systems: by name.
-        people: the scale.
-        minutes: that each system took after the baseline, its discriminator counted.
+        systems: by name, at least one.
+        judging: of those that are given a discriminator, the minutes that it took.
     """
     compared = differences(systems)
     p = holm({name: one.p for name, one in compared.items()})
     rows = [["", "seeds", "minutes", *HEADS, f"AUC less that of {MORE.name}", "p (Holm)"]]
     for name, system in systems.items():
-        took = f"{minutes[name]:.0f}" if name in minutes else ""
+        took = fmean(own.minutes for own in system.runs) + judging.get(name, 0.0)
         tested = [_difference(compared[name]), f"{p[name]:.3f}"] if name in compared else ["", ""]
-        rows.append([name, str(len(system.auc)), took, *system.cells, *tested])
-    note = f"People's Self-CIDEr, at which CIDEr-D and unsupported words are compared, is {people.level:.3f}."
+        rows.append([name, str(len(system.auc)), f"{took:.0f}", *system.cells, *tested])
+    people = fmean(own.people for system in systems.values() for own in system.runs)
+    note = f"People's Self-CIDEr, at which CIDEr-D and unsupported words are compared, is {people:.3f}."
     return "\n\n".join([markdown(rows), note, power(list(compared.values()))])
 
 
@@ -256,9 +163,9 @@ def table_of_trials(trials: Mapping[str, Mapping[str, float]], tried: Sequence[s
     return markdown(rows)
 
 
-def _between(scores: Sequence[Score], decimals: int, *, factor: float = 1) -> str:
-    low, high = (end * factor for end in mean_interval(scores))
-    value = factor * math.fsum(score.corpus for score in scores) / len(scores)
+def _between(scores: Sequence[Score], decimals: int) -> str:
+    low, high = mean_interval(scores)
+    value = fmean(score.corpus for score in scores)
     return f"{value:.{decimals}f} ({low:.{decimals}f} to {high:.{decimals}f})"
 
 

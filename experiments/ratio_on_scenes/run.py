@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from experiments.ratio import Arm
+from experiments.ratio import Arm, begun_with
 from experiments.ratio_on_scenes.arms import (
     ARMS,
     BLIND,
@@ -29,7 +29,7 @@ from experiments.ratio_on_scenes.ladder import EVERY, known, table_of_rungs
 from experiments.ratio_on_scenes.measure import divergence
 from experiments.ratio_on_scenes.verdict import RIVALS, compared, table_of_systems, table_of_trials
 from experiments.records import NOWHERE, Records, Wanted, options
-from experiments.study import train_all, write_png
+from experiments.study import write_png
 
 HERE = Path(__file__).parent
 TUNING, SEEDS = 100, tuple(range(5))
@@ -112,18 +112,9 @@ class Study:
             seeds: of them.
             judged: whether any of them is given the seed's discriminator.
         """
-
-        def prepare(some: Sequence[int]) -> list[tuple[Path, ...]]:
-            bases = self._trained([self.baseline(seed) for seed in some])
-            if not judged:
-                return [(base,) for base in bases]
-            chosen = [self.rung(_chosen(), seed, base) for seed, base in zip(some, bases, strict=True)]
-            return list(zip(bases, self._trained(chosen), strict=True))
-
+        judge = partial(self.rung, _chosen()) if judged else None
+        prepare = begun_with(self.baseline, judge, outputs=self.outputs, workers=self.workers)
         return self.records.known(wanted, seeds, prepare, outputs=self.outputs, workers=self.workers)
-
-    def _trained(self, wanted: Sequence[tuple[str, ...]]) -> list[Path]:
-        return train_all(wanted, outputs=self.outputs, workers=self.workers)
 
 
 def _chosen() -> Rung:

@@ -2,66 +2,69 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
 from experiments.ratio_on_flickr8k.arms import MORE
 from experiments.ratio_on_flickr8k.figures import systems_figure
-from experiments.ratio_on_flickr8k.measure import Point
+from experiments.ratio_on_flickr8k.measure import Found, Point
+from experiments.ratio_on_flickr8k.people import STRATA, People, at_equal_diversity, stratified
+from experiments.ratio_on_flickr8k.run import MLE, PLANTED, Study, choose, compare, tune
 from experiments.ratio_on_flickr8k.verdict import (
-    STRATA,
-    AtEqualDiversity,
-    People,
     cross_fitted,
     differences,
     power,
-    stratified,
     systems_of,
     table_of_planted,
     table_of_systems,
     table_of_trials,
 )
 from experiments.ratio_on_flickr8k.words import unsupported
+from experiments.records import Wanted
 from gan_caption.metrics.bootstrap import Difference
 from tests.evaluation.test_ratio_on_scenes import cells
 
 SHORT, LONG = STRATA[0] - 1, STRATA[-1] + 3
-PEOPLE = People([[SHORT, LONG], [SHORT, LONG]], np.array([0.5, 0.7]))
+BOTH = [[SHORT, LONG], [SHORT, LONG]]
 
 
-def point(*, auc=(0.6, 0.6), self_cider=(0.5, 0.5), cider_d=((0.0, 0.0), (0.0, 0.0)), lengths=None) -> Point:
-    told = lengths or [[SHORT, LONG], [SHORT, LONG]]
-    return Point(1.0, 1.0, list(auc), list(self_cider), [list(own) for own in cider_d], [[0, 0], [0, 0]], told,
-                 {"lm_nll": 3.0, "reverse_lm_nll": 4.0})  # fmt: skip
+def people(short: int, long: int, level: float = 0.6) -> People:
+    """Who write so many short captions and so many long ones, two an image."""
+    return People([[SHORT] * short + [LONG] * long], np.array([level - 0.1, level + 0.1, np.nan]))
+
+
+def point(*, auc=(0.6, 0.6), self_cider=0.5, temperature=1.0) -> Point:
+    return Point(temperature, 1.0, list(auc), self_cider, {"lm_nll": 3.0, "reverse_lm_nll": 4.0})
+
+
+def known(*points: Point) -> Found:
+    return Found(list(points), cider_d=0.5, unsupported=1.25, people=0.6, minutes=3.4)
 
 
 def test_captions_are_weighed_by_length_as_people_write():
     """Short captions are worth 4 and long ones 1; who writes short ones gains nothing by that."""
-    shares = np.array([0.25, 0, 0, 0, 0.75])
-    mostly_short = point(cider_d=((4, 4), (4, 1)), lengths=[[SHORT, SHORT], [SHORT, LONG]])
-    mostly_long = point(cider_d=((4, 1), (1, 1)), lengths=[[SHORT, LONG], [LONG, LONG]])
-    for one in (mostly_short, mostly_long):
-        assert AtEqualDiversity.of([one], [one.cider_d], shares, 0.5).corpus == pytest.approx(0.25 * 4 + 0.75 * 1)
-    only_short = point(cider_d=((4, 4), (2, 2)), lengths=[[SHORT, SHORT], [SHORT, SHORT]])
-    assert AtEqualDiversity.of([only_short], [only_short.cider_d], shares, 0.5).corpus == pytest.approx(3)
+    mostly_short = ([[SHORT, SHORT], [SHORT, LONG]], ((4, 4), (4, 1)))
+    mostly_long = ([[SHORT, LONG], [LONG, LONG]], ((4, 1), (1, 1)))
+    for lengths, values in (mostly_short, mostly_long):
+        assert at_equal_diversity([lengths], [values], [0.5], people(1, 3)) == pytest.approx(0.25 * 4 + 0.75 * 1)
+    only_short = [[SHORT, SHORT], [SHORT, SHORT]]
+    assert at_equal_diversity([only_short], [((4, 4), (2, 2))], [0.5], people(1, 3)) == pytest.approx(3)
 
 
-def test_points_are_joined_over_diversity():
-    shares = np.array([0.5, 0, 0, 0, 0.5])
-    cold = point(self_cider=(0.1, 0.3), cider_d=((3, 3), (1, 1)))
-    warm = point(self_cider=(0.6, 0.6), cider_d=((1, 1), (1, 1)))
-    for level, worth in ((0.2, 2), (0.4, 1.5), (0.6, 1), (0.9, 1), (0.0, 2)):
-        score = AtEqualDiversity.of([warm, cold], [warm.cider_d, cold.cider_d], shares, level)
-        assert score.corpus == pytest.approx(worth)
-    drawn = AtEqualDiversity.of([warm, cold], [warm.cider_d, cold.cider_d], shares, 0.35)
-    # The first image alone lies at .1 and 3, the second at .3 and 1; the warm point is the same for both.
-    assert drawn.resampled(np.array([[2.0, 0.0], [0.0, 2.0]])) == pytest.approx([3 - 2 * 0.5, 1])
+@pytest.mark.parametrize(("level", "worth"), [(0.2, 2), (0.4, 1.5), (0.6, 1), (0.9, 1), (0.0, 2)])
+def test_points_are_joined_over_diversity(level, worth):
+    warm, cold = ((1, 1), (1, 1)), ((3, 3), (1, 1))
+    found = at_equal_diversity([BOTH, BOTH], [warm, cold], [0.6, 0.2], people(1, 1, level))
+    assert found == pytest.approx(worth)
 
 
 def test_strata_hold_their_lower_ends():
     lengths = [SHORT, *STRATA, LONG]
-    assert stratified(lengths, np.ones(len(lengths))).tolist() == [1, 1, 1, 1, 2]
-    assert stratified(lengths, range(len(lengths))).tolist() == [0, 1, 2, 3, 4 + 5]
+    sums, counts = stratified([lengths[:3], lengths[3:]], [range(3), range(3, 6)])
+    assert counts.tolist() == [1, 1, 1, 1, 2]
+    assert sums.tolist() == [0, 1, 2, 3, 4 + 5]
 
 
 def test_each_half_is_measured_where_the_other_half_is_best():
@@ -90,7 +93,7 @@ def test_the_smallest_difference_that_would_be_seen():
 
 def measured(**aucs):
     """Of each system by seed, one point that has the same AUC on every image."""
-    return {name: {seed: [point(auc=(one, one))] for seed, one in own.items()} for name, own in aucs.items()}
+    return {name: {seed: known(point(auc=(one, one))) for seed, one in own.items()} for name, own in aucs.items()}
 
 
 def test_systems_are_compared_on_the_seeds_that_all_have():
@@ -98,29 +101,31 @@ def test_systems_are_compared_on_the_seeds_that_all_have():
     told = measured(GOLD={0: 0.6, 1: 0.7, 2: 0.9}, EBM={0: 0.65, 1: 0.65}) | {
         MORE.name: measured(more={0: 0.7, 1: 0.8, 3: 0.5})["more"]
     }
-    systems = systems_of(told, PEOPLE)
+    systems = systems_of(told)
     assert systems["GOLD"].mean_auc == pytest.approx(0.65)
     found = differences(systems)
     assert list(found) == ["GOLD", "EBM"]
     assert (found["GOLD"].value, *found["GOLD"].interval) == pytest.approx([-0.1] * 3)
     assert (found["EBM"].value, *found["EBM"].interval) == pytest.approx([-0.1, -0.15, -0.05])
-    table = table_of_systems(systems, PEOPLE, {"GOLD": 3.4})
+    table = table_of_systems(systems, {"GOLD": 6.0})
     row = cells(table, "GOLD")
-    assert (row["seeds"], row["minutes"], row["judge's AUC"]) == ("2", "3", "0.650 (0.600 to 0.700)")
+    assert (row["seeds"], row["minutes"], row["judge's AUC"]) == ("2", "9", "0.650 (0.600 to 0.700)")
     assert row[f"AUC less that of {MORE.name}"] == "-0.100 (-0.100 to -0.100)"
     assert row["p (Holm)"] == f"{2 * 2 / 1001:.3f}", "no draw of a thousand is on the other side; two arms are asked"
+    assert (row["CIDEr-D x 100"], row["unsupported words a caption"]) == ("50.0 ± 0.0", "1.25 ± 0.00")
     assert (row["LM, nats"], row["reverse LM, nats"], row["Self-CIDEr reached"]) == ("3.000 ± 0.000", "4.000 ± 0.000",
                                                                                     "0.50 to 0.50")  # fmt: skip
-    assert cells(table, MORE.name)["p (Holm)"] == ""
+    more = cells(table, MORE.name)
+    assert (more["p (Holm)"], more["minutes"]) == ("", "3")
     assert "People's Self-CIDEr, at which CIDEr-D and unsupported words are compared, is 0.600." in table
     # EBM's interval is the wider one: .1 = 2 x 1.96 standard errors, of which 2.8 are seen.
     assert f"A difference of {2.8 * 0.1 / (2 * 1.96):.3f} in AUC" in table
 
 
 def test_without_more_maximum_likelihood_nothing_is_compared():
-    systems = systems_of(measured(GOLD={0: 0.6}), PEOPLE)
+    systems = systems_of(measured(GOLD={0: 0.6}))
     assert differences(systems) == {}
-    table = table_of_systems(systems, PEOPLE, {})
+    table = table_of_systems(systems, {})
     assert "four of five" not in table
     assert cells(table, "GOLD")["judge's AUC"] == "0.600 (0.600 to 0.600)"
     assert len(systems_figure(systems).axes) == 1
@@ -128,12 +133,12 @@ def test_without_more_maximum_likelihood_nothing_is_compared():
 
 def test_systems_without_a_common_seed_are_told():
     with pytest.raises(SystemExit, match="no seed is finished in all arms"):
-        systems_of(measured(GOLD={0: 0.6}, DDO={1: 0.6}), PEOPLE)
+        systems_of(measured(GOLD={0: 0.6}, DDO={1: 0.6}))
 
 
 def test_the_figure_has_the_endpoint_and_its_difference():
     told = measured(GOLD={0: 0.6, 1: 0.7}) | {MORE.name: measured(more={0: 0.7, 1: 0.8})["more"]}
-    endpoint, difference = systems_figure(systems_of(told, PEOPLE)).axes
+    endpoint, difference = systems_figure(systems_of(told)).axes
     for axes, even, values in ((endpoint, 0.5, [0.65, 0.75]), (difference, 0, [-0.1])):
         assert set(axes.lines[0].get_xdata()) == {even}
         assert axes.containers[0][0].get_xdata().tolist() == pytest.approx(values)
@@ -148,3 +153,35 @@ def test_what_was_planted_and_what_was_tried():
     trials = table_of_trials({"GOLD": {"3e-5": 0.61, "1e-4": 0.6}, "DDO": {"1e-4": 0.7}}, ("3e-5", "1e-4"))
     assert list(cells(trials, "GOLD").values()) == ["GOLD", "0.6100", "0.6000"]
     assert list(cells(trials, "DDO").values()) == ["DDO", "", "0.7000"]
+
+
+def test_tables_are_made_of_records_alone(tmp_path, capsys):
+    """A study of one arm that learns and one seed, as another machine left it: it is chosen, tuned and compared."""
+    study = Study("quick", ["data=flickr8k"], workers=0, records=tmp_path / "records")
+    (judge,) = study.discriminators
+
+    def keep(name, overrides, found):
+        study.records.keep(Wanted(name, 0, overrides, measure=dict), found, base="abc")
+
+    keep(f"discriminator, {judge}", study.discriminator(judge, 0, tmp_path),
+         {"log_loss": 0.68, "auc": 0.57, "ece": 0.01, "minutes": 10.0})  # fmt: skip
+    for name, auc in ((MLE, 0.7), ("more maximum likelihood", 0.69), ("KL policy gradient, beta 1", 0.6)):
+        arm = next((arm for arm in study.arms if arm.name == name), None)
+        rate = study.rates[0]
+        own = study.baseline(0) if arm is None else study.arm(arm, 0, tmp_path, tmp_path, chosen=judge, rate=rate)
+        found = asdict(known(point(auc=(auc, auc))))
+        keep(name, own, found)
+        if arm is not None:
+            keep(f"{name}, rate {rate}", own, found)
+    keep(PLANTED, study.baseline(0), {"temperature 1": 0.7})
+    chosen = choose(study)
+    rates = tune(study, chosen)
+    assert (chosen, rates) == (judge, {"more maximum likelihood": "3e-5", "KL policy gradient, beta 1": "3e-5"})
+    compare(study, chosen, rates)
+    table, *_, differences_of_baselines = (tmp_path / "table_val.md").read_text().split("\n\n")
+    assert cells(table, "KL policy gradient, beta 1")["minutes"] == "13", "3.4 and its discriminator's 10"
+    assert cells(table, "KL policy gradient, beta 1")[f"AUC less that of {MORE.name}"].startswith("-0.090")
+    assert cells(differences_of_baselines, "temperature 1")["judge's AUC"].startswith("0.700")
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "records", "discriminators.md", "tuning.md", "table_val.md", "figure_val.png",
+    }  # fmt: skip
