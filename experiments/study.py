@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,13 +97,6 @@ def seen(interval: tuple[float, float]) -> float:
     """
     low, high = interval
     return (1.96 + 0.84) * (high - low) / (2 * 1.96)
-
-
-def holm(p: Mapping[str, float]) -> dict[str, float]:
-    """Return p values, by name, corrected for how many there are (Holm 1979)."""
-    from statsmodels.stats.multitest import multipletests
-
-    return dict(zip(p, map(float, multipletests(list(p.values()), method="holm")[1]), strict=True)) if p else {}
 
 
 def cost(outputs: Path) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from scipy.stats import ttest_1samp
 
-from experiments.study import holm, seen, write_png
+from experiments.study import seen, write_png
 from gan_caption.metrics.bootstrap import paired_difference
+from gan_caption.metrics.holm import holm
 from gan_caption.metrics.ngrams import Score
 from gan_caption.reporting.figures import new_figure
 from gan_caption.reporting.seeds import interval, with_interval

@@ -13,8 +13,9 @@ import numpy as np
 
 from experiments.ratio_on_flickr8k.arms import MORE
 from experiments.ratio_on_flickr8k.measure import Found, Point
-from experiments.study import holm, seen
+from experiments.study import seen
 from gan_caption.metrics.bootstrap import Difference, mean_interval, paired_difference
+from gan_caption.metrics.holm import holm
 from gan_caption.metrics.ngrams import Score
 from gan_caption.reporting.seeds import with_interval
 from gan_caption.reporting.table import markdown

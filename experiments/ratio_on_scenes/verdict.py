@@ -9,7 +9,7 @@ from statistics import median_high, stdev
 from scipy.stats import t, ttest_1samp
 
 from experiments.ratio_on_scenes.arms import LONG, MLE
-from experiments.study import holm
+from gan_caption.metrics.holm import holm
 from gan_caption.reporting.seeds import interval, with_interval
 from gan_caption.reporting.table import markdown
 

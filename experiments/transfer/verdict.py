@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from experiments.study import holm, seen
+from experiments.study import seen
 from experiments.transfer.measure import PLACES
 from gan_caption.metrics.bootstrap import Difference
+from gan_caption.metrics.holm import holm
 from gan_caption.metrics.ngrams import Score
 from gan_caption.metrics.transfer import Moved, difference_of_losses, loss
 from gan_caption.reporting.table import markdown

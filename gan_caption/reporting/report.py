@@ -66,7 +66,7 @@ def compare_runs(settings: ComparisonSettings, *, command: str) -> Path:
         UserError: the runs cannot be compared, something is missing, or `out` is a folder of something else.
     """
     # Missed before minutes of evaluation, not after.
-    require("jinja2", "matplotlib", "pandas", "scipy", "statsmodels", extra="report", what="reports")
+    require("jinja2", "matplotlib", "pandas", "scipy", extra="report", what="reports")
     target = settings.out.resolve()
     if target.exists() and not all((target / name).exists() for name in (PAGE, SETTINGS)):
         raise UserError(f"out={settings.out} exists and holds no report: choose another folder")

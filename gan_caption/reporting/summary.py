@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gan_caption.evaluation.systems import System
-from gan_caption.extras import require
 from gan_caption.metrics.bootstrap import Difference, mean_interval, paired_difference
+from gan_caption.metrics.holm import holm
 from gan_caption.metrics.metric import Metrics
 from gan_caption.metrics.standard import STANDARD
 from gan_caption.reporting.seeds import interval
@@ -42,7 +42,7 @@ def summarise(
         metrics: in the order of tables; those that some run does not know are left out.
 
     Raises:
-        UserError: scipy or statsmodels is missing.
+        UserError: scipy is missing.
     """
     table: dict[str, dict[str, Estimate]] = {}
     for metric in metrics:
@@ -70,16 +70,7 @@ def _by_seed(values: Sequence[float]) -> Estimate:
 
 
 def corrected(estimates: Mapping[str, Estimate]) -> dict[str, Estimate]:
-    """Return the estimates with p corrected by Holm's method for how many of them there are.
-
-    Raises:
-        UserError: statsmodels is missing.
-    """
-    require("statsmodels", extra="report", what="comparisons")
-    from statsmodels.stats.multitest import multipletests
-
+    """Return the estimates with p corrected by Holm's method for how many of them there are."""
     asked = {name: one.difference.p for name, one in estimates.items() if one.difference}
-    if not asked:
-        return dict(estimates)
-    adjusted = dict(zip(asked, multipletests(list(asked.values()), method="holm")[1].tolist(), strict=True))
+    adjusted = holm(asked)
     return {name: replace(one, p_holm=adjusted.get(name)) for name, one in estimates.items()}

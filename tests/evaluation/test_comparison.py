@@ -137,8 +137,8 @@ def test_other_things_that_cannot_be_compared(tmp_path):
 
 
 def test_a_missing_extra_is_missed_before_anything_is_evaluated(monkeypatch):
-    monkeypatch.setattr("gan_caption.extras.find_spec", lambda name: None if name == "statsmodels" else name)
-    with pytest.raises(UserError, match=r"reports need statsmodels: pip install 'gan_caption\[report\]'"):
+    monkeypatch.setattr("gan_caption.extras.find_spec", lambda name: None if name == "pandas" else name)
+    with pytest.raises(UserError, match=r"reports need pandas: pip install 'gan_caption\[report\]'"):
         compare_runs(read(ComparisonSettings, composed("runs=[]", config_name="compare")), command="")
 
 
