@@ -63,6 +63,8 @@ class TrainState:
     """Whether all phases are over."""
     discriminator_has_learned: bool = False
     """Whether the discriminator has learned in one of them."""
+    discriminator_left: dict[str, Any] = field(default_factory=dict)
+    """What is left of D's training for later phases, where D does not learn in this one."""
     version: int = VERSION
     """Of this format."""
 

@@ -12,6 +12,7 @@ from gan_caption.errors import Interrupted, UserError
 from gan_caption.training.checkpoint import TrainState, load_state, load_weights, save_state, save_weights
 from gan_caption.training.interruption import Asked, asked_to_stop
 from gan_caption.training.phases.base import Diverged, Phase
+from gan_caption.training.phases.discriminator import Left
 from gan_caption.training.progress import Progress
 from gan_caption.training.run import Run
 from gan_caption.training.seeding import random_states, restore_random_states
@@ -91,6 +92,7 @@ class Loop:
 
     def _run_phase(self, name: str, state: TrainState | None, tracker: Tracker) -> None:
         phase, run = self.phases[name], self.run
+        run.discriminator_left, run.discriminator_trainer = run.left_of_discriminator(), None
         phase.begin(run)
         first, self.best, self.since_best = 0, {}, 0
         if state is not None:
@@ -202,12 +204,13 @@ class Loop:
         self._check_alike()
         if not world.is_main():
             return
+        left = run.discriminator_left if run.discriminator_trainer is None else None  # else it is the phase's own state
         state = TrainState(
             phase=name, phase_step=done, step=self.step, networks=run.networks.state_dict(),
             phase_state=self.phases[name].state_dict(), random=random,
             vocabulary=run.tokenizer.fingerprint, best=self.best, validations_since_best=self.since_best,
             selected=run.selected, stopped=run.stopped, finished=finished,
-            discriminator_has_learned=run.discriminator_has_learned,
+            discriminator_has_learned=run.discriminator_has_learned, discriminator_left=vars(left) if left else {},
         )  # fmt: skip
         save_state(state, run.checkpoints / "last.pt")
 
@@ -228,6 +231,7 @@ class Loop:
             self.rewind(state.step)
         self.run.selected, self.run.stopped = state.selected, state.stopped
         self.run.discriminator_has_learned = state.discriminator_has_learned
+        self.run.discriminator_left = Left(**state.discriminator_left) if state.discriminator_left else None
         return state
 
     def _restore(self, phase: Phase, state: TrainState) -> None:

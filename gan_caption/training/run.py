@@ -25,7 +25,7 @@ from gan_caption.training.networks import EncoderDecoder, Networks
 from gan_caption.training.validation import Validator
 
 if TYPE_CHECKING:
-    from gan_caption.training.phases.discriminator import DiscriminatorTrainer
+    from gan_caption.training.phases.discriminator import DiscriminatorTrainer, Left
 
 
 @dataclass
@@ -67,7 +67,9 @@ class Run:
     discriminator_is_taken: bool = False
     """Whether the discriminator has learned in another run."""
     discriminator_trainer: DiscriminatorTrainer | None = None
-    """What has trained D so far in this process, which the next phase's trainer goes on from."""
+    """What trains D in the phase under way; None: nothing does."""
+    discriminator_left: Left | None = None
+    """What the phases before it left of D's training."""
     discriminator_has_learned: bool = False
     """Whether D learns, or has learned, in a phase of this run."""
 
@@ -91,6 +93,11 @@ class Run:
         if self.networks.discriminator is None:
             raise UserError("this phase needs a discriminator, and the run has none: add discriminator=lstm, say")
         return self.networks.discriminator
+
+    def left_of_discriminator(self) -> Left | None:
+        """Return what has been left of D's training so far; None where D has not learned in this run."""
+        trainer = self.discriminator_trainer
+        return self.discriminator_left if trainer is None else trainer.left()
 
     @property
     def checkpoints(self) -> Path:

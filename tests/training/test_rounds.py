@@ -103,3 +103,25 @@ def test_stopped_in_either_round_it_ends_bitwise_alike(stopped_in, tmp_path, mon
     states = [vars(load_state(folder / "checkpoints" / "last.pt")) for folder in folders]
     assert states[0]["finished"]
     assert same_state(*states)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("inner", ["likelihood_ratio", "lstm"])
+def test_stopped_between_two_of_its_phases_the_discriminator_goes_on_alike(inner, tmp_path, monkeypatch):
+    """In the round between them no D learns: its moments and its beginning are still those of the first phase."""
+
+    def configured(name):
+        config = shrunk("distilled", tmp_path / name, "holdout.check=0.25",
+                        f"discriminator@discriminator.discriminator={inner}")  # fmt: skip
+        config["phases"]["round_1"] |= {"steps": 3, "learning_rate": 1e-2}
+        return {**config, "resume": "auto"}
+
+    whole, stopped = configured("whole"), configured("stopped")
+    run_experiment(whole, data="scenes")
+    interrupted(stopped, monkeypatch, PolicyGradientPhase, after=1)
+    run_experiment(stopped, data="scenes")
+    folders = [next((tmp_path / name).glob("distilled-*")) for name in ("whole", "stopped")]
+    states = [vars(load_state(folder / "checkpoints" / "last.pt")) for folder in folders]
+    assert states[0]["finished"]
+    assert states[0]["discriminator_left"]
+    assert same_state(*states)

@@ -36,6 +36,22 @@ class Negatives(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Left:
+    """What the training of D leaves to the next phase in which D learns; checkpoints keep it for that."""
+
+    optimizer: str
+    """Its kind."""
+    moments: dict[int, Any]
+    """Of the optimizer, by parameter."""
+    generated: bool
+    """Whether D was shown samples."""
+    accuracy: float
+    """As `DiscriminatorTrainer.accuracy`."""
+    fooled: float
+    """As `DiscriminatorTrainer.fooled`."""
+
+
 @dataclass(kw_only=True, eq=False)
 class DiscriminatorTrainer:
     """One step of D: real captions, samples of the policy for the same images, captions of other images."""
@@ -88,9 +104,10 @@ class DiscriminatorTrainer:
             stream=stream, rows=run.learners.discriminator,
         )  # fmt: skip
         self.updater = self.optimizer([Group(run.discriminator.parameters(), self.learning_rate)])
-        self.first = run.discriminator_trainer is None and not run.discriminator_is_taken
-        if run.discriminator_trainer is not None:
-            self._follow(run.discriminator_trainer)
+        before = run.left_of_discriminator()
+        self.first = before is None and not run.discriminator_is_taken
+        if before is not None:
+            self._follow(before)
         run.discriminator_trainer, run.discriminator_has_learned = self, True
 
     def rehearse(self, run: Run) -> None:
@@ -116,17 +133,22 @@ class DiscriminatorTrainer:
         with torch.random.fork_rng(), torch.no_grad(), evaluating(run.captioner), evaluating(run.discriminator):
             self._judge(run, own, real, policy_samples, random_generator(0))
 
-    def _follow(self, before: DiscriminatorTrainer) -> None:
+    def left(self) -> Left:
+        """Return what the next phase's trainer of the same D goes on from."""
+        generated = bool(self.objective.generated)
+        return Left(_kind(self.updater), self.updater.state_dict()["state"], generated, self.accuracy, self.fooled)
+
+    def _follow(self, before: Left) -> None:
         """Take over its accuracy and its optimizer's moments; the learning rate and the like are this trainer's.
 
         An optimizer of another kind begins without moments: those of the last would mean something else to it. So would
         the accuracy over captions of one kind to a trainer that is given another.
         """
-        if bool(self.objective.generated) == bool(before.objective.generated):
+        if bool(self.objective.generated) == before.generated:
             self.accuracy, self.fooled = before.accuracy, before.fooled
-        if _kind(self.updater) == _kind(before.updater):
+        if _kind(self.updater) == before.optimizer:
             own = self.updater.state_dict()["param_groups"]
-            self.updater.load_state_dict({"state": before.updater.state_dict()["state"], "param_groups": own})
+            self.updater.load_state_dict({"state": before.moments, "param_groups": own})
 
     def prepare(self) -> None:
         """Give a D that has not learned yet what it begins with; its first step does so, where nothing did before."""
@@ -194,9 +216,9 @@ class DiscriminatorTrainer:
         self.first = state.get("first", False)  # nor this
 
 
-def _kind(updater: torch.optim.Optimizer) -> tuple[type[torch.optim.Optimizer], bool]:
+def _kind(updater: torch.optim.Optimizer) -> str:
     """Return what two optimizers have in common whose moments are the same: the rule, and whether it has momentum."""
-    return type(updater), bool(updater.defaults.get("momentum"))
+    return type(updater).__name__ + (" with momentum" if updater.defaults.get("momentum") else "")
 
 
 @dataclass(kw_only=True, eq=False)
