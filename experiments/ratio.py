@@ -17,6 +17,16 @@ Overrides = tuple[str, ...]
 
 
 @dataclass(frozen=True)
+class Rung:
+    """A discriminator that is taught."""
+
+    name: str
+    overrides: Overrides
+    matching: int = 0
+    """Steps in which it learns from people's captions alone, before it meets a sample."""
+
+
+@dataclass(frozen=True)
 class Arm:
     """A way to go on from the baseline."""
 
@@ -27,6 +37,8 @@ class Arm:
     overrides: tuple[str, ...] = ()
     judged: bool = False
     """Whether it takes the seed's discriminator."""
+    blind: bool = False
+    """Whether a discriminator of that kind is taught in it that sees no image."""
     learns: bool = True
     """Whether it has a learning rate to be tuned."""
     of_another: str | None = None
@@ -38,13 +50,31 @@ class Arm:
         return self.page in ("residual_ebm", "control_logits", "control_powers", "control_oracle_ratio")
 
 
-def inner(kind: str) -> tuple[str, ...]:
+_INNER = "discriminator@discriminator.discriminator"
+
+
+def inner(kind: str) -> Overrides:
     """Return the override that calibrates a discriminator of this kind."""
-    return (f"discriminator@discriminator.discriminator={kind}",)
+    return (f"{_INNER}={kind}",)
 
 
-BLIND = (*inner("blind"), "discriminator@discriminator.discriminator.discriminator=lstm")
-"""The discriminator that sees no image."""
+def blinded(overrides: Overrides) -> Overrides:
+    """Return what makes a discriminator of the same kind that sees no image of what `inner` makes one with."""
+    told: list[str] = []
+    for one in overrides:
+        name, _, kind = one.partition("=")
+        told += [f"{name}=blind", f"{name}.discriminator={kind}"] if name == _INNER else [one]
+    return tuple(told)
+
+
+def matching_first(steps: int) -> Overrides:
+    """Return the overrides of a phase in which D learns from people's captions alone; they stand before all others."""
+    return (
+        "+phase@phases.matching=matching", f"phases.matching.steps={steps}",
+        "phases.matching.trainer.captions_per_image=5",
+    )  # fmt: skip
+
+
 DEMONSTRATED = ("phases.policy_gradient.captions_per_image=5",)
 """Of objectives on people's captions: as many as the others have samples."""
 ROUNDS = (

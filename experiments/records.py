@@ -16,7 +16,7 @@ import torch
 from experiments.study import train
 from gan_caption.files import write_atomically
 from gan_caption.inference.confidence import digest_of
-from gan_caption.training.folders import BASELINE, best_weights
+from gan_caption.training.folders import BASELINE, best_weights, read_settings
 
 NOWHERE = Path()
 """Of a folder that a run begins with, where it is not known: records do not depend on it."""
@@ -37,7 +37,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Records:
-    """The files of one study, JSON each: the overrides of a run, what was found of it, and a digest of its baseline."""
+    """The files of one study, JSON each: the overrides of a run, what was found of it, and digests of what it took."""
 
     folder: Path
 
@@ -60,9 +60,11 @@ class Records:
             raise SystemExit(f"{told}: give records=FOLDER, another one, or delete it")
         return kept
 
-    def keep(self, wanted: Wanted, found: Mapping[str, Any], *, base: str | None = None) -> None:
-        """Keep what was found of a run, and which baseline it has: see `base_of`."""
-        told = json.dumps({"overrides": without_places(wanted.overrides), "base": base, "found": found}, indent=1)
+    def keep(self, wanted: Wanted, found: Mapping[str, Any], *, base: str | None = None,
+             judge: str | None = None) -> None:  # fmt: skip
+        """Keep what was found of a run, and which baseline and discriminator it took: see `base_of`, `judge_of`."""
+        made_of = {"overrides": without_places(wanted.overrides), "base": base, "judge": judge}
+        told = json.dumps({**made_of, "found": found}, indent=1)
         self.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(self._path(wanted), lambda file: file.write(f"{told}\n".encode()))
 
@@ -71,21 +73,22 @@ class Records:
         return [one for one in wanted if self.found(one) is None]
 
     def unpaired(self, wanted: Sequence[Wanted]) -> str:
-        """Say of which seeds the runs do not all have the same baseline; "" where there are none.
+        """Say of which seeds the runs do not all have the same baseline, or discriminator; "" where there are none.
 
-        A baseline that is trained again on another machine is not quite the same: sums are made in other orders.
+        One that is trained again on another machine is not quite the same: sums are made in other orders.
         """
         bases: dict[int, set[str]] = {}
+        judges: dict[int, set[str]] = {}
         for one in wanted:
             if (kept := self._kept(one)) is not None:
                 bases.setdefault(one.seed, set()).add(kept.get("base") or "unknown")
-        seeds = [str(seed) for seed, own in bases.items() if len(own) > 1]
-        if not seeds:
-            return ""
-        of = f"{'seeds' if len(seeds) > 1 else 'seed'} {', '.join(seeds)}"
-        return (
-            f"The runs of {of} were made on several machines, from baselines that are not quite the same: their "
-            "differences contain those of the baselines."
+                judges.setdefault(one.seed, set()).update([kept["judge"]] if kept.get("judge") else [])
+        told = ((_several(bases), "baselines"), (_several(judges), "discriminators"))
+        return " ".join(
+            f"The runs of {seeds} were made on several machines, from {what} that are not quite the same: their "
+            f"differences contain those of the {what}."
+            for seeds, what in told
+            if seeds
         )
 
     def make(self, wanted: Sequence[Wanted], *, outputs: Path, workers: int) -> None:
@@ -102,7 +105,7 @@ class Records:
             def made(overrides: tuple[str, ...]) -> None:
                 run = train(*overrides, "threads=1", outputs=outputs)
                 for one in runs[overrides]:
-                    self.keep(one, measuring.submit(one.measure, run).result(), base=base_of(run))
+                    self.keep(one, measuring.submit(one.measure, run).result(), base=base_of(run), judge=judge_of(run))
 
             list(pool.map(made, runs))
 
@@ -138,6 +141,19 @@ def base_of(run: Path) -> str | None:
     """Return a digest of the maximum-likelihood weights that a run has, its own or those it began with; None: none."""
     weights = best_weights(run, BASELINE)
     return digest_of(weights) if weights.exists() else None
+
+
+def judge_of(run: Path) -> str | None:
+    """Return a digest of what the run was left in whose discriminator a run took; None: it took none."""
+    taken = read_settings(run).pretrained_discriminator
+    state = Path(taken, "checkpoints", "last.pt") if taken else None
+    return digest_of(state) if state is not None and state.exists() else None
+
+
+def _several(found: Mapping[int, set[str]]) -> str:
+    """Name the seeds of which there are several; "" where there are none."""
+    seeds = [str(seed) for seed, own in found.items() if len(own) > 1]
+    return f"{'seeds' if len(seeds) > 1 else 'seed'} {', '.join(seeds)}" if seeds else ""
 
 
 def options(given: Sequence[str]) -> tuple[int, Path | None, list[str]]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from experiments.ratio import BLIND, DECODING, DEMONSTRATED, ROUNDS, Arm, inner
+from experiments.ratio import DECODING, DEMONSTRATED, ROUNDS, Arm, Rung, inner
 
-DISCRIMINATORS = {
-    "lstm, matching first": (
-        "+phase@phases.matching=matching", "phases.matching.steps=600", "phases.matching.trainer.captions_per_image=5",
-        *inner("lstm"),
-    ),
-    "log p - log p_ref": inner("likelihood_ratio"),
-}  # fmt: skip
+DISCRIMINATORS = (
+    Rung("lstm, matching first", inner("lstm"), matching=600),
+    Rung("log p - log p_ref", inner("likelihood_ratio")),
+)
 """The arms are given that with the lowest log-loss on the tuning seed."""
+QUICK_DISCRIMINATORS = DISCRIMINATORS[1:]
 
 MORE = Arm("more maximum likelihood", "control_more_mle", overrides=DEMONSTRATED)
 ARMS = (
@@ -22,7 +20,7 @@ ARMS = (
     Arm("KL policy gradient, beta 1", "kl_ratio", judged=True),
     Arm("DDO, two rounds", "ddo", "round_2", ROUNDS),
     Arm("GOLD", "gold", overrides=DEMONSTRATED),
-    Arm("EBM, D without the image", "residual_ebm", "resampling", BLIND, learns=False),
+    Arm("EBM, D without the image", "residual_ebm", "resampling", blind=True, learns=False),
     Arm("EBM, random logits", "control_logits", "resampling", (f"{DECODING}.judge.std=0.5",), learns=False),
     Arm("the most probable of 20", "control_powers", "resampling", (f"{DECODING}.own_weight=1000",), learns=False),
 )

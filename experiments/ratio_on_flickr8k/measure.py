@@ -56,7 +56,7 @@ class Point:
     auc: list[float]
     """(N,) of the judge, of each image."""
     self_cider: float
-    """The mean over images."""
+    """The mean over images of which as many captions of people are known."""
     corpus: dict[str, float]
     """Of all samples together, by metric."""
 
@@ -166,7 +166,8 @@ class Measure:
             **{name: float(own.mean()) for name, own in limit.items()},
         }
         auc = [round(float(value), DECIMALS) for value in self.auc(samples)]
-        return Point(temperature, top_p, auc, float(told.diversity.mean()), corpus), told
+        several = ~np.isnan(self.scale.self_cider)
+        return Point(temperature, top_p, auc, float(told.diversity[several].mean()), corpus), told
 
 
 def found(run: Path, phase: str, split: str, judge: JudgeSettings,

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from experiments.ratio import Arm, begun_with
-from experiments.ratio_on_flickr8k.arms import ARMS, BLIND, DISCRIMINATORS, QUICK_ARMS, RATES
+from experiments.ratio import Arm, Rung, begun_with, blinded, matching_first
+from experiments.ratio_on_flickr8k.arms import ARMS, DISCRIMINATORS, QUICK_ARMS, QUICK_DISCRIMINATORS, RATES
 from experiments.ratio_on_flickr8k.figures import systems_figure
 from experiments.ratio_on_flickr8k.measure import Found, found, knows, planted
 from experiments.ratio_on_flickr8k.verdict import systems_of, table_of_planted, table_of_systems, table_of_trials
@@ -71,7 +71,7 @@ class Study:
         self.tuning = SEEDS[0] if quick else TUNING  # where nothing is learned, the trials may be the runs
         self.arms = QUICK_ARMS if quick else ARMS
         self.rates = RATES[:1] if quick else RATES
-        self.discriminators = dict(list(DISCRIMINATORS.items())[1:]) if quick else DISCRIMINATORS
+        self.discriminators = QUICK_DISCRIMINATORS if quick else DISCRIMINATORS
         self.judge = QUICK_JUDGE if quick else JUDGE
         self.splits = ("val", "test") if size == "test" else ("val",)
         self.workers = workers
@@ -80,19 +80,19 @@ class Study:
         """Return the overrides of the converged baseline."""
         return ("+experiment=mle", f"seed={seed}", *self.setting, *CONVERGED, *self.quick)
 
-    def discriminator(self, name: str, seed: int, base: Path) -> tuple[str, ...]:
+    def discriminator(self, rung: Rung, seed: int, base: Path) -> tuple[str, ...]:
         """Return those of the run in which a discriminator alone learns; its last phase resamples by it."""
+        matching = matching_first(rung.matching) if rung.matching else ()
         few = QUICK_DECODING if self.quick else SHORT
         return (
-            "+experiment=residual_ebm", f"seed={seed}", f"pretrained={base}", *self.setting, *OF_D,
-            *DISCRIMINATORS[name], *few, *self.quick,
+            *matching, "+experiment=residual_ebm", f"seed={seed}", f"pretrained={base}", *self.setting, *OF_D,
+            *rung.overrides, *few, *self.quick,
         )  # fmt: skip
 
-    def arm(self, arm: Arm, seed: int, base: Path, judge: Path, *, chosen: str, rate: str | None) -> tuple[str, ...]:
+    def arm(self, arm: Arm, seed: int, base: Path, judge: Path, *, chosen: Rung, rate: str | None) -> tuple[str, ...]:
         """Return those of an arm."""
-        inside = (one for one in DISCRIMINATORS[chosen] if one.startswith("discriminator@"))
-        taken = (f"pretrained_discriminator={judge}", *inside) if arm.judged else ()
-        own = OF_D if arm.overrides == BLIND else ()
+        taken = (f"pretrained_discriminator={judge}", *chosen.overrides) if arm.judged else ()
+        own = (*OF_D, *blinded(chosen.overrides)) if arm.blind else ()
         learned = () if rate is None else (*UPDATES, f"adversarial.learning_rate={rate}")
         short = QUICK_DECODING if self.quick else SHORT
         few = short if arm.resamples else ()
@@ -101,11 +101,11 @@ class Study:
             *arm.overrides, *few, *self.quick,
         )  # fmt: skip
 
-    def judging(self, name: str, seed: int, base: Path) -> Wanted:
+    def judging(self, rung: Rung, seed: int, base: Path) -> Wanted:
         """Return what is to be known of a discriminator."""
-        return Wanted(_judge(name), seed, self.discriminator(name, seed, base), knows)
+        return Wanted(_judge(rung), seed, self.discriminator(rung, seed, base), knows)
 
-    def known(self, wanted: Callable[..., list[Wanted]], seeds: Sequence[int], *, chosen: str | None) -> Kept:
+    def known(self, wanted: Callable[..., list[Wanted]], seeds: Sequence[int], *, chosen: Rung | None) -> Kept:
         """Return what is kept of all runs, by name and seed; see `Records.known`.
 
         Args:
@@ -118,21 +118,22 @@ class Study:
         return self.records.known(wanted, seeds, prepare, outputs=self.outputs, workers=self.workers)
 
 
-def choose(study: Study) -> str:
+def choose(study: Study) -> Rung:
     """Return the discriminator with the lowest log-loss on held-out images of the tuning seed, and write the losses."""
 
     def wanted(seed: int, base: Path = NOWHERE) -> list[Wanted]:
-        return [study.judging(name, seed, base) for name in study.discriminators]
+        return [study.judging(rung, seed, base) for rung in study.discriminators]
 
     kept = study.known(wanted, [study.tuning], chosen=None)
-    told = {name: kept[_judge(name)][study.tuning] for name in study.discriminators if _judge(name) in kept}
+    told = {rung: kept[_judge(rung)][study.tuning] for rung in study.discriminators if _judge(rung) in kept}
     if not told:
         sys.exit("no discriminator has learned yet: full trains them")
-    (study.tables / "discriminators.md").write_text(table_of_trials(told, TOLD) + "\n")
-    return min(told, key=lambda name: told[name]["log_loss"])
+    table = table_of_trials({rung.name: own for rung, own in told.items()}, TOLD)
+    (study.tables / "discriminators.md").write_text(f"{table}\n")
+    return min(told, key=lambda rung: told[rung]["log_loss"])
 
 
-def tune(study: Study, chosen: str) -> dict[str, str]:
+def tune(study: Study, chosen: Rung) -> dict[str, str]:
     """Return the learning rate of each arm that learns whose samples the judge tells least from people's, one seed."""
     trials = {f"{arm.name}, rate {rate}": (arm, rate) for arm in study.arms if arm.learns for rate in study.rates}
 
@@ -154,7 +155,7 @@ def tune(study: Study, chosen: str) -> dict[str, str]:
     return {name: min(own, key=lambda rate: abs(own[rate] - 0.5)) for name, own in told.items()}
 
 
-def compare(study: Study, chosen: str, rates: Mapping[str, str]) -> None:
+def compare(study: Study, chosen: Rung, rates: Mapping[str, str]) -> None:
     """Train all arms from all baselines, measure them, and write the tables and the figure."""
     arms = [arm for arm in study.arms if not arm.learns or arm.name in rates]
 
@@ -195,9 +196,9 @@ def compare(study: Study, chosen: str, rates: Mapping[str, str]) -> None:
     write_png(systems_figure(systems), study.tables / f"figure_{split}.png")
 
 
-def _judge(name: str) -> str:
+def _judge(rung: Rung) -> str:
     """Return what the record of a discriminator is called."""
-    return f"discriminator, {name}"
+    return f"discriminator, {rung.name}"
 
 
 def _on(split: str, name: str) -> str:

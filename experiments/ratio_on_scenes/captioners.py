@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from experiments.ratio import evaluator_of, evaluator_on
-from experiments.ratio_on_scenes.measure import NUCLEI, TEMPERATURES, jsd_at
+from experiments.ratio_on_scenes.measure import NUCLEI, TEMPERATURES, best, jsd_at
 from experiments.study import cost_of, systems
 from gan_caption.data.corpus import Split
 from gan_caption.data.holdout import learners
@@ -94,8 +94,8 @@ def resampled(val: Pair, test: Pair, scale: float) -> dict[str, float]:
     Each is at its own best point on validation scenes, the first of the whole grid, the second of the temperatures of
     its proposals, and by as many samples.
     """
-    temperature, top_p = min(
-        product(TEMPERATURES, NUCLEI), key=lambda point: jsd_at(val.judged, val.own, PHASE, *point)
+    temperature, top_p = best(
+        {point: jsd_at(val.judged, val.own, PHASE, *point) for point in product(TEMPERATURES, NUCLEI)}
     )
     at = min(TEMPERATURES, key=lambda one: _resampled_at(val, scale, one))
     return {

@@ -8,10 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from experiments.ratio import Arm, begun_with
+from experiments.ratio import Arm, Rung, begun_with, blinded, matching_first
 from experiments.ratio_on_scenes.arms import (
     ARMS,
-    BLIND,
     CHOSEN,
     LONG,
     LONGER,
@@ -21,7 +20,6 @@ from experiments.ratio_on_scenes.arms import (
     QUICK_RUNGS,
     RATES,
     RUNGS,
-    Rung,
 )
 from experiments.ratio_on_scenes.captioners import knows, table_of_captioners
 from experiments.ratio_on_scenes.figures import calibration_figure, differences_figure, ladder_figure
@@ -85,11 +83,8 @@ class Study:
 
     def rung(self, rung: Rung, seed: int, base: Path) -> tuple[str, ...]:
         """Return the overrides of a run in which a discriminator alone learns."""
-        matching: tuple[str, ...] = ()
-        if rung.matching:
-            steps = 10 if self.quick else rung.matching
-            matching = ("+phase@phases.matching=matching", f"phases.matching.steps={steps}",
-                        "phases.matching.trainer.captions_per_image=5")  # fmt: skip
+        steps = 10 if self.quick else rung.matching
+        matching = matching_first(steps) if rung.matching else ()
         given = ("+experiment=residual_ebm", f"seed={seed}", f"pretrained={base}", *SETTING, *OF_D)
         few = QUICK_DECODING if self.quick else ()
         return (*matching, *given, *rung.overrides, *few, *self.quick)
@@ -97,7 +92,7 @@ class Study:
     def arm(self, arm: Arm, seed: int, base: Path, judge: Path, *, rate: str | None) -> tuple[str, ...]:
         """Return the overrides of an arm."""
         taken = (f"pretrained_discriminator={judge}", *OF_D, *_chosen().overrides) if arm.judged else ()
-        own = OF_D if arm.overrides == BLIND else ()
+        own = (*OF_D, *blinded(_chosen().overrides)) if arm.blind else ()
         learned = () if rate is None else (*UPDATES, f"adversarial.learning_rate={rate}")
         return (
             f"+experiment={arm.page}", f"seed={seed}", f"pretrained={base}", *SETTING, *taken, *own, *learned,

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_dir
 
 from experiments.ratio_on_flickr8k.arms import MORE
 from experiments.ratio_on_flickr8k.figures import systems_figure
@@ -23,6 +24,7 @@ from experiments.ratio_on_flickr8k.verdict import (
 )
 from experiments.ratio_on_flickr8k.words import unsupported
 from experiments.records import Wanted
+from gan_caption.configuration.launching import conf_dir
 from gan_caption.metrics.bootstrap import Difference
 from tests.evaluation.test_ratio_on_scenes import cells
 
@@ -155,6 +157,29 @@ def test_what_was_planted_and_what_was_tried():
     assert list(cells(trials, "DDO").values()) == ["DDO", "", "0.7000"]
 
 
+def phases_of(overrides):
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return compose("config", [one for one in overrides if not one.startswith("pretrained")]).phases
+
+
+def test_matching_comes_before_the_ratio(tmp_path):
+    """After it, D's logit would be that of pairs that belong together: the ratio of people to the policy no more."""
+    study = Study("full", ["data=flickr8k"], workers=0, records=tmp_path)
+    for rung in study.discriminators:
+        phases = list(phases_of(study.discriminator(rung, 0, tmp_path)))
+        assert phases[phases.index("ratio") - 1] == ("matching" if rung.matching else "mle")
+
+
+def test_the_discriminator_without_the_image_is_of_the_chosen_kind(tmp_path):
+    study = Study("full", ["data=flickr8k"], workers=0, records=tmp_path)
+    (arm,) = (one for one in study.arms if one.blind)
+    for rung, kind in zip(study.discriminators, ("lstm", "likelihood_ratio"), strict=True):
+        told = study.arm(arm, 0, tmp_path, tmp_path, chosen=rung, rate=None)
+        place = "discriminator@discriminator.discriminator"
+        assert {f"{place}=blind", f"{place}.discriminator={kind}", "discriminator_training.steps=1000"} <= set(told)
+        assert not any("pretrained_discriminator" in one for one in told)
+
+
 def test_tables_are_made_of_records_alone(tmp_path, capsys):
     """A study of one arm that learns and one seed, as another machine left it: it is chosen, tuned and compared."""
     study = Study("quick", ["data=flickr8k"], workers=0, records=tmp_path / "records")
@@ -163,7 +188,7 @@ def test_tables_are_made_of_records_alone(tmp_path, capsys):
     def keep(name, overrides, found):
         study.records.keep(Wanted(name, 0, overrides, measure=dict), found, base="abc")
 
-    keep(f"discriminator, {judge}", study.discriminator(judge, 0, tmp_path),
+    keep(f"discriminator, {judge.name}", study.discriminator(judge, 0, tmp_path),
          {"log_loss": 0.68, "auc": 0.57, "ece": 0.01, "minutes": 10.0})  # fmt: skip
     for name, auc in ((MLE, 0.7), ("more maximum likelihood", 0.69), ("KL policy gradient, beta 1", 0.6)):
         arm = next((arm for arm in study.arms if arm.name == name), None)

@@ -12,7 +12,7 @@ from statsmodels.stats.power import TTestPower
 from experiments.ratio_on_scenes.arms import LONG, MLE, MORE
 from experiments.ratio_on_scenes.figures import calibration_figure, differences_figure, ladder_figure
 from experiments.ratio_on_scenes.ladder import known, looks, table_of_rungs
-from experiments.ratio_on_scenes.measure import matched
+from experiments.ratio_on_scenes.measure import best, matched
 from experiments.ratio_on_scenes.run import HERE, Study, climb, compare, tune
 from experiments.ratio_on_scenes.verdict import compared, equivalent, power, seen, table_of_systems
 from experiments.records import Wanted
@@ -25,6 +25,10 @@ RUNG = {
     "jsd": 0.1, "best_auc": 0.72, "best_log_loss": 0.58, "resampled": 0.11,
 }  # fmt: skip
 BINS = [{"weight": 0.5, "probability": p, "people": p, "captions": 9} for p in (0.25, 0.75)]
+
+
+def test_a_divergence_that_is_not_known_is_not_the_lowest():
+    assert best({(0.7, 1.0): math.nan, (0.8, 1.0): 0.3, (0.9, 1.0): 0.2}) == (0.9, 1.0)
 
 
 def runs(*divergences, first=0):

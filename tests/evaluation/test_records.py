@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from experiments.ratio_on_scenes.run import Study
-from experiments.records import NOWHERE, Records, Wanted, base_of, options, without_places
+from experiments.records import NOWHERE, Records, Wanted, base_of, judge_of, options, without_places
 from experiments.study import train
 from tests.tiny_sizes import TINY
 
@@ -74,7 +74,19 @@ def test_runs_of_a_seed_that_have_several_baselines_are_told(tmp_path):
         records.keep(wanted[key], {}, base=base)
     told = records.unpaired(list(wanted.values()))
     assert told.startswith("The runs of seeds 1, 2 were made on several machines"), "what is not known may be another"
+    assert "discriminators" not in told
     assert records.unpaired([one for one in wanted.values() if one.seed == 0]) == ""
+
+
+def test_runs_of_a_seed_that_took_several_discriminators_are_told(tmp_path):
+    records = Records(tmp_path)
+    wanted = {(name, seed): Wanted(name, seed, (f"seed={seed}",), dict) for name in "abc" for seed in (0, 1)}
+    judges = {("a", 0): "one", ("b", 0): "one", ("c", 0): None, ("a", 1): "two", ("b", 1): "another", ("c", 1): None}
+    for key, judge in judges.items():
+        records.keep(wanted[key], {}, base="same", judge=judge)
+    told = records.unpaired(list(wanted.values()))
+    assert told.startswith("The runs of seed 1 were made on several machines, from discriminators"), "c takes none"
+    assert "baselines" not in told
 
 
 def test_a_run_has_the_digest_of_its_own_baseline_or_of_none(tmp_path):
@@ -82,6 +94,19 @@ def test_a_run_has_the_digest_of_its_own_baseline_or_of_none(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "best_mle.safetensors").write_bytes(b"abc")
     assert base_of(tmp_path) == "ba7816bf8f01cfea"  # FIPS 180-4's example
+
+
+def test_a_run_has_the_digest_of_the_discriminator_that_it_took(configured, tmp_path):
+    taken, alone = tmp_path / "taken", tmp_path / "alone"
+    for folder, given in ((taken, tmp_path / "judge"), (alone, None)):
+        folder.mkdir()
+        told = configured() | {"pretrained": str(tmp_path), "pretrained_discriminator": given and str(given)}
+        (folder / "config.json").write_text(json.dumps(told))
+    assert judge_of(taken) is judge_of(alone) is None, "that run is not here any more"
+    (tmp_path / "judge" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "judge" / "checkpoints" / "last.pt").write_bytes(b"abc")
+    assert judge_of(taken) == "ba7816bf8f01cfea"
+    assert judge_of(alone) is None
 
 
 def test_overrides_without_places():
