@@ -15,8 +15,7 @@ import torch
 
 from experiments.study import train
 from gan_caption.files import write_atomically
-from gan_caption.inference.confidence import digest_of
-from gan_caption.training.folders import BASELINE, best_weights, read_settings
+from gan_caption.training.folders import BASELINE, best_weights, digest_of, read_settings
 
 NOWHERE = Path()
 """Of a folder that a run begins with, where it is not known: records do not depend on it."""

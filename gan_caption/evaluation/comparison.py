@@ -19,7 +19,7 @@ from gan_caption.errors import UserError
 from gan_caption.evaluation.settings import SeveralSettings
 from gan_caption.evaluation.trained import left_weights
 from gan_caption.text.base import Tokenizer
-from gan_caption.training.folders import BASELINE, read_settings
+from gan_caption.training.folders import BASELINE, best_weights, digest_of, read_settings
 from gan_caption.training.identity import KnownData, flattened, read_data, settings_of
 from gan_caption.training.tokenizers import load_tokenizer
 
@@ -57,13 +57,13 @@ def choose_systems(
     Args:
         folders: run folders.
         baseline: the system that comes first. Where no run has this name, it is made of the weights that the runs'
-            maximum-likelihood phase left.
+            maximum-likelihood phase left, which are the same for the runs of a seed.
         allow: packages of your own whose classes the runs may name.
         fewest: systems that are needed.
 
     Raises:
         UserError: a folder holds no finished run, runs were trained on different data, a run is given twice, there is
-            nothing to compare, the baseline is unknown, or no seed is common to all.
+            nothing to compare, the baseline is unknown or not that of all runs, or no seed is common to all.
     """
     if not folders:
         raise UserError("runs=[]: no runs are given; runs=[outputs/a,outputs/b]")
@@ -80,8 +80,7 @@ def choose_systems(
     if baseline not in systems:
         if baseline != BASELINE:
             raise UserError(f"against={baseline}: the runs are of {', '.join(systems)}")
-        began = {run.seed: Chosen(run.folder, run.settings, BASELINE, run.known) for run in runs}
-        systems = {BASELINE: list(began.values()), **systems}
+        systems = {BASELINE: _beginnings(runs, list(systems)), **systems}
     systems = {baseline: systems[baseline], **systems}
     for name, own in systems.items():
         seeds = [run.seed for run in own]
@@ -100,6 +99,30 @@ def choose_systems(
         name: sorted((run for run in own if run.seed in common), key=lambda run: run.seed)
         for name, own in systems.items()
     }
+
+
+def _beginnings(runs: Sequence[Chosen], names: Sequence[str]) -> list[Chosen]:
+    """Return the maximum likelihood that the runs of each seed began with.
+
+    Raises:
+        UserError: two runs of a seed have not begun with the same weights, so that none is what both differ from.
+    """
+    began: dict[int, Chosen] = {}
+    for run in runs:
+        own = Chosen(run.folder, run.settings, BASELINE, run.known)
+        first = began.setdefault(run.seed, own)
+        if _weights(first) != _weights(own):
+            raise UserError(
+                f"runs={first.folder} and {own.folder} did not begin with the same maximum likelihood, and the one of "
+                f"either is no baseline of the other: give a run of +experiment=mle as well, or against= one of "
+                f"{', '.join(names)}"
+            )
+    return list(began.values())
+
+
+def _weights(run: Chosen) -> str | None:
+    path = best_weights(run.folder, run.phase)
+    return digest_of(path) if path.exists() else None
 
 
 def _finished(folder: Path, allow: str | Sequence[str]) -> Chosen:

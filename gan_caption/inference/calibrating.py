@@ -20,7 +20,7 @@ from gan_caption.errors import UserError
 from gan_caption.evaluation.compared import tokenized
 from gan_caption.extras import require
 from gan_caption.inference.captioner import Captioned, Captioner
-from gan_caption.inference.confidence import confidence_file, digest_of
+from gan_caption.inference.confidence import confidence_file
 from gan_caption.inference.settings import CalibrationSettings
 from gan_caption.metrics.calibration import Logistic, Reliability, cross_fitted, fitted, reliability_of
 from gan_caption.metrics.document_frequencies import DocumentFrequencies
@@ -28,7 +28,7 @@ from gan_caption.metrics.metric import Metric, Metrics, Predictions, measure
 from gan_caption.metrics.ngrams import Score
 from gan_caption.metrics.standard import catalogue
 from gan_caption.reporting.figures import confidence_diagram, save
-from gan_caption.training.folders import best_weights, write_json
+from gan_caption.training.folders import best_weights, digest_of, write_json
 from gan_caption.training.progress import Progress
 from gan_caption.training.setup import load_split, open_corpus, own_decoding, own_metrics
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,17 +10,12 @@ from typing import Any
 from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
 from gan_caption.metrics.calibration import Logistic
-from gan_caption.training.folders import best_weights, inside, read_json
+from gan_caption.training.folders import best_weights, digest_of, inside, read_json
 
 
 def confidence_file(folder: Path, phase: str) -> Path:
     """Return where a run keeps the curve of the weights that a phase left."""
     return folder / f"confidence_{phase}.json"
-
-
-def digest_of(weights: Path) -> str:
-    """Return a hash of a file of weights."""
-    return hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
 
 
 def read_curve(folder: Path, phase: str, decoding: Mapping[str, Any]) -> Logistic | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -90,6 +91,11 @@ def alone_in(folder: Path, report: Callable[[str], None]) -> Iterator[None]:
 def best_weights(folder: Path, phase: str) -> Path:
     """Where a run keeps a phase's best captioner."""
     return folder / "checkpoints" / f"best_{phase}.safetensors"
+
+
+def digest_of(weights: Path) -> str:
+    """Return a hash of a file of weights."""
+    return hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
 
 
 def write_json(path: Path, content: Any) -> None:

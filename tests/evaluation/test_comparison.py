@@ -53,6 +53,18 @@ def test_without_runs_of_the_baseline_it_is_what_the_others_began_with(tmp_path)
     assert [(run.folder.name, run.phase) for run in systems["mle"]] == [("gan0", "mle"), ("gan1", "mle")]
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_runs_that_began_with_other_weights_have_no_baseline_in_common(tmp_path, order):
+    """Neither may be the other's baseline, in whichever order they are given; a run of their own may."""
+    runs = [made_run(tmp_path / "gan", **GAN), made_run(tmp_path / "other", **{**GAN, "name": "shetty"})]
+    (tmp_path / "other" / "checkpoints" / "best_mle.safetensors").write_bytes(b"noisy")
+    with pytest.raises(UserError, match=r"did not begin with the same .*\+experiment=mle.* against= one of .*seqgan"):
+        choose_systems(runs[::order], baseline="mle")
+    assert list(choose_systems(runs, baseline="seqgan")) == ["seqgan", "shetty"]
+    mle = made_run(tmp_path / "mle", pretrained=None)
+    assert list(choose_systems([*runs, mle], baseline="mle")) == ["mle", "seqgan", "shetty"]
+
+
 def test_systems_of_one_method_are_named_by_what_differs(tmp_path):
     runs = [made_run(tmp_path / str(size), **GAN, size={"hidden": size}) for size in (64, 512)]
     assert list(choose_systems(runs, baseline="mle")) == ["mle", "seqgan size.hidden=64", "seqgan size.hidden=512"]
