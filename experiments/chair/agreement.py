@@ -20,7 +20,11 @@ DOUBLE = (
 )  # fmt: skip
 """The names of two words of the published rules."""
 ANIMALS = ("bird", "cat", "dog", "horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe", "animal", "cub")
-IRREGULAR = {"men": "man", "women": "woman", "children": "child", "people": "person", "feet": "foot", "mice": "mouse"}
+IRREGULAR = {
+    "children": "child", "people": "person", "feet": "foot", "mice": "mouse", "geese": "goose", "calves": "calf",
+    "wives": "wife", "knives": "knife", "oxen": "ox", "skies": "sky", "tvs": "tv", "suvs": "suv",
+}  # fmt: skip
+"""Of what the published rules' library knows and ours does not."""
 
 
 def published(synonyms: Path) -> dict[str, str]:
@@ -29,11 +33,16 @@ def published(synonyms: Path) -> dict[str, str]:
     return {name: row[0] for row in rows for name in row}
 
 
+def _singular(word: str) -> str:
+    """Return the singular, as the published rules have it before they look a word up."""
+    return f"{word[:-3]}man" if word.endswith("men") else IRREGULAR.get(word, singular(word))
+
+
 def by_published_rules(caption: str, names: dict[str, str]) -> list[str]:
     """Return the categories that a caption names by the published list and rules, in order."""
     kept = {name: name for name in DOUBLE} | {f"{age} {one}": one for age in ("baby", "adult") for one in ANIMALS}
     kept |= {f"passenger {one}": one for one in ("jet", "train")} | {"bow tie": "tie", "toilet seat": "toilet"}
-    words = [IRREGULAR.get(word, singular(word)) for word in caption.split()]
+    words = [_singular(word) for word in caption.split()]
     found, place = [], 0
     while place < len(words):
         both = kept.get(" ".join(words[place : place + 2]))

@@ -17,7 +17,7 @@ NO_OBJECT = (
     "ski jump", "ski pole", "chair lift", "toilet paper", "table cloth", "table top", "ball gown", "ball game",
     "book store", "book shelf", "dog house", "bird house", "bird bath", "baby carriage", "baby stroller", "man made",
     "boat house", "bed room", "horse shoe", "cat fish", "apple tree", "orange tree", "banana tree", "pizza box",
-    "kid 's", "remote controlled",
+    "kid 's", "remote controlled", "skies",
 )  # fmt: skip
 """Names in which a category's word is no object of that category."""
 LONGEST = 3
@@ -54,23 +54,33 @@ def objects(caption: str) -> list[str]:
 def _named(words: Sequence[str], place: int) -> tuple[int, str | None]:
     """Return how many words from a place on belong together, and the category that they name."""
     for length in range(min(LONGEST, len(words) - place), 0, -1):
-        for name in _forms(tuple(words[place : place + length])):
-            if name in _names():
-                return length, _names()[name]
+        before = "".join(f"{word} " for word in words[place : place + length - 1])
+        for last in _forms(words[place + length - 1]):
+            if before + last in _names():
+                return length, _names()[before + last]
     return 1, None
 
 
-def _forms(words: tuple[str, ...]) -> tuple[str, str]:
-    """Return a name as it stands, and with its last word in the singular."""
-    *before, last = words
-    return " ".join(words), " ".join([*before, singular(last)])
+@functools.lru_cache(maxsize=100_000)
+def _forms(word: str) -> tuple[str, ...]:
+    """Return a word as it stands, and what may be its singular, whatever is likeliest to be a name first.
+
+    "skis", "tvs" and "labradors" lose their -s, though a lemmatizer may not know them; it tells what "benches" are.
+    """
+    if word.endswith("men"):
+        return word, f"{word[:-3]}man"
+    if word.endswith("ves"):
+        return word, f"{word[:-3]}fe", f"{word[:-3]}f", word[:-1]
+    if word.endswith("s"):
+        return word, word[:-1], singular(word)
+    return (word,)
 
 
 @functools.lru_cache(maxsize=100_000)
 def singular(word: str) -> str:
     """Return the singular of a noun in the plural, and any other word as it is.
 
-    A word in -s only is asked for: "skiing" is no ski. Irregular plurals are in the list of names.
+    A word in -s only is asked for: "skiing" is no ski. Other plurals ("geese") are in the list of names.
     """
     if not word.endswith("s") or len(word) < 4:
         return word

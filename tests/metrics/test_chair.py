@@ -40,6 +40,15 @@ NAMED = {
     "a man wears a bow tie": ["person", "tie"],
     "nothing to see": [],
     "": [],
+    "geese and mice": ["bird", "mouse"],
+    "two policemen , a fireman and their wives": ["person", "person", "person"],
+    "labradors on loveseats before tvs": ["dog", "couch", "tv"],
+    "suvs , firetrucks and iphones": ["car", "truck", "cell phone"],
+    "a plane in cloudy skies": ["airplane"],
+    "calves , loaves and leaves": ["cow"],
+    "a double decker bus passes taxi cabs": ["bus", "car"],
+    "a jet plane and a baby boy": ["airplane", "person"],
+    "benches , couches and buses": ["bench", "couch", "bus"],
 }
 
 
@@ -111,6 +120,8 @@ def test_people_are_scored_beside_the_others_of_their_image():
 
 def test_captions_in_other_languages_name_nothing():
     assert not named_in([["Ein Hund läuft.", "狗在跑"]])
+    assert not named_in([["Ein Hund fängt einen Ball."], ["Er läuft."], ["Sie lacht."], ["Es regnet."]])
+    assert not named_in([])
     assert named_in([["Ein Hund läuft."], ["The DOGS' bowl."]])
 
 
