@@ -17,8 +17,10 @@ from gan_caption.evaluation.settings import SplitName, TransferSettings
 from gan_caption.evaluation.text_metrics import language_model_metrics
 from gan_caption.evaluation.transfer import Measured, Place, can_lose, measure_in, moved, open_places
 from gan_caption.metrics.bootstrap import Difference
+from gan_caption.metrics.holm import holm
 from gan_caption.metrics.metric import Metric
 from gan_caption.metrics.transfer import Moved, difference_of_losses, loss, worse_by
+from gan_caption.reporting.comparison_tables import SURE
 from gan_caption.reporting.results import evaluated
 from gan_caption.reporting.sweep import folders_of
 from gan_caption.reporting.table import markdown
@@ -128,8 +130,8 @@ def told(
         loss_table(home, away, [one for one in found if one.metric.name in shown]),
         f"A loss is how much worse away is than home; 95% by the paired bootstrap over images of each place"
         f"{' and seeds' if len(seeds) > 1 else ''}.\nThe last column says how much more than {settings.against} a "
-        "system loses: below 0 it loses less.",
-        "\n".join(verdict(one, settings.against) for one in found if _is_asked(one, settings))
+        "system loses: below 0 it loses less. p below is corrected for how many systems are asked (Holm).",
+        "\n".join(verdicts([one for one in found if _is_asked(one, settings)], settings.against))
         or f"No verdict: some system has no value of {settings.endpoint}, here or there.",
         diversity_table(home, away),
         unsayable_table(home, away),
@@ -173,15 +175,21 @@ def _with_interval(metric: Metric, difference: Difference) -> list[str]:
     return [metric.shown(difference.value, sign="+"), metric.between(difference.interval, sign="+")]
 
 
-def verdict(one: Loss, baseline: str) -> str:
-    """Say whether a system loses less than the baseline, more, or whether that cannot be told."""
-    assert one.beyond is not None, "the baseline is compared with nothing"
-    low, high = one.beyond.interval
-    interval = f"{one.metric.between(one.beyond.interval, sign='+')}"
-    if not (low > 0 or high < 0):
+def verdicts(asked: Sequence[Loss], baseline: str) -> list[str]:
+    """Say of each system whether it loses less than the baseline, more, or whether that cannot be told.
+
+    At 5%, by p values that are corrected for how many systems are asked (Holm).
+    """
+    p = holm({one.system: one.beyond.p for one in asked if one.beyond})
+    return [_verdict(one, one.beyond, baseline, p[one.system]) for one in asked if one.beyond]
+
+
+def _verdict(one: Loss, beyond: Difference, baseline: str, p: float) -> str:
+    interval = f"{one.metric.between(beyond.interval, sign='+')}, p {p:.3f}"
+    if not p < SURE:
         return f"{one.metric.label}: whether {one.system} loses less than {baseline} cannot be told ({interval})."
-    how = "less" if high < 0 else "more"
-    return f"{one.metric.label}: {one.system} loses {how} than {baseline} ({interval}, p {one.beyond.p:.3f})."
+    how = "less" if beyond.value < 0 else "more"
+    return f"{one.metric.label}: {one.system} loses {how} than {baseline} ({interval})."
 
 
 def diversity_table(home: Measured, away: Measured) -> str:

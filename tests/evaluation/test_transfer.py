@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import cast
 
 import numpy as np
 import pytest
@@ -12,8 +13,11 @@ from gan_caption.errors import UserError
 from gan_caption.evaluation.settings import transfer_from
 from gan_caption.evaluation.transfer import unsayable
 from gan_caption.experiment import run_experiment
+from gan_caption.metrics.bootstrap import Difference
 from gan_caption.metrics.cider import cider_d
-from gan_caption.reporting.transfer import RESULTS, TABLE, measure_transfer
+from gan_caption.metrics.standard import STANDARD
+from gan_caption.metrics.transfer import Moved
+from gan_caption.reporting.transfer import RESULTS, TABLE, Loss, measure_transfer, verdicts
 from gan_caption.text.words import WordTokenizer
 from tests.evaluation.test_comparison import GAN, made_run
 from tests.tiny_runs import composed
@@ -74,6 +78,25 @@ def test_mistakes_are_told_before_anything_is_decoded(tmp_path, monkeypatch, ove
     with pytest.raises(UserError, match=message):
         measure_transfer(asked(f"runs=[{run}]", *overrides))
     assert not list((tmp_path / "run").glob("evaluation-*"))
+
+
+def lost(system, value, p):
+    beyond = None if p is None else Difference(value, (value - 1, value + 1), p)
+    return Loss(STANDARD["cider_d"], system, cast(Moved, None), Difference(value, (0.0, 0.0), 1.0), beyond)
+
+
+def test_verdicts_are_corrected_for_how_many_systems_are_asked():
+    """By Holm: three times .01, twice .02, and .04 is at least that; of two alone .04 would have been seen."""
+    three = [lost("mle", 0.0, None), lost("a", -2.0, 0.01), lost("b", 2.0, 0.02), lost("c", -2.0, 0.04)]
+    less, more, unknown = verdicts(three, "mle")
+    assert "a loses less than mle" in less
+    assert "p 0.030)" in less
+    assert "b loses more than mle" in more
+    assert "p 0.040)" in more
+    assert "c loses less than mle" in unknown, "which is not more than its own p"
+    assert "whether d loses less than mle cannot be told" in verdicts([*three, lost("d", -2.0, 0.06)], "mle")[-1]
+    assert "whether b loses less than mle cannot be told" in verdicts([*three, lost("d", -2.0, 0.06)], "mle")[1]
+    assert verdicts([lost("mle", 0.0, None)], "mle") == []
 
 
 def test_the_data_away_must_be_named():
