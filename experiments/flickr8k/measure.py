@@ -21,7 +21,7 @@ from gan_caption.metrics.humans import human_quality
 from gan_caption.metrics.language_model import NgramModel, lm_scores
 from gan_caption.metrics.metric import corpus_value, measure
 from gan_caption.metrics.nouns import unsupported_nouns
-from gan_caption.training.setup import load_split, load_tested, open_corpus
+from gan_caption.training.setup import load_split, open_corpus
 
 TEMPERATURES = (0.4, 0.6, 0.8, 1.0)
 SAMPLES = 5
@@ -50,10 +50,10 @@ def found(run: Path, phase: str, split: str = "val") -> dict[str, Any]:
     trained.load(phase)
     evaluator = evaluator_of(trained, split, samples_per_image=SAMPLES)
     points = sample_curve(trained.captioner, evaluator, grid(TEMPERATURES, ()), phase=phase)
-    tested = load_tested(open_corpus(trained.settings), lambda line: None).name
-    decoded = run if tested == split else evaluation(run, f"split={split}")
+    images = [item.image_id for item in evaluator.source.split.items]
+    decoded = run if images == list(captions(run, phase)) else evaluation(run, f"split={split}")
     written = captions(decoded, phase)
-    told = evaluator.predictions([written[item.image_id] for item in evaluator.source.split.items], [])
+    told = evaluator.predictions([written[image] for image in images], [])
     each = CiderD(evaluator.references, evaluator.frequencies).score(range(len(told.captions)), told.captions)
     nouns = unsupported_nouns()
     own = {nouns.name: corpus_value(measure([nouns], told)[nouns.name]), **_language(trained, evaluator, points[-1])}

@@ -134,7 +134,8 @@ def compare(study: Study, rates: Mapping[str, str], *, split: str = "val") -> No
     systems = {name.removesuffix(on): own for name, own in known.items()}
     if MLE not in systems:
         sys.exit("no baseline is finished yet: full trains it")
-    told = study.records.unpaired([one for seed in study.seeds for one in wanted(seed)])
+    alone = {f"{arm.name}{on}" for arm in arms if not arm.follows}  # which learn a baseline of their own
+    told = study.records.unpaired([one for seed in study.seeds for one in wanted(seed) if one.name not in alone])
     tables = "\n\n".join(part for part in (table_of_beams(systems), table_of_samples(systems), told) if part)
     (study.tables / f"table{named}.md").write_text(f"{tables}\n")
     print(tables)

@@ -71,7 +71,7 @@ def moves(size: str, flickr8k: Path | None, coco: Path | None, outputs: Path) ->
         if coco is not None:
             there.append(
                 Move("coco", ("data=flickr8k", f"data.root={flickr8k}", *PHOTOGRAPHS),
-                     ("data=coco", f"data.root={coco}", "split=val", "skip_missing=true"), CIDER_D, None)
+                     ("data=coco", f"data.root={coco}", "skip_missing=true"), CIDER_D, None)
             )  # fmt: skip
     return there
 

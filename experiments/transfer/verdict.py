@@ -53,8 +53,8 @@ class Compared:
 
     beyond: Difference
     """How much more it loses than maximum likelihood."""
-    beyond_more: Difference | None
-    """And than more maximum likelihood; None where no seed has that."""
+    controls: Mapping[str, Difference]
+    """And than each of the controls, where a seed has both."""
 
 
 def table_of_losses(found: Found, endpoint: Endpoint) -> str:
@@ -71,7 +71,7 @@ def table_of_losses(found: Found, endpoint: Endpoint) -> str:
         beyond = ["", "", "", ""]
         if name in compared:
             one = compared[name]
-            more = "" if one.beyond_more is None else endpoint.with_interval(one.beyond_more)
+            more = endpoint.with_interval(one.controls[MORE]) if MORE in one.controls else ""
             least = endpoint.shown(seen(one.beyond.interval))
             beyond = [endpoint.with_interval(one.beyond), more, f"{p[name]:.3f}" if name in p else "", least]
         rows.append([name, *cells, *beyond])
@@ -85,12 +85,13 @@ def table_of_losses(found: Found, endpoint: Endpoint) -> str:
 
 
 def verdict(name: str, compared: Compared, p: float) -> str:
-    """Say whether a method loses less than maximum likelihood, and than more of it; or more; or that it is unknown."""
+    """Say whether a method loses less than maximum likelihood and all controls, or more, or that it is unknown."""
     low, high = compared.beyond.interval
     if high < 0 and p < 0.05:
-        if compared.beyond_more is not None and compared.beyond_more.interval[1] < 0:
-            return f"- {name} transfers better: it loses less than {MLE}, and than {MORE}."
-        return f"- {name} loses less than {MLE}; that it loses less than {MORE} is not seen."
+        unseen = [one for one in CONTROLS if one not in compared.controls or compared.controls[one].interval[1] >= 0]
+        if unseen:
+            return f"- {name} loses less than {MLE}; that it loses less than {', '.join(unseen)} is not seen."
+        return f"- {name} transfers better: it loses less than {MLE}, and than {', '.join(CONTROLS)}."
     if low > 0 and p < 0.05:
         return f"- {name} loses more than {MLE}."
     return f"- Whether {name} loses less than {MLE} cannot be told."
@@ -132,7 +133,9 @@ def _compared(name: str, found: Found, endpoint: Endpoint) -> Compared | None:
         return None
     own = _moved(found[name], seeds)
     beyond = difference_of_losses(own, _moved(found[MLE], seeds), better="higher")
-    beyond_more = None
-    if name != MORE and (both := sorted(set(seeds) & found.get(MORE, {}).keys())):
-        beyond_more = difference_of_losses(_moved(found[name], both), _moved(found[MORE], both), better="higher")
-    return Compared(beyond, beyond_more)
+    controls = {}
+    for control in CONTROLS:
+        if name != control and (both := sorted(set(seeds) & found.get(control, {}).keys())):
+            other = _moved(found[control], both)
+            controls[control] = difference_of_losses(_moved(found[name], both), other, better="higher")
+    return Compared(beyond, controls)

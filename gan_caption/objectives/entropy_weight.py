@@ -9,8 +9,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any
 
 from gan_caption.errors import above, at_least
+
+FIRST = 20
+"""Updates by which the entropy is measured that a policy has when the phase begins."""
 
 
 @dataclass(eq=False)
@@ -44,9 +49,9 @@ class HeldEntropy:
     """A weight that follows the policy's entropy."""
 
     target: float | None
-    """Nats a token, at least 0; None: what the policy has when the phase begins."""
+    """Nats a token, at least 0; None: what the policy has when the phase begins, the mean of its first updates."""
     weight: float
-    """Of the entropy at first; between `least` and `most`."""
+    """Of the entropy at first, until there is a target; between `least` and `most`."""
     rate: float
     """How much the weight's logarithm changes in an update, for each nat of distance; above 0."""
     least: float
@@ -56,6 +61,8 @@ class HeldEntropy:
 
     goal: float | None = field(init=False)
     """The target, once it is known."""
+    seen: list[float] = field(init=False, default_factory=list)
+    """Entropies of the first updates, as long as it is not: a single batch's would hold each seed at another level."""
 
     def __post_init__(self) -> None:
         if self.target is not None:
@@ -72,19 +79,24 @@ class HeldEntropy:
             entropy: the policy's, nats a token, in that update.
         """
         if self.goal is None:
-            self.goal = entropy
+            self.seen.append(entropy)
+            if len(self.seen) < FIRST:
+                return
+            self.goal = fmean(self.seen)
         moved = self.weight * math.exp(self.rate * (self.goal - entropy))
         self.weight = min(max(moved, self.least), self.most)
 
     @property
     def metrics(self) -> dict[str, float]:
         """What an update logs of it."""
-        return {"policy/entropy_weight": self.weight}
+        known = {} if self.goal is None else {"policy/entropy_target": self.goal}
+        return {"policy/entropy_weight": self.weight, **known}
 
-    def state_dict(self) -> dict[str, float | None]:
-        """Return the weight and the goal."""
-        return {"weight": self.weight, "goal": self.goal}
+    def state_dict(self) -> dict[str, Any]:
+        """Return the weight, and the goal or what it is being made of."""
+        return {"weight": self.weight, "goal": self.goal, "seen": list(self.seen)}
 
-    def load_state_dict(self, state: dict[str, float]) -> None:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` gave."""
         self.weight, self.goal = state["weight"], state["goal"]
+        self.seen = state.get("seen", [])  # older checkpoints do not have it

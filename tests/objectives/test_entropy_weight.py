@@ -9,7 +9,7 @@ import torch
 
 from gan_caption.objectives.baselines import LeaveOneOut
 from gan_caption.objectives.credit import WholeSequence
-from gan_caption.objectives.entropy_weight import HeldEntropy
+from gan_caption.objectives.entropy_weight import FIRST, HeldEntropy
 from gan_caption.objectives.policy_gradient import PolicyGradient
 from tests import tiny
 from tests.objectives import tabular
@@ -62,12 +62,16 @@ def test_the_weight_by_hand():
     assert entropy.weight == 10.0
 
 
-def test_without_a_target_the_first_entropy_is_held():
+def test_without_a_target_the_mean_of_the_first_entropies_is_held():
     entropy = held()
-    entropy.follow(1.25)
-    assert (entropy.goal, entropy.weight) == (1.25, 0.01)
+    for update in range(FIRST):
+        assert (entropy.goal, entropy.weight) == (None, 0.01)
+        entropy.follow(1.25 + (-1) ** update * 0.5)
+    assert entropy.goal == 1.25
+    assert entropy.weight == pytest.approx(0.01 * math.exp(0.1 * 0.5)), "the last of them was .75"
     entropy.follow(0.25)
-    assert entropy.weight == pytest.approx(0.01 * math.exp(0.1))
+    assert entropy.weight == pytest.approx(0.01 * math.exp(0.1 * 1.5))
+    assert entropy.metrics["policy/entropy_target"] == 1.25
 
 
 def test_a_policy_that_would_collapse_keeps_the_entropy_that_was_set():
@@ -82,11 +86,15 @@ def test_a_policy_that_would_collapse_keeps_the_entropy_that_was_set():
 
 
 def test_it_goes_on_where_it_was():
-    own, _, _ = learned(held(), steps=5)
-    other = objective(held())
-    other.load_state_dict(own.state_dict())
-    assert other.entropy_weight.state_dict() == own.entropy_weight.state_dict()
-    assert other.entropy_weight.goal is not None
+    for steps in (5, FIRST + 5):
+        own, _, _ = learned(held(), steps=steps)
+        other = objective(held())
+        other.load_state_dict(own.state_dict())
+        assert (other.entropy_weight.goal is None) == (steps < FIRST)
+        for one in (own, other):
+            for entropy in (0.5, 0.25) * FIRST:
+                one.entropy_weight.follow(entropy)
+        assert other.entropy_weight.state_dict() == own.entropy_weight.state_dict()
 
 
 @pytest.mark.parametrize(
