@@ -183,7 +183,7 @@ def _run_in(
         write_text(folder / COMMAND, f"{command}\n")
     say(f"run folder: {folder}" + (" (taken up again)" if resumes else ""))
     run, phases, encoder = set_up(settings, folder, opened)
-    weights = sum(parameter.numel() for parameter in run.generator.parameters())
+    weights = sum(weight.numel() for weight in run.generator.weights())
     say(
         f"{len(run.source.split)} training images, {len(run.evaluator.source.split)} validation images, "
         f"{len(run.tokenizer)} tokens, generator of {weights:,} parameters"

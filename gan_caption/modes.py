@@ -11,7 +11,11 @@ from torch import nn
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put a module into eval mode without gradients, and give every part of it back the mode it had."""
+    """Put a module into eval mode without gradients, and give every part of it back the mode it had.
+
+    Under autocast the copies of weights that were made in here are forgotten: before PyTorch 2.10 they were taken for
+    what comes after as well, and these weights had no gradient (its issue 112583).
+    """
     modes = {part: part.training for part in module.modules()}
     module.eval()
     try:
@@ -20,3 +24,4 @@ def evaluating(module: nn.Module) -> Iterator[None]:
     finally:
         for part, training in modes.items():
             part.training = training
+        torch.clear_autocast_cache()

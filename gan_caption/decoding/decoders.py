@@ -14,6 +14,7 @@ from gan_caption.decoding.beam import beam_candidates, beam_search
 from gan_caption.decoding.candidates import Candidates
 from gan_caption.decoding.diverse_beam import diverse_beam_search
 from gan_caption.decoding.greedy import greedy
+from gan_caption.decoding.parts import parts_that_fit
 from gan_caption.decoding.rerank import Judge, rerank
 from gan_caption.decoding.sampling import Samples, attach_noise, sample, shape_distribution
 from gan_caption.errors import at_least
@@ -199,6 +200,12 @@ class Sampling:
     ) -> Tensor:  # fmt: skip
         """Return log q(caption | image), (N,), exactly; see `Sampler`. Of a generator with noise, at noise 0."""
         del max_length, rng
+        return torch.cat([
+            self._log_probs(generator, seen, part)
+            for seen, part in parts_that_fit(generator, features, captions, copies=4)
+        ])  # fmt: skip
+
+    def _log_probs(self, generator: Generator, features: ImageFeatures, captions: Captions) -> Tensor:
         logits = generator.logits(features, captions).float()
         shaped = shape_distribution(logits, temperature=self.temperature, top_k=self.top_k, top_p=self.top_p).log()
         own = token_log_probs(shaped, captions, first_word=generator.first_word)

@@ -103,6 +103,10 @@ class Fusion(Generator[FusedState]):
         self.language_model = language_model
         self.weight = weight
 
+    def weights(self) -> list[Tensor]:
+        """Return those of both; see `Generator.weights`."""
+        return [*self.generator.weights(), *self.language_model.weights()]
+
     def start(self, features: ImageFeatures, max_length: int) -> FusedState:
         """Return the state before the first word; see `Generator.start`."""
         nothing = no_image(len(features), features.pooled.device)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
 
+from gan_caption.generators.base import Generator
 from gan_caption.generators.state import PolicyState
 
 MOST = 1 << 30
@@ -13,7 +13,7 @@ _CACHED = 1 << 26
 """Bytes within which rows of a small policy run fastest on a CPU (`experiments/speed/policies`)."""
 
 
-def rollout_memory(generator: nn.Module, device: torch.device) -> int:
+def rollout_memory(generator: Generator, device: torch.device) -> int:
     """Return the bytes that states and logits of rollouts take at once where they run fastest.
 
     A CPU is fastest with what its cache holds, but a step reads the policy's weights once for all rows: these are worth
@@ -21,7 +21,7 @@ def rollout_memory(generator: nn.Module, device: torch.device) -> int:
     """
     if device.type != "cpu":
         return MOST
-    weights = sum(weight.numel() * weight.element_size() for weight in generator.parameters())
+    weights = sum(weight.numel() * weight.element_size() for weight in generator.weights())
     return min(max(weights, _CACHED), MOST)
 
 

@@ -20,6 +20,7 @@ from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.candidates import Candidates
 from gan_caption.decoding.decoders import Sampling
+from gan_caption.decoding.parts import log_probs_in_parts
 from gan_caption.decoding.rerank import Judge
 from gan_caption.errors import at_least
 from gan_caption.generators.base import Generator
@@ -167,7 +168,7 @@ class SeveralReweighted:
     ) -> Candidates:
         """Return what was drawn; its log-probabilities are the policy's."""
         captions = self.drawn_by.several(generator, features, samples=self.samples, max_length=max_length, rng=rng)
-        log_probs = generator.score(features, captions).sum(1)
+        log_probs = log_probs_in_parts(generator, features, captions)
         return Candidates(captions, log_probs, log_probs).ranked_by(log_probs)
 
 

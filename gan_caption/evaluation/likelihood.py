@@ -12,7 +12,7 @@ from torch import Tensor
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.decoders import Sampler, Sampling
-from gan_caption.decoding.memory import MOST
+from gan_caption.decoding.parts import parts_that_fit
 from gan_caption.decoding.resampling import Resampling
 from gan_caption.decoding.reweighted import Reweighted
 from gan_caption.generators.base import Generator, token_log_probs
@@ -79,15 +79,9 @@ def reference_nll(
 
 
 def _log_probs(generator: Generator, features: ImageFeatures, captions: Captions, temperature: float) -> Tensor:
-    """Return log p of the tokens (M,), of so many captions at once that their logits fit into `MOST`."""
-    words = generator.vocabulary_size - generator.first_word
-    at_once = max(MOST // (2 * 4 * words * captions.tokens.shape[1]), 1)  # logits, and their softmax
+    """Return log p of the tokens (M,), in parts whose logits fit into memory."""
     found = []
-    for part in captions.chunks(at_once):
-        seen = features
-        if len(part) < len(captions):
-            images, own = part.images.unique(return_inverse=True)
-            seen, part = features.select(images), Captions(part.tokens, part.lengths, own)
+    for seen, part in parts_that_fit(generator, features, captions, copies=2):  # logits, and their softmax
         packed = (generator.logits(seen, part) / temperature).log_softmax(1)
         found.append(token_log_probs(packed, part, first_word=generator.first_word))
     return torch.cat(found)

@@ -141,6 +141,10 @@ class Generator(nn.Module, ABC, Generic[State]):
         """
         del discriminator
 
+    def weights(self) -> list[Tensor]:
+        """Return all that it computes with, whether it learns or not; see `PretrainedLMGenerator`, which holds more."""
+        return list(self.parameters())
+
     def pretrained_parameters(self) -> list[nn.Parameter]:
         """Return the parameters that came pretrained and learn along, at a rate of their own: by default none."""
         return []

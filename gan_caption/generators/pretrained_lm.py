@@ -143,6 +143,10 @@ class PretrainedLMGenerator(Generator[KeyValueState]):
         logits = self._words(states[:, 1:].flatten(0, 1))
         return logits, state.of_prefixes(captions, read)
 
+    def weights(self) -> list[Tensor]:
+        """Return the mapper's and all of the language model's, frozen ones too; see `Generator.weights`."""
+        return [*self.mapper.parameters(), *self.lm.model.parameters()]
+
     def pretrained_parameters(self) -> list[nn.Parameter]:
         """Return the language model's own that learn; see `Generator.pretrained_parameters`."""
         return list(self.tuned.values()) if self._came_pretrained else []

@@ -23,6 +23,7 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.data.loading import load
 from gan_caption.decoding.decoders import OWN, Decoder, Proposer, Reranked
 from gan_caption.decoding.fusion import shallow_fusion
+from gan_caption.decoding.parts import log_probs_in_parts
 from gan_caption.decoding.rerank import DiscriminatorLogit, Judge
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.errors import UserError, at_least
@@ -292,7 +293,7 @@ class Captioner:
             else:
                 found = proposer.candidates(self.writer, features, max_length=self.max_length, rng=rng)
                 captions = found.best if count == 1 else found.captions
-            log_probs = generator.score(features, captions).sum(1).tolist()
+            log_probs = log_probs_in_parts(generator, features, captions).tolist()
             per_token = np.array(log_probs) / captions.lengths.cpu().numpy()
             told_of = self.curve if proposer is None else None  # the curve is of the decoder's captions
             confidences = None if told_of is None else told_of(per_token).tolist()

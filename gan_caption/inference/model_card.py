@@ -47,7 +47,7 @@ def model_card(export: Export) -> str:
     """Return the card as Markdown, with the metadata block that model hubs read."""
     run, settings = export.run, export.run.settings
     results = _results(run.folder)
-    numbers = sum(weight.numel() for part in (run.encoder, run.captioner.generator) for weight in part.parameters())
+    numbers = sum(weight.numel() for weight in (*run.encoder.parameters(), *run.captioner.generator.weights()))
     sizes = [f"- `{name}`: {size / 1e6:.2f} MB" for name, size in export.files.items()]
     counted_by = run.tokenizer.counted_by
     measured_in = " That was measured in float32, before int8." if results and export.int8 else ""

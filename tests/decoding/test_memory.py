@@ -5,12 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gan_caption.decoding import beam, memory
+from gan_caption.data.captions import EOS, captions_from_ids
+from gan_caption.decoding import beam, memory, parts
 from gan_caption.decoding.beam import beam_candidates, images_at_once
+from gan_caption.decoding.decoders import Sampling
 from gan_caption.decoding.diverse_beam import diverse_beam_search
 from gan_caption.decoding.memory import rollout_memory, rows_at_once
+from gan_caption.evaluation.likelihood import reference_nll
 from gan_caption.generators.state import TensorState
 from tests import tiny
+from tests.objectives.tabular import TabularGenerator
 
 
 def test_rows_by_hand():
@@ -27,8 +31,16 @@ def test_rollouts_of_a_large_policy_take_as_much_as_its_weights():
     """In units of what a small one takes on a CPU, 64 MiB: sixteen at most, which is also what a GPU takes."""
     unit, cpu = 1 << 26, torch.device("cpu")
 
-    def policy(units: float) -> torch.nn.Module:
-        return torch.nn.Linear(1, int(units * unit / 4), bias=False, device="meta")  # weights of 4 bytes, not made
+    class Policy(TabularGenerator):
+        units: float
+
+        def weights(self):
+            return [torch.empty(int(self.units * unit / 4), device="meta")]  # of 4 bytes each, not made
+
+    def policy(units: float) -> Policy:
+        made = Policy(seed=0, spread=1.0)
+        made.units = units
+        return made
 
     assert [rollout_memory(policy(units), cpu) / unit for units in (0.1, 1, 8.5, 40)] == [1, 1, 8.5, 16]
     assert rollout_memory(policy(1), torch.device("cuda")) / unit == 16
@@ -53,8 +65,32 @@ def test_images_searched_for_in_parts(index, monkeypatch):
 
     together = list(searches())
     monkeypatch.setattr(beam, "_AT_ONCE", 2)
-    for whole, parts in zip(together, searches(), strict=True):
-        assert torch.equal(parts.captions.tokens, whole.captions.tokens)
-        assert torch.equal(parts.captions.images, whole.captions.images)
-        torch.testing.assert_close(parts.scores, whole.scores)
-        torch.testing.assert_close(parts.log_probs, whole.log_probs)
+    for whole, apart in zip(together, searches(), strict=True):
+        assert torch.equal(apart.captions.tokens, whole.captions.tokens)
+        assert torch.equal(apart.captions.images, whole.captions.images)
+        torch.testing.assert_close(apart.scores, whole.scores)
+        torch.testing.assert_close(apart.log_probs, whole.log_probs)
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 4, 7, 100])
+def test_captions_that_are_scored_in_parts_are_scored_alike(at_once, monkeypatch):
+    """Of seven captions, some of one image, so many at a time; by `score`, by a sampler, and as people's captions."""
+    generator, features = tiny.generators()[0].eval(), tiny.features(3)
+    words = generator.vocabulary_size - generator.first_word
+    captions = captions_from_ids([[5, EOS], [4, 5, EOS], [EOS], [4, 4, 5, EOS]] + [[5, 5, EOS]] * 3,
+                                 [0, 0, 2, 1, 1, 2, 0])  # fmt: skip
+    whole = generator.score(features, captions).sum(1)
+    sampler = Sampling(temperature=0.8, top_k=0, top_p=0.9)
+    drawn = sampler.log_probs(generator, features, captions, max_length=5, rng=torch.Generator())
+    told = reference_nll(generator, features, captions, sampler, max_length=5)
+    longest = captions.tokens.shape[1]
+    for copies in (2, 4):
+        monkeypatch.setattr(parts, "MOST", at_once * copies * 4 * words * longest)
+        seen = [len(part) for _, part in parts.parts_that_fit(generator, features, captions, copies=copies)]
+        assert max(seen) == min(at_once, 7)
+        assert sum(seen) == 7
+    torch.testing.assert_close(parts.log_probs_in_parts(generator, features, captions), whole)
+    torch.testing.assert_close(
+        sampler.log_probs(generator, features, captions, max_length=5, rng=torch.Generator()), drawn
+    )
+    assert reference_nll(generator, features, captions, sampler, max_length=5).nats == pytest.approx(told.nats)

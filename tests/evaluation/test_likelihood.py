@@ -10,10 +10,10 @@ import torch
 
 from gan_caption.data.captions import captions_from_ids
 from gan_caption.data.corpus import CaptionedImage, Split
+from gan_caption.decoding import parts
 from gan_caption.decoding.decoders import Greedy, Sampling
 from gan_caption.decoding.rejection import Rejection
 from gan_caption.decoding.resampling import Resampling
-from gan_caption.evaluation import likelihood
 from gan_caption.evaluation.curve import sample_curve
 from gan_caption.evaluation.evaluator import Evaluator
 from gan_caption.evaluation.likelihood import reference_nll
@@ -113,11 +113,11 @@ def test_as_many_captions_at_once_as_fit_into_memory(monkeypatch, decoder):
     features = tiny.features()
     captions = captions_from_ids([[4, 3], [5, 4, 3], [3], [5, 5, 4], [4, 3]], [0, 0, 1, 1, 1])
     told = reference_nll(CAPTIONER.generator, features, captions, decoder, max_length=3)
-    monkeypatch.setattr(likelihood, "MOST", 2 * 4 * tiny.VOCABULARY * 3 * 2)  # two captions of three tokens
-    parts = reference_nll(CAPTIONER.generator, features, captions, decoder, max_length=3)
-    assert parts.nats == pytest.approx(told.nats, rel=1e-5)
-    assert parts.tokens == told.tokens
-    assert parts.limit == [pytest.approx(own, rel=1e-5) for own in told.limit]
+    monkeypatch.setattr(parts, "MOST", 2 * 4 * tiny.VOCABULARY * 3 * 2)  # two captions of three tokens
+    apart = reference_nll(CAPTIONER.generator, features, captions, decoder, max_length=3)
+    assert apart.nats == pytest.approx(told.nats, rel=1e-5)
+    assert apart.tokens == told.tokens
+    assert apart.limit == [pytest.approx(own, rel=1e-5) for own in told.limit]
 
 
 def test_a_process_without_an_image_adds_nothing():

@@ -192,6 +192,8 @@ def test_every_phase_of_an_adversarial_run_takes_a_step_in_bfloat16(configured, 
         phase.begin(run)
         logged = phase.step(0)
         assert all(math.isfinite(value) for value in logged.values())
+        if "policy/loss" in logged:  # sampling under autocast must not leave copies of weights that learn nothing
+            assert all(one.grad is not None and one.grad.any() for one in run.generator.parameters())
     assert all(parameter.dtype == torch.float32 for parameter in run.networks.parameters())
 
 
