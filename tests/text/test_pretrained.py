@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,19 @@ def test_digests_tell_models_apart(folder, tmp_path):
     tiny_lm.write_model(other, kind, seed=1)
     assert find_model(str(same)).digest == find_model(str(folder)).digest != find_model(str(other)).digest
     assert load_causal_lm(find_model(str(folder))).dtype == torch.float32
+
+
+def test_a_digest_is_of_what_decides_what_a_model_says(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "one")
+    for name in ("generation_config.json", "requirements.txt"):
+        (tmp_path / "one" / name).write_text("{}")
+    assert find_model(str(tmp_path / "one")).digest == find_model(str(folder)).digest
+    for number, name in enumerate(("config.json", "tokenizer.json", "model.safetensors")):
+        changed = tmp_path / str(number)
+        shutil.copytree(folder, changed)
+        with (changed / name).open("ab") as file:
+            file.write(b" ")
+        assert find_model(str(changed)).digest != find_model(str(folder)).digest, name
 
 
 @pytest.mark.parametrize("name", ["./nothing", "/nothing", "a/b/c", "nothing.gguf", "~/nothing"])
