@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from gan_caption import Captioner
@@ -65,6 +66,25 @@ def test_a_tuned_model_learns_at_its_own_rate(tmp_path, rate):
     came = load_causal_lm(find_model(str(model))).get_input_embeddings().weight[list(order)]
     moved = (learned["captioner.generator.tuned.transformer/wte/weight"] - came).abs().max().item()
     assert moved == 0 if rate == "0.0" else 1e-4 < moved < 0.1
+
+
+@pytest.mark.slow
+def test_it_learns_from_rewards_at_its_own_rate_as_well(tmp_path):
+    model = tiny_lm.write_model(tmp_path / "lm", "gpt2")
+    config = composed(
+        *TINY, "+experiment=scst", "generator=pretrained_lm", "mapper@generator.mapper=mlp", f"lm.model={model}",
+        "tuning@generator.tuning=whole", "phases.policy_gradient.steps=2", "max_length=20",
+        "phases.policy_gradient.pretrained_learning_rate=0", f"outputs={tmp_path}/outputs", f"cache={tmp_path}/cache",
+        "phases.policy_gradient.optimizer.weight_decay=0", "phases.policy_gradient.quality_floor=0",
+    )  # fmt: skip
+    folder = run_experiment(config, data="scenes").folder
+    before, after = (
+        load_file(folder / "checkpoints" / f"best_{phase}.safetensors") for phase in ("mle", "policy_gradient")
+    )
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert any("mapper" in name for name in moved)
+    assert not any("tuned" in name for name in moved)
+    assert any("tuned" in name for name in before)
 
 
 @pytest.fixture(scope="module")

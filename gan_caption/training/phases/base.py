@@ -14,8 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from gan_caption.distributed import world
+from gan_caption.generators.base import Generator
 from gan_caption.metrics.metric import Metric
 from gan_caption.metrics.standard import STANDARD
+from gan_caption.training.optimizers import Group
 from gan_caption.training.run import Run
 
 
@@ -132,6 +134,20 @@ def _onednn_has_recurrent_layers() -> bool:
         except RuntimeError:
             return False
     return True
+
+
+def generator_groups(generator: Generator, rate: float, *, pretrained: float | None) -> list[Group]:
+    """Return what learns of a generator, by how fast it does.
+
+    Args:
+        generator: the policy.
+        rate: of what was made for it.
+        pretrained: of what came pretrained, a tuned language model; None: the same.
+    """
+    came = [] if pretrained is None else generator.pretrained_parameters()
+    known = set(map(id, came))
+    own = Group([one for one in generator.parameters() if id(one) not in known], rate)
+    return [own] if pretrained is None or not came else [own, Group(came, pretrained)]
 
 
 @dataclass(frozen=True)

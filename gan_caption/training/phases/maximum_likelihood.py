@@ -19,7 +19,7 @@ from gan_caption.training.averaging import moving_average
 from gan_caption.training.learning_rates import LearningRate
 from gan_caption.training.networks import EncoderDecoder, weights_of
 from gan_caption.training.optimizers import Group, Optimizer, set_learning_rates
-from gan_caption.training.phases.base import Phase, Precision, autocast, descend
+from gan_caption.training.phases.base import Phase, Precision, autocast, descend, generator_groups
 from gan_caption.training.run import Run
 
 
@@ -113,12 +113,9 @@ class MaximumLikelihoodPhase(Phase):
 
     def _groups(self) -> list[Group]:
         """Return what learns, by how fast it does."""
-        generator, encoder = self.run.generator, self.captioner.encoder
+        encoder = self.captioner.encoder
         slower = self.learning_rate if self.encoder_learning_rate is None else self.encoder_learning_rate
-        pretrained = generator.pretrained_parameters()
-        known = set(map(id, pretrained))
-        groups = [Group([own for own in generator.parameters() if id(own) not in known], self.learning_rate)]
-        groups += [Group(pretrained, slower)] if pretrained else []
+        groups = generator_groups(self.run.generator, self.learning_rate, pretrained=slower)
         return groups + ([] if encoder is None else [Group(encoder.parameters(), slower)])
 
     def _losses(self, batch: Batch) -> Iterator[Tensor]:

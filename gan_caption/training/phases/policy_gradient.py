@@ -22,8 +22,8 @@ from gan_caption.training.diagnostics import Diagnostics
 from gan_caption.training.folders import BASELINE
 from gan_caption.training.learning_rates import LearningRate
 from gan_caption.training.networks import EncoderDecoder
-from gan_caption.training.optimizers import Group, Optimizer, set_learning_rates
-from gan_caption.training.phases.base import Phase, Precision, autocast, descend
+from gan_caption.training.optimizers import Optimizer, set_learning_rates
+from gan_caption.training.phases.base import Phase, Precision, autocast, descend, generator_groups
 from gan_caption.training.run import Run
 from gan_caption.training.seeding import random_generator
 
@@ -50,6 +50,8 @@ class PolicyGradientPhase(Phase):
     """Of the generator."""
     learning_rate: float
     """The generator's, at its highest."""
+    pretrained_learning_rate: float | None
+    """Of what came pretrained in it, a tuned language model; None: the same."""
     learning_rate_schedule: LearningRate
     """How it moves over the phase."""
     clip: float
@@ -85,7 +87,7 @@ class PolicyGradientPhase(Phase):
     def __post_init__(self) -> None:
         at_least(1, captions_per_image=self.captions_per_image, steps=self.steps)
         at_least(1, images_per_batch=self.images_per_batch, validate_every=self.validate_every)
-        at_least(0, learning_rate=self.learning_rate)
+        at_least(0, learning_rate=self.learning_rate, pretrained_learning_rate=self.pretrained_learning_rate)
         above(0, clip=self.clip)
         at_least(0, likelihood_weight=self.likelihood_weight, patience=self.patience)
 
@@ -96,7 +98,9 @@ class PolicyGradientPhase(Phase):
         self.batches = run.batches(
             run.encoded, images=self.images_per_batch, per_image=self.captions_per_image, stream=2
         )
-        self.updater = self.optimizer([Group(run.generator.parameters(), self.learning_rate)])
+        self.updater = self.optimizer(
+            generator_groups(run.generator, self.learning_rate, pretrained=self.pretrained_learning_rate)
+        )
         self.reference = None
         path = run.best_weights(run.left_by(self.pretraining))
         if path.exists():
