@@ -157,7 +157,7 @@ class PretrainedLMGenerator(Generator[KeyValueState]):
 
     def get_extra_state(self) -> Tensor:
         """Return what tells the language model from others."""
-        told = {"description": self.source.description, "digest": self.source.digest}
+        told = {"description": self.source.name, "digest": self.source.digest}
         return torch.tensor(list(json.dumps(told).encode()), dtype=torch.uint8)
 
     def set_extra_state(self, state: Tensor) -> None:

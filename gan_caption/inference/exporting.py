@@ -24,7 +24,7 @@ from gan_caption.inference.onnx_check import Images
 from gan_caption.inference.onnx_folder import write_onnx
 from gan_caption.inference.onnx_graphs import pixel_recipe
 from gan_caption.inference.settings import ExportSettings
-from gan_caption.inference.weights import read_weights, whole, write_weights
+from gan_caption.inference.weights import MODEL, read_weights, whole, write_weights
 from gan_caption.training.folders import write_text
 from gan_caption.training.setup import load_split, open_corpus, own_decoding
 
@@ -111,7 +111,8 @@ def new_folder(path: Path) -> Iterator[Path]:
 def _safetensors(run: Trained, draft: Path) -> list[str]:
     """Write weights, read them back, and tell what was found."""
     write_weights(run, draft)
-    again = read_weights(draft, device="cpu", allow=run.settings.allow)
+    model = run.settings.generator.node.get(MODEL)
+    again = read_weights(draft, device="cpu", allow=run.settings.allow, language_model=model)
     written, read = whole(run).state_dict(), whole(again).state_dict()
     if written.keys() != read.keys() or not all(torch.equal(written[name], read[name]) for name in written):
         raise UserError(f"{draft / 'weights.safetensors'} has other weights than the run, read back: check the disk")

@@ -19,6 +19,8 @@ from gan_caption.data.captions import EOS
 from gan_caption.evaluation.trained import Trained
 from gan_caption.reporting.results import metrics_of
 from gan_caption.reporting.table import comparison
+from gan_caption.text.base import Tokenizer
+from gan_caption.text.pretrained import PretrainedTokenizer
 
 _HERE = Path(__file__).parent
 _SHOWN = ("epochs", "steps", "images_per_batch", "captions_per_image", "learning_rate")
@@ -49,7 +51,6 @@ def model_card(export: Export) -> str:
     results = _results(run.folder)
     numbers = sum(weight.numel() for weight in (*run.encoder.parameters(), *run.captioner.generator.weights()))
     sizes = [f"- `{name}`: {size / 1e6:.2f} MB" for name, size in export.files.items()]
-    counted_by = run.tokenizer.counted_by
     measured_in = " That was measured in float32, before int8." if results and export.int8 else ""
     return Template((_HERE / "model_card.md").read_text(encoding="utf-8")).substitute(
         name=run.folder.name, phase=export.phase, format=export.format, version=gan_caption.__version__,
@@ -58,9 +59,28 @@ def model_card(export: Export) -> str:
         use=(_HERE / f"use_{export.format}.md").read_text(encoding="utf-8").strip(),
         training=_training(export, numbers), metrics=_metrics(results, export),
         export="\n".join([*(f"- {line}" for line in export.told), *sizes]),
-        max_length=settings.max_length, words=f"{len(run.tokenizer) - EOS - 1:,}",
-        counted_by=counted_by,
+        writes=_writes(run.tokenizer, settings.max_length),
     )  # fmt: skip
+
+
+def _writes(tokenizer: Tokenizer, max_length: int) -> str:
+    """Say, as an item of a list, what a captioner can write."""
+    lines: tuple[str, ...]
+    if isinstance(tokenizer, PretrainedTokenizer):
+        source = tokenizer.source
+        lines = (
+            f"- It writes at most {max_length} subwords (`<eos>` counted) of the language model {source.name}, which",
+            "it needs beside these files: `pip install 'gan_caption[lm]'`, and the model itself, whose digest",
+            f"({source.digest[:16]}) is checked. Where it is not found by that name, give",
+            "`read_weights(folder, language_model=...)`.",
+        )
+    else:
+        words = f"{len(tokenizer) - EOS - 1:,} {tokenizer.counted_by}s"
+        lines = (
+            f"- It writes at most {max_length} tokens (`<eos>` counted) of the {words} of its training captions,",
+            "in their form: lower case, without punctuation. What has no word there it cannot name.",
+        )
+    return "\n  ".join(lines)
 
 
 def hallucination(results: Mapping[str, Any] | None, phase: str) -> str:

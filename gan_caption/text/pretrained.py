@@ -84,10 +84,7 @@ class PretrainedTokenizer(Tokenizer):
 
     def save(self, path: Path) -> None:
         """Write which model's tokenizer this is; the subwords stay where they are."""
-        told = {
-            "model": self.model, "description": self.source.description, "digest": self.source.digest,
-            "fingerprint": self.fingerprint,
-        }  # fmt: skip
+        told = {"description": self.source.name, "digest": self.source.digest, "fingerprint": self.fingerprint}
         content = json.dumps(told, indent=1, ensure_ascii=False)
         write_atomically(path, lambda file: file.write(content.encode()))
 

@@ -58,6 +58,11 @@ class Source:
     description: str
     """For people: the package and its version, or the name that was given."""
 
+    @property
+    def name(self) -> str:
+        """What files call it that may be given away."""
+        return public_name(self.description)
+
     @cached_property
     def digest(self) -> str:
         """A hash of the files that decide what it says: two models with the same one are the same."""
@@ -70,6 +75,12 @@ class Source:
                 while block := file.read(1 << 20):
                     content.update(block)
         return content.hexdigest()
+
+
+def public_name(model: str) -> str:
+    """Return a model's name without the folders in which it lies here, which are nobody else's business."""
+    path = at_home(model)
+    return path.name if path.exists() else model
 
 
 def find_model(model: str) -> Source:

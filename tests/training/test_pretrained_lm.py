@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -113,16 +114,25 @@ def test_its_captions_are_text_counted_by_word(scst):
 
 
 @pytest.mark.slow
-def test_it_is_exported_as_safetensors_without_the_model_and_says_why_not_as_onnx(scst):
-    finished, _ = scst
+def test_it_is_exported_as_safetensors_without_the_model_and_says_why_not_as_onnx(scst, tmp_path):
+    finished, folder = scst
     run = finished.folder
     with pytest.raises(UserError, match="give format=safetensors"):
         export_run(read(ExportSettings, composed(f"run={run}", "check_images=2", config_name="export")))
     shared = export_run(read(ExportSettings, composed(f"run={run}", "format=safetensors", config_name="export")))
     names = {name.split(".")[1] for name in load_file(shared / "weights.safetensors") if name.startswith("generator.")}
     assert names == {"mapper", "_extra_state"}
-    generators = [run.captioner.generator for run in (read_weights(shared), finished_run(run))]
-    assert same_state(*(generator.state_dict() for generator in generators))
+    own, other = folder / "lm", tmp_path / "elsewhere" / "lm"
+    for path in shared.iterdir():
+        assert str(folder).encode() not in path.read_bytes(), f"{path.name} tells where its maker's model lies"
+    assert "subwords (`<eos>` counted) of the language model lm" in (shared / "README.md").read_text()
+    with pytest.raises(UserError, match="model=lm"):
+        read_weights(shared)
+    shutil.copytree(own, other)
+    both = (read_weights(shared, language_model=other), finished_run(run))
+    assert same_state(*(one.captioner.generator.state_dict() for one in both))
+    with pytest.raises(UserError, match="with the language model lm"):
+        read_weights(shared, language_model=tiny_lm.write_model(tmp_path / "third", "llama", seed=5))
 
 
 def finished_run(folder):
