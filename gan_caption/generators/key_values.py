@@ -32,9 +32,9 @@ class KeyValueState(TensorState):
 
     @property
     def row_bytes(self) -> int:
-        """Memory that a row may come to take by its last word, in bytes."""
+        """Memory that a row may come to take by its last word, in bytes; see `PolicyState.row_bytes`."""
         slots = sum(layer.element_size() * layer.shape[1] for layer in self.slots)
-        return self.room * (slots + self.own[0].element_size())
+        return self.room * (slots + self.own[0].element_size()) + self.copied_bytes
 
     @property
     def positions(self) -> Tensor:

@@ -33,7 +33,7 @@ class PolicyState(ABC):
     @property
     @abstractmethod
     def row_bytes(self) -> int:
-        """Memory that one more row takes, in bytes; what the rows of an image share is not counted."""
+        """Memory that one more row takes, in bytes; what the rows of an image share is counted where it is copied."""
 
     @abstractmethod
     def select(self, rows: Tensor) -> Self:
@@ -100,8 +100,13 @@ class TensorState(PolicyState):
 
     @property
     def row_bytes(self) -> int:
-        """Memory of a row's own tensors, in bytes."""
-        return sum(tensor.element_size() * tensor.shape[1:].numel() for tensor in self.own)
+        """Memory of a row's own tensors and of what is copied for it, in bytes."""
+        return _of_a_row(self.own) + self.copied_bytes
+
+    @property
+    def copied_bytes(self) -> int:
+        """What a step copies for each row of what images share, in bytes: nothing on a CPU; see `memory_of_rows`."""
+        return 0 if self.own[0].device.type == "cpu" else _of_a_row(self.shared)
 
     def after(self, own: tuple[Tensor, ...], rows: Tensor | None = None) -> Self:
         """Return the state after a step from these rows (None: from each): with tensors of their own, (M, ...) each."""
@@ -148,3 +153,7 @@ class TensorState(PolicyState):
             shared=tuple(tensors[f"memory_{place}"] for place in range(len(self.shared))),
             row_images=None,
         )
+
+
+def _of_a_row(tensors: tuple[Tensor, ...]) -> int:
+    return sum(tensor.element_size() * tensor.shape[1:].numel() for tensor in tensors)

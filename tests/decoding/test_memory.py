@@ -27,6 +27,14 @@ def test_rows_by_hand():
     assert rows_at_once(state, words=18, memory=1) == 1
 
 
+def test_off_the_cpu_a_row_takes_what_is_copied_for_it_as_well():
+    """Keys and values of 49 regions, say, which on a CPU are read where they lie."""
+    own, shared = (torch.zeros(2, 10, device="meta"),), (torch.zeros(2, 49, 6, device="meta"),)
+    assert TensorState(own, shared).row_bytes == 4 * (10 + 49 * 6)
+    on_a_cpu = (torch.zeros(2, 10),), (torch.zeros(2, 49, 6),)
+    assert TensorState(*on_a_cpu).row_bytes == 4 * 10
+
+
 def test_rollouts_of_a_large_policy_take_as_much_as_its_weights():
     """In units of what a small one takes on a CPU, 64 MiB: sixteen at most, which is also what a GPU takes."""
     unit, cpu = 1 << 26, torch.device("cpu")
