@@ -81,13 +81,14 @@ def complete_prefixes(
         part = torch.arange(first, min(first + size, len(captions)), device=device)
         logits, state = generator.after_each_prefix(captions.select(part), start)
         own_rows = ((rows >= first) & (rows < first + size)).nonzero()[:, 0]
-        for chunk in own_rows.split(at_once):
+        for chunk in own_rows.split(at_once) if len(own_rows) else ():
             forks, begins = torch.unique((rows[chunk] - first) * length + steps[chunk], return_inverse=True)
             limits = max_length - 1 - steps[chunk]  # tokens that still fit
+            most = int(limits.max())
             chunk, forks, begins, limits = sent(chunk, forks, begins, limits)
             forked = logits.index_select(0, forks), state.select(forks)
-            drawn, _ = continue_captions(generator, *forked, begins, uniforms=uniforms[chunk], limits=limits)
-            written[chunk] = drawn
+            drawn, _ = continue_captions(generator, *forked, begins, uniforms=uniforms[chunk, :most], limits=limits)
+            written[chunk, :most] = drawn
 
     rows, steps, positions = sent(rows, steps, torch.arange(max_length))
     own = torch.nn.functional.pad(captions.tokens, (0, max_length - length), value=PAD)[rows]

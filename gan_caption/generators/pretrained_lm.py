@@ -119,7 +119,8 @@ class PretrainedLMGenerator(Generator[KeyValueState]):
             return torch.cat([image, functional.embedding(words, state.slots[layer])], dim=1)
 
         known = functional.pad(paths >= 0, (self.prefix, 0), value=True)
-        places = after.positions[:, None] + self.prefix - 1
+        # Rows that have ended take steps beside others, and what they read past the room is never looked at.
+        places = (after.positions[:, None] + self.prefix - 1).clamp(max=self.prefix + state.room - 1)
         states, read = self.lm.read(word_vectors(self.lm.words, tokens)[:, None], before, known, places)
         slots = tuple(torch.cat([kept, own[:, 0]]) for kept, own in zip(state.slots, read, strict=True))
         return self._words(states[:, 0]), replace(after, slots=slots)

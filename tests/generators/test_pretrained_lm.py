@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from gan_caption.data.captions import BOS, EOS, captions_from_ids
+from gan_caption.decoding import sampling
 from gan_caption.decoding.beam import beam_search
 from gan_caption.decoding.greedy import greedy
+from gan_caption.decoding.rollouts import complete_prefixes
 from gan_caption.decoding.sampling import sample
 from gan_caption.errors import UserError
 from gan_caption.generators.prefix import MLPMapper, TransformerMapper
@@ -225,3 +227,17 @@ def read_again(generator: PretrainedLMGenerator, features, image: int, text: lis
     for token in [BOS, *text]:
         logits, state = generator.step(torch.tensor([token]), state)
     return logits[0]
+
+
+def test_rollouts_read_no_further_than_the_language_model_does(tmp_path, monkeypatch):
+    """Off the CPU every row takes steps to the last one: a fork late in a caption must not read past its end."""
+    monkeypatch.setattr(sampling, "_draw_sharing", sampling._draw_side_by_side)
+    longest = 6
+    model = tiny_lm.write_model(tmp_path, "gpt2", positions=3 + longest + 1)  # the prefix, <bos>, words
+    generator = generator_of(str(model)).eval()
+    captions = captions_from_ids([[5, 6, 7, 8, 9, EOS], [5, EOS]], [0, 1])
+    done = complete_prefixes(
+        generator, tiny.features(), captions, rollouts=3, max_length=longest, rng=torch.Generator().manual_seed(0)
+    )
+    assert len(done.captions) == 3 * (5 + 1)
+    assert int(done.captions.lengths.max()) <= longest
