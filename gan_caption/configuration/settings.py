@@ -151,7 +151,7 @@ class Settings:
     """The name of the validation metric that a search seeks the best of ..."""
     diversity_metric: str
     """... where this one ..."""
-    diversity_floor: float
+    diversity_floor: float | None
     """... is at least this, in its own unit: 0 to below 1."""
     vocabulary: VocabularySettings
     """Of the tokenizer."""
@@ -195,7 +195,7 @@ class Settings:
         at_least(0, seed=self.seed)
         at_least(1, threads=self.threads, log_every=self.log_every, save_every=self.save_every)
         at_least(2, max_length=self.max_length)  # a word and <eos>
-        share(diversity_floor=self.diversity_floor)
+        at_least(0, diversity_floor=self.diversity_floor)
         if self.begin_from is not None and self.pretrained is not None:
             raise ValueError("begin_from: maximum likelihood goes on from there, pretrained skips it; give one of them")
         if self.pretrained_discriminator is not None and self.pretrained is None:

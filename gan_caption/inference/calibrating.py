@@ -125,7 +125,7 @@ def fit_confidence(
     assert isinstance(value, Score), "metrics of single images return scores"
     numbers, right = np.array([one.best.per_token for one in told.values()]), criterion.right(value.per_image)
     curve = fitted(numbers, right)
-    reliability = reliability_of(cross_fitted(numbers, right, folds=folds), right)
+    reliability = reliability_of(cross_fitted(numbers, right, folds=folds), right, ranked_by=numbers)
     return Confidence(curve, reliability, criterion, images=len(told))
 
 

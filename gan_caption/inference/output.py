@@ -28,11 +28,11 @@ def json_lines(images: Iterable[Captioned]) -> Iterator[str]:
 
 def comma_separated(images: Iterable[Captioned]) -> Iterator[str]:
     """Yield a heading, and one row a caption; attention maps have no place in it."""
-    yield _row(["image", "rank", "caption", "log_prob", "discriminator"])
+    yield _row(["image", "rank", "caption", "log_prob", "discriminator", "confidence"])
     for image in images:
         for rank, one in enumerate(image.captions, 1):
-            opinion = "" if one.discriminator is None else f"{one.discriminator:.6f}"
-            yield _row([image.name, rank, one.text, f"{one.log_prob:.6f}", opinion])
+            known = ("" if value is None else f"{value:.6f}" for value in (one.discriminator, one.confidence))
+            yield _row([image.name, rank, one.text, f"{one.log_prob:.6f}", *known])
 
 
 def coco_results(images: Iterable[Captioned]) -> Iterator[str]:

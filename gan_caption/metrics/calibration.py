@@ -109,13 +109,25 @@ class Reliability:
     """The mean probability, the share that is right, and the captions of each bin, by rising probability."""
 
 
-def reliability_of(probabilities: np.ndarray, right: np.ndarray) -> Reliability:
-    """Measure probabilities (N,) of captions of which it is known whether they are right (N,)."""
+def reliability_of(probabilities: np.ndarray, right: np.ndarray, *, ranked_by: np.ndarray | None = None) -> Reliability:
+    """Measure probabilities of captions of which it is known whether they are right.
+
+    Args:
+        probabilities: (N,)
+        right: (N,)
+        ranked_by: (N,) what the probabilities were made of, whose AUC is meant; None: the probabilities'. Those that
+            are cross-fitted come from a curve a fold, and a fold with many right captions has the lowest curve: ranked
+            together they would tell right captions less well than the numbers do, and worse than chance where these
+            tell nothing.
+    """
     true = np.asarray(right, float)
+    _, ties = np.unique(probabilities, return_inverse=True)
+    shares = (np.bincount(ties, weights=true) / np.bincount(ties))[ties]  # in whatever order equal ones came
     parts = [part for part in np.array_split(np.argsort(probabilities, kind="stable"), BINS) if len(part)]
-    bins = [(float(probabilities[part].mean()), float(true[part].mean()), len(part)) for part in parts]
+    bins = [(float(probabilities[part].mean()), float(shares[part].mean()), len(part)) for part in parts]
     ece = sum(count * abs(told - share) for told, share, count in bins) / len(true)
-    positive, negative = probabilities[true == 1], probabilities[true == 0]
+    ranked = probabilities if ranked_by is None else ranked_by
+    positive, negative = ranked[true == 1], ranked[true == 0]
     above = area_under(positive, negative) if len(positive) and len(negative) else np.nan
     clipped = np.clip(probabilities, 1e-12, 1 - 1e-12)
     log_loss = -(true * np.log(clipped) + (1 - true) * np.log1p(-clipped)).mean()

@@ -27,7 +27,7 @@ def human_scores(
 
     Args:
         references: of each image its tokenized captions.
-        frequencies: for Self-CIDEr.
+        frequencies: of words, as captioners are scored by.
         metrics: all that captioners are measured by; people are scored by those that compare a caption with others of
             its image. Where there is one of samples as well, `sample_...`, they have the same value in both.
         samples: how many of an image are compared with each other; None: the metrics of samples are left out.
@@ -38,7 +38,9 @@ def human_scores(
     humans = {name: corpus_value(value) for name, value in told.items() if not math.isnan(corpus_value(value))}
     if sum(len(own) > 1 for own in references) > 1:
         comparing = [metric for metric in metrics.values() if metric.compares and metric.of == "captions"]
-        humans |= (compared := human_quality(references, compared_by=comparing, image_ids=image_ids))
+        humans |= (
+            compared := human_quality(references, compared_by=comparing, image_ids=image_ids, frequencies=frequencies)
+        )
         if samples is not None:
             sampled = {f"sample_{name}": value for name, value in compared.items()}
             humans |= {name: value for name, value in sampled.items() if name in metrics}
@@ -48,13 +50,20 @@ def human_scores(
 
 
 def human_quality(
-    references: Sequence[Sequence[str]], *, compared_by: Iterable[Metric] = QUALITY, image_ids: Sequence[str] = ()
-) -> dict[str, float]:
+    references: Sequence[Sequence[str]], *, compared_by: Iterable[Metric] = QUALITY, image_ids: Sequence[str] = (),
+    frequencies: DocumentFrequencies | None = None,
+) -> dict[str, float]:  # fmt: skip
     """Return what a human scores against the other humans of the same images, leaving one out, by name.
 
     The first references of all images are candidates once, then the second ones, up to the fifth: the mean over them.
     Images with a single reference are left out; the others' references are one fewer than a system has, which lowers
     the values.
+
+    Args:
+        references: of each image its tokenized captions.
+        compared_by: metrics that compare a caption with others.
+        image_ids: of each image, for metrics that ask whose captions these are.
+        frequencies: of words, as captioners are scored by; None: those of these images.
 
     Raises:
         UserError: fewer than two images have at least two references.
@@ -63,12 +72,12 @@ def human_quality(
     told, ids = [references[row] for row in several], [image_ids[row] for row in several if image_ids]
     if len(told) < 2:
         raise UserError("humans cannot be scored: fewer than two images have at least two references")
-    frequencies = DocumentFrequencies.of(told)
+    counted = frequencies or DocumentFrequencies.of(told)
     rounds = []
     for position in range(min(SCORED, *map(len, told))):
         others = [[*own[:position], *own[position + 1 :]] for own in told]
         candidates = [own[position] for own in told]
-        rounds.append(measure(compared_by, Predictions(candidates, (), others, frequencies, image_ids=ids)))
+        rounds.append(measure(compared_by, Predictions(candidates, (), others, counted, image_ids=ids)))
     return {name: float(np.mean([corpus_value(one[name]) for one in rounds])) for name in rounds[0]}
 
 

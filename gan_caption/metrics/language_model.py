@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 
 from nltk.lm import Vocabulary, WittenBellInterpolated
-from nltk.lm.preprocessing import pad_both_ends
 from nltk.util import everygrams
 
 from gan_caption.metrics.diversity import check_samples
@@ -57,13 +56,14 @@ class NgramModel:
         nll, tokens = 0.0, 0
         for caption in captions:
             words = self._model.vocab.lookup(self._padded(caption))
-            for end in range(self.order - 1, len(words) - self.order + 2):
+            for end in range(self.order - 1, len(words)):
                 nll -= self._log_probability(words[end], words[end - self.order + 1 : end])
                 tokens += 1
         return nll / tokens
 
     def _padded(self, caption: str) -> list[str]:
-        return list(pad_both_ends(caption.split(), n=self.order))
+        """Return a caption behind n - 1 marks of the beginning, with one end."""
+        return [*["<s>"] * (self.order - 1), *caption.split(), "</s>"]
 
     def _score(self, word: str, context: tuple[str, ...]) -> float:
         return math.log(self._model.score(word, context))

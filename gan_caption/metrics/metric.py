@@ -174,5 +174,5 @@ def measure(metrics: Iterable[Metric], predictions: Predictions) -> dict[str, Sc
 
 
 def corpus_value(value: Score | float) -> float:
-    """Return the value of all images together."""
-    return value.corpus if isinstance(value, Score) else value
+    """Return the value of all images together; a number of Python, since checkpoints hold no other kind."""
+    return float(value.corpus if isinstance(value, Score) else value)

@@ -83,10 +83,16 @@ class LearnedCritic(Baseline):
         del generator, reward
         return self.fit(returns, samples)
 
+    def values(self, samples: Samples) -> Tensor:
+        """Return the critic's values (N, T), in float32: autocast would go on with the weights of before a step."""
+        with torch.autocast(self.device.type, enabled=False):
+            values: Tensor = self.critic(samples.features.detach(), samples.captions)
+        return values
+
     def fit(self, targets: Tensor, samples: Samples) -> Tensor:
         """Do one gradient step towards the targets (N, T), and return the values (N, T) before it."""
         with torch.enable_grad():
-            values = self.critic(samples.features.detach(), samples.captions)
+            values = self.values(samples)
             loss = world.gather(samples.captions.packed((values - targets.detach()).square())).mean()
             self.optimizer.zero_grad(set_to_none=True)
             if loss.requires_grad:  # not where this rank has no image

@@ -44,7 +44,7 @@ class GeneralisedAdvantage(LearnedCritic):
         del generator, reward
         captions = samples.captions
         with torch.no_grad():
-            values = self.critic(samples.features, captions)
+            values = self.values(samples)
         rewards = rewards_of(returns.masked_fill(~captions.mask, 0), discount=self.discount)
         advantages = generalised_advantages(rewards, values, discount=self.discount, gae_lambda=self.gae_lambda)
         for _ in range(self.updates):

@@ -24,7 +24,7 @@ from gan_caption.modes import evaluating
 from gan_caption.objectives.base import PolicyLoss
 from gan_caption.objectives.credit import Credit
 from gan_caption.objectives.maximum_likelihood import MaximumLikelihood, cross_entropy
-from gan_caption.objectives.policy_gradient import Experience, PolicyGradient, policy_gradient_loss
+from gan_caption.objectives.policy_gradient import Experience, PolicyGradient, check_credit, policy_gradient_loss
 from gan_caption.rewards.base import PlainReward, plain
 
 
@@ -45,6 +45,10 @@ class LeakGAN(PolicyGradient):
 
     manager_credit: Credit
     """Turns D's rewards into the value of what was written by the time a goal is over."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_credit(self.manager_credit, self.reward)
 
     def collect(
         self,

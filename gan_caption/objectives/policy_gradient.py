@@ -15,11 +15,12 @@ from torch import Tensor
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.sampling import Samples
+from gan_caption.discriminators.set import SetDiscriminator
 from gan_caption.distributed import world
 from gan_caption.errors import at_least
 from gan_caption.generators.base import Generator, token_log_probs
 from gan_caption.objectives.base import GeneratorObjective, PolicyLoss
-from gan_caption.objectives.baselines import Baseline
+from gan_caption.objectives.baselines import Baseline, LeaveOneOut
 from gan_caption.objectives.credit import Credit, MonteCarlo
 from gan_caption.objectives.entropy_weight import FixedEntropy, HeldEntropy
 from gan_caption.objectives.samples import collect
@@ -70,9 +71,11 @@ class PolicyGradient(GeneratorObjective):
         if self.samples_per_image < self.baseline.fewest_samples:
             kind, fewest = type(self.baseline).__name__, self.baseline.fewest_samples
             raise ValueError(f"samples_per_image={self.samples_per_image}: the baseline {kind} needs at least {fewest}")
-        if isinstance(self.credit, MonteCarlo) and _has_odds(self.reward):
+        check_credit(self.credit, self.reward)
+        if isinstance(self.baseline, LeaveOneOut) and any(map(_judges_sets, _all_of(self.reward))):
             raise ValueError(
-                "credit: MonteCarlo rewards completions, and Odds are relative to those of a batch's captions"
+                "baseline: LeaveOneOut is the mean reward of an image's other captions, and a SetDiscriminator gives "
+                "all of them the same, so that nothing would be left to learn from; give greedy or batch_mean"
             )
         at_least(0, kl_weight=self.kl_weight)
         if self.advantage_clip is not None and self.advantage_clip <= 0:
@@ -194,9 +197,30 @@ class PolicyGradient(GeneratorObjective):
         return policy_gradient_loss(log_probs, experience.advantages), {}
 
 
+def check_credit(credit: Credit, reward: Reward) -> None:
+    """Raise ValueError where completions would be rewarded on another scale than captions."""
+    while not isinstance(credit, MonteCarlo) and hasattr(credit, "credit"):
+        credit = credit.credit
+    if isinstance(credit, MonteCarlo) and any(map(_has_odds, _all_of(reward))):
+        raise ValueError("credit: MonteCarlo rewards completions, and Odds are relative to those of a batch's captions")
+
+
+def _all_of(reward: Reward) -> Iterator[Reward]:
+    """Yield a reward and those that it is made of."""
+    yield reward
+    for own in (*getattr(reward, "parts", {}).values(), getattr(reward, "reward", None)):
+        if own is not None:
+            yield from _all_of(own)
+
+
 def _has_odds(reward: Reward) -> bool:
     """Tell whether a reward is normalised over the batch that it is given."""
     return isinstance(reward, DiscriminatorReward) and isinstance(reward.transform, Odds)
+
+
+def _judges_sets(reward: Reward) -> bool:
+    """Tell whether all captions of an image have one reward."""
+    return isinstance(reward, DiscriminatorReward) and isinstance(reward.discriminator.unwrapped, SetDiscriminator)
 
 
 def _on_tokens(rewards: Tensor, captions: Captions) -> Tensor:

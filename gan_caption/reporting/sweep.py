@@ -60,12 +60,12 @@ class Trial:
         return self.value
 
 
-def trial_of(folder: Path, *, floor: float) -> Trial:
+def trial_of(folder: Path, *, floor: float | None) -> Trial:
     """Return what a finished run is worth to a search.
 
     Args:
         folder: of the run.
-        floor: of the diversity.
+        floor: of the diversity; None: none.
 
     Raises:
         UserError: the folder holds no run, its checkpoint is damaged, or what is sought is below 0.
@@ -106,16 +106,16 @@ def sought_by(settings: Settings, measured: Metrics) -> Sought:
     return Sought(*found)
 
 
-def value_of(validation: Mapping[str, float], *, floor: float, sought: Sought = Sought()) -> float:
+def value_of(validation: Mapping[str, float], *, floor: float | None, sought: Sought = Sought()) -> float:
     """Return what a search maximises.
 
     It is the quality (CIDEr-D) where the diversity (Div-2) is good enough; where lower quality is better, 1 / (1 +
-    quality). Elsewhere it is how much the diversity lacks, a negative number: a run above the floor is worth more than
+    quality). Elsewhere it is -gap / (1 + gap), with what the diversity lacks: a run above the floor is worth more than
     any below it, and below it the search is told the way up.
 
     Args:
         validation: metrics of the weights that a run left; {} where it left no healthy ones, which is worth -1.
-        floor: the least diversity; where lower is better, the most.
+        floor: the least diversity; where lower is better, the most; None: none.
         sought: which metrics are meant.
 
     Raises:
@@ -126,9 +126,9 @@ def value_of(validation: Mapping[str, float], *, floor: float, sought: Sought = 
     diversity, quality = validation[sought.diversity.name], validation[sought.quality.name]
     if math.isnan(diversity) or math.isnan(quality):
         return RUINED
-    lacking = diversity - floor if sought.diversity.better == "higher" else floor - diversity
-    if lacking < 0:
-        return lacking
+    gap = 0.0 if floor is None else (floor - diversity if sought.diversity.better == "higher" else diversity - floor)
+    if gap > 0:
+        return -gap / (1 + gap)
     if quality < 0:
         raise UserError(f"search_metric={sought.quality.name}: it is {quality:.4g}; what is sought is 0 or more")
     return quality if sought.quality.better == "higher" else 1 / (1 + quality)

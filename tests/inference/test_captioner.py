@@ -268,6 +268,9 @@ def test_captions_are_written_as_json_lines_csv_and_coco_results(tmp_path):
         rows = list(csv.DictReader(file))
     assert [row["caption"] for row in rows] == ['a "red", dog', "é", ""]
     assert [row["rank"] for row in rows] == ["1", "2", "1"]
+    assert [row["confidence"] for row in rows] == ["", "", ""]
+    write_captions(tmp_path / "sure.csv", [Captioned("a.jpg", (Caption("a dog", -1.5, None, confidence=0.25),))])
+    assert (tmp_path / "sure.csv").read_text().splitlines()[1] == "a.jpg,1,a dog,-1.500000,,0.250000"
     write_captions(tmp_path / "c.json", IMAGES)
     truth = COCO()
     truth.dataset = {"images": [{"id": 42}, {"id": "8195a43714"}], "annotations": []}

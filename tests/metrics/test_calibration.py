@@ -66,6 +66,22 @@ def test_reliability_by_hand():
     assert sum(count for *_, count in told.bins) == 4
 
 
+def test_numbers_that_tell_nothing_have_an_auc_of_a_half():
+    """The mean over many sets of 100: ranked by what was cross-fitted, it would be .45."""
+    found = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        numbers, right = rng.normal(size=100), rng.random(100) < 0.6
+        found.append(reliability_of(cross_fitted(numbers, right, folds=5), right, ranked_by=numbers).auc)
+    assert np.mean(found) == pytest.approx(0.5, abs=0.025)
+
+
+def test_equal_probabilities_are_relied_on_alike_in_whatever_order_they_came():
+    right = np.array([True] * 60 + [False] * 40)
+    assert reliability_of(np.full(100, 0.6), right).ece == pytest.approx(0)
+    assert reliability_of(np.full(100, 0.6), right[::-1]).ece == pytest.approx(0)
+
+
 @pytest.mark.parametrize(("right", "share"), [([True] * 3, 4 / 5), ([False] * 3, 1 / 5)])
 def test_where_the_numbers_tell_nothing_the_curve_is_flat(right, share):
     told = fitted([1.0, 2.0, 3.0], right)

@@ -7,7 +7,7 @@ import pytest
 
 from gan_caption.errors import UserError
 from gan_caption.metrics import DocumentFrequencies, Metric, Predictions, Score
-from gan_caption.metrics.metric import choose, in_order, measure, on_curves
+from gan_caption.metrics.metric import choose, corpus_value, in_order, measure, on_curves
 from gan_caption.metrics.standard import STANDARD, catalogue
 from gan_caption.reporting.results import metrics_of
 
@@ -93,3 +93,10 @@ def test_results_describe_their_metrics_and_older_ones_are_known():
     for damaged in (5, [{}], [{**row, "label": 5}], [{**row, "decimals": 10**9}], ["mine"]):
         with pytest.raises(UserError, match="its metrics are not described"):
             metrics_of({"metrics": damaged})
+
+
+def test_a_value_is_a_number_of_python_whatever_a_metric_returns():
+    """One of NumPy's would be in checkpoints, which name nothing but tensors and dicts."""
+    for value in (np.float64(0.5), Score(np.mean([0.25, 0.75]), np.array([0.25, 0.75])), Score.of(np.array([0.5]))):
+        assert type(corpus_value(value)) is float
+        assert corpus_value(value) == 0.5

@@ -13,14 +13,16 @@ from gan_caption.configuration.launching import conf_dir
 from gan_caption.data.captions import EOS, captions_from_ids
 from gan_caption.decoding.sampling import Samples
 from gan_caption.discriminators.lstm import LSTMDiscriminator
+from gan_caption.discriminators.set import SetDiscriminator
 from gan_caption.generators.lstm import LSTMGenerator
 from gan_caption.objectives.baselines import BatchMean, Fixed, LeaveOneOut, MovingAverage, NoBaseline, SelfCritical
 from gan_caption.objectives.credit import Discounted, MonteCarlo, WholeSequence
 from gan_caption.objectives.critic import LearnedCritic
 from gan_caption.objectives.policy_gradient import Experience, PolicyGradient, policy_gradient_loss, token_entropy
 from gan_caption.objectives.proximal import ProximalPolicy, clipped_surrogate_loss
+from gan_caption.objectives.rank_rescaled import RankRescaled
 from gan_caption.rewards.base import Parts
-from gan_caption.rewards.controls import ConstantReward
+from gan_caption.rewards.controls import ConstantReward, OtherImageReward
 from gan_caption.rewards.discriminator import DiscriminatorReward
 from gan_caption.rewards.mixture import Mixture
 from gan_caption.rewards.transforms import Odds, Probability
@@ -495,3 +497,35 @@ def test_odds_are_refused_where_completions_are_rewarded():
     policy_gradient(reward=odds, credit=WholeSequence(), baseline=NoBaseline())
     with pytest.raises(ValueError, match="credit: MonteCarlo rewards completions"):
         policy_gradient(reward=odds, credit=two_rollouts(), baseline=NoBaseline())
+
+
+@pytest.mark.parametrize("inside", ["mixture", "another image", "ranks"])
+def test_odds_are_refused_wherever_they_stand(inside):
+    odds = DiscriminatorReward(discriminator=tiny.discriminator(LSTMDiscriminator), transform=Odds(), chunk_rows=8)
+    credit = RankRescaled(credit=two_rollouts(), delta=2.0) if inside == "ranks" else two_rollouts()
+    paid = {"mixture": Mixture(parts={"d": odds}, weights={"d": 1.0}), "another image": OtherImageReward(reward=odds)}
+    with pytest.raises(ValueError, match="credit: MonteCarlo rewards completions"):
+        policy_gradient(reward=paid.get(inside, odds), credit=credit, baseline=NoBaseline())
+
+
+def test_leave_one_out_is_refused_where_all_captions_of_an_image_have_one_reward():
+    kind = tiny.discriminator(SetDiscriminator)
+    of_sets = DiscriminatorReward(discriminator=kind, transform=Probability(), chunk_rows=8)
+    policy_gradient(reward=of_sets, credit=WholeSequence(), baseline=BatchMean())
+    with pytest.raises(ValueError, match=r"baseline: LeaveOneOut .* nothing would be left"):
+        policy_gradient(reward=of_sets, credit=WholeSequence(), baseline=LeaveOneOut(), samples_per_image=3)
+
+
+def test_the_critic_learns_from_each_of_its_steps_under_autocast():
+    """Autocast keeps copies of weights, from which every further step would start anew."""
+    torch.manual_seed(0)
+    critic = LearnedCritic(
+        vocabulary_size=tiny.VOCABULARY, pooled_size=tiny.features().pooled.shape[1], device=torch.device("cpu"),
+        hidden=8, embedding=8, learning_rate=0.05, clip=10.0,
+    )  # fmt: skip
+    captions = captions_from_ids([[4, EOS], [5, 5, 4]], [0, 1])
+    samples = Samples(tiny.features(), captions, 3, 1, torch.zeros(2, 3))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        values = [critic.fit(torch.ones(2, 3), samples) for _ in range(20)]
+    errors = [((1 - own)[captions.mask] ** 2).mean().item() for own in values]
+    assert errors[-1] < 0.5 * errors[1] < 0.5 * errors[0]

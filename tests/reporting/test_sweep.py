@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from gan_caption.configuration.launching import _tell_of_plugins, conf_dir
 from gan_caption.errors import UserError
 from gan_caption.evaluation.comparison import choose_systems
 from gan_caption.experiment import run_experiment
-from gan_caption.reporting.sweep import Trial, folders_of, summary, trial_of, value_of
+from gan_caption.metrics.standard import STANDARD
+from gan_caption.reporting.sweep import Sought, Trial, folders_of, summary, trial_of, value_of
 from gan_caption.training.checkpoint import load_state
 from gan_caption.training.setup import check_configuration
 from tests.started import Started, typed
@@ -211,13 +213,21 @@ def test_a_killed_search_goes_on_with_the_trials_that_are_left(tmp_path):
 
 @pytest.mark.parametrize(
     ("cider_d", "div_2", "value"),
-    [(1.5, 0.7, 1.5), (0.2, 0.6, 0.2), (0.0, 0.6, 0.0), (3.0, 0.5, -0.1), (3.0, 0.0, -0.6)],
+    [(1.5, 0.7, 1.5), (0.2, 0.6, 0.2), (0.0, 0.6, 0.0), (3.0, 0.5, -0.1 / 1.1), (3.0, 0.0, -0.6 / 1.6)],
 )
 def test_the_value_of_a_trial(cider_d, div_2, value):
     assert value_of({"cider_d": cider_d, "div_2": div_2}, floor=0.6) == pytest.approx(value)
     assert value_of({}, floor=0.6) == -1
     assert value_of({"cider_d": float("nan"), "div_2": 0.7}, floor=0.6) == -1
     assert value_of({"cider_d": 0.5, "div_2": float("nan")}, floor=0.6) == -1
+    assert value_of({"cider_d": 0.5, "div_2": 0.0}, floor=None) == 0.5
+
+
+def test_of_a_metric_where_less_is_better_the_floor_is_the_most_and_ruin_is_worse_than_any_lack():
+    sought = Sought(diversity=replace(STANDARD["mbleu_4"], name="nll", better="lower"))
+    assert value_of({"cider_d": 0.9, "nll": 12.0}, floor=12.5, sought=sought) == 0.9
+    assert -1 < value_of({"cider_d": 0.9, "nll": 12.3}, floor=0.6, sought=sought) < -0.9
+    assert value_of({"cider_d": 0.9, "nll": 12.3}, floor=None, sought=sought) == 0.9
 
 
 def test_a_ruined_trial_stops_early_and_is_worth_less_than_any_other(configured, tmp_path):

@@ -263,7 +263,7 @@ def test_a_checkpoint_of_another_vocabulary_is_refused(configured, tmp_path):
         ("max_length=1", "max_length=1: at least 2"),
         ("vocabulary.min_count=0", "vocabulary.min_count=0: at least 1"),
         ("validation.images=one", "validation.images: 'one' is not a valid integer or None"),
-        ("diversity_floor=1.5", "diversity_floor=1.5: at least 0, below 1"),
+        ("diversity_floor=-1", "diversity_floor=-1.0: at least 0"),
         ("log_every=2.5", "log_every: 2.5 is not a valid integer"),
         ("generator.hidden=abc", "generator.hidden: 'abc' is not a valid integer"),
         ("generator.hidden=-1", "generator.hidden=-1: at least 1"),

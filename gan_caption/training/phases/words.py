@@ -61,7 +61,7 @@ class WordsPhase(Phase):
         self.encoder = run.captioner.encoder
         size = 1 if self.encoder is None else self.encoder.pooled_size
         words = len(run.tokenizer)
-        with torch.random.fork_rng(devices=[]):  # drawing its weights must not shift the run's random numbers
+        with torch.random.fork_rng():  # drawing its weights must not shift the run's random numbers, on any device
             torch.manual_seed(run.seed)
             self.detector = nn.Sequential(nn.LayerNorm(size), nn.Linear(size, words)).to(run.device)
         self.both = nn.ModuleList([self.detector] if self.encoder is None else [self.encoder, self.detector])
