@@ -303,12 +303,30 @@ def has_other_images(folder: Path, data: Data) -> bool:
     return theirs is not None and own is not None and "train" in theirs.others(own)
 
 
+def _check_what_is_read(run: Run, pretrained: Path) -> None:
+    """Refuse a policy that has learned to read another discriminator than the one that it would follow from now on.
+
+    Raises:
+        UserError: it has, as LeakGAN's of another seed.
+    """
+    if run.networks.discriminator is None:
+        return
+    before = {name: weight.clone() for name, weight in run.generator.state_dict().items()}
+    run.generator.follow(run.networks.discriminator)
+    moved = [name for name, weight in run.generator.state_dict().items() if not torch.equal(weight, before[name])]
+    if moved:
+        raise UserError(
+            f"pretrained={pretrained}: its policy has learned to read what its own discriminator makes of a caption "
+            f"({moved[0]}), and this run's begins as another one: give the seed and the sizes of that run"
+        )
+
+
 def adopt(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Phase]:
     """Take the baseline from another run, and return the phases that come after it.
 
     Raises:
         UserError: that run has not finished its maximum-likelihood phase, its vocabulary is another, its weights do not
-            fit, or this run would have nothing left to train.
+            fit, its policy reads another discriminator, or this run would have nothing left to train.
     """
     names = list(phases)
     left = names[names.index(BASELINE) + 1 :] if BASELINE in names else []
@@ -318,6 +336,7 @@ def adopt(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Pha
     if BASELINE not in state.selected:
         raise UserError(f"pretrained={pretrained}: that run has not finished the phase {BASELINE}; resume it first")
     load_weights(run.captioner, best_weights(pretrained, BASELINE), vocabulary=state.vocabulary)
+    _check_what_is_read(run, pretrained)
     if world.is_main():
         save_weights(run.captioner, run.best_weights(BASELINE), vocabulary=state.vocabulary)
     world.everyone(None)

@@ -94,3 +94,13 @@ def test_what_does_not_fit_is_refused_before_anything_is_trained(override, messa
     with pytest.raises(UserError, match=message):
         run_experiment(config, data="scenes")
     assert not list(tmp_path.rglob("metrics.jsonl"))
+
+
+@pytest.mark.slow
+def test_a_baseline_that_reads_another_d_is_refused(tmp_path):
+    """Of another seed it would lose, at D's first step, the features that it was trained on."""
+    first = run_experiment(configured(tmp_path / "first"), data="scenes").folder
+    again = run_experiment(configured(tmp_path / "again", f"pretrained={first}"), data="scenes")
+    assert "adversarial" in again.systems
+    with pytest.raises(UserError, match=r"its policy has learned to read what its own discriminator .*leak.* the seed"):
+        run_experiment(configured(tmp_path / "other", f"pretrained={first}", "seed=1"), data="scenes")
