@@ -33,7 +33,7 @@ from gan_caption.text.base import Tokenizer
 from gan_caption.training.folders import COMMAND
 from gan_caption.training.progress import Progress
 from gan_caption.training.records import METRICS, read_records
-from gan_caption.training.setup import load_split, open_features
+from gan_caption.training.setup import load_split, open_features, own_decoding
 
 
 @dataclass(frozen=True)
@@ -223,6 +223,7 @@ def measured(
         folder=str(chosen.folder),
         command=command.read_text(encoding="utf-8").strip() if command.exists() else "",
         config=chosen.settings.given,
+        decoding=own_decoding(chosen.settings).get(chosen.phase),
         texts=texts,
         captions=captions,
         samples=samples,

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gan_caption.configuration.building import Part
 from gan_caption.evaluation.curve_files import CurvePoint
 from gan_caption.metrics.ngrams import Score
 from gan_caption.metrics.separation import Bin
@@ -25,6 +26,8 @@ class EvaluatedRun:
     """What started it; empty where the run does not tell."""
     config: Mapping[str, Any]
     """Its configuration."""
+    decoding: Part | None
+    """The way of decoding that its last phase has for itself; None: it is decoded as all are."""
     texts: Sequence[str]
     """(N,) captions as people read them, one an image."""
     captions: Sequence[str]

@@ -18,8 +18,9 @@ def description(systems: Sequence[System], split: Split, settings: ComparisonSet
     """Say in a sentence what was compared on what."""
     seeds = [run.seed for run in systems[0].runs]
     told = f"seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else f"seed {seeds[0]} only"
+    own = {system.name: part for system in systems if (part := system.runs[0].decoding) is not None}
     return (
-        f"{len(split)} {split.name} images; {told}; decoded by {decoder_name(settings.decoding)}"
+        f"{len(split)} {split.name} images; {told}; decoded by {decoder_name(settings.decoding, own)}"
         f"{counting(counted_by)}; "
         f"{settings.validation.samples_per_image} samples an image for variety."
     )

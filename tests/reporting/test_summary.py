@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from gan_caption.configuration.building import read
+from gan_caption.configuration.settings import settings_from
 from gan_caption.evaluation.curve_files import CurvePoint, read_curve, write_curve
+from gan_caption.evaluation.settings import ComparisonSettings
 from gan_caption.evaluation.systems import EvaluatedRun, System
 from gan_caption.metrics.bootstrap import Difference, mean_interval
 from gan_caption.metrics.ngrams import Score
@@ -16,7 +20,9 @@ from gan_caption.metrics.separation import reliability
 from gan_caption.reporting.comparison_tables import configuration_table, summary_table, write_tables
 from gan_caption.reporting.equal_quality import of_family, verdicts
 from gan_caption.reporting.figures import logged, reliability_diagram
+from gan_caption.reporting.sentences import description
 from gan_caption.reporting.summary import Estimate, corrected, summarise
+from tests.tiny_runs import composed, part
 
 IMAGES = 40
 
@@ -28,7 +34,8 @@ def scored(values):
 
 def evaluated_run(seed, *, cider, values=None, curve=(), calibration=()):
     return EvaluatedRun(
-        seed=seed, folder=f"runs/{seed}", command="", config={"seed": seed}, texts=["a"] * IMAGES,
+        seed=seed, folder=f"runs/{seed}", command="", config={"seed": seed}, decoding=None,
+        texts=["a"] * IMAGES,
         captions=["a"] * IMAGES, samples=[["a", "b"]] * IMAGES, opinions=None, calibration=calibration, judged=None,
         scores={"cider_d": scored(cider)}, values=values or {}, curve=curve, records=[],
     )  # fmt: skip
@@ -181,3 +188,15 @@ def test_tables_as_files(tmp_path):
 def test_only_settings_that_differ_are_shown():
     table = configuration_table({"mle": {"a": {"b": 1, "c": 2}}, "gan": {"a": {"b": 1, "c": 3}, "d": True}})
     assert [[cell.text for cell in row.cells] for row in table.rows] == [["a.c", "2", "3"], ["d", "", "True"]]
+
+
+def test_a_report_says_which_system_is_decoded_in_a_way_of_its_own():
+    settings = read(ComparisonSettings, composed("runs=[a]", config_name="compare"))
+    own = replace(
+        evaluated_run(0, cider=[1.0] * IMAGES), decoding=settings_from(composed("decoding=reranked")).decoding
+    )
+    systems = [System("mle", [evaluated_run(0, cider=[1.0] * IMAGES)]), System("reranked", [own])]
+    told = description(systems, part("data/scenes", test=2).split("test"), settings, counted_by="word")
+    assert "decoded by greedy; reranked by reranked (" in told
+    assert "; reranked by" not in description(systems[:1], part("data/scenes", test=2).split("test"), settings,
+                                              counted_by="word")  # fmt: skip
