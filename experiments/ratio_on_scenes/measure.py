@@ -63,10 +63,11 @@ def divergence(run: Path, phase: str, *, temperatures: Sequence[float] = TEMPERA
     )
     chosen = {point: jsd_at(trained, val, phase, *point) for point in grid}
     temperature, top_p = best(chosen)
+    at_best = at(trained, test, phase, temperature, top_p)
+    plain = at_best["jsd"] if (temperature, top_p) == (1.0, 1.0) else jsd_at(trained, test, phase, 1.0, 1.0)
     found = {
-        "samples": TEST_SAMPLES,
-        **at(trained, test, phase, temperature, top_p), "temperature": temperature, "top_p": top_p,
-        "validation_jsd": chosen[temperature, top_p], "plain_jsd": jsd_at(trained, test, phase, 1.0, 1.0),
+        "samples": TEST_SAMPLES, **at_best, "temperature": temperature, "top_p": top_p,
+        "validation_jsd": chosen[temperature, top_p], "plain_jsd": plain,
         **{name: value for name, value in systems(run)[phase].items() if name == "nll_per_token"},
     }  # fmt: skip
     write_atomically(kept, lambda file: file.write(json.dumps({"grid": asked, "found": found}, indent=1).encode()))
