@@ -37,12 +37,12 @@ class Arm:
     overrides: tuple[str, ...] = ()
     judged: bool = False
     """Whether it takes the seed's discriminator."""
-    blind: bool = False
-    """Whether a discriminator of that kind is taught in it that sees no image."""
     learns: bool = True
     """Whether it has a learning rate to be tuned."""
     of_another: str | None = None
     """The arm whose run it is measured in, by another phase; None: its own."""
+    blind: bool = False
+    """Whether a discriminator of the seed's kind is taught in it that sees no image."""
 
     @property
     def resamples(self) -> bool:

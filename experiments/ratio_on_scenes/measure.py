@@ -88,9 +88,10 @@ def jsd_at(trained: Trained, evaluator: Evaluator, phase: str, temperature: floa
 def at(trained: Trained, evaluator: Evaluator, phase: str, temperature: float, top_p: float) -> dict[str, float]:
     """Return what samples at a temperature and a nucleus are worth."""
     sampler, samples = _drawn(trained, evaluator, phase, temperature, top_p)
-    wanted = ("sample_oracle_true", "sample_oracle_outside", "sample_length", "div_2")
-    metrics = [evaluator.all_metrics[name] for name in wanted]
-    told = measure(metrics, evaluator.predictions([], samples))
+    every = [evaluator.all_metrics[name] for name in ("sample_oracle_true", "sample_oracle_outside", "sample_length")]
+    told = measure(every, evaluator.predictions([], samples))
+    few = [own[:SAMPLES] for own in samples]  # more of an image share more of their bigrams
+    told |= measure([evaluator.all_metrics["div_2"]], evaluator.predictions([], few))
     return {
         **{name: corpus_value(value) for name, value in told.items()},
         "true_at_lengths": true_at_lengths(evaluator, samples),

@@ -9,7 +9,8 @@ import shutil
 import pytest
 from statsmodels.stats.power import TTestPower
 
-from experiments.ratio_on_scenes.arms import LONG, MLE, MORE
+from experiments.ratio_on_flickr8k.arms import ARMS as ON_PHOTOGRAPHS
+from experiments.ratio_on_scenes.arms import ARMS, LONG, MLE, MORE
 from experiments.ratio_on_scenes.figures import calibration_figure, differences_figure, ladder_figure
 from experiments.ratio_on_scenes.ladder import known, looks, table_of_rungs
 from experiments.ratio_on_scenes.measure import best, matched
@@ -29,6 +30,15 @@ BINS = [{"weight": 0.5, "probability": p, "people": p, "captions": 9} for p in (
 
 def test_a_divergence_that_is_not_known_is_not_the_lowest():
     assert best({(0.7, 1.0): math.nan, (0.8, 1.0): 0.3, (0.9, 1.0): 0.2}) == (0.9, 1.0)
+
+
+def test_who_has_a_rate_to_be_tuned():
+    """Ways of decoding have none, on scenes and on photographs."""
+    for arms in (ARMS, ON_PHOTOGRAPHS):
+        assert {arm.name for arm in arms if arm.phase == "resampling" and arm.learns} <= {
+            "exact ratio: EBM, 20 candidates"
+        }
+        assert all(arm.learns for arm in arms if arm.phase != "resampling")
 
 
 def runs(*divergences, first=0):
