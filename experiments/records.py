@@ -15,7 +15,7 @@ import torch
 
 from experiments.study import train
 from gan_caption.files import write_atomically
-from gan_caption.training.folders import BASELINE, best_weights, digest_of, read_settings
+from gan_caption.training.folders import BASELINE, digest_of, left_digest, read_settings
 
 NOWHERE = Path()
 """Of a folder that a run begins with, where it is not known: records do not depend on it."""
@@ -138,8 +138,7 @@ class Records:
 
 def base_of(run: Path) -> str | None:
     """Return a digest of the maximum-likelihood weights that a run has, its own or those it began with; None: none."""
-    weights = best_weights(run, BASELINE)
-    return digest_of(weights) if weights.exists() else None
+    return left_digest(run, BASELINE)
 
 
 def judge_of(run: Path) -> str | None:

@@ -57,10 +57,8 @@ def divergence(run: Path, phase: str, *, temperatures: Sequence[float] = TEMPERA
         return told["found"]
     trained = open_run(run, device="auto")
     trained.load(phase)
-    val, test = (
-        evaluator_of(trained, split, samples_per_image=samples)
-        for split, samples in (("val", SAMPLES), ("test", TEST_SAMPLES))
-    )
+    val = evaluator_of(trained, "val", samples_per_image=SAMPLES)
+    test = evaluator_of(trained, "test", samples_per_image=TEST_SAMPLES)
     chosen = {point: jsd_at(trained, val, phase, *point) for point in grid}
     temperature, top_p = best(chosen)
     at_best = at(trained, test, phase, temperature, top_p)

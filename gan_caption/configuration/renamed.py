@@ -23,7 +23,7 @@ _OLDER_THAN_LAWS = (
     "gan_caption.generators.lstm.LSTMGenerator", "gan_caption.generators.attention_lstm.AttentionLSTMGenerator",
 )  # fmt: skip
 """Generators that had noise before they had `noise_law`."""
-_LATER = {"edited": 0.0, "negatives": None}
+_LATER = {"edited": 0.0, "negatives": None, "pretrained_learning_rate": None}
 """Settings inside parts that were not there yet, each with the value of what was done before there were any."""
 
 

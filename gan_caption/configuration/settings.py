@@ -152,7 +152,7 @@ class Settings:
     diversity_metric: str
     """... where this one ..."""
     diversity_floor: float | None
-    """... is at least this, in its own unit: 0 to below 1."""
+    """... is at least this, in its own unit and at least 0, or at most where less of it is better; None: whatever."""
     vocabulary: VocabularySettings
     """Of the tokenizer."""
     validation: ValidationSettings

@@ -19,7 +19,7 @@ from gan_caption.errors import UserError
 from gan_caption.evaluation.settings import SeveralSettings
 from gan_caption.evaluation.trained import left_weights
 from gan_caption.text.base import Tokenizer
-from gan_caption.training.folders import BASELINE, best_weights, digest_of, read_settings
+from gan_caption.training.folders import BASELINE, left_digest, read_settings
 from gan_caption.training.identity import KnownData, flattened, read_data, settings_of
 from gan_caption.training.tokenizers import load_tokenizer
 
@@ -107,22 +107,17 @@ def _beginnings(runs: Sequence[Chosen], names: Sequence[str]) -> list[Chosen]:
     Raises:
         UserError: two runs of a seed have not begun with the same weights, so that none is what both differ from.
     """
-    began: dict[int, Chosen] = {}
+    began: dict[int, tuple[Chosen, str | None]] = {}
     for run in runs:
-        own = Chosen(run.folder, run.settings, BASELINE, run.known)
-        first = began.setdefault(run.seed, own)
-        if _weights(first) != _weights(own):
+        weights = left_digest(run.folder, BASELINE)
+        first, others = began.setdefault(run.seed, (Chosen(run.folder, run.settings, BASELINE, run.known), weights))
+        if others != weights:
             raise UserError(
-                f"runs={first.folder} and {own.folder} did not begin with the same maximum likelihood, and the one of "
+                f"runs={first.folder} and {run.folder} did not begin with the same maximum likelihood, and the one of "
                 f"either is no baseline of the other: give a run of +experiment=mle as well, or against= one of "
                 f"{', '.join(names)}"
             )
-    return list(began.values())
-
-
-def _weights(run: Chosen) -> str | None:
-    path = best_weights(run.folder, run.phase)
-    return digest_of(path) if path.exists() else None
+    return [first for first, _ in began.values()]
 
 
 def _finished(folder: Path, allow: str | Sequence[str]) -> Chosen:

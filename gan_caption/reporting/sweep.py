@@ -126,9 +126,10 @@ def value_of(validation: Mapping[str, float], *, floor: float | None, sought: So
     diversity, quality = validation[sought.diversity.name], validation[sought.quality.name]
     if math.isnan(diversity) or math.isnan(quality):
         return RUINED
-    gap = 0.0 if floor is None else (floor - diversity if sought.diversity.better == "higher" else diversity - floor)
-    if gap > 0:
-        return -gap / (1 + gap)
+    if floor is not None:
+        gap = floor - diversity if sought.diversity.better == "higher" else diversity - floor
+        if gap > 0:
+            return -gap / (1 + gap)
     if quality < 0:
         raise UserError(f"search_metric={sought.quality.name}: it is {quality:.4g}; what is sought is 0 or more")
     return quality if sought.quality.better == "higher" else 1 / (1 + quality)

@@ -98,6 +98,12 @@ def digest_of(weights: Path) -> str:
     return hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
 
 
+def left_digest(folder: Path, phase: str) -> str | None:
+    """Return a hash of the weights that a phase of a run left; None where it left none."""
+    weights = best_weights(folder, phase)
+    return digest_of(weights) if weights.exists() else None
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON aside and rename it."""
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False, default=str))

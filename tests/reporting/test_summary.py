@@ -34,8 +34,7 @@ def scored(values):
 
 def evaluated_run(seed, *, cider, values=None, curve=(), calibration=()):
     return EvaluatedRun(
-        seed=seed, folder=f"runs/{seed}", command="", config={"seed": seed}, decoding=None,
-        texts=["a"] * IMAGES,
+        seed=seed, folder=f"runs/{seed}", command="", config={"seed": seed}, decoding=None, texts=["a"] * IMAGES,
         captions=["a"] * IMAGES, samples=[["a", "b"]] * IMAGES, opinions=None, calibration=calibration, judged=None,
         scores={"cider_d": scored(cider)}, values=values or {}, curve=curve, records=[],
     )  # fmt: skip
