@@ -99,7 +99,8 @@ def test_ones_own_metric_goes_wherever_the_others_go(configured, tmp_path):
         # Sought: of what is better where lower, less is worth more.
         left = selected["adversarial"]
         assert trial_of(folder, floor=0.0).value == pytest.approx(1 / (1 + left["letters"]))
-        assert trial_of(folder, floor=2.0).value == pytest.approx(left["with_s"] - 2)
+        gap = 2 - left["with_s"]
+        assert trial_of(folder, floor=2.0).value == pytest.approx(-gap / (1 + gap))
     jobs = [Job([f"seed={seed}"], "sweep", vars(trial_of(folder, floor=0.0))) for seed, folder in enumerate(folders)]
     (tmp_path / "sweep").mkdir()
     write_summary(tmp_path / "sweep", jobs)

@@ -34,6 +34,8 @@ def test_a_baseline_is_kept_before_anything_goes_on_from_it(tmp_path, monkeypatc
         return outputs
 
     monkeypatch.setattr("experiments.records.train", train)
+    monkeypatch.setattr("experiments.records.base_of", lambda run: "its digest")
+    monkeypatch.setattr("experiments.records.judge_of", lambda run: None)
     monkeypatch.setattr(run, "measured", measured)
     with pytest.raises(SystemExit, match="no memory"):
         study.report()
