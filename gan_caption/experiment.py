@@ -24,7 +24,7 @@ from gan_caption.errors import UserError
 from gan_caption.evaluation.evaluator import Evaluator, build_evaluator
 from gan_caption.evaluation.results import decoder_name, measure_weights
 from gan_caption.reporting.results import tell, tell_again
-from gan_caption.reporting.sweep import sought_by
+from gan_caption.reporting.sweep import metrics_sought
 from gan_caption.rewards.references import References
 from gan_caption.text.base import Tokenizer
 from gan_caption.training.beginning import beginning_of
@@ -160,7 +160,7 @@ def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str,
         settings, val_source, tokenizer, known, device=device, discriminator=networks.discriminator,
         language_model=language_model,
     )  # fmt: skip
-    sought_by(settings, evaluator.metrics)
+    metrics_sought((settings.search_metric, settings.diversity_metric), evaluator.metrics)
     encoded = (tokenizer.encode(caption, max_length=max_length) for own in captions for caption in own)
     run = Run(
         folder=folder, seed=settings.seed, device=device, tokenizer=tokenizer, max_length=max_length,

@@ -12,11 +12,10 @@ if TYPE_CHECKING:
 
 def main(config: DictConfig) -> None:
     """Learn an n-gram model and write it to a file."""
-    from gan_caption.configuration.building import read
     from gan_caption.inference.language_model import learn_ngrams
-    from gan_caption.inference.settings import LanguageModelSettings
+    from gan_caption.inference.settings import language_model_from
 
-    learn_ngrams(read(LanguageModelSettings, config))
+    learn_ngrams(language_model_from(config))
 
 
 if __name__ == "__main__":

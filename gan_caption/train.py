@@ -34,7 +34,8 @@ def main(config: DictConfig) -> Trial:
     data = str(asked.runtime.choices["data"])
     folder = run_experiment(plain, data=data, command=command).folder  # type: ignore[arg-type]
     # One process writes the results, and the others come to this line before it has.
-    return world.from_main(lambda: trial_of(folder, floor=config.diversity_floor))
+    sought = (config.search_metric, config.diversity_metric)
+    return world.from_main(lambda: trial_of(folder, floor=config.diversity_floor, sought=sought))
 
 
 def after_sweep(folder: Path, jobs: Sequence[Job]) -> None:

@@ -7,7 +7,7 @@ place of the chosen one, without a word.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,10 +30,12 @@ def check_choices(config: DictConfig, overrides: Sequence[str], folders: Sequenc
         folders: of pages, the first that has a page holds.
 
     Raises:
-        UserError: another class stands where the chosen page's should.
+        UserError: another class stands where the chosen page's should, or `+study` before the `+experiment` whose page
+            undoes it.
     """
     from omegaconf import DictConfig, OmegaConf
 
+    _check_order(overrides)
     choices = {_place(choice): choice for choice in map(_CHOICE.fullmatch, overrides) if choice}
     named = {override.lstrip("+").partition("=")[0] for override in overrides}
     for place, choice in choices.items():
@@ -42,11 +44,47 @@ def check_choices(config: DictConfig, overrides: Sequence[str], folders: Sequenc
         wanted = _class_of(Path(choice["group"], f"{choice['page']}.yaml"), folders)
         node = OmegaConf.select(config, place)
         found = node.get(_TARGET) if isinstance(node, DictConfig) else None
-        if wanted is not None and found is not None and found != wanted:
+        if wanted is None or found is None:
+            continue
+        if found != wanted:
             raise UserError(
                 f"{choice[0]} has no effect: a page that is composed after it says {place}.{_TARGET}={found}; give "
                 f"{place}.{_TARGET}={wanted}, or leave the choice out"
             )
+        if others := _instead_of_shared(config, place, wanted):
+            raise UserError(
+                f"{choice[0]} has no effect: the experiment's page has its own; give "
+                f"{choice['group']}@{others[0]}={choice['page']}"
+            )
+
+
+def _check_order(overrides: Sequence[str]) -> None:
+    """Refuse a study that stands before the experiment."""
+    groups = [override.partition("=")[0] for override in overrides]
+    if "+study" in groups and "+experiment" in groups[groups.index("+study") :]:
+        study = overrides[groups.index("+study")]
+        raise UserError(f"{study} stands before +experiment=..., whose page would undo a part of it: give it after")
+
+
+def _instead_of_shared(config: DictConfig, place: str, wanted: str) -> list[str]:
+    """Return where phases have the part that a shared key is for (`adversarial.baseline`), if none is as chosen."""
+    shared, _, name = place.rpartition(".")
+    if shared != "adversarial":
+        return []
+    found = dict(_parts(config.phases, "phases", name))
+    return [] if wanted in found.values() else list(found)
+
+
+def _parts(node: object, path: str, name: str) -> Iterator[tuple[str, str]]:
+    """Yield the place and the class of each part of this name in a node of configuration."""
+    from omegaconf import DictConfig
+
+    if not isinstance(node, DictConfig):
+        return
+    for key, own in node.items():
+        if key == name and isinstance(own, DictConfig) and _TARGET in own:
+            yield f"{path}.{key!s}", own[_TARGET]
+        yield from _parts(own, f"{path}.{key!s}", name)
 
 
 def _place(choice: re.Match[str]) -> str:

@@ -27,6 +27,10 @@ _ENCLOSED = re.compile(r"(\w+\(|\[|\{)(.*)([\])}])", re.DOTALL)
 """A call of one of Hydra's functions, a list, or a mapping."""
 _ESCAPED = re.compile(r"\\([\\()\[\]{}:=, \t])")
 """What a backslash escapes outside of quotes."""
+_UNDERSCORED = re.compile(r"(?<![^\[({,:=\s])\d+(?:_\d+)+(?![^\])},:\s])")
+"""Digits with underscores between them, a value by themselves."""
+_THOUSANDS = re.compile(r"\d{1,3}(?:_\d{3})+")
+_QUOTE = re.compile(r"['\"]")
 
 
 def understood(override: str) -> str:
@@ -41,12 +45,20 @@ def understood(override: str) -> str:
     Raises:
         UserError: it sets nothing, or its key is none.
     """
+    key, equals, value = override.partition("=")
+    if equals and not _QUOTE.search(value):
+        override = f"{key}={_UNDERSCORED.sub(_named, value)}"
     if _parsed(override) is not None:
         return override
     key, equals, value = override.partition("=")
     if not equals or _parsed(f"{key}=0") is None:
         raise UserError(f"{shown(override)} is no setting: they are written key=value; --help lists them")
     return f"{key}={_understood(value)}"
+
+
+def _named(found: re.Match[str]) -> str:
+    """Quote what Hydra would take for a number, and nobody else would: 2024_01_15; 1_000_000 is one."""
+    return found[0] if _THOUSANDS.fullmatch(found[0]) else f"'{found[0]}'"
 
 
 def is_sweep(override: str) -> bool:

@@ -100,6 +100,8 @@ def to_rgb(image: Image.Image, name: str | Path) -> Image.Image:
     size = f"{image.width} x {image.height} pixels"
     if image.width * image.height > MAX_PIXELS:
         raise UserError(_message(name, f"it has {size}, more than the {MAX_PIXELS} allowed"))
+    if not min(image.size):
+        raise UserError(_message(name, f"it has {size}: nothing is in it"))
     if max(image.size) > MAX_RATIO * min(image.size):
         raise UserError(_message(name, f"it has {size}, and no photograph's sides differ more than {MAX_RATIO} times"))
     try:

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from gan_caption.data.corpus import Split
-from gan_caption.data.feature_cache import cached_features
+from gan_caption.data.feature_cache import cached_features, half
 from gan_caption.data.features import FeatureSource, ImageFeatures
 from gan_caption.data.loading import load, readable
 from gan_caption.data.shards.corpus import ShardSplit
@@ -58,6 +58,14 @@ class Encoder(nn.Module, ABC):
         """Encode pixels (B, 3, H, W) uint8, and add them to the features where they are to be shown."""
         features: ImageFeatures = self(pixels)
         return replace(features, pixels=pixels) if self.shows_pixels else features
+
+    def as_trained(self, pixels: Tensor) -> ImageFeatures:
+        """Encode pixels (B, 3, H, W) uint8 to what training saw: of a frozen encoder, what the cache keeps of it."""
+        features = self.encode(pixels)
+        if self.finetune:
+            return features
+        grid = None if features.grid is None else half(features.grid).float()
+        return replace(features, pooled=half(features.pooled).float(), grid=grid)
 
     def show_pixels(self) -> None:
         """Give features with their pixels from now on.

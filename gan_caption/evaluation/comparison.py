@@ -23,8 +23,8 @@ from gan_caption.training.folders import BASELINE, left_digest, read_settings
 from gan_caption.training.identity import KnownData, flattened, read_data, settings_of
 from gan_caption.training.tokenizers import load_tokenizer
 
-NOT_OF_THE_METHOD = (*WITHOUT_EFFECT, "seed", "pretrained", "pretrained_discriminator", "name", "allow",
-                     "skip_unreadable", "skip_missing", "metrics")  # fmt: skip
+NOT_OF_THE_METHOD = (*WITHOUT_EFFECT, "seed", "pretrained", "pretrained_discriminator", "begin_from", "name",
+                     "allow", "skip_unreadable", "skip_missing", "metrics")  # fmt: skip
 """Settings in which runs of one system may differ."""
 _JUDGES_TEXT = "gan_caption.rewards.language_model.LanguageModelReward"
 """What asks the language model."""

@@ -225,10 +225,11 @@ class Evaluator:
 
         Returns:
             `jsd`, the Jensen-Shannon divergence between this distribution and that of captions, and `best_...`, what
-            the best discriminator knows; nothing where the distribution of captions is not known.
+            the best discriminator knows; nothing where the distribution of captions is not known, or that of the
+            samples, which with a noise vector is a mean over all of these.
         """
         split = self.source.split
-        if split.log_density(0, samples[0][0]) is None:
+        if captioner.generator.noise_size or split.log_density(0, samples[0][0]) is None:
             return {}
         people = self.people(len(samples[0]))
         # In one go: where samples are resampled, the candidates by which densities are estimated serve both kinds.

@@ -25,7 +25,7 @@ from gan_caption.evaluation.trained import left_discriminator, left_weights, ope
 from gan_caption.metrics.metric import Metrics
 from gan_caption.metrics.separation import reliability
 from gan_caption.training.checkpoint import load_weights
-from gan_caption.training.folders import numbered, read_json, write_json
+from gan_caption.training.folders import digest_of, numbered, read_json, write_json
 from gan_caption.training.identity import configuration_hash, same_settings
 from gan_caption.training.networks import EncoderDecoder
 from gan_caption.training.progress import Progress
@@ -60,6 +60,8 @@ class Results:
     """By metric, what humans score."""
     curves: dict[str, list[CurvePoint]] = field(default_factory=dict)
     """By the name of the weights; empty where no curve was asked for."""
+    made_of: Mapping[str, str] = field(default_factory=dict)
+    """Digests of the weights by name, and of the `images`; empty within a run, whose own results these are."""
 
 
 def measure_run(asked: EvaluationSettings) -> Results:
@@ -110,9 +112,11 @@ def measure_run(asked: EvaluationSettings) -> Results:
     if world.is_main():
         target.mkdir(exist_ok=True)
         write_json(target / "config.json", plain(asked))
-    return measure_weights(
+    results = measure_weights(
         run.captioner, weights, evaluator, folder=target, title=title, points=points, discriminator=discriminator
     )
+    results.made_of = {**{name: digest_of(path) for name, path in weights.items()}, "images": split.fingerprint}
+    return results
 
 
 def evaluation_folder(asked: EvaluationSettings) -> Path:

@@ -30,7 +30,7 @@ from gan_caption.metrics.standard import catalogue
 from gan_caption.reporting.figures import confidence_diagram, save
 from gan_caption.training.folders import best_weights, digest_of, write_json
 from gan_caption.training.progress import Progress
-from gan_caption.training.setup import load_split, open_corpus, own_decoding, own_metrics
+from gan_caption.training.setup import decoding_of, load_split, open_corpus, own_metrics
 
 USUAL = {"oracle_true": 1.0, "chair_s": 0.0, "chair_references_s": 0.0}
 """Criteria in the order in which they are taken where none is asked for, with their thresholds."""
@@ -157,7 +157,7 @@ def calibrate_run(settings: CalibrationSettings) -> Confidence:
     skip = settings.skip_unreadable or run.skip_unreadable
     found = fit_confidence(captioner, split, criterion, folds=settings.folds, skip_unreadable=skip)
     place = confidence_file(settings.run, captioner.phase)
-    decoding = settings.decoding or own_decoding(run).get(captioner.phase, run.decoding)
+    decoding = settings.decoding or decoding_of(run, captioner.phase)
     weights = digest_of(best_weights(settings.run, captioner.phase))
     write_json(place, as_json(found, split=split, decoding=decoding.node, weights=weights))
     save(confidence_diagram(found.reliability, str(criterion)), place.with_suffix(""))

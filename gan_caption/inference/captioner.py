@@ -15,17 +15,19 @@ from torch import Tensor
 
 from gan_caption.configuration.building import build
 from gan_caption.configuration.launching import conf_dir
+from gan_caption.configuration.planning import Absent
 from gan_caption.configuration.settings import Settings
 from gan_caption.data.captions import EOS
 from gan_caption.data.corpus import Split
-from gan_caption.data.feature_cache import half
 from gan_caption.data.features import ImageFeatures
 from gan_caption.data.loading import load
 from gan_caption.decoding.decoders import OWN, Decoder, Proposer, Reranked
 from gan_caption.decoding.fusion import shallow_fusion
 from gan_caption.decoding.parts import log_probs_in_parts
 from gan_caption.decoding.rerank import DiscriminatorLogit, Judge
+from gan_caption.decoding.reweighted import Reweighted
 from gan_caption.discriminators.base import Discriminator
+from gan_caption.encoders.precomputed import Precomputed
 from gan_caption.errors import UserError, at_least
 from gan_caption.evaluation.trained import Trained, left_discriminator, left_weights, open_run
 from gan_caption.generators.base import Generator
@@ -35,7 +37,7 @@ from gan_caption.inference.photos import Photo, Photos
 from gan_caption.metrics.calibration import Logistic
 from gan_caption.rewards.text_judge import TextJudge
 from gan_caption.training.seeding import random_generator
-from gan_caption.training.setup import offered_discriminator, offered_language_model, own_decoding
+from gan_caption.training.setup import decoding_of, offered_discriminator, offered_language_model
 
 _BATCH = 32
 
@@ -172,6 +174,11 @@ class Captioner:
         """
         folder = Path(run)
         trained = open_run(folder, allow=allow, device=device)
+        if isinstance(trained.encoder, Precomputed):
+            raise UserError(
+                f"run={folder}: another program extracted its features (encoder=precomputed), and they are of its own "
+                "images alone: it cannot caption others. python -m gan_caption.evaluate captions its splits"
+            )
         found = usable_weights(folder, trained.settings)
         if weights is not None and weights not in found:
             raise UserError(f"weights={weights}: this run has {', '.join(found)}")
@@ -180,17 +187,15 @@ class Captioner:
         discriminator = left_discriminator(
             folder, trained.settings, trained.encoder, trained.tokenizer, device=trained.device
         )
-        usual = own_decoding(trained.settings).get(phase, trained.settings.decoding)
+        usual = decoding_of(trained.settings, phase)
         allowed = usual.allowed
         named: Generator | TextJudge | None = None
         if language_model is not None:
             named = load_language_model(
                 str(language_model), tokenizer=trained.tokenizer, device=trained.device, allow=allow
             )
-        offered = {
-            "tokenizer": trained.tokenizer, **offered_discriminator(discriminator),
-            **offered_language_model(named if isinstance(named, TextJudge) else _own_language_model(trained)),
-        }  # fmt: skip
+        asked = _asked_by_a_decoder(trained, named)
+        offered = {"tokenizer": trained.tokenizer, **offered_discriminator(discriminator), **asked}
         decoder: Decoder = build(decoding or usual.node, path="decoding", allowed=allowed, **offered)
         several: Proposer | None = build(proposer, path="proposer", allowed=allowed) if proposer else None
         writer = trained.captioner.generator
@@ -202,7 +207,7 @@ class Captioner:
         if named is not None:
             reader = reading(named, trained.tokenizer, length_penalty=length_penalty)
         judges = chosen_judges(rerank or {}, discriminator, reader)
-        chosen_by_it = isinstance(decoder, Reranked) and isinstance(named, TextJudge)
+        chosen_by_it = isinstance(decoder, Reranked | Reweighted) and isinstance(named, TextJudge)
         # The curve is of what the run's own decoder writes: another language model writes, or chooses, something else.
         curve = None if fusion or chosen_by_it else read_curve(folder, phase, decoding or usual.node)
         return cls(
@@ -263,12 +268,7 @@ class Captioner:
 
     def encode(self, pixels: Tensor) -> ImageFeatures:
         """Return the features of images (B, 3, H, W) uint8, as training saw them."""
-        trained = self.trained
-        features = trained.encoder.encode(pixels.to(trained.device))
-        if trained.encoder.finetune:
-            return features
-        grid = None if features.grid is None else half(features.grid).float()
-        return ImageFeatures(half(features.pooled).float(), grid, features.regions)
+        return self.trained.encoder.as_trained(pixels.to(self.trained.device))
 
     def _batch(
         self,
@@ -358,10 +358,18 @@ def check_candidates(candidates: int, *, wanted: int, judging: str | None) -> No
         raise UserError(f"{judging}: there is one candidate, and nothing to choose; give candidates=10, say")
 
 
-def _own_language_model(trained: Trained) -> TextJudge | None:
-    """Return the run's own, which its decoder may ask: nothing is looked for until it does."""
-    named = trained.settings.language_model
-    return None if named is None else TextJudge(named, device=trained.device)
+def _asked_by_a_decoder(trained: Trained, named: Generator | TextJudge | None) -> dict[str, Any]:
+    """Return the language model that a decoder may ask, or why there is none.
+
+    It is the one that was named, else the run's own, of which nothing is looked for until it is asked.
+    """
+    if isinstance(named, Generator):
+        reason = "n-grams and runs cannot answer: they advise, by fusion=... or rerank.language_model=..."
+        return {"language_model": Absent(f"it asks a pretrained language model; {reason}")}
+    own = trained.settings.language_model
+    if named is None and own is not None:
+        named = TextJudge(own, device=trained.device)
+    return offered_language_model(named)
 
 
 def chosen_judges(

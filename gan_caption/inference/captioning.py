@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
+from pathlib import Path
 
 from gan_caption.distributed import world
 from gan_caption.errors import UserError
@@ -65,20 +66,33 @@ def caption_photos(settings: CaptionSettings) -> None:
                         yield one
                     else:
                         unreadable.append(one)
+        if len(unreadable) == len(photos):  # what stands in `out` is worth more than no caption
+            raise UserError(_told(unreadable, photos))
 
     def write() -> None:
-        if out is not None:
-            write_captions(out, captioned())
-            print(f"{len(photos) - len(unreadable)} images captioned: {out}", flush=True)
-        else:
-            for image in captioned():
-                for one in image.captions:
-                    print(encoded(f"{image.name}\t{one.text}").decode(), flush=True)
+        images = captioned()
+        try:
+            if out is not None:
+                write_captions(out, images)
+                print(f"{len(photos) - len(unreadable)} images captioned: {out}", flush=True)
+            else:
+                for image in images:
+                    for one in image.captions:
+                        print(encoded(f"{image.name}\t{one.text}").decode(), flush=True)
+        except Exception:
+            if world.size() > 1:  # the others caption on, and hand over what they have
+                deque(images, maxlen=0)
+            raise
         if unreadable:
-            listed = "".join(f"\n  {one.reason}" for one in unreadable)
-            others = "; the others were captioned" if len(unreadable) < len(photos) else ""
-            raise UserError(f"{len(unreadable)} of {len(photos)} images cannot be read{others}{listed}")
+            raise UserError(_told(unreadable, photos))
 
     if not world.is_main():
         deque(captioned(), maxlen=0)
     world.from_main(write)
+
+
+def _told(unreadable: Sequence[Unreadable], photos: Sequence[Path]) -> str:
+    """Say which images cannot be read."""
+    listed = "".join(f"\n  {one.reason}" for one in unreadable)
+    others = "; the others were captioned" if len(unreadable) < len(photos) else ""
+    return f"{len(unreadable)} of {len(photos)} images cannot be read{others}{listed}"

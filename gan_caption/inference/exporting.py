@@ -19,14 +19,14 @@ from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError
 from gan_caption.evaluation.trained import Trained, left_weights, open_run
 from gan_caption.extras import require
-from gan_caption.inference.model_card import Export, model_card
+from gan_caption.inference.model_card import Export, model_card, read_results
 from gan_caption.inference.onnx_check import Images
 from gan_caption.inference.onnx_folder import write_onnx
 from gan_caption.inference.onnx_graphs import pixel_recipe
 from gan_caption.inference.settings import ExportSettings
 from gan_caption.inference.weights import MODEL, read_weights, whole, write_weights
 from gan_caption.training.folders import write_text
-from gan_caption.training.setup import load_split, open_corpus, own_decoding
+from gan_caption.training.setup import decoding_of, load_split, open_corpus
 
 
 def export_run(chosen: ExportSettings) -> Path:
@@ -51,7 +51,7 @@ def export_run(chosen: ExportSettings) -> Path:
         folder, allow=chosen.allow, device="cpu", skip_unreadable=chosen.skip_unreadable,
         skip_missing=chosen.skip_missing,
     )  # fmt: skip
-    phase = _phase(folder, run.settings, chosen.weights)
+    phase, results = _phase(folder, run.settings, chosen.weights), read_results(folder)
     out = chosen.out or folder / "-".join(
         ["export", phase, chosen.format, *(["int8"] if chosen.int8 else [])]
     )  # fmt: skip
@@ -60,10 +60,11 @@ def export_run(chosen: ExportSettings) -> Path:
         told = _onnx(run, chosen, draft) if chosen.format == "onnx" else _safetensors(run, draft)
         told += _not_exported(run.settings, phase)
         files = {path.name: path.stat().st_size for path in sorted(draft.iterdir()) if path.suffix != ".json"}
-        export = Export(run=run, phase=phase, format=chosen.format, int8=chosen.int8, files=files, told=told)
+        export = Export(run, phase, chosen.format, chosen.int8, files, told, results)
         write_text(draft / "README.md", model_card(export))
     lines = [f"{name}: {size / 1e6:.2f} MB" for name, size in files.items()]
-    print("\n".join([f"{folder.name}, {phase}, as {chosen.format}", "", *told, *lines, "", f"Everything is in {out}"]))
+    title = f"{folder.resolve().name}, {phase}, as {chosen.format}"
+    print("\n".join([title, "", *told, *lines, "", f"Everything is in {out}"]))
     return out
 
 
@@ -79,7 +80,7 @@ def _phase(folder: Path, settings: Settings, wanted: str | None) -> str:
 
 def _not_exported(settings: Settings, phase: str) -> list[str]:
     """Say what of a phase's way of decoding stays behind."""
-    decoding = own_decoding(settings).get(phase, settings.decoding)
+    decoding = decoding_of(settings, phase)
     if not {"judge", "judges"} & decoding.node.keys():
         return []
     kind = decoding.name.lower()
@@ -93,6 +94,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     Raises:
         UserError: `path` exists and is not an empty folder, or the disk refuses. Nothing is left then.
     """
+    path = Path(os.path.abspath(path))  # of "." the last name is empty
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
@@ -111,7 +113,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 def _safetensors(run: Trained, draft: Path) -> list[str]:
     """Write weights, read them back, and tell what was found."""
     write_weights(run, draft)
-    model = run.settings.generator.node.get(MODEL)
+    model = run.settings.generator.node.get(MODEL) or run.settings.tokenizer.node.get(MODEL)
     again = read_weights(draft, device="cpu", allow=run.settings.allow, language_model=model)
     written, read = whole(run).state_dict(), whole(again).state_dict()
     if written.keys() != read.keys() or not all(torch.equal(written[name], read[name]) for name in written):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -39,8 +40,9 @@ def learn_ngrams(settings: LanguageModelSettings) -> None:
     """
     folder = settings.run
     run = read_settings(folder, allow=settings.allow)
+    run = replace(run, skip_missing=settings.skip_missing or run.skip_missing)
     tokenizer = load_tokenizer(run, folder)
-    captions = training_captions(load_split(open_corpus(run), "train", say), tokenizer)
+    captions = training_captions(load_split(open_corpus(run, settings.data), "train", say), tokenizer)
     encoded = [tokenizer.encode(text, max_length=run.max_length) for own in captions for text in own]
     try:
         model = NgramGenerator.learn(encoded, vocabulary_size=len(tokenizer), order=settings.order)

@@ -5,7 +5,6 @@ Every number comes from the run's own files or from the check of the export.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +15,16 @@ from typing import Any
 import gan_caption
 from gan_caption.configuration.building import Part
 from gan_caption.data.captions import EOS
+from gan_caption.decoding.decoders import Greedy
+from gan_caption.errors import UserError
+from gan_caption.evaluation.results import decoder_name
 from gan_caption.evaluation.trained import Trained
-from gan_caption.reporting.results import metrics_of
+from gan_caption.reporting.results import RESULTS, metrics_of
 from gan_caption.reporting.table import comparison
 from gan_caption.text.base import Tokenizer
 from gan_caption.text.pretrained import PretrainedTokenizer
+from gan_caption.training.folders import inside, read_json
+from gan_caption.training.setup import decoding_of
 
 _HERE = Path(__file__).parent
 _SHOWN = ("epochs", "steps", "images_per_batch", "captions_per_image", "learning_rate")
@@ -43,17 +47,22 @@ class Export:
     """Bytes of each file of weights."""
     told: Sequence[str]
     """What the check of the export found, a sentence a line."""
+    results: Mapping[str, Any] | None
+    """What the run's final comparison found; None before it."""
 
 
 def model_card(export: Export) -> str:
     """Return the card as Markdown, with the metadata block that model hubs read."""
     run, settings = export.run, export.run.settings
-    results = _results(run.folder)
+    results = export.results
     numbers = sum(weight.numel() for weight in (*run.encoder.parameters(), *run.captioner.generator.weights()))
     sizes = [f"- `{name}`: {size / 1e6:.2f} MB" for name, size in export.files.items()]
+    decoding = decoding_of(settings, export.phase)
     measured_in = " That was measured in float32, before int8." if results and export.int8 else ""
+    if results and decoding.name != Greedy.__name__:
+        measured_in += f" That was measured on captions by {decoder_name(decoding)}; what is exported writes greedily."
     return Template((_HERE / "model_card.md").read_text(encoding="utf-8")).substitute(
-        name=run.folder.name, phase=export.phase, format=export.format, version=gan_caption.__version__,
+        name=run.folder.resolve().name, phase=export.phase, format=export.format, version=gan_caption.__version__,
         generator=settings.generator.name, encoder=settings.encoder.name, data=settings.data.name,
         hallucination=hallucination(results, export.phase) + measured_in,
         use=(_HERE / f"use_{export.format}.md").read_text(encoding="utf-8").strip(),
@@ -130,10 +139,18 @@ def _of_objects(measured: Mapping[str, float], name: str, truth: str, bound: str
     )
 
 
-def _results(folder: Path) -> dict[str, Any] | None:
-    """Return what the run's final comparison found; None before it."""
-    path = folder / "results.json"
-    results: dict[str, Any] | None = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+def read_results(folder: Path) -> dict[str, Any] | None:
+    """Return what a run's final comparison found; None before it.
+
+    Raises:
+        UserError: the file is damaged, or something else.
+    """
+    path = inside(folder, RESULTS)
+    if not path.exists():
+        return None
+    results = read_json(path)
+    if not all(isinstance(results.get(key), dict) for key in ("systems", "humans")) or "title" not in results:
+        raise UserError(f"{path} holds no results: is the run folder whole?")
     return results
 
 

@@ -50,7 +50,7 @@ def torch_captioner(
 
     def caption(pixels: np.ndarray) -> list[str]:
         with evaluating(encoder), evaluating(generator):
-            written = greedy(generator, encoder(torch.from_numpy(pixels)), max_length=max_length)
+            written = greedy(generator, encoder.as_trained(torch.from_numpy(pixels)), max_length=max_length)
         return [tokenizer.decode(row) for row in written.tokens.tolist()]
 
     return caption

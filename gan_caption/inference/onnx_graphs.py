@@ -20,7 +20,6 @@ import torch
 from torch import Tensor, nn
 
 from gan_caption.data.captions import BOS
-from gan_caption.data.features import ImageFeatures
 from gan_caption.encoders.base import Encoder
 from gan_caption.encoders.pixels import Geometry, Stretch
 from gan_caption.errors import UserError
@@ -50,7 +49,7 @@ def onnx_graphs(encoder: Encoder, generator: Generator, pixels: Tensor, *, max_l
     try:
         with evaluating(start), plain(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch about torch
-            features: ImageFeatures = encoder(pixels)
+            features = encoder.as_trained(pixels)
             state = generator.start(features, max_length)
             # A tensor that stands at two places would become one input.
             begun = {name: tensor.clone() for name, tensor in state.named_tensors().items()}
@@ -105,7 +104,7 @@ class _Start(nn.Module):
         self.max_length = max_length
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self.generator.start(self.encoder(pixels), self.max_length).named_tensors().values())
+        return tuple(self.generator.start(self.encoder.as_trained(pixels), self.max_length).named_tensors().values())
 
 
 class _Step(nn.Module):

@@ -47,7 +47,7 @@ def serve(settings: DemoSettings) -> None:
 
 def title_of(folders: Sequence[Path]) -> str:
     """Return what a page of runs is called."""
-    return ", ".join(folder.name for folder in folders)
+    return ", ".join(folder.resolve().name for folder in folders)
 
 
 def launch_page(page: gradio.Blocks, *, host: str, port: int, max_upload_mb: int) -> str:

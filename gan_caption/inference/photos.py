@@ -14,6 +14,7 @@ from gan_caption.configuration.wording import listed
 from gan_caption.data.corpus import CaptionedImage, Split
 from gan_caption.data.images import to_rgb
 from gan_caption.data.layout import IMAGE_SUFFIXES, images_among, names_below, unread_heic
+from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
 from gan_caption.files import at_home
 
@@ -70,6 +71,8 @@ class Photos(Split):
 def find_photos(given: str | Path | Sequence[str | Path]) -> list[Path]:
     """Return the files that paths name, each once, folders replaced by the images in and below them, by their names.
 
+    What a folder has that could be read with another package is told.
+
     Args:
         given: files and folders, or one. A file is taken whatever its name; of a folder what `data=folder` takes of it.
 
@@ -84,9 +87,11 @@ def find_photos(given: str | Path | Sequence[str | Path]) -> list[Path]:
             found.append(path)
             continue
         names = names_below(path)
-        inside = images_among(names, path)
+        inside, left_out = images_among(names, path), unread_heic(names)
         if not inside:
-            why = "; ".join([f"no name ends in {', '.join(sorted(IMAGE_SUFFIXES))}", *unread_heic(names)])
+            why = "; ".join([f"no name ends in {', '.join(sorted(IMAGE_SUFFIXES))}", *left_out])
             raise UserError(f"images: {path} holds no image: {why}")
+        for sentence in left_out:
+            say(f"{path}: {sentence}")
         found += inside.values()
     return list(dict.fromkeys(found))

@@ -137,6 +137,15 @@ class LanguageModelSettings:
     out: Path
     order: int
     allow: list[str]
+    skip_missing: bool
+    data: Part | None
 
     def __post_init__(self) -> None:
         at_least(1, order=self.order)
+        if self.data is not None:
+            self.data.check(OF_THE_PARTS["data"])
+
+
+def language_model_from(config: Mapping[str, Any] | DictConfig) -> LanguageModelSettings:
+    """Return the settings of `conf/language_model.yaml` composed; see `building.read`."""
+    return read(LanguageModelSettings, config, besides=OF_A_RUN)

@@ -13,7 +13,7 @@ from gan_caption.decoding.reweighted import Reweighted
 from gan_caption.evaluation.comparison import Chosen, name_runs
 from gan_caption.inference.captioner import Captioner, usable_weights
 from gan_caption.training.folders import BASELINE, best_weights, digest_of, read_settings
-from gan_caption.training.setup import own_decoding
+from gan_caption.training.setup import decoding_of
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def _usable(folder: Path, allow: str | Sequence[str]) -> Chosen:
 
 def _what_it_says(run: Chosen, phase: str, decoding: Part | None) -> str:
     """Return what tells whether two systems write the same captions, where no judge chooses them."""
-    used = decoding or own_decoding(run.settings).get(phase, run.settings.decoding)
+    used = decoding or decoding_of(run.settings, phase)
     weights = digest_of(best_weights(run.folder, phase))
     return json.dumps([weights, used.node, run.settings.max_length], sort_keys=True)
 

@@ -29,6 +29,9 @@ class PolicyLoss:
 class GeneratorObjective(ABC):
     """Makes the losses of the generator; its state, where it has one, travels with the checkpoint."""
 
+    shows_people: bool = False
+    """Whether D is shown `real`, which is then without captions that hold `<unk>`: D has not learned to judge them."""
+
     @abstractmethod
     def losses(
         self,

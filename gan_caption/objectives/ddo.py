@@ -53,6 +53,11 @@ class DirectDiscriminative(GeneratorObjective):
     ) -> Iterator[PolicyLoss]:
         """Yield one loss; see `GeneratorObjective.losses`."""
         del progress
+        if generator.noise_size:
+            raise ValueError(
+                f"generator.noise_size={generator.noise_size}: how likely a caption is under a policy with noise is a "
+                "mean over all noise vectors, which is not known; DDO needs generator.noise_size=0"
+            )
         reference = sampled_from(reference)
         samples = collect(reference, features, samples=self.samples_per_image, max_length=max_length, rng=rng)
         people, _ = self._logits(generator, reference, features, real)

@@ -44,6 +44,7 @@ class GumbelSoftmax(GeneratorObjective):
     """Above 0; logits are multiplied by it before words are drawn, with 1 from the policy itself."""
     samples_per_image: int
     """K."""
+    shows_people = True
 
     def __post_init__(self) -> None:
         above(0, beta=self.beta, beta_max=self.beta_max, sharpness=self.sharpness)
@@ -73,7 +74,7 @@ class GumbelSoftmax(GeneratorObjective):
             "policy/length": world.gather(fake.lengths).float().mean().item(),
             "policy/temperature": self._temperature(progress),
         }
-        if reference is not None:
+        if reference is not None and self.sharpness == 1 and self.relaxation != "soft":  # else the policy drew no words
             with torch.no_grad():
                 ratio = drawn.log_probs - reference.score(conditions, fake)
             metrics["policy/kl"] = world.gather(ratio.sum(1)).mean().item()

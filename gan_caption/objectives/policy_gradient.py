@@ -201,8 +201,12 @@ def check_credit(credit: Credit, reward: Reward) -> None:
     """Raise ValueError where completions would be rewarded on another scale than captions."""
     while not isinstance(credit, MonteCarlo) and hasattr(credit, "credit"):
         credit = credit.credit
-    if isinstance(credit, MonteCarlo) and any(map(_has_odds, _all_of(reward))):
+    if not isinstance(credit, MonteCarlo):
+        return
+    if any(map(_has_odds, _all_of(reward))):
         raise ValueError("credit: MonteCarlo rewards completions, and Odds are relative to those of a batch's captions")
+    if any(map(_judges_sets, _all_of(reward))):
+        raise ValueError("credit: MonteCarlo rewards completions, and a set is all that an image has of a batch")
 
 
 def _all_of(reward: Reward) -> Iterator[Reward]:

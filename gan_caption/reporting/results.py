@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from gan_caption.evaluation.settings import EvaluationSettings, SeveralSettings
 from gan_caption.metrics.metric import Metric, Metrics
 from gan_caption.metrics.standard import catalogue
 from gan_caption.reporting.table import comparison, curve_table
-from gan_caption.training.folders import write_json, write_text
+from gan_caption.training.folders import left_digest, read_json, write_json, write_text
+from gan_caption.training.setup import load_split, open_corpus
 
 RESULTS, TABLE = "results.json", "table.md"
 """In the folder of a run or of an evaluation."""
@@ -37,7 +39,7 @@ def evaluate_run(asked: EvaluationSettings) -> dict[str, dict[str, float]]:
 
 
 def evaluated(chosen: Chosen, asked: SeveralSettings, *, data: Part | None = None) -> Path:
-    """Return the folder of a run's evaluation, made where it was not made before with the same settings.
+    """Return the folder of a run's evaluation, made where it was not made before of the same with the same settings.
 
     Args:
         chosen: the weights.
@@ -52,10 +54,23 @@ def evaluated(chosen: Chosen, asked: SeveralSettings, *, data: Part | None = Non
         java_metrics=[],
     )  # fmt: skip
     folder = evaluation_folder(own)
-    if not (folder / RESULTS).exists():
+    if not _is_of_today(folder, chosen, asked, data):
         say(f"evaluating {chosen.folder} ({chosen.phase})" + (f" on {data.name}" if data else ""))
         evaluate_run(own)
     return folder
+
+
+def _is_of_today(folder: Path, chosen: Chosen, asked: SeveralSettings, data: Part | None) -> bool:
+    """Tell whether an evaluation is there, of the weights that the run has now and the images that there are."""
+    if not (folder / RESULTS).exists():
+        return False
+    made_of = read_json(folder / RESULTS).get("made_of")
+    if not made_of:
+        return True  # written before these were told
+    settings = replace(chosen.settings, skip_missing=asked.skip_missing)
+    split = load_split(open_corpus(settings, data), asked.split, lambda _: None)
+    weights = left_digest(chosen.folder, chosen.phase)
+    return bool(made_of.get(chosen.phase) == weights and made_of.get("images") == split.fingerprint)
 
 
 def tell(results: Results) -> dict[str, dict[str, float]]:
@@ -76,7 +91,13 @@ def tell(results: Results) -> dict[str, dict[str, float]]:
     write_text(results.folder / TABLE, f"{told}\n")
     write_json(
         results.folder / RESULTS,  # last, because a run that has it has finished
-        {"title": results.title, "systems": results.systems, "humans": results.humans, "metrics": measured},
+        {
+            "title": results.title,
+            "systems": results.systems,
+            "humans": results.humans,
+            "metrics": measured,
+            **({"made_of": results.made_of} if results.made_of else {}),
+        },
     )
     print(f"\n{told}\n\nEverything is in {results.folder}", flush=True)
     return results.systems

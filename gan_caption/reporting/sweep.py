@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from gan_caption.configuration.building import TARGET
+from gan_caption.configuration.finding import find
 from gan_caption.configuration.jobs import Job
 from gan_caption.configuration.overrides import command, setting
 from gan_caption.configuration.settings import Settings
@@ -22,6 +25,7 @@ from gan_caption.training.folders import inside, read_json, read_settings, write
 
 RUNS, TABLE = "runs.json", "table.md"
 """In a sweep's folder."""
+_KEYS = ("search_metric", "diversity_metric")
 RUINED = -1.0
 """The value of a run whose last phase left no healthy weights: below every other."""
 
@@ -54,51 +58,70 @@ class Trial:
     """In words: finished, stopped early after so many steps, or without healthy weights."""
     value: float
     """What a search maximises."""
+    sought: tuple[str, str] = ("cider_d", "div_2")
+    """The names of the metrics that these are of: what was sought, and what has a floor."""
 
     def __float__(self) -> float:
         """Return the value, which is what Hydra's sweepers ask for."""
         return self.value
 
 
-def trial_of(folder: Path, *, floor: float | None) -> Trial:
+def trial_of(folder: Path, *, floor: float | None, sought: tuple[str, str] | None = None) -> Trial:
     """Return what a finished run is worth to a search.
 
     Args:
         folder: of the run.
         floor: of the diversity; None: none.
+        sought: names of the metrics of quality and diversity, which may be others than when the run was made; None:
+            the run's own.
 
     Raises:
-        UserError: the folder holds no run, its checkpoint is damaged, or what is sought is below 0.
+        UserError: the folder holds no run, its checkpoint is damaged, a metric is unknown or was not validated, or what
+            is sought is below 0.
     """
     settings = read_settings(folder)
     state = load_state(inside(folder, "checkpoints/last.pt"))
-    phase = list(settings.phases)[-1]
+    phase = _last_of_the_policy(settings)
     left = state.selected.get(phase, {})
     ended = f"stopped early, after {state.stopped[phase]} steps" if phase in state.stopped else "finished"
-    sought = sought_by(settings, metrics_of(read_json(folder / RESULTS)))
+    names = sought or (settings.search_metric, settings.diversity_metric)
+    chosen = metrics_sought(names, metrics_of(read_json(folder / RESULTS)))
+    for key, metric in zip(_KEYS, (chosen.quality, chosen.diversity), strict=True):
+        if left and metric.name not in left:
+            raise UserError(f"{key}={metric.name}: validation measures {', '.join(sorted(left))}; name one of them")
     return Trial(
         folder=str(folder),
         name=settings.name,
         seed=settings.seed,
-        quality=left.get(sought.quality.name),
-        diversity=left.get(sought.diversity.name),
+        quality=left.get(chosen.quality.name),
+        diversity=left.get(chosen.diversity.name),
         ended=ended if left else f"{ended}: no healthy weights",
-        value=value_of(left, floor=floor, sought=sought),
+        value=value_of(left, floor=floor, sought=chosen),
+        sought=names,
     )
 
 
-def sought_by(settings: Settings, measured: Metrics) -> Sought:
+def _last_of_the_policy(settings: Settings) -> str:
+    """Return the last phase that teaches the policy: what a discriminator learns alone leaves no weights of it."""
+    alone = {
+        name: getattr(find(part.node[TARGET], part.path, part.allowed), "teaches_the_discriminator_alone", False)
+        for name, part in settings.phases.items()
+    }
+    return [name for name in alone if not alone[name]][-1]
+
+
+def metrics_sought(names: Sequence[str], measured: Metrics) -> Sought:
     """Return what a search looks at.
 
     Args:
-        settings: of a run.
-        measured: what a validation measures.
+        names: of the metrics of quality and diversity.
+        measured: what a run measured.
 
     Raises:
-        UserError: a setting names something else, or a metric of which neither more nor less is better.
+        UserError: one is none of these, or a metric of which neither more nor less is better.
     """
     found = []
-    for key, name in (("search_metric", settings.search_metric), ("diversity_metric", settings.diversity_metric)):
+    for key, name in zip(_KEYS, names, strict=True):
         try:
             found.append(choose(measured, name))
         except ValueError as error:
@@ -144,18 +167,23 @@ def write_summary(folder: Path, jobs: Sequence[Job]) -> None:
     """
     trials = [None if job.failure is not None else Trial(**job.result) for job in jobs]
     rows = [
-        {"overrides": job.overrides, **(asdict(trial) if trial else {"failure": job.failure})}
+        {"overrides": job.overrides, **(_row(trial, folder) if trial else {"failure": job.failure})}
         for job, trial in zip(jobs, trials, strict=True)
     ]
     write_json(folder / RUNS, rows)
-    first = next((Path(trial.folder) for trial in trials if trial), None)
-    sought = sought_by(read_settings(first), metrics_of(read_json(first / RESULTS))) if first else Sought()
+    first = next((trial for trial in trials if trial), None)
+    sought = metrics_sought(first.sought, metrics_of(read_json(Path(first.folder) / RESULTS))) if first else Sought()
     table = summary(jobs, trials, sought)
     write_text(folder / TABLE, f"{table}\n")
     print(f"\n{table}\n\nThe table is in {folder / TABLE}", flush=True)
     if sum(trial is not None for trial in trials) > 1:
         together = command("compare", [setting("runs", folder), setting("out", folder / "report")])
         print(f"To compare the runs: {together}", flush=True)
+
+
+def _row(trial: Trial, sweep: Path) -> dict[str, Any]:
+    """Return a trial for a file in the sweep's folder: where the run lies is told from there, as both may be moved."""
+    return {**asdict(trial), "folder": os.path.relpath(trial.folder, sweep)}
 
 
 def summary(jobs: Sequence[Job], trials: Sequence[Trial | None], sought: Sought = Sought()) -> str:
@@ -189,7 +217,7 @@ def _rank(trial: Trial | None) -> tuple[bool, float]:
 def _short(value: str) -> str:
     """Round a number that a search drew; `runs.json` has all its digits."""
     try:
-        return value if len(value) < 7 else f"{float(value):.4g}"
+        return value if len(value) < 7 or value.isdecimal() else f"{float(value):.4g}"
     except ValueError:
         return value
 
@@ -209,4 +237,7 @@ def folders_of(runs: str | Path | Sequence[str | Path]) -> list[str]:
             "folders, runs=[outputs/a,outputs/b]"
         )
     told: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-    return [row["folder"] for row in told if "folder" in row]
+    found = [row["folder"] for row in told if "folder" in row]
+    there = [os.path.normpath(path.parent / folder) for folder in found]
+    # Once it was told from where the sweep was started.
+    return [one if Path(one).is_dir() else folder for one, folder in zip(there, found, strict=True)]

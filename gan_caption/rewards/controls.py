@@ -89,7 +89,8 @@ class OtherImageReward:
         """
         shown = features.map(world.gather)
         images = len(shown)
-        if images < 2:
+        different = images if shown.rows is None else len(shown.rows.unique())
+        if different < 2:
             raise ValueError("images_per_batch=1: OtherImageReward needs another image, give at least 2")
         # Half a batch away: with a noise vector a sample, the rows of one image are neighbours.
         others = (torch.arange(images, device=features.pooled.device) + images // 2) % images

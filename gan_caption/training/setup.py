@@ -106,6 +106,11 @@ def own_decoding(settings: Settings) -> dict[str, Part]:
     }
 
 
+def decoding_of(settings: Settings, phase: str) -> Part:
+    """Return how captions are written with the weights that a phase left: its own way, else the run's."""
+    return own_decoding(settings).get(phase, settings.decoding)
+
+
 def choose_device(name: str) -> torch.device:
     """Return the device by name; "auto" takes a GPU where there is one.
 

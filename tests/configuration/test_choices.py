@@ -73,6 +73,25 @@ def test_of_two_choices_the_last_one_must_hold(folders):
         check_choices(composed("of.OwnZero"), ["baseline=zero", "baseline=mean"], folders)
 
 
+def test_a_shared_choice_that_the_experiment_does_not_take_is_refused(folders):
+    """`adversarial.baseline` is for pages that refer to it."""
+    shared = {"adversarial": {"baseline": {"_target_": "of.Mean"}}}
+    own = {"phases": {"adversarial": {"objective": {"baseline": {"_target_": "of.OwnZero"}}}}}
+    given = "baseline@adversarial.baseline=mean"
+    with pytest.raises(UserError, match=r"give baseline@phases\.adversarial\.objective\.baseline=mean"):
+        check_choices(OmegaConf.create({**shared, **own}), [given], folders)
+    referred = {"phases": {"adversarial": {"objective": {"baseline": "${adversarial.baseline}"}}}}
+    check_choices(OmegaConf.create({**shared, **referred}), [given], folders)
+    check_choices(OmegaConf.create({**shared, "phases": {}}), [given], folders)
+
+
+def test_a_study_comes_after_the_experiment_that_it_makes_cheap(folders):
+    nothing = OmegaConf.create({"phases": {}})
+    check_choices(nothing, ["+experiment=cgan", "+study=cheap"], folders)
+    with pytest.raises(UserError, match=r"\+study=cheap stands before \+experiment"):
+        check_choices(nothing, ["+study=cheap", "+experiment=cgan"], folders)
+
+
 @pytest.mark.slow
 def test_the_command_line_refuses_it_before_anything_is_trained(tmp_path):
     (tmp_path / "experiment").mkdir()

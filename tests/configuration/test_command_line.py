@@ -24,8 +24,8 @@ ROOT = Path(__file__).parents[2]
 NAMES = [
     "plain", "résultats/été", "日本", "two words", " before", "after ", "a,b", "[a]", "a]b", "a[1].jpg",
     "photo (1).jpg", "(a)", "{a}", "it's", '"said"', "'", '"', "''", "a\\b", "\\", "ends\\", "\\'", "${seed}",
-    "\\${seed}", "$HOME", "a=b", "~", "~/a", "~no_such_user", "2024", "007", "1_000", "1e3", "2.5", "true", "null",
-    "nan", "#a", "a;b", "a&b", "a|b", "a<b>c", "a\tb", "a\nb", "100%", "!x", "`id`", "$(id)", "a:b", "C:\\a",
+    "\\${seed}", "$HOME", "a=b", "~", "~/a", "~no_such_user", "2024", "2024_01", "007", "1_000", "1e3", "2.5", "true",
+    "null", "nan", "#a", "a;b", "a&b", "a|b", "a<b>c", "a\tb", "a\nb", "100%", "!x", "`id`", "$(id)", "a:b", "C:\\a",
     "*.jpg", "a?b", "@a", "+a", "-a", "choice(a,b)", "http://a:8/b?c=1&d=2",
 ]  # fmt: skip
 """Of folders and files that somebody may have."""
@@ -67,6 +67,8 @@ def mean(page):
     [
         ("run=~/flickr8k", "run", "/home/me/flickr8k"), ("size.root=~/flickr8k", "size.root", "/home/me/flickr8k"),
         ("run=~", "run", "/home/me"), ("run=~no_such_user/a", "run", "~no_such_user/a"), ("run=a~b", "run", "a~b"),
+        ("run=2024_01_15", "run", "2024_01_15"), ("run=1_000", "run", 1000),
+        ("images=[2024_01,b]", "images", ["2024_01", "b"]),
         ("run=résultats/été", "run", "résultats/été"), ("run=日本", "run", "日本"), ("run=a=b", "run", "a=b"),
         ("'run=my photos'", "run", "my photos"), ("'run=photo (1).jpg'", "run", "photo (1).jpg"),
         ("'run=(a)'", "run", "(a)"), ("run='a[1]'", "run", "a[1]"), ('run="it\'s"', "run", "it's"),

@@ -19,7 +19,7 @@ from gan_caption.configuration.renamed import RENAMED, now_called
 from gan_caption.configuration.settings import SHARED, HoldoutSettings, Settings, settings_from
 from gan_caption.errors import UserError
 from gan_caption.evaluation.settings import ComparisonSettings, EvaluationSettings, evaluation_from
-from gan_caption.inference.settings import CaptionSettings, DemoSettings, LanguageModelSettings, export_from
+from gan_caption.inference.settings import CaptionSettings, DemoSettings, export_from, language_model_from
 from gan_caption.reporting.dashboard import DashboardSettings
 from gan_caption.training.folders import OF_ONE_MACHINE, read_settings, write_json
 from gan_caption.training.identity import configuration_hash, differences, flattened
@@ -134,7 +134,7 @@ PAGES = {
         ("format=pickle", "format: 'pickle' is not one of 'onnx' or 'safetensors'"),
         ("check_images=1", "check_images=1: at least 2"),
     ]),
-    "language_model": (lambda page: read(LanguageModelSettings, page), ["run=a", "out=b"], [
+    "language_model": (language_model_from, ["run=a", "out=b"], [
         ("order=0", "order=0: at least 1"), ("out=[7]", "out: [7] is not a path"),
     ]),
     "dashboard": (lambda page: read(DashboardSettings, page), [], [("project=1", "project: 1 is not a valid string")]),

@@ -10,6 +10,7 @@ from PIL import Image
 from gan_caption.data.images import load_rgb
 from gan_caption.data.shards.writer import ShardFolder, photograph_in
 from gan_caption.errors import UserError
+from gan_caption.inference.photos import find_photos
 from tests.tiny_runs import part
 
 pillow_heif = pytest.importorskip("pillow_heif", reason="pillow-heif is not installed: gan_caption[heic]")
@@ -87,6 +88,11 @@ def test_they_are_left_out_and_told_of_without_pillow_heif(root, without):
     assert split.notes[0] == "2 .heic files are left out: pip install 'gan_caption[heic]' reads them"
     with pytest.raises(UserError, match=r"b\.heic .* a \.heic photograph: pip install 'gan_caption\[heic\]'"):
         load_rgb(root / "b.heic")
+
+
+def test_captioning_tells_of_them_as_well(root, without, capsys):
+    assert find_photos(root) == [root / "a.jpg"]
+    assert capsys.readouterr().err.startswith(f"{root}: 2 .heic files are left out: pip install")
 
 
 def test_a_folder_of_nothing_else_and_a_split_that_lists_one_say_what_reads_them(root, without):

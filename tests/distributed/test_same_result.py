@@ -107,6 +107,7 @@ def test_three_caption_a_folder_like_one(folders, tmp_path):
     with pytest.raises(UserError, match=r"1 of 70 images cannot be read.*\n.*50\.png"):
         caption(run, tmp_path, "one.jsonl")
     in_processes(caption_together, run, tmp_path, ranks=3)
+    in_processes(caption_in_vain, run, tmp_path, ranks=2)
     one, three = ((tmp_path / name).read_text().splitlines() for name in ("one.jsonl", "three.jsonl"))
     assert len(one) == 69
     for expected, found in zip(map(json.loads, one), map(json.loads, three), strict=True):
@@ -126,6 +127,12 @@ def caption_together(run: Path, photos: Path) -> None:
     with pytest.raises(UserError) as told:
         caption(run, photos, "three.jsonl")
     assert isinstance(told.value, Told) != world.is_main()  # which alone prints it
+
+
+def caption_in_vain(run: Path, photos: Path) -> None:
+    """To a file that cannot be written: all processes hear of it."""
+    with pytest.raises(UserError, match="cannot save"):
+        caption(run, photos, "00.png/captions.jsonl")
 
 
 def assert_alike(one: Path, other: Path) -> None:

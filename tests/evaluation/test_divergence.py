@@ -104,6 +104,11 @@ def test_it_is_the_enumerated_one(evaluator, kind):
         assert found["jsd"] == pytest.approx(math.log(2) - found["best_log_loss"], abs=1e-6)
 
 
+def test_of_a_policy_with_noise_there_is_no_exact_density(evaluator):
+    captioner = EncoderDecoder(tiny.lstm(noise_size=3), None)
+    assert evaluator.possible(captioner, [["red"]] * len(evaluator.source.split), LAWS["the policy"][0]) == {}
+
+
 def test_the_exact_ratio_as_a_judge_brings_it_to_nothing(evaluator):
     """log p_data as judge, and log p taken away: many candidates are the grammar's own captions."""
     captioner = EncoderDecoder(tiny.generators()[0], None)

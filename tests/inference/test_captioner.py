@@ -149,7 +149,7 @@ def test_the_discriminator_chooses_among_candidates_where_it_is_asked(trained_ru
 
 def test_weights_of_zero_change_nothing_and_a_judge_that_is_missing_is_told(trained_run, photos, tmp_path):
     ngrams = tmp_path / "ngrams.safetensors"
-    learn_ngrams(LanguageModelSettings(run=trained_run, out=ngrams, order=3, allow=[]))
+    learn_ngrams(LanguageModelSettings(run=trained_run, out=ngrams, order=3, allow=[], skip_missing=False, data=None))
     plain = list(Captioner.load(trained_run, proposer=SAMPLING).stream(photos, count=3))
     nothing = {"own": 1.0, "discriminator": 0.0, "language_model": 0.0}
     same = Captioner.load(trained_run, proposer=SAMPLING, rerank=nothing, language_model=ngrams, fusion=0.0)
@@ -163,8 +163,13 @@ def test_weights_of_zero_change_nothing_and_a_judge_that_is_missing_is_told(trai
             Captioner.load(trained_run, **wrong)
     with pytest.raises(UserError, match=r"rerank\.human is not known"):
         Captioner.load(trained_run, rerank={"human": 1.0})
+    reranked = composed("run=x", "decoding=reranked", config_name="evaluate")["decoding"]
+    with pytest.raises(UserError, match="it asks a pretrained language model; n-grams and runs cannot answer"):
+        Captioner.load(trained_run, decoding=reranked, language_model=ngrams)
     with pytest.raises(UserError, match="order=40"):
-        learn_ngrams(LanguageModelSettings(run=trained_run, out=ngrams, order=40, allow=[]))
+        learn_ngrams(
+            LanguageModelSettings(run=trained_run, out=ngrams, order=40, allow=[], skip_missing=False, data=None)
+        )
 
 
 def test_a_pretrained_language_model_chooses_among_candidates(trained_run, photos, tmp_path):

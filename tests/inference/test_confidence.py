@@ -88,7 +88,11 @@ def test_confidence_is_fitted_kept_and_told(run, photos, tmp_path, capsys):
     assert all(0 < one < 1 for one in confidences())
     for otherwise in (["captions=2"], ["rerank.discriminator=1", "candidates=2"], ["decoding=beam"]):
         assert set(confidences(*otherwise)) == {None}, "the curve is of captions that came about in another way"
-    learn_ngrams(LanguageModelSettings(run=run, out=tmp_path / "ngrams.safetensors", order=3, allow=[]))
+    learn_ngrams(
+        LanguageModelSettings(
+            run=run, out=tmp_path / "ngrams.safetensors", order=3, allow=[], skip_missing=False, data=None
+        )
+    )
     reader = f"language_model={tmp_path}/ngrams.safetensors"
     assert confidences(reader) == confidences(), "it advises nobody"
     assert set(confidences(reader, "fusion=0.5")) == {None}

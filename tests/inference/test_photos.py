@@ -95,6 +95,8 @@ def test_what_is_no_photograph_is_named(captioner, nothing):
 
 
 def test_thin_images_are_refused_whatever_they_come_as():
+    with pytest.raises(UserError, match=r"^image 0 cannot be read as an image: it has 0 x 0 pixels"):
+        Photos.of(np.zeros((0, 0, 3), np.uint8)).image(0)
     thin = np.zeros((1, 1000, 3), np.uint8)
     for photo in (thin, Image.fromarray(thin)):
         with pytest.raises(UserError, match=r"^image 0 cannot be read as an image: it has 1000 x 1 pixels"):
@@ -126,6 +128,20 @@ def test_caption_takes_one_path_without_brackets(trained_run, photos, tmp_path):
         told = subprocess.run(say, cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert told.returncode == 0, told.stderr
         assert [line.split("\t")[0] for line in told.stdout.splitlines()] == names
+
+
+def test_captions_stay_where_nothing_can_be_read(trained_run, photos, configured, tmp_path):
+    def caption(photo: Path) -> str:
+        asked = configured(
+            f"run={trained_run}", f"images=[{photo}]", f"out={tmp_path}/told.jsonl", base=[], config_name="caption"
+        )
+        caption_photos(read(CaptionSettings, asked, besides=["cache"]))
+        return (tmp_path / "told.jsonl").read_text()
+
+    before = caption(photos[0])
+    with pytest.raises(UserError, match=r"1 of 1 images cannot be read\n .*typo\.png"):
+        caption(tmp_path / "typo.png")
+    assert (tmp_path / "told.jsonl").read_text() == before
 
 
 # COCO's ids
@@ -188,7 +204,7 @@ def test_the_command_that_compares_a_sweep_runs_when_pasted(awkward, capsys, she
     settings = read(ComparisonSettings, composed(*asked.overrides, config_name="compare"))
     assert (settings.runs, settings.out) == (awkward.parent, awkward.parent / "report")
     assert folders_of(settings.runs) == [str(awkward)] * 2
-    assert json.loads((awkward.parent / "runs.json").read_text())[0]["folder"] == str(awkward)
+    assert json.loads((awkward.parent / "runs.json").read_text())[0]["folder"] == awkward.name
 
 
 @pytest.mark.parametrize("shell", SHELLS)

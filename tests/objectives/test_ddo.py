@@ -145,6 +145,13 @@ def test_gradients_reach_the_policy_alone_and_unknown_words_tell_nothing():
     assert all(parameter.grad is None for parameter in reference.parameters())
 
 
+def test_a_policy_with_noise_is_refused():
+    """Its samples and people's captions would be scored under different noise vectors."""
+    real, rng = captions_from_ids([[EOS], [EOS]], [0, 1]), torch.Generator()
+    with pytest.raises(ValueError, match=r"noise_size=3: .* DDO needs generator\.noise_size=0"):
+        loss_of(ddo(), tiny.lstm(noise_size=3), reference=TabularGenerator(seed=2), real=real, rng=rng)
+
+
 def test_without_a_reference_it_says_so():
     with pytest.raises(ValueError, match="no pretrained policy"):
         loss_of(ddo(), TabularGenerator(seed=0), reference=None, real=None, rng=torch.Generator())

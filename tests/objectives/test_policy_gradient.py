@@ -508,6 +508,16 @@ def test_odds_are_refused_wherever_they_stand(inside):
         policy_gradient(reward=paid.get(inside, odds), credit=credit, baseline=NoBaseline())
 
 
+def test_sets_are_refused_where_completions_are_rewarded():
+    """An image has dozens of completions in a batch, and each would be paid for all of them."""
+    sets = DiscriminatorReward(
+        discriminator=tiny.discriminator(SetDiscriminator), transform=Probability(), chunk_rows=8
+    )
+    with pytest.raises(ValueError, match="credit: MonteCarlo rewards completions, and a set"):
+        policy_gradient(reward=Mixture(parts={"d": sets}, weights={"d": 1.0}), credit=two_rollouts(),
+                        baseline=NoBaseline())  # fmt: skip
+
+
 def test_leave_one_out_is_refused_where_all_captions_of_an_image_have_one_reward():
     kind = tiny.discriminator(SetDiscriminator)
     of_sets = DiscriminatorReward(discriminator=kind, transform=Probability(), chunk_rows=8)

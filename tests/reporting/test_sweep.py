@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -181,6 +182,12 @@ def test_compare_takes_the_folder_of_a_sweep(whole, tmp_path):
     systems = choose_systems(folders, baseline="mle")
     assert {name: [run.seed for run in own] for name, own in systems.items()} == {"mle": [0, 1], "scst": [0, 1]}
     assert folders_of(["a", "b"]) == ["a", "b"]
+    moved = shutil.copytree(whole, tmp_path / "moved")
+    assert folders_of(moved / "sweeps" / "grid") == [one.replace(str(whole), str(moved)) for one in folders]
+    told = json.loads((moved / "sweeps" / "grid" / "runs.json").read_text())
+    earlier = [{**row, "folder": str(Path("/elsewhere", Path(row["folder"]).name))} for row in told]
+    (moved / "sweeps" / "grid" / "runs.json").write_text(json.dumps(earlier))
+    assert folders_of(moved / "sweeps" / "grid") == [row["folder"] for row in earlier], "as they were once told"
     with pytest.raises(UserError, match="is not the folder of a sweep that has ended"):
         folders_of(str(tmp_path))
 
@@ -241,6 +248,17 @@ def test_a_ruined_trial_stops_early_and_is_worth_less_than_any_other(configured,
     assert (trial.value, trial.quality) == (-1, None)
 
 
+def test_a_search_asks_of_a_run_that_is_there_what_it_seeks_now(configured):
+    """The run was made for another search; D's phase comes last, and leaves no policy."""
+    finished = run_experiment(configured("search_metric=bleu_1", "phases.adversarial=null"), data="scenes")
+    left = load_state(finished.folder / "checkpoints" / "last.pt").selected["mle"]
+    assert trial_of(finished.folder, floor=None).value == left["bleu_1"]
+    now = trial_of(finished.folder, floor=0.0, sought=("rouge_l", "div_1"))
+    assert (now.value, now.quality, now.diversity) == (left["rouge_l"], left["rouge_l"], left["div_1"])
+    with pytest.raises(UserError, match="search_metric=bleu_9"):
+        trial_of(finished.folder, floor=None, sought=("bleu_9", "div_2"))
+
+
 def test_a_finished_run_is_not_repeated_by_resume_auto_and_is_by_none(configured, tmp_path, capsys):
     first = run_experiment(configured(base=TINY), data="scenes")
     (folder,) = (tmp_path / "outputs").iterdir()
@@ -283,6 +301,9 @@ def test_the_table_has_a_column_for_what_varies(tmp_path):
         ["2", "150.0", "0.500", "0.2000", "finished"],
         ["0.1235", "150.0", "0.500", "0.1000", "finished"],
     ]
+    dates = [Job([f"data.seed={seed}"], "sweep") for seed in (20240101, 20240102)]
+    assert "20240101" in summary(dates, trials)
+    assert "20240102" in summary(dates, trials)
 
 
 def test_the_table_of_runs_that_delete_a_setting():

@@ -169,8 +169,9 @@ def test_the_other_image_is_never_the_captions_own(images, samples):
 
     OtherImageReward(reward=record)(features(rows), said(["a man"] * len(rows), list(range(len(rows)))))
     assert all(own != other for own, other in zip(rows, shown, strict=True))
-    with pytest.raises(ValueError, match="images_per_batch=1"):
-        OtherImageReward(reward=record)(features([0]), said(["a man"], [0]))
+    for alone in ([0], [0] * samples):
+        with pytest.raises(ValueError, match="images_per_batch=1"):
+            OtherImageReward(reward=record)(features(alone), said(["a man"] * len(alone), list(range(len(alone)))))
 
 
 LOGITS = torch.tensor([-2.0, 0.0, 3.0])

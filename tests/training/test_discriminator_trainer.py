@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gan_caption.data.captions import EOS, captions_from_ids
+from gan_caption.data.captions import EOS, UNK, captions_from_ids
 from gan_caption.experiment import run_experiment, set_up
 from gan_caption.objectives.baselines import NoBaseline
 from gan_caption.objectives.credit import WholeSequence
@@ -194,3 +194,18 @@ def test_a_run_that_is_stopped_where_the_adversarial_phase_begins_ends_bitwise_a
     assert same_state(*states)
     logs = [[{**record, "time": 0} for record in logged(folder, "adversarial")] for folder in folders]
     assert logs[0] == logs[1]
+
+
+@pytest.mark.parametrize("page", ["relgan", "shetty"])
+def test_what_the_generators_loss_shows_of_people_is_what_the_discriminator_knows(tmp_path, page):
+    """D never learns of a caption with `<unk>`, which the policy cannot write."""
+    settings = check_configuration(
+        composed(*TINY, f"+experiment={page}", "vocabulary.min_count=30", f"cache={tmp_path}/cache")
+    )
+    run, phases, _ = set_up(settings, tmp_path, Data(settings, report=lambda line: None))
+    phases["adversarial"].begin(run)
+    assert any(UNK in caption for own in run.encoded for caption in own)
+    for index in range(5):
+        captions = phases["adversarial"].batches.at(index).captions
+        assert len(captions) > 0
+        assert not (captions.tokens == UNK).any()

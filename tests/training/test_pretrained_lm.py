@@ -135,6 +135,19 @@ def test_it_is_exported_as_safetensors_without_the_model_and_says_why_not_as_onn
         read_weights(shared, language_model=tiny_lm.write_model(tmp_path / "third", "llama", seed=5))
 
 
+@pytest.mark.slow
+def test_another_generator_of_its_tokens_is_exported_as_well(tmp_path):
+    model = tiny_lm.write_model(tmp_path / "lm", "gpt2")
+    config = composed(
+        *TINY, "+experiment=mle", "generator=lstm", "tokenizer=pretrained", f"lm.model={model}",
+        f"outputs={tmp_path}/outputs", f"cache={tmp_path}/cache",
+    )  # fmt: skip
+    run = run_experiment(config, data="scenes").folder
+    shared = export_run(read(ExportSettings, composed(f"run={run}", "format=safetensors", config_name="export")))
+    again = read_weights(shared, language_model=model)
+    assert again.tokenizer.fingerprint == open_run(run).tokenizer.fingerprint
+
+
 def finished_run(folder):
     run = open_run(folder)
     run.load("policy_gradient")

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from gan_caption.data.batches import Batch, CaptionBatches
+from gan_caption.data.batches import Batch, CaptionBatches, without_unknown
 from gan_caption.data.features import ImageFeatures
 from gan_caption.errors import UserError, above, at_least
 from gan_caption.generators.base import Generator
@@ -95,9 +95,7 @@ class PolicyGradientPhase(Phase):
         """Make the optimizer, the batches and the frozen copy of the pretrained policy."""
         self.run = run
         self.quality = run.metric(self.quality_metric, asked="quality_metric")
-        self.batches = run.batches(
-            run.encoded, images=self.images_per_batch, per_image=self.captions_per_image, stream=2
-        )
+        self.batches = self._batches(run, self.images_per_batch)
         self.updater = self.optimizer(
             generator_groups(run.generator, self.learning_rate, pretrained=self.pretrained_learning_rate)
         )
@@ -118,7 +116,7 @@ class PolicyGradientPhase(Phase):
         if self.pretraining not in (*run.schedule, BASELINE):
             raise UserError(f"pretraining={self.pretraining}: name an earlier phase of {', '.join(run.schedule)}")
         run.metric(self.quality_metric, asked="quality_metric")
-        batch = run.batches(run.encoded, images=2, per_image=self.captions_per_image, stream=2).at(0)
+        batch = self._batches(run, 2).at(0)
         memory = copy.deepcopy(self.objective.state_dict())
         with torch.random.fork_rng(), evaluating(run.captioner):
             losses = self.objective.losses(
@@ -127,6 +125,11 @@ class PolicyGradientPhase(Phase):
             )  # fmt: skip
             next(losses)
         self.objective.load_state_dict(memory)
+
+    def _batches(self, run: Run, images: int) -> CaptionBatches:
+        """Return batches of so many images, and of their captions those that the objective may be given."""
+        people = without_unknown(run.encoded) if self.objective.shows_people else run.encoded
+        return run.batches(people, images=images, per_image=self.captions_per_image, stream=2)
 
     @property
     def total(self) -> int:
