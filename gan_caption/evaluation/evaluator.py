@@ -225,8 +225,7 @@ class Evaluator:
 
         Returns:
             `jsd`, the Jensen-Shannon divergence between this distribution and that of captions, and `best_...`, what
-            the best discriminator knows; nothing where the distribution of captions is not known, or that of the
-            samples, which with a noise vector is a mean over all of these.
+            the best discriminator knows; nothing where one of both is not known, as with a noise vector.
         """
         split = self.source.split
         if captioner.generator.noise_size or split.log_density(0, samples[0][0]) is None:
