@@ -46,11 +46,11 @@ def understood(override: str) -> str:
         UserError: it sets nothing, or its key is none.
     """
     key, equals, value = override.partition("=")
-    if equals and not _QUOTE.search(value):
-        override = f"{key}={_UNDERSCORED.sub(_named, value)}"
+    if not _QUOTE.search(value):
+        value = _UNDERSCORED.sub(_named, value)
+    override = f"{key}{equals}{value}"
     if _parsed(override) is not None:
         return override
-    key, equals, value = override.partition("=")
     if not equals or _parsed(f"{key}=0") is None:
         raise UserError(f"{shown(override)} is no setting: they are written key=value; --help lists them")
     return f"{key}={_understood(value)}"

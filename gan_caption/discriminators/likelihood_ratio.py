@@ -20,7 +20,7 @@ from gan_caption.data.captions import Captions, SoftCaptions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.discriminators.warm_start import copied
-from gan_caption.generators.base import Generator
+from gan_caption.generators.base import Generator, check_density
 
 if TYPE_CHECKING:
     from gan_caption.encoders.base import Encoder
@@ -44,11 +44,7 @@ class LikelihoodRatioDiscriminator(Discriminator):
             ValueError: the policy has a noise vector.
         """
         super(Discriminator, self).__init__()  # the policies have their word vectors
-        if generator.noise_size:
-            raise ValueError(
-                f"noise_size={generator.noise_size}: how likely a caption is under a policy with noise is a mean over "
-                "all noise vectors, which is not known; give generator.noise_size=0, or another discriminator"
-            )
+        check_density(generator, "give generator.noise_size=0, or another discriminator")
         self.vocabulary_size = generator.vocabulary_size
         self.uses_grid = generator.uses_grid
         self.generator = generator

@@ -171,3 +171,12 @@ def over_vocabulary(logits: Tensor, *, first_word: int) -> Tensor:
     """Put -inf before the logits of the words that may be written: (..., W) to (..., V)."""
     never = logits.new_full((*logits.shape[:-1], first_word), float("-inf"))
     return torch.cat([never, logits], -1)  # `pad` would write all of it twice
+
+
+def check_density(generator: Generator, advice: str) -> None:
+    """Raise ValueError, which ends with the advice, where nobody knows how likely a caption is under the policy."""
+    if generator.noise_size:
+        raise ValueError(
+            f"noise_size={generator.noise_size}: how likely a caption is under a policy with noise is a mean over "
+            f"all noise vectors, which is not known; {advice}"
+        )

@@ -13,7 +13,7 @@ from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.distributed import world
 from gan_caption.errors import above, at_least
-from gan_caption.generators.base import Generator
+from gan_caption.generators.base import Generator, check_density
 from gan_caption.objectives.base import GeneratorObjective, PolicyLoss
 from gan_caption.objectives.demonstrations import score_targets
 from gan_caption.objectives.samples import collect, sampled_from
@@ -53,11 +53,7 @@ class DirectDiscriminative(GeneratorObjective):
     ) -> Iterator[PolicyLoss]:
         """Yield one loss; see `GeneratorObjective.losses`."""
         del progress
-        if generator.noise_size:
-            raise ValueError(
-                f"generator.noise_size={generator.noise_size}: how likely a caption is under a policy with noise is a "
-                "mean over all noise vectors, which is not known; DDO needs generator.noise_size=0"
-            )
+        check_density(generator, "DDO needs generator.noise_size=0")
         reference = sampled_from(reference)
         samples = collect(reference, features, samples=self.samples_per_image, max_length=max_length, rng=rng)
         people, _ = self._logits(generator, reference, features, real)

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def compare_runs(settings: ComparisonSettings, *, command: str) -> Path:
     split = load_split(corpus, settings.split, say)
     enough_images(len(split), settings.judge)
     compared = compare(
-        chosen, lambda run: evaluated(run, settings), corpus, split,
+        chosen, partial(evaluated, asked=settings, images=split.fingerprint), corpus, split,
         catalogue(*split.metrics, *own, *language_model_metrics(judge), quality=java), tokenizers, settings=settings,
     )  # fmt: skip
 

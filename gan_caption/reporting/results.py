@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from gan_caption.metrics.metric import Metric, Metrics
 from gan_caption.metrics.standard import catalogue
 from gan_caption.reporting.table import comparison, curve_table
 from gan_caption.training.folders import left_digest, read_json, write_json, write_text
-from gan_caption.training.setup import load_split, open_corpus
 
 RESULTS, TABLE = "results.json", "table.md"
 """In the folder of a run or of an evaluation."""
@@ -38,12 +36,13 @@ def evaluate_run(asked: EvaluationSettings) -> dict[str, dict[str, float]]:
     return tell(measure_run(asked))
 
 
-def evaluated(chosen: Chosen, asked: SeveralSettings, *, data: Part | None = None) -> Path:
+def evaluated(chosen: Chosen, asked: SeveralSettings, *, images: str, data: Part | None = None) -> Path:
     """Return the folder of a run's evaluation, made where it was not made before of the same with the same settings.
 
     Args:
         chosen: the weights.
         asked: how they are measured.
+        images: the fingerprint of the split that is asked for, as it is now.
         data: other data than the run's own.
     """
     own = EvaluationSettings(
@@ -54,23 +53,21 @@ def evaluated(chosen: Chosen, asked: SeveralSettings, *, data: Part | None = Non
         java_metrics=[],
     )  # fmt: skip
     folder = evaluation_folder(own)
-    if not _is_of_today(folder, chosen, asked, data):
+    if not _is_of_today(folder, chosen, images):
         say(f"evaluating {chosen.folder} ({chosen.phase})" + (f" on {data.name}" if data else ""))
         evaluate_run(own)
     return folder
 
 
-def _is_of_today(folder: Path, chosen: Chosen, asked: SeveralSettings, data: Part | None) -> bool:
+def _is_of_today(folder: Path, chosen: Chosen, images: str) -> bool:
     """Tell whether an evaluation is there, of the weights that the run has now and the images that there are."""
     if not (folder / RESULTS).exists():
         return False
     made_of = read_json(folder / RESULTS).get("made_of")
     if not made_of:
         return True  # written before these were told
-    settings = replace(chosen.settings, skip_missing=asked.skip_missing)
-    split = load_split(open_corpus(settings, data), asked.split, lambda _: None)
     weights = left_digest(chosen.folder, chosen.phase)
-    return bool(made_of.get(chosen.phase) == weights and made_of.get("images") == split.fingerprint)
+    return bool(made_of.get(chosen.phase) == weights and made_of.get("images") == images)
 
 
 def tell(results: Results) -> dict[str, dict[str, float]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -89,15 +90,14 @@ def in_both_places(settings: TransferSettings) -> tuple[Measured, Measured]:
         raise UserError(f"endpoint={settings.endpoint}: what both places have is {', '.join(known)}")
     samples = settings.validation.samples_per_image
 
-    def there(place: Place) -> TransferSettings:
+    def evaluate(place: Place) -> Callable[..., Path]:
         split = cast(SplitName, place.split.name)  # of the corpus, which was asked for one of these
-        return replace(settings, metrics=asked, language_model=named, split=split)
+        there = replace(settings, metrics=asked, language_model=named, split=split)
+        return partial(evaluated, asked=there, images=place.split.fingerprint)
 
     # Away first: its photographs may be missing or damaged, and those at home were read before.
-    abroad = measure_in(
-        away, chosen, partial(evaluated, asked=there(away), data=settings.data), tokenizers, samples=samples
-    )
-    return measure_in(home, chosen, partial(evaluated, asked=there(home)), tokenizers, samples=samples), abroad
+    abroad = measure_in(away, chosen, partial(evaluate(away), data=settings.data), tokenizers, samples=samples)
+    return measure_in(home, chosen, evaluate(home), tokenizers, samples=samples), abroad
 
 
 def losses(home: Measured, away: Measured, baseline: str) -> list[Loss]:

@@ -11,7 +11,8 @@ from gan_caption.evaluation.comparison import choose_systems
 from gan_caption.evaluation.settings import ComparisonSettings
 from gan_caption.experiment import run_experiment
 from gan_caption.reporting.results import evaluated
-from gan_caption.training.folders import best_weights
+from gan_caption.training.folders import best_weights, read_settings
+from gan_caption.training.setup import open_corpus
 from tests.tiny_runs import TINY, composed
 
 
@@ -22,10 +23,11 @@ def test_an_evaluation_is_of_the_weights_and_images_of_today(configured, tmp_pat
     )
     asked = composed(f"runs=[{one}]", f"cache={tmp_path}/cache", config_name="compare")
     settings = read(ComparisonSettings, asked)
+    images = open_corpus(read_settings(one)).split(settings.split).fingerprint
 
     def told() -> tuple[Path, dict[str, float], int]:
         ((chosen,),) = choose_systems([one], baseline="mle", fewest=1).values()
-        folder = evaluated(chosen, settings)
+        folder = evaluated(chosen, settings, images=images)
         path = folder / "results.json"
         return folder, json.loads(path.read_text())["systems"]["mle"], path.stat().st_mtime_ns
 
