@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ class Geometry:
     """Pixels a side of the crop."""
     share: float = 1.0
     """The crop's side / the resized shorter side."""
+    resampling: Image.Resampling = field(default=Image.Resampling.BICUBIC, repr=False)
+    """Pillow's filter of the resizing; whose filter is another says so in its own description."""
 
     def __call__(self, image: Image.Image) -> Tensor:
         """Return pixels (3, size, size) uint8."""
@@ -25,7 +27,7 @@ class Geometry:
             shorter = round(self.size / self.share)
             scale = shorter / min(image.size)
             width, height = (max(round(side * scale), self.size) for side in image.size)
-            image = image.resize((width, height), Image.Resampling.BICUBIC)
+            image = image.resize((width, height), self.resampling)
             left, top = (width - self.size) // 2, (height - self.size) // 2
             image = image.crop((left, top, left + self.size, top + self.size))
         return to_pixels(image)

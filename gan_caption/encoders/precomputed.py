@@ -47,6 +47,7 @@ class Precomputed(Encoder):
         self.regions = regions
         self.pooled_size = grid_size if pooled_size is None else pooled_size
         self.finetune = False
+        self._owners: dict[Path, str] = {}  # of all splits: whose features each file holds
 
     @property
     def description(self) -> str:
@@ -74,7 +75,7 @@ class Precomputed(Encoder):
         del cache, device
         if not self.root.is_dir():
             raise UserError(f"encoder.root={self.root} is no folder: give the one that holds the .npy or .npz files")
-        paths: dict[Path, str] = {}
+        paths: list[Path] = []
         errors: list[tuple[int, UserError]] = []
         for row, item in enumerate(split.items):
             try:
@@ -83,16 +84,17 @@ class Precomputed(Encoder):
             except UserError as error:
                 errors.append((row, error))
             else:
-                if path in paths:
+                owner = self._owners.setdefault(path, item.image_id)
+                if owner != item.image_id:
                     raise UserError(
-                        f"{path} would be of two images, {paths[path]} and {item.image_id}: files of features lie in "
+                        f"{path} would be of two images, {owner} and {item.image_id}: files of features lie in "
                         "folders as the images do"
                     )
-                paths[path] = item.image_id
+                paths.append(path)
             if row % 500 == 499:
                 progress(row + 1, len(split))
         kept = readable(split, errors, skip=skip_unreadable)
-        return _Files(self, split if len(kept) == len(split) else split.select(kept), list(paths))
+        return _Files(self, split if len(kept) == len(split) else split.select(kept), paths)
 
     def read(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
         """Return one image's grid (R, D) and image vector (P,).

@@ -63,7 +63,10 @@ class TimmCNN(Encoder):
         self.finetune = finetune
         self.network = create(model, pretrained=pretrained)
         settings: dict[str, Any] = self.network.pretrained_cfg  # type: ignore[assignment]
-        self.geometry = Geometry(size=settings["input_size"][1], share=settings.get("crop_pct") or 0.875)
+        share, kind = settings.get("crop_pct") or 0.875, settings.get("interpolation", "bicubic").upper()
+        filters = Image.Resampling.__members__  # "random" is no filter
+        resampling = filters.get(kind, Image.Resampling.BICUBIC)
+        self.geometry = Geometry(size=settings["input_size"][1], share=share, resampling=resampling)
         self._finish(mean=settings["mean"], std=settings["std"])
 
     def _finish(self, *, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
@@ -82,10 +85,15 @@ class TimmCNN(Encoder):
     def description(self) -> str:
         """Model, weights and geometry."""
         normal = f"mean {self.mean.flatten().tolist()}, std {self.std.flatten().tolist()}"
-        return f"timm {self.model}, pretrained {self.pretrained}, {self.geometry}, {normal}"
+        other = self.geometry.resampling is not Image.Resampling.BICUBIC
+        filtered = f", {self.geometry.resampling.name.lower()}" if other else ""
+        return f"timm {self.model}, pretrained {self.pretrained}, {self.geometry}{filtered}, {normal}"
 
     def preprocess(self, image: Image.Image) -> Tensor:
-        """Resize the shorter side and crop the middle, as the model was published."""
+        """Resize the shorter side and crop the middle, with the filter that the weights were published for.
+
+        So it is where timm itself would squeeze a photograph into a square (its `crop_mode`) as well.
+        """
         return self.geometry(image)
 
     def train(self, mode: bool = True) -> TimmCNN:

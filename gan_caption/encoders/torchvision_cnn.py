@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from gan_caption.errors import UserError
 from gan_caption.torchvision_import import import_torchvision
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of ImageNet in 0 to 1, which all of torchvision's classification weights were published for."""
+"""Of ImageNet in 0 to 1, which most of torchvision's classification weights were published for."""
 
 
 class TorchvisionCNN(Encoder):
@@ -61,27 +62,27 @@ class TorchvisionCNN(Encoder):
                 f"encoder.model={model}: its weights could not be fetched ({error}). They come over the network at "
                 "first use: check the connection, or put the file into torch's hub folder"
             ) from error
-        preset = None if published is None else published.transforms()
-        crop, resize = (224, 256) if preset is None else (preset.crop_size[0], preset.resize_size[0])
-        self.geometry = Geometry(size=crop, share=crop / resize)
-        self.register_buffer("mean", torch.tensor(_MEAN).view(1, 3, 1, 1) * 255, persistent=False)
-        self.register_buffer("std", torch.tensor(_STD).view(1, 3, 1, 1) * 255, persistent=False)
+        self.geometry, mean, std = published_form(network, published)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1) * 255, persistent=False)
         self.body = _body(network, model)
         self.body.requires_grad_(finetune)
         self.body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.eval()
         with torch.no_grad():
-            grid = self(torch.zeros(1, 3, crop, crop, dtype=torch.uint8)).grid
+            grid = self(torch.zeros(1, 3, self.geometry.size, self.geometry.size, dtype=torch.uint8)).grid
         _, self.regions, self.grid_size = grid.shape
         self.pooled_size = self.grid_size
 
     @property
     def description(self) -> str:
-        """Model, weights and geometry."""
-        return f"torchvision {self.model}, weights {self.weights}, {self.geometry}"
+        """Model, weights, geometry and normalisation."""
+        normal = f"mean {self.mean.flatten().tolist()}, std {self.std.flatten().tolist()}"
+        filtered = self.geometry.resampling.name.lower()
+        return f"torchvision {self.model}, weights {self.weights}, {self.geometry}, {filtered}, {normal}"
 
     def preprocess(self, image: Image.Image) -> Tensor:
-        """Resize the shorter side and crop the middle, as the weights were published."""
+        """Resize the shorter side and crop the middle, with the filter that the weights were published for."""
         return self.geometry(image)
 
     def train(self, mode: bool = True) -> TorchvisionCNN:
@@ -97,11 +98,32 @@ class TorchvisionCNN(Encoder):
         return ImageFeatures(pooled=grid.mean(1), grid=grid)
 
 
+def published_form(network: nn.Module, published: Any) -> tuple[Geometry, Sequence[float], Sequence[float]]:
+    """Return how the pixels of a network are made of an image, and the mean and deviation that normalise them.
+
+    Args:
+        network: of torchvision.
+        published: its weights, as `torchvision.models` has them; None: random ones, which get the usual form.
+    """
+    if published is None:
+        return Geometry(size=224, share=224 / 256, resampling=Image.Resampling.BILINEAR), _MEAN, _STD
+    preset = published.transforms()
+    crop, resize = preset.crop_size[0], preset.resize_size[0]
+    geometry = Geometry(crop, crop / resize, Image.Resampling[preset.interpolation.name])
+    if getattr(network, "transform_input", False):  # GoogLeNet and Inception turn it into this, before all layers
+        return geometry, (0.5,) * 3, (0.5,) * 3
+    return geometry, preset.mean, preset.std
+
+
 def _body(network: nn.Module, name: str) -> nn.Module:
-    """Return the layers before the pooling."""
+    """Return what comes before the pooling."""
+    from torchvision import models
+
     body: nn.Module
     if isinstance(getattr(network, "features", None), nn.Module):  # the larger part of torchvision's classifiers
         body = network.get_submodule("features")
+        if isinstance(network, models.DenseNet):  # which does this in `forward`
+            body = nn.Sequential(body, nn.ReLU())
     else:  # ResNets and their like: what comes before `avgpool`
         layers = list(network.named_children())
         names = [layer for layer, _ in layers]

@@ -1,9 +1,10 @@
 """An LSTM captioner with soft attention over the image grid.
 
 Two LSTMs with the attention between them, as in Anderson et al. 2018 (UpDown, arXiv 1707.07998, section 3.2): the
-first reads the words and the image vector and asks, the second reads the answer and writes. Departures: the second does
-not feed back into the first, so a teacher-forced pass reads whole captions with each, and attends once,
-instead of T steps of each; and the attention score is a dot product (see `GridAttention`).
+first reads the words and asks, the second reads the answer and writes. Departures: the second does not feed back into
+the first, so a teacher-forced pass reads whole captions with each, and attends once, instead of T steps of each; the
+image vector is the first one's first input, where the paper gives it at every step; and attention has several heads,
+whose scores are dot products, over projected regions (see `GridAttention`).
 
 Shapes: B images, N captions, M tokens in all, V vocabulary, P pooled, D grid channels, Z noise, E embedding, H hidden.
 """

@@ -37,6 +37,10 @@ class ImagelessLM(PretrainedLMGenerator):
         first, place = torch.ones(1, 1, dtype=torch.bool), torch.zeros(1, 1, dtype=torch.long)
         self._widths = [layer.shape[2] for layer in self.lm.read(self.lm.words.weight[None, :1], None, first, place)[1]]
 
+    def weights(self) -> list[Tensor]:
+        """Return the language model's; see `Generator.weights`."""
+        return [*self.lm.model.parameters()]
+
     def _see(self, features: ImageFeatures) -> tuple[Tensor, ...]:
         """Return the keys and values of nothing in each layer, (B, 0, W)."""
         return tuple(self.lm.words.weight.new_zeros(len(features), 0, width) for width in self._widths)

@@ -7,7 +7,8 @@ sampling and scoring need no discriminator.
 Departures: both LSTMs begin with the image, of which the paper has none. w_t is of unit length, as in the authors' code
 (github.com/CR-Gjx/LeakGAN); the paper does not say so. Its sum holds the goal of this step, which the words from this
 one on are to reach; the paper ends it one step earlier, where the first word has no goal, and the code learns one for
-that and sums over blocks of c steps.
+that and sums over blocks of c steps. The softmax over O_t w_t has a temperature (the paper's alpha) of 1, and
+`decoding=sampling` may give it another.
 
 Shapes: B images, N captions, M tokens in all, T steps, V vocabulary, W writable words, P pooled, Z noise, E embedding,
 H hidden, F leaked features, k numbers of an embedded goal, c steps a goal lasts.

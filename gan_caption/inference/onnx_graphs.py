@@ -85,7 +85,8 @@ def pixel_recipe(encoder: Encoder) -> dict[str, Any]:
     """
     geometry = getattr(encoder, "geometry", None)
     if isinstance(geometry, Geometry):
-        return {"shorter_side": round(geometry.size / geometry.share), "side": geometry.size, "filter": "BICUBIC"}
+        shorter = round(geometry.size / geometry.share)
+        return {"shorter_side": shorter, "side": geometry.size, "filter": geometry.resampling.name}
     if isinstance(geometry, Stretch):
         return {"shorter_side": None, "side": geometry.size, "filter": "BILINEAR"}
     raise UserError(

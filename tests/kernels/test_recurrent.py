@@ -58,6 +58,24 @@ def test_gradients_are_finite_differences():
     assert torch.autograd.gradcheck(by_weights, weights)
 
 
+@pytest.mark.parametrize("learns", [True, False])
+def test_a_step_in_bfloat16_rounds_no_worse_than_pytorchs(learns):
+    """Gates near 0, where 2 sigmoid(2 x) - 1 would have lost what bfloat16 keeps of tanh x."""
+    lstm = nn.LSTM(6, 64).double()
+    words = torch.randn(50, 6, dtype=torch.float64) / 30
+    state = tuple(torch.randn(50, 64, dtype=torch.float64) / 30 for _ in range(2))
+    exact = step(lstm, input_gates(lstm, words), state)
+    errors = {}
+    for way in WAYS:
+        with way(), torch.set_grad_enabled(learns):
+            low = lstm.bfloat16()
+            found = step(low, input_gates(low, words.bfloat16()), tuple(part.bfloat16() for part in state))
+        errors[way] = [(one - other).abs().mean().item() for one, other in zip(found, exact, strict=True)]
+        lstm.double()
+    fast, plainly = (errors[way] for way in WAYS)
+    assert all(one < 1.2 * other for one, other in zip(fast, plainly, strict=True)), errors
+
+
 class Reading(nn.Module):
     def __init__(self, lstm):
         super().__init__()
