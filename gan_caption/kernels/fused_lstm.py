@@ -14,9 +14,8 @@ from torch.autograd.function import once_differentiable
 
 from gan_caption.kernels.products import linear, rounded
 
-
 _EXACT = (torch.float32, torch.float64)
-"""Types in which 2 sigmoid(2 x) - 1 has the digits of tanh x: bfloat16 has values 1/128 apart near 1, and near 0 more."""
+"""Types in which 2 sigmoid(2 x) - 1 has the digits of tanh x; those of bfloat16 near 1 lie 1/128 apart."""
 
 
 def fused_step(
