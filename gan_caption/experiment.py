@@ -195,6 +195,11 @@ def _run_in(
     threads = world.from_main(lambda: threads_of(folder, settings.threads, neighbours, weights=weights))
     torch.set_num_threads(threads.training)
     say(f"CPU threads: {threads.training} for training, {threads.evaluation} for evaluation")
+    if not settings.pretrained and not any(phase.validate_every for phase in phases.values()):
+        raise UserError(
+            f"phases {', '.join(phases)}: none of them teaches the captioner, so that no weights would be left; give "
+            "pretrained=, a run whose captioner is taken, or leave phases.mle as it was"
+        )
     few = FirstImages(run.evaluator.source, 4)
     preflight(run, phases, run_evaluator(settings, run, few))
 
@@ -229,6 +234,8 @@ def _run_in(
         check_encoder(encoder, settings.pretrained_discriminator)
         check_holdout(settings, "pretrained_discriminator")
         phases = adopt_discriminator(run, phases, settings.pretrained_discriminator)
+    rehearsal = run_evaluator(settings, run, FirstImages(source, 4))  # all that the final table needs, before training
+    world.from_main(partial(rehearsal.scores, rehearsal.evaluate(run.captioner)))
     seed_everything(settings.seed, deterministic=settings.deterministic)
     loop = Loop(
         run, phases, threads=threads, track=track, rewind=local.rewind,
@@ -368,7 +375,16 @@ def adopt_discriminator(run: Run, phases: dict[str, Phase], pretrained: Path) ->
 
 
 def finish(settings: Settings, run: Run, source: FeatureSource) -> dict[str, dict[str, float]]:
-    """Evaluate what each phase left; write and print."""
+    """Evaluate what each phase left; write and print.
+
+    Raises:
+        UserError: no phase left healthy weights.
+    """
+    if not run.selected:
+        raise UserError(
+            f"{run.folder}: none of its phases left healthy weights, and there is nothing to measure: a policy that "
+            "has not learned by maximum likelihood first is seldom healthy; see `quality_floor` and `entropy_floor`"
+        )
     split = source.split
     evaluator = run_evaluator(settings, run, source)
     weights = {phase: run.best_weights(phase) for phase in run.selected}

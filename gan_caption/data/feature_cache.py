@@ -2,7 +2,8 @@
 
 A cache belongs to one encoder (its fingerprint covers architecture, weights and preprocessing) and one list of images.
 Beside every row of features stands a signature of the image file that it came from; a row counts only while that is the
-file's signature today, so an interrupted extraction continues and a changed photograph is read again.
+file's signature today, so an interrupted extraction continues and a changed photograph is read again. Where features
+are replaced, new files take the place of the old ones, which a run that reads them goes on reading.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -30,6 +32,7 @@ from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
 
 _BATCH = 32
+_ARRAYS = ("pooled.npy", "grid.npy", "regions.npy", "signatures.npy")
 _HALF_LARGEST = float(np.finfo(np.float16).max)
 
 
@@ -130,17 +133,16 @@ def cached_features(
         folder.mkdir(parents=True, exist_ok=True)
         # A second run waits for the first one's features; of the processes of one run, the main one has the files.
         with FileLock(folder / "lock") if world.is_main() else nullcontext():
-            files = None
+            files, missing = None, []
             if world.is_main():
-                files = _Files(
-                    pooled=_map(folder / "pooled.npy", np.float16, (count, pooled_size)),
-                    grid=_map(folder / "grid.npy", np.float16, (count, *grid_shape)),
-                    regions=_map(folder / "regions.npy", np.int64, (count, 1)),
-                    signatures=_map(folder / "signatures.npy", np.uint64, (count,)),
-                )
+                files = _opened(folder, count, pooled_size, grid_shape)
+                missing = _missing(split, files)
+                if any(files.signatures[row] for row, _ in missing):
+                    _copy_anew(folder)
+                    files = _opened(folder, count, pooled_size, grid_shape)
                 about = {"encoder": description, "fingerprint": fingerprint, "split": split.name, "images": count}
                 write_atomically(folder / "about.json", lambda file: file.write(json.dumps(about, indent=1).encode()))
-            errors = _extract(split, prepare, encode, files, progress)
+            errors = _extract(split, world.from_main(lambda: missing), prepare, encode, files, progress)
     except OSError as error:
         raise UserError(
             f"features cannot be kept in {folder} ({error.strerror}): give cache=... another place"
@@ -149,7 +151,7 @@ def cached_features(
     if not all(world.everyone((folder / "pooled.npy").exists())):
         raise UserError(f"cache={cache} is not seen by all processes: give cache=... on a disk that all share")
     whole = len(kept) == count
-    rows = [RowFile(folder / name) for name in ("pooled.npy", "grid.npy", "regions.npy")]
+    rows = [RowFile(folder / name) for name in _ARRAYS[:3]]
     return CachedFeatures(split if whole else split.select(kept), np.array(kept), *rows)
 
 
@@ -193,18 +195,37 @@ Lost = list[tuple[int, UserError]]
 """Rows that cannot be read, and why."""
 
 
+def _opened(folder: Path, count: int, pooled_size: int, grid_shape: tuple[int, int]) -> _Files:
+    """Open a cache's arrays, or make them."""
+    pooled, grid, regions, signatures = (folder / name for name in _ARRAYS)
+    return _Files(
+        pooled=_map(pooled, np.float16, (count, pooled_size)),
+        grid=_map(grid, np.float16, (count, *grid_shape)),
+        regions=_map(regions, np.int64, (count, 1)),
+        signatures=_map(signatures, np.uint64, (count,)),
+    )
+
+
+def _copy_anew(folder: Path) -> None:
+    """Give a cache's arrays new files with what they hold: whoever reads the old ones is not disturbed."""
+    for name in _ARRAYS:
+        aside = folder / f".{name}.{os.getpid()}.tmp"
+        shutil.copyfile(folder / name, aside)
+        os.replace(aside, folder / name)
+
+
 def _extract(
     split: Split,
+    missing: list[tuple[int, int]],
     prepare: Callable[[Image.Image], Tensor],
     encode: Callable[[Tensor], ImageFeatures],
     files: _Files | None,
     progress: Callable[[int, int], None],
 ) -> Lost:
-    """Fill the rows whose signature is not today's; return those that cannot be read, on the main process.
+    """Fill the missing rows; return those that cannot be read, on the main process.
 
     Every process encodes its part of the missing rows, and the one that has the files writes them.
     """
-    missing = world.from_main(lambda: _missing(split, files))
     size = _BATCH * world.size()
     parts = [world.own_of(missing[first : first + size]) for first in range(0, len(missing), size)]
     loaded = load(split, [row for part in parts for row, _ in part], prepare)
@@ -220,9 +241,8 @@ def _extract(
     return errors
 
 
-def _missing(split: Split, files: _Files | None) -> list[tuple[int, int]]:
-    """Return the rows that are to be encoded, with their signatures of today."""
-    assert files is not None, "the main process has the files"
+def _missing(split: Split, files: _Files) -> list[tuple[int, int]]:
+    """Return the rows whose signature is not today's, which are to be encoded, with that of today."""
     today = [_signature(split, row) for row in range(len(split))]
     return [(row, signature) for row, signature in enumerate(today) if files.signatures[row] != signature]
 

@@ -136,6 +136,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         grey = np.asarray(image)
         if grey.min() < 0 or grey.max() > 65535:
             raise ValueError(f"grey values from {grey.min()} to {grey.max()}, at most 16 bits are understood")
+        if isinstance(clear := image.info.get("transparency"), int):
+            grey = np.where(grey == clear, 65535, grey)
         return Image.fromarray((grey / 257).round().astype(np.uint8)).convert("RGB")
     if image.mode == "F":
         raise ValueError("grey values as floating-point numbers; save it with 8 bits")

@@ -17,7 +17,7 @@ from gan_caption.untrusted.parsing import shown
 SPLITS = ("train", "val", "test")
 IMAGE_SUFFIXES = frozenset({
     ".apng", ".avif", ".avifs", ".bmp", ".gif", ".j2c", ".j2k", ".jfif", ".jp2", ".jpc", ".jpe", ".jpeg", ".jpf",
-    ".jpg", ".jpx", ".pbm", ".pfm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
+    ".jpg", ".jpx", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
 })  # fmt: skip
 """Endings of names in the formats that `images` reads."""
 HEIC_SUFFIXES = frozenset({".heic", ".heif"})

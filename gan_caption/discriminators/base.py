@@ -137,5 +137,9 @@ class Discriminator(nn.Module, ABC):
         return self.score(features, self.embed(captions), captions)
 
     def probability(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        """Return how probable a person's hand is for each caption, (N,), 0 to 1; see `of_captions`."""
-        return torch.sigmoid(of_captions(self(features, captions), captions))
+        """Return how probable a person's hand is for each caption, (N,), 0 to 1; see `logit`."""
+        return torch.sigmoid(self.logit(features, captions))
+
+    def logit(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Return that as a logit, (N,); see `of_captions`."""
+        return of_captions(self(features, captions), captions)

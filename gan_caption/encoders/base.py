@@ -113,7 +113,9 @@ class Encoder(nn.Module, ABC):
         if isinstance(split, ShardSplit) and split.indexed.features is not None:
             if self.finetune:
                 raise UserError("these shards hold features, which cannot learn along: set encoder.finetune=false")
-            return ShardFeatures(split, fingerprint=self.fingerprint, description=self.description)
+            return ShardFeatures(
+                split, fingerprint=self.fingerprint, description=self.description, skip_unreadable=skip_unreadable
+            )
         if self.finetune:
             return LiveFeatures(self, split, skip_unreadable=skip_unreadable, progress=progress)
         self.eval()

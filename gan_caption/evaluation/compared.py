@@ -224,6 +224,7 @@ def measured(
         command=command.read_text(encoding="utf-8").strip() if command.exists() else "",
         config=chosen.settings.given,
         decoding=own_decoding(chosen.settings).get(chosen.phase),
+        lost=chosen.lost,
         texts=texts,
         captions=captions,
         samples=samples,
@@ -242,9 +243,9 @@ def _calibration(path: Path) -> list[Bin]:
 
 
 def _records(chosen: Chosen) -> list[dict[str, Any]]:
-    """Return what the run logged up to the phase that left the weights."""
+    """Return what the run logged up to the phase that left the weights, or to a later one that ruined them."""
     phases = list(chosen.settings.phases)
-    kept = set(phases[: phases.index(chosen.phase) + 1])
+    kept = set(phases[: phases.index(chosen.lost or chosen.phase) + 1])
     return [record for record in read_records(chosen.folder / METRICS) if record.get("phase") in kept]
 
 

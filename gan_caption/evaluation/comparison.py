@@ -17,7 +17,7 @@ from gan_caption.configuration.wording import listed
 from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
 from gan_caption.evaluation.settings import SeveralSettings
-from gan_caption.evaluation.trained import left_weights
+from gan_caption.evaluation.trained import last_of_the_policy, left_weights
 from gan_caption.text.base import Tokenizer
 from gan_caption.training.folders import BASELINE, left_digest, read_settings
 from gan_caption.training.identity import KnownData, flattened, read_data, settings_of
@@ -40,6 +40,8 @@ class Chosen:
     """The phase that left the weights."""
     known: KnownData | None
     """What the data are; None where the configuration says all."""
+    lost: str | None = None
+    """The run's last phase of the policy, where that left no healthy weights, and those of an earlier one take part."""
 
     @property
     def seed(self) -> int:
@@ -127,7 +129,11 @@ def _finished(folder: Path, allow: str | Sequence[str]) -> Chosen:
         raise UserError(
             f"runs={folder}: that run has not finished; `{typed('resume', folder)}` with its command takes it up"
         )
-    return Chosen(folder, settings, left[-1], read_data(folder))
+    last = last_of_the_policy(settings)
+    lost = last if last not in left and last in settings.phases else None
+    if lost:
+        say(f"{folder}: its phase {lost} left no healthy weights, so that those of {left[-1]} take part")
+    return Chosen(folder, settings, left[-1], read_data(folder), lost)
 
 
 def _check_same_data(one: Chosen, other: Chosen) -> None:

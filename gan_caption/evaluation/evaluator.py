@@ -44,7 +44,7 @@ def reads_grid(generator: Generator, *decoders: Decoder | Sampler) -> bool:
 
 
 def knowledge_of(real: Sequence[float], generated: Sequence[float]) -> dict[str, float]:
-    """Return the metrics `discriminator_...` of its opinions; nothing where people wrote no caption without `<unk>`."""
+    """Return the metrics `discriminator_...` of its logits; nothing where people wrote no caption without `<unk>`."""
     if not real:
         return {}
     return {f"discriminator_{name}": value for name, value in separation(real, generated)._asdict().items()}
@@ -181,7 +181,7 @@ class Evaluator:
         return of_all(samples)
 
     def judged(self, discriminator: Discriminator, captions: Sequence[Sequence[str]]) -> list[list[float]]:
-        """Return the probability with which a discriminator takes captions for a person's.
+        """Return the logits of the probability with which a discriminator takes captions for a person's.
 
         Args:
             discriminator: on the evaluator's device, of the evaluator's tokenizer.
@@ -192,7 +192,7 @@ class Evaluator:
             for rows in map(world.own_of, self._batches()):
                 features = self._features(rows, grid=discriminator.uses_grid)
                 batch, sizes = self._encoded([captions[row] for row in rows])
-                told.append(grouped(discriminator.probability(features, batch).tolist(), sizes))
+                told.append(grouped(discriminator.logit(features, batch).tolist(), sizes))
         return of_all(told)
 
     def knowledge(self, discriminator: Discriminator, samples: Sequence[Sequence[str]]) -> dict[str, float]:
@@ -202,7 +202,7 @@ class Evaluator:
     def opinions(
         self, discriminator: Discriminator, samples: Sequence[Sequence[str]]
     ) -> tuple[list[float], list[float]]:
-        """Return the probability with which a discriminator takes people's captions for theirs, and that of samples.
+        """Return the logits with which a discriminator takes people's captions for theirs, and those of samples.
 
         People's captions are those without `<unk>`, as in its training, as many of an image as there are samples.
 
@@ -236,7 +236,7 @@ class Evaluator:
         ratios = self.log_ratios(captioner, [[*human, *own] for human, own in pairs], sampler)
         are_people = np.repeat([True, False] * len(pairs), [len(captions) for pair in pairs for captions in pair])
         told = ratios[are_people], ratios[~are_people]
-        knowledge = separation(*(1 / (1 + np.exp(-ratios.clip(-700, 700))) for ratios in told))
+        knowledge = separation(*told)
         best = {f"best_{name}": value for name, value in knowledge._asdict().items()}
         return {"jsd": jensen_shannon(*told), **best}
 

@@ -23,7 +23,7 @@ from gan_caption.evaluation.scores import Scores, paired_intervals
 from gan_caption.evaluation.settings import CurveSettings, EvaluationSettings
 from gan_caption.evaluation.trained import left_discriminator, left_weights, open_run
 from gan_caption.metrics.metric import Metrics
-from gan_caption.metrics.separation import reliability
+from gan_caption.metrics.separation import probabilities, reliability
 from gan_caption.training.checkpoint import load_weights
 from gan_caption.training.folders import digest_of, numbered, read_json, write_json
 from gan_caption.training.identity import configuration_hash, same_settings
@@ -183,11 +183,13 @@ def measure_weights(
             evaluation = evaluator.evaluate(captioner, phase=name, progress=lambda done, _: progress.update(done))
         opinions = None
         if discriminator is not None:
-            opinions = evaluator.judged(discriminator, [[caption] for caption in evaluation.captions])
+            judged = evaluator.judged(discriminator, [[caption] for caption in evaluation.captions])
+            opinions = probabilities(list(chain.from_iterable(judged))).tolist()
             real, generated = evaluator.opinions(discriminator, evaluation.samples)
             evaluation.metrics.update(knowledge_of(real, generated))
             if real and world.is_main():
-                write_json(folder / calibration_file(name), [one._asdict() for one in reliability(real, generated)])
+                bins = reliability(*(probabilities(told).tolist() for told in (real, generated)))
+                write_json(folder / calibration_file(name), [one._asdict() for one in bins])
         evaluation.metrics.update(evaluator.possible(captioner, evaluation.samples, evaluator.sampler(name)))
         if world.is_main():
             write_captions(folder / f"captions_{name}.json", evaluator, evaluation, opinions)
@@ -204,16 +206,14 @@ def measure_weights(
     return results
 
 
-def write_captions(
-    path: Path, evaluator: Evaluator, evaluation: Evaluation, opinions: Sequence[Sequence[float]] | None
-) -> None:
+def write_captions(path: Path, evaluator: Evaluator, evaluation: Evaluation, opinions: Sequence[float] | None) -> None:
     """Keep what was said of every image, and how probable the discriminator found it."""
     rows: list[dict[str, Any]] = [
         {"image_id": image_id, "caption": caption, "samples": samples}
         for image_id, caption, samples in zip(evaluator.image_ids, evaluation.captions, evaluation.samples, strict=True)
     ]
     if opinions is not None:
-        rows = [{**row, "discriminator": opinion} for row, opinion in zip(rows, chain(*opinions), strict=True)]
+        rows = [{**row, "discriminator": opinion} for row, opinion in zip(rows, opinions, strict=True)]
     write_json(path, rows)
 
 

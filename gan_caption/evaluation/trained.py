@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from gan_caption.configuration.building import TARGET
+from gan_caption.configuration.finding import find
 from gan_caption.configuration.settings import Settings
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.encoders.base import Encoder
@@ -79,6 +81,15 @@ def left_weights(folder: Path, settings: Settings) -> dict[str, Path]:
     """Return the weights that a run has left so far, by phase in the order of its schedule."""
     weights = {phase: best_weights(folder, phase) for phase in settings.phases}
     return {phase: path for phase, path in weights.items() if inside(folder, path.relative_to(folder)).exists()}
+
+
+def last_of_the_policy(settings: Settings) -> str:
+    """Return the last phase that teaches the policy: what a discriminator learns alone leaves no weights of it."""
+    alone = {
+        name: getattr(find(part.node[TARGET], part.path, part.allowed), "teaches_the_discriminator_alone", False)
+        for name, part in settings.phases.items()
+    }
+    return [name for name in alone if not alone[name]][-1]
 
 
 def left_discriminator(

@@ -45,8 +45,8 @@ def reliability(real: Sequence[float], generated: Sequence[float]) -> list[Bin]:
     it. Captions with the same probability share a bin: there may be fewer, and of other sizes.
 
     Args:
-        real: as in `separation`.
-        generated: as in `separation`.
+        real: (N,) in [0, 1], how probable it finds it that people wrote people's captions.
+        generated: (M,) the same of generated ones.
     """
     told = np.concatenate([np.asarray(real, float), np.asarray(generated, float)])
     ranks = np.searchsorted(np.sort(told), told)  # equal ones share the lowest
@@ -66,6 +66,12 @@ def _binned(told: np.ndarray, real: int, places: np.ndarray) -> list[Bin]:
     return bins
 
 
+def probabilities(logits: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Return the sigmoid of logits, (N,) in [0, 1]."""
+    sure = 700  # of which the exponential is still a number
+    return 1 / (1 + np.exp(-np.asarray(logits, float).clip(-sure, sure)))
+
+
 def area_under(higher: np.ndarray, lower: np.ndarray) -> float:
     """Return how often a number of the first (N,) is above one of the second (M,), the AUC; equal ones count half."""
     ordered = np.sort(lower)
@@ -76,8 +82,11 @@ def area_under(higher: np.ndarray, lower: np.ndarray) -> float:
 def separation(real: Sequence[float], generated: Sequence[float]) -> Separation:
     """Measure a judge on captions that it has not learned from.
 
+    It is asked for logits, since of these all are told apart, and none is infinitely wrong: above 17 the probability is
+    1 in float32, above 37 in float64.
+
     Args:
-        real: (N,) in [0, 1], how probable it finds it that people wrote people's captions.
+        real: (N,), the logits of the probability that people wrote people's captions.
         generated: (M,) the same of generated ones.
 
     Raises:
@@ -86,11 +95,10 @@ def separation(real: Sequence[float], generated: Sequence[float]) -> Separation:
     people, policy = np.asarray(real, float), np.asarray(generated, float)
     if not people.size or not policy.size:
         raise ValueError(f"{people.size} real and {policy.size} generated captions: a judge needs some of both")
-    right = [np.sign(people - 0.5).mean(), np.sign(0.5 - policy).mean()]  # shares right less shares wrong
+    right = [np.sign(people).mean(), np.sign(-policy).mean()]  # shares right less shares wrong
     accuracy = 0.5 + sum(right) / 4
-    with np.errstate(divide="ignore"):
-        log_loss = -(np.log(people).mean() + np.log1p(-policy).mean()) / 2
-    told = np.concatenate([people, policy])
+    log_loss = (np.logaddexp(0, -people).mean() + np.logaddexp(0, policy).mean()) / 2
+    told = probabilities(np.concatenate([people, policy]))
     intervals = np.minimum((told * BINS).astype(int), BINS - 1)  # each holds its lower end, the last one both
     ece = sum(one.weight * abs(one.probability - one.people) for one in _binned(told, len(people), intervals))
     return Separation(float(accuracy), area_under(people, policy), float(log_loss), ece)

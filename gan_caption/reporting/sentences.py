@@ -18,11 +18,17 @@ def description(systems: Sequence[System], split: Split, settings: ComparisonSet
     """Say in a sentence what was compared on what."""
     seeds = [run.seed for run in systems[0].runs]
     told = f"seeds {', '.join(map(str, seeds))}" if len(seeds) > 1 else f"seed {seeds[0]} only"
+    lost = [f"{system.name}, seed {run.seed}" for system in systems for run in system.runs if run.lost]
+    earlier = (
+        f" The last phase of {'; '.join(lost)} left no healthy weights: what is measured there are those of an earlier "
+        "one, and the difference says nothing of the method."
+    )
     own = {system.name: part for system in systems if (part := system.runs[0].decoding) is not None}
     return (
         f"{len(split)} {split.name} images; {told}; decoded by {decoder_name(settings.decoding, own)}"
         f"{counting(counted_by)}; "
         f"{settings.validation.samples_per_image} samples an image for variety."
+        f"{earlier if lost else ''}"
     )
 
 

@@ -10,12 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gan_caption.configuration.building import TARGET
-from gan_caption.configuration.finding import find
 from gan_caption.configuration.jobs import Job
 from gan_caption.configuration.overrides import command, setting
-from gan_caption.configuration.settings import Settings
 from gan_caption.errors import UserError
+from gan_caption.evaluation.trained import last_of_the_policy
 from gan_caption.metrics.metric import Metric, Metrics, choose
 from gan_caption.metrics.standard import STANDARD
 from gan_caption.reporting.results import RESULTS, metrics_of
@@ -81,7 +79,7 @@ def trial_of(folder: Path, *, floor: float | None, sought: tuple[str, str] | Non
     """
     settings = read_settings(folder)
     state = load_state(inside(folder, "checkpoints/last.pt"))
-    phase = _last_of_the_policy(settings)
+    phase = last_of_the_policy(settings)
     left = state.selected.get(phase, {})
     ended = f"stopped early, after {state.stopped[phase]} steps" if phase in state.stopped else "finished"
     names = sought or (settings.search_metric, settings.diversity_metric)
@@ -99,15 +97,6 @@ def trial_of(folder: Path, *, floor: float | None, sought: tuple[str, str] | Non
         value=value_of(left, floor=floor, sought=chosen),
         sought=names,
     )
-
-
-def _last_of_the_policy(settings: Settings) -> str:
-    """Return the last phase that teaches the policy: what a discriminator learns alone leaves no weights of it."""
-    alone = {
-        name: getattr(find(part.node[TARGET], part.path, part.allowed), "teaches_the_discriminator_alone", False)
-        for name, part in settings.phases.items()
-    }
-    return [name for name in alone if not alone[name]][-1]
 
 
 def metrics_sought(names: Sequence[str], measured: Metrics) -> Sought:

@@ -193,7 +193,8 @@ class Loop:
             load_weights(run.captioner, run.best_weights(name), vocabulary=run.tokenizer.fingerprint)
             run.selected[name] = self.best
         else:
-            self.report(f"phase {name} left no healthy weights: those from before it are kept")
+            kept = "those from before it are kept" if run.selected else "none are there from before it"
+            self.report(f"phase {name} left no healthy weights: {kept}")
             if run.selected:
                 path = run.best_weights(list(run.selected)[-1])
                 load_weights(run.captioner, path, vocabulary=run.tokenizer.fingerprint)

@@ -110,7 +110,10 @@ class Run:
 
     def left_by(self, phase: str) -> str:
         """Return the phase whose weights the captioner had when this one ended: an earlier one, where it left none."""
-        return phase if phase in self.selected or not self.selected else list(self.selected)[-1]
+        if phase not in self.schedule:
+            return phase if phase in self.selected or not self.selected else list(self.selected)[-1]
+        until = self.schedule[: self.schedule.index(phase) + 1]
+        return next((one for one in reversed(until) if one in self.selected), phase)
 
     def metric(self, name: str, *, asked: str) -> Metric:
         """Return a metric that validation measures and of which more or less is better.

@@ -133,6 +133,20 @@ def test_a_changed_photograph_is_read_again_and_the_others_are_not(tmp_path):
     new = after.features(range(70), grid=False, device=CPU).pooled
     changed = (old != new).any(1).nonzero().flatten().tolist()
     assert changed == [5]
+    read = before.features(range(70), grid=False, device=CPU).pooled
+    assert torch.equal(read, old), "a run that has begun goes on with what it began with"
+
+
+def test_photographs_of_the_same_names_in_another_folder_do_not_disturb_a_run_that_reads_these(tmp_path):
+    one, other = photographs(tmp_path / "photos"), photographs(tmp_path / "others")
+    for item in other.items:
+        Image.new("RGB", (30, 20), "red").save(item.path)
+    mine, _ = features(encoder(), one, tmp_path / "cache")
+    before = mine.features(range(70), grid=True, device=CPU)
+    theirs, told = features(encoder(), other, tmp_path / "cache")
+    assert told[-1] == 70
+    assert torch.equal(mine.features(range(70), grid=True, device=CPU).grid, before.grid)
+    assert theirs.features(range(70), grid=False, device=CPU).pooled.unique(dim=0).shape[0] == 1
 
 
 def test_another_list_of_images_is_another_cache(tmp_path):

@@ -88,6 +88,13 @@ def test_sixteen_bit_grey_keeps_its_range(tmp_path):
         assert [pixel(path, x, 0)[0] for x in range(3)] == [0, 100, 255]
 
 
+def test_a_transparent_sixteen_bit_grey_becomes_white(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(np.array([[0, 257 * 100]], dtype=np.uint16)).save(path, transparency=0)
+    assert Image.open(path).info["transparency"] == 0
+    assert [pixel(path, x, 0)[0] for x in range(2)] == [255, 100]
+
+
 def test_floating_point_grey_is_refused(tmp_path):
     path = save(tmp_path / "a.tif", Image.new("F", (2, 2), 0.5))
     with pytest.raises(UserError, match=r"a\.tif cannot be read as an image.*floating-point.*8 bits"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import gzip
 import http.server
@@ -9,6 +10,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -471,8 +473,36 @@ def test_a_shard_that_changed_behind_its_url_is_not_mistaken_for_the_old_one(tmp
     with (folder / "train-000.tar").open("ab") as file:
         file.write(bytes(10240))
     assert split.content(3) == b"3"
-    with pytest.raises(UserError, match=r"train-000\.tar has changed since it was indexed .* remove .*\.npz"):
+    with pytest.raises(UserError, match=r"train-000\.tar is another file than when it was fetched first: .* remove"):
         split.content(0)
+    shutil.rmtree(tmp_path / "cache")
+    again = shards_in(address, tmp_path / "cache", train="train-{000..001}.tar", keep=0.0).split("train")
+    path = folder / "train-000.tar"
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"number 1", b"number 7"))
+    assert path.stat().st_size == len(whole)
+    again.content(3)
+    with pytest.raises(UserError, match="is another file"):
+        again.content(0)
+
+
+def test_a_full_disk_is_no_fault_of_the_network(tmp_path, served, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    address, asked = served
+    tiny(tmp_path / "shards", [3])
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    with pytest.raises(UserError, match=r"cannot save .*train-000\.tar: No space left on device"):
+        shards_in(address, tmp_path / "cache", train="train-000.tar").split("train")
+    assert len(asked) <= 1
+
+
+def test_a_shard_is_of_one_split(tmp_path):
+    folder = write(part("data/folder", root=str(photographs(tmp_path / "photos", 12))), tmp_path / "shards", samples=7)
+    for name in ("train", "val"):
+        with pytest.raises(UserError, match=r"both name .*val-000000\.tar: no image may be in two splits"):
+            shards_in(folder, tmp_path / "cache", train="*.tar", val="val-*.tar", test="test-*.tar").split(name)
 
 
 def test_what_is_not_there_is_said(tmp_path, served):
@@ -602,12 +632,31 @@ def test_features_in_shards_keep_which_regions_are_real(tmp_path):
     with ShardFolder(tmp_path / "shards", samples=3) as shards:
         shards.write(split, functools.partial(features_in, Uneven()), features_of=about)
     written = shards_in(tmp_path / "shards", tmp_path / "cache").split("train")
-    found = ShardFeatures(written, **about).features([1, 3, 2], grid=True, device=CPU)
+    source = ShardFeatures(written, **about, skip_unreadable=False)
+    found = source.features([1, 3, 2], grid=True, device=CPU)
     assert found.regions.tolist() == [2, 4, 1]
     for row, (image, count) in enumerate([(1, 2), (3, 4), (2, 1)]):
         assert torch.equal(found.grid[row, :count], grids[image, :count])
     assert found.grid.shape == (3, 4, 3)
     assert (found.grid[0, 2:] == 0).all()
+    none = source.features([], grid=True, device=CPU)  # a process's part of a short batch
+    assert (none.pooled.shape, none.grid.shape, none.regions.shape) == ((0, 3), (0, 1, 3), (0,))
+
+
+def test_damaged_features_of_images_to_be_measured_are_named_or_left_out(tmp_path):
+    about = {"fingerprint": "its", "description": "uneven"}
+    members = [("__about__/features.json", json.dumps(about).encode())]
+    for name, value in (("a", 1.0), ("b", np.nan), ("c", 3.0)):
+        packed = io.BytesIO()
+        np.savez(packed, grid=np.full((2, 3), value), pooled=np.full(3, value))
+        members += [(f"{name}.npz", packed.getvalue()), (f"{name}.txt", b"a dog")]
+    pack(tmp_path / "val-0.tar", members)
+    split = shards_in(tmp_path, tmp_path / "cache").split("val")
+    with pytest.raises(UserError, match=r"1 of 3 val images cannot be read: .*skip_unreadable=true\n.*val-0/b"):
+        ShardFeatures(split, **about, skip_unreadable=False)
+    source = ShardFeatures(split, **about, skip_unreadable=True)
+    assert [item.image_id for item in source.split.items] == ["val-0/a", "val-0/c"]
+    assert source.features([1], grid=True, device=CPU).pooled.tolist() == [[3.0] * 3]
 
 
 def test_names_that_are_no_pattern_are_told(tmp_path):

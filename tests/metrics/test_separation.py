@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from gan_caption.metrics.separation import reliability, separation
+from gan_caption.metrics import separation as module
+from gan_caption.metrics.separation import Separation, reliability
+
+
+def separation(real: list[float], generated: list[float]) -> Separation:
+    """That of these probabilities."""
+    return module.separation(*([math.log(one / (1 - one)) for one in told] for told in (real, generated)))
+
 
 PROBABILITIES = some.lists(some.sampled_from([0.1, 0.25, 0.5, 0.75, 0.9]), min_size=1, max_size=9)
 
@@ -23,8 +30,16 @@ def test_a_hand_worked_case():
 
 def test_one_who_knows_nothing_and_one_who_knows_all():
     assert separation([0.5] * 3, [0.5] * 4) == pytest.approx((0.5, 0.5, math.log(2), 0.0))
-    assert separation([1.0, 1.0], [0.0]) == (1.0, 1.0, 0.0, 0.0)
-    assert separation([0.0], [1.0]) == (0.0, 0.0, math.inf, 1.0)
+    assert module.separation([math.inf] * 2, [-math.inf]) == pytest.approx((1.0, 1.0, 0.0, 0.0))
+    assert module.separation([-math.inf], [math.inf]) == pytest.approx((0.0, 0.0, math.inf, 1.0))
+
+
+def test_one_who_is_very_sure_still_tells_captions_apart():
+    """Logits of 20 and 40, 17 and 19: as probabilities in float32 they would all be 1."""
+    found = module.separation([20.0, 40.0], [17.0, 19.0])
+    assert found.auc == 1.0
+    assert found.accuracy == 0.5
+    assert found.log_loss == pytest.approx((17 + 19) / 4, rel=1e-6)
 
 
 @given(PROBABILITIES, PROBABILITIES)

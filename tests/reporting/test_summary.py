@@ -32,11 +32,12 @@ def scored(values):
     return Score(float(values.mean()), values)
 
 
-def evaluated_run(seed, *, cider, values=None, curve=(), calibration=()):
+def evaluated_run(seed, *, cider, values=None, curve=(), calibration=(), lost=None):
     return EvaluatedRun(
-        seed=seed, folder=f"runs/{seed}", command="", config={"seed": seed}, decoding=None, texts=["a"] * IMAGES,
-        captions=["a"] * IMAGES, samples=[["a", "b"]] * IMAGES, opinions=None, calibration=calibration, judged=None,
-        scores={"cider_d": scored(cider)}, values=values or {}, curve=curve, records=[],
+        seed=seed, folder=f"runs/{seed}", command="", config={"seed": seed}, decoding=None, lost=lost,
+        texts=["a"] * IMAGES, captions=["a"] * IMAGES, samples=[["a", "b"]] * IMAGES, opinions=None,
+        calibration=calibration, judged=None, scores={"cider_d": scored(cider)}, values=values or {}, curve=curve,
+        records=[],
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from gan_caption.data.compact import Elements
 from gan_caption.data.corpus import CaptionedImage, Split
 from gan_caption.data.images import open_rgb
-from gan_caption.data.layout import check_name
+from gan_caption.data.layout import check_name, some
 from gan_caption.data.shards.index import Indexed, open_index
 from gan_caption.data.shards.order import ShardOrder
 from gan_caption.data.shards.places import Places, expand, is_url
@@ -179,8 +179,10 @@ class Shards:
             UserError: the name is another one, shards are missing, damaged or cannot be fetched.
         """
         check_name(name)
+        shards = expand(self.root, self.patterns[name])
+        self._check_apart(name, shards)
         indexed = open_index(
-            expand(self.root, self.patterns[name]),
+            shards,
             folder=self.cache / "index",
             places=Places(self.cache / "fetched", self.keep),
             skip_damaged=self.skip_unreadable,
@@ -188,3 +190,22 @@ class Shards:
         numbers = np.arange(len(indexed))
         items = ShardItems(indexed, numbers)
         return ShardSplit(name, items, indexed.notes, indexed=indexed, numbers=numbers, window=self.window)
+
+    def _check_apart(self, name: str, shards: Sequence[str]) -> None:
+        """Refuse shards that are another split's as well.
+
+        Raises:
+            UserError: some are.
+        """
+        for other, pattern in self.patterns.items():
+            if other == name:
+                continue
+            try:
+                theirs = expand(self.root, pattern)
+            except UserError:  # told where that split is opened
+                continue
+            if shared := sorted({*shards} & {*theirs}):
+                raise UserError(
+                    f"data.{name}={self.patterns[name]} and data.{other}={pattern} both name {some(shared)}: no image "
+                    "may be in two splits"
+                )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -9,6 +10,7 @@ import shutil
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException, InvalidURL
 from pathlib import Path
@@ -29,6 +31,8 @@ _SECONDS = 60
 """Without an answer until a server is given up."""
 _MOST, _LONGEST = 1_000_000, 1000
 """Shards of a split; characters of the pattern that names them."""
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""Errors that fetching again does not mend."""
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")  # of two letters or more: C: is a drive
 
 
@@ -67,6 +71,8 @@ def expand(root: str, pattern: str) -> list[str]:
     from braceexpand import braceexpand
 
     remote = is_url(root)
+    if not pattern:
+        raise NoSplit(f"no shards of this split are named: give train-{{000000..000099}}.tar, say, in {root}")
     if len(pattern) > _LONGEST or _names_at_most(pattern) > _MOST:  # looked at first: they would be made all at once
         raise UserError(f"{shown(pattern)} means more than {_MOST:,} shards")
     try:
@@ -81,8 +87,6 @@ def expand(root: str, pattern: str) -> list[str]:
         folder = at_home(root)
         if not folder.is_dir():
             raise UserError(f"data.root={root}: there is no such folder")
-        if not pattern:
-            raise NoSplit(f"no shards of this split are named: give train-{{000000..000099}}.tar, say, in {root}")
         try:
             found = [str(path) for name in names for path in (sorted(folder.glob(name)) or [folder / name])]
         except (ValueError, NotImplementedError) as error:
@@ -151,16 +155,39 @@ class Places:
         copy = self.folder / f"{hashlib.sha256(shard.encode()).hexdigest()[:16]}-{name}"
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            os.utime(copy)  # used now
+            with suppress(PermissionError):  # another user's copy
+                os.utime(copy)  # used now
             return copy.open("rb")
         except FileNotFoundError:
             pass
         with FileLock(self.folder / "lock"):  # what several processes want is fetched once
             if not copy.exists():
                 write_atomically(copy, lambda file: _fetch(shard, file))
+                self._check_same(shard, copy)
             opened = copy.open("rb")
             self._tidy(copy)
         return opened
+
+    def _check_same(self, shard: str, copy: Path) -> None:
+        """Refuse a shard that was fetched before with another content: where its samples lie was looked up there.
+
+        Raises:
+            UserError: it has changed.
+        """
+        content = hashlib.sha256()
+        with copy.open("rb") as file:
+            while block := file.read(1 << 20):
+                content.update(block)
+        digest = content.hexdigest()
+        known = self.folder / f"{copy.name.split('-')[0]}.sha256"
+        if not known.exists():
+            write_atomically(known, lambda file: file.write(digest.encode()))
+        elif known.read_text() != digest:
+            copy.unlink()
+            raise UserError(
+                f"{shard} is another file than when it was fetched first: give shards that have changed a new name, "
+                f"or remove {self.folder.parent}"
+            )
 
     def _tidy(self, newest: Path) -> None:
         """Remove the copies that were used longest ago; who has one open can go on reading it."""
@@ -186,6 +213,8 @@ def _fetch(url: str, file: BinaryIO) -> None:
             return
         except (OSError, HTTPException, ValueError) as error:  # timeouts and broken connections are OSErrors
             refused = isinstance(error, urllib.error.HTTPError) and 400 <= error.code < 500
+            if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+                raise  # `write_atomically` has words for it
             final = refused or isinstance(error, InvalidURL | ValueError)
             if final or attempt == _TRIES:
                 raise UserError(

@@ -50,6 +50,7 @@ class ShardFolder:
         self.aside = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
 
     def __enter__(self) -> ShardFolder:
+        shutil.rmtree(self.aside, ignore_errors=True)  # of a process that was killed and had this number
         return self
 
     def __exit__(self, kind: type | None, *others: object) -> None:

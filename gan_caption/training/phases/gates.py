@@ -50,10 +50,12 @@ class Ceiling(Gate):
     steps: int
     """Of D for each of the generator, at least 0."""
     accuracy: float
-    """While D's moving accuracy is above this, D is observed and not updated."""
+    """While D's moving accuracy is above this, in [0, 1], D is observed and not updated."""
 
     def __post_init__(self) -> None:
         at_least(0, steps=self.steps)
+        if not 0 <= self.accuracy <= 1:
+            raise ValueError(f"accuracy={self.accuracy}: a share, at least 0 and at most 1, with which D never rests")
 
     def respond(self, trainer: DiscriminatorTrainer, negatives: Negatives) -> dict[str, float]:
         """Learn or look at each step; see `Gate.respond`."""

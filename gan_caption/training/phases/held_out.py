@@ -16,7 +16,6 @@ from torch import Tensor
 from gan_caption.data.captions import UNK, captions_from_ids
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
-from gan_caption.discriminators.calibrated import log_loss
 from gan_caption.distributed import world
 from gan_caption.metrics.separation import separation
 from gan_caption.modes import evaluating
@@ -97,10 +96,8 @@ class HeldOut:
 
 def measured(people: Tensor, policy: Tensor) -> dict[str, float]:
     """Return what the logits of people's captions (M,) and of samples (M',) are worth, by logged name."""
-    found = separation(torch.sigmoid(people).tolist(), torch.sigmoid(policy).tolist())
-    # A probability may be 1 where its logit still says how far it lies from it.
-    exact = found._replace(log_loss=log_loss(people, policy).item())
-    return {f"ratio/{name}": value for name, value in exact._asdict().items()}
+    found = separation(people.tolist(), policy.tolist())
+    return {f"ratio/{name}": value for name, value in found._asdict().items()}
 
 
 def _judged(discriminator: Discriminator, features: ImageFeatures, texts: Sequence[Sequence[list[int]]]) -> Tensor:

@@ -27,6 +27,7 @@ from gan_caption.training.run import Run
 class MaximumLikelihoodPhase(Phase):
     """Teacher forcing over the training captions; the encoder learns here where it learns at all."""
 
+    validate_every = 1  # at least once; `begin` knows how often
     objective: MaximumLikelihood
     """The loss."""
     epochs: int
