@@ -129,8 +129,7 @@ def _finished(folder: Path, allow: str | Sequence[str]) -> Chosen:
         raise UserError(
             f"runs={folder}: that run has not finished; `{typed('resume', folder)}` with its command takes it up"
         )
-    last = last_of_the_policy(settings)
-    lost = last if last not in left and last in settings.phases else None
+    lost = last_of_the_policy(settings, after=left[-1])
     if lost:
         say(f"{folder}: its phase {lost} left no healthy weights, so that those of {left[-1]} take part")
     return Chosen(folder, settings, left[-1], read_data(folder), lost)

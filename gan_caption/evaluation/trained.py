@@ -83,13 +83,19 @@ def left_weights(folder: Path, settings: Settings) -> dict[str, Path]:
     return {phase: path for phase, path in weights.items() if inside(folder, path.relative_to(folder)).exists()}
 
 
-def last_of_the_policy(settings: Settings) -> str:
-    """Return the last phase that teaches the policy: what a discriminator learns alone leaves no weights of it."""
-    alone = {
-        name: getattr(find(part.node[TARGET], part.path, part.allowed), "teaches_the_discriminator_alone", False)
-        for name, part in settings.phases.items()
-    }
-    return [name for name in alone if not alone[name]][-1]
+def last_of_the_policy(settings: Settings, *, after: str | None = None) -> str | None:
+    """Return the last phase that teaches the policy: what a discriminator learns alone leaves no weights of it.
+
+    Args:
+        settings: of a run.
+        after: look at what follows this phase; None: at all.
+    """
+    names = list(settings.phases)
+    for name in reversed(names[0 if after is None else names.index(after) + 1 :]):
+        part = settings.phases[name]
+        if not getattr(find(part.node[TARGET], part.path, part.allowed), "teaches_the_discriminator_alone", False):
+            return name
+    return None
 
 
 def left_discriminator(

@@ -80,7 +80,7 @@ def trial_of(folder: Path, *, floor: float | None, sought: tuple[str, str] | Non
     settings = read_settings(folder)
     state = load_state(inside(folder, "checkpoints/last.pt"))
     phase = last_of_the_policy(settings)
-    left = state.selected.get(phase, {})
+    left = {} if phase is None else state.selected.get(phase, {})
     ended = f"stopped early, after {state.stopped[phase]} steps" if phase in state.stopped else "finished"
     names = sought or (settings.search_metric, settings.diversity_metric)
     chosen = metrics_sought(names, metrics_of(read_json(folder / RESULTS)))

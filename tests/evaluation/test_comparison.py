@@ -47,6 +47,21 @@ def test_runs_that_differ_in_their_seed_are_one_system(tmp_path):
     assert [(run.seed, run.phase) for run in systems["seqgan"]] == [(0, "adversarial"), (1, "adversarial")]
 
 
+def test_who_left_no_healthy_weights_takes_part_with_its_baseline_and_is_told(tmp_path, capsys):
+    seqgan = composed("+experiment=seqgan")["phases"]
+    runs = [Path(made_run(tmp_path / f"gan{seed}", seed=seed, **GAN)) for seed in (0, 1)]
+    for run in runs:
+        config = json.loads((run / "config.json").read_text())
+        (run / "config.json").write_text(json.dumps({**config, "phases": seqgan}))
+        (run / "checkpoints" / "best_discriminator.safetensors").unlink()
+    (runs[1] / "checkpoints" / "best_adversarial.safetensors").unlink()
+    told = choose_systems(runs, baseline="mle")["seqgan"]
+    assert [(run.phase, run.lost) for run in told] == [("adversarial", None), ("mle", "adversarial")]
+    assert (
+        "gan1: its phase adversarial left no healthy weights, so that those of mle take part" in capsys.readouterr().err
+    )
+
+
 def test_without_runs_of_the_baseline_it_is_what_the_others_began_with(tmp_path):
     runs = [made_run(tmp_path / f"gan{seed}", seed=seed, **GAN) for seed in (0, 1)]
     systems = choose_systems(runs, baseline="mle")

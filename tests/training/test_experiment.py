@@ -156,7 +156,9 @@ def test_the_test_split_is_looked_at_before_training_and_measured_after_its_last
     run_experiment(configured(), data="scenes")
     steps = [index for index, event in enumerate(events) if event == "step"]
     assert events.index("test") < min(steps)
-    assert min(index for index, event in enumerate(events) if event == "measure test") > max(steps)
+    tested = [index for index, event in enumerate(events) if event == "measure test"]
+    assert all(index < min(steps) or index > max(steps) for index in tested), "tried out before, measured after"
+    assert max(tested) > max(steps)
     assert min(index for index, event in enumerate(events) if event == "measure val") < max(steps)
 
 
@@ -209,6 +211,29 @@ def test_an_adversarial_phase_that_ruins_the_captions_stops_and_leaves_the_basel
     left = {name.removeprefix("captioner."): t for name, t in state.networks.items() if name.startswith("captioner.")}
     assert same(baseline, left)
     assert state.step < 30 + 3 + 50
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message", "trains"),
+    [
+        (["phases.adversarial=null"], "none of them teaches the captioner", False),
+        (["phases.adversarial.entropy_floor=9"], "none of its phases left healthy weights", True),
+        (["data.test=1"], r"1 image\(s\) tell nothing", False),
+    ],
+)
+def test_what_would_leave_nothing_to_measure_is_told_and_where_it_can_be_before_training(
+    configured, tmp_path, overrides, message, trains
+):
+    with pytest.raises(UserError, match=message):
+        run_experiment(configured("phases.mle=null", *overrides), data="scenes")
+    assert (run_folder(tmp_path) / "metrics.jsonl").exists() == trains
+
+
+def test_a_reference_is_what_a_phase_left_or_one_before_it(ready):
+    run, _ = ready()
+    run.schedule = ["mle", "round_1", "round_2", "round_3"]
+    run.selected = {"mle": {}, "round_2": {}}
+    assert [run.left_by(phase) for phase in run.schedule] == ["mle", "mle", "round_2", "round_2"]
 
 
 @pytest.mark.slow

@@ -22,6 +22,12 @@ def trainer(configured, tmp_path):
     return phases["adversarial"].trainer
 
 
+@pytest.mark.parametrize("accuracy", [85, -0.1])
+def test_a_ceiling_is_a_share(accuracy):
+    with pytest.raises(ValueError, match=rf"accuracy={accuracy}: a share"):
+        Ceiling(steps=1, accuracy=accuracy)
+
+
 def updates(gate, trainer, *, accuracy=0.5, fooled=0.5) -> tuple[float, int]:
     """Steps of D, as they are logged, and batches that were judged."""
     trainer.accuracy, trainer.fooled = accuracy, fooled
