@@ -23,7 +23,7 @@ TINY = (
     "tracker=local", "threads=1", "log_every=1", "save_every=1", "max_length=8", "data.train=16", "data.val=4",
     "data.test=4", "encoder.width=8", "size.hidden=16", "size.embedding=16", "phases.words.images_per_batch=8",
     "phases.mle.epochs=1", "phases.mle.images_per_batch=8", "phases.mle.learning_rate_schedule.warmup_steps=2",
-    "discriminator_training.steps_per_update=1",
+    "discriminator_training.steps_per_update=1", "text_cnn.embedding=8", "text_cnn.filters=4",
 )  # fmt: skip
 EVERYWHERE = {
     "_target_": "gan_caption.training.optimizers.RMSprop", "alpha": 0.99, "eps": 1e-8, "momentum": 0.0,

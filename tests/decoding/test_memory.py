@@ -60,7 +60,7 @@ def test_a_large_state_is_searched_with_fewer_images_at_once():
     small, large = (TensorState((torch.zeros(1, size),)) for size in (10, 10**6))
     assert images_at_once(generator, small, rows_each=5) == 192
     assert images_at_once(generator, large, rows_each=5) == memory.MOST // (4 * 10**6 + 4 * 3) // 5
-    assert images_at_once(generator, TensorState((torch.zeros(1, 10**9),)), rows_each=5) == 1
+    assert images_at_once(generator, TensorState((torch.zeros(1, 1).expand(1, 10**9),)), rows_each=5) == 1
 
 
 @pytest.mark.parametrize("index", tiny.EVERY)

@@ -7,6 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+import experiments.gpu.steps
+import experiments.speed.rollouts.run
+import experiments.speed.workload
 from experiments.gpu.compiled import words
 from experiments.gpu.elsewhere import DEVICE
 from experiments.gpu.pages import check_resumed, run_page
@@ -23,6 +26,15 @@ from tests.tiny import features, leakgan, lstm, transformer, updown
 
 SLOW = pytest.mark.slow
 CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def few_numbers(monkeypatch):
+    """Layers of 32 numbers: how often a host waits depends on no width, and photographs' are sixteen times as wide."""
+    for module in (experiments.gpu.steps, experiments.speed.workload, experiments.speed.rollouts.run):
+        monkeypatch.setattr(module, "SIZE", 32)
+        monkeypatch.setattr(module, "CHANNELS", 32)
+
 
 WAITS = {
     "a number": (lambda numbers: numbers.sum().item(), 1),

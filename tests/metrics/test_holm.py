@@ -18,7 +18,8 @@ def test_by_hand():
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 30])
-def test_as_statsmodels_has_it(count):
+def test_as_statsmodels_has_it(count, monkeypatch):
+    monkeypatch.setattr("gc.collect", lambda: 0)  # statsmodels' does it each time, which takes seconds among many tests
     rng = np.random.default_rng(count)
     for _ in range(20):
         values = rng.choice([0.001, 0.01, 0.04, rng.random(), 1.0], size=count)  # with ties

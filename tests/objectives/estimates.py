@@ -22,13 +22,18 @@ class Deviation:
     """The exact gradient's length, in standard errors along it: how wrong a mean has to be for the test to see it."""
 
 
+MANY = {"batches": 100, "copies": 8}
+"""As many images in all as by default."""
+
+
 def deviation(
     objective: PolicyGradient, generator: Generator, truth: Tensor, *, batches: int = 800, copies: int = 1,
     reference: Generator | None = None,
 ) -> Deviation:  # fmt: skip
     """Collect and score so many batches of so many copies of the images, and compare the mean gradient with the truth.
 
-    Few images show what a row's own return does to its baseline; many make the other comparisons cheap.
+    Few images show what a row's own return does to a baseline of the batch; where the baseline is each image's own, or
+    depends on no sample, many show as much in fewer batches: `MANY`.
     """
     rng, images = torch.Generator().manual_seed(0), tiny.features()
     images = images.select(torch.arange(len(images)).repeat(copies))

@@ -17,7 +17,7 @@ from gan_caption.objectives.generalised_advantage import GeneralisedAdvantage, g
 from gan_caption.objectives.policy_gradient import PolicyGradient, policy_gradient_loss
 from gan_caption.objectives.proximal import ProximalPolicy
 from tests import tiny
-from tests.objectives.estimates import assert_unbiased, deviation
+from tests.objectives.estimates import MANY, assert_unbiased, deviation
 from tests.slow import mostly_slow
 
 reward = tiny.CaptionReward()
@@ -157,7 +157,9 @@ class Values(nn.Module):
         for row, (text, length, image) in enumerate(
             zip(captions.tokens.tolist(), captions.lengths.tolist(), captions.images.tolist(), strict=True)
         ):
-            found[row, :length] = torch.tensor([self.known[image][tuple(text[:t])] for t in range(length)])
+            found[row, :length] = torch.tensor(
+                [self.known[image % len(self.known)][tuple(text[:t])] for t in range(length)]
+            )
         return found
 
 
@@ -176,7 +178,7 @@ def test_with_lambda_1_the_estimate_is_the_gradient_of_the_expected_reward_for_a
     if critic == "wrong":
         baseline = knowing(generator, gae_lambda=1.0, wrong=1.0)
     truth = tiny.exact_gradient(generator, reward)
-    assert_unbiased(policy_gradient(baseline), generator, truth, errors=3)
+    assert_unbiased(policy_gradient(baseline), generator, truth, errors=3, **(MANY if critic == "wrong" else {}))
 
 
 @pytest.mark.slow
@@ -184,7 +186,7 @@ def test_with_lambda_1_the_estimate_is_the_gradient_of_the_expected_reward_for_a
 def test_with_the_exact_value_the_estimate_is_right_for_a_smaller_lambda(gae_lambda):
     generator = tiny.generators()[0]
     truth = tiny.exact_gradient(generator, reward)
-    assert_unbiased(policy_gradient(knowing(generator, gae_lambda=gae_lambda)), generator, truth, errors=3)
+    assert_unbiased(policy_gradient(knowing(generator, gae_lambda=gae_lambda)), generator, truth, errors=3, **MANY)
 
 
 @pytest.mark.slow
@@ -192,7 +194,7 @@ def test_with_a_wrong_value_and_a_smaller_lambda_the_bias_is_seen():
     generator = tiny.generators()[0]
     truth = tiny.exact_gradient(generator, reward)
     baseline = knowing(generator, gae_lambda=0.0, wrong=1.0)
-    assert deviation(policy_gradient(baseline), generator, truth).deviations.max() > 6
+    assert deviation(policy_gradient(baseline), generator, truth, **MANY).deviations.max() > 6
 
 
 @pytest.mark.parametrize(

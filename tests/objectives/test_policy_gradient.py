@@ -27,7 +27,7 @@ from gan_caption.rewards.discriminator import DiscriminatorReward
 from gan_caption.rewards.mixture import Mixture
 from gan_caption.rewards.transforms import Odds, Probability
 from tests import tiny
-from tests.objectives.estimates import assert_close, assert_unbiased, deviation
+from tests.objectives.estimates import MANY, assert_close, assert_unbiased, deviation
 from tests.slow import mostly_slow
 from tests.tiny_runs import composed
 
@@ -69,6 +69,8 @@ def fixed():
     return Fixed(value=0.7)
 
 
+OF_NO_BATCH = [NoBaseline, moving_average, LeaveOneOut, SelfCritical, fixed]
+"""What the other images' samples of a batch cannot change."""
 BASELINES = [
     NoBaseline,
     BatchMean,
@@ -85,8 +87,8 @@ BASELINES = [
 def test_the_estimate_is_the_gradient_of_the_expected_reward(credit, baseline):
     # With few samples a batch, a baseline that holds the row's own return would show: by a quarter of the gradient.
     objective = policy_gradient(reward=reward, credit=credit(), baseline=baseline(), samples_per_image=2)
-    generator = tiny.generators()[0]
-    assert_unbiased(objective, generator, tiny.exact_gradient(generator, reward))
+    generator, sizes = tiny.generators()[0], MANY if baseline in OF_NO_BATCH else {}
+    assert_unbiased(objective, generator, tiny.exact_gradient(generator, reward), **sizes)
 
 
 @pytest.mark.slow
@@ -94,14 +96,14 @@ def test_the_estimate_is_the_gradient_of_the_expected_reward(credit, baseline):
 def test_the_estimate_is_right_for_every_other_generator_as_well(index):
     objective = policy_gradient(reward=reward, credit=two_rollouts(), baseline=BatchMean(), samples_per_image=2)
     generator = tiny.generators()[index]
-    assert_unbiased(objective, generator, tiny.exact_gradient(generator, reward), batches=100, copies=8)
+    assert_unbiased(objective, generator, tiny.exact_gradient(generator, reward), **MANY)
 
 
 @pytest.mark.slow
 def test_the_first_proximal_update_is_the_gradient_of_the_expected_reward():
     objective = proximal(reward=reward, credit=WholeSequence(), baseline=LeaveOneOut(), samples_per_image=2)
     generator = tiny.generators()[0]
-    assert_unbiased(objective, generator, tiny.exact_gradient(generator, reward))
+    assert_unbiased(objective, generator, tiny.exact_gradient(generator, reward), **MANY)
 
 
 @pytest.mark.parametrize("baseline", mostly_slow([b for b in BASELINES if b is not SelfCritical], fast=BASELINES[:1]))
@@ -109,8 +111,8 @@ def test_token_rewards_give_the_gradient_of_their_expected_sum(baseline):
     objective = policy_gradient(
         reward=tiny.TokenReward(), credit=Discounted(discount=1.0), baseline=baseline(), samples_per_image=2
     )
-    generator = tiny.generators()[0]
-    assert_unbiased(objective, generator, tiny.exact_gradient(generator, tiny.TokenReward()))
+    generator, sizes = tiny.generators()[0], MANY if baseline in OF_NO_BATCH else {}
+    assert_unbiased(objective, generator, tiny.exact_gradient(generator, tiny.TokenReward()), **sizes)
 
 
 def estimator_of(page):
@@ -146,7 +148,10 @@ def objective_of(estimator):
 def deviation_of_the(estimator):
     """Several pages have the same."""
     objective, generator = objective_of(estimator), tiny.generators()[0]
-    return deviation(objective, generator, tiny.exact_gradient(generator, objective.reward))
+    sizes = (
+        MANY if isinstance(objective.baseline, NoBaseline | MovingAverage | LeaveOneOut | SelfCritical | Fixed) else {}
+    )
+    return deviation(objective, generator, tiny.exact_gradient(generator, objective.reward), **sizes)
 
 
 NO_POLICY_GRADIENT = {
@@ -199,7 +204,7 @@ def test_the_penalty_has_the_gradient_of_the_divergence():
     objective = policy_gradient(
         reward=reward, credit=WholeSequence(), baseline=LeaveOneOut(), samples_per_image=2, kl_weight=1.5
     )
-    assert_unbiased(objective, generator, tiny.gradient(generator).clone(), reference=reference)
+    assert_unbiased(objective, generator, tiny.gradient(generator).clone(), reference=reference, **MANY)
     with pytest.raises(ValueError, match=r"kl_weight=1\.5: there is no pretrained policy"):
         objective.collect(generator, images, max_length=3, rng=torch.Generator())
 

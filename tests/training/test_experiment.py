@@ -183,7 +183,7 @@ def test_nan_stops_the_run_and_the_last_good_checkpoint_is_kept(configured, monk
 
     monkeypatch.setattr(MaximumLikelihoodPhase, "step", poisoned)
     with pytest.raises(UserError, match=r"phase mle, step 3: loss nan.*last good checkpoint is .*last.pt"):
-        run_experiment(configured(base=TINY), data="scenes")
+        run_experiment(configured("save_every=2", base=TINY), data="scenes")
     state = load_state(run_folder(tmp_path) / "checkpoints" / "last.pt")
     assert state.phase_step == 2
     assert all(tensor.isfinite().all() for tensor in state.networks.values())
@@ -202,6 +202,7 @@ def test_an_adversarial_phase_that_ruins_the_captions_stops_and_leaves_the_basel
     config = configured(
         "phases.adversarial.learning_rate=1", "phases.adversarial.quality_floor=0.9", "phases.adversarial.patience=1",
         "phases.adversarial.steps=50", "phases.mle.epochs=6", "phases.mle.learning_rate=1e-2",
+        "phases.mle.validations_per_epoch=2",
     )  # fmt: skip
     run_experiment(config, data="scenes")
     folder = run_folder(tmp_path)
