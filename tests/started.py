@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 FORKS = multiprocessing.get_context("forkserver")
@@ -21,15 +22,21 @@ STREAMS = ("said", "errors")
 
 
 class Started:
-    """`python -m MODULE WORDS...`, in the folder and with the environment that this process has now."""
+    """`python -m MODULE WORDS...`; its folder and its environment are those that this process has now, or others."""
 
-    def __init__(self, module: str, *words: str) -> None:
+    def __init__(
+        self, module: str, *words: str, folder: Path | None = None, environment: Mapping[str, str] | None = None
+    ) -> None:
         self._said = Path(tempfile.mkdtemp())
         for name in STREAMS:
             (self._said / name).touch()
         self._process = FORKS.Process(
-            target=_run, args=(module, words, os.getcwd(), dict(os.environ), str(self._said)), daemon=False
-        )
+            target=_run, daemon=False,
+            args=(
+                module, words, str(folder or os.getcwd()), dict(os.environ if environment is None else environment),
+                str(self._said),
+            ),
+        )  # fmt: skip
         self._process.start()
 
     @property
@@ -44,12 +51,26 @@ class Started:
         if self._process.exitcode is None and self._process.pid:
             os.kill(self._process.pid, which)
 
-    def communicate(self) -> tuple[str, str]:
-        """Wait for its end, and return what it said and its errors."""
-        self._process.join()
+    def communicate(self, within: float | None = None) -> tuple[str, str]:
+        """Wait for its end, so many seconds at most, and return what it said and its errors."""
+        self._process.join(within)
+        if self._process.exitcode is None:
+            self._process.kill()
+            self._process.join()
         said, errors = ((self._said / name).read_text(encoding="utf-8") for name in STREAMS)
         shutil.rmtree(self._said)
         return said, errors
+
+
+def ended(
+    module: str, *words: str, folder: Path | None = None, environment: Mapping[str, str] | None = None,
+    within: float | None = None,
+) -> subprocess.CompletedProcess[str]:  # fmt: skip
+    """Do what `subprocess.run` does of `python -m MODULE WORDS...`; one that takes longer is killed."""
+    process = Started(module, *words, folder=folder, environment=environment)
+    said, errors = process.communicate(within)
+    assert process.returncode is not None
+    return subprocess.CompletedProcess([module, *words], process.returncode, said, errors)
 
 
 def typed(module: str, *words: str) -> subprocess.Popen[str]:

@@ -24,6 +24,7 @@ from gan_caption.reporting.report import compare_runs
 from tests.documents import ASSIGNMENT, PROGRAMS, ROOT, commands, documents
 from tests.shells import SHELLS
 from tests.shortened import ORACLE
+from tests.started import ended
 from tests.training.test_methods import shrunk
 
 CODE = re.compile(r"`(mine/[\w/]+\.(?:py|yaml))`[^`]*?\n\n```(?:python|yaml)\n(.*?)```", re.S)
@@ -92,8 +93,7 @@ def test_a_page_cannot_allow_packages(tmp_path):
     page = tmp_path / "experiment" / "sly.yaml"
     page.parent.mkdir()
     page.write_text("# @package _global_\nallow: [os]\nname: sly\n")
-    command = [sys.executable, "-m", "gan_caption.train", "--config-dir", str(tmp_path), "+experiment=sly"]
-    refused = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    refused = ended("gan_caption.train", "--config-dir", str(tmp_path), "+experiment=sly", folder=tmp_path)
     assert refused.returncode == 2
     assert "packages are allowed on the command line only" in refused.stderr
 

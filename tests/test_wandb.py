@@ -15,6 +15,7 @@ from PIL import Image
 from gan_caption.experiment import run_experiment
 from gan_caption.reporting.dashboard import define_dashboard
 from gan_caption.training.records import read_records
+from tests.started import ended
 from tests.tiny_runs import TINY_SEQGAN
 from tests.training.test_methods import shrunk
 from tests.wandb_files import WandbServer, alone, history, run_wandb, wandb_records
@@ -29,8 +30,7 @@ def seqgan(tmp_path_factory):
     """A run's folder, left by the command that a user types who is not logged in."""
     folder = tmp_path_factory.mktemp("seqgan")
     overrides = [*TINY_SEQGAN, "tracker=wandb", "phases.adversarial.likelihood_weight=0.1"]
-    command = [sys.executable, "-m", "gan_caption.train", *overrides]
-    result = subprocess.run(command, cwd=folder, env=alone(folder), capture_output=True, text=True)
+    result = ended("gan_caption.train", *overrides, folder=folder, environment=alone(folder))
     assert result.returncode == 0, result.stderr
     (run,) = folder.glob("outputs/*")
     return run
@@ -205,8 +205,8 @@ def test_the_dashboard_shows_what_it_is_for():
 
 
 def make(folder: Path, *overrides: str, **environment: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "gan_caption.dashboard", "project=captions", *overrides]
-    return subprocess.run(command, cwd=folder, env=alone(folder, **environment), capture_output=True, text=True)
+    around = alone(folder, **environment)
+    return ended("gan_caption.dashboard", "project=captions", *overrides, folder=folder, environment=around)
 
 
 @pytest.mark.parametrize("environment", [{}, {"WANDB_API_KEY": "a" * 40, "WANDB_MODE": "offline"}])

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 from omegaconf import OmegaConf
 
 from gan_caption.configuration.choices import check_choices
 from gan_caption.errors import UserError
+from tests.started import ended
 from tests.tiny_runs import TINY
 
 PAGES = {"baseline/mean.yaml": "of.Mean", "baseline/zero.yaml": "of.Zero", "data/scenes.yaml": None}
@@ -98,9 +96,8 @@ def test_the_command_line_refuses_it_before_anything_is_trained(tmp_path):
     lines = ["# @package _global_", "defaults:", "  - /experiment@_global_: mle", "  - _self_",
              "generator:", "  _target_: gan_caption.generators.lstm.LSTMGenerator"]  # fmt: skip
     (tmp_path / "experiment" / "mine.yaml").write_text("\n".join(lines))
-    command = [sys.executable, "-m", "gan_caption.train", "--config-dir", str(tmp_path), "+experiment=mine"]
-    chosen = [*command, "generator=transformer", *TINY, f"outputs={tmp_path}/outputs"]
-    told = subprocess.run(chosen, capture_output=True, text=True)
+    chosen = ("--config-dir", str(tmp_path), "+experiment=mine", "generator=transformer", *TINY)
+    told = ended("gan_caption.train", *chosen, f"outputs={tmp_path}/outputs")
     assert told.returncode == 2
     assert told.stderr.startswith("error: generator=transformer has no effect")
     assert not (tmp_path / "outputs").exists()

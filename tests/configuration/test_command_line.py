@@ -19,6 +19,7 @@ from gan_caption.configuration.launching import conf_dir
 from gan_caption.configuration.overrides import command, setting, typed
 from gan_caption.errors import UserError
 from tests.shells import SHELLS, pasted
+from tests.started import ended
 
 ROOT = Path(__file__).parents[2]
 NAMES = [
@@ -147,10 +148,11 @@ def test_no_entry_point_reads_a_pickle_by_any_name(entry_point, tmp_path):
     """Hydra's own parser takes each beginning of `--experimental-rerun` for it."""
     (tmp_path / "a.pickle").write_bytes(b"cos\nsystem\n(S'touch ran'\ntR.")
     for word in ("--experimental-rerun", "--experiment", "--ex"):
-        say = [sys.executable, "-m", f"gan_caption.{entry_point}", word, "a.pickle"]
-        ended = subprocess.run(say, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
-        assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
-        assert ended.stderr.startswith(f"error: {word}")
+        told = ended(
+            f"gan_caption.{entry_point}", word, "a.pickle", folder=tmp_path, environment={"PYTHONPATH": str(ROOT)}
+        )
+        assert (told.returncode, told.stdout, told.stderr.count("\n")) == (2, "", 1)
+        assert told.stderr.startswith(f"error: {word}")
     assert not (tmp_path / "ran").exists()
 
 

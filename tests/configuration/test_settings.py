@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -25,6 +23,7 @@ from gan_caption.training.folders import OF_ONE_MACHINE, read_settings, write_js
 from gan_caption.training.identity import configuration_hash, differences, flattened
 from gan_caption.training.setup import check_configuration
 from tests.slow import mostly_slow
+from tests.started import ended
 from tests.tiny_runs import composed
 
 ROOT = Path(__file__).parents[2]
@@ -189,11 +188,10 @@ def test_each_setting_of_each_page_has_a_type(page):
 def test_a_wrong_setting_of_any_command_ends_it_with_one_line(page, tmp_path):
     _, needed, wrong = PAGES[page]
     override, message = wrong[0]
-    say = [sys.executable, "-m", f"gan_caption.{page}", *needed, override]
-    ended = subprocess.run(say, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr.startswith(f"error: {message}")
-    assert ended.stderr.count("\n") == 1
+    told = ended(f"gan_caption.{page}", *needed, override, folder=tmp_path, environment={"PYTHONPATH": str(ROOT)})
+    assert (told.returncode, told.stdout) == (2, "")
+    assert told.stderr.startswith(f"error: {message}")
+    assert told.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
@@ -234,11 +232,10 @@ def test_one_text_is_a_list_of_it_and_a_path_is_a_text_or_a_whole_number(page, o
     ],
 )
 def test_a_wrong_setting_is_one_line_and_status_2(command, overrides, message, tmp_path):
-    say = [sys.executable, "-m", f"gan_caption.{command}", *overrides]
-    ended = subprocess.run(say, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
-    assert (ended.returncode, ended.stdout) == (2, "")
-    assert ended.stderr.startswith(f"error: {message}")
-    assert ended.stderr.count("\n") == 1
+    told = ended(f"gan_caption.{command}", *overrides, folder=tmp_path, environment={"PYTHONPATH": str(ROOT)})
+    assert (told.returncode, told.stdout) == (2, "")
+    assert told.stderr.startswith(f"error: {message}")
+    assert told.stderr.count("\n") == 1
 
 
 def test_the_default_configuration_as_a_record():
@@ -274,10 +271,9 @@ def test_an_old_key_on_a_page_or_command_line_is_told_its_new_name(tmp_path):
         (["--config-dir", ".", "+experiment=mine"], "Interpolation key 'finetuning.steps' not found: finetuning.steps"),
         (["-m", "hydra.sweeper.params.critic.steps=1,2"], "critic.steps is now discriminator_training.steps"),
     ):
-        say = [sys.executable, "-m", "gan_caption.train", *given]
-        ended = subprocess.run(say, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
-        assert ended.returncode == 2
-        assert message in ended.stderr
+        told = ended("gan_caption.train", *given, folder=tmp_path, environment={"PYTHONPATH": str(ROOT)})
+        assert told.returncode == 2
+        assert message in told.stderr
 
 
 def test_a_run_of_before_is_read_by_the_names_of_today(tmp_path):

@@ -11,8 +11,6 @@ import json
 import os
 import pickle
 import shutil
-import subprocess
-import sys
 import tarfile
 import threading
 from collections import Counter
@@ -38,6 +36,7 @@ from gan_caption.data.shards.stream import ShardStream
 from gan_caption.data.shards.writer import ShardFolder, features_in, photograph_in
 from gan_caption.errors import UserError
 from gan_caption.experiment import run_experiment
+from tests.started import ended
 from tests.tiny_runs import part
 
 CPU = torch.device("cpu")
@@ -568,9 +567,9 @@ def test_training_from_shards_is_training_from_the_files(tmp_path, configured, f
 def test_prepare_writes_shards_of_photographs_and_of_features(tmp_path):
     scenes = ["data.train=7", "data.val=2", "data.test=2", "encoder.width=4", "encoder.finetune=false"]
     for content in ("photos", "features"):
-        command = [sys.executable, "-m", "gan_caption.prepare", *scenes, f"cache={tmp_path}/cache"]
-        command += [f"shards.folder={tmp_path / content}", f"shards.content={content}", "shards.samples=3"]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        asked = (f"shards.folder={tmp_path / content}", f"shards.content={content}", "shards.samples=3")
+        done = ended("gan_caption.prepare", *scenes, f"cache={tmp_path}/cache", *asked)
+        assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines()[0] == "train: 7 images, 35 captions"
         split = shards_in(tmp_path / content, tmp_path / "index").split("train")
         drawn = part("data/scenes", train=7).split("train")
@@ -579,7 +578,7 @@ def test_prepare_writes_shards_of_photographs_and_of_features(tmp_path):
         pictures = [drawn.image(row) if content == "photos" else Image.new("RGB", (8, 8)) for row in range(7)]
         assert [split.image(row).tobytes() for row in range(7)] == [picture.tobytes() for picture in pictures]
         assert (split.indexed.features is not None) == (content == "features")
-    again = subprocess.run(command, capture_output=True, text=True)
+    again = ended("gan_caption.prepare", *scenes, f"cache={tmp_path}/cache", *asked)
     assert again.returncode == 2
     assert "something is there already" in again.stderr
 

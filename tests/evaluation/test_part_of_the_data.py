@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from gan_caption.errors import UserError
 from gan_caption.evaluation.settings import evaluation_from
 from gan_caption.experiment import run_experiment
 from gan_caption.reporting.results import evaluate_run
+from tests.started import ended
 from tests.tiny_runs import TINY, part
 
 DRAWN = part("data/scenes", train=16).split("train")
@@ -62,9 +62,8 @@ def photos(tmp_path: Path) -> Path:
 
 
 def prepare(tmp_path: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gan_caption.prepare", "encoder=scene_cnn", "encoder.width=4"]
-    command += ["encoder.finetune=false", f"cache={tmp_path}/cache", *overrides]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    small = ("encoder=scene_cnn", "encoder.width=4", "encoder.finetune=false", f"cache={tmp_path}/cache")
+    return ended("gan_caption.prepare", *small, *overrides)
 
 
 @pytest.mark.slow

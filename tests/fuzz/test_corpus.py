@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from experiments.fuzzing.corpus_files import CORPUS, target_names
 from tests.slow import mostly_slow
+from tests.started import ended
 
 ROOT = Path(__file__).parents[2]
 GENEROUS = 300
@@ -19,9 +18,8 @@ GENEROUS = 300
 
 @pytest.mark.parametrize("name", mostly_slow(target_names(), fast=["configuration"]))
 def test_no_input_crashes_hangs_or_fills_the_memory(name, tmp_path):
-    command = [sys.executable, "-m", "experiments.fuzzing.feed", name]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=GENEROUS)
+    result = ended("experiments.fuzzing.feed", name, folder=ROOT, environment=environment, within=GENEROUS)
     assert result.returncode == 0, f"{result.stdout[-4000:]}\n{result.stderr[-2000:]}"
     assert not list(tmp_path.rglob("executed")), "an input ran a command"
 

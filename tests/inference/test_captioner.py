@@ -6,8 +6,6 @@ import csv
 import json
 import pickle
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -33,6 +31,7 @@ from gan_caption.reporting.results import evaluate_run
 from gan_caption.rewards.text_judge import TextJudge, as_sentence
 from gan_caption.training.folders import write_json
 from tests import tiny_lm
+from tests.started import ended
 from tests.tiny_runs import composed
 
 
@@ -359,12 +358,12 @@ def test_a_run_of_a_newer_version_says_so(configured, trained_run, tmp_path):
 def test_the_command_writes_what_can_be_captioned_and_says_in_its_exit_code_what_cannot(trained_run, photos, tmp_path):
     (tmp_path / "text.jpg").write_text("not an image")
     out = tmp_path / "captions.jsonl"
-    command = [sys.executable, "-m", "gan_caption.caption", f"run={trained_run}", f"out={out}"]
-    done = subprocess.run([*command, f"images=[{photos[0]},{tmp_path}]"], capture_output=True, text=True, check=False)
+    command = ("gan_caption.caption", f"run={trained_run}", f"out={out}")
+    done = ended(*command, f"images=[{photos[0]},{tmp_path}]")
     assert done.returncode == 2
     assert "1 of 2 images cannot be read; the others were captioned" in done.stderr
     assert [json.loads(line)["image"] for line in out.read_text().splitlines()] == [str(photos[0])]
-    assert subprocess.run([*command, f"images=[{photos[1]}]"], capture_output=True, check=False).returncode == 0
+    assert ended(*command, f"images=[{photos[1]}]").returncode == 0
 
 
 def test_settings_that_leave_nothing_to_choose_are_told_before_anything_is_loaded():

@@ -6,8 +6,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -35,6 +33,7 @@ from gan_caption.inference.settings import CaptionSettings
 from gan_caption.reporting.sweep import Trial, folders_of, write_summary
 from gan_caption.training.folders import read_settings
 from tests.shells import SHELLS, pasted
+from tests.started import ended
 from tests.tiny_runs import composed
 
 ROOT = Path(__file__).parents[2]
@@ -123,9 +122,8 @@ def test_caption_takes_one_path_without_brackets(trained_run, photos, tmp_path):
     shutil.copy(photos[1], tmp_path / "2024" / "a.png")
     for word, names in (("images=photo.png", ["photo.png"]), ("images=2024", ["2024/a.png"]),
                         ("images=[photo.png,2024]", ["photo.png", "2024/a.png"])):  # fmt: skip
-        say = [sys.executable, "-m", "gan_caption.caption", f"run={trained_run}", word]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        told = subprocess.run(say, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        told = ended("gan_caption.caption", f"run={trained_run}", word, folder=tmp_path, environment=environment)
         assert told.returncode == 0, told.stderr
         assert [line.split("\t")[0] for line in told.stdout.splitlines()] == names
 
@@ -178,8 +176,8 @@ def test_ids_are_looked_at_before_anything_is_captioned(tmp_path, photos):
     for name in ("cats/001.png", "dogs/001.png"):
         (tmp_path / name).parent.mkdir()
         shutil.copy(photos[0], tmp_path / name)
-    say = [sys.executable, "-m", "gan_caption.caption", "run=none", "images=[cats,dogs]", "out=c.json"]
-    told = subprocess.run(say, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    asked = ("run=none", "images=[cats,dogs]", "out=c.json")
+    told = ended("gan_caption.caption", *asked, folder=tmp_path, environment={"PYTHONPATH": str(ROOT)})
     assert (told.returncode, told.stdout) == (2, "")
     assert re.fullmatch(r"error: out: .*cats/001\.png and dogs/001\.png would both be image_id 1: .*\n", told.stderr)
 

@@ -16,6 +16,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from gan_caption.training.records import read_records
+from tests.started import Started, ended
 from tests.tiny_runs import TINY_SEQGAN
 
 PHASES = ("words", "mle", "discriminator", "adversarial")
@@ -55,8 +56,7 @@ def recorded(folder: Path, phase: str) -> Curves:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tensorboard")
-    command = [sys.executable, "-m", "gan_caption.train", *TINY_SEQGAN, "tracker=tensorboard"]
-    result = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    result = ended("gan_caption.train", *TINY_SEQGAN, "tracker=tensorboard", folder=folder)
     assert result.returncode == 0, result.stderr
     (run,) = folder.glob("outputs/*")
     return run
@@ -90,18 +90,17 @@ def test_a_resumed_run_has_no_step_twice(tmp_path):
     """Killed after steps that no checkpoint holds, and taken up: those steps are made, and noted, again."""
     overrides = [*TINY_SEQGAN, "tracker=tensorboard", "resume=auto", "save_every=1000"]
     overrides += ["phases.adversarial.steps=25", "phases.adversarial.validate_every=25"]
-    command = [sys.executable, "-m", "gan_caption.train", *overrides]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = Started("gan_caption.train", *overrides, folder=tmp_path)
     while process.poll() is None and rewarded(tmp_path) < 5:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.communicate()
     (run,) = tmp_path.glob("outputs/*")
     (first,) = (run / "tensorboard" / "adversarial").iterdir()
     before = scalars(first)["reward/mean"]
     assert before
 
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    assert ended("gan_caption.train", *overrides, folder=tmp_path).returncode == 0
     (second,) = set((run / "tensorboard" / "adversarial").iterdir()) - {first}
     assert {step for step, _ in before} & {step for step, _ in scalars(second)["reward/mean"]}  # it did happen
     for phase in PHASES:
