@@ -104,9 +104,10 @@ class TestEveryDiscriminator:
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        answers = discriminator(images, captions)
-        assert answers[wanted == 1].min() > 2
-        assert answers[wanted == 0].max() < -2
+            answers = discriminator(images, captions)
+            if answers[wanted == 1].min() > 2 and answers[wanted == 0].max() < -2:
+                return
+        raise AssertionError(f"it has not learned to look: {answers}")
 
     def test_noise_on_the_words_while_it_learns_and_never_while_it_rewards(self, kind):
         discriminator, images = make(kind, dropout=0.0, instance_noise=0.5), tiny.features(1)
@@ -390,10 +391,12 @@ def test_the_gradient_penalty_teaches_every_discriminator(kind):
             discriminator, tiny.features(), real=real, generated=generated
         )
         losses.append(loss.item())
+        if losses[-1] < 0.1 * losses[0]:
+            return
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert losses[-1] < 0.1 * losses[0]
+    raise AssertionError(f"it learns nothing: {losses}")
 
 
 def test_a_dense_critic_is_judged_word_by_word():

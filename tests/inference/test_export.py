@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -28,6 +29,7 @@ from gan_caption.errors import UserError
 from gan_caption.experiment import run_experiment
 from gan_caption.generators.lstm import LSTMGenerator
 from gan_caption.generators.state import PolicyState, TensorState
+from gan_caption.inference import onnx_folder
 from gan_caption.inference.captioner import Captioner
 from gan_caption.inference.exporting import export_run, new_folder
 from gan_caption.inference.model_card import hallucination
@@ -51,7 +53,13 @@ FROZEN = [one for one in TINY if "words" not in one and "width" not in one]
 RUNS = {
     "attention": LEARNED,
     "lstm": [*TINY, "generator=lstm", "phases.mle.averaging=0.5", "phases.mle.learning_rate=0.01"],
-    "transformer": [*TINY, "generator=transformer", "phases.mle.averaging=0.5", "phases.mle.learning_rate=0.01"],
+    "transformer": [
+        *TINY,
+        "generator=transformer",
+        "generator.layers=1",
+        "phases.mle.averaging=0.5",
+        "phases.mle.learning_rate=0.01",
+    ],
     "updown": [*TINY, "generator=updown", "phases.mle.averaging=0.5", "phases.mle.learning_rate=0.01"],
     "frozen": [*FROZEN, "encoder=efficientnet_lite0", "phases.words=null", "data.train=16"],
 }
@@ -60,6 +68,26 @@ RUNS = {
 def composed(page: str, *overrides: str) -> dict:
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         return OmegaConf.to_container(compose(page, list(overrides)), resolve=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def graphs_are_made_once():
+    """Graphs of the same networks, which several tests export: PyTorch takes up to ten seconds to make them."""
+    made: dict[str, dict[str, bytes]] = {}
+
+    def once(encoder, generator, pixels, *, max_length):
+        key = hashlib.sha256(f"{encoder.description} {generator} {pixels.shape} {max_length}".encode())
+        for network in (encoder, generator):
+            for name, tensor in network.state_dict().items():
+                key.update(name.encode())
+                key.update(tensor.numpy().tobytes())
+        if key.digest() not in made:
+            made[key.digest()] = onnx_graphs(encoder, generator, pixels, max_length=max_length)
+        return dict(made[key.digest()])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(onnx_folder, "onnx_graphs", once)
+        yield
 
 
 @pytest.fixture(scope="module")
