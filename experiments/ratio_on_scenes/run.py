@@ -32,7 +32,7 @@ from experiments.study import write_png
 HERE = Path(__file__).parent
 TUNING, SEEDS = 100, tuple(range(5))
 SETTING = ("tracker=local", "data.train=20000", "holdout.check=0.05")
-CONVERGED = (
+SCHEDULE = (
     "phases.words.steps=800", "phases.mle.epochs=4", "phases.mle.images_per_batch=32",
     "phases.mle.selected_by=nll_per_token",
 )  # fmt: skip
@@ -66,8 +66,10 @@ class Study:
     def __init__(self, size: str, *, workers: int, records: Path | None = None) -> None:
         """Set where they are kept, and how many run at a time; with 0 workers what is finished is found."""
         self.quick = QUICK if size == "quick" else ()
+        self.longer = LONGER if size == "converged" else ()  # whose baseline is the other part's rival
         self.outputs = HERE / "outputs" / ("quick" if self.quick else "full")
-        self.records = Records(records or (self.outputs if self.quick else HERE) / "records")
+        place = self.outputs if self.quick else HERE / "converged" if self.longer else HERE
+        self.records = Records(records or place / "records")
         self.tables = self.records.folder.parent
         self.seeds = SEEDS[:2] if self.quick else SEEDS
         self.tuning = SEEDS[0] if self.quick else TUNING  # where nothing is learned, the trials may be the runs
@@ -78,8 +80,8 @@ class Study:
         self.workers = workers
 
     def baseline(self, seed: int, *more: str) -> tuple[str, ...]:
-        """Return the overrides of the converged baseline."""
-        return ("+experiment=mle", f"seed={seed}", *SETTING, *CONVERGED, *more, *self.quick)
+        """Return the overrides of the baseline."""
+        return ("+experiment=mle", f"seed={seed}", *SETTING, *SCHEDULE, *self.longer, *more, *self.quick)
 
     def rung(self, rung: Rung, seed: int, base: Path) -> tuple[str, ...]:
         """Return the overrides of a run in which a discriminator alone learns."""
@@ -177,7 +179,9 @@ def compare(study: Study, rates: Mapping[str, str]) -> None:
 
     def wanted(seed: int, base: Path = NOWHERE, judge: Path = NOWHERE) -> list[Wanted]:
         plain = partial(divergence, phase="mle")
-        likelihood = {MLE: study.baseline(seed), LONG: study.baseline(seed, *LONGER)}
+        likelihood = {MLE: study.baseline(seed)}
+        if not study.longer:
+            likelihood[LONG] = study.baseline(seed, *LONGER)
         told = [Wanted(name, seed, overrides, plain) for name, overrides in likelihood.items()]
         for arm in arms.values():
             run = arms[arm.of_another or arm.name]
@@ -197,15 +201,18 @@ def compare(study: Study, rates: Mapping[str, str]) -> None:
 
 
 def main(size: str = "full", *given: str) -> None:
-    if size not in ("full", "ladder", "quick", "tables"):
-        sys.exit(f"size {size}: full, ladder, quick, or tables of what is finished")
+    if size not in ("full", "ladder", "converged", "quick", "tables"):
+        sys.exit(f"size {size}: full, ladder, converged, quick, or tables of what is finished")
     workers, records, _ = options(given)
-    study = Study(size, workers=0 if size == "tables" else workers, records=records)
-    study.tables.mkdir(parents=True, exist_ok=True)
-    climb(study)
-    ask_others(study)
-    if size != "ladder":
-        compare(study, tune(study))
+    parts = ("full", "converged") if records is None else ("full",)
+    for one in parts if size == "tables" else (size,):
+        study = Study(one, workers=0 if size == "tables" else workers, records=records)
+        study.tables.mkdir(parents=True, exist_ok=True)
+        if one != "converged":
+            climb(study)
+            ask_others(study)
+        if one != "ladder":
+            compare(study, tune(study))
 
 
 if __name__ == "__main__":

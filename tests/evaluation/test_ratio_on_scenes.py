@@ -10,7 +10,7 @@ import pytest
 from statsmodels.stats.power import TTestPower
 
 from experiments.ratio_on_flickr8k.arms import ARMS as ON_PHOTOGRAPHS
-from experiments.ratio_on_scenes.arms import ARMS, LONG, MLE, MORE
+from experiments.ratio_on_scenes.arms import ARMS, LONG, LONGER, MLE, MORE
 from experiments.ratio_on_scenes.figures import calibration_figure, differences_figure, ladder_figure
 from experiments.ratio_on_scenes.ladder import known, looks, table_of_rungs
 from experiments.ratio_on_scenes.measure import best, matched
@@ -219,6 +219,13 @@ def test_trials_choose_each_arms_rate_and_tables_go_on_with_what_is_there(tmp_pa
     row = cells((tmp_path / "table.md").read_text(), "GOLD")
     assert (row["seeds"], row[f"JSD less that of {MLE}"].split()[0]) == ("2", "+0.2200")
     assert (tmp_path / "figure.png").exists()
+
+
+def test_the_rival_of_the_first_part_is_the_baseline_of_the_second():
+    first, second = (Study(size, workers=0) for size in ("full", "converged"))
+    assert second.baseline(3) == first.baseline(3, *LONGER) != first.baseline(3)
+    assert second.outputs == first.outputs, "so that it is trained once"
+    assert second.records.folder != first.records.folder
 
 
 @pytest.mark.slow
