@@ -102,10 +102,15 @@ def method_table(methods: Mapping[str, Runs], curve: Mapping[float, Runs], known
 
 
 def above(runs: Runs, curve: Mapping[float, Runs]) -> str:
-    """Return how many more of a method's samples are true than of its baseline's at equal Div-2, mean over seeds."""
+    """Return how many more of a method's samples are true than of its baseline's at equal Div-2, mean over seeds.
+
+    Where the baseline has no such Div-2 at any temperature of some seed, that is said instead.
+    """
     differences = []
     for seed, run in enumerate(runs):
         points = sorted((own[seed]["div_2"], own[seed]["sample_oracle_true"]) for own in curve.values())
+        if not points[0][0] <= run["div_2"] <= points[-1][0]:
+            return "outside the curve"
         equal = np.interp(run["div_2"], [x for x, _ in points], [y for _, y in points])
         differences.append(100 * (run["sample_oracle_true"] - equal))
     mean, half = interval(differences)

@@ -97,7 +97,7 @@ def resampled(val: Pair, test: Pair, scale: float) -> dict[str, float]:
     temperature, top_p = best(
         {point: jsd_at(val.judged, val.own, PHASE, *point) for point in product(TEMPERATURES, NUCLEI)}
     )
-    at = min(TEMPERATURES, key=lambda one: _resampled_at(val, scale, one))
+    at = best({one: _resampled_at(val, scale, one) for one in TEMPERATURES})
     return {
         "temperature": temperature, "top_p": top_p,
         "jsd_of_ref": jsd_at(test.judged, test.own, PHASE, temperature, top_p),

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
+from typing import TypeVar
 
 from experiments.ratio import evaluator_of
 from experiments.study import systems
@@ -27,6 +28,7 @@ SAMPLES = 5
 TEST_SAMPLES = 20
 """Of each test image: by 5, two draws of one system differ by .006 nats (a standard deviation)."""
 
+Of = TypeVar("Of")
 Point = tuple[float, float]
 """A temperature and a nucleus."""
 
@@ -72,9 +74,9 @@ def divergence(run: Path, phase: str, *, temperatures: Sequence[float] = TEMPERA
     return found
 
 
-def best(divergences: Mapping[Point, float]) -> Point:
-    """Return the point with the lowest divergence; one that could not be estimated there is none."""
-    return min(divergences, key=lambda point: math.inf if math.isnan(divergences[point]) else divergences[point])
+def best(divergences: Mapping[Of, float]) -> Of:
+    """Return the point, or the setting, with the lowest divergence; one that could not be estimated there is none."""
+    return min(divergences, key=lambda one: math.inf if math.isnan(divergences[one]) else divergences[one])
 
 
 def jsd_at(trained: Trained, evaluator: Evaluator, phase: str, temperature: float, top_p: float) -> float:

@@ -24,7 +24,7 @@ from experiments.ratio_on_scenes.arms import (
 from experiments.ratio_on_scenes.captioners import knows, table_of_captioners
 from experiments.ratio_on_scenes.figures import calibration_figure, differences_figure, ladder_figure
 from experiments.ratio_on_scenes.ladder import EVERY, known, table_of_rungs
-from experiments.ratio_on_scenes.measure import divergence
+from experiments.ratio_on_scenes.measure import best, divergence
 from experiments.ratio_on_scenes.verdict import RIVALS, compared, table_of_systems, table_of_trials
 from experiments.records import NOWHERE, Records, Wanted, options
 from experiments.study import write_png
@@ -74,8 +74,8 @@ class Study:
         self.seeds = SEEDS[:2] if self.quick else SEEDS
         self.tuning = SEEDS[0] if self.quick else TUNING  # where nothing is learned, the trials may be the runs
         self.rungs = QUICK_RUNGS if self.quick else RUNGS
-        self.others = dict(list(OTHERS.items())[:1]) if self.quick else OTHERS
-        self.arms = QUICK_ARMS if self.quick else ARMS
+        self.others = dict(list(OTHERS.items())[:1]) if self.quick or self.longer else OTHERS
+        self.arms = QUICK_ARMS if self.quick else ARMS if self.longer else tuple(one for one in ARMS if not one.learns)
         self.rates = RATES[:1] if self.quick else RATES
         self.workers = workers
 
@@ -170,7 +170,7 @@ def tune(study: Study) -> dict[str, str]:
         found.setdefault(arm.name, {})[rate] = own[study.tuning]["validation_jsd"]
     if found:
         (study.tables / "tuning.md").write_text(f"{table_of_trials(found, RATES)}\n")
-    return {name: min(one, key=one.__getitem__) for name, one in found.items()}
+    return {name: best(one) for name, one in found.items()}
 
 
 def compare(study: Study, rates: Mapping[str, str]) -> None:
@@ -203,14 +203,15 @@ def compare(study: Study, rates: Mapping[str, str]) -> None:
 def main(size: str = "full", *given: str) -> None:
     if size not in ("full", "ladder", "converged", "quick", "tables"):
         sys.exit(f"size {size}: full, ladder, converged, quick, or tables of what is finished")
-    workers, records, _ = options(given)
-    parts = ("full", "converged") if records is None else ("full",)
-    for one in parts if size == "tables" else (size,):
+    workers, records, of = options(given)
+    if not {*of} <= {"full", "converged"} or (of and size != "tables"):
+        sys.exit(f"{' '.join(of)}: only `tables` is told of which part, full or converged")
+    for one in (of or ("full", "converged")) if size == "tables" else (size,):
         study = Study(one, workers=0 if size == "tables" else workers, records=records)
         study.tables.mkdir(parents=True, exist_ok=True)
         if one != "converged":
             climb(study)
-            ask_others(study)
+        ask_others(study)
         if one != "ladder":
             compare(study, tune(study))
 

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from experiments.ratio import DEMONSTRATED
 from experiments.records import NOWHERE, Records, Wanted, options
 from experiments.study import train_all
 from experiments.transfer.measure import found
@@ -27,6 +28,9 @@ UPDATES = (
     "adversarial.steps=300", "adversarial.learning_rate=1e-4", "adversarial.quality_floor=0",
     "adversarial.entropy_floor=0", "adversarial.validate_every=150",
 )  # fmt: skip
+OWN = {"ddo": ("adversarial.steps=150",), "gold": DEMONSTRATED, "control_more_mle": DEMONSTRATED}
+"""Of pages beside that, so that updates and captions are as many for all: DDO has two rounds, the others' images five
+samples."""
 QUICK = (
     "size.hidden=16", "size.embedding=16", "phases.mle.epochs=1", "phases.mle.images_per_batch=8",
     "phases.mle.learning_rate_schedule.warmup_steps=2", "adversarial.steps=2", "adversarial.images_per_batch=8",
@@ -94,7 +98,7 @@ class Study:
     def method(self, page: str, seed: int, base: Path) -> tuple[str, ...]:
         """Return the overrides of a page that goes on from a baseline."""
         given = (f"+experiment={page}", f"seed={seed}", f"pretrained={base}")
-        return (*given, *self.move.home, *SHARED, *self.updates, *self.few)
+        return (*given, *self.move.home, *SHARED, *self.updates, *OWN.get(page, ()), *self.few)
 
     def wanted(self, seed: int, base: Path = NOWHERE) -> list[Wanted]:
         """Return the runs of a seed, and what is kept of each."""
