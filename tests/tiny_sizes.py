@@ -8,7 +8,6 @@ TINY = [
     "data.train=40", "data.val=8", "data.test=8", "encoder.width=8",
     "phases.words.steps=3", "phases.words.images_per_batch=8", "size.hidden=16", "size.embedding=16",
     "phases.mle.epochs=2", "phases.mle.images_per_batch=8", "phases.mle.learning_rate_schedule.warmup_steps=2",
-    "phases.mle.validations_per_epoch=1",
 ]  # fmt: skip
 TINY_SEQGAN = [
     *TINY, "+experiment=seqgan", "discriminator.embedding=8", "discriminator.filters=4",

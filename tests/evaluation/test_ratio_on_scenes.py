@@ -192,7 +192,7 @@ def keep(study, name, overrides, found, seed):
 
 
 def test_trials_choose_each_arms_rate_and_tables_go_on_with_what_is_there(tmp_path, capsys):
-    study = Study("tables", workers=0, records=tmp_path / "records")
+    study = Study("converged", workers=0, records=tmp_path / "records")
     arms = {arm.name: arm for arm in study.arms}
     assert (tune(study), list(tmp_path.iterdir())) == ({}, [])
     compare(study, {})

@@ -241,7 +241,6 @@ def test_a_ruined_trial_stops_early_and_is_worth_less_than_any_other(configured,
     ruinous = (
         "phases.adversarial.learning_rate=1", "phases.adversarial.quality_floor=0.9", "phases.adversarial.patience=1",
         "phases.adversarial.steps=50", "phases.mle.epochs=6", "phases.mle.learning_rate=1e-2",
-        "phases.mle.validations_per_epoch=2",
     )  # fmt: skip
     finished = run_experiment(configured(*ruinous), data="scenes")
     trial = trial_of(finished.folder, floor=0.0)

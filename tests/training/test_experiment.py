@@ -202,7 +202,6 @@ def test_an_adversarial_phase_that_ruins_the_captions_stops_and_leaves_the_basel
     config = configured(
         "phases.adversarial.learning_rate=1", "phases.adversarial.quality_floor=0.9", "phases.adversarial.patience=1",
         "phases.adversarial.steps=50", "phases.mle.epochs=6", "phases.mle.learning_rate=1e-2",
-        "phases.mle.validations_per_epoch=2",
     )  # fmt: skip
     run_experiment(config, data="scenes")
     folder = run_folder(tmp_path)
