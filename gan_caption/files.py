@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -29,6 +29,13 @@ _ADVICE = {
 def at_home(path: str | Path) -> Path:
     """Return a path whose `~` is the user's home; one that begins with the name of no user stays as it is."""
     return Path(os.path.expanduser(path))
+
+
+def blocks(path: Path) -> Iterator[bytes]:
+    """Yield a file's content, a megabyte at a time."""
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            yield block
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:

@@ -7,13 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scipy.special import expit
-
 from experiments.ratio import evaluator_of
 from experiments.study import cost_of, systems
 from gan_caption.evaluation.results import calibration_file
 from gan_caption.evaluation.trained import open_run
-from gan_caption.metrics.separation import reliability
+from gan_caption.metrics.separation import probabilities, reliability
 from gan_caption.reporting.table import markdown
 from gan_caption.training.records import METRICS, read_records
 
@@ -65,7 +63,7 @@ def best_reliability(run: Path) -> list[dict[str, float]]:
     sampler = evaluator.sampler("mle")
     samples = evaluator.sample(trained.captioner, sampler)
     people, policy = (
-        expit(evaluator.log_ratios(trained.captioner, captions, sampler)).tolist()
+        probabilities(evaluator.log_ratios(trained.captioner, captions, sampler)).tolist()
         for captions in (evaluator.people(evaluator.samples_per_image), samples)
     )
     return [one._asdict() for one in reliability(people, policy)]

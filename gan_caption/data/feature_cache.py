@@ -15,6 +15,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -209,9 +210,8 @@ def _opened(folder: Path, count: int, pooled_size: int, grid_shape: tuple[int, i
 def _copy_anew(folder: Path) -> None:
     """Give a cache's arrays new files with what they hold: whoever reads the old ones is not disturbed."""
     for name in _ARRAYS:
-        aside = folder / f".{name}.{os.getpid()}.tmp"
-        shutil.copyfile(folder / name, aside)
-        os.replace(aside, folder / name)
+        with (folder / name).open("rb") as old:
+            write_atomically(folder / name, partial(shutil.copyfileobj, old))
 
 
 def _extract(

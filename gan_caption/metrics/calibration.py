@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gan_caption.errors import UserError
-from gan_caption.metrics.separation import area_under
+from gan_caption.metrics.separation import area_under, probabilities
 
 BINS = 10
 """Of a reliability diagram, of equally many captions each."""
@@ -31,8 +31,7 @@ class Logistic:
 
     def __call__(self, numbers: np.ndarray) -> np.ndarray:
         """Return probabilities, (N,), of numbers (N,)."""
-        told: np.ndarray = 1 / (1 + np.exp(-np.clip(self.intercept + self.slope * np.asarray(numbers), -500, 500)))
-        return told
+        return probabilities(self.intercept + self.slope * np.asarray(numbers))
 
 
 def fitted(

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from gan_caption.data.corpus import Split
 from gan_caption.evaluation.systems import System
+from gan_caption.metrics.separation import probabilities
 from gan_caption.reporting.page import Card, CardCaption
 
 ORDERS = {
@@ -49,7 +48,7 @@ def cards_of(folder: Path, systems: Sequence[System], split: Split, count: int) 
 def _said(system: System, index: int) -> CardCaption:
     run = system.runs[0]
     true = bool(run.scores["oracle_true"].per_image[index] > 0) if "oracle_true" in run.scores else None
-    bars = {} if run.judged is None else {"judge": float(1 / (1 + np.exp(-run.judged[index])))}
+    bars = {} if run.judged is None else {"judge": float(probabilities(run.judged[index]))}
     bars |= {} if run.opinions is None else {"its D": run.opinions[index]}
     who = system.name if len(system.runs) == 1 else f"{system.name}, seed {run.seed}"
     return CardCaption(who, run.texts[index], float(run.scores["cider_d"].per_image[index]) * 100, true, bars)

@@ -28,7 +28,7 @@ import torch
 
 from gan_caption.errors import UserError
 from gan_caption.extras import require
-from gan_caption.files import at_home
+from gan_caption.files import at_home, blocks
 from gan_caption.torchvision_import import import_torchvision
 from gan_caption.untrusted.parsing import parse_json, shown
 
@@ -71,9 +71,8 @@ class Source:
         content = hashlib.sha256()
         for name in names:
             content.update(f"{name} {(self.folder / name).stat().st_size} ".encode())
-            with (self.folder / name).open("rb") as file:
-                while block := file.read(1 << 20):
-                    content.update(block)
+            for block in blocks(self.folder / name):
+                content.update(block)
         return content.hexdigest()
 
 

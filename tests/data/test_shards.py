@@ -363,6 +363,10 @@ def test_a_changed_shard_is_read_again(tmp_path):
     after = corpus.split("train")
     assert after.items[0].captions == ("a cat",)
     assert after.version(0) != before.version(0)
+    with shard.open("ab") as file:
+        file.write(bytes(10240))
+    with pytest.raises(UserError, match=r"train-0\.tar has changed since it was indexed .* remove .*\.npz"):
+        after.content(0)
 
 
 def test_two_samples_of_one_name_in_different_shards_are_refused(tmp_path):

@@ -198,5 +198,13 @@ def test_a_report_says_which_system_is_decoded_in_a_way_of_its_own():
     systems = [System("mle", [evaluated_run(0, cider=[1.0] * IMAGES)]), System("reranked", [own])]
     told = description(systems, part("data/scenes", test=2).split("test"), settings, counted_by="word")
     assert "decoded by greedy; reranked by reranked (" in told
+    assert "left no healthy weights" not in told
     assert "; reranked by" not in description(systems[:1], part("data/scenes", test=2).split("test"), settings,
                                               counted_by="word")  # fmt: skip
+
+
+def test_a_report_says_which_runs_took_part_with_an_earlier_phases_weights():
+    settings, split = read(ComparisonSettings, composed("runs=[a]", config_name="compare")), part("data/scenes", test=2)
+    runs = [evaluated_run(seed, cider=[1.0] * IMAGES, lost=("adversarial", None)[seed]) for seed in (0, 1)]
+    told = description([System("seqgan", runs)], split.split("test"), settings, counted_by="word")
+    assert "The last phase of seqgan, seed 0 left no healthy weights" in told

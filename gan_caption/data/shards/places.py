@@ -23,7 +23,7 @@ from gan_caption.configuration.overrides import typed
 from gan_caption.data.corpus import NoSplit
 from gan_caption.data.layout import some
 from gan_caption.errors import UserError
-from gan_caption.files import at_home, write_atomically
+from gan_caption.files import at_home, blocks, write_atomically
 from gan_caption.untrusted.parsing import shown
 
 _TRIES = 3
@@ -175,9 +175,8 @@ class Places:
             UserError: it has changed.
         """
         content = hashlib.sha256()
-        with copy.open("rb") as file:
-            while block := file.read(1 << 20):
-                content.update(block)
+        for block in blocks(copy):
+            content.update(block)
         digest = content.hexdigest()
         known = self.folder / f"{copy.name.split('-')[0]}.sha256"
         if not known.exists():
