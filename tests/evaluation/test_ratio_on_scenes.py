@@ -237,7 +237,7 @@ def test_what_a_run_leaves_is_known(configured):
     found = json.loads(json.dumps(known(finished.folder)))
     assert found["reliability"] == json.loads((finished.folder / "calibration_mle.json").read_text())
     none, *people = found["best_reliability"]
-    assert none == {"weight": 0.5, "probability": 0.0, "people": 0.0, "captions": 8 * 5}
+    assert none == pytest.approx({"weight": 0.5, "probability": 0.0, "people": 0.0, "captions": 8 * 5})
     assert {one["people"] for one in people} == {1.0}
     assert sum(one["weight"] for one in people) == pytest.approx(0.5)
     assert len(calibration_figure({"lstm": found}).axes) == 2
