@@ -15,6 +15,7 @@ from gan_caption.configuration.jobs import Job, Notes
 from gan_caption.configuration.overrides import command
 from gan_caption.configuration.renamed import advice
 from gan_caption.errors import Told, UserError
+from gan_caption.untrusted.references import check_references
 
 if TYPE_CHECKING:
     from hydra.conf import HydraConf
@@ -43,12 +44,14 @@ class Runs:
             SystemExit: it failed, and other processes wait for this one.
         """
         from hydra.core.hydra_config import HydraConfig
+        from omegaconf import OmegaConf
 
         refuse_environment()  # here as well: this may be a process of its own
         asked = HydraConfig.get()
         os.chdir(asked.runtime.cwd)  # some launchers start runs elsewhere
         self.started.append(in_words(given_overrides(asked)))
         try:
+            check_references(OmegaConf.to_container(config, resolve=False))
             self._check_allowed(config)
             folders = [Path(one.path) for one in asked.runtime.config_sources if one.schema == "file"]
             check_choices(config, given_overrides(asked), folders)

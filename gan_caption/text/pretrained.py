@@ -19,6 +19,8 @@ from gan_caption.untrusted.parsing import parse_json, shown
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+_JOINERS = "\u200c\u200d\u00ad"
+"""Signs without a look of their own that belong to the spelling: two joiners, and the soft hyphen."""
 _BEFORE_SIGNS = re.compile(r"\s+(?=[.,!?;:](?:\s|$))")
 
 
@@ -72,7 +74,7 @@ class PretrainedTokenizer(Tokenizer):
                 break
             if token > EOS:
                 own.append(self._own[token])
-        return "".join(sign if sign.isprintable() else " " for sign in self._subwords.decode(own))
+        return "".join(sign if sign.isprintable() or sign in _JOINERS else " " for sign in self._subwords.decode(own))
 
     def __len__(self) -> int:
         return len(self._own)

@@ -12,6 +12,7 @@ import torch
 from gan_caption.configuration.building import TARGET, Part
 from gan_caption.configuration.planning import Absent
 from gan_caption.configuration.settings import Settings, settings_from
+from gan_caption.configuration.wording import key_of
 from gan_caption.data.compact import Groups, Texts
 from gan_caption.data.corpus import Corpus, NoSplit, Split, locations_of
 from gan_caption.data.features import FeatureSource
@@ -71,6 +72,7 @@ def check_configuration(config: Mapping[str, Any]) -> Settings:
     Raises:
         UserError: the first mistake, by its key.
     """
+    _check_text(config, "")
     settings = settings_from(config)
     own_metrics(settings.metrics)
     parts = (settings.data, settings.tokenizer, settings.encoder, settings.generator, settings.initialisation,
@@ -80,6 +82,18 @@ def check_configuration(config: Mapping[str, Any]) -> Settings:
     for part in settings.phases.values():
         part.check(PARTS)
     return settings
+
+
+def _check_text(node: Any, path: str) -> None:
+    """Refuse values that no file of text can hold: names of folders that are no UTF-8, which Python reads as halves."""
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            _check_text(value, key_of(path, key))
+    elif isinstance(node, list | tuple):
+        for place, value in enumerate(node):
+            _check_text(value, f"{path}[{place}]")
+    elif isinstance(node, str) and any("\ud800" <= sign <= "\udfff" for sign in node):
+        raise UserError(f"{path}={node!r} is no UTF-8, and a run's config.json could not be read again: rename it")
 
 
 def own_metrics(parts: Sequence[Part]) -> list[Metric]:

@@ -21,6 +21,7 @@ from hydra.plugins.config_source import ConfigResult
 
 from gan_caption.errors import UserError
 from gan_caption.untrusted.parsing import briefly
+from gan_caption.untrusted.references import plain
 
 LONGEST, DEEPEST = 1_000_000, 50
 """Bytes of a page and levels of nesting; this package's have a few thousand, and six."""
@@ -79,11 +80,17 @@ def check_page(path: Path) -> None:
                 raise _refused(path, line, "it has an alias (*); write the value again, or refer to its key by ${key}")
             if getattr(event, "tag", None) not in (None, "!"):
                 raise _refused(path, line, f"it has a tag, {briefly(event.tag)}")
-            if isinstance(event, yaml.ScalarEvent) and "hydra" in event.value:
-                raise _refused(path, line, f"it sets Hydra itself up by {briefly(event.value)}")
-        for chosen in _defaults(yaml.compose(text, Loader=_Loader)):
-            if "${" in chosen.value:  # by which it could spell Hydra's own
-                raise _refused(path, chosen.start_mark.line + 1, f"its defaults refer to {briefly(chosen.value)}")
+            if isinstance(event, yaml.ScalarEvent) and not plain(event.value):
+                why = "is more than ${key}, and a page reads no environment variables and computes nothing"
+                raise _refused(path, line, f"{briefly(event.value)} {why}")
+        whole = yaml.compose(text, Loader=_Loader)
+        for named in (*_keys(whole), *_defaults(whole)):
+            if "hydra" in named.value:
+                raise _refused(path, named.start_mark.line + 1, f"it sets Hydra itself up by {briefly(named.value)}")
+        for chosen in (*_defaults(whole), *_outputs(whole)):
+            # By which defaults could spell Hydra's own; and Hydra reads `outputs` before `check_references` does.
+            if "${" in chosen.value:
+                raise _refused(path, chosen.start_mark.line + 1, f"what it chooses refers to {briefly(chosen.value)}")
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is no YAML page: {str(error)[:500]}") from error
 
@@ -100,6 +107,25 @@ def _defaults(node: yaml.Node | None, *, within: bool = False) -> Iterator[yaml.
             yield from _defaults(part, within=True)
     elif within and isinstance(node, yaml.ScalarNode):
         yield node
+
+
+def _keys(node: yaml.Node | None) -> Iterator[yaml.ScalarNode]:
+    """Yield the keys of a page, those of its inner parts as well."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                yield key
+            yield from _keys(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for part in node.value:
+            yield from _keys(part)
+
+
+def _outputs(node: yaml.Node | None) -> Iterator[yaml.ScalarNode]:
+    """Yield the folder for the runs' folders, where a page sets it."""
+    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
+        if isinstance(value, yaml.ScalarNode) and getattr(key, "value", None) == "outputs":
+            yield value
 
 
 def _refused(path: Path, line: int, why: str) -> UserError:

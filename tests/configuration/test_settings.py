@@ -392,3 +392,10 @@ def test_a_run_with_shortened_budgets_is_called_so():
     changed = {key for key in flattened(pages["all"]) if flattened(pages["all"])[key] != flattened(pages["cheap"])[key]}
     budgets = ("study", "steps", "steps_per_update")
     assert {key.rpartition(".")[2] for key in changed} <= set(budgets), "no formula changes"
+
+
+def test_a_name_that_no_file_of_text_can_hold_is_refused_before_anything():
+    config = composed("+experiment=mle")
+    for faulty, key in (({"outputs": "caf\udce9"}, "outputs"), ({"allow": ["x", "\ud800"]}, r"allow\[1\]")):
+        with pytest.raises(UserError, match=f"{key}=.* is no UTF-8"):
+            check_configuration({**config, **faulty})

@@ -85,6 +85,9 @@ SLY = {
     "spelled": "defaults: ['${experiment}dra/callbacks/x', _self_]",
     "spelled_package": "defaults: [{'/part@${experiment}dra.callbacks.x': greedy}]",
     "aliases": "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]",
+    "functions": "name: '${oc.create:{a: b}}'",
+    "keys_named_by_others": "a: name\nb: '${${a}}'",
+    "spelled_outputs": "outputs: '${name}'",
     "deep": f"name: {'[' * 5000}{']' * 5000}",
     "no_yaml": "name: [",
 }  # fmt: skip
@@ -106,6 +109,32 @@ def test_a_page_that_lies_among_hydras_own_is_refused(start, tmp_path):
     result = start("name: mine", "+hydra/callbacks=evil")
     assert result.returncode == 2
     assert "evil.yaml, line 1: it lies among Hydra's own settings" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "level", ["'${{{0}}}${{{0}}}'", "{{x: '${{{0}}}', y: '${{{0}}}'}}", "['${{{0}}}', '${{{0}}}']"]
+)
+def test_references_that_unfold_without_end_are_refused_before_they_are_put_in(start, level):
+    """Forty levels of two references each: a terabyte."""
+    chain = [f"level{place + 1}: {level.format(f'level{place}')}" for place in range(40)]
+    result = start("\n".join([*reversed(chain), "level0: a dog"]))
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "with all that it refers to by ${} it is larger than" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_circle_and_a_long_chain_of_references_are_told(start):
+    long = "\n".join(f"level{place + 1}: ${{level{place}}}" for place in range(2000))
+    for page, said in ((long, "references one after another"), ("name: ${other}\nother: ${name}", "Recursive")):
+        result = start(page)
+        assert (result.returncode, result.stdout) == (2, "")
+        assert said in result.stderr
+        assert "Traceback" not in result.stderr
+
+
+def test_a_value_may_be_named_after_hydra_and_refer_to_keys(start):
+    result = start("words: {a: /home/hydra}\nname: '${words.a}/${part._target_}'")
+    assert result.stdout == "name is /home/hydra/gan_caption.decoding.decoders.Greedy\n"
 
 
 def test_environment_variables_are_not_read(start):

@@ -52,6 +52,12 @@ def test_text_is_as_people_write_it_and_counted_by_word(folder):
     assert tokenizer.decode(lines) == "one two"
 
 
+def test_joiners_that_a_spelling_needs_stay_and_signs_that_turn_a_terminal_do_not(folder):
+    tokenizer = PretrainedTokenizer(model=str(folder))
+    for text, told in (("می\u200cخواهم", "می\u200cخواهم"), ("so\u00adnar", "so\u00adnar"), ("a\u202eb", "a b")):
+        assert tokenizer.decode(tokenizer.encode(text, max_length=99)) == told
+
+
 def test_a_run_keeps_the_name_of_its_tokenizer_and_refuses_another(folder, tmp_path):
     tokenizer, path = PretrainedTokenizer(model=str(folder)), tmp_path / PretrainedTokenizer.file
     tokenizer.save(path)
