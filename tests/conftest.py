@@ -12,6 +12,7 @@ from tests.tiny_runs import TINY_SEQGAN, composed
 # Tests are tiny: a second thread costs more than it computes, and sums in one order are the same everywhere.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
+os.fsync = lambda descriptor: None  # what tests write outlives no power cut, and a disk takes long over small files
 # What a shell starts in the background ignores Ctrl-C, and so would all that tests start, and end by it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

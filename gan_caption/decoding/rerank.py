@@ -16,6 +16,7 @@ from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.candidates import Candidates
 from gan_caption.discriminators.base import Discriminator, of_captions, parts_of
+from gan_caption.discriminators.set import judges_sets
 from gan_caption.encoders.none import no_image
 from gan_caption.errors import UserError, at_least
 from gan_caption.generators.base import Generator
@@ -68,6 +69,14 @@ def _checked(scores: object, captions: Captions) -> Tensor:
     if not isinstance(scores, Tensor) or scores.shape not in (captions.lengths.shape, captions.tokens.shape):
         raise UserError("a judge of captions is a reward of one number a caption or a token, without parts")
     return of_captions(scores, captions)
+
+
+def check_chooses(judge: object) -> None:
+    """Raise ValueError where a judge gives all captions of an image the same, and chooses none."""
+    if judges_sets(judge):
+        raise ValueError(
+            "a SetDiscriminator gives all captions of an image the same, and chooses none: give another discriminator"
+        )
 
 
 class LogLikelihood:

@@ -21,7 +21,7 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.candidates import Candidates
 from gan_caption.decoding.decoders import Sampling
 from gan_caption.decoding.parts import log_probs_in_parts
-from gan_caption.decoding.rerank import Judge
+from gan_caption.decoding.rerank import Judge, check_chooses
 from gan_caption.errors import at_least
 from gan_caption.generators.base import Generator
 
@@ -67,6 +67,7 @@ class Reweighted(ABC):
 
     def __post_init__(self) -> None:
         at_least(1, candidates=self.candidates, density_sets=self.density_sets)
+        check_chooses(self.judge)
         self.proposals = Sampling(temperature=self.temperature, top_k=self.top_k, top_p=self.top_p)
 
     def __call__(

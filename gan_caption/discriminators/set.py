@@ -87,3 +87,12 @@ def _closeness(projected: Tensor, images: Tensor) -> Tensor:
     others = (there[:, None] - torch.eye(sets.shape[1], device=there.device)).clamp(min=0)  # (S, K, K)
     sums = (torch.exp(-distance) * others[..., None]).sum(2)
     return (sums / others.sum(2)[..., None].clamp(min=1)).flatten(0, 1)[place]
+
+
+def judges_sets(judge: object) -> bool:
+    """Tell whether all captions of an image have one number of a reward or judge, or of one that it is made of."""
+    discriminator = getattr(judge, "discriminator", None)
+    if isinstance(discriminator, Discriminator):
+        return isinstance(discriminator.unwrapped, SetDiscriminator)
+    made_of = (*getattr(judge, "parts", {}).values(), getattr(judge, "reward", None))
+    return any(judges_sets(one) for one in made_of if one is not None)

@@ -5,7 +5,8 @@ Shapes: B images, K candidates of each.
 Resampling one of K candidates with odds exp(alpha x reward) is a better policy than the one that drew them, at K times
 the price. This teaches it to a policy that pays nothing more. As K grows what is taught is p_reference exp(alpha x
 reward) / Z, the policy that a KL-regularised policy gradient seeks; with reward log p_data / p_reference and alpha 1 it
-is p_data. Learning an energy-based target by importance weights is Khalifa et al. 2021 (arXiv 2012.11635).
+is p_data. (Of a policy with a noise vector z all this is said of p(. | z), and Z depends on z.) Learning an
+energy-based target by importance weights is Khalifa et al. 2021 (arXiv 2012.11635).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
+from gan_caption.discriminators.set import judges_sets
 from gan_caption.distributed import world
 from gan_caption.errors import at_least
 from gan_caption.generators.base import Generator
@@ -41,6 +43,11 @@ class DistilledResampling(GeneratorObjective):
     def __post_init__(self) -> None:
         at_least(2, samples_per_image=self.samples_per_image)
         at_least(0, alpha=self.alpha)
+        if judges_sets(self.reward):
+            raise ValueError(
+                "reward: a SetDiscriminator gives all candidates of an image the same, so that there is nothing to "
+                "choose; give another discriminator"
+            )
 
     def losses(
         self,

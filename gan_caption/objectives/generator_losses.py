@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -17,6 +18,7 @@ from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import world
 from gan_caption.errors import at_least
 from gan_caption.objectives.discriminator import spoken
+from gan_caption.objectives.samples import as_many
 
 
 class GeneratorLoss(Protocol):
@@ -56,8 +58,10 @@ class RelativisticGenerator:
         """Return the loss.
 
         Raises:
-            ValueError: D is dense, or the kinds differ in number.
+            ValueError: D is dense, or an image has more captions than samples.
         """
+        if len(fake) > len(real):  # an image may have fewer captions than K samples
+            fake = as_many(fake, torch.bincount(real.images, minlength=len(features)).cpu())
         theirs, own = (world.gather(discriminator(features, captions)) for captions in (real, fake))
         if own.dim() != 1:
             raise ValueError("a relativistic loss compares caption with caption: it takes no dense discriminator")

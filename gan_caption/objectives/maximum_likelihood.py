@@ -84,6 +84,6 @@ def scheduled_logits(
         logits = over_vocabulary(logits, first_word=generator.first_word)
         predictions.append(logits)
         if step + 1 < length:
-            own = pick(logits.detach().softmax(1), uniforms[:, step])
+            own = pick(logits.detach().float().softmax(1), uniforms[:, step])
             tokens = torch.where(replaced[:, step], own, inputs[:, step + 1])
     return torch.stack(predictions, dim=1)

@@ -15,12 +15,12 @@ from torch import Tensor
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.sampling import Samples
-from gan_caption.discriminators.set import SetDiscriminator
+from gan_caption.discriminators.set import judges_sets
 from gan_caption.distributed import world
 from gan_caption.errors import at_least
 from gan_caption.generators.base import Generator, token_log_probs
 from gan_caption.objectives.base import GeneratorObjective, PolicyLoss
-from gan_caption.objectives.baselines import Baseline, LeaveOneOut
+from gan_caption.objectives.baselines import Baseline, BatchMean, LeaveOneOut
 from gan_caption.objectives.credit import Credit, MonteCarlo
 from gan_caption.objectives.entropy_weight import FixedEntropy, HeldEntropy
 from gan_caption.objectives.samples import collect
@@ -63,7 +63,8 @@ class PolicyGradient(GeneratorObjective):
     """Of the policy's entropy (nats, mean per token), which is maximised; or what holds that entropy at a value."""
     kl_weight: float
     """Of KL(policy || reference), nats a caption, which is subtracted from the expected reward. Every token is charged
-    for the log-ratios from itself to the caption's end: the exact gradient, in the mean."""
+    for the log-ratios from itself to the caption's end: the exact gradient, in the mean. Of a policy with noise it is
+    the mean over noise vectors z of the KL of p(. | z)."""
     advantage_clip: float | None
     """Advantages are clipped to plus or minus this; None does not clip."""
 
@@ -72,10 +73,11 @@ class PolicyGradient(GeneratorObjective):
             kind, fewest = type(self.baseline).__name__, self.baseline.fewest_samples
             raise ValueError(f"samples_per_image={self.samples_per_image}: the baseline {kind} needs at least {fewest}")
         check_credit(self.credit, self.reward)
-        if isinstance(self.baseline, LeaveOneOut) and any(map(_judges_sets, _all_of(self.reward))):
+        if isinstance(self.baseline, LeaveOneOut | BatchMean) and judges_sets(self.reward):
             raise ValueError(
-                "baseline: LeaveOneOut is the mean reward of an image's other captions, and a SetDiscriminator gives "
-                "all of them the same, so that nothing would be left to learn from; give greedy or batch_mean"
+                f"baseline: {type(self.baseline).__name__} has the rewards of an image's other captions in its mean, "
+                "and a SetDiscriminator gives all of them the same, so that less or nothing would be left to learn "
+                "from; give greedy or moving_average"
             )
         at_least(0, kl_weight=self.kl_weight)
         if self.advantage_clip is not None and self.advantage_clip <= 0:
@@ -145,6 +147,11 @@ class PolicyGradient(GeneratorObjective):
         Raises:
             ValueError: there is a `kl_weight` and no reference, or the parts do not fit together.
         """
+        if generator.noise_size and judges_sets(self.reward):
+            raise ValueError(
+                f"noise_size={generator.noise_size}: each sample is of an image and a noise vector of its own, so that "
+                "a SetDiscriminator would judge sets of one; give generator.noise_size=0, or objective gumbel"
+            )
         samples = collect(generator, features, samples=self.samples_per_image, max_length=max_length, rng=rng)
         given = in_parts(self.reward(samples.features, samples.captions))
         rewards, reward = _on_tokens(given.total, samples.captions), plain(self.reward)
@@ -205,7 +212,7 @@ def check_credit(credit: Credit, reward: Reward) -> None:
         return
     if any(map(_has_odds, _all_of(reward))):
         raise ValueError("credit: MonteCarlo rewards completions, and Odds are relative to those of a batch's captions")
-    if any(map(_judges_sets, _all_of(reward))):
+    if judges_sets(reward):
         raise ValueError("credit: MonteCarlo rewards completions, and a set is all that an image has of a batch")
 
 
@@ -220,11 +227,6 @@ def _all_of(reward: Reward) -> Iterator[Reward]:
 def _has_odds(reward: Reward) -> bool:
     """Tell whether a reward is normalised over the batch that it is given."""
     return isinstance(reward, DiscriminatorReward) and isinstance(reward.transform, Odds)
-
-
-def _judges_sets(reward: Reward) -> bool:
-    """Tell whether all captions of an image have one reward."""
-    return isinstance(reward, DiscriminatorReward) and isinstance(reward.discriminator.unwrapped, SetDiscriminator)
 
 
 def _on_tokens(rewards: Tensor, captions: Captions) -> Tensor:

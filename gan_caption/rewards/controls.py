@@ -85,13 +85,16 @@ class OtherImageReward:
         """Return what the reward gives.
 
         Raises:
-            ValueError: there is one image only, and no other to show.
+            ValueError: there is one image only, and no other to show, as in the last batch of an epoch there may be.
         """
         shown = features.map(world.gather)
         images = len(shown)
         different = images if shown.rows is None else len(shown.rows.unique())
         if different < 2:
-            raise ValueError("images_per_batch=1: OtherImageReward needs another image, give at least 2")
+            raise ValueError(
+                "images_per_batch: OtherImageReward needs another image in every batch, and an epoch has one of a "
+                "single image: give a number, above 1, that does not leave one image over"
+            )
         # Half a batch away: with a noise vector a sample, the rows of one image are neighbours.
         others = (torch.arange(images, device=features.pooled.device) + images // 2) % images
         return self.reward(shown.select(world.own(others, len(features))), captions)

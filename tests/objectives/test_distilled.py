@@ -7,7 +7,14 @@ from itertools import product
 import pytest
 import torch
 
+from gan_caption.decoding.decoders import Beam, Reranked
+from gan_caption.decoding.rerank import DiscriminatorLogit
+from gan_caption.decoding.resampling import Resampling
+from gan_caption.discriminators.set import SetDiscriminator
 from gan_caption.objectives.distilled import DistilledResampling, resampling_weights
+from gan_caption.rewards.discriminator import DiscriminatorReward
+from gan_caption.rewards.mixture import Mixture
+from gan_caption.rewards.transforms import Probability
 from tests import tiny
 from tests.objectives import tabular
 from tests.objectives.estimates import assert_close, deviation_of
@@ -50,6 +57,23 @@ def gradient_towards(target, generator):
     generator.zero_grad()
     (-target * tabular.probabilities(generator).log()).sum(1).mean().backward()
     return tiny.gradient(generator).clone()
+
+
+def test_a_judge_of_sets_is_refused_since_it_chooses_none_of_an_images_candidates():
+    sets = DiscriminatorReward(
+        discriminator=tiny.discriminator(SetDiscriminator), transform=Probability(), chunk_rows=8
+    )
+    mixed = Mixture(parts={"d": sets}, weights={"d": 1.0})
+    with pytest.raises(ValueError, match="a SetDiscriminator gives all candidates"):
+        distilled(reward=mixed)
+    parts = {"alpha": 1.0, "own_weight": 0.0, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
+    with pytest.raises(ValueError, match="a SetDiscriminator gives all captions"):
+        Resampling(judge=mixed, candidates=4, density_sets=2, **parts)
+    with pytest.raises(ValueError, match="a SetDiscriminator gives all captions"):
+        Reranked(
+            proposer=Beam(beam_size=2, length_penalty=0.0, no_repeated_trigram=False),
+            judges={"d": DiscriminatorLogit(sets.discriminator)}, weights={"own": 1.0, "d": 1.0},
+        )  # fmt: skip
 
 
 def gradients(objective, generator, *, reference, batches):

@@ -300,6 +300,15 @@ def test_generator_losses_by_hand():
         RelativisticGenerator()(Answers(), images, real=real, fake=captions_from_ids([[4]], [0]))
 
 
+def test_pairs_are_of_as_many_samples_of_an_image_as_it_has_captions():
+    """The second image has one caption without `<unk>`; its second sample has no partner."""
+    real = captions_from_ids([[4], [4, 4], [4, EOS]], [0, 0, 1])
+    fake = captions_from_ids([[5], [4], [4, 4], [5, 5]], [0, 0, 1, 1])
+    found = RelativisticGenerator()(Answers(), tiny.features(), real=real, fake=fake)
+    alone = captions_from_ids([[5], [4], [4, 4]], [0, 0, 1])
+    assert found == RelativisticGenerator()(Answers(), tiny.features(), real=real, fake=alone)
+
+
 class EveryWord(Answers):
     """Answers 1 at each word 4, 0 at others, and 99 on padding."""
 

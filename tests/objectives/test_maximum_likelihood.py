@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from gan_caption.data.captions import EOS, UNK, captions_from_ids
+from gan_caption.kernels.picking import pick
 from gan_caption.objectives.maximum_likelihood import MaximumLikelihood, cross_entropy, scheduled_logits
 from tests import tiny
 
@@ -52,6 +53,40 @@ def test_scheduled_sampling_at_zero_and_at_one():
         for texts in (captions, other)
     )
     torch.testing.assert_close(always, again)
+
+
+@pytest.mark.parametrize("share", [0.25, 1.0])
+def test_scheduled_sampling_reads_the_models_own_samples_in_that_share(share):
+    """What is read after the first word, 4, is seen by what is predicted after it."""
+    generator, images = tiny.generators()[0], tiny.features()
+    many, words = 20_000, (EOS, 4, 5)
+    captions = captions_from_ids([[4, EOS]] * many, [0] * many)
+    with torch.no_grad():
+        drawn = scheduled_logits(generator, images, captions, share=share, rng=torch.Generator().manual_seed(0))
+        after = torch.stack([
+            scheduled_logits(generator, images, captions_from_ids([[one, EOS]], [0]), share=0.0, rng=torch.Generator())
+            for one in words
+        ])[:, 0, 1, EOS:]  # fmt: skip
+    read = (drawn[:, None, 1, EOS:] - after).abs().sum(2).argmin(1).bincount(minlength=3) / many
+    own = drawn[0, 0, EOS:].softmax(0)
+    expected = share * own + (1 - share) * torch.tensor([0.0, 1.0, 0.0])
+    deviation = (expected * (1 - expected) / many).sqrt()
+    assert ((read - expected).abs() < 4.5 * deviation + 1e-9).all()
+
+
+def test_scheduled_sampling_draws_in_full_precision(monkeypatch):
+    """Among thousands of words bfloat16 leaves half of them no share."""
+    given = []
+
+    def recorded(probabilities, uniforms):
+        given.append(probabilities.dtype)
+        return pick(probabilities, uniforms)
+
+    monkeypatch.setattr("gan_caption.objectives.maximum_likelihood.pick", recorded)
+    captions = captions_from_ids([[4, 5, EOS]], [0])
+    with torch.autocast("cpu", torch.bfloat16):
+        scheduled_logits(tiny.lstm(), tiny.features(), captions, share=1.0, rng=torch.Generator())
+    assert given == [torch.float32, torch.float32]
 
 
 @pytest.mark.parametrize("settings", [{"label_smoothing": 1.0}, {"scheduled_sampling": 1.5}])

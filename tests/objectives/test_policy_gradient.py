@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import functools
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -523,12 +524,26 @@ def test_sets_are_refused_where_completions_are_rewarded():
                         baseline=NoBaseline())  # fmt: skip
 
 
-def test_leave_one_out_is_refused_where_all_captions_of_an_image_have_one_reward():
+def rewards_of_sets() -> DiscriminatorReward:
     kind = tiny.discriminator(SetDiscriminator)
-    of_sets = DiscriminatorReward(discriminator=kind, transform=Probability(), chunk_rows=8)
-    policy_gradient(reward=of_sets, credit=WholeSequence(), baseline=BatchMean())
-    with pytest.raises(ValueError, match=r"baseline: LeaveOneOut .* nothing would be left"):
-        policy_gradient(reward=of_sets, credit=WholeSequence(), baseline=LeaveOneOut(), samples_per_image=3)
+    return DiscriminatorReward(discriminator=kind, transform=Probability(), chunk_rows=8)
+
+
+@pytest.mark.parametrize("baseline", [LeaveOneOut, BatchMean])
+def test_baselines_of_sisters_are_refused_where_all_captions_of_an_image_have_one_reward(baseline):
+    policy_gradient(reward=rewards_of_sets(), credit=WholeSequence(), baseline=NoBaseline())
+    with pytest.raises(ValueError, match=rf"baseline: {baseline.__name__} .* nothing would be left"):
+        policy_gradient(reward=rewards_of_sets(), credit=WholeSequence(), baseline=baseline(), samples_per_image=3)
+
+
+def test_sets_are_refused_of_a_policy_with_noise_whose_samples_each_have_features_of_their_own():
+    objective = policy_gradient(
+        reward=rewards_of_sets(), credit=WholeSequence(), baseline=NoBaseline(), samples_per_image=3
+    )
+    for size in (0, 2):
+        generator = tiny.lstm(noise_size=size)
+        with pytest.raises(ValueError, match="noise_size=2") if size else nullcontext():
+            objective.collect(generator, tiny.features(), max_length=3, rng=torch.Generator())
 
 
 def test_the_critic_learns_from_each_of_its_steps_under_autocast():

@@ -170,7 +170,7 @@ def test_the_other_image_is_never_the_captions_own(images, samples):
     OtherImageReward(reward=record)(features(rows), said(["a man"] * len(rows), list(range(len(rows)))))
     assert all(own != other for own, other in zip(rows, shown, strict=True))
     for alone in ([0], [0] * samples):
-        with pytest.raises(ValueError, match="images_per_batch=1"):
+        with pytest.raises(ValueError, match="images_per_batch: OtherImageReward"):
             OtherImageReward(reward=record)(features(alone), said(["a man"] * len(alone), list(range(len(alone)))))
 
 

@@ -374,6 +374,28 @@ def test_a_phase_that_ends_early_leaves_its_best_d_to_what_comes_after(configure
     assert finished.systems["resampling"]["discriminator_ece"] >= 0
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ["phases.ratio.patience=1", "discriminator_training.learning_rate=0"],
+        ["discriminator_training.learning_rate=1e-2", "phases.ratio.averaging=0"],
+    ],
+)
+def test_who_teaches_d_next_takes_over_moments_of_the_weights_that_were_kept_alone(configured, monkeypatch, asked):
+    """Where nothing was better than the beginning they are of others; after the last step, of those that are kept."""
+    left = []
+    ended = RatioPhase._end
+
+    def end(phase, done):
+        ended(phase, done)
+        left.append((phase.since_best, bool(phase.trainer.left().moments)))
+
+    monkeypatch.setattr(RatioPhase, "_end", end)
+    run_experiment(configured(*asked, base=SMALL), data="scenes")
+    ((since_best, moments),) = left
+    assert moments == (since_best == 0) == ("phases.ratio.averaging=0" in asked)
+
+
 def test_a_discriminator_is_taken_from_another_run(configured, tmp_path):
     """It is the same one, its phases are not repeated, and what it began with is not copied into it again."""
     likelihood = [

@@ -143,6 +143,8 @@ class RatioPhase(Phase):
         discriminator.load_state_dict(self.best)
         discriminator.calibrate(*self.held_out.logits(discriminator))
         self.run.generator.follow(discriminator)
+        if self.since_best or self.averaging:
+            self.trainer.updater.state.clear()  # moments of other weights, which whoever teaches D next would take over
         calibration = {"ratio/scale": discriminator.scale.item(), "ratio/shift": discriminator.shift.item()}
         self.told = {**measured(*self.held_out.logits(discriminator)), **calibration}
         self.best, self.ended = {}, done
