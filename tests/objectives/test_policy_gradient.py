@@ -12,7 +12,7 @@ import torch
 from gan_caption.configuration.building import build
 from gan_caption.configuration.launching import conf_dir
 from gan_caption.data.captions import EOS, captions_from_ids
-from gan_caption.decoding.sampling import Samples
+from gan_caption.decoding.sampling import Samples, attach_noise
 from gan_caption.discriminators.lstm import LSTMDiscriminator
 from gan_caption.discriminators.set import SetDiscriminator
 from gan_caption.generators.lstm import LSTMGenerator
@@ -98,6 +98,26 @@ def test_the_estimate_is_right_for_every_other_generator_as_well(index):
     objective = policy_gradient(reward=reward, credit=two_rollouts(), baseline=BatchMean(), samples_per_image=2)
     generator = tiny.generators()[index]
     assert_unbiased(objective, generator, tiny.exact_gradient(generator, reward), **MANY)
+
+
+@pytest.mark.slow
+def test_the_estimate_of_a_policy_with_noise_is_the_gradient_given_the_noise(monkeypatch):
+    """Each sample has noise of its own: its completions keep it, and it is paid for its own caption."""
+    torch.manual_seed(0)
+    generator = tiny.lstm(noise_size=2, noise_law="uniform").eval()
+    for parameter in generator.parameters():
+        parameter.data *= 2
+    images, per_row = attach_noise(generator, tiny.features(), samples=2, rng=torch.Generator().manual_seed(0))
+    assert (len(images), per_row) == (4, 1)
+    images = replace(images, noise=20 * images.noise)
+    monkeypatch.setattr("gan_caption.decoding.sampling.draw_noise", lambda *_, **__: images.noise)
+    told = [(captions, generator.score(images, captions).sum(1)) for captions in map(tiny.captions_of, range(4))]
+    ways = torch.stack([log_probs for _, log_probs in told]).exp()
+    assert (ways[0] - ways[1]).abs().sum() > 0.1  # of the same image
+    sum((log_probs.exp() * reward(images, captions)).sum() for captions, log_probs in told).div(4).backward()
+    truth = tiny.gradient(generator).clone()
+    objective = policy_gradient(reward=reward, credit=two_rollouts(), baseline=LeaveOneOut(), samples_per_image=2)
+    assert_unbiased(objective, generator, truth)
 
 
 @pytest.mark.slow
