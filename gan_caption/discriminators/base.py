@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -143,3 +143,11 @@ class Discriminator(nn.Module, ABC):
     def logit(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return that as a logit, (N,); see `of_captions`."""
         return of_captions(self(features, captions), captions)
+
+
+def all_of(judge: object) -> Iterator[object]:
+    """Yield a reward, or whatever else judges captions, and those that it is made of."""
+    yield judge
+    for own in (*getattr(judge, "parts", {}).values(), getattr(judge, "reward", None)):
+        if own is not None:
+            yield from all_of(own)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
-from gan_caption.discriminators.base import Discriminator
+from gan_caption.discriminators.base import Discriminator, all_of
 from gan_caption.errors import at_least, share
 from gan_caption.kernels.dropout import Dropout
 from gan_caption.kernels.products import Linear
@@ -91,8 +91,5 @@ def _closeness(projected: Tensor, images: Tensor) -> Tensor:
 
 def judges_sets(judge: object) -> bool:
     """Tell whether all captions of an image have one number of a reward or judge, or of one that it is made of."""
-    discriminator = getattr(judge, "discriminator", None)
-    if isinstance(discriminator, Discriminator):
-        return isinstance(discriminator.unwrapped, SetDiscriminator)
-    made_of = (*getattr(judge, "parts", {}).values(), getattr(judge, "reward", None))
-    return any(judges_sets(one) for one in made_of if one is not None)
+    asked = [getattr(one, "discriminator", None) for one in all_of(judge)]
+    return any(isinstance(one, Discriminator) and isinstance(one.unwrapped, SetDiscriminator) for one in asked)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
-from gan_caption.discriminators.set import judges_sets
+from gan_caption.decoding.rerank import check_chooses
 from gan_caption.distributed import world
 from gan_caption.errors import at_least
 from gan_caption.generators.base import Generator
@@ -43,11 +43,7 @@ class DistilledResampling(GeneratorObjective):
     def __post_init__(self) -> None:
         at_least(2, samples_per_image=self.samples_per_image)
         at_least(0, alpha=self.alpha)
-        if judges_sets(self.reward):
-            raise ValueError(
-                "reward: a SetDiscriminator gives all candidates of an image the same, so that there is nothing to "
-                "choose; give another discriminator"
-            )
+        check_chooses(self.reward)
 
     def losses(
         self,

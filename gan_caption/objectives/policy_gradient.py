@@ -15,6 +15,7 @@ from torch import Tensor
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.sampling import Samples
+from gan_caption.discriminators.base import all_of
 from gan_caption.discriminators.set import judges_sets
 from gan_caption.distributed import world
 from gan_caption.errors import at_least
@@ -210,21 +211,13 @@ def check_credit(credit: Credit, reward: Reward) -> None:
         credit = credit.credit
     if not isinstance(credit, MonteCarlo):
         return
-    if any(map(_has_odds, _all_of(reward))):
+    if any(map(_has_odds, all_of(reward))):
         raise ValueError("credit: MonteCarlo rewards completions, and Odds are relative to those of a batch's captions")
     if judges_sets(reward):
         raise ValueError("credit: MonteCarlo rewards completions, and a set is all that an image has of a batch")
 
 
-def _all_of(reward: Reward) -> Iterator[Reward]:
-    """Yield a reward and those that it is made of."""
-    yield reward
-    for own in (*getattr(reward, "parts", {}).values(), getattr(reward, "reward", None)):
-        if own is not None:
-            yield from _all_of(own)
-
-
-def _has_odds(reward: Reward) -> bool:
+def _has_odds(reward: object) -> bool:
     """Tell whether a reward is normalised over the batch that it is given."""
     return isinstance(reward, DiscriminatorReward) and isinstance(reward.transform, Odds)
 

@@ -12,7 +12,7 @@ LARGEST, LONGEST_CHAIN = 1_000_000, 50
 """Characters and values of a configuration when all that it refers to is in place, and references one after another;
 this package's have ten thousand, and four."""
 
-_REFERENCE = re.compile(r"\$\{\s*(\.*)([^${}:]*?)\s*\}")
+_REFERENCE = re.compile(r"\$\{([^${}:]*)\}")  # one way to match, so that no text takes long
 Key = tuple[str, ...]
 
 
@@ -25,16 +25,16 @@ def check_references(config: Any) -> None:
     Raises:
         UserError: it would be larger than `LARGEST`, or a chain of references is longer than `LONGEST_CHAIN`.
     """
+    whole = _named(config)
     counted: dict[Key, tuple[int, int]] = {}
 
-    def count(key: Key) -> tuple[int, int]:
+    def count(key: Key, node: Any) -> tuple[int, int]:
         """Return how large a value is with all in place, and how many references follow one after another."""
         if key in counted:
             return counted[key]
         counted[key] = 0, 0  # a circle ends here; OmegaConf refuses it
-        node = _at(config, key)
-        children = [count((*key, child)) for child in _children(node)]
-        targets = [count(target) for target in _targets(node, key)]
+        children = [count((*key, name), child) for name, child in node.items()] if isinstance(node, dict) else []
+        targets = [count(target, _at(whole, target)) for target in _targets(node, key)]
         size = 1 + len(str(key[-1:])) + (len(node) if isinstance(node, str) else 0)
         size += sum(one for one, _ in children + targets)
         chain = max([one for _, one in children] + [1 + one for _, one in targets], default=0)
@@ -44,7 +44,7 @@ def check_references(config: Any) -> None:
         return counted[key]
 
     try:
-        count(())
+        count((), whole)
     except RecursionError:
         raise _refused(()) from None
 
@@ -54,27 +54,26 @@ def plain(text: str) -> bool:
     return "${" not in _REFERENCE.sub("", text)
 
 
+def _named(node: Any) -> Any:
+    """Return mappings and lists as mappings whose keys are text, as references write them."""
+    if isinstance(node, dict):
+        return {str(key): _named(value) for key, value in node.items()}
+    return {str(place): _named(value) for place, value in enumerate(node)} if isinstance(node, list) else node
+
+
 def _targets(node: Any, key: Key) -> Iterator[Key]:
     """Yield the keys that a value refers to; those that begin with points are counted from its own place."""
-    for points, name in _REFERENCE.findall(node) if isinstance(node, str) else ():
-        before = key[: max(0, len(key) - len(points))] if points else ()
+    for written in _REFERENCE.findall(node) if isinstance(node, str) else ():
+        name = written.strip()
+        points = len(name) - len(name.lstrip("."))
+        before = key[: max(0, len(key) - points)] if points else ()
         yield (*before, *(part for part in re.split(r"[.\[\]]+", name) if part))
 
 
-def _children(node: Any) -> list[str]:
-    if isinstance(node, dict):
-        return [str(key) for key in node]
-    return [str(place) for place in range(len(node))] if isinstance(node, list) else []
-
-
-def _at(config: Any, key: Key) -> Any:
+def _at(node: Any, key: Key) -> Any:
     """Return what lies there; None where nothing does, which OmegaConf will say."""
-    node = config
     for part in key:
-        if isinstance(node, list):
-            node = node[int(part)] if part.isdigit() and int(part) < len(node) else None
-        else:
-            node = {str(own): value for own, value in node.items()}.get(part) if isinstance(node, dict) else None
+        node = node.get(part) if isinstance(node, dict) else None
     return node
 
 

@@ -23,6 +23,7 @@ from gan_caption.generators.ngram import NgramGenerator
 from gan_caption.training.checkpoint import load_state, load_weights
 from gan_caption.training.folders import inside, read_config
 from gan_caption.untrusted.pages import check_page
+from gan_caption.untrusted.references import check_references
 from tests.tiny_runs import part
 
 ROOT = Path(__file__).parents[2]
@@ -130,6 +131,17 @@ def test_a_circle_and_a_long_chain_of_references_are_told(start):
         assert (result.returncode, result.stdout) == (2, "")
         assert said in result.stderr
         assert "Traceback" not in result.stderr
+
+
+def test_the_largest_pages_are_gone_through_once(tmp_path):
+    """A look at each key from the top, or at each space in three ways, would take hours of them."""
+    page = tmp_path / "large.yaml"
+    many = "\n".join(f"k{place}: {place}" for place in range(60_000))
+    page.write_text(f"{many}\ntext: '${{{' ' * 100_000}'\n")
+    with pytest.raises(UserError, match="computes nothing"):
+        check_page(page)
+    with pytest.raises(UserError, match="it is larger than"):
+        check_references({f"k{place}": "${k0}" for place in range(60_000)} | {"k0": "a dog"})
 
 
 def test_a_value_may_be_named_after_hydra_and_refer_to_keys(start):

@@ -64,7 +64,7 @@ def test_a_judge_of_sets_is_refused_since_it_chooses_none_of_an_images_candidate
         discriminator=tiny.discriminator(SetDiscriminator), transform=Probability(), chunk_rows=8
     )
     mixed = Mixture(parts={"d": sets}, weights={"d": 1.0})
-    with pytest.raises(ValueError, match="a SetDiscriminator gives all candidates"):
+    with pytest.raises(ValueError, match="a SetDiscriminator gives all captions"):
         distilled(reward=mixed)
     parts = {"alpha": 1.0, "own_weight": 0.0, "temperature": 1.0, "top_k": 0, "top_p": 1.0}
     with pytest.raises(ValueError, match="a SetDiscriminator gives all captions"):

@@ -116,9 +116,10 @@ class PolicyGradientPhase(Phase):
         if self.pretraining not in (*run.schedule, BASELINE):
             raise UserError(f"pretraining={self.pretraining}: name an earlier phase of {', '.join(run.schedule)}")
         run.metric(self.quality_metric, asked="quality_metric")
-        left = len(self._batches(run, self.images_per_batch).rows) % self.images_per_batch
-        fewest = min(left or self.images_per_batch, 2)  # an epoch's last batch may be of one image
-        batch = self._batches(run, fewest).at(0)
+        batches = self._batches(run, self.images_per_batch)
+        left = len(batches.rows) % self.images_per_batch
+        batches.images = min(left or self.images_per_batch, 2)  # an epoch's last batch may be of one image
+        batch = batches.at(0)
         memory = copy.deepcopy(self.objective.state_dict())
         with torch.random.fork_rng(), evaluating(run.captioner):
             losses = self.objective.losses(
