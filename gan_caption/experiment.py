@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, dropwhile
+from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -28,20 +28,15 @@ from gan_caption.reporting.sweep import metrics_sought
 from gan_caption.rewards.references import References
 from gan_caption.text.base import Tokenizer
 from gan_caption.training.beginning import beginning_of
-from gan_caption.training.checkpoint import load_state, load_weights, save_weights
 from gan_caption.training.folders import (
-    BASELINE,
     COMMAND,
     alone_in,
-    best_weights,
     has_finished,
-    inside,
-    read_settings,
     write_text,
 )
 from gan_caption.training.identity import KnownData, add_split, read_data
 from gan_caption.training.loop import Loop, preflight
-from gan_caption.training.networks import Networks, take_discriminator
+from gan_caption.training.networks import Networks
 from gan_caption.training.phases.base import Phase
 from gan_caption.training.records import LocalTracker
 from gan_caption.training.resuming import choose_folder, keep_location
@@ -64,6 +59,7 @@ from gan_caption.training.setup import (
     own_decoding,
     training_captions,
 )
+from gan_caption.training.taking_over import adopt, adopt_discriminator, check_others, named_by, others_of
 from gan_caption.training.threads import Neighbours, lent_threads, threads_of
 from gan_caption.training.tokenizers import file_of, keep_tokenizer, learned_tokenizer
 from gan_caption.training.tracking import Tracker, Trackers
@@ -119,12 +115,14 @@ def is_told(folder: Path, data: Data) -> bool:
 def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str, Phase], Encoder]:
     """Build everything that a training run needs, and keep its tokenizer in its folder."""
     device = choose_device(settings.device)
+    check_others(settings, data)
     beginning = beginning_of(settings)
-    if beginning is not None and not has_other_images(beginning.folder, data):
-        check_holdout(settings, "begin_from")
     seed_everything(settings.seed, deterministic=settings.deterministic)
     train, val = data.train, data.val
     encoder = build_encoder(settings, device=device)
+    for key, other in others_of(settings):
+        with named_by(key, other):
+            check_encoder(encoder, other)
     if world.is_main():
         keep_encoder(encoder, folder)
     source = open_features(settings, encoder, train, device=device)
@@ -227,12 +225,8 @@ def _run_in(
     tested = load_tested(opened.corpus, say)
     source = open_features(settings, encoder, tested, device=run.device)
     if settings.pretrained:
-        check_encoder(encoder, settings.pretrained)
-        check_holdout(settings, "pretrained")
         phases = adopt(run, phases, settings.pretrained)
     if settings.pretrained_discriminator:
-        check_encoder(encoder, settings.pretrained_discriminator)
-        check_holdout(settings, "pretrained_discriminator")
         phases = adopt_discriminator(run, phases, settings.pretrained_discriminator)
     rehearsal = run_evaluator(settings, run, FirstImages(source, 4))  # all that the final table needs, before training
     world.from_main(partial(rehearsal.scores, rehearsal.evaluate(run.captioner)))
@@ -281,97 +275,6 @@ def check_seen(folder: Path) -> None:
     blind = [rank for rank, seen in enumerate(world.everyone(folder.exists())) if not seen]
     if blind:
         raise UserError(f"{folder} is not seen by the processes {blind}: give outputs=... on a disk that all share")
-
-
-def check_holdout(settings: Settings, key: Literal["pretrained", "pretrained_discriminator", "begin_from"]) -> None:
-    """Look whether another run has learned from no image that this run holds out.
-
-    Args:
-        settings: of this run.
-        key: of the other's folder.
-
-    Raises:
-        UserError: it may have.
-    """
-    if not (settings.holdout.check or settings.holdout.discriminator):
-        return
-    folder: Path = getattr(settings, key)
-    theirs = read_settings(folder, allow=settings.allow).holdout
-    if theirs != settings.holdout:
-        raise UserError(
-            f"{key}={folder}: it has learned from images that this run holds out (there {theirs}, here "
-            f"{settings.holdout}): train it with the same holdout"
-        )
-
-
-def has_other_images(folder: Path, data: Data) -> bool:
-    """Tell whether a run is known to have learned from other images and captions than these."""
-    theirs, own = read_data(folder), data.known()
-    return theirs is not None and own is not None and "train" in theirs.others(own)
-
-
-def _check_what_is_read(run: Run, pretrained: Path) -> None:
-    """Refuse a policy that has learned to read another discriminator than the one that it would follow from now on.
-
-    Raises:
-        UserError: it has, as LeakGAN's of another seed.
-    """
-    if run.networks.discriminator is None:
-        return
-    before = {name: weight.clone() for name, weight in run.generator.state_dict().items()}
-    run.generator.follow(run.networks.discriminator)
-    moved = [name for name, weight in run.generator.state_dict().items() if not torch.equal(weight, before[name])]
-    if moved:
-        raise UserError(
-            f"pretrained={pretrained}: its policy has learned to read what its own discriminator makes of a caption "
-            f"({moved[0]}), and this run's begins as another one: give the seed and the sizes of that run"
-        )
-
-
-def adopt(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Phase]:
-    """Take the baseline from another run, and return the phases that come after it.
-
-    Raises:
-        UserError: that run has not finished its maximum-likelihood phase, its vocabulary is another, its weights do not
-            fit, its policy reads another discriminator, or this run would have nothing left to train.
-    """
-    names = list(phases)
-    left = names[names.index(BASELINE) + 1 :] if BASELINE in names else []
-    if not left:
-        raise UserError(f"pretrained={pretrained}: nothing would be left to train after {BASELINE}, phases are {names}")
-    state = load_state(inside(pretrained, "checkpoints/last.pt"), vocabulary=run.tokenizer.fingerprint)
-    if BASELINE not in state.selected:
-        raise UserError(f"pretrained={pretrained}: that run has not finished the phase {BASELINE}; resume it first")
-    load_weights(run.captioner, best_weights(pretrained, BASELINE), vocabulary=state.vocabulary)
-    _check_what_is_read(run, pretrained)
-    if world.is_main():
-        save_weights(run.captioner, run.best_weights(BASELINE), vocabulary=state.vocabulary)
-    world.everyone(None)
-    run.selected[BASELINE] = run.evaluator.evaluate(run.captioner).metrics  # that run may have decoded otherwise
-    return {name: phases[name] for name in left}
-
-
-def adopt_discriminator(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Phase]:
-    """Take the discriminator from another run, and return the phases that are left to do.
-
-    Those that teach it alone are left out, until something else learns: what comes after, of a second round say, tells
-    it of a policy that the other run's discriminator has never seen.
-
-    Raises:
-        UserError: that run is not finished, its vocabulary is another, it has no discriminator or another kind of one,
-            or this run would have nothing left to do.
-    """
-    left = dict(dropwhile(lambda item: item[1].teaches_the_discriminator_alone, phases.items()))
-    asked = f"pretrained_discriminator={pretrained}"
-    if not left:
-        raise UserError(f"{asked}: nothing would be left to do, phases are {list(phases)}")
-    state = load_state(inside(pretrained, "checkpoints/last.pt"), vocabulary=run.tokenizer.fingerprint)
-    if not state.finished:
-        raise UserError(f"{asked}: that run is not finished; resume it first")
-    take_discriminator(run.discriminator, state.networks, asked=asked)
-    run.discriminator_is_taken = True
-    run.generator.follow(run.discriminator)
-    return left
 
 
 def finish(settings: Settings, run: Run, source: FeatureSource) -> dict[str, dict[str, float]]:

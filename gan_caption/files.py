@@ -31,6 +31,23 @@ def at_home(path: str | Path) -> Path:
     return Path(os.path.expanduser(path))
 
 
+def check_folder(path: Path, asked: str) -> None:
+    """Look, before hours of work, whether a folder can be written to, or made where it is not there yet.
+
+    Args:
+        path: of the folder.
+        asked: the setting that named it, or what it is in, and its value.
+
+    Raises:
+        UserError: it cannot.
+    """
+    there = next(one for one in (path, *path.absolute().parents) if one.exists())
+    if not there.is_dir():
+        raise UserError(f"{asked}: {there} is a file, and no folder: choose another one")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"{asked}: you may not write to {there}: choose another folder")
+
+
 def blocks(path: Path) -> Iterator[bytes]:
     """Yield a file's content, a megabyte at a time."""
     with path.open("rb") as file:

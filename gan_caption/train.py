@@ -23,6 +23,7 @@ def main(config: DictConfig) -> Trial:
     from hydra.types import RunMode
     from omegaconf import OmegaConf
 
+    from gan_caption.configuration.wording import listed
     from gan_caption.distributed import world
     from gan_caption.experiment import run_experiment
     from gan_caption.reporting.sweep import trial_of
@@ -35,7 +36,8 @@ def main(config: DictConfig) -> Trial:
     folder = run_experiment(plain, data=data, command=command).folder  # type: ignore[arg-type]
     # One process writes the results, and the others come to this line before it has.
     sought = (config.search_metric, config.diversity_metric)
-    return world.from_main(lambda: trial_of(folder, floor=config.diversity_floor, sought=sought))
+    allow = listed(config.allow)
+    return world.from_main(lambda: trial_of(folder, allow=allow, floor=config.diversity_floor, sought=sought))
 
 
 def after_sweep(folder: Path, jobs: Sequence[Job]) -> None:

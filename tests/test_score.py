@@ -49,6 +49,16 @@ def scores_of(folder, references, results, *options):
     return json.loads((folder / "scores.json").read_text())
 
 
+def test_a_key_that_ends_it_is_one_line(tmp_path, monkeypatch, capsys):
+    def pressed(told: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gan_caption.score._run", pressed)
+    with pytest.raises(SystemExit) as ended:
+        main(["references.json", "results.json"])
+    assert (ended.value.code, capsys.readouterr().err) == (130, "interrupted\n")
+
+
 def refusal(references, results, *options):
     with pytest.raises(SystemExit) as refused, redirect_stderr(io.StringIO()) as told:
         main([str(references), str(results), *options])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, Literal
 from gan_caption.configuration.building import Part, read
 from gan_caption.configuration.renamed import refuse_old_keys
 from gan_caption.errors import above, at_least, share
+from gan_caption.untrusted.parsing import shown
 
 SHARED = ("size", "text_cnn", "lm", "discriminator_training", "adversarial", "discriminator_trainer")
 """Keys that exist for others to refer to; they are checked where they are used."""
@@ -196,6 +198,12 @@ class Settings:
         at_least(1, threads=self.threads, log_every=self.log_every, save_every=self.save_every)
         at_least(2, max_length=self.max_length)  # a word and <eos>
         at_least(0, diversity_floor=self.diversity_floor)
+        for phase in self.phases:
+            if not re.fullmatch(r"[\w-]+", phase):  # files are named by it
+                raise ValueError(f"phases: {shown(phase)} is no name: letters, digits, _ and -")
+        for name in (self.name, self.study or ""):
+            if re.search(r"[/\\\0]", name):  # folders are named by them
+                raise ValueError(f"{shown(name)} names no experiment: its runs' folders lie side by side in outputs")
         if self.begin_from is not None and self.pretrained is not None:
             raise ValueError("begin_from: maximum likelihood goes on from there, pretrained skips it; give one of them")
         if self.pretrained_discriminator is not None and self.pretrained is None:

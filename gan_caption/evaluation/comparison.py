@@ -107,11 +107,17 @@ def _beginnings(runs: Sequence[Chosen], names: Sequence[str]) -> list[Chosen]:
     """Return the maximum likelihood that the runs of each seed began with.
 
     Raises:
-        UserError: two runs of a seed have not begun with the same weights, so that none is what both differ from.
+        UserError: a run has none, or two runs of a seed have not begun with the same weights, so that none is what both
+            differ from.
     """
-    began: dict[int, tuple[Chosen, str | None]] = {}
+    began: dict[int, tuple[Chosen, str]] = {}
     for run in runs:
         weights = left_digest(run.folder, BASELINE)
+        if weights is None:
+            raise UserError(
+                f"runs={run.folder} did not begin with maximum likelihood, which others are compared with: give a run "
+                f"of +experiment=mle as well, or against= one of {', '.join(names)}"
+            )
         first, others = began.setdefault(run.seed, (Chosen(run.folder, run.settings, BASELINE, run.known), weights))
         if others != weights:
             raise UserError(

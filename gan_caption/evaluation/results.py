@@ -25,7 +25,7 @@ from gan_caption.evaluation.trained import left_discriminator, left_weights, ope
 from gan_caption.metrics.metric import Metrics
 from gan_caption.metrics.separation import probabilities, reliability
 from gan_caption.training.checkpoint import load_weights
-from gan_caption.training.folders import digest_of, numbered, read_json, write_json
+from gan_caption.training.folders import digest_of, inside, numbered, read_json, write_json
 from gan_caption.training.identity import configuration_hash, same_settings
 from gan_caption.training.networks import EncoderDecoder
 from gan_caption.training.progress import Progress
@@ -123,13 +123,13 @@ def evaluation_folder(asked: EvaluationSettings) -> Path:
     """Return where an evaluation with these settings is written: a folder within the run's.
 
     Raises:
-        UserError: an earlier evaluation's configuration is damaged.
+        UserError: an earlier evaluation's configuration is damaged, or its folder is a link that leads elsewhere.
     """
     own = _of_any_run(plain(asked))
     first = asked.run / f"evaluation-{asked.split}-{configuration_hash(own)}"
 
     def is_own(folder: Path) -> bool:  # two settings may share their hash
-        told = folder / "config.json"
+        told = inside(asked.run, (folder / "config.json").relative_to(asked.run))
         return not told.exists() or same_settings(_of_any_run(read_json(told)), own)
 
     return next(filter(is_own, numbered(first)))

@@ -101,7 +101,7 @@ def last_of_the_policy(settings: Settings, *, after: str | None = None) -> str |
 def left_discriminator(
     folder: Path, settings: Settings, encoder: Encoder, tokenizer: Tokenizer, *, device: torch.device
 ) -> Discriminator | None:
-    """Return the discriminator as the run left it; None where the run has none.
+    """Return the discriminator as the run left it; None where the run has none, or has taught it nothing yet.
 
     Raises:
         UserError: the run's checkpoint, or the tokenizer of its discriminator, is missing or damaged.
@@ -111,5 +111,7 @@ def left_discriminator(
     if discriminator is None:
         return None
     state = load_state(inside(folder, "checkpoints/last.pt"), vocabulary=tokenizer.fingerprint)
+    if not (state.discriminator_has_learned or state.finished):
+        return None
     take_discriminator(discriminator, state.networks, asked=f"run={folder}")
     return discriminator

@@ -386,7 +386,7 @@ def chosen_judges(
     judges: dict[str, Judge] = {}
     if weight := weights.get("discriminator", 0.0):
         if discriminator is None:
-            raise UserError(f"rerank.discriminator={weight}: this run has no discriminator")
+            raise UserError(f"rerank.discriminator={weight}: this run has no discriminator that has learned")
         judges["discriminator"] = DiscriminatorLogit(discriminator)
     if weight := weights.get("language_model", 0.0):
         if language_model is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
@@ -9,8 +11,9 @@ from pathlib import Path
 
 from gan_caption.distributed import world
 from gan_caption.errors import UserError
+from gan_caption.files import check_folder
 from gan_caption.inference.captioner import Captioned, Captioner, Unreadable, check_candidates
-from gan_caption.inference.output import check_ids, coco_results, encoded, format_of, write_captions
+from gan_caption.inference.output import check_ids, coco_results, encoded, format_of, json_lines, write_captions
 from gan_caption.inference.photos import find_photos
 from gan_caption.inference.settings import CaptionSettings
 from gan_caption.training.progress import Progress
@@ -30,6 +33,9 @@ def caption_photos(settings: CaptionSettings) -> None:
     out = settings.out
     if out is not None:
         format_of(out)  # before anything is loaded
+        check_folder(out.absolute().parent, f"out={out}")
+    if settings.attention and (out is None or format_of(out) is not json_lines):
+        raise UserError("attention=true: .jsonl alone tells where each word looked; give out=captions.jsonl")
     judging = next((f"rerank.{name}" for name, weight in settings.rerank.items() if weight and name != "own"), None)
     check_candidates(settings.candidates, wanted=settings.captions, judging=judging)
     photos = find_photos(settings.images)
@@ -79,10 +85,12 @@ def caption_photos(settings: CaptionSettings) -> None:
                 for image in images:
                     for one in image.captions:
                         print(encoded(f"{image.name}\t{one.text}").decode(), flush=True)
-        except Exception:
+        except Exception as error:
             if world.size() > 1:  # the others caption on, and hand over what they have
                 deque(images, maxlen=0)
-            raise
+            if not isinstance(error, BrokenPipeError):
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `| head` has read enough: no word of it
         if unreadable:
             raise UserError(_told(unreadable, photos))
 

@@ -27,6 +27,7 @@ from gan_caption.evaluation.settings import ComparisonSettings
 from gan_caption.evaluation.systems import System
 from gan_caption.evaluation.text_metrics import language_model_metrics
 from gan_caption.extras import require
+from gan_caption.files import check_folder
 from gan_caption.metrics.metric import Metrics, on_curves
 from gan_caption.metrics.standard import catalogue
 from gan_caption.reporting.cards import ORDERS, cards_of
@@ -71,6 +72,7 @@ def compare_runs(settings: ComparisonSettings, *, command: str) -> Path:
     target = settings.out.resolve()
     if target.exists() and not all((target / name).exists() for name in (PAGE, SETTINGS)):
         raise UserError(f"out={settings.out} exists and holds no report: choose another folder")
+    check_folder(target.parent, f"out={settings.out}")
     chosen = choose_systems(folders_of(settings.runs), baseline=settings.against, allow=settings.allow)
     tokenizers = run_tokenizers(chosen)
     tokenizer = next(iter(tokenizers.values()))

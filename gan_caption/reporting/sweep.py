@@ -64,7 +64,9 @@ class Trial:
         return self.value
 
 
-def trial_of(folder: Path, *, floor: float | None, sought: tuple[str, str] | None = None) -> Trial:
+def trial_of(
+    folder: Path, *, floor: float | None, sought: tuple[str, str] | None = None, allow: Sequence[str] = ()
+) -> Trial:
     """Return what a finished run is worth to a search.
 
     Args:
@@ -72,12 +74,13 @@ def trial_of(folder: Path, *, floor: float | None, sought: tuple[str, str] | Non
         floor: of the diversity; None: none.
         sought: names of the metrics of quality and diversity, which may be others than when the run was made; None:
             the run's own.
+        allow: packages of your own whose classes the run may name.
 
     Raises:
         UserError: the folder holds no run, its checkpoint is damaged, a metric is unknown or was not validated, or what
             is sought is below 0.
     """
-    settings = read_settings(folder)
+    settings = read_settings(folder, allow=allow)
     state = load_state(inside(folder, "checkpoints/last.pt"))
     phase = last_of_the_policy(settings)
     left = {} if phase is None else state.selected.get(phase, {})

@@ -17,6 +17,7 @@ from gan_caption.evaluation.java import java_metrics
 from gan_caption.evaluation.settings import SplitName, TransferSettings
 from gan_caption.evaluation.text_metrics import language_model_metrics
 from gan_caption.evaluation.transfer import Measured, Place, can_lose, measure_in, moved, open_places
+from gan_caption.files import check_folder
 from gan_caption.metrics.bootstrap import Difference
 from gan_caption.metrics.holm import holm
 from gan_caption.metrics.metric import Metric
@@ -58,6 +59,7 @@ def measure_transfer(settings: TransferSettings) -> list[Loss]:
     target = settings.out
     if target.exists() and not (target / RESULTS).exists():
         raise UserError(f"out={target} exists and holds no {RESULTS}: choose another folder")
+    check_folder(target, f"out={target}")
     at_home, abroad = in_both_places(settings)
     found = losses(at_home, abroad, settings.against)
     shown = [settings.endpoint, *SHOWN, *at_home.place.own]

@@ -22,7 +22,7 @@ class Tokenizer(ABC):
     The defaults of `learn`, `normalize` and `tokenized` are those of one that comes trained and reads text as it is.
     """
 
-    file: ClassVar[str]
+    file: ClassVar[str] = "tokenizer.json"
     """The name of what `save` writes, in a run's folder."""
     counted_by: ClassVar[str] = "word"
     """What the metrics count as one token; tables say it where it is no word."""

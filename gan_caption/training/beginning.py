@@ -24,7 +24,6 @@ from gan_caption.training.checkpoint import read_weights
 from gan_caption.training.folders import best_weights, inside, read_settings
 from gan_caption.training.identity import flattened
 from gan_caption.training.networks import EncoderDecoder
-from gan_caption.training.setup import check_encoder
 from gan_caption.training.tokenizers import load_tokenizer
 
 _NAMED = 10
@@ -67,7 +66,6 @@ class Beginning:
         Raises:
             UserError: they do not fit, or the encoder is another one than the run had.
         """
-        check_encoder(encoder, self.folder)
         own = captioner.state_dict()
         tensors = read_weights(captioner, self.weights, vocabulary=self.tokenizer.fingerprint)
         if tensors.keys() != own.keys():

@@ -1,4 +1,4 @@
-"""Four known ways in which an adversarial run fails, recognised from the logged numbers, a line each."""
+"""Five known ways in which an adversarial run fails, recognised from the logged numbers, a line each."""
 
 from __future__ import annotations
 

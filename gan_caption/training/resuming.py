@@ -15,15 +15,25 @@ from gan_caption import __version__
 from gan_caption.configuration.settings import Settings
 from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
-from gan_caption.training.folders import FORMAT, VERSION, has_finished, numbered, numbered_like, read_json, write_json
+from gan_caption.training.folders import (
+    FORMAT,
+    VERSION,
+    has_finished,
+    has_learned,
+    numbered,
+    numbered_like,
+    read_json,
+    write_json,
+)
 from gan_caption.training.identity import Differences, KnownData, configuration_hash, differences, write_data
 
 
 def choose_folder(settings: Settings, known: KnownData | None, *, data: str, again: bool = False) -> Path:
     """Return the folder of a run, made if new.
 
-    `resume=null` starts afresh in a new folder; `resume=auto` returns that of the same run, one that has not finished
-    before one that has, and starts one where there is none; `resume=<folder>` takes up that one.
+    `resume=null` starts afresh in a new folder; `resume=auto` returns that of the same run, and starts one where there
+    is none: of several the one that is on its way, then one that has finished, then one that never began, the latest
+    of each; `resume=<folder>` takes up that one.
 
     Args:
         settings: of the run.
@@ -41,10 +51,10 @@ def choose_folder(settings: Settings, known: KnownData | None, *, data: str, aga
         return resume
     while True:
         there = runs_of(settings, known, data=data) if again or resume == "auto" else []
-        unfinished = [folder for folder in there if not has_finished(folder)]
         if resume == "auto" and there:
-            return next(iter(unfinished), there[-1])
-        if again and unfinished:
+            return max(reversed(there), key=_promise)
+        unfinished = [folder for folder in there if not has_finished(folder)]
+        if unfinished:
             return unfinished[-1]
         names = numbered(_name(settings, data, () if known is None else known.locations))
         folder = next(name for name in names if not name.exists())
@@ -64,6 +74,12 @@ def runs_of(settings: Settings, known: KnownData | None, *, data: str) -> list[P
         elif not other.settings:
             say(f"{folder} is not taken up, its data were others:{other}")
     return found
+
+
+def _promise(folder: Path) -> tuple[bool, bool]:
+    """Return how soon a run comes to its table: on its way, finished, or never begun."""
+    begun, finished = has_learned(folder), has_finished(folder)
+    return begun and not finished, finished
 
 
 def keep_location(folder: Path, settings: Settings) -> None:

@@ -71,7 +71,7 @@ class Run:
     discriminator_left: Left | None = None
     """What the phases before it left of D's training."""
     discriminator_has_learned: bool = False
-    """Whether D learns, or has learned, in a phase of this run."""
+    """Whether D learns, or has learned, in a phase of this run or of the one that it is taken from."""
 
     @property
     def captioner(self) -> EncoderDecoder:

@@ -162,6 +162,16 @@ def test_other_things_that_cannot_be_compared(tmp_path):
     run = made_run(tmp_path / "gan", **GAN)
     with pytest.raises(UserError, match="against=nsc: the runs are of seqgan"):
         choose_systems([run], baseline="nsc")
+    alone = made_run(tmp_path / "alone", name="scratchgan", phases=("adversarial",))
+    with pytest.raises(UserError, match=r"alone did not begin with maximum likelihood, .* against= one of scratchgan"):
+        choose_systems([alone], baseline="mle")
+
+
+def test_where_no_report_can_be_written_is_told_before_anything_is_evaluated(tmp_path):
+    (tmp_path / "file").touch()
+    asked = composed("runs=[nowhere]", f"out={tmp_path}/file/report", config_name="compare")
+    with pytest.raises(UserError, match="file is a file, and no folder"):
+        compare_runs(read(ComparisonSettings, asked), command="")
 
 
 def test_a_missing_extra_is_missed_before_anything_is_evaluated(monkeypatch):

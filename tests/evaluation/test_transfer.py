@@ -66,6 +66,7 @@ def coco(tmp_path):
         (["data=scenes", "endpoint=chair_i"], "endpoint=chair_i: what both places have is cider_d, bleu_1, "),
         (["data=scenes", "against=nsc"], "against=nsc: the runs are of seqgan"),
         (["data=scenes", "out=."], r"out=\. exists and holds no transfer.json"),
+        (["data=scenes", "out=run/config.json/new"], "config.json is a file, and no folder"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_decoded(tmp_path, monkeypatch, overrides, message):

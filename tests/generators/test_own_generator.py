@@ -7,24 +7,22 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
 
 from experiments.own_generator.transformer import TransformerGenerator
-from gan_caption.data.captions import EOS, Captions, captions_from_ids
-from gan_caption.data.features import ImageFeatures
+from gan_caption.data.captions import EOS, captions_from_ids
 from gan_caption.decoding.beam import beam_candidates
 from gan_caption.decoding.rollouts import complete_prefixes
-from gan_caption.generators.base import Generator
-from gan_caption.generators.state import TensorState
 from gan_caption.inference.exporting import export_run
 from gan_caption.inference.onnx_captioner import OnnxCaptioner
 from gan_caption.inference.settings import export_from
 from gan_caption.testing import check_generator
 from tests import tiny
+from tests.test_readme import own_files
 from tests.tiny_runs import TINY_SEQGAN, composed, part
 
 ROOT = Path(__file__).parents[2]
@@ -56,32 +54,15 @@ def test_room_for_one_word_too_few_is_told():
         check_generator(generator, tiny.features(3))
 
 
-def test_the_smallest_generator_keeps_the_contract():
-    """Three methods around a layer of PyTorch's; it takes no weights over words."""
-
-    class GRUGenerator(Generator[TensorState]):
-        def __init__(self, *, vocabulary_size: int, pooled_size: int, hidden: int) -> None:
-            super().__init__(vocabulary_size=vocabulary_size)
-            self.image = nn.Linear(pooled_size, hidden)
-            self.words = nn.Embedding(vocabulary_size, hidden)
-            self.gru = nn.GRU(hidden, hidden, batch_first=True)
-            self.output = nn.Linear(hidden, vocabulary_size - self.first_word)
-
-        def start(self, features: ImageFeatures, max_length: int) -> TensorState:
-            return TensorState((torch.tanh(self.image(features.pooled)),))
-
-        def step(self, tokens: Tensor, state: TensorState, rows: Tensor | None = None) -> tuple[Tensor, TensorState]:
-            state = state if rows is None else state.select(rows)
-            _, hidden = self.gru(self.words(tokens)[:, None], state.own[0][None])
-            return self.output(hidden[0]), state.after((hidden[0],))
-
-        def logits(self, features: ImageFeatures, captions: Captions) -> Tensor:
-            state = self.start(features, captions.tokens.shape[1]).select(captions.images)
-            outputs, _ = self.gru(self.words(captions.inputs), state.own[0][None])
-            return self.output(outputs[captions.mask])
-
+def test_the_generator_of_contributing_keeps_the_contract():
+    """Three methods around a layer of PyTorch's; it takes no weights over words, which CONTRIBUTING says."""
+    written: dict[str, Any] = {"__name__": "mine.gru"}
+    exec(own_files()["mine/gru.py"], written)
     torch.manual_seed(0)
-    check_generator(GRUGenerator(vocabulary_size=9, pooled_size=5, hidden=8), tiny.features(3), soft_words=False)
+    generator = written["GRUGenerator"](vocabulary_size=9, pooled_size=5, hidden=8)
+    check_generator(generator, tiny.features(3), soft_words=False)
+    with pytest.raises(AssertionError, match="set soft_words=False"):
+        check_generator(generator, tiny.features(3))
 
 
 def test_it_is_short_and_the_package_does_not_know_it():

@@ -27,6 +27,7 @@ from gan_caption.experiment import run_experiment
 from gan_caption.metrics.standard import STANDARD
 from gan_caption.reporting.sweep import Sought, Trial, folders_of, summary, trial_of, value_of
 from gan_caption.training.checkpoint import load_state
+from gan_caption.training.phases.maximum_likelihood import MaximumLikelihoodPhase
 from gan_caption.training.setup import check_configuration
 from tests.started import Started, typed
 from tests.tiny_runs import TINY
@@ -246,6 +247,18 @@ def test_a_ruined_trial_stops_early_and_is_worth_less_than_any_other(configured,
     trial = trial_of(finished.folder, floor=0.0)
     assert trial.ended == "stopped early, after 2 steps: no healthy weights"
     assert (trial.value, trial.quality) == (-1, None)
+
+
+class OwnPhase(MaximumLikelihoodPhase):
+    """One that a user has written."""
+
+
+def test_a_run_of_a_class_of_ones_own_is_a_trial(configured):
+    phase = "phases.mle._target_=tests.reporting.test_sweep.OwnPhase"
+    folder = run_experiment(configured("allow=[tests]", phase, base=TINY), data="scenes").folder
+    assert trial_of(folder, floor=None, allow=["tests"]).ended == "finished"
+    with pytest.raises(UserError, match=r"tests.*is not allowed"):
+        trial_of(folder, floor=None)
 
 
 def test_a_search_asks_of_a_run_that_is_there_what_it_seeks_now(configured):

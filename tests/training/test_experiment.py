@@ -27,6 +27,7 @@ from gan_caption.training.loop import Loop
 from gan_caption.training.phases.adversarial import AdversarialPhase
 from gan_caption.training.phases.base import Diverged, Phase, descend
 from gan_caption.training.phases.maximum_likelihood import MaximumLikelihoodPhase
+from gan_caption.training.resuming import choose_folder
 from gan_caption.training.setup import Data, check_configuration
 from tests.tiny_runs import TINY, part
 
@@ -294,6 +295,7 @@ def test_a_checkpoint_of_another_vocabulary_is_refused(configured, tmp_path):
         ("generator.hidden=-1", "generator.hidden=-1: at least 1"),
         ("generator=lstm generator.image_as=last_input", "generator.image_as: 'last_input' is not one of"),
         ("+generator.hiden=3", "generator.hiden is not known. Did you mean generator.hidden"),
+        ("phases.mle.patience=2 phases.mle.selected_by=last", "phases.mle: patience=2: selected_by=last calls every"),
         ("phases.mle.learning_rate=fast", "phases.mle.learning_rate: 'fast' is not a valid number"),
         ("phases.adversarial.objective.credit.rollouts=0", "rollouts=0: at least 1"),
         ("adversarial.clip=0", "clip=0.0: above 0"),  # with which nothing would learn
@@ -358,6 +360,24 @@ def test_a_run_is_found_behind_one_that_was_deleted(configured, tmp_path):
     folders = [run_experiment(configured(base=TINY), data="scenes").folder for _ in range(2)]
     shutil.rmtree(folders[0])
     assert run_experiment(configured("resume=auto", base=TINY), data="scenes").folder == folders[1]
+
+
+def test_a_run_on_its_way_is_taken_up_before_one_that_has_finished_and_that_before_one_that_never_began(
+    configured, tmp_path
+):
+    config = configured(base=TINY)
+    never, done, half, last = (run_experiment(config, data="scenes").folder for _ in range(4))
+    (half / "results.json").unlink()
+    for folder in (never, last):
+        (folder / "results.json").unlink()
+        (folder / "checkpoints" / "last.pt").unlink()
+    settings = check_configuration(configured("resume=auto", base=TINY))
+    known = Data(settings, print).known()
+    assert choose_folder(settings, known, data="scenes") == half
+    shutil.rmtree(half)
+    assert choose_folder(settings, known, data="scenes") == done
+    shutil.rmtree(done)
+    assert choose_folder(settings, known, data="scenes") == last
 
 
 def test_a_pretrained_baseline_is_taken_over_and_not_trained_again(configured, tmp_path):

@@ -128,6 +128,10 @@ def test_a_collision_of_two_evaluations_overwrites_none(configured, tmp_path):
 
     one, other = twins(sampled, lambda own: evaluation_folder(own).name)
     folder = evaluation_folder(one)
+    folder.symlink_to(tmp_path.parent, target_is_directory=True)  # in a run folder from elsewhere
+    with pytest.raises(UserError, match="leads out of the folder"):
+        evaluation_folder(one)
+    folder.unlink()
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(plain(one)))
     assert evaluation_folder(one) == folder

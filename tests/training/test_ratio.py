@@ -16,10 +16,9 @@ from gan_caption.data.batches import CaptionBatches
 from gan_caption.data.captions import UNK, captions_from_ids
 from gan_caption.data.features import ImageFeatures
 from gan_caption.errors import UserError
-from gan_caption.experiment import check_holdout, run_experiment, set_up
+from gan_caption.experiment import run_experiment, set_up
 from gan_caption.modes import evaluating
 from gan_caption.training.checkpoint import load_state
-from gan_caption.training.folders import write_json
 from gan_caption.training.loop import preflight
 from gan_caption.training.phases.maximum_likelihood import MaximumLikelihoodPhase
 from gan_caption.training.phases.policy_gradient import PolicyGradientPhase
@@ -273,17 +272,6 @@ def test_what_the_phase_cannot_do_without_is_said_before_training(configured, tm
     run, phases, _ = set_up(settings, tmp_path, Data(settings, print))
     with pytest.raises(UserError, match=message):
         preflight(run, phases, run.evaluator)
-
-
-def test_a_baseline_that_has_learned_from_held_out_images_is_refused(configured, tmp_path):
-    write_json(tmp_path / "config.json", configured("holdout.check=0.2", base=TINY))
-    for key in ("pretrained", "begin_from"):
-        for same in (["holdout.check=0.2", "seed=3"], []):
-            check_holdout(check_configuration(configured(*same, f"{key}={tmp_path}", base=TINY)), key)
-        for other in (["holdout.check=0.3"], ["holdout.check=0.2", "holdout.fold=1"]):
-            settings = check_configuration(configured(*other, f"{key}={tmp_path}", base=TINY))
-            with pytest.raises(UserError, match=rf"{key}=.*learned from images that this run holds out .*check=0\.2"):
-                check_holdout(settings, key)
 
 
 def test_held_out_images_are_in_no_batch_of_any_phase(configured, monkeypatch, tmp_path):

@@ -73,6 +73,10 @@ class MaximumLikelihoodPhase(Phase):
         at_least(1, captions_per_image=self.captions_per_image, validations_per_epoch=self.validations_per_epoch)
         at_least(0, learning_rate=self.learning_rate, encoder_learning_rate=self.encoder_learning_rate)
         at_least(0, patience=self.patience)
+        if self.patience and self.selected_by == "last":
+            raise ValueError(
+                f"patience={self.patience}: of selected_by=last every validation is the best; name a metric"
+            )
         above(0, clip=self.clip)
         share(averaging=self.averaging)
 

@@ -1,0 +1,128 @@
+"""What a run takes over from other runs: a baseline, a discriminator, what to begin with; and what forbids it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import dropwhile
+from pathlib import Path
+
+import torch
+
+from gan_caption.configuration.settings import Settings
+from gan_caption.distributed import world
+from gan_caption.errors import UserError
+from gan_caption.training.checkpoint import load_state, load_weights, save_weights
+from gan_caption.training.folders import BASELINE, best_weights, has_learned, inside, read_settings
+from gan_caption.training.identity import read_data
+from gan_caption.training.networks import take_discriminator
+from gan_caption.training.phases.base import Phase
+from gan_caption.training.run import Run
+from gan_caption.training.setup import Data
+
+
+def others_of(settings: Settings) -> Iterator[tuple[str, Path]]:
+    """Yield the runs that a run takes something from: the setting that names each, and its folder."""
+    for key in ("pretrained", "pretrained_discriminator", "begin_from"):
+        if getattr(settings, key) is not None:
+            yield key, getattr(settings, key)
+
+
+def check_others(settings: Settings, data: Data) -> None:
+    """Look whether these runs are there, have what is asked of them, and have learned from no image held out here.
+
+    Raises:
+        UserError: one is no run, or has not come as far; it may have learned from such an image.
+    """
+    for key, folder in others_of(settings):
+        with named_by(key, folder):
+            theirs = read_settings(folder, allow=settings.allow)
+            if key != "begin_from" and not has_learned(folder):
+                raise UserError(f"run={folder}: it has learned nothing yet; resume it first")
+            if key == "pretrained" and not inside(folder, best_weights(Path(), BASELINE)).exists():
+                raise UserError(f"run={folder}: that run has not finished the phase {BASELINE}; resume it first")
+            held_out = settings.holdout.check or settings.holdout.discriminator
+            if held_out and theirs.holdout != settings.holdout and not has_other_images(folder, data):
+                raise UserError(
+                    f"run={folder}: it has learned from images that this run holds out (there {theirs.holdout}, here "
+                    f"{settings.holdout}): train it with the same holdout"
+                )
+
+
+def has_other_images(folder: Path, data: Data) -> bool:
+    """Tell whether a run is known to have learned from other images and captions than these."""
+    theirs, own = read_data(folder), data.known()
+    return theirs is not None and own is not None and "train" in theirs.others(own)
+
+
+@contextmanager
+def named_by(key: str, folder: Path) -> Iterator[None]:
+    """Give what is wrong with a run's folder under the setting that names it."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(str(error).replace(f"run={folder}", f"{key}={folder}", 1)) from error
+
+
+def _check_what_is_read(run: Run, pretrained: Path) -> None:
+    """Refuse a policy that has learned to read another discriminator than the one that it would follow from now on.
+
+    Raises:
+        UserError: it has, as LeakGAN's of another seed.
+    """
+    if run.networks.discriminator is None:
+        return
+    before = {name: weight.clone() for name, weight in run.generator.state_dict().items()}
+    run.generator.follow(run.networks.discriminator)
+    moved = [name for name, weight in run.generator.state_dict().items() if not torch.equal(weight, before[name])]
+    if moved:
+        raise UserError(
+            f"pretrained={pretrained}: its policy has learned to read what its own discriminator makes of a caption "
+            f"({moved[0]}), and this run's begins as another one: give the seed and the sizes of that run"
+        )
+
+
+def adopt(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Phase]:
+    """Take the baseline from another run, and return the phases that come after it.
+
+    Raises:
+        UserError: that run has not finished its maximum-likelihood phase, its vocabulary is another, its weights do not
+            fit, its policy reads another discriminator, or this run would have nothing left to train.
+    """
+    names = list(phases)
+    left = names[names.index(BASELINE) + 1 :] if BASELINE in names else []
+    if not left:
+        raise UserError(f"pretrained={pretrained}: nothing would be left to train after {BASELINE}, phases are {names}")
+    state = load_state(inside(pretrained, "checkpoints/last.pt"), vocabulary=run.tokenizer.fingerprint)
+    if BASELINE not in state.selected:
+        raise UserError(f"pretrained={pretrained}: that run has not finished the phase {BASELINE}; resume it first")
+    load_weights(run.captioner, best_weights(pretrained, BASELINE), vocabulary=state.vocabulary)
+    _check_what_is_read(run, pretrained)
+    if world.is_main():
+        save_weights(run.captioner, run.best_weights(BASELINE), vocabulary=state.vocabulary)
+    world.everyone(None)
+    run.selected[BASELINE] = run.evaluator.evaluate(run.captioner).metrics  # that run may have decoded otherwise
+    return {name: phases[name] for name in left}
+
+
+def adopt_discriminator(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Phase]:
+    """Take the discriminator from another run, and return the phases that are left to do.
+
+    Those that teach it alone are left out, until something else learns: what comes after, of a second round say, tells
+    it of a policy that the other run's discriminator has never seen.
+
+    Raises:
+        UserError: that run is not finished, its vocabulary is another, it has no discriminator or another kind of one,
+            or this run would have nothing left to do.
+    """
+    left = dict(dropwhile(lambda item: item[1].teaches_the_discriminator_alone, phases.items()))
+    asked = f"pretrained_discriminator={pretrained}"
+    if not left:
+        raise UserError(f"{asked}: nothing would be left to do, phases are {list(phases)}")
+    state = load_state(inside(pretrained, "checkpoints/last.pt"), vocabulary=run.tokenizer.fingerprint)
+    if not state.finished:
+        raise UserError(f"{asked}: that run is not finished; resume it first")
+    take_discriminator(run.discriminator, state.networks, asked=asked)
+    run.discriminator_is_taken = run.discriminator_has_learned = True
+    run.generator.follow(run.discriminator)
+    return left
