@@ -21,6 +21,7 @@ from gan_caption.evaluation.java import java_metrics
 from gan_caption.evaluation.settings import ComparisonSettings
 from gan_caption.experiment import run_experiment
 from gan_caption.reporting.report import compare_runs
+from gan_caption.training.setup import OF_THE_PARTS, PARTS
 from tests.documents import ASSIGNMENT, PROGRAMS, ROOT, commands, documents
 from tests.shells import SHELLS
 from tests.shortened import ORACLE
@@ -260,3 +261,16 @@ def test_every_page_of_a_method_is_in_the_table_of_methods():
     pages = {path.stem for path in (ROOT / "conf" / "experiment").glob("*.yaml")}
     text = (ROOT / "conf" / "experiment" / "README.md").read_text(encoding="utf-8")
     assert set(re.findall(r"^\| \[`(\w+)`\]", text, re.M)) == pages
+
+
+def test_what_a_constructor_may_ask_for_is_told():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    _, _, section = text.partition("### What a constructor may ask for\n")
+    parts, names, *_ = (rows for rows in section.split("\n\n") if rows.startswith("| "))
+    cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in parts.splitlines()[2:]]
+    told = {part.strip("`"): set(re.findall(r"`(\w+)`", asked)) for part, asked in cells}
+    (of_a_phase,) = (told.pop(part) for part in list(told) if part.startswith("a phase"))
+    assert told == OF_THE_PARTS
+    assert of_a_phase == PARTS
+    explained = {name for row in names.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert explained == set.union(PARTS, *(told[part] for part in told if part != "tracker"))

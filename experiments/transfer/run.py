@@ -29,8 +29,7 @@ UPDATES = (
     "adversarial.entropy_floor=0", "adversarial.validate_every=150",
 )  # fmt: skip
 OWN = {"ddo": ("adversarial.steps=150",), "gold": DEMONSTRATED, "control_more_mle": DEMONSTRATED}
-"""Of pages beside that, so that updates and captions are as many for all: DDO has two rounds, the others' images five
-samples."""
+"""Of pages beside that, so that updates are as many for all: DDO has two rounds. README: how many captions."""
 QUICK = (
     "size.hidden=16", "size.embedding=16", "phases.mle.epochs=1", "phases.mle.images_per_batch=8",
     "phases.mle.learning_rate_schedule.warmup_steps=2", "adversarial.steps=2", "adversarial.images_per_batch=8",

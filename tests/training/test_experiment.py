@@ -295,7 +295,7 @@ def test_a_checkpoint_of_another_vocabulary_is_refused(configured, tmp_path):
         ("generator.hidden=-1", "generator.hidden=-1: at least 1"),
         ("generator=lstm generator.image_as=last_input", "generator.image_as: 'last_input' is not one of"),
         ("+generator.hiden=3", "generator.hiden is not known. Did you mean generator.hidden"),
-        ("phases.mle.patience=2 phases.mle.selected_by=last", "phases.mle: patience=2: selected_by=last calls every"),
+        ("phases.mle.patience=2 phases.mle.selected_by=last", "phases.mle.patience=2: selected_by=last calls every"),
         ("phases.mle.learning_rate=fast", "phases.mle.learning_rate: 'fast' is not a valid number"),
         ("phases.adversarial.objective.credit.rollouts=0", "rollouts=0: at least 1"),
         ("adversarial.clip=0", "clip=0.0: above 0"),  # with which nothing would learn

@@ -75,7 +75,7 @@ class MaximumLikelihoodPhase(Phase):
         at_least(0, patience=self.patience)
         if self.patience and self.selected_by == "last":
             raise ValueError(
-                f"patience={self.patience}: of selected_by=last every validation is the best; name a metric"
+                f"patience={self.patience}: selected_by=last calls every validation the best; name a metric"
             )
         above(0, clip=self.clip)
         share(averaging=self.averaging)
