@@ -39,8 +39,6 @@ class Arm:
     """Whether it takes the seed's discriminator."""
     learns: bool = True
     """Whether it has a learning rate to be tuned."""
-    of_another: str | None = None
-    """The arm whose run it is measured in, by another phase; None: its own."""
     blind: bool = False
     """Whether a discriminator of the seed's kind is taught in it that sees no image."""
 

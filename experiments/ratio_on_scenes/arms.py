@@ -64,8 +64,8 @@ ARMS = (
     Arm("EBM, p^.2 and no D", "control_powers", "resampling", learns=False),
     Arm("the most probable of 20", "control_powers", "resampling", (f"{DECODING}.own_weight=1000",), learns=False),
     Arm("exact ratio: policy gradient", "control_oracle_ratio"),
-    Arm("exact ratio: EBM, 20 candidates", "control_oracle_ratio", "resampling",
-        of_another="exact ratio: policy gradient"),
+    Arm("exact ratio: EBM, 20 candidates", "control_oracle_ratio", "resampling", ("phases.policy_gradient=null",),
+        learns=False),
 )  # fmt: skip
 QUICK_ARMS = tuple(arm for arm in ARMS if arm.page in ("control_more_mle", "control_oracle_ratio")
                    or arm.name in ("residual EBM, 20 candidates", "KL policy gradient, beta 1"))  # fmt: skip

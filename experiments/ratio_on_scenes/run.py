@@ -156,7 +156,7 @@ def ask_others(study: Study) -> None:
 
 def tune(study: Study) -> dict[str, str]:
     """Return the best learning rate of each arm that learns, by the divergence on validation scenes of one seed."""
-    arms = [arm for arm in study.arms if arm.learns and arm.of_another is None]
+    arms = [arm for arm in study.arms if arm.learns]
     trials = {f"{arm.name}, rate {rate}": (arm, rate) for arm in arms for rate in study.rates}
 
     def wanted(seed: int, base: Path = NOWHERE, judge: Path = NOWHERE) -> list[Wanted]:
@@ -175,7 +175,7 @@ def tune(study: Study) -> dict[str, str]:
 
 def compare(study: Study, rates: Mapping[str, str]) -> None:
     """Train all arms from all baselines, measure them, and write the table and the figure."""
-    arms = {arm.name: arm for arm in study.arms if not arm.learns or (arm.of_another or arm.name) in rates}
+    arms = [arm for arm in study.arms if not arm.learns or arm.name in rates]
 
     def wanted(seed: int, base: Path = NOWHERE, judge: Path = NOWHERE) -> list[Wanted]:
         plain = partial(divergence, phase="mle")
@@ -183,9 +183,8 @@ def compare(study: Study, rates: Mapping[str, str]) -> None:
         if not study.longer:
             likelihood[LONG] = study.baseline(seed, *LONGER)
         told = [Wanted(name, seed, overrides, plain) for name, overrides in likelihood.items()]
-        for arm in arms.values():
-            run = arms[arm.of_another or arm.name]
-            overrides = study.arm(run, seed, base, judge, rate=rates.get(run.name))
+        for arm in arms:
+            overrides = study.arm(arm, seed, base, judge, rate=rates.get(arm.name))
             told.append(Wanted(arm.name, seed, overrides, partial(divergence, phase=arm.phase)))
         return told
 
