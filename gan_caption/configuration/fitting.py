@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import types
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -20,6 +20,7 @@ from gan_caption.errors import UserError
 from gan_caption.files import at_home
 
 if TYPE_CHECKING:
+    from pydantic import TypeAdapter
     from pydantic_core import ErrorDetails
 
 _PLAIN = (float, bool, str, Any, object, None, type(None))
@@ -39,12 +40,33 @@ def fit(value: Any, hint: Any, path: str) -> Any:
     Raises:
         UserError: it is of another type. The message begins with its full key: path, and the place inside.
     """
-    from pydantic import ConfigDict, TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     try:
-        return TypeAdapter(_checked(hint), config=ConfigDict(strict=True, allow_inf_nan=False)).validate_python(value)
+        return _check_of(_Hint(hint)).validate_python(value)
     except ValidationError as error:
         raise UserError(_told(error.errors(), value, hint, path)) from None
+
+
+class _Hint:
+    """A hint, equal only to what is also written alike: `int | str` equals `str | int`, whose messages differ."""
+
+    def __init__(self, hint: Any) -> None:
+        self.hint, self.told = hint, repr(hint)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Hint) and self.told == other.told and bool(self.hint == other.hint)
+
+    def __hash__(self) -> int:
+        return hash(self.told)
+
+
+@lru_cache(maxsize=1024)
+def _check_of(known: _Hint) -> TypeAdapter[Any]:
+    """Return pydantic's check of a hint: it takes a millisecond to make, and a run asks for some of them very often."""
+    from pydantic import ConfigDict, TypeAdapter
+
+    return TypeAdapter(_checked(known.hint), config=ConfigDict(strict=True, allow_inf_nan=False))
 
 
 def _checked(hint: Any) -> Any:
