@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -15,6 +16,7 @@ os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
 os.fsync = lambda descriptor: None  # what tests write outlives no power cut, and a disk takes long over small files
 # What a shell starts in the background ignores Ctrl-C, and so would all that tests start, and end by it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+gc.disable()  # until all is imported, of which nothing is ever garbage
 
 
 LONGEST = (
@@ -33,6 +35,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     order = {name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # a million objects of libraries that no collection needs to look at again
+    gc.enable()
 
 
 @pytest.fixture

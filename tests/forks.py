@@ -20,8 +20,13 @@ import sys
 SHARED = (
     "torch._dynamo", "wandb.sdk.launch", "pandas", "requests", "hydra.utils", "gan_caption.experiment",
     "gan_caption.inference.captioner", "gan_caption.metrics.language_model", "gan_caption.reporting.report",
+    "torch.export._trace", "torch._inductor.codecache", "onnxscript.optimizer", "matplotlib.figure",
+    "transformers.models.gpt2.modeling_gpt2",
 )  # fmt: skip
-"""`torch._dynamo` is what optimizers import at their first step; W&B brings what has its name, pandas and requests."""
+"""`torch._dynamo` is what optimizers import at their first step; W&B brings what has its name, pandas and requests.
+
+The last lines are what exports, reports and a language model begin with.
+"""
 WITHIN = "within"
 """The program that a command has for the interpreter: what it starts itself forks as well."""
 PATIENCE = 30

@@ -1,9 +1,9 @@
 """What stands first on PATH where the documents' commands run, so that they end soon; their text is not changed.
 
 `main("python", "-m", "gan_caption.train", ...)` is that training with overrides added.
-Nothing else is: a training gets small sizes, a tiny language model stands for smollm2, the study of the jar is asked to
-be quick, a study of hours is only started, `pytest` collects the tests of one file, `mypy` looks at one, and `pip` only
-checks that the extras exist.
+Nothing else is: a training and a comparison's judge get small sizes, a tiny language model stands for smollm2, the
+study of the jar is asked to be quick, a study of hours is only started, `pytest` collects the tests of one file, `mypy`
+looks at one, and `pip` only checks that the extras exist.
 """
 
 from __future__ import annotations
@@ -71,6 +71,8 @@ def sizes(arguments: Sequence[str]) -> list[str]:
         small = {"scenes": SMALL, "scenes_unseen": SMALL, "oracle": ORACLE}.get(data, PHOTOGRAPHS)
         tiny = [f"lm.model={TINY_LM}"] if "generator=pretrained_lm" in arguments else []
         return [*small, *tiny, *(SEARCH if "+sweep=search" in arguments else [])]
+    if "gan_caption.compare" in arguments:
+        return ["judge.epochs=1", "judge.hidden=16", "judge.embedding=16"]
     if "experiments.scenes_seqgan.run" in arguments:
         return SMALL
     if "experiments.metric_parity.kinds" in arguments:
@@ -125,8 +127,9 @@ def main(program: str, *arguments: str) -> None:
         check_extras(arguments)
     elif program in ("pytest", "ruff", "mypy"):  # of the checkout itself, where nobody's own files lie
         os.chdir(ROOT)
-        few = {"pytest": ["--collect-only", "-q", "tests/test_files.py"], "mypy": ["gan_caption/errors.py"]}
-        _become("-m", program, *arguments, *few.get(program, []))
+        if program == "pytest":
+            _run("pytest", *arguments, "--collect-only", "-q", "tests/test_files.py")
+        _become("-m", program, *arguments, *(["gan_caption/errors.py"] if program == "mypy" else []))
     elif program == "torchrun":
         _become("-m", "torch.distributed.run", *arguments, *sizes(arguments))
     elif program == WITHIN:  # a study's own, of the sizes that it gives

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["torch._dynamo", "gan_caption.experiment"])  # all processes' of these tests, once
+FORKS.set_forkserver_preload(["torch._dynamo", "gan_caption.experiment", "tests.frozen"])  # once for all of these tests
 STREAMS = ("said", "errors")
 
 

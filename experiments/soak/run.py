@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import gc
+import importlib
 import json
 import os
 import random
@@ -70,6 +72,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=HERE / "table.md")
     told = parser.parse_args()
     torch.set_num_threads(1)  # of this process, which is forked: it must have no others
+    importlib.import_module("torch._dynamo")  # as optimizers do at their first step, which takes each fork two seconds
+    gc.freeze()  # a collection in a fork would copy all of it
     with tempfile.TemporaryDirectory() as place:
         home = Path(place)
         pairs = [(method, encoder) for method in told.methods for encoder in ENCODERS]
@@ -133,7 +137,7 @@ def left_alone(pair: tuple[str, str], home: Path) -> dict[str, float]:
         times.setdefault(phase_of(folder), time.monotonic() - begun)
         if ended:
             break
-        time.sleep(0.001)
+        time.sleep(0.005)
     if status:
         raise SystemExit((folder / "log.txt").read_text()[-3000:])
     ends = [*list(times.values())[1:], time.monotonic() - begun]
@@ -190,7 +194,7 @@ def until(phase: str, moment: str, folder: Path, rng: random.Random, seconds: fl
     """Yield True once the moment has come in this phase, which takes so many seconds."""
     while phase_of(folder) != phase and phase != BEFORE:
         yield False
-        time.sleep(0.001)
+        time.sleep(0.003)
     if moment == AT_ANY_TIME:
         end = time.monotonic() + rng.uniform(0, seconds)
         while True:
@@ -209,6 +213,7 @@ def until(phase: str, moment: str, folder: Path, rng: random.Random, seconds: fl
             times -= 1
         before = now
         yield times <= 0
+        time.sleep(0.0005)  # a file is being written for milliseconds; who looks all the time takes a core from the run
 
 
 def names(folder: Path, pattern: str) -> tuple[str, ...]:
@@ -226,8 +231,8 @@ def phase_of(folder: Path) -> str:
         return EVALUATION
     phase = BEFORE
     for path in folder.glob(f"{whole}/metrics.jsonl"):
-        for line in path.read_bytes().split(b"\n")[:-1]:
-            phase = json.loads(line)["phase"]
+        if whole_lines := path.read_bytes().split(b"\n")[:-1]:
+            phase = json.loads(whole_lines[-1])["phase"]
     return phase
 
 

@@ -131,8 +131,9 @@ def caption_together(run: Path, photos: Path) -> None:
 
 def caption_in_vain(run: Path, photos: Path) -> None:
     """To a file that cannot be written: all processes hear of it."""
+    (photos / "taken.jsonl").mkdir(exist_ok=True)
     with pytest.raises(UserError, match="cannot save"):
-        caption(run, photos, "00.png/captions.jsonl")
+        caption(run, photos, "taken.jsonl")
 
 
 def assert_alike(one: Path, other: Path) -> None:

@@ -14,7 +14,7 @@ from gan_caption.metrics.bootstrap import image_interval, image_weights
 THINGS = ("cat", "dog", "bird", "ship", "tree", "cup")
 COLOURS = ("red", "blue", "green", "black")
 IMAGES = 120
-QUICK = JudgeSettings(folds=3, epochs=12, hidden=32, embedding=16, dropout=0.2, learning_rate=3e-3, batch_captions=32)
+QUICK = JudgeSettings(folds=3, epochs=8, hidden=32, embedding=16, dropout=0.2, learning_rate=8e-3, batch_captions=60)
 
 
 def interval(score) -> tuple[float, float]:

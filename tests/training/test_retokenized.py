@@ -34,7 +34,7 @@ def asked(tmp_path):
     def of(*overrides, base=(*SEQGAN, *SMALL), discriminator="retokenized"):
         given = [
             "generator=pretrained_lm", "generator.prefix=3", "mapper@generator.mapper=mlp", f"lm.model={model}",
-            "max_length=40", f"discriminator={discriminator}", f"outputs={tmp_path}/outputs",
+            "max_length=20", f"discriminator={discriminator}", f"outputs={tmp_path}/outputs",
             f"cache={tmp_path}/cache",
         ]  # fmt: skip
         return composed(*given, *base, *overrides)
