@@ -49,7 +49,6 @@ from gan_caption.training.setup import (
     build_encoder,
     build_phases,
     check_configuration,
-    check_encoder,
     choose_device,
     keep_encoder,
     keep_language_model,
@@ -59,7 +58,7 @@ from gan_caption.training.setup import (
     own_decoding,
     training_captions,
 )
-from gan_caption.training.taking_over import adopt, adopt_discriminator, check_others, named_by, others_of
+from gan_caption.training.taking_over import adopt, adopt_discriminator, check_others, check_their_encoders
 from gan_caption.training.threads import Neighbours, lent_threads, threads_of
 from gan_caption.training.tokenizers import file_of, keep_tokenizer, learned_tokenizer
 from gan_caption.training.tracking import Tracker, Trackers
@@ -120,9 +119,7 @@ def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str,
     seed_everything(settings.seed, deterministic=settings.deterministic)
     train, val = data.train, data.val
     encoder = build_encoder(settings, device=device)
-    for key, other in others_of(settings):
-        with named_by(key, other):
-            check_encoder(encoder, other)
+    check_their_encoders(settings, encoder)
     if world.is_main():
         keep_encoder(encoder, folder)
     source = open_features(settings, encoder, train, device=device)
@@ -145,7 +142,7 @@ def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str,
 
     captioner = build_captioner(settings, encoder, tokenizer, device=device)
     if beginning is not None:
-        beginning.load(captioner, encoder, tokenizer)
+        beginning.load(captioner, tokenizer)
     networks = Networks(captioner, build_discriminator(settings, encoder, tokenizer, read, device=device))
     if networks.discriminator is not None:
         captioner.generator.follow(networks.discriminator)

@@ -23,7 +23,6 @@ def main(config: DictConfig) -> Trial:
     from hydra.types import RunMode
     from omegaconf import OmegaConf
 
-    from gan_caption.configuration.wording import listed
     from gan_caption.distributed import world
     from gan_caption.experiment import run_experiment
     from gan_caption.reporting.sweep import trial_of
@@ -36,8 +35,8 @@ def main(config: DictConfig) -> Trial:
     folder = run_experiment(plain, data=data, command=command).folder  # type: ignore[arg-type]
     # One process writes the results, and the others come to this line before it has.
     sought = (config.search_metric, config.diversity_metric)
-    allow = listed(config.allow)
-    return world.from_main(lambda: trial_of(folder, allow=allow, floor=config.diversity_floor, sought=sought))
+    floor, allow = config.diversity_floor, config.allow
+    return world.from_main(lambda: trial_of(folder, floor=floor, sought=sought, allow=allow))
 
 
 def after_sweep(folder: Path, jobs: Sequence[Job]) -> None:

@@ -25,7 +25,7 @@ SHARED = (
 )  # fmt: skip
 """`torch._dynamo` is what optimizers import at their first step; W&B brings what has its name, pandas and requests.
 
-The last lines are what exports, reports and a language model begin with.
+The last two lines are what exports, reports and a language model begin with.
 """
 WITHIN = "within"
 """The program that a command has for the interpreter: what it starts itself forks as well."""

@@ -129,7 +129,8 @@ def main(program: str, *arguments: str) -> None:
         os.chdir(ROOT)
         if program == "pytest":
             _run("pytest", *arguments, "--collect-only", "-q", "tests/test_files.py")
-        _become("-m", program, *arguments, *(["gan_caption/errors.py"] if program == "mypy" else []))
+        else:
+            _become("-m", program, *arguments, *(["gan_caption/errors.py"] if program == "mypy" else []))
     elif program == "torchrun":
         _become("-m", "torch.distributed.run", *arguments, *sizes(arguments))
     elif program == WITHIN:  # a study's own, of the sizes that it gives

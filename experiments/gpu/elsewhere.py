@@ -113,8 +113,7 @@ class _Operations(TorchDispatchMode):
         answers_away = bool(given) if asked is None else torch.device(asked) == DEVICE
         if asked is not None:
             kwargs["device"] = torch.device("cpu")
-        if len(given) < len(tensors):
-            check_places(func, tensors)
+        check_places(func, tensors)
         why = _why(func, args, kwargs, given, answers_away)
         if why:
             self.wait(why)

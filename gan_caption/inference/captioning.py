@@ -31,15 +31,15 @@ def caption_photos(settings: CaptionSettings) -> None:
         UserError: nothing can be captioned; or something was left out, after all else was written.
     """
     out = settings.out
+    written = None if out is None else format_of(out)  # before anything is loaded
     if out is not None:
-        format_of(out)  # before anything is loaded
         check_folder(out.absolute().parent, f"out={out}")
-    if settings.attention and (out is None or format_of(out) is not json_lines):
+    if settings.attention and written is not json_lines:
         raise UserError("attention=true: .jsonl alone tells where each word looked; give out=captions.jsonl")
     judging = next((f"rerank.{name}" for name, weight in settings.rerank.items() if weight and name != "own"), None)
     check_candidates(settings.candidates, wanted=settings.captions, judging=judging)
     photos = find_photos(settings.images)
-    if out is not None and format_of(out) is coco_results:
+    if written is coco_results:
         check_ids(map(str, photos))
     captioner = Captioner.load(
         settings.run,
@@ -82,21 +82,34 @@ def caption_photos(settings: CaptionSettings) -> None:
                 write_captions(out, images)
                 print(f"{len(photos) - len(unreadable)} images captioned: {out}", flush=True)
             else:
-                for image in images:
-                    for one in image.captions:
-                        print(encoded(f"{image.name}\t{one.text}").decode(), flush=True)
-        except Exception as error:
-            if world.size() > 1:  # the others caption on, and hand over what they have
-                deque(images, maxlen=0)
-            if not isinstance(error, BrokenPipeError):
-                raise
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `| head` has read enough: no word of it
+                _print(images)
+        except Exception:
+            _hear_out(images)
+            raise
         if unreadable:
             raise UserError(_told(unreadable, photos))
 
     if not world.is_main():
         deque(captioned(), maxlen=0)
     world.from_main(write)
+
+
+def _print(images: Iterator[Captioned]) -> None:
+    """Print captions, a line each, until all are there or whoever reads them has read enough, as `| head` does."""
+    for image in images:
+        for one in image.captions:
+            try:
+                print(encoded(f"{image.name}\t{one.text}").decode(), flush=True)
+            except BrokenPipeError:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python flushes when it ends
+                _hear_out(images)
+                return
+
+
+def _hear_out(images: Iterator[Captioned]) -> None:
+    """Take what other processes still have, where there are any: they caption on, and hand it over."""
+    if world.size() > 1:
+        deque(images, maxlen=0)
 
 
 def _told(unreadable: Sequence[Unreadable], photos: Sequence[Path]) -> str:

@@ -65,7 +65,11 @@ class Trial:
 
 
 def trial_of(
-    folder: Path, *, floor: float | None, sought: tuple[str, str] | None = None, allow: Sequence[str] = ()
+    folder: Path,
+    *,
+    floor: float | None,
+    sought: tuple[str, str] | None = None,
+    allow: str | Sequence[str] = (),
 ) -> Trial:
     """Return what a finished run is worth to a search.
 

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from gan_caption.configuration.settings import Settings
 from gan_caption.distributed.world import say
-from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError
 from gan_caption.text.base import Tokenizer
 from gan_caption.text.vocabulary import SPECIAL
@@ -55,16 +54,15 @@ class Beginning:
         say(f"begins with {self.folder} ({self.phase}): {len(self.tokenizer)} tokens, and {len(new)} new ones{named}")
         return tokenizer
 
-    def load(self, captioner: EncoderDecoder, encoder: Encoder, tokenizer: Tokenizer) -> None:
+    def load(self, captioner: EncoderDecoder, tokenizer: Tokenizer) -> None:
         """Give a captioner the weights.
 
         Args:
             captioner: of this run.
-            encoder: of this run.
             tokenizer: of this run; see `extended`.
 
         Raises:
-            UserError: they do not fit, or the encoder is another one than the run had.
+            UserError: they do not fit.
         """
         own = captioner.state_dict()
         tensors = read_weights(captioner, self.weights, vocabulary=self.tokenizer.fingerprint)

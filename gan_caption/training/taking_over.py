@@ -11,6 +11,7 @@ import torch
 
 from gan_caption.configuration.settings import Settings
 from gan_caption.distributed import world
+from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError
 from gan_caption.training.checkpoint import load_state, load_weights, save_weights
 from gan_caption.training.folders import BASELINE, best_weights, has_learned, inside, read_settings
@@ -18,10 +19,10 @@ from gan_caption.training.identity import read_data
 from gan_caption.training.networks import take_discriminator
 from gan_caption.training.phases.base import Phase
 from gan_caption.training.run import Run
-from gan_caption.training.setup import Data
+from gan_caption.training.setup import Data, check_encoder
 
 
-def others_of(settings: Settings) -> Iterator[tuple[str, Path]]:
+def _others_of(settings: Settings) -> Iterator[tuple[str, Path]]:
     """Yield the runs that a run takes something from: the setting that names each, and its folder."""
     for key in ("pretrained", "pretrained_discriminator", "begin_from"):
         if getattr(settings, key) is not None:
@@ -34,8 +35,8 @@ def check_others(settings: Settings, data: Data) -> None:
     Raises:
         UserError: one is no run, or has not come as far; it may have learned from such an image.
     """
-    for key, folder in others_of(settings):
-        with named_by(key, folder):
+    for key, folder in _others_of(settings):
+        with _named_by(key, folder):
             theirs = read_settings(folder, allow=settings.allow)
             if key != "begin_from" and not has_learned(folder):
                 raise UserError(f"run={folder}: it has learned nothing yet; resume it first")
@@ -49,6 +50,17 @@ def check_others(settings: Settings, data: Data) -> None:
                 )
 
 
+def check_their_encoders(settings: Settings, encoder: Encoder) -> None:
+    """Look whether these runs have learned from what this encoder makes of an image.
+
+    Raises:
+        UserError: one has not; see `check_encoder`.
+    """
+    for key, folder in _others_of(settings):
+        with _named_by(key, folder):
+            check_encoder(encoder, folder)
+
+
 def has_other_images(folder: Path, data: Data) -> bool:
     """Tell whether a run is known to have learned from other images and captions than these."""
     theirs, own = read_data(folder), data.known()
@@ -56,7 +68,7 @@ def has_other_images(folder: Path, data: Data) -> bool:
 
 
 @contextmanager
-def named_by(key: str, folder: Path) -> Iterator[None]:
+def _named_by(key: str, folder: Path) -> Iterator[None]:
     """Give what is wrong with a run's folder under the setting that names it."""
     try:
         yield

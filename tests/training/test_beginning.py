@@ -74,7 +74,7 @@ def test_of_known_words_a_captioner_thinks_as_before(tmp_path):
     )
     save_weights(theirs, tmp_path / "weights", vocabulary=known.fingerprint)
     beginning = Beginning(tmp_path, "mle", known, tmp_path / "weights")
-    beginning.load(own, part("encoder/scene_cnn", width=4), tokenizer)
+    beginning.load(own, tokenizer)
     features, captions = ImageFeatures(torch.randn(2, 3)), captions_from_ids([[4, 5, 3], [5, 4, 3]], [0, 1])
     before, after = (one.generator.logits(features, captions) for one in (theirs, own))
     assert torch.allclose(after[:, :3], before, atol=1e-6), "<eos>, a, dog"
