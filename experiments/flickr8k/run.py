@@ -136,10 +136,11 @@ def compare(study: Study, rates: Mapping[str, str], *, split: str = "val") -> No
         sys.exit("no baseline is finished yet: full trains it")
     alone = {f"{arm.name}{on}" for arm in arms if not arm.follows}  # which learn a baseline of their own
     told = study.records.unpaired([one for seed in study.seeds for one in wanted(seed) if one.name not in alone])
-    tables = "\n\n".join(part for part in (table_of_beams(systems), table_of_samples(systems), told) if part)
+    parts = (table_of_beams(systems, MLE), table_of_samples(systems, MLE), told)
+    tables = "\n\n".join(part for part in parts if part)
     (study.tables / f"table{named}.md").write_text(f"{tables}\n")
     print(tables)
-    draw(study.tables / f"figure{named}.png", systems)
+    draw(study.tables / f"figure{named}.png", systems, MLE)
 
 
 def check_test_list(data: Sequence[str]) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+from scipy.interpolate import PchipInterpolator
 from scipy.stats import ttest_1samp
 
 from experiments.study import seen, write_png
@@ -32,38 +34,53 @@ PEOPLE = "people, each beside the others"
 LEVELS = 20
 """Of diversity, at which two curves are compared."""
 
+Numbers = npt.NDArray[np.float64]
 Found = Mapping[str, Mapping[int, Mapping[str, Any]]]
-"""By system and seed, see `measure.found`; the first system is the baseline."""
+"""By system and seed, see `measure.found`."""
+Join = Callable[[Numbers, Numbers, Numbers], Numbers]
+"""Of levels, and of a curve's diversity and quality: its quality at these levels."""
 
 
-def height(curve: Sequence[Mapping[str, float]], baseline: Sequence[Mapping[str, float]]) -> float:
+def lines(levels: Numbers, x: Numbers, y: Numbers) -> Numbers:
+    """Join a curve's points by straight lines, which lie below a curve that bends down."""
+    return np.interp(levels, x, y)
+
+
+def smoothly(levels: Numbers, x: Numbers, y: Numbers) -> Numbers:
+    """Join them by monotone cubics (Fritsch and Carlson 1980), which follow its bend."""
+    return np.asarray(PchipInterpolator(x, y)(levels))
+
+
+def height(curve: Sequence[Mapping[str, float]], baseline: Sequence[Mapping[str, float]], join: Join = lines) -> float:
     """Return how much more quality a curve has than another, the mean over the diversity that both reach; else NaN.
 
     Args:
-        curve: CIDEr-D of samples by Self-CIDEr, joined by straight lines.
+        curve: CIDEr-D of samples by Self-CIDEr.
         baseline: the other.
+        join: how the points of each are joined.
     """
     own, other = (sorted((point["self_cider"], point["sample_cider_d"]) for point in one) for one in (curve, baseline))
     low, high = max(own[0][0], other[0][0]), min(own[-1][0], other[-1][0])
     if low >= high:
         return math.nan
     levels = np.linspace(low, high, LEVELS)
-    return float(np.mean(np.interp(levels, *np.transpose(own)) - np.interp(levels, *np.transpose(other))))
+    return float(np.mean(join(levels, *np.transpose(own)) - join(levels, *np.transpose(other))))
 
 
-def table_of_beams(found: Found) -> str:
-    """Return a Markdown table of captions by beam 5, with CIDEr-D less the baseline's, over seeds and images."""
-    first = next(iter(found))
+def table_of_beams(found: Found, baseline: str) -> str:
+    """Return a Markdown table of captions by beam 5, with CIDEr-D less the baseline's, over seeds and images.
+
+    A system that shares no seed with the baseline, which may not be there at all, is not compared.
+    """
     labels = [label for _, label, *_ in BEAM]
-    rows = [["beam 5", "seeds", "minutes", *labels, f"CIDEr-D less that of {first}", "p (Holm)"]]
-    others = [name for name in found if name != first]
+    rows = [["beam 5", "seeds", "minutes", *labels, f"CIDEr-D less that of {baseline}", "p (Holm)"]]
     differences = {}
-    for name in others:
-        seeds = sorted(found[name].keys() & found[first].keys())
+    for name in _compared(found, baseline):
+        seeds = _common(found, name, baseline)
         own, base = ([Score.of(100 * np.array(runs[seed]["cider_d"])) for seed in seeds]
-                     for runs in (found[name], found[first]))  # fmt: skip
+                     for runs in (found[name], found[baseline]))  # fmt: skip
         differences[name] = paired_difference(own, base)
-    p = holm({name: differences[name].p for name in others})
+    p = holm({name: own.p for name, own in differences.items()})
     for name, runs in found.items():
         tested = ["", ""]
         if name in differences:
@@ -78,28 +95,39 @@ def table_of_beams(found: Found) -> str:
     return "\n\n".join([markdown(rows), *told])
 
 
-def table_of_samples(found: Found) -> str:
-    """Return a Markdown table of samples at temperature 1, and how far each curve lies above the baseline's."""
-    first = next(iter(found))
-    others = [name for name in found if name != first]
-    heights = {name: heights_of(found[name], found[first]) for name in others}
+def table_of_samples(found: Found, baseline: str) -> str:
+    """Return a Markdown table of samples at temperature 1, and how far each curve lies above the baseline's.
+
+    How much of that the way makes in which points are joined is told beside it. As in `table_of_beams`, not all need
+    be compared.
+    """
+    others = _compared(found, baseline)
+    heights, smooth = (
+        {name: heights_of(found[name], found[baseline], join) for name in others} for join in (lines, smoothly)
+    )
     tested = [name for name in others if len(heights[name]) > 1]
     p = holm({name: float(ttest_1samp(heights[name], 0).pvalue) for name in tested})
-    rows = [["samples", "seeds", *(label for _, label, *_ in SAMPLED), "above the curve: CIDEr-D x 100", "p (Holm)"]]
+    rows = [["samples", "seeds", *(label for _, label, *_ in SAMPLED),
+             f"above the curve of {baseline}: CIDEr-D x 100", "p (Holm)", "joined by cubics"]]  # fmt: skip
     for name, runs in found.items():
-        own = heights.get(name, [])
-        told = with_interval(own, 1, sign="+") if own else "" if name == first else "no common diversity"
-        rows.append([name, str(len(runs)), *_cells(runs, SAMPLED), told, f"{p[name]:.3f}" if name in p else ""])
-    rows += [[PEOPLE, "", *_cells({0: own}, SAMPLED), "", ""] for own in _people(found)]
+        told, again = (
+            ("" if own is None else with_interval(own, 1, sign="+") if own else "no common diversity")
+            for own in (heights.get(name), smooth.get(name))
+        )
+        tests = f"{p[name]:.3f}" if name in p else ""
+        rows.append([name, str(len(runs)), *_cells(runs, SAMPLED), told, tests, again])
+    rows += [[PEOPLE, "", *_cells({0: own}, SAMPLED), "", "", ""] for own in _people(found)]
     halves = sorted(interval(heights[name])[1] for name in tested)
     note = f"\n\nThe median method's half-width of that is {halves[len(halves) // 2]:.1f}." if halves else ""
     return markdown(rows) + note
 
 
-def heights_of(runs: Mapping[int, Mapping[str, Any]], others: Mapping[int, Mapping[str, Any]]) -> list[float]:
+def heights_of(
+    runs: Mapping[int, Mapping[str, Any]], others: Mapping[int, Mapping[str, Any]], join: Join = lines
+) -> list[float]:
     """Return 100 times `height` of each seed that both have, where it has a value."""
     seeds = sorted(runs.keys() & others.keys())
-    told = [100 * height(runs[seed]["curve"], others[seed]["curve"]) for seed in seeds]
+    told = [100 * height(runs[seed]["curve"], others[seed]["curve"], join) for seed in seeds]
     return [one for one in told if not math.isnan(one)]
 
 
@@ -112,8 +140,8 @@ def table_of_trials(found: Mapping[str, Mapping[str, Any]]) -> str:
     return markdown(rows)
 
 
-def draw(path: Path, found: Found) -> None:
-    """Write a PNG: quality against diversity, a line a system, the mean over seeds."""
+def draw(path: Path, found: Found, baseline: str) -> None:
+    """Write a PNG: quality against diversity, a line a system, the baseline's thick, the mean over seeds."""
     figure = new_figure(9, 6)
     axes = figure.subplots()
     for place, (name, runs) in enumerate(found.items()):
@@ -123,12 +151,21 @@ def draw(path: Path, found: Found) -> None:
         x, y = curves.mean(0).T
         axes.plot(
             x, y, marker="o", markersize=3, linestyle="-" if place < 10 else "--", label=name,
-            color=f"C{place % 10}" if place else "black", linewidth=1 if place else 2.5,
+            color="black" if name == baseline else f"C{place % 10}", linewidth=2.5 if name == baseline else 1,
         )  # fmt: skip
     axes.set_xlabel("Self-CIDEr of samples")
     axes.set_ylabel("CIDEr-D x 100 of samples")
     axes.legend(fontsize=7)
     write_png(figure, path)
+
+
+def _compared(found: Found, baseline: str) -> list[str]:
+    """Return who is compared with the baseline: all others that have a seed of it."""
+    return [name for name in found if name != baseline and _common(found, name, baseline)]
+
+
+def _common(found: Found, name: str, baseline: str) -> list[int]:
+    return sorted(found[name].keys() & found.get(baseline, {}).keys())
 
 
 def _people(found: Found) -> list[Mapping[str, Any]]:

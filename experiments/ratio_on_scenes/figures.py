@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from experiments.forest import draw_forest
-from experiments.ratio_on_scenes.ladder import EVERY
+from experiments.ratio_on_scenes.ladder import EVERY, best_possible
 from experiments.ratio_on_scenes.verdict import MARGIN
 from gan_caption.metrics.separation import Bin
 from gan_caption.reporting.figures import draw_diagonal, draw_reliability, new_figure, plain
@@ -37,8 +38,8 @@ def ladder_figure(rungs: Rungs) -> Figure | None:
         axes.plot(steps, auc, ".-", color=f"C{place}", linewidth=1.2, label=name)
         end = max(steps, default=0) + EVERY
         axes.plot(end, rung["kept_auc"], "o", color=f"C{place}", fillstyle="none", markersize=7)
-    best = next(iter(rungs.values()))["best_auc"]
-    axes.axhline(best, color="black", linestyle="--", linewidth=1, label="the best possible")
+    for style, (of, best) in zip(cycle(("--", ":", "-.")), best_possible(rungs).items(), strict=False):
+        axes.axhline(best["best_auc"], color="black", linestyle=style, linewidth=1, label=of)
     axes.set_xlabel("steps of D; rings: as kept")
     axes.set_ylabel("AUC on held-out images")
     plain(axes)

@@ -11,6 +11,7 @@ from statistics import fmean
 from typing import TypeVar
 
 from experiments.ratio import evaluator_of
+from experiments.ratio_on_scenes.ladder import looks
 from experiments.study import systems
 from gan_caption.decoding.decoders import Sampler
 from gan_caption.evaluation.evaluator import Evaluator
@@ -19,6 +20,7 @@ from gan_caption.files import write_atomically
 from gan_caption.metrics.metric import corpus_value, measure
 from gan_caption.metrics.ngrams import Score
 from gan_caption.training.folders import read_settings
+from gan_caption.training.records import METRICS, read_records
 from gan_caption.training.setup import own_decoding
 
 TEMPERATURES = (0.7, 0.8, 0.9, 1.0)
@@ -48,7 +50,7 @@ def divergence(run: Path, phase: str, *, temperatures: Sequence[float] = TEMPERA
     Returns:
         "temperature" and "top_p", metrics of so many "samples" of a test image, "validation_jsd", "plain_jsd", on test
         at temperature 1 without a nucleus, and where it has one "nll_per_token", of people's captions under the policy
-        itself.
+        itself; see `judge_of` as well.
     """
     kept = run / f"divergence_{phase}.json"
     if phase in own_decoding(read_settings(run)):
@@ -69,9 +71,19 @@ def divergence(run: Path, phase: str, *, temperatures: Sequence[float] = TEMPERA
         "samples": TEST_SAMPLES, **at_best, "temperature": temperature, "top_p": top_p,
         "validation_jsd": chosen[temperature, top_p], "plain_jsd": plain,
         **{name: value for name, value in systems(run)[phase].items() if name == "nll_per_token"},
+        **judge_of(run),
     }  # fmt: skip
     write_atomically(kept, lambda file: file.write(json.dumps({"grid": asked, "found": found}, indent=1).encode()))
     return found
+
+
+def judge_of(run: Path) -> dict[str, float]:
+    """Return "judge_auc" and "judge_log_loss": what the discriminator that a run took knew of held-out images."""
+    taken = read_settings(run).pretrained_discriminator
+    if not taken:
+        return {}
+    _, last = looks(read_records(Path(taken) / METRICS))
+    return {f"judge_{name}": last[f"ratio/{name}"] for name in ("auc", "log_loss")}
 
 
 def best(divergences: Mapping[Of, float]) -> Of:

@@ -69,6 +69,8 @@ class Study:
         self.longer = LONGER if size == "converged" else ()  # whose baseline is the other part's rival
         self.outputs = HERE / "outputs" / ("quick" if self.quick else "full")
         place = self.outputs if self.quick else HERE / "converged" if self.longer else HERE
+        if records and self.longer:  # beside those of the other part, as they lie here
+            records = records.parent / "converged" / records.name
         self.records = Records(records or place / "records")
         self.tables = self.records.folder.parent
         self.seeds = SEEDS[:2] if self.quick else SEEDS
@@ -193,7 +195,8 @@ def compare(study: Study, rates: Mapping[str, str]) -> None:
         print("no arm is finished yet")
         return
     told = study.records.unpaired([one for seed in study.seeds for one in wanted(seed) if one.name != LONG])
-    table = "\n\n".join(part for part in (table_of_systems(found), told) if part)
+    planned = [one.name for one in wanted(study.tuning)] + [arm.name for arm in study.arms if arm not in arms]
+    table = "\n\n".join(part for part in (table_of_systems(found, planned), told) if part)
     (study.tables / "table.md").write_text(f"{table}\n")
     print(table)
     write_png(differences_figure({rival: compared(found, rival) for rival in RIVALS}), study.tables / "figure.png")

@@ -19,7 +19,8 @@ SHOWN = (
     ("jsd", "JSD", 3, 1), ("plain_jsd", "JSD at temperature 1", 3, 1), ("nll_per_token", "NLL a token", 3, 1),
     ("sample_oracle_true", "true, %", 1, 100), ("true_at_lengths", "true at people's lengths, %", 1, 100),
     ("sample_oracle_outside", "outside, %", 1, 100), ("sample_length", "words", 2, 1), ("div_2", "Div-2", 3, 1),
-    ("best_auc", "best D's AUC", 3, 1),
+    ("best_auc", "best D's AUC", 3, 1), ("judge_auc", "its own D's, held out", 3, 1),
+    ("judge_log_loss", "its log-loss there", 4, 1),
 )  # fmt: skip
 
 RIVALS = (MLE, LONG)
@@ -28,9 +29,20 @@ RIVALS = (MLE, LONG)
 Found = Mapping[str, Mapping[int, Mapping[str, float]]]
 
 
-def table_of_systems(found: Found) -> str:
-    """Return a Markdown table: a row a system, with its differences to the rivals of the same seeds."""
-    tests = {rival: _Tests(compared(found, rival)) for rival in RIVALS if rival in found}
+def table_of_systems(found: Found, planned: Sequence[str] = ()) -> str:
+    """Return a Markdown table: a row a system, with its differences to the rivals of the same seeds.
+
+    Args:
+        found: by system and seed.
+        planned: all systems of the study. Those that have not run count in Holm's correction: what is found first is
+            not corrected for less.
+    """
+    waiting = [name for name in planned if name not in found and name != MLE]
+    tests = {
+        rival: _Tests(compared(found, rival), [name for name in waiting if name != rival])
+        for rival in RIVALS
+        if rival in found
+    }
     columns = [
         f"{what}{rival}" for rival in tests for what in ("JSD less that of ", "p (Holm), ", f"within {MARGIN} of ")
     ]
@@ -42,29 +54,38 @@ def table_of_systems(found: Found) -> str:
             for metric, *_ in SHOWN
         }
         cells = [
-            with_interval([factor * one for one in values[metric]], decimals) if values[metric] else ""
+            _cell([factor * one for one in values[metric]], decimals, of=len(runs))
             for metric, _, decimals, factor in SHOWN
         ]
         told = ", ".join(f"{temperature:g}/{top_p:g}" for temperature, top_p in points)
         tested = [cell for one in tests.values() for cell in one.cells(name)]
         rows.append([name, str(len(runs)), told, *cells, *tested])
     powers = [power(rival, list(one.tested.values())) for rival, one in tests.items()]
-    return "\n\n".join([markdown(rows), *filter(None, powers)])
+    counted = f"Not run yet, and counted by Holm's correction: {'; '.join(waiting)}." if waiting else ""
+    return "\n\n".join([markdown(rows), *filter(None, (*powers, counted))])
+
+
+def _cell(values: Sequence[float], decimals: int, *, of: int) -> str:
+    """Return the mean over the seeds that have a value, and how many these are where not all of them have one."""
+    if not values:
+        return ""
+    return with_interval(values, decimals) + (f" ({len(values)} of {of})" if len(values) < of else "")
 
 
 class _Tests:
-    """Paired tests of all systems against one rival, with Holm's correction over systems."""
+    """Paired tests of all systems against one rival, with Holm's correction over systems, also those that wait."""
 
-    def __init__(self, differences: Mapping[str, Sequence[float]]) -> None:
+    def __init__(self, differences: Mapping[str, Sequence[float]], waiting: Sequence[str]) -> None:
         self.differences = differences
         self.tested = {name: own for name, own in differences.items() if len(own) > 1}
-        self.p = holm({name: _p(own) for name, own in self.tested.items()})
+        known = {name: _p(own) for name, own in self.tested.items()}
+        self.p = holm({**known, **dict.fromkeys((*waiting, *(differences.keys() - known.keys())), math.nan)})
 
     def cells(self, name: str) -> list[str]:
         """Return the difference, p, and whether the system is equivalent."""
         own = self.differences.get(name, [])
         difference = with_interval(own, 4, sign="+") if own else ""
-        if name not in self.p:
+        if name not in self.tested:
             return [difference, "", ""]
         return [difference, f"{self.p[name]:.3f}", "yes" if equivalent(own) else "no"]
 

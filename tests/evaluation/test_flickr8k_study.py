@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
-from experiments.flickr8k.verdict import PEOPLE, height, heights_of, table_of_beams, table_of_samples
+from experiments.flickr8k.verdict import PEOPLE, height, heights_of, lines, smoothly, table_of_beams, table_of_samples
 
 
 def curve(*points):
@@ -32,6 +33,28 @@ def test_a_curve_is_compared_where_both_are_diverse_alike():
     assert math.isnan(height(curve((0.91, 0.4), (0.95, 0.2)), line))
 
 
+def test_points_that_are_joined_smoothly_follow_a_bend():
+    """Of a parabola, whose lines lie below it; where a curve has a point, both have its value."""
+    x = np.linspace(0, 1, 5)
+    levels = np.linspace(0.3, 0.7, 9)
+    bent = -((levels - 0.2) ** 2)
+    off = [np.abs(join(levels, x, -((x - 0.2) ** 2)) - bent).max() for join in (lines, smoothly)]
+    assert off[1] < off[0] / 3
+    assert smoothly(x, x, x**3) == pytest.approx(x**3)
+    steep = [{"self_cider": 0.5 + one / 10, "sample_cider_d": 0.4 - one**2 / 50} for one in range(4)]
+    flat = curve((0.5, 0.1), (0.8, 0.1))
+    assert height(steep, flat, smoothly) > height(steep, flat, lines) + 1e-3
+
+
+def test_who_shares_no_seed_with_the_baseline_is_not_compared():
+    """The baseline is known by its name, wherever it stands."""
+    found = {"nsc": {0: run(each=(0.5, 0.7))}, "maximum likelihood": {0: run()}, "late": {7: run()}}
+    for table in (table_of_beams(found, "maximum likelihood"), table_of_samples(found, "maximum likelihood")):
+        assert row_of(table, "late")[-2:] == row_of(table, "maximum likelihood")[-2:] == ["", ""]
+    assert row_of(table_of_beams(found, "maximum likelihood"), "nsc")[-2].startswith("+10.0")
+    assert row_of(table_of_beams(found, "not there"), "nsc")[-2:] == ["", ""]
+
+
 def test_seeds_are_paired():
     base = {0: run(points=((0.5, 0.4), (0.9, 0.2))), 1: run(points=((0.5, 0.5), (0.9, 0.3)))}
     own = {1: run(points=((0.5, 0.52), (0.9, 0.32))), 2: run()}
@@ -43,15 +66,15 @@ def test_the_difference_of_beams_is_that_of_the_same_images():
         "maximum likelihood": {0: run(each=(0.4, 0.6)), 1: run(each=(0.2, 0.8))},
         "nsc": {0: run(each=(0.5, 0.7)), 1: run(each=(0.3, 0.9))},
     }
-    told = row_of(table_of_beams(found), "nsc")
+    told = row_of(table_of_beams(found, "maximum likelihood"), "nsc")
     assert told[1] == "2"
     assert told[-2].startswith("+10.0 (+10.0 to +10.0)")  # each image of each seed gained as much
-    assert row_of(table_of_beams(found), "maximum likelihood")[-2:] == ["", ""]
+    assert row_of(table_of_beams(found, "maximum likelihood"), "maximum likelihood")[-2:] == ["", ""]
 
 
 def test_people_stand_below_the_systems_once():
     humans = {"cider_d": 0.9, "chair_references_i": 0.02, "sample_cider_d": 0.9, "self_cider": 0.8}
     found = {"maximum likelihood": {0: run(), 1: run(humans=humans)}, "nsc": {0: run(humans=humans)}}
-    assert row_of(table_of_beams(found), PEOPLE)[3] == "90.0"
-    assert row_of(table_of_samples(found), PEOPLE)[2:4] == ["90.0", "0.800"]
-    assert PEOPLE not in table_of_beams({"maximum likelihood": {0: run()}})
+    assert row_of(table_of_beams(found, "maximum likelihood"), PEOPLE)[3] == "90.0"
+    assert row_of(table_of_samples(found, "maximum likelihood"), PEOPLE)[2:4] == ["90.0", "0.800"]
+    assert PEOPLE not in table_of_beams({"maximum likelihood": {0: run()}}, "maximum likelihood")

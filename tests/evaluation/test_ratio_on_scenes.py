@@ -12,9 +12,9 @@ from statsmodels.stats.power import TTestPower
 from experiments.ratio_on_flickr8k.arms import ARMS as ON_PHOTOGRAPHS
 from experiments.ratio_on_scenes.arms import ARMS, LONG, LONGER, MLE, MORE
 from experiments.ratio_on_scenes.figures import calibration_figure, differences_figure, ladder_figure
-from experiments.ratio_on_scenes.ladder import known, looks, table_of_rungs
-from experiments.ratio_on_scenes.measure import best, matched
-from experiments.ratio_on_scenes.run import HERE, Study, climb, compare, tune
+from experiments.ratio_on_scenes.ladder import best_possible, known, looks, table_of_rungs
+from experiments.ratio_on_scenes.measure import best, judge_of, matched
+from experiments.ratio_on_scenes.run import HERE, Study, climb, compare, main, tune
 from experiments.ratio_on_scenes.verdict import compared, equivalent, power, seen, table_of_systems
 from experiments.records import Wanted
 from gan_caption.experiment import run_experiment
@@ -84,12 +84,25 @@ def test_paired_differences_with_their_interval_and_holms_correction():
     half = math.tan(math.pi * 0.95 / 2) * 0.01  # the standard error of .01 and .03 is .01
     assert cells(table, "a")[column] == f"+0.0200 ± {half:.4f}"
     alone = {name: 1 - 2 * math.atan(x) / math.pi for name, x in (("a", 2), ("b", 3), ("d", 0.10005 / 0.00005))}
-    # The smallest counts three times, the next twice, and none is below the one before.
-    holm = {"d": 3 * alone["d"], "b": 2 * alone["b"], "a": max(2 * alone["b"], alone["a"])}
+    # The smallest counts four times, for c has a test to come, the next three times; none is below the one before.
+    holm = {"d": 4 * alone["d"], "b": 3 * alone["b"], "a": max(3 * alone["b"], 2 * alone["a"])}
     assert {name: cells(table, name)[p] for name in holm} == {name: f"{p:.3f}" for name, p in holm.items()}
     assert [cells(table, name)["seeds"] for name in found] == ["2", "2", "2", "1", "2"]
     assert cells(table, "c")[column] == "+0.0000", "one seed has no interval"
     assert [cells(table, name)[p] for name in (LONG, "c")] == ["", ""]
+
+
+def test_systems_that_have_not_run_count_in_holms_correction():
+    found = {MLE: runs(0.10, 0.50), "b": runs(0.12, 0.54), "one seed": runs(0.2)}
+    table = table_of_systems(found, [MLE, "b", "one seed", "c", LONG])
+    assert cells(table, "b")[f"p (Holm), {MLE}"] == f"{min(1, 4 * (1 - 2 * math.atan(3) / math.pi)):.3f}"
+    assert table.endswith(f"Not run yet, and counted by Holm's correction: c; {LONG}.")
+
+
+def test_a_cell_says_of_how_many_seeds_it_is_where_not_all_have_a_value():
+    own = runs(0.10, 0.50)
+    found = {MLE: {0: {**own[0], "div_2": 0.6}, 1: own[1] | {"div_2": math.nan}}}
+    assert cells(table_of_systems(found), MLE)["Div-2"] == "0.600 (1 of 2)"
 
 
 def test_a_system_that_differs_on_no_seed_leaves_the_others_their_tests():
@@ -149,6 +162,18 @@ def test_a_row_of_the_ladder_and_the_best_possible_one():
     assert cells(table, "the best possible")["AUC after 1000"] == "0.720"
 
 
+def test_each_policy_that_was_judged_has_its_best_possible_discriminator():
+    """A policy that was trained again elsewhere is another one."""
+    again = {**RUNG, "best_auc": 0.75, "jsd": 0.126}
+    rungs = {"lstm": RUNG, "averaged": again, "dense": RUNG}
+    table = table_of_rungs(rungs)
+    told = {of: cells(table, of)["AUC, as kept"] for of in best_possible(rungs)}
+    assert list(told.values()) == ["0.720", "0.750"]
+    assert list(told)[1] == "the best possible, policy of JSD 0.126"
+    (axes,) = ladder_figure(rungs).axes
+    assert [set(line.get_ydata()) for line in axes.lines[-2:]] == [{0.72}, {0.75}]
+
+
 def test_the_committed_ladder_is_read_with_rows_from_before_calibration_was_kept(tmp_path):
     shutil.copytree(HERE / "records", tmp_path / "records")
     climb(Study("tables", workers=0, records=tmp_path / "records"))
@@ -190,11 +215,12 @@ def keep(study, name, overrides, found, seed):
 
 def test_trials_choose_each_arms_rate_and_tables_go_on_with_what_is_there(tmp_path, capsys):
     study = Study("converged", workers=0, records=tmp_path / "records")
+    study.tables.mkdir()
     arms = {arm.name: arm for arm in study.arms}
-    assert (tune(study), list(tmp_path.iterdir())) == ({}, [])
+    assert (tune(study), list(study.tables.iterdir())) == ({}, [])
     compare(study, {})
     assert "no arm is finished yet" in capsys.readouterr().out
-    assert list(tmp_path.iterdir()) == [], "no table of nothing"
+    assert list(study.tables.iterdir()) == [], "no table of nothing"
 
     tried = {MORE.name: {"3e-5": 0.3, "1e-4": 0.2, "3e-4": 0.25}, "GOLD": {"3e-4": 0.4}}
     for name, own in tried.items():
@@ -203,7 +229,7 @@ def test_trials_choose_each_arms_rate_and_tables_go_on_with_what_is_there(tmp_pa
             keep(study, f"{name}, rate {rate}", overrides, {"validation_jsd": jsd}, study.tuning)
     rates = tune(study)
     assert rates == {MORE.name: "1e-4", "GOLD": "3e-4"}
-    table = (tmp_path / "tuning.md").read_text()
+    table = (study.tables / "tuning.md").read_text()
     assert list(cells(table, MORE.name).values())[1:] == ["0.3000", "0.2000", "0.2500"]
     assert list(cells(table, "GOLD").values())[1:] == ["", "", "0.4000"]
 
@@ -213,9 +239,23 @@ def test_trials_choose_each_arms_rate_and_tables_go_on_with_what_is_there(tmp_pa
             keep(study, name, overrides, {**POINT, "jsd": jsd}, seed)
         keep(study, MLE, study.baseline(seed), {**POINT, "jsd": 0.1}, seed)
     compare(study, rates)
-    row = cells((tmp_path / "table.md").read_text(), "GOLD")
+    row = cells((study.tables / "table.md").read_text(), "GOLD")
     assert (row["seeds"], row[f"JSD less that of {MLE}"].split()[0]) == ("2", "+0.2200")
-    assert (tmp_path / "figure.png").exists()
+    assert (study.tables / "figure.png").exists()
+
+
+def test_both_parts_go_on_by_the_records_of_one_folder(tmp_path):
+    """Their runs bear the same names, and were told different things."""
+    here = tmp_path / "records"
+    first, second = (Study(size, workers=0, records=here) for size in ("full", "converged"))
+    assert first.records.folder == here
+    keep(first, MLE, first.baseline(0), {**POINT, "jsd": 0.1}, 0)
+    main("tables", f"records={here}")
+    assert (tmp_path / "table.md").exists()
+    assert not (second.tables / "table.md").exists()
+    keep(second, MLE, second.baseline(0), {**POINT, "jsd": 0.2}, 0)
+    main("tables", f"records={here}")
+    assert cells((second.tables / "table.md").read_text(), MLE)["JSD"] == "0.200"
 
 
 def test_the_rival_of_the_first_part_is_the_baseline_of_the_second():
@@ -226,7 +266,7 @@ def test_the_rival_of_the_first_part_is_the_baseline_of_the_second():
 
 
 @pytest.mark.slow
-def test_what_a_run_leaves_is_known(configured):
+def test_what_a_run_leaves_is_known(configured, tmp_path):
     """The policy has hardly learned: the best possible D knows its captions, which the grammar cannot produce."""
     asked = ["+phase@phases.resampling=decoded", "discriminator_training.steps=4"]
     finished = run_experiment(configured(*asked, base=SMALL), data="scenes")
@@ -238,3 +278,9 @@ def test_what_a_run_leaves_is_known(configured):
     assert {one["people"] for one in people} == {1.0}
     assert sum(one["weight"] for one in people) == pytest.approx(0.5)
     assert len(calibration_figure({"lstm": found}).axes) == 2
+
+    config = json.loads((finished.folder / "config.json").read_text())
+    took = dict.fromkeys(("pretrained", "pretrained_discriminator"), str(finished.folder))
+    (tmp_path / "config.json").write_text(json.dumps({**config, **took}))
+    assert judge_of(tmp_path) == {"judge_auc": found["kept_auc"], "judge_log_loss": found["log_loss"]}
+    assert judge_of(finished.folder) == {}
