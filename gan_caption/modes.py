@@ -16,12 +16,20 @@ def evaluating(module: nn.Module) -> Iterator[None]:
     Under autocast the copies of weights that were made in here are forgotten: before PyTorch 2.10 they were taken for
     what comes after as well, and these weights had no gradient (its issue 112583).
     """
+    try:
+        with in_eval_mode(module), torch.no_grad():
+            yield
+    finally:
+        torch.clear_autocast_cache()
+
+
+@contextmanager
+def in_eval_mode(module: nn.Module) -> Iterator[None]:
+    """Do the same, but with gradients."""
     modes = {part: part.training for part in module.modules()}
     module.eval()
     try:
-        with torch.no_grad():
-            yield
+        yield
     finally:
         for part, training in modes.items():
             part.training = training
-        torch.clear_autocast_cache()

@@ -46,6 +46,8 @@ def load_rgb(path: Path) -> Image.Image:
             return open_rgb(file, path)
     except FileNotFoundError as error:
         raise UserError(_message(path, "there is no such file")) from error
+    except IsADirectoryError as error:
+        raise UserError(_message(path, "it is a folder: give its images")) from error
     except OSError as error:
         raise UserError(_message(path, f"the file is truncated or damaged ({error})")) from error
 

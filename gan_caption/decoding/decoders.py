@@ -15,7 +15,7 @@ from gan_caption.decoding.candidates import Candidates
 from gan_caption.decoding.diverse_beam import diverse_beam_search
 from gan_caption.decoding.greedy import greedy
 from gan_caption.decoding.parts import parts_that_fit
-from gan_caption.decoding.rerank import Judge, check_chooses, rerank
+from gan_caption.decoding.rerank import Judge, check_judge, rerank
 from gan_caption.decoding.sampling import Samples, attach_noise, sample, shape_distribution
 from gan_caption.errors import at_least
 from gan_caption.generators.base import Generator, token_log_probs
@@ -251,12 +251,12 @@ class Reranked:
             weights: a number for each of these names, and for `own`, the proposer's own scores.
 
         Raises:
-            ValueError: the names differ, or a judge gives all captions of an image the same.
+            ValueError: the names differ, or a judge is none; see `check_judge`.
         """
         if weights.keys() != {OWN, *judges}:
             raise ValueError(f"weights={dict(weights)}: one number for each of {', '.join([OWN, *judges])}")
         for judge in judges.values():
-            check_chooses(judge)
+            check_judge(judge)
         self.proposer = proposer
         self.judges = [(judge, weights[name]) for name, judge in judges.items()]
         self.own_weight = weights[OWN]

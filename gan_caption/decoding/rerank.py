@@ -15,7 +15,7 @@ from torch import Tensor
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.candidates import Candidates
-from gan_caption.discriminators.base import Discriminator, of_captions, parts_of
+from gan_caption.discriminators.base import Discriminator, all_of, of_captions, parts_of
 from gan_caption.discriminators.set import judges_sets
 from gan_caption.encoders.none import no_image
 from gan_caption.errors import UserError, at_least
@@ -27,7 +27,9 @@ class Judge(Protocol):
     """Scores captions of images; higher is better."""
 
     def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        """Return one score a caption, (N,) float, or one a token, (N, T), of which the mean counts.
+        """Return one score a caption, (N,) float, or one a token, (N, T).
+
+        Of one a token `rerank` takes the mean, and `Reweighted` the sum.
 
         Args:
             features: of B images.
@@ -56,27 +58,35 @@ def rerank(
     total = own_weight * candidates.scores if own_weight else torch.zeros_like(candidates.scores)
     for judge, weight in judges:
         if weight:
-            total = total + weight * _checked(judge(features, candidates.captions), candidates.captions)
+            scores = checked(judge(features, candidates.captions), candidates.captions)
+            total = total + weight * of_captions(scores, candidates.captions)
     return candidates.ranked_by(total)
 
 
-def _checked(scores: object, captions: Captions) -> Tensor:
-    """Return a judge's scores, one a caption; see `of_captions`.
+def checked(scores: object, captions: Captions) -> Tensor:
+    """Return a judge's scores as they are, (N,) or (N, T).
 
     Raises:
         UserError: they are neither, such as a reward's parts.
     """
     if not isinstance(scores, Tensor) or scores.shape not in (captions.lengths.shape, captions.tokens.shape):
         raise UserError("a judge of captions is a reward of one number a caption or a token, without parts")
-    return of_captions(scores, captions)
+    return scores
 
 
-def check_chooses(judge: object) -> None:
-    """Raise ValueError where a judge gives all captions of an image the same, and chooses none."""
+def check_judge(judge: object) -> None:
+    """Raise ValueError where a judge's numbers choose no caption, or are no function of image and caption."""
     if judges_sets(judge):
         raise ValueError(
             "a SetDiscriminator gives all captions of an image the same, and chooses none: give another discriminator"
         )
+    for one in all_of(judge):
+        for part in (one, getattr(one, "transform", None)):
+            if not getattr(part, "of_caption_alone", True):
+                raise ValueError(
+                    f"{type(part).__name__} gives a caption another number whenever it is asked: a judge gives it "
+                    "always the same (transform=logit in place of odds, reward=normal in place of random)"
+                )
 
 
 class LogLikelihood:

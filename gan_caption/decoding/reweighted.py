@@ -21,7 +21,7 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.candidates import Candidates
 from gan_caption.decoding.decoders import Sampling
 from gan_caption.decoding.parts import log_probs_in_parts
-from gan_caption.decoding.rerank import Judge, check_chooses
+from gan_caption.decoding.rerank import Judge, check_judge, checked
 from gan_caption.errors import at_least
 from gan_caption.generators.base import Generator
 
@@ -49,7 +49,8 @@ class Reweighted(ABC):
     """
 
     judge: Judge | None
-    """Gives captions numbers, in nats: a discriminator's logit, say, or any reward without parts; None: 0."""
+    """Gives captions numbers, in nats: a discriminator's logit, say, or any reward without parts; None: 0. Of one a
+    token the sum counts, as of log p."""
     alpha: float
     """Of the judge's numbers."""
     own_weight: float
@@ -67,7 +68,7 @@ class Reweighted(ABC):
 
     def __post_init__(self) -> None:
         at_least(1, candidates=self.candidates, density_sets=self.density_sets)
-        check_chooses(self.judge)
+        check_judge(self.judge)
         self.proposals = Sampling(temperature=self.temperature, top_k=self.top_k, top_p=self.top_p)
 
     def __call__(
@@ -134,7 +135,7 @@ class Reweighted(ABC):
             total = total + self.own_weight * log_probs
         if self.judge is None or not self.alpha:
             return total
-        judged = self.judge(features, captions)
+        judged = checked(self.judge(features, captions), captions)
         if judged.dim() == 2:
             judged = judged.masked_fill(~captions.mask, 0).sum(1)
         return total + self.alpha * judged

@@ -20,19 +20,25 @@ _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet in 0 to 1, which most of torchvision's classification weights were published for."""
 
 
+_FORMS = {"googlenet": {"transform_input": True, "aux_logits": False, "init_weights": False}}
+"""Of networks that torchvision builds otherwise when it loads their published weights."""
+
+
 class TorchvisionCNN(Encoder):
     """A convolutional classifier of torchvision: its last feature map as the grid, the mean as the image vector."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, *, model: str, weights: str | None, finetune: bool) -> None:
+    def __init__(self, *, model: str, weights: str | None, finetune: bool, fetch: bool = True) -> None:
         """Build the network.
 
         Args:
             model: its name in `torchvision.models`, e.g. "resnet50".
             weights: the name of published weights, "DEFAULT" for the best; None for random ones.
             finetune: learn along in the maximum-likelihood phase.
+            fetch: begin with these weights. Else the network and its pixels have their form, and whoever built it loads
+                what it holds, as of an exported captioner.
 
         Raises:
             UserError: no such model or weights, they could not be fetched, or the network has no feature map.
@@ -56,7 +62,10 @@ class TorchvisionCNN(Encoder):
                 raise UserError(f"encoder.weights={weights}: {model} has {', '.join(names)}, or null for random ones")
             published = choices[weights]
         try:
-            network = models.get_model(model, weights=published)
+            if fetch or published is None:
+                network = models.get_model(model, weights=published)
+            else:
+                network = models.get_model(model, weights=None, **_FORMS.get(model, {}))
         except OSError as error:
             raise UserError(
                 f"encoder.model={model}: its weights could not be fetched ({error}). They come over the network at "

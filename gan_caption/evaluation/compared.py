@@ -217,7 +217,8 @@ def measured(
     values = {name: value for name, value in results["systems"][chosen.phase].items() if name not in scores}
     curve, calibration = folder / f"curve_{chosen.phase}.json", folder / calibration_file(chosen.phase)
     command = chosen.folder / COMMAND
-    opinions = [row["discriminator"] for row in rows] if all("discriminator" in row for row in rows) else None
+    judged = not chosen.borrowed and all("discriminator" in row for row in rows)
+    opinions = [row["discriminator"] for row in rows] if judged else None
     return EvaluatedRun(
         seed=chosen.seed,
         folder=str(chosen.folder),
@@ -229,7 +230,7 @@ def measured(
         captions=captions,
         samples=samples,
         opinions=opinions,
-        calibration=_calibration(calibration) if calibration.exists() else [],
+        calibration=_calibration(calibration) if calibration.exists() and not chosen.borrowed else [],
         scores=scores,
         values=values,
         judged=None,

@@ -40,6 +40,8 @@ class Chosen:
     """The phase that left the weights."""
     known: KnownData | None
     """What the data are; None where the configuration says all."""
+    borrowed: bool = False
+    """Whether they are the maximum likelihood that a run of another system began with: the run's D is not theirs."""
     lost: str | None = None
     """The run's last phase of the policy, where that left no healthy weights, and those of an earlier one take part."""
 
@@ -118,7 +120,7 @@ def _beginnings(runs: Sequence[Chosen], names: Sequence[str]) -> list[Chosen]:
                 f"runs={run.folder} did not begin with maximum likelihood, which others are compared with: give a run "
                 f"of +experiment=mle as well, or against= one of {', '.join(names)}"
             )
-        first, others = began.setdefault(run.seed, (Chosen(run.folder, run.settings, BASELINE, run.known), weights))
+        first, others = began.setdefault(run.seed, (_borrowed(run), weights))
         if others != weights:
             raise UserError(
                 f"runs={first.folder} and {run.folder} did not begin with the same maximum likelihood, and the one of "
@@ -126,6 +128,11 @@ def _beginnings(runs: Sequence[Chosen], names: Sequence[str]) -> list[Chosen]:
                 f"{', '.join(names)}"
             )
     return [first for first, _ in began.values()]
+
+
+def _borrowed(run: Chosen) -> Chosen:
+    """Return the maximum likelihood that a run began with."""
+    return Chosen(run.folder, run.settings, BASELINE, run.known, borrowed=True)
 
 
 def _finished(folder: Path, allow: str | Sequence[str]) -> Chosen:
@@ -138,7 +145,7 @@ def _finished(folder: Path, allow: str | Sequence[str]) -> Chosen:
     lost = last_of_the_policy(settings, after=left[-1])
     if lost:
         say(f"{folder}: its phase {lost} left no healthy weights, so that those of {left[-1]} take part")
-    return Chosen(folder, settings, left[-1], read_data(folder), lost)
+    return Chosen(folder, settings, left[-1], read_data(folder), lost=lost)
 
 
 def _check_same_data(one: Chosen, other: Chosen) -> None:

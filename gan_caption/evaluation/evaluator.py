@@ -225,12 +225,12 @@ class Evaluator:
 
         Returns:
             `jsd`, the Jensen-Shannon divergence between this distribution and that of captions, and `best_...`, what
-            the best discriminator knows; nothing where one of both is not known, as with a noise vector.
+            the best discriminator knows; nothing where one is not known (noise), or it can write no caption of people.
         """
         split = self.source.split
-        if captioner.generator.noise_size or split.log_density(0, samples[0][0]) is None:
-            return {}
         people = self.people(len(samples[0]))
+        if captioner.generator.noise_size or split.log_density(0, samples[0][0]) is None or not any(people):
+            return {}
         # In one go: where samples are resampled, the candidates by which densities are estimated serve both kinds.
         pairs = list(zip(people, samples, strict=True))
         ratios = self.log_ratios(captioner, [[*human, *own] for human, own in pairs], sampler)

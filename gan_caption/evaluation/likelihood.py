@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeGuard
@@ -56,7 +57,8 @@ def reference_nll(
         generator: p, in eval mode.
         features: of B images.
         captions: of these images.
-        sampler: p's temperature, or what reweighs p's samples.
+        sampler: p's temperature, or what reweighs p's samples. Of samples of a cut-off p there is no number (NaN):
+            what is never proposed has no likelihood.
         max_length: of these samples, in tokens.
     """
     proposals = sampler.proposals if isinstance(sampler, Reweighted) else sampler
@@ -66,6 +68,8 @@ def reference_nll(
     total, tokens = scored.sum(), float(len(scored))
     if not isinstance(sampler, Reweighted):
         return ReferenceNLL(-total.item(), tokens, [])
+    if proposals.top_k or proposals.top_p < 1:
+        return ReferenceNLL(math.nan, tokens, [])
     rng = shared_generator(1)
     own = proposals.log_probs(generator, features, captions, max_length=max_length, rng=rng)
     weighed = sampler.weigh(generator, features, captions, own, max_length=max_length, rng=rng)

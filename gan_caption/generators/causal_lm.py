@@ -46,6 +46,12 @@ class CausalLM:
             UserError: it does not work as this class has it, or cannot be tuned so.
         """
         self.model = model.eval().requires_grad_(False)
+        rows = self.words.num_embeddings
+        if max(order) >= rows:
+            raise UserError(
+                f"{source.description} has {rows} word vectors, and its tokenizer ids up to {max(order)}: they do not "
+                "belong together"
+            )
         _reorder(model, torch.tensor(order))
         self._check(source)
         self._learns = tuning(model)

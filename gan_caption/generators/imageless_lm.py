@@ -34,6 +34,7 @@ class ImagelessLM(PretrainedLMGenerator):
         self.prefix = 0
         self.lm = CausalLM(load_causal_lm(source), order, source, Frozen())
         self.tuned = nn.ParameterDict()
+        self._came_pretrained = False  # nothing learns
         first, place = torch.ones(1, 1, dtype=torch.bool), torch.zeros(1, 1, dtype=torch.long)
         self._widths = [layer.shape[2] for layer in self.lm.read(self.lm.words.weight[None, :1], None, first, place)[1]]
 

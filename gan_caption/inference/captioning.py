@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections import deque
@@ -95,7 +96,12 @@ def caption_photos(settings: CaptionSettings) -> None:
 
 
 def _print(images: Iterator[Captioned]) -> None:
-    """Print captions, a line each, until all are there or whoever reads them has read enough, as `| head` does."""
+    """Print captions, a line each, until all are there or whoever reads them has read enough, as `| head` does.
+
+    What a terminal's encoding does not have is escaped.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     for image in images:
         for one in image.captions:
             try:

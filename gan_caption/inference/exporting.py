@@ -16,6 +16,7 @@ from gan_caption.data.corpus import Split
 from gan_caption.data.loading import load, readable
 from gan_caption.distributed.world import say
 from gan_caption.encoders.base import Encoder
+from gan_caption.encoders.precomputed import Precomputed
 from gan_caption.errors import UserError
 from gan_caption.evaluation.trained import Trained, left_weights, open_run
 from gan_caption.extras import require
@@ -39,8 +40,8 @@ def export_run(chosen: ExportSettings) -> Path:
         the folder.
 
     Raises:
-        UserError: a setting is wrong, the run has no such weights, the folder exists and is not empty, or the exported
-            captioner does not say what PyTorch's says. Nothing is left behind then.
+        UserError: a setting is wrong, the run has no such weights or no encoder of its own, the folder exists and is
+            not empty, or the exported captioner does not say what PyTorch's says. Nothing is left behind then.
     """
     if chosen.format == "onnx":
         require("onnx", "onnxscript", "onnxruntime", extra="export", what="ONNX graphs")
@@ -51,6 +52,11 @@ def export_run(chosen: ExportSettings) -> Path:
         folder, allow=chosen.allow, device="cpu", skip_unreadable=chosen.skip_unreadable,
         skip_missing=chosen.skip_missing,
     )  # fmt: skip
+    if isinstance(run.encoder, Precomputed):
+        raise UserError(
+            f"run={folder}: another program extracted its features (encoder=precomputed): what is exported could "
+            "caption no photograph"
+        )
     phase, results = _phase(folder, run.settings, chosen.weights), read_results(folder)
     out = chosen.out or folder / "-".join(
         ["export", phase, chosen.format, *(["int8"] if chosen.int8 else [])]

@@ -124,7 +124,11 @@ def hallucination(results: Mapping[str, Any] | None, phase: str) -> str:
         f"sizes, textures, places, relations, numbers), and {measured['oracle_true']:.1%} of all captions true of "
         "their image."
     )
-    others = [f"{name} {other['oracle_hallucinations']:.3f}" for name, other in systems.items() if name != phase]
+    others = [
+        f"{name} {other['oracle_hallucinations']:.3f}"
+        for name, other in systems.items()
+        if name != phase and not math.isnan(other["oracle_hallucinations"])
+    ]
     return f"{told} Of the run's other weights: {', '.join(others)}." if others else told
 
 

@@ -121,6 +121,7 @@ def _as_json(caption: Caption) -> dict[str, Any]:
     if caption.confidence is not None:
         told["confidence"] = round(caption.confidence, 6)
     if caption.attention is not None:
+        told["tokens"] = list(caption.tokens)  # whose rows these are; of a caption that ended, one more is <eos>'s
         told["attention"] = [[round(float(share), 4) for share in row] for row in caption.attention]
     return told
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import cast
 
 import numpy as np
@@ -28,6 +29,8 @@ class Photos(Split):
 
     given: Sequence[Image.Image | np.ndarray | None] = ()
     """By row; None where the item's path says where it lies."""
+    reading: Lock = field(default_factory=Lock, repr=False, compare=False)
+    """Held while an image is read from: the same one may be given twice, and its file has one place to read on."""
 
     @classmethod
     def of(cls, photos: Photo | Iterable[Photo]) -> Photos:
@@ -65,7 +68,9 @@ class Photos(Split):
                     f"{name}: an array {photo.shape} {photo.dtype} is no image; give (H, W, 3) or (H, W) as uint8"
                 )
             photo = Image.fromarray(photo)
-        return to_rgb(photo, name)
+            return to_rgb(photo, name)
+        with self.reading:
+            return to_rgb(photo, name)
 
 
 def find_photos(given: str | Path | Sequence[str | Path]) -> list[Path]:

@@ -20,7 +20,7 @@ def self_cider(samples: Sequence[Sequence[str]], frequencies: DocumentFrequencie
 
     With the kernel K_ij = CIDEr of captions i and j (the original one, on the scale 0 to 1) and its eigenvalues
     lambda, the diversity is -log_K(sqrt(lambda_max) / sum of sqrt(lambda)) (section 3.3). The square roots are the
-    singular values of the captions' tf-idf matrix. K captions without a word in common reach 1.
+    singular values of the captions' tf-idf matrix. K captions of four words or more without one in common reach 1.
 
     Args:
         samples: of each image its K tokenized captions, K at least 2. Where no caption has a word of any weight, the

@@ -162,7 +162,8 @@ class BinaryCrossEntropy(DiscriminatorLoss):
         if not self.output_l2:
             return none
         squares = [weight.square().sum() for weight in discriminator.output_weights()]
-        return none + self.output_l2 / 2 * torch.stack(squares).sum()
+        own = self.output_l2 / 2 * torch.stack(squares).sum()
+        return none + (own if world.is_main() else own.detach())  # gradients of all ranks are added
 
 
 @dataclass(kw_only=True)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
-from gan_caption.decoding.rerank import check_chooses
+from gan_caption.decoding.rerank import check_judge
 from gan_caption.distributed import world
 from gan_caption.errors import at_least
 from gan_caption.generators.base import Generator
@@ -43,7 +43,7 @@ class DistilledResampling(GeneratorObjective):
     def __post_init__(self) -> None:
         at_least(2, samples_per_image=self.samples_per_image)
         at_least(0, alpha=self.alpha)
-        check_chooses(self.reward)
+        check_judge(self.reward)
 
     def losses(
         self,

@@ -60,15 +60,18 @@ class RelativisticGenerator:
         Raises:
             ValueError: D is dense, or an image has more captions than samples.
         """
+        wanted, have = (torch.bincount(one.images, minlength=len(features)) for one in (real, fake))
+        counts = torch.stack([wanted, have]).cpu()
+        if fewer := [pair for pair in counts.T.tolist() if pair[1] < pair[0]]:
+            raise ValueError(
+                f"samples_per_image: {fewer[0][1]} samples beside {fewer[0][0]} real captions of an image, as many "
+                "needed"
+            )
         if len(fake) > len(real):  # an image may have fewer captions than K samples
-            fake = as_many(fake, torch.bincount(real.images, minlength=len(features)).cpu())
+            fake = as_many(fake, counts[0])
         theirs, own = (world.gather(discriminator(features, captions)) for captions in (real, fake))
         if own.dim() != 1:
             raise ValueError("a relativistic loss compares caption with caption: it takes no dense discriminator")
-        if len(theirs) != len(own):
-            raise ValueError(
-                f"samples_per_image: {len(own)} samples beside {len(theirs)} real captions, as many needed"
-            )
         return functional.softplus(theirs - own).mean()
 
 

@@ -16,7 +16,7 @@ from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import world
 from gan_caption.errors import above, at_least
 from gan_caption.generators.base import Generator
-from gan_caption.modes import evaluating
+from gan_caption.modes import evaluating, in_eval_mode
 from gan_caption.objectives.base import GeneratorObjective, PolicyLoss
 from gan_caption.objectives.generator_losses import GeneratorLoss
 
@@ -65,10 +65,8 @@ class GumbelSoftmax(GeneratorObjective):
         samples = self.samples_per_image
         conditions, drawn = self._draw(generator, features, samples, max_length, rng, progress)
         fake = drawn.captions
-        training = self.discriminator.training
-        self.discriminator.eval()  # gradients are wanted, dropout is not
-        loss = self.loss(self.discriminator, features, real=real, fake=_of_images(fake, samples))
-        self.discriminator.train(training)
+        with in_eval_mode(self.discriminator):  # gradients are wanted, dropout is not
+            loss = self.loss(self.discriminator, features, real=real, fake=_of_images(fake, samples))
         metrics = {
             "policy/entropy": world.mean(drawn.entropy, fake.lengths.sum()).item(),
             "policy/length": world.gather(fake.lengths).float().mean().item(),

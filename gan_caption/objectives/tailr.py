@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from gan_caption.data.captions import Captions
@@ -42,4 +43,6 @@ class TaiLr(Demonstrations):
 
 def trust(probabilities: Tensor, *, gamma: float) -> Tensor:
     """Return the policy's probability of words over TaiLr's estimate of the data's: p / (gamma + (1 - gamma) p)."""
+    few = torch.finfo(probabilities.dtype).tiny  # of a word that the policy excludes, gamma 0 has 0 / 0 in place of 1
+    probabilities = probabilities.clamp(min=few)
     return probabilities / (gamma + (1 - gamma) * probabilities)

@@ -92,9 +92,10 @@ def verdict_table(verdicts: Sequence[Verdict], metrics: Metrics) -> Table:
     """Return a row a verdict."""
     rows = []
     for one in verdicts:
-        difference = "" if one.difference is None else f"{one.difference:+.3f}"
-        interval = "" if one.interval is None else f"{one.interval[0]:+.3f} to {one.interval[1]:+.3f}"
-        axes = (metrics[one.quality].label, metrics[one.diversity].label)
+        diversity = metrics[one.diversity]
+        difference = "" if one.difference is None else diversity.shown(one.difference, sign="+")
+        interval = "" if one.interval is None else diversity.between(one.interval, sign="+")
+        axes = (metrics[one.quality].label, diversity.label)
         texts = (*axes, FAMILIES[one.family], difference, interval, one.verdict)
         rows.append(Row([Cell(one.system), *map(Cell, texts)]))
     heads = ("", "quality", "diversity", "points", "diversity at equal quality", "95%", "verdict")

@@ -195,11 +195,12 @@ def learning_curves(systems: Sequence[System], own: Sequence[Metric] = ()) -> Fi
         panel.axis("off")
     for panel, (phase, name) in zip(panels, shown, strict=False):
         for system in systems:
-            for index, run in enumerate(system.runs):
-                steps, values = logged(run.records, phase, name)
-                values = [value * factors.get(name, 1.0) for value in values]
-                label = system.name if index == 0 and steps else None
-                panel.plot(steps, values, color=colours[system.name], linewidth=1, alpha=0.8, label=label)
+            known = [(steps, values) for steps, values in
+                     (logged(run.records, phase, name) for run in system.runs) if steps]  # fmt: skip
+            for index, (steps, values) in enumerate(known):
+                shown_as = [value * factors.get(name, 1.0) for value in values]
+                label = system.name if index == 0 else None
+                panel.plot(steps, shown_as, color=colours[system.name], linewidth=1, alpha=0.8, label=label)
         panel.set_title(f"{phase}: {labels[name]}", fontsize=9, loc="left")
         panel.set_xlabel("updates of the phase", fontsize=8)
         panel.legend(fontsize=7)

@@ -46,7 +46,8 @@ def gallery(
             wrong = bool(false) and system in false[index]
             text = textwrap.fill(f"{system}: {caption}", 38)
             axis.text(
-                0, place, text, transform=axis.transAxes, va="top", size=9.5, color="#b3261e" if wrong else "#1b1b1b"
-            )
+                0, place, text, transform=axis.transAxes, va="top", size=9.5, color="#b3261e" if wrong else "#1b1b1b",
+                parse_math=False,  # a price is no formula
+            )  # fmt: skip
             place -= 0.075 * (text.count("\n") + 1) + 0.03
     write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=110, bbox_inches="tight"))

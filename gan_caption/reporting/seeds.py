@@ -39,24 +39,26 @@ def across_seeds(runs: Sequence[Mapping[str, Mapping[str, float]]], metrics: Met
 
     Args:
         runs: for every seed, the values by system and metric, the baseline first, as `results.json` has them.
-        metrics: in the order of the rows; one that no run has is left out.
+        metrics: in the order of the rows; one that no run has is left out. What a system does not have on every seed,
+            or what is NaN there, is "-".
     """
     names = list(runs[0])
     paired = len(names) == 2
     heads = ["", *names, *([f"{names[1]} - {names[0]}, paired"] if paired else [])]
     rows = []
     for key, metric in metrics.items():
-        columns = [[run[name].get(key) for run in runs] for name in names]
-        if any(value is None or math.isnan(value) for column in columns for value in column):
-            if any(value is not None for column in columns for value in column):
-                rows.append([metric.label, *["-"] * (len(heads) - 1)])
+        if not any(key in run[name] for run in runs for name in names):
             continue
-        known = [[float(value) * metric.factor for value in column if value is not None] for column in columns]
-        cells = [with_interval(values, metric.decimals) for values in known]
+        columns = [[run[name].get(key, math.nan) * metric.factor for run in runs] for name in names]
+        cells = [_cell(values, metric.decimals) for values in columns]
         if paired:
-            cells.append(with_interval([b - a for a, b in zip(*known, strict=True)], metric.decimals, sign="+"))
+            cells.append(_cell([b - a for a, b in zip(*columns, strict=True)], metric.decimals, sign="+"))
         rows.append([metric.label, *cells])
     return markdown([heads, *rows])
+
+
+def _cell(values: Sequence[float], decimals: int, *, sign: str = "") -> str:
+    return "-" if any(map(math.isnan, values)) else with_interval(values, decimals, sign=sign)
 
 
 def with_interval(values: Sequence[float], decimals: int, *, sign: str = "") -> str:

@@ -66,12 +66,13 @@ def findings(told: Sequence[Verdict], baseline: str, metrics: Metrics) -> list[s
     for one in told:
         if one.family != "temperature":
             continue
-        axes = f"({metrics[one.quality].label} against {metrics[one.diversity].label})"
+        diversity = metrics[one.diversity]
+        axes = f"({metrics[one.quality].label} against {diversity.label})"
         if one.difference is None or one.interval is None:
             lines.append(f"{one.system} and {baseline} have no quality in common {axes}.")
             continue
         verb = {"dominates": "dominates", "below": "lies below", "crosses": "crosses"}.get(one.verdict)
         said = f"{one.system} {verb} {baseline}" if verb else f"{one.system} and {baseline} cannot be told apart"
-        between = f"{one.interval[0]:+.3f} to {one.interval[1]:+.3f}"
-        lines.append(f"{said} {axes}: diversity at equal quality {one.difference:+.3f} ({between}).")
+        told_as = f"{diversity.shown(one.difference, sign='+')} ({diversity.between(one.interval, sign='+')})"
+        lines.append(f"{said} {axes}: diversity at equal quality {told_as}.")
     return lines

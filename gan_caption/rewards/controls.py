@@ -33,6 +33,8 @@ class ConstantReward:
 class RandomReward:
     """Uniform in [0, 1), whatever the caption says."""
 
+    of_caption_alone = False
+
     def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return (N,)."""
         # torch's own CPU generator, whose state travels with the checkpoint.

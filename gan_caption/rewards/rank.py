@@ -34,11 +34,17 @@ class RankReward:
         at_least(0, sharpness=self.sharpness)
 
     def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        """Return (N,)."""
+        """Return (N,).
+
+        Raises:
+            ValueError: D is dense.
+        """
         human = self.references.captions(features)
         with evaluating(self.discriminator):
             theirs = self.sharpness * self.discriminator.fast_score(features, human).float()
             own = self.sharpness * self.discriminator.fast_score(features, captions).float()
+        if own.dim() != 1:
+            raise ValueError("RankReward compares caption with caption: it takes no dense discriminator")
         images = len(features)
         highest = theirs.new_full((images,), -torch.inf).scatter_reduce(0, human.images, theirs, "amax")
         mass = theirs.new_zeros(images).index_add(0, human.images, (theirs - highest[human.images]).exp())

@@ -63,6 +63,8 @@ class Odds:
     Monte Carlo completions the mean would be another.
     """
 
+    of_caption_alone = False
+
     def __call__(self, logits: Tensor) -> Tensor:
         """Return the rewards, 0 to N, with mean 1.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +20,9 @@ from gan_caption.untrusted.parsing import parse_json, shown
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-_JOINERS = "\u200c\u200d\u00ad"
-"""Signs without a look of their own that belong to the spelling: two joiners, and the soft hyphen."""
+_JOINERS = frozenset("\u200c\u200d\u00ad") | frozenset(map(chr, range(0xE0020, 0xE0080)))
+"""Signs without a look of their own that belong to the spelling: two joiners, the soft hyphen, and the tags that name
+the flag of England."""
 _BEFORE_SIGNS = re.compile(r"\s+(?=[.,!?;:](?:\s|$))")
 
 
@@ -74,7 +76,7 @@ class PretrainedTokenizer(Tokenizer):
                 break
             if token > EOS:
                 own.append(self._own[token])
-        return "".join(sign if sign.isprintable() or sign in _JOINERS else " " for sign in self._subwords.decode(own))
+        return "".join(sign if _is_kept(sign) else " " for sign in self._subwords.decode(own))
 
     def __len__(self) -> int:
         return len(self._own)
@@ -125,3 +127,8 @@ def program_order(tokenizer: PreTrainedTokenizerBase, source: Source) -> tuple[i
     special = {own for own, added in tokenizer.added_tokens_decoder.items() if added.special}
     special.update(tokenizer.all_special_ids)
     return (end, begin, end, end, *sorted(set(tokenizer.get_vocab().values()) - special))
+
+
+def _is_kept(sign: str) -> bool:
+    """Tell whether a sign can be seen, or belongs to the spelling; one that Python has not heard of yet can be seen."""
+    return sign.isprintable() or sign in _JOINERS or unicodedata.category(sign) == "Cn"

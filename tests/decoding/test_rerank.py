@@ -8,11 +8,16 @@ from gan_caption.decoding.beam import beam_candidates, beam_search
 from gan_caption.decoding.candidates import Candidates
 from gan_caption.decoding.decoders import Reranked
 from gan_caption.decoding.rerank import DiscriminatorLogit, LanguageModelLogLikelihood, LogLikelihood, rerank
+from gan_caption.decoding.resampling import Resampling
 from gan_caption.discriminators.dense import DenseDiscriminator
 from gan_caption.discriminators.lstm import LSTMDiscriminator
 from gan_caption.errors import UserError
 from gan_caption.generators.ngram import NgramGenerator
 from gan_caption.rewards.base import Parts
+from gan_caption.rewards.controls import RandomReward
+from gan_caption.rewards.discriminator import DiscriminatorReward
+from gan_caption.rewards.mixture import Mixture
+from gan_caption.rewards.transforms import Odds
 from tests import tiny
 from tests.decoding.test_candidates import told
 from tests.tiny_runs import part
@@ -155,6 +160,22 @@ def test_judges_of_no_weight_leave_beam_search_as_it_is(index):
     wanted = beam_search(generator, features, beam_size=3, max_length=5, length_penalty=0.8)
     assert found.lengths.tolist() == wanted.lengths.tolist()
     assert torch.equal(found.tokens[:, : wanted.tokens.shape[1]], wanted.tokens)
+
+
+def odds():
+    discriminator = part("discriminator/lstm", vocabulary_size=6, pooled_size=5)
+    return DiscriminatorReward(discriminator=discriminator, transform=Odds(), chunk_rows=8)
+
+
+@pytest.mark.parametrize("judge", [RandomReward(), odds(), Mixture(parts={"a": odds()}, weights={"a": 1.0})])
+def test_a_judge_says_the_same_of_a_caption_whatever_else_it_is_asked(judge):
+    """Odds are divided by their mean over what is judged together, and chance is another one each time."""
+    with pytest.raises(ValueError, match="transform=logit in place of odds, reward=normal in place of random"):
+        Reranked(proposer=part("decoding/beam"), judges={"a": judge}, weights={"own": 1.0, "a": 1.0})
+    with pytest.raises(ValueError, match="gives a caption another number"):
+        Resampling(
+            judge=judge, alpha=1.0, own_weight=0.0, candidates=2, temperature=1.0, top_k=0, top_p=1.0, density_sets=1
+        )
 
 
 def test_the_candidates_scores_and_a_generators_own_are_the_same():

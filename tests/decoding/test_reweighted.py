@@ -14,6 +14,8 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.rejection import Rejection
 from gan_caption.decoding.resampling import Resampling
 from gan_caption.decoding.reweighted import Reweighted
+from gan_caption.errors import UserError
+from gan_caption.rewards.base import Parts
 from tests import tiny
 
 SHARED: dict[str, Any] = {"alpha": 0.7, "own_weight": 0.0, "top_k": 0, "top_p": 1.0, "density_sets": 400}
@@ -150,6 +152,12 @@ def test_the_exact_ratio_makes_the_data_of_the_policy():
     after = (q.exp() - data).abs().sum().item() / 2
     assert before > 0.3
     assert after < 0.02
+
+
+def test_a_judge_with_parts_is_refused():
+    decoder = resampling(judge=lambda features, captions: Parts(torch.zeros(len(captions)), {}))
+    with pytest.raises(UserError, match="one number a caption or a token, without parts"):
+        decoder(GENERATOR, FEATURES, max_length=3, rng=torch.Generator())
 
 
 def test_what_is_never_proposed_is_never_drawn():

@@ -43,7 +43,10 @@ METHODS = {
         *ADVERSARIAL, "phases.policy_gradient.images_per_batch=7",
         "phases.policy_gradient.objective.samples_per_image=3",
     ],
-    "seqgan": [*ADVERSARIAL, *CRITIC, "discriminator.filters=4", "phases.adversarial.objective.credit.rollouts=2"],
+    "seqgan": [
+        *ADVERSARIAL, *CRITIC, "discriminator.filters=4", "phases.adversarial.objective.credit.rollouts=2",
+        "discriminator_training.output_l2=0.5",
+    ],
     "leakgan": [
         *ADVERSARIAL, *(one for one in CRITIC if "embedding" not in one), "text_cnn.embedding=8", "text_cnn.filters=4",
         "phases.adversarial.objective.manager_credit.credit.rollouts=2", "discriminator_training.steps_per_update=2",

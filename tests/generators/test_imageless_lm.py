@@ -20,6 +20,7 @@ def source(request, tmp_path_factory):
 
 def test_it_keeps_the_contract(source):
     check_generator(ImagelessLM(source), tiny.features(), tolerance=1e-3)
+    assert ImagelessLM(source).pretrained_parameters() == []
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 import pytest
 import torch
 from torch import Tensor
+from transformers import GPT2LMHeadModel
 
 from gan_caption.data.captions import BOS, EOS, captions_from_ids
 from gan_caption.decoding import sampling
@@ -132,6 +133,17 @@ def test_low_rank_weights_alone_learn_and_are_kept(model):
     twin = copy.deepcopy(generator)
     twin.load_state_dict(generator.state_dict())
     assert not {one.data_ptr() for one in twin.tuned.values()} & {one.data_ptr() for one in generator.tuned.values()}
+
+
+def test_a_tokenizer_of_more_words_than_the_model_is_refused(tmp_path):
+    folder = tiny_lm.write_model(tmp_path / "lm", "gpt2")
+    few = GPT2LMHeadModel.from_pretrained(folder)
+    few.resize_token_embeddings(290)
+    few.save_pretrained(folder)
+    with pytest.raises(
+        UserError, match=r"has 290 word vectors, and its tokenizer ids up to 29[89]: they do not belong"
+    ):
+        generator_of(str(folder))
 
 
 def test_layers_that_a_model_has_not_are_refused(model):

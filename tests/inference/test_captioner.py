@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import pickle
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -25,10 +27,10 @@ from gan_caption.encoders.scene_cnn import SceneCNN
 from gan_caption.errors import UserError
 from gan_caption.evaluation.settings import evaluation_from
 from gan_caption.inference.captioner import Caption, Captioned, Unreadable
-from gan_caption.inference.captioning import caption_photos
+from gan_caption.inference.captioning import _print, caption_photos
 from gan_caption.inference.language_model import learn_ngrams
 from gan_caption.inference.output import write_captions
-from gan_caption.inference.photos import find_photos
+from gan_caption.inference.photos import Photos, find_photos
 from gan_caption.inference.settings import CaptionSettings, LanguageModelSettings
 from gan_caption.reporting.results import evaluate_run
 from gan_caption.rewards.text_judge import TextJudge, as_sentence
@@ -206,6 +208,19 @@ def test_paths_images_and_arrays_are_the_same_to_it(captioner, photos):
         captioner.caption(np.zeros((4, 4, 3)))
 
 
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_one_image_may_be_given_many_times(kind, tmp_path):
+    """Pillow reads it at its first use, and two threads ask at once."""
+    noise = np.random.default_rng(0).integers(0, 256, (600, 600, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise", kind)
+    truth = np.asarray(Image.open(tmp_path / "noise"))
+    image = Image.open(tmp_path / "noise")
+    split = Photos.of([image] * 8)
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(split.image, range(8)):
+            assert np.array_equal(np.asarray(found), truth)
+
+
 def test_attention_is_a_distribution_and_even_over_equal_regions(captioner, photos):
     attention = captioner.caption(photos[0], attention=True).best.attention
     assert attention.sum(1) == pytest.approx(1, abs=1e-5)
@@ -261,7 +276,7 @@ def make(folder):
 
 IMAGES = [
     Captioned("a/COCO_val2014_000000000042.jpg", (Caption('a "red", dog', -1.5, 0.25), Caption("é", -2.5, 0.5))),
-    Captioned("a/8195a43714.jpg", (Caption("", -3.0, None, np.array([[0.25, 0.75]])),)),
+    Captioned("a/8195a43714.jpg", (Caption("", -3.0, None, np.array([[0.25, 0.75]]), ("a", "b")),)),
 ]
 
 
@@ -269,7 +284,7 @@ def test_captions_are_written_as_json_lines_csv_and_coco_results(tmp_path):
     write_captions(tmp_path / "c.jsonl", IMAGES)
     first, second = (json.loads(line) for line in (tmp_path / "c.jsonl").read_text().splitlines())
     assert first["captions"][1] == {"caption": "é", "log_prob": -2.5, "discriminator": 0.5}
-    assert second["captions"] == [{"caption": "", "log_prob": -3.0, "attention": [[0.25, 0.75]]}]
+    assert second["captions"] == [{"caption": "", "log_prob": -3.0, "tokens": ["a", "b"], "attention": [[0.25, 0.75]]}]
     write_captions(tmp_path / "c.csv", IMAGES)
     with (tmp_path / "c.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -370,6 +385,13 @@ def test_a_reader_that_has_read_enough_is_no_error(trained_run, photos):
 
 
 @pytest.mark.slow
+def test_what_the_terminal_cannot_show_is_escaped(monkeypatch):
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="latin-1"))
+    _print(iter([Captioned("a.jpg", (Caption("une été 狗", -1.0, None),))]))
+    assert written.getvalue() == "a.jpg\tune été \\u72d7\n".encode("latin-1")
+
+
 def test_the_command_writes_what_can_be_captioned_and_says_in_its_exit_code_what_cannot(trained_run, photos, tmp_path):
     (tmp_path / "text.jpg").write_text("not an image")
     out = tmp_path / "captions.jsonl"

@@ -19,9 +19,11 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from PIL import Image
 from safetensors.torch import load_file
+from torchvision import models
 
 from gan_caption.configuration.building import build
 from gan_caption.configuration.launching import conf_dir
+from gan_caption.configuration.settings import settings_from
 from gan_caption.data.corpus import Split
 from gan_caption.encoders.none import NoImage
 from gan_caption.encoders.pixels import Geometry
@@ -38,11 +40,12 @@ from gan_caption.inference.onnx_check import Images, check_pixels, check_words, 
 from gan_caption.inference.onnx_graphs import onnx_graphs, pixel_recipe
 from gan_caption.inference.page import attention_maps
 from gan_caption.inference.settings import export_from
-from gan_caption.inference.weights import read_weights
+from gan_caption.inference.weights import read_weights, shared_config
 from gan_caption.text.words import WordTokenizer
 from tests import tiny
 from tests.slow import mostly_slow
 from tests.tiny_runs import TINY, TINY_SEQGAN, part
+from tests.training.test_faulty_data import config, features, make_photos
 
 # Enough updates that captions differ from image to image, and that some are sentences.
 LEARNED = [
@@ -371,6 +374,29 @@ def test_pixels_are_made_as_the_encoder_makes_them(size, exported):
         assert np.array_equal(captioner.preprocess(image), encoder.preprocess(image).numpy())
 
 
+def test_torchvisions_published_weights_are_not_fetched_for_an_export(monkeypatch):
+    """Its pixels keep the form that these weights were published for."""
+    config = composed("config", "encoder=torchvision", "encoder.model=squeezenet1_1")
+    shared = shared_config(settings_from(config))
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", None)  # whoever fetches ends here
+    built = build(shared["encoder"], path="encoder")
+    published = models.SqueezeNet1_1_Weights.DEFAULT.transforms()
+    assert built.geometry == Geometry(224, 224 / 256, Image.Resampling.BILINEAR)
+    assert (built.mean / 255).flatten().tolist() == pytest.approx(published.mean)
+    assert (built.std / 255).flatten().tolist() == pytest.approx(published.std)
+    with pytest.raises(TypeError):
+        build({**shared["encoder"], "fetch": True}, path="encoder")
+
+
+def test_what_reads_another_programs_features_is_not_exported(export, tmp_path):
+    photos = make_photos(tmp_path / "photos")
+    own = ("encoder=precomputed", f"encoder.root={features(photos, tmp_path / 'features')}", "encoder.grid_size=3")
+    made = run_experiment(config(tmp_path, photos, "+experiment=mle", *own, "encoder.regions=2"), data="folder")
+    with pytest.raises(UserError, match=r"encoder=precomputed\): what is exported could caption no photograph"):
+        export(made.folder, "format=safetensors")
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_card_tells_the_runs_own_numbers(runs, exported):
     run = runs("attention")
     results = json.loads((run / "results.json").read_text())
@@ -405,6 +431,8 @@ def test_a_hallucination_rate_is_told_where_it_was_measured_and_nowhere_else():
     assert not re.search(r"\d", hallucination(photographs, "mle"))
     silent = {**results, "systems": {"mle": {"oracle_hallucinations": float("nan"), "oracle_true": 0.0}}}
     assert "none of its captions" in hallucination(silent, "mle")
+    beside = {**results, "systems": {**silent["systems"], "adversarial": known}}
+    assert "other weights" not in hallucination(beside, "adversarial")
     nameless = {"title": "", "systems": {"mle": {"chair_i": float("nan"), "chair_s": 0.0}}, "humans": {}}
     assert hallucination(nameless, "mle").startswith("None of its captions names an object of COCO's 80 kinds")
 

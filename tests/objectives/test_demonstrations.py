@@ -13,7 +13,7 @@ from gan_caption.objectives.gold import DeltaReturn, Gold, ProductReturn, SumRet
 from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
 from gan_caption.objectives.more_likelihood import MoreLikelihood
 from gan_caption.objectives.precision_recall import PrecisionRecall
-from gan_caption.objectives.tailr import TaiLr
+from gan_caption.objectives.tailr import TaiLr, trust
 from tests import tiny
 
 TEXTS = [text for text in tiny.all_captions() for _ in range(2)]
@@ -74,6 +74,11 @@ def test_tailr_goes_from_maximum_likelihood_to_total_variation():
     variation = gradient_by_words(generator, lambda log_p: 1 - log_p.exp())
     torch.testing.assert_close(gradient_of(TaiLr(gamma=1.0, least_weight=0.0), generator), variation)
     assert (variation - likelihood).norm() > 0.3 * likelihood.norm()
+
+
+def test_a_word_that_the_policy_excludes_counts_as_in_maximum_likelihood():
+    assert trust(torch.tensor([0.0, 0.5]), gamma=0.0).tolist() == [1, 1]
+    assert trust(torch.tensor([0.0, 0.5]), gamma=1.0).tolist() == pytest.approx([0, 0.5])
 
 
 def test_gold_delta_word_by_word():

@@ -296,7 +296,7 @@ def test_generator_losses_by_hand():
         FeatureMatching(weight=1.0, loss=NonSaturating())(
             tiny.discriminator(CNNDiscriminator), images, real=real, fake=fake
         )
-    with pytest.raises(ValueError, match="1 samples beside 2 real captions"):
+    with pytest.raises(ValueError, match="0 samples beside 1 real captions"):
         RelativisticGenerator()(Answers(), images, real=real, fake=captions_from_ids([[4]], [0]))
 
 
@@ -307,6 +307,14 @@ def test_pairs_are_of_as_many_samples_of_an_image_as_it_has_captions():
     found = RelativisticGenerator()(Answers(), tiny.features(), real=real, fake=fake)
     alone = captions_from_ids([[5], [4], [4, 4]], [0, 0, 1])
     assert found == RelativisticGenerator()(Answers(), tiny.features(), real=real, fake=alone)
+
+
+def test_an_image_with_more_captions_than_samples_is_refused_whatever_the_others_have():
+    """In all they are as many, and the third caption would meet a sample of another image."""
+    real = captions_from_ids([[4], [4, 4], [4, EOS], [4]], [0, 0, 0, 1])
+    fake = captions_from_ids([[5], [4], [4, 4], [5, 5]], [0, 0, 1, 1])
+    with pytest.raises(ValueError, match="2 samples beside 3 real captions of an image"):
+        RelativisticGenerator()(Answers(), tiny.features(), real=real, fake=fake)
 
 
 class EveryWord(Answers):

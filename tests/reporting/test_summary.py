@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from gan_caption.configuration.building import read
 from gan_caption.configuration.settings import settings_from
@@ -17,9 +19,12 @@ from gan_caption.evaluation.systems import EvaluatedRun, System
 from gan_caption.metrics.bootstrap import Difference, mean_interval
 from gan_caption.metrics.ngrams import Score
 from gan_caption.metrics.separation import reliability
+from gan_caption.metrics.standard import STANDARD
 from gan_caption.reporting.comparison_tables import configuration_table, summary_table, write_tables
 from gan_caption.reporting.equal_quality import of_family, verdicts
-from gan_caption.reporting.figures import logged, reliability_diagram
+from gan_caption.reporting.figures import learning_curves, logged, reliability_diagram
+from gan_caption.reporting.gallery import gallery
+from gan_caption.reporting.seeds import across_seeds
 from gan_caption.reporting.sentences import description
 from gan_caption.reporting.summary import Estimate, corrected, summarise
 from tests.tiny_runs import composed, part
@@ -145,6 +150,30 @@ def test_learning_curves_count_within_their_phase():
     # (.1 * 3 + .9 * .1 * 1) / (.1 + .9 * .1)
     assert (steps, values) == ([0, 10], [1.0, pytest.approx(0.39 / 0.19)])
     assert logged(records, "adversarial", "val/cider_d") == ([5], [0.4])
+
+
+def test_what_one_system_lacks_leaves_the_others_their_cells():
+    runs = [{"mle": {"div_2": 0.5}, "seqgan": {"div_2": value, "self_cider": 0.75}} for value in (0.5, math.nan)]
+    names = ("div_2", "self_cider", "mbleu_4")
+    table = across_seeds(runs, {name: STANDARD[name] for name in names})
+    rows = {row[0]: row[1:] for row in ([cell.strip() for cell in line.strip("|").split("|")]
+                                        for line in table.splitlines()[2:])}  # fmt: skip
+    assert rows == {
+        STANDARD["div_2"].label: ["0.500 ± 0.000", "-", "-"],
+        STANDARD["self_cider"].label: ["-", "0.750 ± 0.000", "-"],
+    }
+
+
+def test_the_legend_names_a_system_whose_first_seed_logged_nothing():
+    records = [{"phase": "mle", "step": step, "mle/loss": 1.0, "val/cider_d": 0.4} for step in (1, 2)]
+    late = [replace(evaluated_run(seed, cider=[1.0]), records=own) for seed, own in ((0, []), (1, records))]
+    figure = learning_curves([System("mle", late), System("nsc", [replace(late[1], seed=0)])])
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["mle", "nsc"]
+
+
+def test_prices_in_a_gallery_are_no_formula(tmp_path):
+    gallery(tmp_path / "g.png", [Image.new("RGB", (8, 8))], [{"mle": r"costs $ 5 \x $"}])
+    assert Image.open(tmp_path / "g.png").size > (8, 8)
 
 
 def test_a_reliability_diagram_shows_shares_against_probabilities():

@@ -56,6 +56,9 @@ def test_joiners_that_a_spelling_needs_stay_and_signs_that_turn_a_terminal_do_no
     tokenizer = PretrainedTokenizer(model=str(folder))
     for text, told in (("می\u200cخواهم", "می\u200cخواهم"), ("so\u00adnar", "so\u00adnar"), ("a\u202eb", "a b")):
         assert tokenizer.decode(tokenizer.encode(text, max_length=99)) == told
+    england = "\U0001f3f4" + "".join(chr(0xE0000 + ord(letter)) for letter in "gbeng") + "\U000e007f"
+    for text in (england, "\U0003fffd new"):  # a flag that is spelled by tags; a sign that Python has not heard of
+        assert tokenizer.decode(tokenizer.encode(text, max_length=99)) == text
 
 
 def test_a_run_keeps_the_name_of_its_tokenizer_and_refuses_another(folder, tmp_path):
