@@ -22,7 +22,8 @@ gc.disable()  # until all is imported, of which nothing is ever garbage
 LONGEST = (
     "test_commands.py", "test_same_result.py", "test_soak.py", "test_losses.py", "test_export.py", "test_resume.py",
     "test_policy_gradient.py", "test_elsewhere.py", "test_methods.py", "test_sweep.py", "test_comparison.py",
-    "test_ratio.py", "test_java.py", "test_clusters.py", "test_pretrained_lm.py", "test_discriminator_trainer.py",
+    "test_ratio.py", "test_java.py", "test_clusters.py", "test_experiment.py", "test_pretrained_lm.py",
+    "test_own_generator.py", "test_generalised_advantage.py", "test_discriminator_trainer.py", "test_pages.py",
 )  # fmt: skip
 """Files that take minutes: they begin first, so that no process is left with one of them at the end."""
 

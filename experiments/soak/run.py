@@ -171,6 +171,8 @@ def configuration(method: str, encoder: str, folder: Path) -> dict[str, Any]:
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     for phase in filter(None, (plain["phases"].get("adversarial"), plain["phases"].get("policy_gradient"))):
         phase["validate_every"] = 3
+        if "most" in phase.get("gate", {}):
+            phase["gate"] |= {"fewest": 1, "most": 2}  # steps of D, of which its page has up to 50 an update
         if "samples_per_image" in phase["objective"]:
             phase["objective"]["samples_per_image"] = 3
     return plain

@@ -10,7 +10,7 @@ from __future__ import annotations
 import pickle
 import pickletools
 import zipfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -75,7 +75,7 @@ def save_state(state: TrainState, path: Path) -> None:
     Raises:
         UserError: it cannot be written (a full disk, say); the previous one is intact.
     """
-    write_atomically(path, lambda file: torch.save(asdict(state), file))
+    write_atomically(path, lambda file: torch.save(vars(state), file))
 
 
 def load_state(path: Path, *, vocabulary: str | None = None) -> TrainState:

@@ -56,6 +56,7 @@ METHODS = {
         "discriminator_trainer.captions_per_image=2", "phases.adversarial.images_per_batch=7",
         "phases.adversarial.captions_per_image=2",
         "phases.adversarial.objective.samples_per_image=2",
+        "phases.adversarial.gate.fewest=1", "phases.adversarial.gate.most=2",
     ],
     "ddo": [*ADVERSARIAL, "phases.round_1.captions_per_image=2"],
     "distilled": [

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from gan_caption.errors import UserError
 from gan_caption.experiment import check_alike
 from gan_caption.objectives.discriminator import ShuffledLabels, mismatch, words_of
 from gan_caption.training.identity import KnownData
+from gan_caption.training.loop import Loop
 from gan_caption.training.phases.base import descend
 from gan_caption.training.seeding import random_states, restore_random_states, seed_everything, shared_generator
 from tests.distributed.launching import in_processes
@@ -43,6 +45,7 @@ def _checks(folder: Path) -> None:
         numbers_are_those_of_one_process, a_step_is_that_of_one_process, batches_are_shared_out,
         captions_go_to_the_next_rank, a_word_is_replaced_by_one_of_any_rank, what_the_main_one_cannot_make_stops_all,
         labels_are_dealt_alike, dropout_differs_and_is_resumed, copies_of_the_data_that_differ_stop_all,
+        weights_that_differ_stop_all,
     ):  # fmt: skip
         check()
     features_are_extracted_by_all_and_faults_are_told_to_all(folder)
@@ -55,6 +58,17 @@ def copies_of_the_data_that_differ_stop_all():
     check_alike(KnownData({"train": same}, ("root",)))
     with pytest.raises(UserError, match=r"the processes \[2\] read other images or captions than process 0"):
         check_alike(KnownData({"train": other if world.rank() == 2 else same}, ("root",)))
+
+
+def weights_that_differ_stop_all():
+    torch.manual_seed(0)
+    networks = nn.Linear(2, 1)
+    loop = SimpleNamespace(run=SimpleNamespace(networks=networks), step=3)
+    Loop._check_alike(loop)
+    if world.rank() == 2:
+        networks.weight.data[0, 1] += 1e-3
+    with pytest.raises(RuntimeError, match="step 3: the processes have different weights"):
+        Loop._check_alike(loop)
 
 
 def parts_cover_everything_once():

@@ -70,8 +70,8 @@ def fixed():
     return Fixed(value=0.7)
 
 
-OF_NO_BATCH = [NoBaseline, moving_average, LeaveOneOut, SelfCritical, fixed]
-"""What the other images' samples of a batch cannot change."""
+OF_NO_BATCH = [NoBaseline, moving_average, LeaveOneOut, SelfCritical, critic, fixed]
+"""What the other images' samples of a batch cannot change; the critic learns from them once it has answered."""
 BASELINES = [
     NoBaseline,
     BatchMean,
@@ -136,6 +136,22 @@ def test_token_rewards_give_the_gradient_of_their_expected_sum(baseline):
     assert_unbiased(objective, generator, tiny.exact_gradient(generator, tiny.TokenReward()), **sizes)
 
 
+def test_advantages_are_clipped_and_nothing_else_is():
+    def collected(clip):
+        objective = policy_gradient(
+            reward=reward, credit=WholeSequence(), baseline=LeaveOneOut(), samples_per_image=4, advantage_clip=clip
+        )
+        rng = torch.Generator().manual_seed(0)
+        return objective.collect(tiny.generators()[0], tiny.features(), max_length=3, rng=rng)
+
+    whole, clipped = collected(None), collected(0.1)
+    assert whole.advantages.min() < -0.1 < 0.1 < whole.advantages.max()
+    assert torch.equal(clipped.advantages, whole.advantages.clamp(-0.1, 0.1))
+    assert torch.equal(clipped.returns, whole.returns)
+    with pytest.raises(ValueError, match="advantage_clip=0: above 0, or null"):
+        collected(0)
+
+
 def estimator_of(page):
     """The settings of a page's estimator: its credit, baseline and samples, with the rewards of the tiny world."""
     phases = composed(f"+experiment={page}")["phases"]
@@ -169,9 +185,7 @@ def objective_of(estimator):
 def deviation_of_the(estimator):
     """Several pages have the same."""
     objective, generator = objective_of(estimator), tiny.generators()[0]
-    sizes = (
-        MANY if isinstance(objective.baseline, NoBaseline | MovingAverage | LeaveOneOut | SelfCritical | Fixed) else {}
-    )
+    sizes = {} if isinstance(objective.baseline, BatchMean) else MANY
     return deviation(objective, generator, tiny.exact_gradient(generator, objective.reward), **sizes)
 
 

@@ -49,6 +49,18 @@ def test_the_discriminators_accuracy_and_optimizer_go_on_in_the_adversarial_phas
     assert {state["step"].item() for state in optimizer["state"].values()} == {updates}
 
 
+def test_a_phase_of_the_discriminator_ends_once_it_is_right_often_enough(configured, tmp_path):
+    run_experiment(
+        configured("phases.discriminator.steps=60", "phases.discriminator.target_accuracy=0.51",
+                   "discriminator_trainer.learning_rate=1e-2", "phases.adversarial.steps=1"),
+        data="scenes",
+    )  # fmt: skip
+    (folder,) = (tmp_path / "outputs").iterdir()
+    *before, last = [record["discriminator/accuracy"] for record in logged(folder, "discriminator")]
+    assert len(before) < 59
+    assert max(before, default=0.5) < 0.51 <= last
+
+
 def test_the_next_phases_trainer_goes_on_at_its_own_learning_rate(configured, tmp_path):
     config = configured()
     config["phases"]["adversarial"]["trainer"] |= {"learning_rate": 0.125}

@@ -341,20 +341,25 @@ def test_a_run_that_is_told_to_stop_at_its_very_end_keeps_it_and_is_evaluated_la
 
 
 def test_a_vocabulary_and_an_encoder_that_became_others_are_refused_and_the_folder_stays(configured, tmp_path):
-    run_experiment(configured(base=TINY), data="scenes")
+    frozen = ("encoder.finetune=false", "phases.words=null")  # what a run learns itself is in its own weights
+    run_experiment(configured(*frozen, base=[one for one in TINY if "words" not in one]), data="scenes")
     folder = run_folder(tmp_path)
     (folder / "results.json").unlink()
-    asked = configured(f"resume={folder}", base=TINY)
+    asked = configured(f"resume={folder}", *frozen, base=[one for one in TINY if "words" not in one])
     words = json.loads((folder / "vocabulary.json").read_text())
     for file, content in (("vocabulary.json", json.dumps(words[::-1])), ("encoder.json", '{"fingerprint": "0"}')):
         path = folder / file
-        if path.exists():
-            kept = path.read_text()
-            path.write_text(content)
-            with pytest.raises(UserError, match=r"another vocabulary|encoder is not the run's"):
-                run_experiment(asked, data="scenes")
-            assert path.read_text() == content
-            path.write_text(kept)
+        kept = path.read_text()
+        path.write_text(content)
+        told = "another vocabulary" if file == "vocabulary.json" else "encoder is not the run's"
+        with pytest.raises(UserError, match=told):
+            run_experiment(asked, data="scenes")
+        if file == "encoder.json":  # nor does anything else that uses the run take another encoder for its own
+            with pytest.raises(UserError, match=told):
+                open_run(folder)
+        assert path.read_text() == content
+        path.write_text(kept)
+    assert open_run(folder).folder == folder
 
 
 def test_a_run_is_found_behind_one_that_was_deleted(configured, tmp_path):
