@@ -7,6 +7,7 @@ run a command in a fork that has the caller's folder, environment, input and out
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import importlib
@@ -16,6 +17,9 @@ import select
 import signal
 import socket
 import sys
+import threading
+from collections.abc import Callable
+from typing import NoReturn
 
 SHARED = (
     "torch._dynamo", "wandb.sdk.launch", "pandas", "requests", "hydra.utils", "gan_caption.experiment",
@@ -69,7 +73,32 @@ def serve(address: str) -> None:
     os.environ.update(environment)
     sys.path[0] = folder  # where `python -m` looks first
     sys.executable = os.path.join(os.path.dirname(address), "programs", WITHIN)
-    main(*words)
+    _do(main, words)
+
+
+def _do(command: Callable[..., None], words: list[str]) -> NoReturn:
+    """Do a command and end as the interpreter does, but for what was imported: to take that down would copy it all.
+
+    This is how `multiprocessing` ends its own forks. By Ctrl-C it ends as all others do.
+    """
+    status = 0
+    try:
+        command(*words)
+    except SystemExit as told:
+        status = told.code if isinstance(told.code, int) else int(told.code is not None)
+        if isinstance(told.code, str):
+            print(told.code, file=sys.stderr)
+    except Exception:
+        sys.excepthook(*sys.exc_info())
+        status = 1
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        status = 120  # the interpreter's own
+    os._exit(status & 0xFF)
 
 
 def _accept(address: str) -> socket.socket:
