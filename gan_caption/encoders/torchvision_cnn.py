@@ -20,25 +20,19 @@ _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet in 0 to 1, which most of torchvision's classification weights were published for."""
 
 
-_FORMS = {"googlenet": {"transform_input": True, "aux_logits": False, "init_weights": False}}
-"""Of networks that torchvision builds otherwise when it loads their published weights."""
-
-
 class TorchvisionCNN(Encoder):
     """A convolutional classifier of torchvision: its last feature map as the grid, the mean as the image vector."""
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, *, model: str, weights: str | None, finetune: bool, fetch: bool = True) -> None:
+    def __init__(self, *, model: str, weights: str | None, finetune: bool) -> None:
         """Build the network.
 
         Args:
             model: its name in `torchvision.models`, e.g. "resnet50".
             weights: the name of published weights, "DEFAULT" for the best; None for random ones.
             finetune: learn along in the maximum-likelihood phase.
-            fetch: begin with these weights. Else the network and its pixels have their form, and whoever built it loads
-                what it holds, as of an exported captioner.
 
         Raises:
             UserError: no such model or weights, they could not be fetched, or the network has no feature map.
@@ -62,10 +56,7 @@ class TorchvisionCNN(Encoder):
                 raise UserError(f"encoder.weights={weights}: {model} has {', '.join(names)}, or null for random ones")
             published = choices[weights]
         try:
-            if fetch or published is None:
-                network = models.get_model(model, weights=published)
-            else:
-                network = models.get_model(model, weights=None, **_FORMS.get(model, {}))
+            network = self._network(model, published)
         except OSError as error:
             raise UserError(
                 f"encoder.model={model}: its weights could not be fetched ({error}). They come over the network at "
@@ -82,6 +73,11 @@ class TorchvisionCNN(Encoder):
             grid = self(torch.zeros(1, 3, self.geometry.size, self.geometry.size, dtype=torch.uint8)).grid
         _, self.regions, self.grid_size = grid.shape
         self.pooled_size = self.grid_size
+
+    def _network(self, model: str, published: Any) -> nn.Module:
+        from torchvision import models
+
+        return models.get_model(model, weights=published)
 
     @property
     def description(self) -> str:
@@ -105,6 +101,17 @@ class TorchvisionCNN(Encoder):
         normal = (pixels.float() - self.mean) / self.std
         grid = self.body(normal.to(memory_format=torch.channels_last)).flatten(2).transpose(1, 2).contiguous()
         return ImageFeatures(pooled=grid.mean(1), grid=grid)
+
+
+class TorchvisionForm(TorchvisionCNN):
+    """The same network, whose weights whoever builds it loads, as those of an exported captioner: none are fetched."""
+
+    def _network(self, model: str, published: Any) -> nn.Module:
+        from torchvision import models
+
+        # What torchvision builds otherwise when it loads published weights.
+        own = {"transform_input": True, "aux_logits": False, "init_weights": False} if model == "googlenet" else {}
+        return models.get_model(model, weights=None, **(own if published is not None else {}))
 
 
 def published_form(network: nn.Module, published: Any) -> tuple[Geometry, Sequence[float], Sequence[float]]:

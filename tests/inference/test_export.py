@@ -385,7 +385,7 @@ def test_torchvisions_published_weights_are_not_fetched_for_an_export(monkeypatc
     assert (built.mean / 255).flatten().tolist() == pytest.approx(published.mean)
     assert (built.std / 255).flatten().tolist() == pytest.approx(published.std)
     with pytest.raises(TypeError):
-        build({**shared["encoder"], "fetch": True}, path="encoder")
+        build(config["encoder"], path="encoder")
 
 
 def test_what_reads_another_programs_features_is_not_exported(export, tmp_path):
