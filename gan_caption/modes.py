@@ -25,7 +25,7 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def in_eval_mode(module: nn.Module) -> Iterator[None]:
-    """Do the same, but with gradients."""
+    """Put a module into eval mode, with gradients, and give every part of it back the mode it had."""
     modes = {part: part.training for part in module.modules()}
     module.eval()
     try:

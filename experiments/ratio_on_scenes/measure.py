@@ -50,7 +50,7 @@ def divergence(run: Path, phase: str, *, temperatures: Sequence[float] = TEMPERA
     Returns:
         "temperature" and "top_p", metrics of so many "samples" of a test image, "validation_jsd", "plain_jsd", on test
         at temperature 1 without a nucleus, and where it has one "nll_per_token", of people's captions under the policy
-        itself; see `judge_of` as well.
+        itself; see `known_by_judge` as well.
     """
     kept = run / f"divergence_{phase}.json"
     if phase in own_decoding(read_settings(run)):
@@ -71,13 +71,13 @@ def divergence(run: Path, phase: str, *, temperatures: Sequence[float] = TEMPERA
         "samples": TEST_SAMPLES, **at_best, "temperature": temperature, "top_p": top_p,
         "validation_jsd": chosen[temperature, top_p], "plain_jsd": plain,
         **{name: value for name, value in systems(run)[phase].items() if name == "nll_per_token"},
-        **judge_of(run),
+        **known_by_judge(run),
     }  # fmt: skip
     write_atomically(kept, lambda file: file.write(json.dumps({"grid": asked, "found": found}, indent=1).encode()))
     return found
 
 
-def judge_of(run: Path) -> dict[str, float]:
+def known_by_judge(run: Path) -> dict[str, float]:
     """Return "judge_auc" and "judge_log_loss": what the discriminator that a run took knew of held-out images."""
     taken = read_settings(run).pretrained_discriminator
     if not taken:

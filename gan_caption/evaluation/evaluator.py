@@ -228,8 +228,8 @@ class Evaluator:
             the best discriminator knows; nothing where one is not known (noise), or it can write no caption of people.
         """
         split = self.source.split
-        people = self.people(len(samples[0]))
-        if captioner.generator.noise_size or split.log_density(0, samples[0][0]) is None or not any(people):
+        known = not captioner.generator.noise_size and split.log_density(0, samples[0][0]) is not None
+        if not known or not any(people := self.people(len(samples[0]))):
             return {}
         # In one go: where samples are resampled, the candidates by which densities are estimated serve both kinds.
         pairs = list(zip(people, samples, strict=True))

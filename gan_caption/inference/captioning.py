@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from collections import deque
@@ -100,12 +99,11 @@ def _print(images: Iterator[Captioned]) -> None:
 
     What a terminal's encoding does not have is escaped.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+    encoding = sys.stdout.encoding or "utf-8"
     for image in images:
         for one in image.captions:
             try:
-                print(encoded(f"{image.name}\t{one.text}").decode(), flush=True)
+                print(encoded(f"{image.name}\t{one.text}", encoding).decode(encoding), flush=True)
             except BrokenPipeError:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python flushes when it ends
                 _hear_out(images)

@@ -109,9 +109,9 @@ def write_captions(path: Path, images: Iterable[Captioned]) -> None:
     write_atomically(path, lambda file: file.writelines(map(encoded, pieces)))
 
 
-def encoded(text: str) -> bytes:
-    """Return a text as UTF-8; of names that are none, the bytes are escaped as JSON does it."""
-    return text.encode(errors="backslashreplace")
+def encoded(text: str, encoding: str = "utf-8") -> bytes:
+    """Return a text in an encoding; what it does not have, as names that are no UTF-8, is escaped as JSON does it."""
+    return text.encode(encoding, errors="backslashreplace")
 
 
 def _as_json(caption: Caption) -> dict[str, Any]:

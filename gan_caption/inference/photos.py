@@ -68,7 +68,6 @@ class Photos(Split):
                     f"{name}: an array {photo.shape} {photo.dtype} is no image; give (H, W, 3) or (H, W) as uint8"
                 )
             photo = Image.fromarray(photo)
-            return to_rgb(photo, name)
         with self.reading:
             return to_rgb(photo, name)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from gan_caption.configuration.building import TARGET, Part, plain
 from gan_caption.configuration.settings import OF_ONE_MACHINE, Settings
+from gan_caption.configuration.wording import dotted
 from gan_caption.encoders.torchvision_cnn import TorchvisionCNN, TorchvisionForm
 from gan_caption.errors import UserError
 from gan_caption.evaluation.trained import Trained, open_run
@@ -59,17 +60,13 @@ def shared_config(settings: Settings) -> dict[str, Any]:
     encoder, data = dict(settings.encoder.node), settings.data.node
     if "pretrained" in encoder:
         encoder["pretrained"] = False  # the weights come with the folder, nobody needs to fetch them
-    if encoder[TARGET] == _path(TorchvisionCNN):
-        encoder[TARGET] = _path(TorchvisionForm)  # nor these, whose name tells the form of the pixels
+    if encoder[TARGET] == dotted(TorchvisionCNN):
+        encoder[TARGET] = dotted(TorchvisionForm)  # nor these, whose name tells the form of the pixels
     kept = {key: value for key, value in plain(settings).items() if key not in (*OF_ONE_MACHINE, "given")}
     paths = {key for key, value in data.items() if isinstance(value, str) and key != TARGET}
     told = {**kept, "encoder": encoder, "data": {key: value for key, value in data.items() if key not in paths}}
     shared: dict[str, Any] = _without_folders(told)
     return shared
-
-
-def _path(kind: type) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def _with(language_model: str | Path, settings: Settings) -> dict[str, Part]:

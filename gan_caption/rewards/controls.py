@@ -34,6 +34,7 @@ class RandomReward:
     """Uniform in [0, 1), whatever the caption says."""
 
     of_caption_alone = False
+    """See `Odds`."""
 
     def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return (N,)."""

@@ -64,6 +64,7 @@ class Odds:
     """
 
     of_caption_alone = False
+    """A caption's number is no function of it and its image alone, which `check_judge` asks of judges of candidates."""
 
     def __call__(self, logits: Tensor) -> Tensor:
         """Return the rewards, 0 to N, with mean 1.

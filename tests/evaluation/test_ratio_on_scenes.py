@@ -13,7 +13,7 @@ from experiments.ratio_on_flickr8k.arms import ARMS as ON_PHOTOGRAPHS
 from experiments.ratio_on_scenes.arms import ARMS, LONG, LONGER, MLE, MORE
 from experiments.ratio_on_scenes.figures import calibration_figure, differences_figure, ladder_figure
 from experiments.ratio_on_scenes.ladder import best_possible, known, looks, table_of_rungs
-from experiments.ratio_on_scenes.measure import best, judge_of, matched
+from experiments.ratio_on_scenes.measure import best, known_by_judge, matched
 from experiments.ratio_on_scenes.run import HERE, Study, climb, compare, main, tune
 from experiments.ratio_on_scenes.verdict import compared, equivalent, power, seen, table_of_systems
 from experiments.records import Wanted
@@ -282,5 +282,5 @@ def test_what_a_run_leaves_is_known(configured, tmp_path):
     config = json.loads((finished.folder / "config.json").read_text())
     took = dict.fromkeys(("pretrained", "pretrained_discriminator"), str(finished.folder))
     (tmp_path / "config.json").write_text(json.dumps({**config, **took}))
-    assert judge_of(tmp_path) == {"judge_auc": found["kept_auc"], "judge_log_loss": found["log_loss"]}
-    assert judge_of(finished.folder) == {}
+    assert known_by_judge(tmp_path) == {"judge_auc": found["kept_auc"], "judge_log_loss": found["log_loss"]}
+    assert known_by_judge(finished.folder) == {}
