@@ -56,12 +56,15 @@ def test_twenty_steps(page, run):
         assert losses == kept
         return
     # Elsewhere sums differ in their last digits. A word that is drawn otherwise for it changes all that comes after, so
-    # that a phase's first step is compared closely, and the mean of its steps loosely. `dognin` has log D as its
-    # reward, which has no bound: after D's steps on samples the same machine with AVX2 and without any vectors differs
-    # by up to 8% in the first step and 25% in the mean.
+    # that a phase's first step is compared closely, and the mean of its steps loosely. The D of `dognin` triples such a
+    # difference at each of its first steps (5e-7 at the 4th, .02 at the 20th, of a loss of 1.3), and its reward is log D.
+    # The loss of its policy is a sum of advantages of both signs: over AVX2, AVX-512 and no vectors on one machine its
+    # first value is 3.9 to 11.1, where the mean reward is -1.02 to -1.09.
     assert losses.keys() == kept.keys()
     for name, values in kept.items():
         assert len(losses[name]) == len(values)
         wild = page == "dognin" and name.startswith("adversarial")
+        if wild and name.endswith("policy/loss"):
+            continue
         assert losses[name][0] == pytest.approx(values[0], rel=0.1 if wild else 1e-2, abs=1e-3)
         assert sum(losses[name]) / STEPS == pytest.approx(sum(values) / STEPS, rel=0.3 if wild else 0.1, abs=0.02)
