@@ -17,7 +17,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["torch._dynamo", "gan_caption.experiment", "tests.frozen"])  # once for all of these tests
+FORKS.set_forkserver_preload([  # once for all of these tests
+    "torch._dynamo", "gan_caption.experiment", "gan_caption.configuration.fitting", "gan_caption.untrusted.pages",
+    "hydra.compose", "tests.frozen",
+])  # fmt: skip
 STREAMS = ("said", "errors")
 
 
