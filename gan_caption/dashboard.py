@@ -16,7 +16,9 @@ def main(config: DictConfig) -> None:
     from gan_caption.configuration.launching import conf_dir
     from gan_caption.reporting.dashboard import DashboardSettings, make_dashboard
 
-    methods = sorted(page.stem for page in (conf_dir() / "experiment").glob("*.yaml"))
+    pages = sorted(page.stem for page in (conf_dir() / "experiment").glob("*.yaml"))
+    studies = sorted(page.stem for page in (conf_dir() / "study").glob("*.yaml"))
+    methods = [*pages, *(f"{page}_{study}" for study in studies for page in pages)]  # as folders and groups are named
     make_dashboard(read(DashboardSettings, config), methods=methods)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -55,11 +57,16 @@ def blocks(path: Path) -> Iterator[bytes]:
             yield block
 
 
+def aside(path: Path) -> Path:
+    """Return a hidden name beside a path that no other process takes: in containers the numbers of processes repeat."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+
+
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Write a file as a whole or not at all.
 
     The bytes go to a temporary file beside it, which takes the file's name once it has reached the disk. A process
-    killed meanwhile leaves at most the temporary file (`.name.pid.tmp`) behind.
+    killed meanwhile leaves at most the temporary file (`.name.….tmp`) behind.
 
     Args:
         path: where the file shall be; its folder is made where it is missing.
@@ -69,7 +76,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         UserError: the disk is full, the quota used up, the folder read-only and the like. The previous version, if
             there was one, is untouched. Other exceptions of `write` come through as they are; no file is left then.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = aside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
@@ -84,14 +91,54 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         cause = _disk_error(error)
         if cause is None:
             raise
-        raise UserError(
-            f"cannot save {path}: {cause.strerror}. "
-            + ("The version saved before is intact. " if path.is_file() else "Nothing half-written is left. ")
-            + f"{_ADVICE[cause.errno or 0]}."
-        ) from error
+        kept = "The version saved before is intact" if path.is_file() else "Nothing half-written is left"
+        raise UserError(f"cannot save {path}: {cause.strerror}. {kept}. {_ADVICE[cause.errno or 0]}.") from error
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+@contextmanager
+def new_folder(path: Path, asked: str) -> Iterator[Path]:
+    """Lend a folder to write to, which takes the place of what `path` is, if anything, once all is written.
+
+    Args:
+        path: where it shall be.
+        asked: the setting that named it, and its value.
+
+    Raises:
+        UserError: the disk is full, read-only and the like. What was there before is untouched, and nothing is left
+            half-written. Other exceptions of what is done within come through as they are.
+    """
+    path = Path(os.path.abspath(path))  # of "." the last name is empty
+    draft, before = aside(path), aside(path).with_suffix(".old")
+    try:
+        draft.mkdir(parents=True)
+        yield draft
+        _replace(path, draft, before)
+    except UserError:
+        raise
+    except Exception as error:
+        cause = _disk_error(error)
+        if cause is None:
+            raise
+        kept = "What was there before is intact" if path.exists() else "Nothing half-written is left"
+        raise UserError(f"{asked} cannot be written: {cause.strerror}. {kept}. {_ADVICE[cause.errno or 0]}.") from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _replace(path: Path, draft: Path, before: Path) -> None:
+    """Give a folder its name, from what has it, if anything."""
+    if path.exists():
+        path.rename(before)
+    try:
+        draft.rename(path)
+    except BaseException:
+        if before.exists():
+            before.rename(path)
+        raise
+    shutil.rmtree(before, ignore_errors=True)
 
 
 def _disk_error(error: BaseException | None) -> OSError | None:

@@ -1,5 +1,6 @@
 """Atomic writing, on disks that really fail."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gan_caption.errors import UserError
-from gan_caption.files import write_atomically
+from gan_caption.files import new_folder, write_atomically
 from tests.small_disk import small_disk
 
 ROOT = Path(__file__).parents[2]
@@ -127,3 +128,46 @@ def test_full_disk(full_disk):
         write_atomically(path, lambda file: file.write(os.urandom(60_000)))
     assert path.read_bytes() == b"old" * 10_000
     assert names(full_disk) == ["last.pt"]
+
+
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize(
+    ("error", "raised", "told"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device"),
+            UserError,
+            r"^out=x cannot be written: No space left .*Free",
+        ),
+        (KeyboardInterrupt(), KeyboardInterrupt, ""),
+        (ValueError("a bug"), ValueError, "a bug"),
+    ],
+)
+def test_a_folder_is_written_as_a_whole_or_not_at_all(tmp_path, there, error, raised, told):
+    path = tmp_path / "out"
+    if there:
+        path.mkdir()
+        (path / "old").touch()
+
+    def write(fail: bool) -> None:
+        with new_folder(path, "out=x") as folder:
+            (folder / "half").write_bytes(b"half")
+            if fail:
+                raise error
+
+    with pytest.raises(raised, match=told):
+        write(fail=True)
+    assert names(tmp_path) == ["out"] * there
+    assert not there or names(path) == ["old"]
+    write(fail=False)
+    assert (names(tmp_path), names(path)) == (["out"], ["half"])
+
+
+def test_two_that_write_one_folder_do_not_meet(tmp_path):
+    """As two containers do on one disk, in which all processes have the same number."""
+    with new_folder(tmp_path / "out", "out=x") as first:
+        (first / "first").touch()
+        with new_folder(tmp_path / "out", "out=x") as second:
+            (second / "second").touch()
+        assert names(first) == ["first"]
+    assert names(tmp_path / "out") == ["first"]

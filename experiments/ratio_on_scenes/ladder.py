@@ -9,7 +9,7 @@ from typing import Any
 
 from experiments.ratio import evaluator_of
 from experiments.study import cost_of, systems
-from gan_caption.evaluation.results import calibration_file
+from gan_caption.evaluation.result_files import calibration_file
 from gan_caption.evaluation.trained import open_run
 from gan_caption.metrics.separation import probabilities, reliability
 from gan_caption.reporting.table import markdown

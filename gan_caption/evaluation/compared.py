@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from gan_caption.evaluation.adversarial import AdversarialEvaluation, judge
 from gan_caption.evaluation.batches import batches_of
 from gan_caption.evaluation.comparison import Chosen
 from gan_caption.evaluation.curve_files import read_curve
-from gan_caption.evaluation.results import calibration_file
+from gan_caption.evaluation.result_files import curve_file, read_calibration, read_results, read_said
 from gan_caption.evaluation.settings import ComparisonSettings
 from gan_caption.evaluation.systems import EvaluatedRun, System
 from gan_caption.evaluation.trained import open_run
@@ -28,9 +27,8 @@ from gan_caption.metrics.humans import human_scores
 from gan_caption.metrics.language_model import NgramModel, lm_scores
 from gan_caption.metrics.metric import Metrics, Predictions, corpus_value, measure
 from gan_caption.metrics.ngrams import Score
-from gan_caption.metrics.separation import Bin
 from gan_caption.text.base import Tokenizer
-from gan_caption.training.folders import COMMAND
+from gan_caption.training.folders import COMMAND, inside
 from gan_caption.training.progress import Progress
 from gan_caption.training.records import METRICS, read_records
 from gan_caption.training.setup import load_split, open_features, own_decoding
@@ -80,7 +78,7 @@ def compare(
     first = next(iter(chosen.values()))[0]
     features = Pooled(first, split, settings)  # photographs that are missing or damaged are told before anything else
     tokenizer = next(iter(tokenizers.values()))
-    split = part_of(split, evaluated(first), first.phase)
+    split = part_of(split, first.folder, evaluated(first), first.phase)
     metrics = of_these_images(metrics, split)
     references = tokenized(split, tokenizer)
     systems = [
@@ -139,16 +137,16 @@ class Pooled:
         return torch.cat([self._source.features(part, grid=False, device=self._device).pooled for part in parts])
 
 
-def part_of(split: Split, folder: Path, phase: str) -> Split:
+def part_of(split: Split, run: Path, folder: Path, phase: str) -> Split:
     """Return the images of a split that an evaluation is of: some could not be read, or the first ones were asked for.
 
     Args:
         split: all images.
-        folder: of the evaluation.
+        run: the run's folder.
+        folder: of the evaluation, in it.
         phase: whose captions it holds.
     """
-    rows = json.loads((folder / f"captions_{phase}.json").read_text(encoding="utf-8"))
-    told = {row["image_id"] for row in rows}
+    told = {row["image_id"] for row in read_said(run, folder, phase)}
     kept = [row for row, item in enumerate(split.items) if item.image_id in told]
     return split if len(kept) == len(split) else split.select(kept)
 
@@ -204,7 +202,7 @@ def measured(
     Raises:
         UserError: the evaluation is of other images.
     """
-    rows = json.loads((folder / f"captions_{chosen.phase}.json").read_text(encoding="utf-8"))
+    rows = read_said(chosen.folder, folder, chosen.phase)
     if [row["image_id"] for row in rows] != [item.image_id for item in split.items]:
         raise UserError(f"{folder} is an evaluation of other images than {split.name} has now: delete it")
     texts = [row["caption"] for row in rows]
@@ -213,16 +211,16 @@ def measured(
     predictions = Predictions(captions, samples, references, frequencies, image_ids=image_ids)
     told = measure((metric for metric in metrics.values() if metric.per_image), predictions)
     scores = {name: value for name, value in told.items() if isinstance(value, Score)}
-    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    results = read_results(chosen.folder, folder)
     values = {name: value for name, value in results["systems"][chosen.phase].items() if name not in scores}
-    curve, calibration = folder / f"curve_{chosen.phase}.json", folder / calibration_file(chosen.phase)
-    command = chosen.folder / COMMAND
+    curve = inside(chosen.folder, (folder / curve_file(chosen.phase)).relative_to(chosen.folder))
+    command = inside(chosen.folder, COMMAND)
     judged = not chosen.borrowed and all("discriminator" in row for row in rows)
     opinions = [row["discriminator"] for row in rows] if judged else None
     return EvaluatedRun(
         seed=chosen.seed,
         folder=str(chosen.folder),
-        command=command.read_text(encoding="utf-8").strip() if command.exists() else "",
+        command=command.read_text(encoding="utf-8", errors="replace").strip() if command.exists() else "",
         config=chosen.settings.given,
         decoding=own_decoding(chosen.settings).get(chosen.phase),
         lost=chosen.lost,
@@ -230,7 +228,7 @@ def measured(
         captions=captions,
         samples=samples,
         opinions=opinions,
-        calibration=_calibration(calibration) if calibration.exists() and not chosen.borrowed else [],
+        calibration=[] if chosen.borrowed else read_calibration(chosen.folder, folder, chosen.phase),
         scores=scores,
         values=values,
         judged=None,
@@ -239,15 +237,11 @@ def measured(
     )
 
 
-def _calibration(path: Path) -> list[Bin]:
-    return [Bin(**one) for one in json.loads(path.read_text(encoding="utf-8"))]
-
-
 def _records(chosen: Chosen) -> list[dict[str, Any]]:
     """Return what the run logged up to the phase that left the weights, or to a later one that ruined them."""
     phases = list(chosen.settings.phases)
     kept = set(phases[: phases.index(chosen.lost or chosen.phase) + 1])
-    return [record for record in read_records(chosen.folder / METRICS) if record.get("phase") in kept]
+    return [record for record in read_records(inside(chosen.folder, METRICS)) if record.get("phase") in kept]
 
 
 def with_language_models(

@@ -5,7 +5,6 @@ Shapes: N images, K samples an image.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from gan_caption.errors import UserError
-from gan_caption.files import write_atomically
+from gan_caption.training.folders import write_values
 from gan_caption.untrusted.parsing import parse_json
 
 
@@ -43,7 +42,7 @@ def write_curve(path: Path, points: Sequence[CurvePoint]) -> None:
         }
         for point in points
     ]
-    write_atomically(path, lambda file: file.write(json.dumps(told, ensure_ascii=False).encode()))
+    write_values(path, told)
 
 
 def read_curve(path: Path) -> list[CurvePoint]:

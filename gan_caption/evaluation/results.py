@@ -19,13 +19,14 @@ from gan_caption.evaluation.curve import grid, sample_curve
 from gan_caption.evaluation.curve_files import CurvePoint, write_curve
 from gan_caption.evaluation.evaluator import Evaluator, build_evaluator, knowledge_of
 from gan_caption.evaluation.java import java_metrics
+from gan_caption.evaluation.result_files import calibration_file, captions_file, curve_file
 from gan_caption.evaluation.scores import Scores, paired_intervals
 from gan_caption.evaluation.settings import CurveSettings, EvaluationSettings
 from gan_caption.evaluation.trained import left_discriminator, left_weights, open_run
 from gan_caption.metrics.metric import Metrics
 from gan_caption.metrics.separation import probabilities, reliability
 from gan_caption.training.checkpoint import load_weights
-from gan_caption.training.folders import digest_of, inside, numbered, read_json, write_json
+from gan_caption.training.folders import digest_of, inside, numbered, read_json, write_json, write_values
 from gan_caption.training.identity import configuration_hash, same_settings
 from gan_caption.training.networks import EncoderDecoder
 from gan_caption.training.progress import Progress
@@ -107,7 +108,7 @@ def measure_run(asked: EvaluationSettings) -> Results:
         language_model=language_model,
     )  # fmt: skip
     decoding = decoder_name(settings.decoding, own_decoding(settings))
-    title = f"{folder.name}: {len(source.split)} {split.name} images, {decoding}"
+    title = f"{folder.resolve().name}: {len(source.split)} {split.name} images, {decoding}"
     target = evaluation_folder(asked)
     if world.is_main():
         target.mkdir(exist_ok=True)
@@ -189,17 +190,17 @@ def measure_weights(
             evaluation.metrics.update(knowledge_of(real, generated))
             if real and world.is_main():
                 bins = reliability(*(probabilities(told).tolist() for told in (real, generated)))
-                write_json(folder / calibration_file(name), [one._asdict() for one in bins])
+                write_values(folder / calibration_file(name), [one._asdict() for one in bins])
         evaluation.metrics.update(evaluator.possible(captioner, evaluation.samples, evaluator.sampler(name)))
         if world.is_main():
-            write_captions(folder / f"captions_{name}.json", evaluator, evaluation, opinions)
+            write_captions(folder / captions_file(name), evaluator, evaluation, opinions)
         scores[name] = world.from_main(partial(evaluator.scores, evaluation))
         results.systems[name] = {**scores[name].values, **evaluation.metrics}
         if points:
             with Progress(phase=f"curve of {name}", total=len(points)) as progress:
                 results.curves[name] = sample_curve(captioner, evaluator, points, phase=name, progress=progress.update)
             if world.is_main():
-                write_curve(folder / f"curve_{name}.json", results.curves[name])
+                write_curve(folder / curve_file(name), results.curves[name])
     if world.is_main():
         results.intervals = paired_intervals(list(scores.values()))
         results.humans = {**evaluator.humans(), **next(iter(scores.values())).humans}
@@ -214,12 +215,7 @@ def write_captions(path: Path, evaluator: Evaluator, evaluation: Evaluation, opi
     ]
     if opinions is not None:
         rows = [{**row, "discriminator": opinion} for row, opinion in zip(rows, opinions, strict=True)]
-    write_json(path, rows)
-
-
-def calibration_file(name: str) -> str:
-    """Return where an evaluation keeps what a reliability diagram shows of the discriminator, beside some weights."""
-    return f"calibration_{name}.json"
+    write_values(path, rows)
 
 
 def counting(counted_by: str) -> str:

@@ -145,7 +145,7 @@ def measure_in(
         UserError: something cannot be read or scored.
     """
     first = next(iter(chosen.values()))[0]
-    part = part_of(place.split, evaluated(first), first.phase)
+    part = part_of(place.split, first.folder, evaluated(first), first.phase)
     place = replace(place, split=part, metrics=of_these_images(place.metrics, part))
     references = tokenized(place.split, next(iter(tokenizers.values())))
     systems = [

@@ -19,6 +19,7 @@ from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
 from gan_caption.evaluation.compared import tokenized
 from gan_caption.extras import require
+from gan_caption.files import check_folder
 from gan_caption.inference.captioner import Captioned, Captioner
 from gan_caption.inference.confidence import confidence_file
 from gan_caption.inference.settings import CalibrationSettings
@@ -28,7 +29,7 @@ from gan_caption.metrics.metric import Metric, Metrics, Predictions, measure
 from gan_caption.metrics.ngrams import Score
 from gan_caption.metrics.standard import catalogue
 from gan_caption.reporting.figures import confidence_diagram, save
-from gan_caption.training.folders import best_weights, digest_of, write_json
+from gan_caption.training.folders import best_weights, digest_of, write_values
 from gan_caption.training.progress import Progress
 from gan_caption.training.setup import decoding_of, load_split, open_corpus, own_metrics
 
@@ -69,6 +70,10 @@ def criterion_of(metrics: Metrics, name: str | None, threshold: float | None) ->
         if one.per_image and one.function is not None and one.of == "captions" and one.better != "neither"
     }  # fmt: skip
     name = name or next((key for key in USUAL if key in known), None)
+    if name is None:
+        raise UserError(
+            f"what is right? These data have no usual criterion: give criterion=... threshold=...; {', '.join(known)}"
+        )
     if name not in known:
         raise UserError(f"criterion={name}: these data have {', '.join(known)}")
     if threshold is None:
@@ -146,11 +151,13 @@ def calibrate_run(settings: CalibrationSettings) -> Confidence:
         UserError: the run, its data or the criterion cannot be used, or images are too few.
     """
     require("matplotlib", extra="report", what="reliability plots")  # missed before minutes of captioning, not after
+    check_folder(settings.run, f"run={settings.run}")
     captioner = Captioner.load(
         settings.run, weights=settings.weights, device=settings.device, allow=settings.allow,
         decoding=None if settings.decoding is None else settings.decoding.node,
     )  # fmt: skip
-    run = replace(captioner.trained.settings, skip_missing=settings.skip_missing)
+    run = captioner.trained.settings
+    run = replace(run, skip_missing=settings.skip_missing or run.skip_missing)
     split = load_split(open_corpus(run, settings.data), settings.split, say)
     metrics = catalogue(*split.metrics, *own_metrics(run.metrics))
     criterion = criterion_of(metrics, settings.criterion, settings.threshold)
@@ -159,7 +166,7 @@ def calibrate_run(settings: CalibrationSettings) -> Confidence:
     place = confidence_file(settings.run, captioner.phase)
     decoding = settings.decoding or decoding_of(run, captioner.phase)
     weights = digest_of(best_weights(settings.run, captioner.phase))
-    write_json(place, as_json(found, split=split, decoding=decoding.node, weights=weights))
+    write_values(place, as_json(found, split=split, decoding=decoding.node, weights=weights))
     save(confidence_diagram(found.reliability, str(criterion)), place.with_suffix(""))
     print(f"\n{in_words(found, split)}\n\n{place}; the plot beside it", flush=True)
     return found
@@ -169,10 +176,12 @@ def in_words(found: Confidence, split: Split) -> str:
     """Say what was fitted and how far it holds."""
     told, curve = found.reliability, found.curve
     temperature = f"temperature {1 / curve.slope:.3f}" if curve.slope else "flat: log p tells nothing of it"
+    all_right, none_right = told.base == 1, told.base == 0
+    auc = "unknown, as all are right" if all_right else "unknown, as none is right" if none_right else f"{told.auc:.3f}"
     return (
         f"Right is a caption with {found.criterion}: {100 * told.base:.1f}% of {found.images} {split.name} captions.\n"
         f"P(right) = 1 / (1 + exp(-({curve.intercept:.3f} + {curve.slope:.3f} log p a token))), {temperature}.\n"
         f"On captions that it was not fitted on: calibration error {told.ece:.3f}, Brier score {told.brier:.3f} "
-        f"({told.base * (1 - told.base):.3f} is the base rate's), AUC {told.auc:.3f}, "
+        f"({told.base * (1 - told.base):.3f} is the base rate's), AUC {auc}, "
         f"log-loss {told.log_loss:.3f} nats."
     )

@@ -27,6 +27,7 @@ from gan_caption.decoding.parts import log_probs_in_parts
 from gan_caption.decoding.rerank import DiscriminatorLogit, Judge
 from gan_caption.decoding.reweighted import Reweighted
 from gan_caption.discriminators.base import Discriminator
+from gan_caption.encoders.none import NoImage
 from gan_caption.encoders.precomputed import Precomputed
 from gan_caption.errors import UserError, at_least
 from gan_caption.evaluation.trained import Trained, left_discriminator, left_weights, open_run
@@ -179,6 +180,11 @@ class Captioner:
                 f"run={folder}: another program extracted its features (encoder=precomputed), and they are of its own "
                 "images alone: it cannot caption others. python -m gan_caption.evaluate captions its splits"
             )
+        if isinstance(trained.encoder, NoImage):
+            raise UserError(
+                f"run={folder}: it sees no image (encoder=none), and would say the same of every photograph; it is a "
+                f"language model: language_model={folder}"
+            )
         found = usable_weights(folder, trained.settings)
         if weights is not None and weights not in found:
             raise UserError(f"weights={weights}: this run has {', '.join(found)}")
@@ -215,6 +221,11 @@ class Captioner:
             weights={name: float((rerank or {}).get(name, 1.0)) for name in (OWN, *judges)},
             discriminator=discriminator, writer=writer, phase=phase, curve=curve,
         )  # fmt: skip
+
+    @property
+    def attends(self) -> bool:
+        """Whether it can tell where it looked."""
+        return type(self.trained.captioner.generator).attention_weights is not Generator.attention_weights
 
     def proposing(self, proposer: Proposer) -> Captioner:
         """Return the same captioner, several captions coming about in another way."""

@@ -17,6 +17,7 @@ from gan_caption.inference.output import check_ids, coco_results, encoded, forma
 from gan_caption.inference.photos import find_photos
 from gan_caption.inference.settings import CaptionSettings
 from gan_caption.training.progress import Progress
+from gan_caption.untrusted.parsing import shown
 
 _SHARE = 32
 """Photographs that each rank captions before the main one writes them."""
@@ -52,6 +53,8 @@ def caption_photos(settings: CaptionSettings) -> None:
         device=settings.device,
         allow=settings.allow,
     )
+    if settings.attention and not captioner.attends:
+        raise UserError("attention=true: this captioner attends to no regions; leave it out")
     unreadable: list[Unreadable] = []
 
     def captioned() -> Iterator[Captioned]:
@@ -103,7 +106,7 @@ def _print(images: Iterator[Captioned]) -> None:
     for image in images:
         for one in image.captions:
             try:
-                print(encoded(f"{image.name}\t{one.text}", encoding).decode(encoding), flush=True)
+                print(encoded(f"{shown(image.name)}\t{one.text}", encoding).decode(encoding), flush=True)
             except BrokenPipeError:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python flushes when it ends
                 _hear_out(images)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -20,9 +16,10 @@ from gan_caption.encoders.precomputed import Precomputed
 from gan_caption.errors import UserError
 from gan_caption.evaluation.trained import Trained, left_weights, open_run
 from gan_caption.extras import require
-from gan_caption.inference.model_card import Export, model_card, read_results
+from gan_caption.files import new_folder
+from gan_caption.inference.model_card import Export, model_card, results_of
 from gan_caption.inference.onnx_check import Images
-from gan_caption.inference.onnx_folder import write_onnx
+from gan_caption.inference.onnx_folder import check_tokenizer, write_onnx
 from gan_caption.inference.onnx_graphs import pixel_recipe
 from gan_caption.inference.settings import ExportSettings
 from gan_caption.inference.weights import MODEL, read_weights, whole, write_weights
@@ -57,11 +54,13 @@ def export_run(chosen: ExportSettings) -> Path:
             f"run={folder}: another program extracted its features (encoder=precomputed): what is exported could "
             "caption no photograph"
         )
-    phase, results = _phase(folder, run.settings, chosen.weights), read_results(folder)
+    phase, results = _phase(folder, run.settings, chosen.weights), results_of(folder)
     out = chosen.out or folder / "-".join(
         ["export", phase, chosen.format, *(["int8"] if chosen.int8 else [])]
     )  # fmt: skip
-    with new_folder(out) as draft:
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"out={out} exists already: give a folder that is new or empty, or remove it")
+    with new_folder(out, f"out={out}") as draft:
         run.load(phase)
         told = _onnx(run, chosen, draft) if chosen.format == "onnx" else _safetensors(run, draft)
         told += _not_exported(run.settings, phase)
@@ -93,29 +92,6 @@ def _not_exported(settings: Settings, phase: str) -> list[str]:
     return [f"the policy alone: in the run, {kind} chooses among its captions by a judge, who is not exported"]
 
 
-@contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
-    """Lend a folder to write to, which takes the name `path` once everything in it is written.
-
-    Raises:
-        UserError: `path` exists and is not an empty folder, or the disk refuses. Nothing is left then.
-    """
-    path = Path(os.path.abspath(path))  # of "." the last name is empty
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise UserError(f"out={path} exists already: give a folder that is new or empty, or remove it")
-        draft.mkdir(parents=True)
-        yield draft
-        if path.exists():
-            path.rmdir()
-        draft.rename(path)
-    except OSError as error:
-        raise UserError(f"out={path} cannot be written: {error}. Nothing half-written is left") from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
 def _safetensors(run: Trained, draft: Path) -> list[str]:
     """Write weights, read them back, and tell what was found."""
     write_weights(run, draft)
@@ -130,6 +106,7 @@ def _safetensors(run: Trained, draft: Path) -> list[str]:
 def _onnx(run: Trained, chosen: ExportSettings, draft: Path) -> list[str]:
     """Write graphs, and tell what was found when onnxruntime and PyTorch captioned the same images."""
     recipe = pixel_recipe(run.encoder)
+    check_tokenizer(run.tokenizer)
     corpus = open_corpus(run.settings, chosen.data)
     images = _images(load_split(corpus, chosen.split, say), chosen.check_images, run.encoder, chosen)
     calibration = None

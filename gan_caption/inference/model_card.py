@@ -16,14 +16,14 @@ import gan_caption
 from gan_caption.configuration.building import Part
 from gan_caption.data.captions import EOS
 from gan_caption.decoding.decoders import Greedy
-from gan_caption.errors import UserError
+from gan_caption.evaluation.result_files import RESULTS, read_results
 from gan_caption.evaluation.results import decoder_name
 from gan_caption.evaluation.trained import Trained
-from gan_caption.reporting.results import RESULTS, metrics_of
+from gan_caption.reporting.results import metrics_of
 from gan_caption.reporting.table import comparison
 from gan_caption.text.base import Tokenizer
 from gan_caption.text.pretrained import PretrainedTokenizer
-from gan_caption.training.folders import inside, read_json
+from gan_caption.training.folders import inside
 from gan_caption.training.setup import decoding_of
 
 _HERE = Path(__file__).parent
@@ -143,19 +143,13 @@ def _of_objects(measured: Mapping[str, float], name: str, truth: str, bound: str
     )
 
 
-def read_results(folder: Path) -> dict[str, Any] | None:
+def results_of(folder: Path) -> dict[str, Any] | None:
     """Return what a run's final comparison found; None before it.
 
     Raises:
         UserError: the file is damaged, or something else.
     """
-    path = inside(folder, RESULTS)
-    if not path.exists():
-        return None
-    results = read_json(path)
-    if not all(isinstance(results.get(key), dict) for key in ("systems", "humans")) or "title" not in results:
-        raise UserError(f"{path} holds no results: is the run folder whole?")
-    return results
+    return read_results(folder, folder) if inside(folder, RESULTS).exists() else None
 
 
 def _metrics(results: Mapping[str, Any] | None, export: Export) -> str:

@@ -16,6 +16,7 @@ from gan_caption.inference.onnx_captioner import OnnxCaptioner
 from gan_caption.inference.onnx_check import Images, check_pixels, check_words, cost, quality, speeds, torch_captioner
 from gan_caption.inference.onnx_graphs import onnx_graphs
 from gan_caption.metrics.standard import STANDARD
+from gan_caption.text.base import Tokenizer
 from gan_caption.text.vocabulary import Vocabulary
 from gan_caption.training.folders import write_json
 
@@ -41,11 +42,7 @@ def write_onnx(
         UserError: the networks or the tokenizer have no form here, or the graphs in float32 say something else than
             PyTorch.
     """
-    generator, tokenizer, max_length = run.captioner.generator, run.tokenizer, run.settings.max_length
-    if not isinstance(tokenizer, Vocabulary):
-        raise UserError(
-            "format=onnx needs a tokenizer that is a list of tokens, which this run's is not: give format=safetensors"
-        )
+    generator, tokenizer, max_length = run.captioner.generator, check_tokenizer(run.tokenizer), run.settings.max_length
     graphs = onnx_graphs(run.encoder, generator, images.pixels[[0, 0]], max_length=max_length)
     for name, content in graphs.items():
         (folder / name).write_bytes(content)
@@ -84,6 +81,19 @@ def write_onnx(
         ratio = rates[name] / rates["PyTorch"]
         told.append(f"{measured}: {name} {rates[name]:.1f}, PyTorch {rates['PyTorch']:.1f}, ratio {ratio:.2f}")
     return told
+
+
+def check_tokenizer(tokenizer: Tokenizer) -> Vocabulary:
+    """Return a tokenizer that has a form here.
+
+    Raises:
+        UserError: it has none.
+    """
+    if not isinstance(tokenizer, Vocabulary):
+        raise UserError(
+            "format=onnx needs a tokenizer that is a list of tokens, which this run's is not: give format=safetensors"
+        )
+    return tokenizer
 
 
 def _size(folder: Path) -> int:

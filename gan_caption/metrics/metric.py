@@ -19,6 +19,14 @@ from gan_caption.metrics.document_frequencies import DocumentFrequencies
 from gan_caption.metrics.ngrams import Score, check_captions, check_captions_of_images
 
 T = TypeVar("T")
+
+
+def rounded(value: float, decimals: int, *, sign: str = "") -> str:
+    """Return a number as tables print it; `sign` is "+" or "" as in format strings. What rounds to 0 has no minus."""
+    text = f"{value:{sign}.{decimals}f}"
+    return f"{0:{sign}.{decimals}f}" if float(text) == 0 else text
+
+
 Of = Literal["captions", "samples", "model"]
 Better = Literal["higher", "lower", "neither"]
 Axis = Literal["quality", "diversity"]
@@ -99,7 +107,7 @@ class Metric:
 
     def shown(self, value: float, *, sign: str = "") -> str:
         """Return a value as tables print it, "-" for NaN; `sign` is "+" or "" as in format strings."""
-        return "-" if math.isnan(value) else f"{value * self.factor:{sign}.{self.decimals}f}"
+        return "-" if math.isnan(value) else rounded(value * self.factor, self.decimals, sign=sign)
 
     def between(self, interval: tuple[float, float], *, sign: str = "") -> str:
         """Return an interval as tables print it."""

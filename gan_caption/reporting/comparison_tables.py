@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,10 @@ def verdict_table(verdicts: Sequence[Verdict], metrics: Metrics) -> Table:
 
 def configuration_table(configs: Mapping[str, Mapping[str, Any]]) -> Table:
     """Return a row a setting in which systems differ and a column a system."""
-    flat = {name: flattened(config) for name, config in configs.items()}
+    flat = {
+        name: {key: value for key, value in flattened(config).items() if value is not None}  # as where it was not there
+        for name, config in configs.items()
+    }
     keys = sorted({key for own in flat.values() for key in own})
     different = [key for key in keys if len({str(own.get(key, "")) for own in flat.values()}) > 1]
     rows = [Row([Cell(key), *(Cell(str(own.get(key, ""))) for own in flat.values())]) for key in different]
@@ -136,11 +140,15 @@ def write_tables(
     ]
     texts = {
         "metrics.csv": pandas.DataFrame.from_records(records).to_csv(index=False),
-        "verdicts.csv": pandas.DataFrame([_told(one) for one in verdicts]).to_csv(index=False),
+        "verdicts.csv": pandas.DataFrame([_told(one) for one in verdicts], columns=_TOLD).to_csv(index=False),
         "metrics.tex": _latex(summary_table(estimates, systems, humans, metrics, own)),
     }
     for name, text in texts.items():
         write_atomically(folder / name, lambda file, text=text: file.write(text.encode()))  # type: ignore[misc]
+
+
+_TOLD = [*(field.name for field in fields(Verdict) if field.name != "interval"), "low", "high"]
+"""Of a verdict, the columns of `verdicts.csv`, whose heads are there without verdicts as well."""
 
 
 def _told(verdict: Verdict) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -27,7 +25,7 @@ from gan_caption.evaluation.settings import ComparisonSettings
 from gan_caption.evaluation.systems import System
 from gan_caption.evaluation.text_metrics import language_model_metrics
 from gan_caption.extras import require
-from gan_caption.files import check_folder
+from gan_caption.files import check_folder, new_folder
 from gan_caption.metrics.metric import Metrics, on_curves
 from gan_caption.metrics.standard import catalogue
 from gan_caption.reporting.cards import ORDERS, cards_of
@@ -89,23 +87,11 @@ def compare_runs(settings: ComparisonSettings, *, command: str) -> Path:
         catalogue(*split.metrics, *own, *language_model_metrics(judge), quality=java), tokenizers, settings=settings,
     )  # fmt: skip
 
-    aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    aside.mkdir(parents=True)
-    before = aside.with_suffix(".old")
-    try:
+    with new_folder(target, f"out={settings.out}") as folder:
         write_report(
-            aside, compared, own=[metric.name for metric in own], settings=settings,
+            folder, compared, own=[metric.name for metric in own], settings=settings,
             commands=[*_commands(compared.systems), command],
         )  # fmt: skip
-        if target.exists():
-            target.rename(before)
-        aside.rename(target)
-        shutil.rmtree(before, ignore_errors=True)
-    except BaseException:
-        if before.exists() and not target.exists():
-            before.rename(target)
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
     print(f"\nThe report: {target / PAGE}", flush=True)
     return target
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,15 @@ from gan_caption.distributed import world
 from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
 from gan_caption.evaluation.comparison import Chosen
+from gan_caption.evaluation.result_files import RESULTS, read_results
 from gan_caption.evaluation.results import Results, evaluation_folder, measure_run
 from gan_caption.evaluation.settings import EvaluationSettings, SeveralSettings
 from gan_caption.metrics.metric import Metric, Metrics
 from gan_caption.metrics.standard import catalogue
 from gan_caption.reporting.table import comparison, curve_table
-from gan_caption.training.folders import left_digest, read_json, write_json, write_text
+from gan_caption.training.folders import left_digest, write_text, write_values
 
-RESULTS, TABLE = "results.json", "table.md"
+TABLE = "table.md"
 """In the folder of a run or of an evaluation."""
 _KEPT = ("name", "label", "factor", "decimals", "better", "of")
 """Of a metric, in `results.json`."""
@@ -63,8 +63,11 @@ def _is_of_today(folder: Path, chosen: Chosen, images: str) -> bool:
     """Tell whether an evaluation is there, of the weights that the run has now and the images that there are."""
     if not (folder / RESULTS).exists():
         return False
-    made_of = read_json(folder / RESULTS).get("made_of")
-    if not made_of:
+    results = read_results(chosen.folder, folder)
+    if chosen.phase not in results["systems"]:
+        return False
+    made_of = results.get("made_of")
+    if not isinstance(made_of, Mapping):
         return True  # written before these were told
     weights = left_digest(chosen.folder, chosen.phase)
     return bool(made_of.get(chosen.phase) == weights and made_of.get("images") == images)
@@ -86,7 +89,7 @@ def tell(results: Results) -> dict[str, dict[str, float]]:
         if any(name in values for values in results.systems.values())
     ]
     write_text(results.folder / TABLE, f"{told}\n")
-    write_json(
+    write_values(
         results.folder / RESULTS,  # last, because a run that has it has finished
         {
             "title": results.title,
@@ -105,7 +108,7 @@ def tell_again(folder: Path) -> dict[str, dict[str, float]]:
     told = (folder / TABLE).read_text(encoding="utf-8").rstrip()
     if world.is_main():
         print(f"\n{told}\n\nFinished before: everything is in {folder}", flush=True)
-    systems: dict[str, dict[str, float]] = json.loads((folder / RESULTS).read_text(encoding="utf-8"))["systems"]
+    systems: dict[str, dict[str, float]] = read_results(folder, folder)["systems"]
     return systems
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from gan_caption.extras import require
-from gan_caption.metrics.metric import Metrics
+from gan_caption.metrics.metric import Metrics, rounded
 from gan_caption.reporting.table import markdown
 
 
@@ -64,4 +64,4 @@ def _cell(values: Sequence[float], decimals: int, *, sign: str = "") -> str:
 def with_interval(values: Sequence[float], decimals: int, *, sign: str = "") -> str:
     """Return a mean with its 95% interval as tables show it; of one value the value alone. See `interval`."""
     mean, half = interval(values)
-    return f"{mean:{sign}.{decimals}f}" + ("" if math.isnan(half) else f" ± {half:.{decimals}f}")
+    return rounded(mean, decimals, sign=sign) + ("" if math.isnan(half) else f" ± {half:.{decimals}f}")

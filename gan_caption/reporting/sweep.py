@@ -13,13 +13,15 @@ from typing import Any
 from gan_caption.configuration.jobs import Job
 from gan_caption.configuration.overrides import command, setting
 from gan_caption.errors import UserError
+from gan_caption.evaluation.result_files import RESULTS
 from gan_caption.evaluation.trained import last_of_the_policy
 from gan_caption.metrics.metric import Metric, Metrics, choose
 from gan_caption.metrics.standard import STANDARD
-from gan_caption.reporting.results import RESULTS, metrics_of
+from gan_caption.reporting.results import metrics_of
 from gan_caption.reporting.table import markdown
 from gan_caption.training.checkpoint import load_state
-from gan_caption.training.folders import inside, read_json, read_settings, write_json, write_text
+from gan_caption.training.folders import inside, read_json, read_settings, write_text, write_values
+from gan_caption.untrusted.parsing import parse_json
 
 RUNS, TABLE = "runs.json", "table.md"
 """In a sweep's folder."""
@@ -90,7 +92,7 @@ def trial_of(
     left = {} if phase is None else state.selected.get(phase, {})
     ended = f"stopped early, after {state.stopped[phase]} steps" if phase in state.stopped else "finished"
     names = sought or (settings.search_metric, settings.diversity_metric)
-    chosen = metrics_sought(names, metrics_of(read_json(folder / RESULTS)))
+    chosen = metrics_sought(names, metrics_of(read_json(inside(folder, RESULTS))))
     for key, metric in zip(_KEYS, (chosen.quality, chosen.diversity), strict=True):
         if left and metric.name not in left:
             raise UserError(f"{key}={metric.name}: validation measures {', '.join(sorted(left))}; name one of them")
@@ -158,15 +160,17 @@ def write_summary(folder: Path, jobs: Sequence[Job]) -> None:
     """Write a sweep's runs as a table and as JSON, and print the table and the command that compares them.
 
     Args:
-        folder: of the sweep.
+        folder: of the sweep; runs that it had before, with other overrides, stay in the table.
         jobs: its runs; the result of each that did not fail is a `Trial`, as JSON has it.
     """
+    asked = [job.overrides for job in jobs]
+    jobs = [*(job for job in _earlier(folder) if job.overrides not in asked), *jobs]
     trials = [None if job.failure is not None else Trial(**job.result) for job in jobs]
     rows = [
         {"overrides": job.overrides, **(_row(trial, folder) if trial else {"failure": job.failure})}
         for job, trial in zip(jobs, trials, strict=True)
     ]
-    write_json(folder / RUNS, rows)
+    write_values(folder / RUNS, rows)
     first = next((trial for trial in trials if trial), None)
     sought = metrics_sought(first.sought, metrics_of(read_json(Path(first.folder) / RESULTS))) if first else Sought()
     table = summary(jobs, trials, sought)
@@ -175,6 +179,22 @@ def write_summary(folder: Path, jobs: Sequence[Job]) -> None:
     if sum(trial is not None for trial in trials) > 1:
         together = command("compare", [setting("runs", folder), setting("out", folder / "report")])
         print(f"To compare the runs: {together}", flush=True)
+
+
+def _earlier(folder: Path) -> list[Job]:
+    """Return the runs that `write_summary` has told of; none where their file is damaged, or of an earlier form."""
+    told = []
+    try:
+        for row in parse_json((folder / RUNS).read_bytes()) if (folder / RUNS).exists() else []:
+            own, failure = dict(row), row.get("failure")
+            overrides = own.pop("overrides")
+            if failure is None:
+                own["folder"] = os.path.normpath(folder / own["folder"])
+                Trial(**own)
+            told.append(Job(overrides, str(folder), result=own, failure=failure))
+    except (OSError, AttributeError, KeyError, TypeError, ValueError):
+        return []
+    return told
 
 
 def _row(trial: Trial, sweep: Path) -> dict[str, Any]:
@@ -196,7 +216,7 @@ def summary(jobs: Sequence[Job], trials: Sequence[Trial | None], sought: Sought 
         trial = trials[index]
         own = [_short(settings[index].get(key, "")) for key in varying]
         if trial is None:
-            rows.append([*own, "-", "-", "-", f"failed: {jobs[index].failure}"])
+            rows.append([*own, "-", "-", "-", f"failed: {(jobs[index].failure or '').partition(chr(10))[0]}"])
             continue
         measured = [
             "-" if value is None else metric.shown(value)

@@ -72,6 +72,7 @@ def curve_table(points: Sequence[CurvePoint], metrics: Metrics) -> str:
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:
     """Lay out rows of cells, the heads first, as a Markdown table that reads well as plain text too."""
+    rows = [[cell.replace("|", "\\|") for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [rows[0], ["-" * width for width in widths], *rows[1:]]
     return "\n".join(f"| {' | '.join(_padded(line, widths))} |" for line in lines)

@@ -26,7 +26,7 @@ from gan_caption.reporting.comparison_tables import SURE
 from gan_caption.reporting.results import evaluated
 from gan_caption.reporting.sweep import folders_of
 from gan_caption.reporting.table import markdown
-from gan_caption.training.folders import write_json, write_text
+from gan_caption.training.folders import write_text, write_values
 from gan_caption.training.setup import choose_device, open_language_model, own_metrics
 
 RESULTS, TABLE = "transfer.json", "table.md"
@@ -66,7 +66,7 @@ def measure_transfer(settings: TransferSettings) -> list[Loss]:
     text = told(at_home, abroad, found, settings, shown=shown)
     target.mkdir(parents=True, exist_ok=True)
     write_text(target / TABLE, f"{text}\n")
-    write_json(target / RESULTS, as_json(at_home, abroad, found, settings))
+    write_values(target / RESULTS, as_json(at_home, abroad, found, settings))
     print(f"\n{text}\n\nEverything is in {target}", flush=True)
     return found
 

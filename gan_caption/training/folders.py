@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -107,6 +108,19 @@ def left_digest(folder: Path, phase: str) -> str | None:
 def write_json(path: Path, content: Any) -> None:
     """Write JSON aside and rename it."""
     write_text(path, json.dumps(content, indent=1, ensure_ascii=False, default=str))
+
+
+def write_values(path: Path, content: Any) -> None:
+    """Write JSON of measured values: one that is not a finite number, which JSON does not have, is null."""
+    write_json(path, _finite(content))
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, Mapping):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def write_text(path: Path, text: str) -> None:

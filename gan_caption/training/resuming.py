@@ -15,6 +15,7 @@ from gan_caption import __version__
 from gan_caption.configuration.settings import Settings
 from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
+from gan_caption.files import aside
 from gan_caption.training.folders import (
     FORMAT,
     VERSION,
@@ -132,19 +133,19 @@ def _begun(folder: Path, settings: Settings, known: KnownData | None) -> bool:
     Raises:
         UserError: none can be made.
     """
-    aside = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:8]}.tmp")
+    draft = aside(folder)
     try:
-        (aside / "checkpoints").mkdir(parents=True)
-        write_json(aside / "config.json", settings.given)
-        write_json(aside / FORMAT, {"format": VERSION, "gan_caption": __version__})
-        write_json(aside / "id.json", uuid.uuid4().hex[:8])
+        (draft / "checkpoints").mkdir(parents=True)
+        write_json(draft / "config.json", settings.given)
+        write_json(draft / FORMAT, {"format": VERSION, "gan_caption": __version__})
+        write_json(draft / "id.json", uuid.uuid4().hex[:8])
         if known is not None:
-            write_data(aside, known)
-        aside.rename(folder)
+            write_data(draft, known)
+        draft.rename(folder)
     except OSError as error:
         if folder.exists():
             return False
         raise UserError(f"outputs={settings.outputs}: no folder can be made there ({error})") from error
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(draft, ignore_errors=True)
     return True

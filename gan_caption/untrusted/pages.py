@@ -7,7 +7,6 @@ package's sweeps and clusters; no page from elsewhere may.
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,8 +67,9 @@ def check_page(path: Path) -> None:
         if path.stat().st_size > LONGEST:
             raise UserError(f"{path}: a page of more than {LONGEST} bytes is refused")
         text = path.read_bytes().decode()
-        if re.search(r"^\s*#.*@package.*hydra", text, re.MULTILINE):
-            raise _refused(path, 1, "it goes into Hydra's own settings")
+        for number, row in enumerate(text.splitlines(), start=1):
+            if row.lstrip().startswith("#") and "hydra" in row.partition("@package")[2]:
+                raise _refused(path, number, "it goes into Hydra's own settings")
         depth = 0
         for event in yaml.parse(text, Loader=_Loader):
             line = event.start_mark.line + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 from pathlib import Path
 
@@ -245,12 +246,12 @@ def test_the_report_of_real_runs(configured, tmp_path, capsys, monkeypatch):
 
     def failing(path: Path, target: Path) -> Path:
         if path.suffix == ".tmp":
-            raise OSError("no room")
+            raise OSError(errno.ENOSPC, "no room")
         return rename(path, target)
 
     with monkeypatch.context() as patched:
         patched.setattr(Path, "rename", failing)
-        with pytest.raises(OSError, match="no room"):
+        with pytest.raises(UserError, match=r"out=.* cannot be written: no room\. What was there before is intact"):
             compare_runs(settings(), command="")
     assert "6 test images" in (report / PAGE).read_text(), "the old report is where it was"
     assert not list(tmp_path.glob(".report*"))

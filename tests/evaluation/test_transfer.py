@@ -7,6 +7,7 @@ from typing import cast
 
 import numpy as np
 import pytest
+from hydra.errors import ConfigCompositionException
 from PIL import Image
 
 from gan_caption.errors import UserError
@@ -101,7 +102,7 @@ def test_verdicts_are_corrected_for_how_many_systems_are_asked():
 
 
 def test_the_data_away_must_be_named():
-    with pytest.raises(UserError, match="data"):
+    with pytest.raises(ConfigCompositionException, match=r"You must specify 'data'[\s\S]*coco"):
         asked("runs=[a]")
 
 

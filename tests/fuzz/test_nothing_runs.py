@@ -140,6 +140,9 @@ def test_the_largest_pages_are_gone_through_once(tmp_path):
     page.write_text(f"{many}\ntext: '${{{' ' * 100_000}'\n")
     with pytest.raises(UserError, match="computes nothing"):
         check_page(page)
+    for filling in ("\n" * 900_000, "#" + "@package" * 100_000):
+        page.write_text(f"{filling}\nname: a\n")
+        check_page(page)
     with pytest.raises(UserError, match="it is larger than"):
         check_references({f"k{place}": "${k0}" for place in range(60_000)} | {"k0": "a dog"})
 

@@ -57,7 +57,7 @@ def test_twenty_steps(page, run):
         return
     # Elsewhere sums differ in their last digits. A word that is drawn otherwise for it changes all that comes after, so
     # that a phase's first step is compared closely, and the mean of its steps loosely. The D of `dognin` triples such a
-    # difference at each of its first steps (5e-7 at the 4th, .02 at the 20th, of a loss of 1.3), and its reward is log D.
+    # difference at each of its first steps (of a loss of 1.3, 5e-7 at the 4th, .02 at the 20th); its reward is log D.
     # The loss of its policy is a sum of advantages of both signs: over AVX2, AVX-512 and no vectors on one machine its
     # first value is 3.9 to 11.1, where the mean reward is -1.02 to -1.09.
     assert losses.keys() == kept.keys()

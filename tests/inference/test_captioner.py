@@ -26,6 +26,7 @@ from gan_caption.data.corpus import CaptionedImage, Split
 from gan_caption.encoders.scene_cnn import SceneCNN
 from gan_caption.errors import UserError
 from gan_caption.evaluation.settings import evaluation_from
+from gan_caption.experiment import run_experiment
 from gan_caption.inference.captioner import Caption, Captioned, Unreadable
 from gan_caption.inference.captioning import _print, caption_photos
 from gan_caption.inference.language_model import learn_ngrams
@@ -37,7 +38,7 @@ from gan_caption.rewards.text_judge import TextJudge, as_sentence
 from gan_caption.training.folders import write_json
 from tests import tiny_lm
 from tests.started import ended
-from tests.tiny_runs import composed
+from tests.tiny_runs import TINY, composed
 
 
 @pytest.fixture(scope="module")
@@ -414,6 +415,14 @@ def test_settings_that_leave_nothing_to_choose_are_told_before_anything_is_loade
         settings = composed("run=nowhere", "images=[a.jpg]", *overrides, config_name="caption")
         with pytest.raises(UserError, match=message):
             caption_photos(read(CaptionSettings, settings))
+
+
+def test_attention_of_a_captioner_that_has_none_is_refused(configured, photos, tmp_path):
+    asked = configured("+experiment=mle", "generator=lstm", "phases.mle.epochs=1", base=TINY)
+    run = run_experiment(asked, data="scenes").folder
+    wanted = (f"run={run}", f"images=[{photos[0]}]", f"out={tmp_path}/said.jsonl", "attention=true")
+    with pytest.raises(UserError, match="attends to no regions"):
+        caption_photos(read(CaptionSettings, composed(*wanted, config_name="caption")))
 
 
 def test_a_run_of_before_tokenizers_were_a_choice_opens(captioner, trained_run, photos, tmp_path):

@@ -41,7 +41,7 @@ def test_the_usual_criterion_by_what_the_data_know():
     assert (usual.metric.name, usual.threshold) == ("oracle_true", 1)
     assert usual.right(np.array([0.0, 1.0])).tolist() == [False, True]
     hallucination = {"chair_references_s": STANDARD["mbleu_4"]}  # of samples: no criterion
-    with pytest.raises(UserError, match="criterion=None: these data have cider_d, "):
+    with pytest.raises(UserError, match=r"no usual criterion: give criterion=\.\.\. threshold=\.\.\.; cider_d, "):
         criterion_of({**STANDARD, **hallucination}, None, None)
     with pytest.raises(UserError, match="Give threshold="):
         criterion_of(STANDARD, "cider_d", None)

@@ -33,7 +33,7 @@ from gan_caption.generators.lstm import LSTMGenerator
 from gan_caption.generators.state import PolicyState, TensorState
 from gan_caption.inference import onnx_folder
 from gan_caption.inference.captioner import Captioner
-from gan_caption.inference.exporting import export_run, new_folder
+from gan_caption.inference.exporting import export_run
 from gan_caption.inference.model_card import hallucination
 from gan_caption.inference.onnx_captioner import OnnxCaptioner
 from gan_caption.inference.onnx_check import Images, check_pixels, check_words, cost
@@ -470,20 +470,6 @@ def test_an_existing_folder_is_left_alone_unless_it_is_empty(runs, export, tmp_p
     with pytest.raises(UserError, match="exists already: give a folder that is new or empty"):
         export(runs("lstm"), "format=safetensors")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-
-
-@pytest.mark.parametrize(
-    ("error", "raised"), [(OSError(28, "No space left on device"), UserError), (KeyboardInterrupt(), KeyboardInterrupt)]
-)
-def test_what_fails_halfway_leaves_nothing(tmp_path, error, raised):
-    def fail() -> None:
-        with new_folder(tmp_path / "out") as draft:
-            (draft / "encoder.onnx").write_bytes(b"half")
-            raise error
-
-    with pytest.raises(raised):
-        fail()
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_networks_without_an_onnx_form_are_refused():

@@ -16,6 +16,7 @@ from gan_caption.errors import UserError
 from gan_caption.evaluation.trained import open_run
 from gan_caption.experiment import run_experiment
 from gan_caption.generators.ngram import NgramGenerator
+from gan_caption.inference.captioner import Captioner
 from gan_caption.inference.language_model import load_language_model
 from gan_caption.text.words import WordTokenizer
 from tests.tiny_runs import TINY, part
@@ -50,6 +51,8 @@ def test_a_run_without_images_advises_a_captioner_of_the_same_words(configured, 
     fused = shallow_fusion(generator, language, weight=0.3)
     assert len(part("decoding/beam", beam_size=3)(fused, features, max_length=10, rng=torch.Generator())) == 3
 
+    with pytest.raises(UserError, match=rf"sees no image.*language_model={language_run}"):
+        Captioner.load(language_run)
     with pytest.raises(UserError, match="encoder=none"):
         load_language_model(captioner_run, tokenizer=vocabulary, device=CPU)
     with pytest.raises(UserError, match="vocabulary is another"):

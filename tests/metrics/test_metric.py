@@ -15,6 +15,12 @@ REFERENCES = [["a dog runs"], ["two girls swim"]]
 SAID = Predictions(["a dog", "girls"], [["a", "a"], ["b", "c"]], REFERENCES, DocumentFrequencies.of(REFERENCES))
 
 
+def test_what_rounds_to_zero_has_no_minus():
+    shown = STANDARD["cider_d"].shown
+    assert [shown(value, sign="+") for value in (-0.0004, 0.0004, -0.0006)] == ["+0.0", "+0.0", "-0.1"]
+    assert shown(-0.0) == "0.0"
+
+
 def test_directions_and_floors_by_hand():
     higher, lower, neither = (Metric(name="m", label="m", better=better) for better in ("higher", "lower", "neither"))
     assert (higher.beats(2, 1), lower.beats(2, 1), neither.beats(2, 1)) == (True, False, False)

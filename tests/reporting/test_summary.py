@@ -207,6 +207,8 @@ def test_tables_as_files(tmp_path):
         ("cider_d", "mle", 0.9), ("cider_d", "gan_x", 1.0), ("cider_d", "humans", 0.7)
     ]  # fmt: skip
     assert float(rows[1]["p_holm"]) == 0.004
+    heads = next(csv.reader(io.StringIO((tmp_path / "verdicts.csv").read_text())))
+    assert heads[:2] == ["system", "family"], "without curves there are no verdicts, and heads all the same"
     latex = (tmp_path / "metrics.tex").read_text()
     assert r"gan\_x & 100.0 + & 0.300 - \\" in latex
     table = summary_table(estimates, ["mle", "gan_x"], {"cider_d": 0.7})
@@ -217,6 +219,7 @@ def test_tables_as_files(tmp_path):
 def test_only_settings_that_differ_are_shown():
     table = configuration_table({"mle": {"a": {"b": 1, "c": 2}}, "gan": {"a": {"b": 1, "c": 3}, "d": True}})
     assert [[cell.text for cell in row.cells] for row in table.rows] == [["a.c", "2", "3"], ["d", "", "True"]]
+    assert not configuration_table({"mle": {"a": 1}, "gan": {"a": 1, "of_later": None}}).rows, "as where it was not"
 
 
 def test_a_report_says_which_system_is_decoded_in_a_way_of_its_own():

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import shutil
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ from gan_caption.data.loading import check_pictures
 from gan_caption.data.shards.scanning import FEATURES
 from gan_caption.errors import UserError
 from gan_caption.extras import require
-from gan_caption.files import write_atomically
+from gan_caption.files import new_folder, write_atomically
 
 Content = Callable[[int], tuple[str, bytes]]
 """Of a row: the ending, and what the shard shall hold."""
@@ -47,19 +46,14 @@ class ShardFolder:
             raise UserError(f"shards.folder={folder}: something is there already; give a new folder, or remove it")
         self.folder = folder
         self.samples = samples
-        self.aside = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+        self._lent: AbstractContextManager[Path] = new_folder(folder, f"shards.folder={folder}")
 
     def __enter__(self) -> ShardFolder:
-        shutil.rmtree(self.aside, ignore_errors=True)  # of a process that was killed and had this number
+        self.aside = self._lent.__enter__()
         return self
 
-    def __exit__(self, kind: type | None, *others: object) -> None:
-        if kind is None:
-            if self.folder.exists():
-                self.folder.rmdir()
-            os.replace(self.aside, self.folder)
-        else:
-            shutil.rmtree(self.aside, ignore_errors=True)
+    def __exit__(self, *raised: Any) -> None:
+        self._lent.__exit__(*raised)
 
     def write(self, split: Split, content: Content, *, features_of: dict[str, str] | None = None) -> int:
         """Write the shards of a split, and return how many they are.
