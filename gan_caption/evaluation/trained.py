@@ -83,6 +83,30 @@ def left_weights(folder: Path, settings: Settings) -> dict[str, Path]:
     return {phase: path for phase, path in weights.items() if inside(folder, path.relative_to(folder)).exists()}
 
 
+def usable_weights(folder: Path, settings: Settings) -> list[str]:
+    """Return the phases that have left weights so far, in the order of a run's schedule; at least one.
+
+    Raises:
+        UserError: none has.
+    """
+    found = list(left_weights(folder, settings))
+    if not found:
+        raise UserError(f"run={folder}: no phase has validated yet, there are no weights to caption with")
+    return found
+
+
+def chosen_weights(folder: Path, settings: Settings, wanted: str | None) -> str:
+    """Return the phase whose weights are meant: the one that is wanted, or the last that left some.
+
+    Raises:
+        UserError: none has, or not that one.
+    """
+    found = usable_weights(folder, settings)
+    if wanted is not None and wanted not in found:
+        raise UserError(f"weights={wanted}: this run has {', '.join(found)}")
+    return wanted or found[-1]
+
+
 def last_of_the_policy(settings: Settings, *, after: str | None = None) -> str | None:
     """Return the last phase that teaches the policy: what a discriminator learns alone leaves no weights of it.
 

@@ -16,7 +16,6 @@ from torch import Tensor
 from gan_caption.configuration.building import build
 from gan_caption.configuration.launching import conf_dir
 from gan_caption.configuration.planning import Absent
-from gan_caption.configuration.settings import Settings
 from gan_caption.data.captions import EOS
 from gan_caption.data.corpus import Split
 from gan_caption.data.features import ImageFeatures
@@ -30,7 +29,7 @@ from gan_caption.discriminators.base import Discriminator
 from gan_caption.encoders.none import NoImage
 from gan_caption.encoders.precomputed import Precomputed
 from gan_caption.errors import UserError, at_least
-from gan_caption.evaluation.trained import Trained, left_discriminator, left_weights, open_run
+from gan_caption.evaluation.trained import Trained, chosen_weights, left_discriminator, open_run
 from gan_caption.generators.base import Generator
 from gan_caption.inference.confidence import read_curve
 from gan_caption.inference.language_model import adviser, load_language_model, reading
@@ -185,10 +184,7 @@ class Captioner:
                 f"run={folder}: it sees no image (encoder=none), and would say the same of every photograph; it is a "
                 f"language model: language_model={folder}"
             )
-        found = usable_weights(folder, trained.settings)
-        if weights is not None and weights not in found:
-            raise UserError(f"weights={weights}: this run has {', '.join(found)}")
-        phase = weights or found[-1]
+        phase = chosen_weights(folder, trained.settings, weights)
         trained.load(phase)
         discriminator = left_discriminator(
             folder, trained.settings, trained.encoder, trained.tokenizer, device=trained.device
@@ -331,18 +327,6 @@ class Captioner:
         if not self.judges:
             return proposer
         return Reranked(proposer=proposer, judges=self.judges, weights=self.weights)
-
-
-def usable_weights(folder: Path, settings: Settings) -> list[str]:
-    """Return the phases that have left weights so far, in the order of a run's schedule; at least one.
-
-    Raises:
-        UserError: none has.
-    """
-    found = list(left_weights(folder, settings))
-    if not found:
-        raise UserError(f"run={folder}: no phase has validated yet, there are no weights to caption with")
-    return found
 
 
 def usual_proposer(candidates: int) -> Proposer:

@@ -13,11 +13,18 @@ from gan_caption.distributed import world
 from gan_caption.errors import UserError
 from gan_caption.files import check_folder
 from gan_caption.inference.captioner import Captioned, Captioner, Unreadable, check_candidates
-from gan_caption.inference.output import check_ids, coco_results, encoded, format_of, json_lines, write_captions
+from gan_caption.inference.output import (
+    check_ids,
+    coco_results,
+    encoded,
+    format_of,
+    json_lines,
+    on_a_line,
+    write_captions,
+)
 from gan_caption.inference.photos import find_photos
 from gan_caption.inference.settings import CaptionSettings
 from gan_caption.training.progress import Progress
-from gan_caption.untrusted.parsing import shown
 
 _SHARE = 32
 """Photographs that each rank captions before the main one writes them."""
@@ -106,7 +113,7 @@ def _print(images: Iterator[Captioned]) -> None:
     for image in images:
         for one in image.captions:
             try:
-                print(encoded(f"{shown(image.name)}\t{one.text}", encoding).decode(encoding), flush=True)
+                print(encoded(f"{on_a_line(image.name)}\t{one.text}", encoding).decode(encoding), flush=True)
             except BrokenPipeError:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python flushes when it ends
                 _hear_out(images)

@@ -14,7 +14,7 @@ from gan_caption.distributed.world import say
 from gan_caption.encoders.base import Encoder
 from gan_caption.encoders.precomputed import Precomputed
 from gan_caption.errors import UserError
-from gan_caption.evaluation.trained import Trained, left_weights, open_run
+from gan_caption.evaluation.trained import Trained, chosen_weights, open_run
 from gan_caption.extras import require
 from gan_caption.files import new_folder
 from gan_caption.inference.model_card import Export, model_card, results_of
@@ -54,7 +54,7 @@ def export_run(chosen: ExportSettings) -> Path:
             f"run={folder}: another program extracted its features (encoder=precomputed): what is exported could "
             "caption no photograph"
         )
-    phase, results = _phase(folder, run.settings, chosen.weights), results_of(folder)
+    phase, results = chosen_weights(folder, run.settings, chosen.weights), results_of(folder)
     out = chosen.out or folder / "-".join(
         ["export", phase, chosen.format, *(["int8"] if chosen.int8 else [])]
     )  # fmt: skip
@@ -71,16 +71,6 @@ def export_run(chosen: ExportSettings) -> Path:
     title = f"{folder.resolve().name}, {phase}, as {chosen.format}"
     print("\n".join([title, "", *told, *lines, "", f"Everything is in {out}"]))
     return out
-
-
-def _phase(folder: Path, settings: Settings, wanted: str | None) -> str:
-    """Return the phase whose weights are meant."""
-    left = list(left_weights(folder, settings))
-    if not left:
-        raise UserError(f"run={folder}: no phase has validated yet, there are no weights to export")
-    if wanted is not None and wanted not in left:
-        raise UserError(f"weights={wanted}: this run has {left}")
-    return wanted or left[-1]
 
 
 def _not_exported(settings: Settings, phase: str) -> list[str]:

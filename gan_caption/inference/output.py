@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,11 @@ def write_captions(path: Path, images: Iterable[Captioned]) -> None:
     """
     pieces = format_of(path)(images)
     write_atomically(path, lambda file: file.writelines(map(encoded, pieces)))
+
+
+def on_a_line(name: str) -> str:
+    """Return a name for a terminal: a line break would forge a line, and other control characters be obeyed."""
+    return "".join(ascii(mark)[1:-1] if unicodedata.category(mark) in ("Cc", "Zl", "Zp") else mark for mark in name)
 
 
 def encoded(text: str, encoding: str = "utf-8") -> bytes:

@@ -11,7 +11,8 @@ from gan_caption.configuration.building import Part
 from gan_caption.decoding.decoders import Reranked
 from gan_caption.decoding.reweighted import Reweighted
 from gan_caption.evaluation.comparison import Chosen, name_runs
-from gan_caption.inference.captioner import Captioner, usable_weights
+from gan_caption.evaluation.trained import usable_weights
+from gan_caption.inference.captioner import Captioner
 from gan_caption.training.folders import BASELINE, best_weights, digest_of, read_settings
 from gan_caption.training.setup import decoding_of
 

@@ -449,7 +449,7 @@ def test_a_run_that_was_stopped_is_exported_without_numbers(runs, export, tmp_pa
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["weights=discriminator"], r"weights=discriminator: this run has \['mle', 'adversarial'\]"),
+        (["weights=discriminator"], r"weights=discriminator: this run has mle, adversarial"),
         (["format=tflite"], "format: 'tflite' is not one of 'onnx' or 'safetensors'"),
         (["format=safetensors", "int8=true"], "int8=true: only format=onnx has it"),
         (["check_images=1"], "check_images=1: at least 2"),

@@ -232,3 +232,12 @@ def test_names_that_are_no_utf8_are_written_escaped(captioner, trained_run, phot
     asked = composed(f"run={trained_run}", f"images=[{folder}]", config_name="caption")
     caption_photos(read(CaptionSettings, asked))
     assert capsys.readouterr().out == f"{folder}/caf\\udce9.png\t{told.best.text}\n"
+
+
+def test_a_name_forges_no_line_and_gives_a_terminal_no_orders(trained_run, photos, tmp_path, capsys):
+    (tmp_path / "photos").mkdir()
+    shutil.copy(photos[0], tmp_path / "photos" / "a\nb.png\ta lie\x1b[2J 写真.png")
+    asked = composed(f"run={trained_run}", f"images=[{tmp_path}/photos]", config_name="caption")
+    caption_photos(read(CaptionSettings, asked))
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.split("\t")[0].endswith(r"/a\nb.png\ta lie\x1b[2J 写真.png")
