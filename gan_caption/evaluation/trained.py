@@ -14,6 +14,7 @@ from gan_caption.configuration.finding import find
 from gan_caption.configuration.settings import Settings
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.encoders.base import Encoder
+from gan_caption.errors import UserError
 from gan_caption.text.base import Tokenizer
 from gan_caption.training.checkpoint import load_state, load_weights
 from gan_caption.training.folders import best_weights, inside, read_settings
