@@ -76,18 +76,32 @@ def _watch(command: Sequence[str], *, log: Path, cost: Path | None = None) -> No
     """Run a command to its end, what it prints going to a file; `cost` adds up the minutes of its starts."""
     print(f"$ python {' '.join(command[1:])}    (follow it in {log})", flush=True)
     start = time.monotonic()
+    before = {} if cost is None else _so_far(cost, log)
+    if cost is not None:
+        write_text(cost, json.dumps({**before, "begun": time.time()}))
     with log.open("ab") as file:
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
         _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if cost is not None:
-        before = json.loads(cost.read_text()) if cost.exists() else {"minutes": 0.0, "gigabytes": 0.0}
         minutes = before["minutes"] + (time.monotonic() - start) / 60
         peak = max(before["gigabytes"], usage.ru_maxrss * 1024 / 1e9)  # ru_maxrss is in KiB on Linux
         write_text(cost, json.dumps({"minutes": minutes, "gigabytes": peak}))
     if process.returncode:
         lines = log.read_text(errors="replace").splitlines()[-15:]
         raise SystemExit("\n".join([*lines, f"exit status {process.returncode}: {log}; start again to go on"]))
+
+
+def _so_far(cost: Path, log: Path) -> dict[str, float]:
+    """Return the minutes and the most memory of a run's starts.
+
+    Of one that was killed with the study, minutes count to the last line that it printed, and memory is not known.
+    """
+    told: dict[str, float] = json.loads(cost.read_text()) if cost.exists() else {"minutes": 0.0, "gigabytes": 0.0}
+    begun = told.pop("begun", None)
+    if begun is not None and log.exists():
+        told["minutes"] += max(0.0, log.stat().st_mtime - begun) / 60
+    return told
 
 
 def seen(interval: tuple[float, float]) -> float:
@@ -100,8 +114,8 @@ def seen(interval: tuple[float, float]) -> float:
 
 
 def cost(outputs: Path) -> str:
-    """Say how long the runs took and how much memory they needed, but for starts that were killed with the study."""
-    costs = [json.loads(path.read_text()) for path in outputs.glob("*/cost.json")]
+    """Say how long the runs took and how much memory they needed."""
+    costs = [_so_far(path, path.with_name("log.txt")) for path in outputs.glob("*/cost.json")]
     minutes = [one["minutes"] for one in costs]
     return (
         f"{len(costs)} runs, {min(minutes):.1f} to {max(minutes):.1f} minutes each, "
@@ -110,18 +124,19 @@ def cost(outputs: Path) -> str:
 
 
 def cost_of(folder: Path) -> float:
-    """Return the minutes that a run took, as `cost` counts them; NaN where the study was killed as it ended."""
+    """Return the minutes that a run took, in all its starts; NaN where they were not kept."""
     return _cost_of(folder)["minutes"]
 
 
 def gigabytes_of(folder: Path) -> float:
-    """Return the most memory that a run took, as `cost` does; NaN where the study was killed as it ended."""
+    """Return the most memory that a run took, in GB; NaN where it was not kept."""
     return _cost_of(folder)["gigabytes"]
 
 
 def _cost_of(folder: Path) -> dict[str, float]:
     path = folder.parent / "cost.json"
-    return json.loads(path.read_text()) if path.exists() else {"minutes": math.nan, "gigabytes": math.nan}
+    told = _so_far(path, path.with_name("log.txt")) if path.exists() else {}
+    return {name: told.get(name) or math.nan for name in ("minutes", "gigabytes")}
 
 
 def systems(folder: Path) -> dict[str, dict[str, float]]:

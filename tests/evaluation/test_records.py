@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from experiments.ratio_on_scenes.run import Study
 from experiments.records import NOWHERE, Records, Wanted, base_of, judge_of, options, without_places
-from experiments.study import train
+from experiments.study import cost, cost_of, gigabytes_of, train
 from tests.tiny_sizes import TINY
 
 OVERRIDES = (*(one for one in TINY if one != "threads=1"), "+experiment=mle", "phases.mle.epochs=1")
@@ -171,3 +172,21 @@ def test_a_study_prepares_only_seeds_that_miss_something(outputs, tmp_path):
     assert prepared == [[0, 2], [3]], "as many at a time as there are workers, and not the seed that is known"
     assert {name: sorted(own) for name, own in told.items()} == {"one": [0, 1, 2, 3], "two": [0, 1, 2, 3]}
     assert told["one"][2] == {"kept": "one"}, "what was kept is not made again"
+
+
+def test_a_start_that_was_killed_with_its_study_counts_to_the_last_line_that_it_printed(tmp_path):
+    place = tmp_path / "one"
+    place.mkdir()
+    (place / "cost.json").write_text(json.dumps({"minutes": 2.0, "gigabytes": 1.5, "begun": 1000.0}))
+    (place / "log.txt").touch()
+    os.utime(place / "log.txt", (1180, 1180))
+    assert (cost_of(place / "run"), gigabytes_of(place / "run")) == (5.0, 1.5)
+    assert cost(tmp_path).startswith("1 runs, 5.0 to 5.0 minutes each")
+
+
+def test_what_a_finished_run_took_is_kept(outputs):
+    (kept,) = outputs.glob("*/cost.json")
+    told = json.loads(kept.read_text())
+    assert told.keys() == {"minutes", "gigabytes"}
+    assert 0 < told["minutes"] < 10
+    assert 0.1 < told["gigabytes"] < 10
