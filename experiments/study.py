@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gan_caption.evaluation.result_files import read_results
 from gan_caption.files import write_atomically
 from gan_caption.metrics.metric import Metrics
 from gan_caption.reporting.results import metrics_of
@@ -141,12 +142,12 @@ def _cost_of(folder: Path) -> dict[str, float]:
 
 def systems(folder: Path) -> dict[str, dict[str, float]]:
     """Return a run's metrics by system."""
-    return json.loads((folder / "results.json").read_text())["systems"]
+    return read_results(folder, folder)["systems"]
 
 
 def humans(folder: Path) -> dict[str, float]:
     """Return what people score by a run's metrics, each beside the others of the same image."""
-    return json.loads((folder / "results.json").read_text())["humans"]
+    return read_results(folder, folder)["humans"]
 
 
 def trained(folder: Path) -> str:
@@ -156,7 +157,7 @@ def trained(folder: Path) -> str:
 
 def metrics(folder: Path) -> Metrics:
     """Return the metrics that a run has values of."""
-    return metrics_of(json.loads((folder / "results.json").read_text()))
+    return metrics_of(read_results(folder, folder))
 
 
 def captions(folder: Path, system: str) -> dict[str, str]:

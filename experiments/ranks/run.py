@@ -16,6 +16,7 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 
 from gan_caption.configuration.launching import conf_dir
+from gan_caption.evaluation.result_files import read_results
 
 HERE = Path(__file__).parent
 OUTPUTS = HERE / "outputs"
@@ -170,7 +171,7 @@ def steps(run: Path) -> list[dict]:
 
 
 def systems(run: Path) -> dict[str, dict[str, float]]:
-    return json.loads((run / "results.json").read_text())["systems"]
+    return read_results(run, run)["systems"]
 
 
 def largest(pairs: Iterable[tuple[dict, dict]], wanted: Callable[[str], bool] = bool) -> float:

@@ -14,6 +14,7 @@ import torch
 import torch.multiprocessing
 
 from gan_caption.distributed import processes
+from gan_caption.evaluation.result_files import read_results
 from tests.started import FORKS
 
 TOLERANCE = {"rel": 1e-4, "abs": 1e-6}
@@ -67,4 +68,4 @@ def records(run: Path) -> list[dict]:
 
 def systems(run: Path) -> dict[str, dict[str, float]]:
     """Return the final metrics."""
-    return json.loads((run / "results.json").read_text())["systems"]
+    return read_results(run, run)["systems"]
