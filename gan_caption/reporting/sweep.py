@@ -21,7 +21,6 @@ from gan_caption.reporting.results import metrics_of
 from gan_caption.reporting.table import markdown
 from gan_caption.training.checkpoint import load_state
 from gan_caption.training.folders import inside, read_json, read_settings, write_text, write_values
-from gan_caption.untrusted.parsing import parse_json
 
 RUNS, TABLE = "runs.json", "table.md"
 """In a sweep's folder."""
@@ -160,11 +159,9 @@ def write_summary(folder: Path, jobs: Sequence[Job]) -> None:
     """Write a sweep's runs as a table and as JSON, and print the table and the command that compares them.
 
     Args:
-        folder: of the sweep; runs that it had before, with other overrides, stay in the table.
+        folder: of the sweep.
         jobs: its runs; the result of each that did not fail is a `Trial`, as JSON has it.
     """
-    asked = [job.overrides for job in jobs]
-    jobs = [*(job for job in _earlier(folder) if job.overrides not in asked), *jobs]
     trials = [None if job.failure is not None else Trial(**job.result) for job in jobs]
     rows = [
         {"overrides": job.overrides, **(_row(trial, folder) if trial else {"failure": job.failure})}
@@ -179,22 +176,6 @@ def write_summary(folder: Path, jobs: Sequence[Job]) -> None:
     if sum(trial is not None for trial in trials) > 1:
         together = command("compare", [setting("runs", folder), setting("out", folder / "report")])
         print(f"To compare the runs: {together}", flush=True)
-
-
-def _earlier(folder: Path) -> list[Job]:
-    """Return the runs that `write_summary` has told of; none where their file is damaged, or of an earlier form."""
-    told = []
-    try:
-        for row in parse_json((folder / RUNS).read_bytes()) if (folder / RUNS).exists() else []:
-            own, failure = dict(row), row.get("failure")
-            overrides = own.pop("overrides")
-            if failure is None:
-                own["folder"] = os.path.normpath(folder / own["folder"])
-                Trial(**own)
-            told.append(Job(overrides, str(folder), result=own, failure=failure))
-    except (OSError, AttributeError, KeyError, TypeError, ValueError):
-        return []
-    return told
 
 
 def _row(trial: Trial, sweep: Path) -> dict[str, Any]:
