@@ -13,6 +13,7 @@ from gan_caption.configuration.building import read
 from gan_caption.decoding.decoders import Greedy, Sampling
 from gan_caption.decoding.resampling import Resampling
 from gan_caption.errors import UserError
+from gan_caption.evaluation.result_files import read_results
 from gan_caption.evaluation.settings import evaluation_from
 from gan_caption.experiment import run_experiment
 from gan_caption.inference.captioner import Captioner
@@ -58,7 +59,7 @@ def test_an_evaluation_and_its_curve_resample_as_well(folder, tmp_path):
     asked = composed(f"run={folder}", "split=test", f"cache={tmp_path}", config_name="evaluate")
     asked["curve"] = {"temperatures": [0.5], "top_p": []}
     again = evaluate_run(evaluation_from(asked))
-    results = json.loads((folder / "results.json").read_text())["systems"]
+    results = read_results(folder, folder)["systems"]
     assert again["resampling"] == pytest.approx(results["resampling"], nan_ok=True)
     assert again["mle"] == pytest.approx(results["mle"], nan_ok=True)
     (place,) = folder.glob("evaluation-test-*")

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from gan_caption.data.scenes.corpus import Scenes
 from gan_caption.errors import Interrupted, UserError
 from gan_caption.evaluation.evaluator import Evaluator
+from gan_caption.evaluation.result_files import read_results
 from gan_caption.evaluation.settings import EvaluationSettings, evaluation_from
 from gan_caption.evaluation.trained import open_run
 from gan_caption.experiment import run_experiment, set_up
@@ -394,7 +395,7 @@ def test_a_pretrained_baseline_is_taken_over_and_not_trained_again(configured, t
     assert list(systems) == ["mle", "adversarial"]
     weights_of = [load_file(one / "checkpoints" / "best_mle.safetensors") for one in (baseline, folder)]
     assert same(*weights_of)
-    before = json.loads((baseline / "results.json").read_text())["systems"]["mle"]
+    before = read_results(baseline, baseline)["systems"]["mle"]
     of_captions = {name: value for name, value in systems["mle"].items() if name in before}
     assert repr(of_captions) == repr(before)  # NaN is not equal to itself
     assert all(name.startswith(("discriminator_", "best_")) for name in systems["mle"].keys() - before.keys())
