@@ -77,8 +77,8 @@ def _watch(command: Sequence[str], *, log: Path, cost: Path | None = None) -> No
     """Run a command to its end, what it prints going to a file; `cost` adds up the minutes of its starts."""
     print(f"$ python {' '.join(command[1:])}    (follow it in {log})", flush=True)
     start = time.monotonic()
-    before = {} if cost is None else _so_far(cost, log)
     if cost is not None:
+        before = _so_far(cost)
         write_text(cost, json.dumps({**before, "begun": time.time()}))
     with log.open("ab") as file:
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
@@ -93,13 +93,13 @@ def _watch(command: Sequence[str], *, log: Path, cost: Path | None = None) -> No
         raise SystemExit("\n".join([*lines, f"exit status {process.returncode}: {log}; start again to go on"]))
 
 
-def _so_far(cost: Path, log: Path) -> dict[str, float]:
+def _so_far(cost: Path) -> dict[str, float]:
     """Return the minutes and the most memory of a run's starts.
 
     Of one that was killed with the study, minutes count to the last line that it printed, and memory is not known.
     """
     told: dict[str, float] = json.loads(cost.read_text()) if cost.exists() else {"minutes": 0.0, "gigabytes": 0.0}
-    begun = told.pop("begun", None)
+    begun, log = told.pop("begun", None), cost.with_name("log.txt")
     if begun is not None and log.exists():
         told["minutes"] += max(0.0, log.stat().st_mtime - begun) / 60
     return told
@@ -116,7 +116,7 @@ def seen(interval: tuple[float, float]) -> float:
 
 def cost(outputs: Path) -> str:
     """Say how long the runs took and how much memory they needed."""
-    costs = [_so_far(path, path.with_name("log.txt")) for path in outputs.glob("*/cost.json")]
+    costs = [_so_far(path) for path in outputs.glob("*/cost.json")]
     minutes = [one["minutes"] for one in costs]
     return (
         f"{len(costs)} runs, {min(minutes):.1f} to {max(minutes):.1f} minutes each, "
@@ -136,7 +136,7 @@ def gigabytes_of(folder: Path) -> float:
 
 def _cost_of(folder: Path) -> dict[str, float]:
     path = folder.parent / "cost.json"
-    told = _so_far(path, path.with_name("log.txt")) if path.exists() else {}
+    told = _so_far(path) if path.exists() else {}
     return {name: told.get(name) or math.nan for name in ("minutes", "gigabytes")}
 
 

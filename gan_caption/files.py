@@ -78,21 +78,14 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """
     temporary = aside(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-    except UserError:
-        raise
-    except Exception as error:
-        cause = _disk_error(error)
-        if cause is None:
-            raise
-        kept = "The version saved before is intact" if path.is_file() else "Nothing half-written is left"
-        raise UserError(f"cannot save {path}: {cause.strerror}. {kept}. {_ADVICE[cause.errno or 0]}.") from error
+        with _told(f"cannot save {path}", path.is_file, "The version saved before"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+            _sync_folder(path.parent)
     finally:
         with suppress(OSError):
             temporary.unlink()
@@ -113,17 +106,10 @@ def new_folder(path: Path, asked: str) -> Iterator[Path]:
     path = Path(os.path.abspath(path))  # of "." the last name is empty
     draft, before = aside(path), aside(path).with_suffix(".old")
     try:
-        draft.mkdir(parents=True)
-        yield draft
-        _replace(path, draft, before)
-    except UserError:
-        raise
-    except Exception as error:
-        cause = _disk_error(error)
-        if cause is None:
-            raise
-        kept = "What was there before is intact" if path.exists() else "Nothing half-written is left"
-        raise UserError(f"{asked} cannot be written: {cause.strerror}. {kept}. {_ADVICE[cause.errno or 0]}.") from error
+        with _told(f"{asked} cannot be written", path.exists, "What was there before"):
+            draft.mkdir(parents=True)
+            yield draft
+            _replace(path, draft, before)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -139,6 +125,21 @@ def _replace(path: Path, draft: Path, before: Path) -> None:
             before.rename(path)
         raise
     shutil.rmtree(before, ignore_errors=True)
+
+
+@contextmanager
+def _told(failed: str, was_there: Callable[[], bool], before: str) -> Iterator[None]:
+    """Say in one line what the disk refuses, and what is left; other exceptions come through."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        cause = _disk_error(error)
+        if cause is None:
+            raise
+        kept = f"{before} is intact" if was_there() else "Nothing half-written is left"
+        raise UserError(f"{failed}: {cause.strerror}. {kept}. {_ADVICE[cause.errno or 0]}.") from error
 
 
 def _disk_error(error: BaseException | None) -> OSError | None:

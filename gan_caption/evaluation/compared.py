@@ -28,7 +28,7 @@ from gan_caption.metrics.language_model import NgramModel, lm_scores
 from gan_caption.metrics.metric import Metrics, Predictions, corpus_value, measure
 from gan_caption.metrics.ngrams import Score
 from gan_caption.text.base import Tokenizer
-from gan_caption.training.folders import COMMAND, inside
+from gan_caption.training.folders import COMMAND, inside, within
 from gan_caption.training.progress import Progress
 from gan_caption.training.records import METRICS, read_records
 from gan_caption.training.setup import load_split, open_features, own_decoding
@@ -213,7 +213,7 @@ def measured(
     scores = {name: value for name, value in told.items() if isinstance(value, Score)}
     results = read_results(chosen.folder, folder)
     values = {name: value for name, value in results["systems"][chosen.phase].items() if name not in scores}
-    curve = inside(chosen.folder, (folder / curve_file(chosen.phase)).relative_to(chosen.folder))
+    curve = within(chosen.folder, folder / curve_file(chosen.phase))
     command = inside(chosen.folder, COMMAND)
     judged = not chosen.borrowed and all("discriminator" in row for row in rows)
     opinions = [row["discriminator"] for row in rows] if judged else None

@@ -19,7 +19,7 @@ from gan_caption.errors import UserError
 from gan_caption.evaluation.settings import SeveralSettings
 from gan_caption.evaluation.trained import last_of_the_policy, left_weights
 from gan_caption.text.base import Tokenizer
-from gan_caption.training.folders import BASELINE, left_digest, read_settings
+from gan_caption.training.folders import BASELINE, has_finished, left_digest, read_settings
 from gan_caption.training.identity import KnownData, flattened, read_data, settings_of
 from gan_caption.training.tokenizers import load_tokenizer
 
@@ -138,7 +138,7 @@ def _borrowed(run: Chosen) -> Chosen:
 def _finished(folder: Path, allow: str | Sequence[str]) -> Chosen:
     settings = read_settings(folder, allow=allow)
     left = list(left_weights(folder, settings))
-    if not left or not (folder / "results.json").exists():
+    if not left or not has_finished(folder):
         raise UserError(
             f"runs={folder}: that run has not finished; `{typed('resume', folder)}` with its command takes it up"
         )

@@ -5,6 +5,7 @@ Shapes: N images, K samples an image.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from gan_caption.errors import UserError
-from gan_caption.training.folders import write_values
+from gan_caption.files import write_atomically
+from gan_caption.training.folders import finite
 from gan_caption.untrusted.parsing import parse_json
 
 
@@ -42,7 +44,7 @@ def write_curve(path: Path, points: Sequence[CurvePoint]) -> None:
         }
         for point in points
     ]
-    write_values(path, told)
+    write_atomically(path, lambda file: file.write(json.dumps(finite(told), ensure_ascii=False).encode()))
 
 
 def read_curve(path: Path) -> list[CurvePoint]:

@@ -9,11 +9,8 @@ from typing import Any
 
 from gan_caption.errors import UserError
 from gan_caption.metrics.separation import Bin
-from gan_caption.training.folders import inside, read_json
+from gan_caption.training.folders import RESULTS, read_json, within
 from gan_caption.untrusted.parsing import parse_json
-
-RESULTS = "results.json"
-"""In the folder of a run or of an evaluation: a run that has it has finished."""
 
 
 def read_results(run: Path, folder: Path) -> dict[str, Any]:
@@ -26,7 +23,7 @@ def read_results(run: Path, folder: Path) -> dict[str, Any]:
     Raises:
         UserError: the file is missing, damaged, something else, or leads out of the run's folder.
     """
-    path = inside(run, (folder / RESULTS).relative_to(run))
+    path = within(run, folder / RESULTS)
     results = read_json(path)
     try:
         systems = {name: _values(values) for name, values in results["systems"].items()}
@@ -46,7 +43,7 @@ def read_said(run: Path, folder: Path, phase: str) -> list[dict[str, Any]]:
     Raises:
         UserError: the file is missing, damaged, something else, or leads out of the run's folder.
     """
-    path = inside(run, (folder / captions_file(phase)).relative_to(run))
+    path = within(run, folder / captions_file(phase))
     try:
         rows = parse_json(path.read_bytes())
         if not isinstance(rows, list):
@@ -66,7 +63,7 @@ def read_calibration(run: Path, folder: Path, phase: str) -> list[Bin]:
     Raises:
         UserError: the file is damaged, something else, or leads out of the run's folder.
     """
-    path = inside(run, (folder / calibration_file(phase)).relative_to(run))
+    path = within(run, folder / calibration_file(phase))
     if not path.exists():
         return []
     try:

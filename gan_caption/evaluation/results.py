@@ -26,7 +26,7 @@ from gan_caption.evaluation.trained import left_discriminator, left_weights, ope
 from gan_caption.metrics.metric import Metrics
 from gan_caption.metrics.separation import probabilities, reliability
 from gan_caption.training.checkpoint import load_weights
-from gan_caption.training.folders import digest_of, inside, numbered, read_json, write_json, write_values
+from gan_caption.training.folders import digest_of, numbered, read_json, within, write_json, write_values
 from gan_caption.training.identity import configuration_hash, same_settings
 from gan_caption.training.networks import EncoderDecoder
 from gan_caption.training.progress import Progress
@@ -130,7 +130,7 @@ def evaluation_folder(asked: EvaluationSettings) -> Path:
     first = asked.run / f"evaluation-{asked.split}-{configuration_hash(own)}"
 
     def is_own(folder: Path) -> bool:  # two settings may share their hash
-        told = inside(asked.run, (folder / "config.json").relative_to(asked.run))
+        told = within(asked.run, folder / "config.json")
         return not told.exists() or same_settings(_of_any_run(read_json(told)), own)
 
     return next(filter(is_own, numbered(first)))

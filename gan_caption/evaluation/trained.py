@@ -17,7 +17,7 @@ from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError
 from gan_caption.text.base import Tokenizer
 from gan_caption.training.checkpoint import load_state, load_weights
-from gan_caption.training.folders import best_weights, inside, read_settings
+from gan_caption.training.folders import best_weights, inside, read_settings, within
 from gan_caption.training.networks import EncoderDecoder, take_discriminator
 from gan_caption.training.setup import (
     build_captioner,
@@ -53,9 +53,7 @@ class Trained:
             UserError: they are missing, damaged, or of another vocabulary.
         """
         path = best_weights(self.folder, phase)
-        load_weights(
-            self.captioner, inside(self.folder, path.relative_to(self.folder)), vocabulary=self.tokenizer.fingerprint
-        )
+        load_weights(self.captioner, within(self.folder, path), vocabulary=self.tokenizer.fingerprint)
 
 
 def open_run(folder: Path, *, allow: str | Sequence[str] = (), **changed: Any) -> Trained:
@@ -81,7 +79,7 @@ def open_run(folder: Path, *, allow: str | Sequence[str] = (), **changed: Any) -
 def left_weights(folder: Path, settings: Settings) -> dict[str, Path]:
     """Return the weights that a run has left so far, by phase in the order of its schedule."""
     weights = {phase: best_weights(folder, phase) for phase in settings.phases}
-    return {phase: path for phase, path in weights.items() if inside(folder, path.relative_to(folder)).exists()}
+    return {phase: path for phase, path in weights.items() if within(folder, path).exists()}
 
 
 def usable_weights(folder: Path, settings: Settings) -> list[str]:

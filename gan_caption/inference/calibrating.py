@@ -176,8 +176,8 @@ def in_words(found: Confidence, split: Split) -> str:
     """Say what was fitted and how far it holds."""
     told, curve = found.reliability, found.curve
     temperature = f"temperature {1 / curve.slope:.3f}" if curve.slope else "flat: log p tells nothing of it"
-    all_right, none_right = told.base == 1, told.base == 0
-    auc = "unknown, as all are right" if all_right else "unknown, as none is right" if none_right else f"{told.auc:.3f}"
+    unknown = {0.0: "unknown, as none is right", 1.0: "unknown, as all are right"}
+    auc = unknown.get(told.base, f"{told.auc:.3f}")
     return (
         f"Right is a caption with {found.criterion}: {100 * told.base:.1f}% of {found.images} {split.name} captions.\n"
         f"P(right) = 1 / (1 + exp(-({curve.intercept:.3f} + {curve.slope:.3f} log p a token))), {temperature}.\n"

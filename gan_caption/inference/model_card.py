@@ -16,14 +16,14 @@ import gan_caption
 from gan_caption.configuration.building import Part
 from gan_caption.data.captions import EOS
 from gan_caption.decoding.decoders import Greedy
-from gan_caption.evaluation.result_files import RESULTS, read_results
+from gan_caption.evaluation.result_files import read_results
 from gan_caption.evaluation.results import decoder_name
 from gan_caption.evaluation.trained import Trained
 from gan_caption.reporting.results import metrics_of
 from gan_caption.reporting.table import comparison
 from gan_caption.text.base import Tokenizer
 from gan_caption.text.pretrained import PretrainedTokenizer
-from gan_caption.training.folders import inside
+from gan_caption.training.folders import has_finished
 from gan_caption.training.setup import decoding_of
 
 _HERE = Path(__file__).parent
@@ -149,7 +149,7 @@ def results_of(folder: Path) -> dict[str, Any] | None:
     Raises:
         UserError: the file is damaged, or something else.
     """
-    return read_results(folder, folder) if inside(folder, RESULTS).exists() else None
+    return read_results(folder, folder) if has_finished(folder) else None
 
 
 def _metrics(results: Mapping[str, Any] | None, export: Export) -> str:

@@ -19,17 +19,15 @@ from gan_caption.metrics.document_frequencies import DocumentFrequencies
 from gan_caption.metrics.ngrams import Score, check_captions, check_captions_of_images
 
 T = TypeVar("T")
+Of = Literal["captions", "samples", "model"]
+Better = Literal["higher", "lower", "neither"]
+Axis = Literal["quality", "diversity"]
 
 
 def rounded(value: float, decimals: int, *, sign: str = "") -> str:
     """Return a number as tables print it; `sign` is "+" or "" as in format strings. What rounds to 0 has no minus."""
     text = f"{value:{sign}.{decimals}f}"
     return f"{0:{sign}.{decimals}f}" if float(text) == 0 else text
-
-
-Of = Literal["captions", "samples", "model"]
-Better = Literal["higher", "lower", "neither"]
-Axis = Literal["quality", "diversity"]
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,13 @@ from gan_caption.distributed import world
 from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
 from gan_caption.evaluation.comparison import Chosen
-from gan_caption.evaluation.result_files import RESULTS, read_results
+from gan_caption.evaluation.result_files import read_results
 from gan_caption.evaluation.results import Results, evaluation_folder, measure_run
 from gan_caption.evaluation.settings import EvaluationSettings, SeveralSettings
 from gan_caption.metrics.metric import Metric, Metrics
 from gan_caption.metrics.standard import catalogue
 from gan_caption.reporting.table import comparison, curve_table
-from gan_caption.training.folders import left_digest, write_text, write_values
+from gan_caption.training.folders import RESULTS, has_finished, left_digest, write_text, write_values
 
 TABLE = "table.md"
 """In the folder of a run or of an evaluation."""
@@ -61,7 +61,7 @@ def evaluated(chosen: Chosen, asked: SeveralSettings, *, images: str, data: Part
 
 def _is_of_today(folder: Path, chosen: Chosen, images: str) -> bool:
     """Tell whether an evaluation is there, of the weights that the run has now and the images that there are."""
-    if not (folder / RESULTS).exists():
+    if not has_finished(folder):
         return False
     results = read_results(chosen.folder, folder)
     if chosen.phase not in results["systems"]:

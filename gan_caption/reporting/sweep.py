@@ -13,14 +13,14 @@ from typing import Any
 from gan_caption.configuration.jobs import Job
 from gan_caption.configuration.overrides import command, setting
 from gan_caption.errors import UserError
-from gan_caption.evaluation.result_files import RESULTS
+from gan_caption.evaluation.result_files import read_results
 from gan_caption.evaluation.trained import last_of_the_policy
 from gan_caption.metrics.metric import Metric, Metrics, choose
 from gan_caption.metrics.standard import STANDARD
 from gan_caption.reporting.results import metrics_of
 from gan_caption.reporting.table import markdown
 from gan_caption.training.checkpoint import load_state
-from gan_caption.training.folders import inside, read_json, read_settings, write_text, write_values
+from gan_caption.training.folders import inside, read_settings, write_text, write_values
 
 RUNS, TABLE = "runs.json", "table.md"
 """In a sweep's folder."""
@@ -91,7 +91,7 @@ def trial_of(
     left = {} if phase is None else state.selected.get(phase, {})
     ended = f"stopped early, after {state.stopped[phase]} steps" if phase in state.stopped else "finished"
     names = sought or (settings.search_metric, settings.diversity_metric)
-    chosen = metrics_sought(names, metrics_of(read_json(inside(folder, RESULTS))))
+    chosen = metrics_sought(names, metrics_of(read_results(folder, folder)))
     for key, metric in zip(_KEYS, (chosen.quality, chosen.diversity), strict=True):
         if left and metric.name not in left:
             raise UserError(f"{key}={metric.name}: validation measures {', '.join(sorted(left))}; name one of them")
@@ -169,7 +169,9 @@ def write_summary(folder: Path, jobs: Sequence[Job]) -> None:
     ]
     write_values(folder / RUNS, rows)
     first = next((trial for trial in trials if trial), None)
-    sought = metrics_sought(first.sought, metrics_of(read_json(Path(first.folder) / RESULTS))) if first else Sought()
+    sought = Sought()
+    if first:
+        sought = metrics_sought(first.sought, metrics_of(read_results(Path(first.folder), Path(first.folder))))
     table = summary(jobs, trials, sought)
     write_text(folder / TABLE, f"{table}\n")
     print(f"\n{table}\n\nThe table is in {folder / TABLE}", flush=True)
@@ -197,7 +199,7 @@ def summary(jobs: Sequence[Job], trials: Sequence[Trial | None], sought: Sought 
         trial = trials[index]
         own = [_short(settings[index].get(key, "")) for key in varying]
         if trial is None:
-            rows.append([*own, "-", "-", "-", f"failed: {(jobs[index].failure or '').partition(chr(10))[0]}"])
+            rows.append([*own, "-", "-", "-", "failed: " + str(jobs[index].failure).partition("\n")[0]])
             continue
         measured = [
             "-" if value is None else metric.shown(value)

@@ -20,7 +20,7 @@ from gan_caption.errors import UserError
 from gan_caption.text.base import Tokenizer
 from gan_caption.text.vocabulary import SPECIAL
 from gan_caption.training.checkpoint import read_weights
-from gan_caption.training.folders import best_weights, inside, read_settings
+from gan_caption.training.folders import best_weights, read_settings, within
 from gan_caption.training.identity import flattened
 from gan_caption.training.networks import EncoderDecoder
 from gan_caption.training.tokenizers import load_tokenizer
@@ -102,7 +102,7 @@ def beginning_of(settings: Settings) -> Beginning | None:
     theirs = read_settings(folder, allow=settings.allow)
     phases = [
         name for name in theirs.phases
-        if inside(folder, best_weights(folder, name).relative_to(folder)).exists()
+        if within(folder, best_weights(folder, name)).exists()
     ]  # fmt: skip
     if not phases:
         raise UserError(f"begin_from={folder}: no phase has validated yet, there are no weights to begin with")

@@ -33,6 +33,8 @@ FORMAT = "format.json"
 """Where a run folder says so; without it, it is of format 1."""
 BASELINE = "mle"
 """The phase that leaves the baseline."""
+RESULTS = "results.json"
+"""In the folder of a run or of an evaluation: what it found, last of all."""
 COMMAND = "command.txt"
 """In a run's folder: what started it."""
 
@@ -45,8 +47,8 @@ def words_of(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def has_finished(folder: Path) -> bool:
-    """Tell whether a run has made its final table."""
-    return (folder / "results.json").exists()
+    """Tell whether a run, or an evaluation, has made its final table."""
+    return (folder / RESULTS).exists()
 
 
 def has_learned(folder: Path) -> bool:
@@ -112,14 +114,15 @@ def write_json(path: Path, content: Any) -> None:
 
 def write_values(path: Path, content: Any) -> None:
     """Write JSON of measured values: one that is not a finite number, which JSON does not have, is null."""
-    write_json(path, _finite(content))
+    write_json(path, finite(content))
 
 
-def _finite(content: Any) -> Any:
+def finite(content: Any) -> Any:
+    """Return what JSON can hold of measured values: of a number that is not finite, None."""
     if isinstance(content, Mapping):
-        return {key: _finite(value) for key, value in content.items()}
+        return {key: finite(value) for key, value in content.items()}
     if isinstance(content, list | tuple):
-        return [_finite(value) for value in content]
+        return [finite(value) for value in content]
     return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
@@ -202,6 +205,11 @@ def inside(folder: Path, name: str | Path) -> Path:
     if not plain:
         raise UserError(f"run={folder}: {name} is not a plain file; a run's files are. Nothing was read")
     return path
+
+
+def within(folder: Path, path: Path) -> Path:
+    """Return the path of a run's file, which begins with the run's folder; see `inside`."""
+    return inside(folder, path.relative_to(folder))
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -9,8 +9,8 @@ import os
 import pytest
 
 from gan_caption.errors import UserError
-from gan_caption.evaluation.result_files import RESULTS, captions_file, read_calibration, read_results, read_said
-from gan_caption.training.folders import write_values
+from gan_caption.evaluation.result_files import captions_file, read_calibration, read_results, read_said
+from gan_caption.training.folders import RESULTS, write_values
 
 GOOD = {"title": "mle: 3 images", "systems": {"mle": {"cider_d": 0.5}}, "humans": {"cider_d": 1}}
 
