@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from experiments.speed.peer.theirs import Theirs, ids, never, open_checkout, write_frequencies
+from experiments.speed.policies.products import products_of, replay
 from experiments.speed.self_critical.run import NOBODY
 from experiments.speed.timing import interleaved
 from experiments.speed.workload import Flickr, attention_lstm, features, lstm
@@ -114,13 +116,16 @@ def table(checkout: Path, flickr: Flickr, sizes: Sizes) -> str:
         frequencies = Path(folder, "frequencies.p")
         write_frequencies(references, frequencies)
         open_checkout(checkout, frequencies=frequencies)
-    rows = [["peer / ours", *(f"`{other}` / `{own}`" for own, other in KINDS.items()), "wanted"]]
-    ratios = [measured(*learned(kind, flickr, references[:FEW], sizes), flickr, sizes) for kind in KINDS]
+    heads = ([f"`{other}` / `{own}`", f"`{own}`'s products alone"] for own, other in KINDS.items())
+    rows = [["peer / ours", *chain.from_iterable(heads), "wanted"]]
+    times = [measured(*learned(kind, flickr, references[:FEW], sizes), flickr, sizes) for kind in KINDS]
     for what, wanted in WANTED.items():
-        rows.append([what, *(f"{own[what]:.1f}" for own in ratios), str(wanted)])
+        ratios = ([own[what]["theirs"] / own[what][one] for one in ("ours", "products")] for own in times)
+        rows.append([what, *(f"{ratio:.1f}" for ratio in chain.from_iterable(ratios)), str(wanted)])
     head = (
         f"{len(flickr.vocabulary):,} words, {LENGTH} in every caption that is sampled or decoded, both after "
-        f"{sizes.learned} steps, {torch.get_num_threads()} threads; medians of {sizes.repeats} interleaved repeats."
+        f"{sizes.learned} steps, {torch.get_num_threads()} threads; medians of {sizes.repeats} interleaved repeats. "
+        "Products alone: what the ratio would be if ours did nothing but multiply the same matrices."
     )
     return f"{head}\n\n{markdown(rows)}"
 
@@ -147,30 +152,30 @@ def learned(kind: str, flickr: Flickr, references: Sequence[np.ndarray], sizes: 
     return own, other
 
 
-def measured(own: Ours, other: Theirs, flickr: Flickr, sizes: Sizes) -> dict[str, float]:
-    """Return the peer's time by ours, for each thing that both do."""
+def measured(own: Ours, other: Theirs, flickr: Flickr, sizes: Sizes) -> dict[str, dict[str, float]]:
+    """Return the seconds of "ours", of "theirs", and of our "products" alone, for each thing that both do."""
     grid = own.generator.uses_grid
     few, more, many = (features(count, grid=grid, seed=1) for count in (FEW, 20, sizes.decoded))
-    ratios = {}
+    seconds = {}
     for shown in (few, more):
         captions = flickr.batches(images=len(shown), per_image=CAPTIONS).at(0).captions
-        ratios[f"MLE step, {len(shown)} x 5"] = ratio(
+        seconds[f"MLE step, {len(shown)} x 5"] = timed(
             partial(own.likelihood, shown, captions), partial(other.likelihood, shown, captions), sizes
         )
     never(own.generator.output, EOS - own.generator.first_word)
     other.write_for(LENGTH)
     assert own.greedy(many).shape == other.greedy(many).shape, "captions are not of the same lengths"
-    ratios["greedy, 200 images"] = ratio(partial(own.greedy, many), partial(other.greedy, many), sizes)
-    ratios["beam 5, 200 images"] = ratio(partial(own.beam, many), partial(other.beam, many, beams=BEAMS), sizes)
-    ratios["self-critical step, 10 x 5"] = ratio(
+    seconds["greedy, 200 images"] = timed(partial(own.greedy, many), partial(other.greedy, many), sizes)
+    seconds["beam 5, 200 images"] = timed(partial(own.beam, many), partial(other.beam, many, beams=BEAMS), sizes)
+    seconds["self-critical step, 10 x 5"] = timed(
         partial(own.self_critical, few), partial(other.self_critical, few), sizes
     )
-    return ratios
+    return seconds
 
 
-def ratio(ours: Callable[[], object], theirs: Callable[[], object], sizes: Sizes) -> float:
-    seconds = interleaved({"ours": ours, "theirs": theirs}, repeats=sizes.repeats)
-    return seconds["theirs"] / seconds["ours"]
+def timed(ours: Callable[[], object], theirs: Callable[[], object], sizes: Sizes) -> dict[str, float]:
+    products = replay(products_of(ours))
+    return interleaved({"ours": ours, "theirs": theirs, "products": products}, repeats=sizes.repeats)
 
 
 if __name__ == "__main__":
