@@ -31,7 +31,7 @@ def at_least(bound: float, **values: float | None) -> None:
         ValueError: "name=value: at least bound"; the door of configuration puts the rest of the key before it.
     """
     for name, value in values.items():
-        if value is not None and value < bound:
+        if value is not None and not value >= bound:  # NaN is not, either
             raise ValueError(f"{name}={value}: at least {bound}")
 
 
@@ -44,6 +44,28 @@ def above(bound: float, **values: float | None) -> None:
     for name, value in values.items():
         if value is not None and not value > bound:
             raise ValueError(f"{name}={value}: above {bound}")
+
+
+def probability(**values: float) -> None:
+    """Refuse arguments outside [0, 1].
+
+    Raises:
+        ValueError: as `at_least`.
+    """
+    for name, value in values.items():
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name}={value}: at least 0, at most 1")
+
+
+def proportion(**values: float) -> None:
+    """Refuse arguments outside (0, 1].
+
+    Raises:
+        ValueError: as `at_least`.
+    """
+    for name, value in values.items():
+        if not 0 < value <= 1:
+            raise ValueError(f"{name}={value}: above 0, at most 1")
 
 
 def share(**values: float) -> None:

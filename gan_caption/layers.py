@@ -99,7 +99,7 @@ def normal_grid(features: ImageFeatures, normalise: nn.LayerNorm) -> tuple[Tenso
         ValueError: the features came without a grid.
     """
     if features.grid is None:
-        raise ValueError("this generator reads the grid, and these features came without it")
+        raise ValueError("this network reads the grid, and these features came without it")
     batch, regions, _ = features.grid.shape
     steps = torch.arange(regions, device=features.grid.device)
     counts = features.regions if features.regions is not None else steps.new_full((batch,), regions)

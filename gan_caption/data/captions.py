@@ -7,9 +7,10 @@ can therefore tell them apart only by what they say.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -81,20 +82,23 @@ class Captions:
         vectors: Tensor = table(self.tokens)
         return vectors
 
-    def select(self, rows: Tensor) -> Captions:
+    def select(self, rows: Tensor) -> Self:
         """Return the captions of these rows (indices or a mask), still belonging to the same images."""
-        return Captions(self.tokens[rows], self.lengths[rows], self.images[rows])
+        return self._map(lambda part: part[rows])
 
-    def chunks(self, size: int | list[int]) -> list[Captions]:
+    def chunks(self, size: int | list[int]) -> list[Self]:
         """Return the captions in order, in parts of at most `size` rows, or of these sizes, which add up to N."""
-        parts = zip(self.tokens.split(size), self.lengths.split(size), self.images.split(size), strict=True)
-        return [Captions(*part) for part in parts]
+        own = zip(*(getattr(self, part.name).split(size) for part in fields(self)), strict=True)
+        return [type(self)(*parts) for parts in own]
 
-    def to(self, device: torch.device) -> Captions:
+    def to(self, device: torch.device) -> Self:
         """Return the captions on another device."""
         sent = self.tokens.device.type == "cpu"  # a copy that comes back has to be waited for
-        parts = (self.tokens, self.lengths, self.images)
-        return Captions(*(part.to(device, non_blocking=sent) for part in parts))
+        return self._map(lambda part: part.to(device, non_blocking=sent))
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """Return the captions with every tensor changed alike."""
+        return type(self)(*(change(getattr(self, part.name)) for part in fields(self)))
 
 
 @dataclass(frozen=True)

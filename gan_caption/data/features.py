@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from gan_caption.data.captions import Captions
 from gan_caption.data.corpus import Split
 
 
@@ -45,6 +46,12 @@ class ImageFeatures:
         values = ((field.name, getattr(self, field.name)) for field in fields(self))
         changed: dict[str, Any] = {name: None if value is None else change(value) for name, value in values}
         return ImageFeatures(**changed)
+
+
+def narrowed(features: ImageFeatures, captions: Captions) -> tuple[ImageFeatures, Captions]:
+    """Return the features of those images alone that captions (N) are of, and the captions as theirs."""
+    images, own = captions.images.unique(return_inverse=True)
+    return features.select(images), replace(captions, images=own)
 
 
 class FeatureSource(Protocol):

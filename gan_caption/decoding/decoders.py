@@ -14,14 +14,18 @@ from gan_caption.decoding.beam import beam_candidates, beam_search
 from gan_caption.decoding.candidates import Candidates
 from gan_caption.decoding.diverse_beam import diverse_beam_search
 from gan_caption.decoding.greedy import greedy
-from gan_caption.decoding.parts import parts_that_fit
 from gan_caption.decoding.rerank import Judge, check_judge, rerank
 from gan_caption.decoding.sampling import Samples, attach_noise, sample, shape_distribution
-from gan_caption.errors import at_least
+from gan_caption.errors import at_least, proportion
 from gan_caption.generators.base import Generator, token_log_probs
+from gan_caption.generators.parts import parts_that_fit
 
 OWN = "own"
 """What the weight of a proposer's own scores is called, beside those of judges."""
+
+
+_SHAPED = 10
+"""Arrays of the logits' size that the most probable words and their mass are found with, at most."""
 
 
 class Decoder(Protocol):
@@ -83,8 +87,7 @@ class Beam:
             length_penalty: captions are ranked by log p / length ** this; 0 favours short ones, 1 is the mean a token.
             no_repeated_trigram: forbid to write three words in a row that the caption has already.
         """
-        if beam_size < 1:
-            raise ValueError(f"beam_size={beam_size}: at least 1")
+        at_least(1, beam_size=beam_size)
         self.beam_size = beam_size
         self.length_penalty = length_penalty
         self.no_repeated_trigram = no_repeated_trigram
@@ -165,8 +168,7 @@ class Sampling:
             raise ValueError(f"temperature={temperature}: above 0 (decoding=greedy is its limit)")
         if top_k < 0:
             raise ValueError(f"top_k={top_k}: 0 for all words, or how many to keep")
-        if not 0 < top_p <= 1:
-            raise ValueError(f"top_p={top_p}: above 0, at most 1")
+        proportion(top_p=top_p)
         self.temperature = temperature
         self.top_k = top_k
         self.top_p = top_p
@@ -202,7 +204,7 @@ class Sampling:
         del max_length, rng
         return torch.cat([
             self._log_probs(generator, seen, part)
-            for seen, part in parts_that_fit(generator, features, captions, copies=4)
+            for seen, part in parts_that_fit(generator, features, captions, copies=_SHAPED)
         ])  # fmt: skip
 
     def _log_probs(self, generator: Generator, features: ImageFeatures, captions: Captions) -> Tensor:

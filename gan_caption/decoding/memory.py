@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 
 from gan_caption.generators.base import Generator
+from gan_caption.generators.parts import MOST
 from gan_caption.generators.state import PolicyState
 
-MOST = 1 << 30
-"""Bytes that searches and samples take for states and logits at once."""
 _CACHED = 1 << 26
 """Bytes within which rows of a small policy run fastest on a CPU (`experiments/speed/policies`)."""
 

@@ -138,5 +138,5 @@ class DiscriminatorLogit:
     def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return logits (N,); see `Judge`."""
         with evaluating(self.discriminator):
-            parts = parts_of(captions, self.chunk_rows)
-            return torch.cat([of_captions(self.discriminator(features, part), part) for part in parts])
+            parts = parts_of(features, captions, self.chunk_rows)
+            return torch.cat([of_captions(self.discriminator(seen, part), part) for seen, part in parts])

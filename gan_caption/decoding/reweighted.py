@@ -20,10 +20,10 @@ from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.candidates import Candidates
 from gan_caption.decoding.decoders import Sampling
-from gan_caption.decoding.parts import log_probs_in_parts
 from gan_caption.decoding.rerank import Judge, check_judge, checked
 from gan_caption.errors import at_least
 from gan_caption.generators.base import Generator
+from gan_caption.generators.parts import log_probs_in_parts
 
 
 @dataclass(frozen=True)

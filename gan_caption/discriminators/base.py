@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_caption.data.captions import Captions
-from gan_caption.data.features import ImageFeatures
+from gan_caption.data.features import ImageFeatures, narrowed
 from gan_caption.errors import at_least
 
 if TYPE_CHECKING:
@@ -18,20 +18,22 @@ if TYPE_CHECKING:
     from gan_caption.generators.base import Generator
 
 
-def parts_of(captions: Captions, most: int) -> list[Captions]:
-    """Return captions in order, in parts of at most so many rows, each of whole images: some critics judge sets.
+def parts_of(features: ImageFeatures, captions: Captions, most: int) -> Iterator[tuple[ImageFeatures, Captions]]:
+    """Yield captions in order, in parts of at most so many rows, with the features of their images.
 
-    Only the captions of an image that has more than that are cut.
+    A part is of whole images: some critics judge sets. Only the captions of an image that has more than that are cut.
     """
     if len(captions) <= most:
-        return [captions]
+        yield features, captions
+        return
     sizes = [0]
     for count in torch.bincount(captions.images).tolist():
         if sizes[-1] + count <= most:
             sizes[-1] += count
         else:
             sizes += [most] * (count // most) + [count % most]
-    return captions.chunks([size for size in sizes if size])
+    for part in captions.chunks([size for size in sizes if size]):
+        yield narrowed(features, part)
 
 
 def of_captions(logits: Tensor, captions: Captions) -> Tensor:

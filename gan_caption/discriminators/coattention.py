@@ -17,6 +17,7 @@ from gan_caption.errors import at_least, share
 from gan_caption.kernels.dropout import Dropout
 from gan_caption.kernels.products import Linear
 from gan_caption.kernels.recurrent import read
+from gan_caption.layers import normal_grid
 
 
 class CoAttentionDiscriminator(Discriminator):
@@ -60,14 +61,11 @@ class CoAttentionDiscriminator(Discriminator):
 
     def score(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
         """Return logits (N,); see `Discriminator.score`."""
-        if features.grid is None:
-            raise ValueError("this discriminator reads the grid, and these features came without it")
+        grid, real = normal_grid(features, self.normalise)  # (B, R, D), (B, R)
         spoken = captions.mask[..., None]  # (N, T, 1)
         states = captions.unpacked(read(self.lstm, self.dropout(captions.packed(words)), captions.lengths))  # (N, T, H)
-        steps = torch.arange(features.grid.shape[1], device=words.device)
-        counts = features.regions if features.regions is not None else steps.new_full((len(features),), len(steps))
-        seen = (steps < counts[:, None])[captions.images, :, None]  # (N, R, 1)
-        regions = self.regions(self.normalise(features.grid))[captions.images] * seen  # (N, R, H)
+        seen = real[captions.images, :, None]  # (N, R, 1)
+        regions = self.regions(grid)[captions.images] * seen  # (N, R, H)
         affinity = torch.tanh(self.affinity(states) @ regions.transpose(1, 2))  # (N, T, R), 0 on padding
 
         at_regions = torch.tanh(self.image_state(regions) + affinity.transpose(1, 2) @ self.image_context(states))

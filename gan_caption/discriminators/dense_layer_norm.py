@@ -66,19 +66,19 @@ class LayerNormDenseDiscriminator(Discriminator):
     def score(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
         """Return logits (N, T), one after each word; see `Discriminator.score`."""
         hidden, cell = self.image(features)[captions.images].chunk(2, dim=1)
-        places = position_signal(words.shape[1], waves=self.waves, longest=self.longest).to(words)
+        places = position_signal(words.shape[1], waves=self.waves, longest=self.longest, device=words.device).to(words)
         inputs = torch.cat([self.dropout(words), places.expand(len(words), -1, -1)], dim=2)  # (N, T, E + W)
         outputs = self.lstm(self.inputs(inputs), (torch.tanh(hidden), cell))  # (N, T, H)
         return captions.unpacked(self.answer(captions.packed(outputs))[:, 0])
 
 
-def position_signal(steps: int, *, waves: int, longest: int) -> Tensor:
+def position_signal(steps: int, *, waves: int, longest: int, device: torch.device | None = None) -> Tensor:
     """Return cosines that tell how far a word is from the beginning, (steps, waves).
 
     Their half periods go from 2 words to the longest caption, each longer than the one before by the same factor, and
     their phases from 0 to 2 half periods, so that they do not all begin alike; both as in the authors' code. The
     slowest is monotonous over a caption, and no two places are alike.
     """
-    half_periods = torch.linspace(math.log(2), math.log(longest), waves).exp()
-    phases = torch.linspace(0, 2, waves)
-    return torch.cos(math.pi * (torch.arange(steps)[:, None] / half_periods + phases))
+    half_periods = torch.linspace(math.log(2), math.log(longest), waves, device=device).exp()
+    phases = torch.linspace(0, 2, waves, device=device)
+    return torch.cos(math.pi * (torch.arange(steps, device=device)[:, None] / half_periods + phases))

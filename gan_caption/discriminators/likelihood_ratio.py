@@ -21,6 +21,7 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.discriminators.warm_start import copied
 from gan_caption.generators.base import Generator, check_density
+from gan_caption.generators.parts import parts_that_fit
 
 if TYPE_CHECKING:
     from gan_caption.encoders.base import Encoder
@@ -67,6 +68,11 @@ class LikelihoodRatioDiscriminator(Discriminator):
             return super().forward(features, captions)
         own, reference = (policy.score(features, captions) for policy in (self.generator, self.reference))
         return self.answer((own - reference).masked_fill(own.isneginf() & reference.isneginf(), 0.0))
+
+    def fast_score(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Return `forward`'s answers, of as many captions at once as their logits fit into memory."""
+        parts = parts_that_fit(self.generator, features, captions, copies=2)  # logits, and their softmax
+        return torch.cat([self(seen, part) for seen, part in parts])
 
     def embed(self, captions: Captions) -> Tensor:
         """Return the words as weights over the vocabulary (N, T, V)."""

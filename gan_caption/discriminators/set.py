@@ -92,4 +92,5 @@ def _closeness(projected: Tensor, images: Tensor) -> Tensor:
 def judges_sets(judge: object) -> bool:
     """Tell whether all captions of an image have one number of a reward or judge, or of one that it is made of."""
     asked = [getattr(one, "discriminator", None) for one in all_of(judge)]
-    return any(isinstance(one, Discriminator) and isinstance(one.unwrapped, SetDiscriminator) for one in asked)
+    parts = (part for one in asked if isinstance(one, Discriminator) for part in one.modules())
+    return any(isinstance(part, SetDiscriminator) for part in parts)

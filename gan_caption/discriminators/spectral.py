@@ -6,6 +6,8 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from gan_caption.discriminators.base import Discriminator
+from gan_caption.encoders.base import Encoder
+from gan_caption.generators.base import Generator
 
 
 def spectrally_normalised(*, discriminator: Discriminator) -> Discriminator:
@@ -14,7 +16,8 @@ def spectrally_normalised(*, discriminator: Discriminator) -> Discriminator:
     It bounds how fast the logit can change with the word vectors. The largest singular value is followed by one power
     iteration whenever a layer is asked for its weights in train mode: once a training step (algorithm 1), or as often
     as a discriminator reads the captions in it, `multi` once for each of its representations. Embeddings, the weights
-    of `nn.LSTM` and an encoder's convolutions over pixels (`own_eyes`) are left as they are.
+    of `nn.LSTM`, and encoders and policies inside (`own_eyes`, `likelihood_ratio`), which begin as a copy of the run's,
+    are left as they are.
 
     Args:
         discriminator: changed in place.
@@ -22,7 +25,9 @@ def spectrally_normalised(*, discriminator: Discriminator) -> Discriminator:
     Returns:
         the same discriminator.
     """
+    copies = [part for part in discriminator.modules() if isinstance(part, Encoder | Generator)]
+    left = {id(module) for part in copies for module in part.modules()}
     for module in list(discriminator.modules()):
-        if isinstance(module, nn.Linear | nn.Conv1d):
+        if isinstance(module, nn.Linear | nn.Conv1d) and id(module) not in left:
             spectral_norm(module)
     return discriminator

@@ -13,10 +13,10 @@ from torch import Tensor
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.decoders import Sampler, Sampling
-from gan_caption.decoding.parts import parts_that_fit
 from gan_caption.decoding.resampling import Resampling
 from gan_caption.decoding.reweighted import Reweighted
 from gan_caption.generators.base import Generator, token_log_probs
+from gan_caption.generators.parts import parts_that_fit
 from gan_caption.training.seeding import shared_generator
 
 ENDS = ("low", "high")

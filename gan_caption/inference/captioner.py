@@ -22,7 +22,6 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.data.loading import load
 from gan_caption.decoding.decoders import OWN, Decoder, Proposer, Reranked
 from gan_caption.decoding.fusion import shallow_fusion
-from gan_caption.decoding.parts import log_probs_in_parts
 from gan_caption.decoding.rerank import DiscriminatorLogit, Judge
 from gan_caption.decoding.reweighted import Reweighted
 from gan_caption.discriminators.base import Discriminator
@@ -31,6 +30,7 @@ from gan_caption.encoders.precomputed import Precomputed
 from gan_caption.errors import UserError, at_least
 from gan_caption.evaluation.trained import Trained, chosen_weights, left_discriminator, open_run
 from gan_caption.generators.base import Generator
+from gan_caption.generators.parts import log_probs_in_parts
 from gan_caption.inference.confidence import read_curve
 from gan_caption.inference.language_model import adviser, load_language_model, reading
 from gan_caption.inference.photos import Photo, Photos

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from gan_caption.decoding.rollouts import complete_prefixes
 from gan_caption.decoding.sampling import Samples
-from gan_caption.errors import at_least
+from gan_caption.errors import at_least, probability, proportion
 from gan_caption.generators.base import Generator
 from gan_caption.modes import evaluating
 from gan_caption.rewards.base import PlainReward
@@ -78,8 +78,7 @@ class MonteCarlo(Credit):
 
     def __post_init__(self) -> None:
         at_least(1, rollouts=self.rollouts)
-        if not 0 < self.update_rate <= 1:
-            raise ValueError(f"update_rate={self.update_rate}: above 0, at most 1")
+        proportion(update_rate=self.update_rate)
 
     def __call__(
         self, generator: Generator, samples: Samples, rewards: Tensor, *, reward: PlainReward, rng: torch.Generator
@@ -109,6 +108,7 @@ class MonteCarlo(Credit):
             if not self._saved:
                 return self.policy
             self.policy.load_state_dict(self._saved)
+            self._saved = {}
         for own, target in zip(self.policy.parameters(), generator.parameters(), strict=True):
             own.lerp_(target, self.update_rate)
         for kept, current in zip(self.policy.buffers(), generator.buffers(), strict=True):
@@ -117,7 +117,7 @@ class MonteCarlo(Credit):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the rollout policy's weights, where it has its own."""
-        return {} if self.policy is None else self.policy.state_dict()
+        return self._saved if self.policy is None else self.policy.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what `state_dict` gave."""
@@ -132,8 +132,7 @@ class Discounted(Credit):
     """Gamma in [0, 1]; the paper uses .23, and 1 is the undiscounted return to go."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.discount <= 1:
-            raise ValueError(f"discount={self.discount}: at least 0, at most 1")
+        probability(discount=self.discount)
 
     def __call__(
         self, generator: Generator, samples: Samples, rewards: Tensor, *, reward: PlainReward, rng: torch.Generator

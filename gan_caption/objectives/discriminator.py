@@ -199,7 +199,8 @@ class Relativistic(DiscriminatorLoss):
         if len(real) != len(fake):
             raise ValueError(
                 f"a relativistic loss compares pair by pair, and there are {len(real)} real logits beside {len(fake)} "
-                "others: D must answer one a caption (dense ones answer one a token), of as many captions of each kind"
+                "others: D must answer one a caption (dense ones answer one a token), of as many captions of each kind "
+                "(with edited= every caption must have a word)"
             )
         return functional.softplus(fake - real).mean()
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from gan_caption.decoding.sampling import Samples
-from gan_caption.errors import at_least
+from gan_caption.errors import at_least, probability
 from gan_caption.generators.base import Generator
 from gan_caption.objectives.credit import discounted_to_go
 from gan_caption.objectives.critic import LearnedCritic
@@ -35,9 +35,7 @@ class GeneralisedAdvantage(LearnedCritic):
     def __post_init__(self) -> None:
         super().__post_init__()
         at_least(1, updates=self.updates)
-        for name, value in (("discount", self.discount), ("gae_lambda", self.gae_lambda)):
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name}={value}: at least 0, at most 1")
+        probability(discount=self.discount, gae_lambda=self.gae_lambda)
 
     def __call__(self, returns: Tensor, samples: Samples, *, generator: Generator, reward: PlainReward) -> Tensor:
         """Return the returns less the advantages (N, T), and let the critic learn."""

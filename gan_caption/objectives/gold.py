@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
-from gan_caption.errors import at_least, share
+from gan_caption.errors import at_least, proportion, share
 from gan_caption.generators.base import Generator
 from gan_caption.objectives.demonstrations import Demonstrations, Scored, score_targets
 
@@ -56,8 +56,7 @@ class LikelihoodReturn(ABC):
 
     def __post_init__(self) -> None:
         at_least(0, horizon=self.horizon)
-        if not 0 < self.discount <= 1:
-            raise ValueError(f"discount={self.discount}: above 0, at most 1")
+        proportion(discount=self.discount)
 
     def __call__(self, features: ImageFeatures, captions: Captions, reference: Generator | None) -> Tensor:
         """Return the discounted sums (N, T) of the rewards."""

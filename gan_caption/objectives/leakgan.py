@@ -69,21 +69,18 @@ class LeakGAN(PolicyGradient):
     def loss(self, generator: Generator, experience: Experience) -> PolicyLoss:
         """Score what was sampled, and compare what the manager wanted with what came of it, with gradients."""
         assert isinstance(experience, GuidedExperience)
-        policy = super().loss(generator, experience)
-        captions = experience.samples.captions
-        guided = _guided(generator)
-        goals, leaked = guided.goals(experience.samples.features, captions)
+        guided, captions = _guided(generator), experience.samples.captions
+        logits, goals, leaked = _worker_logits(guided, experience.samples.features, captions)
+        policy = self._of_logits(logits, guided, experience)
+        paid = intrinsic_rewards(goals.detach(), leaked, horizon=guided.horizon)
         reached = goal_cosines(goals, leaked, captions, horizon=guided.horizon)
         values = experience.values.gather(1, _ends(captions, horizon=guided.horizon) - 1)
         manager = policy_gradient_loss(reached, values.masked_fill(~captions.mask, 0))
         metrics = policy.metrics | {
-            "policy/intrinsic_reward": _mean(experience.returns, captions).item(),
+            "policy/intrinsic_reward": _mean(paid, captions).item(),
             "policy/goal_cosine": _mean(reached.detach(), captions).item(),
         }
         return PolicyLoss(policy.loss + manager, metrics)
-
-    def _logits(self, generator: Generator, samples: Samples) -> Tensor:
-        return _worker_logits(generator, samples.features, samples.captions)[0]
 
     def state_dict(self) -> dict[str, Any]:
         """Return what the baseline and both credits remember."""
@@ -128,8 +125,9 @@ class LeakGANLikelihood(MaximumLikelihood):
     def loss(self, generator: Generator, features: ImageFeatures, captions: Captions, rng: torch.Generator) -> Tensor:
         """Return the loss to minimise, a scalar; see `MaximumLikelihood.loss`."""
         del rng
-        packed, goals, leaked = _worker_logits(generator, features, captions)
-        reached = goal_cosines(goals, leaked, captions, horizon=_guided(generator).horizon)
+        guided = _guided(generator)
+        packed, goals, leaked = _worker_logits(guided, features, captions)
+        reached = goal_cosines(goals, leaked, captions, horizon=guided.horizon)
         worker = cross_entropy(packed, captions, first_word=generator.first_word, label_smoothing=self.label_smoothing)
         return worker - _mean(reached, captions)
 
@@ -173,9 +171,10 @@ def _ends(captions: Captions, *, horizon: int) -> Tensor:
     return torch.minimum(steps + horizon, captions.lengths[:, None])
 
 
-def _worker_logits(generator: Generator, features: ImageFeatures, captions: Captions) -> tuple[Tensor, Tensor, Tensor]:
+def _worker_logits(
+    guided: LeakGANGenerator, features: ImageFeatures, captions: Captions
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return logits (M, W) whose gradients stop at the goals, the goals and the leaked features."""
-    guided = _guided(generator)
     goals, leaked = guided.goals(features, captions)
     return guided.work(features, captions, goals.detach()), goals, leaked
 

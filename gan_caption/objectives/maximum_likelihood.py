@@ -1,6 +1,6 @@
 """Maximum likelihood by teacher forcing: the baseline of every method.
 
-Shapes: B images, N captions, T steps, V vocabulary.
+Shapes: B images, N captions, T steps, W words that may be written.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from torch.nn import functional
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.distributed import world
-from gan_caption.errors import share
-from gan_caption.generators.base import Generator, over_vocabulary
+from gan_caption.errors import probability, share
+from gan_caption.generators.base import Generator
 from gan_caption.kernels.picking import pick
 
 _NO_TARGET = -100
@@ -33,14 +33,13 @@ class MaximumLikelihood:
 
     def __post_init__(self) -> None:
         share(label_smoothing=self.label_smoothing)
-        if not 0 <= self.scheduled_sampling <= 1:
-            raise ValueError(f"scheduled_sampling={self.scheduled_sampling}: a probability")
+        probability(scheduled_sampling=self.scheduled_sampling)
 
     def loss(self, generator: Generator, features: ImageFeatures, captions: Captions, rng: torch.Generator) -> Tensor:
         """Return the loss to minimise, a scalar; `rng` (CPU) serves scheduled sampling."""
         if self.scheduled_sampling:
             logits = scheduled_logits(generator, features, captions, share=self.scheduled_sampling, rng=rng)
-            packed = captions.packed(logits)[:, generator.first_word :]
+            packed = captions.packed(logits)
         else:
             packed = generator.logits(features, captions)
         return cross_entropy(packed, captions, first_word=generator.first_word, label_smoothing=self.label_smoothing)
@@ -71,7 +70,7 @@ def cross_entropy(packed: Tensor, captions: Captions, *, first_word: int, label_
 def scheduled_logits(
     generator: Generator, features: ImageFeatures, captions: Captions, *, share: float, rng: torch.Generator
 ) -> Tensor:
-    """Predict every token (N, T, V), reading with probability `share` the model's own sample in place of a word."""
+    """Predict every token (N, T, W), reading with probability `share` the model's own sample in place of a word."""
     rows, length = captions.tokens.shape
     state = generator.start(features, length).select(captions.images)
     device = captions.tokens.device
@@ -81,9 +80,8 @@ def scheduled_logits(
     tokens, predictions = inputs[:, 0], []
     for step in range(length):
         logits, state = generator.step(tokens, state)
-        logits = over_vocabulary(logits, first_word=generator.first_word)
         predictions.append(logits)
         if step + 1 < length:
-            own = pick(logits.detach().float().softmax(1), uniforms[:, step])
+            own = pick(logits.detach().float().softmax(1), uniforms[:, step]) + generator.first_word
             tokens = torch.where(replaced[:, step], own, inputs[:, step + 1])
     return torch.stack(predictions, dim=1)

@@ -22,7 +22,7 @@ from gan_caption.errors import at_least
 from gan_caption.generators.base import Generator, token_log_probs
 from gan_caption.objectives.base import GeneratorObjective, PolicyLoss
 from gan_caption.objectives.baselines import Baseline, BatchMean, LeaveOneOut
-from gan_caption.objectives.credit import Credit, MonteCarlo
+from gan_caption.objectives.credit import Credit, MonteCarlo, discounted_to_go
 from gan_caption.objectives.entropy_weight import FixedEntropy, HeldEntropy
 from gan_caption.objectives.samples import collect
 from gan_caption.rewards.base import Reward, in_parts, plain
@@ -161,7 +161,7 @@ class PolicyGradient(GeneratorObjective):
         if self.kl_weight:
             if ratio is None:
                 raise ValueError(f"kl_weight={self.kl_weight}: there is no pretrained policy to stay near")
-            returns = returns - self.kl_weight * to_go(ratio)
+            returns = returns - self.kl_weight * discounted_to_go(ratio, discount=1.0)
         baseline = self.baseline(returns, samples, generator=generator, reward=reward)
         advantages = (returns - baseline).masked_fill(~samples.captions.mask, 0)
         if self.advantage_clip is not None:
@@ -176,8 +176,12 @@ class PolicyGradient(GeneratorObjective):
         distribution is the sampled one.
         """
         samples = experience.samples
-        captions = samples.captions
-        packed = self._logits(generator, samples).float().log_softmax(1)
+        return self._of_logits(generator.logits(samples.features, samples.captions), generator, experience)
+
+    def _of_logits(self, logits: Tensor, generator: Generator, experience: Experience) -> PolicyLoss:
+        """Return the loss of the samples' logits (M, W), which have the gradients that the policy is to have."""
+        captions = experience.samples.captions
+        packed = logits.float().log_softmax(1)
         log_probs = captions.unpacked(token_log_probs(packed, captions, first_word=generator.first_word))
         weight = self._entropy.weight
         entropy = world.gather(token_entropy(packed if weight else packed.detach())).mean()
@@ -195,10 +199,6 @@ class PolicyGradient(GeneratorObjective):
             "policy/length": world.gather(captions.lengths).float().mean().item(),
         }
         return PolicyLoss(surrogate - weight * entropy, metrics)
-
-    def _logits(self, generator: Generator, samples: Samples) -> Tensor:
-        """Return the logits (M, W) of the samples, with the gradients that the policy is to have."""
-        return generator.logits(samples.features, samples.captions)
 
     def _surrogate(self, log_probs: Tensor, experience: Experience) -> tuple[Tensor, dict[str, float]]:
         """Return the scalar whose gradient is the estimate, and numbers of its own."""
@@ -236,11 +236,6 @@ def log_ratio(samples: Samples, reference: Generator) -> Tensor:
     """Return log p - log p_reference of the sampled tokens (N, T), without gradients, 0 on padding."""
     with torch.no_grad():
         return samples.log_probs - reference.score(samples.features, samples.captions)
-
-
-def to_go(values: Tensor) -> Tensor:
-    """Return at each step the sum (N, T) of the values from this step on."""
-    return values.flip(1).cumsum(1).flip(1)
 
 
 def policy_gradient_loss(log_probs: Tensor, advantages: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
+from gan_caption.errors import proportion
 from gan_caption.generators.base import Generator
 from gan_caption.objectives.demonstrations import Demonstrations, Scored
 from gan_caption.objectives.tailr import trust
@@ -37,9 +38,7 @@ class PrecisionRecall(Demonstrations):
     """TaiLr's, in (0, 1]; see `TaiLr.gamma`."""
 
     def __post_init__(self) -> None:
-        for name, value in (("recall", self.recall), ("gamma", self.gamma)):
-            if not 0 < value <= 1:
-                raise ValueError(f"{name}={value}: above 0, at most 1")
+        proportion(recall=self.recall, gamma=self.gamma)
 
     def weights(
         self, scored: Scored, features: ImageFeatures, captions: Captions, reference: Generator | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -52,4 +52,4 @@ def as_many(captions: Captions, counts: Tensor) -> Captions:
     if wanted.all():
         return captions
     rows = wanted.flatten().nonzero()[:, 0].to(captions.tokens.device, non_blocking=True)
-    return replace(captions, **{part.name: getattr(captions, part.name)[rows] for part in fields(captions)})
+    return captions.select(rows)

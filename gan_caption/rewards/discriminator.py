@@ -33,5 +33,6 @@ class DiscriminatorReward:
     def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return (N,), or (N, T) of a dense D; it is in eval mode, so no dropout noise reaches the reward."""
         with evaluating(self.discriminator):
-            logits = [self.discriminator.fast_score(features, part) for part in parts_of(captions, self.chunk_rows)]
+            parts = parts_of(features, captions, self.chunk_rows)
+            logits = [self.discriminator.fast_score(seen, part) for seen, part in parts]
         return self.transform(torch.cat(logits).float())

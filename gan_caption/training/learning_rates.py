@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-from gan_caption.errors import above, at_least
+from gan_caption.errors import above, at_least, probability
 
 
 class LearningRate(Protocol):
@@ -98,5 +98,4 @@ def _warm(step: int, total: int, warmup_steps: int) -> float:
 
 
 def _check_final(final: float) -> None:
-    if not 0 <= final <= 1:
-        raise ValueError(f"final={final}: at least 0, at most 1")
+    probability(final=final)

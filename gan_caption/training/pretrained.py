@@ -13,6 +13,7 @@ from torch import Tensor
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.generators.base import Generator
+from gan_caption.generators.parts import log_probs_in_parts
 from gan_caption.text.base import Tokenizer
 from gan_caption.training.checkpoint import load_weights
 from gan_caption.training.networks import EncoderDecoder
@@ -47,4 +48,4 @@ class Pretrained:
     def log_likelihood(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return log p(caption | image) in nats, (N,)."""
         policy = self._frozen if self._left() else self._captioner.generator
-        return policy.score(features, captions).sum(1)
+        return log_probs_in_parts(policy, features, captions)

@@ -6,12 +6,13 @@ import pytest
 import torch
 
 from gan_caption.data.captions import EOS, captions_from_ids
-from gan_caption.decoding import beam, memory, parts
+from gan_caption.decoding import beam, memory
 from gan_caption.decoding.beam import beam_candidates, images_at_once
 from gan_caption.decoding.decoders import Sampling
 from gan_caption.decoding.diverse_beam import diverse_beam_search
 from gan_caption.decoding.memory import rollout_memory, rows_at_once
 from gan_caption.evaluation.likelihood import reference_nll
+from gan_caption.generators import parts
 from gan_caption.generators.state import TensorState
 from tests import tiny
 from tests.objectives.tabular import TabularGenerator

@@ -4,9 +4,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from gan_caption.data.captions import EOS, UNK, Captions, SoftCaptions, captions_from_ids
+from gan_caption.data.captions import EOS, UNK, Captions, SoftCaptions, captions_from_ids, stacked
 from gan_caption.discriminators.likelihood_ratio import DenseLikelihoodRatioDiscriminator, LikelihoodRatioDiscriminator
+from gan_caption.discriminators.spectral import spectrally_normalised
 from gan_caption.discriminators.warm_start import take_from_generator
+from gan_caption.generators import parts
 from gan_caption.testing import check_discriminator
 from tests import tiny
 
@@ -54,6 +56,27 @@ def test_its_logit_is_the_ratio_word_by_word():
         )
         torch.testing.assert_close(discriminator(images, tiny.captions_of(1))[row], (own - reference).sum())
         torch.testing.assert_close(dense(images, tiny.captions_of(1))[row, : len(text)], own - reference)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_as_many_captions_are_judged_at_once_as_fit_into_memory(kind, monkeypatch):
+    discriminator, images = away(kind, tiny.generators()[2]).eval(), tiny.features()
+    captions = stacked([tiny.captions_of(0), tiny.captions_of(0)], images=1)
+    whole, read = discriminator(images, captions).detach(), []
+    score = discriminator.generator.score
+    monkeypatch.setattr(discriminator.generator, "score", lambda *given: read.append(len(given[1])) or score(*given))
+    words = tiny.VOCABULARY - discriminator.generator.first_word
+    monkeypatch.setattr(parts, "MOST", 2 * 4 * words * captions.tokens.shape[1] * 5)  # five captions
+    torch.testing.assert_close(discriminator.fast_score(images, captions).detach(), whole)
+    assert max(read) == 5
+    assert sum(read) == len(captions)
+
+
+def test_a_spectral_norm_leaves_the_copies_of_the_runs_networks_alone():
+    policy = tiny.transformer()
+    discriminator = spectrally_normalised(discriminator=LikelihoodRatioDiscriminator(generator=tiny.transformer()))
+    take_from_generator(discriminator, policy)
+    assert discriminator.generator.state_dict().keys() == policy.state_dict().keys()
 
 
 def test_cross_entropy_leads_to_the_ratio_of_people_to_the_policy():

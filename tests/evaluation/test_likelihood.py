@@ -10,13 +10,13 @@ import torch
 
 from gan_caption.data.captions import captions_from_ids
 from gan_caption.data.corpus import CaptionedImage, Split
-from gan_caption.decoding import parts
 from gan_caption.decoding.decoders import Greedy, Sampling
 from gan_caption.decoding.rejection import Rejection
 from gan_caption.decoding.resampling import Resampling
 from gan_caption.evaluation.curve import sample_curve
 from gan_caption.evaluation.evaluator import Evaluator
 from gan_caption.evaluation.likelihood import reference_nll
+from gan_caption.generators import parts
 from gan_caption.reporting.table import curve_table
 from gan_caption.text.words import WordTokenizer
 from gan_caption.training.networks import EncoderDecoder

@@ -101,6 +101,25 @@ def test_the_estimate_is_the_enumerated_gradient_of_worker_and_manager(manager_c
     assert_unbiased(objective, policy, exact_gradient(policy), **({} if few else MANY))
 
 
+def test_the_intrinsic_reward_that_is_told_is_no_return():
+    """A penalty of the divergence lowers what the worker learns from, not what the manager thinks of its words."""
+    policy, torn = generator(), generator()
+    torn.output.weight.data += 1.5 * torch.randn_like(torn.output.weight)
+    told = []
+    for kl_weight in (0.0, 50.0):
+        objective = leakgan(kl_weight=kl_weight)
+        experience = objective.collect(
+            policy, tiny.features(), max_length=3, rng=torch.Generator().manual_seed(0), reference=torn
+        )
+        told.append(objective.loss(policy, experience).metrics["policy/intrinsic_reward"])
+    assert experience.returns.abs().max() > 1
+    captions = experience.samples.captions
+    goals, leaked = policy.goals(tiny.features().select(captions.images.unique()), captions)
+    slow = [slow_intrinsic(goals[row, :length], leaked[row, : length + 1], horizon=policy.horizon)
+            for row, length in enumerate(captions.lengths.tolist())]  # fmt: skip
+    assert told == [pytest.approx(torch.cat(slow).mean().item(), abs=1e-5)] * 2
+
+
 def test_the_workers_loss_stops_at_the_goals():
     policy = generator()
     objective = leakgan(reward=lambda _, captions: torch.zeros(len(captions)))  # nothing for the manager

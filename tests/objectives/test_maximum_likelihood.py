@@ -45,7 +45,7 @@ def test_scheduled_sampling_at_zero_and_at_one():
     generator, images = tiny.generators()[0], tiny.features()
     captions = captions_from_ids([[4, 5, EOS], [5, 5, EOS]], [0, 1])
     never = scheduled_logits(generator, images, captions, share=0.0, rng=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(never[captions.mask][:, EOS:], generator.logits(images, captions))
+    torch.testing.assert_close(never[captions.mask], generator.logits(images, captions))
     # The first prediction has read no word yet; later ones then depend on the model's words, not on the reference's.
     other = captions_from_ids([[5, 4, EOS], [4, 4, EOS]], [0, 1])
     always, again = (
@@ -66,9 +66,9 @@ def test_scheduled_sampling_reads_the_models_own_samples_in_that_share(share):
         after = torch.stack([
             scheduled_logits(generator, images, captions_from_ids([[one, EOS]], [0]), share=0.0, rng=torch.Generator())
             for one in words
-        ])[:, 0, 1, EOS:]  # fmt: skip
-    read = (drawn[:, None, 1, EOS:] - after).abs().sum(2).argmin(1).bincount(minlength=3) / many
-    own = drawn[0, 0, EOS:].softmax(0)
+        ])[:, 0, 1]  # fmt: skip
+    read = (drawn[:, None, 1] - after).abs().sum(2).argmin(1).bincount(minlength=3) / many
+    own = drawn[0, 0].softmax(0)
     expected = share * own + (1 - share) * torch.tensor([0.0, 1.0, 0.0])
     deviation = (expected * (1 - expected) / many).sqrt()
     assert ((read - expected).abs() < 4.5 * deviation + 1e-9).all()

@@ -13,7 +13,9 @@ from gan_caption.configuration.building import build
 from gan_caption.configuration.launching import conf_dir
 from gan_caption.data.captions import EOS, captions_from_ids
 from gan_caption.decoding.sampling import Samples, attach_noise
+from gan_caption.discriminators.calibrated import Calibrated
 from gan_caption.discriminators.lstm import LSTMDiscriminator
+from gan_caption.discriminators.retokenized import RetokenizedDiscriminator
 from gan_caption.discriminators.set import SetDiscriminator
 from gan_caption.generators.lstm import LSTMGenerator
 from gan_caption.objectives.baselines import BatchMean, Fixed, LeaveOneOut, MovingAverage, NoBaseline, SelfCritical
@@ -27,6 +29,7 @@ from gan_caption.rewards.controls import ConstantReward, OtherImageReward
 from gan_caption.rewards.discriminator import DiscriminatorReward
 from gan_caption.rewards.mixture import Mixture
 from gan_caption.rewards.transforms import Odds, Probability
+from gan_caption.text.words import WordTokenizer
 from tests import tiny
 from tests.objectives.estimates import MANY, assert_close, assert_unbiased, deviation
 from tests.slow import mostly_slow
@@ -300,7 +303,9 @@ def test_the_rollout_policy_follows_at_its_own_rate_and_is_resumed():
     with torch.no_grad():
         generator.output.bias += 1
     resumed = MonteCarlo(rollouts=4, update_rate=0.25)
-    resumed.load_state_dict({name: value.clone() for name, value in credit.state_dict().items()})
+    saved = {name: value.clone() for name, value in credit.state_dict().items()}
+    resumed.load_state_dict(saved)
+    assert resumed.state_dict().keys() == saved.keys() != set(), "a checkpoint before its first use keeps them"
     once, again = use(credit), use(resumed)
     torch.testing.assert_close(credit.policy.output.bias, first + 0.25)
     assert torch.equal(resumed.policy.output.bias, credit.policy.output.bias)
@@ -558,16 +563,23 @@ def test_sets_are_refused_where_completions_are_rewarded():
                         baseline=NoBaseline())  # fmt: skip
 
 
-def rewards_of_sets() -> DiscriminatorReward:
+def rewards_of_sets(*, inside: bool = False) -> DiscriminatorReward:
     kind = tiny.discriminator(SetDiscriminator)
+    if inside:
+        words = WordTokenizer.of(["a", "b"])
+        kind = Calibrated(
+            discriminator=RetokenizedDiscriminator(discriminator=kind, tokenizer=words, policy_tokenizer=words)
+        )
     return DiscriminatorReward(discriminator=kind, transform=Probability(), chunk_rows=8)
 
 
+@pytest.mark.parametrize("inside", [False, True])
 @pytest.mark.parametrize("baseline", [LeaveOneOut, BatchMean])
-def test_baselines_of_sisters_are_refused_where_all_captions_of_an_image_have_one_reward(baseline):
-    policy_gradient(reward=rewards_of_sets(), credit=WholeSequence(), baseline=NoBaseline())
+def test_baselines_of_sisters_are_refused_where_all_captions_of_an_image_have_one_reward(baseline, inside):
+    reward = rewards_of_sets(inside=inside)
+    policy_gradient(reward=reward, credit=WholeSequence(), baseline=NoBaseline())
     with pytest.raises(ValueError, match=rf"baseline: {baseline.__name__} .* nothing would be left"):
-        policy_gradient(reward=rewards_of_sets(), credit=WholeSequence(), baseline=baseline(), samples_per_image=3)
+        policy_gradient(reward=reward, credit=WholeSequence(), baseline=baseline(), samples_per_image=3)
 
 
 def test_sets_are_refused_of_a_policy_with_noise_whose_samples_each_have_features_of_their_own():

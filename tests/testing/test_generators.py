@@ -287,7 +287,7 @@ FAULTS = [
     (StepsForget, "`step` must predict what `logits` predict"),
     (IgnoresRows, r"must be step\(tokens, state.select\(rows\)\)"),
     (ForgetsImages, "the state's images are others"),
-    (WritesPadding, "`<pad>` and `<bos>` may be written"),
+    (WritesPadding, "first_word=0: `<pad>` and `<bos>` may never"),
     (NeitherNumber, "NaN or infinite"),
     (OnePerCaption, "a row for every token that is not padding"),
     (LooksAtNeighbours, "the other captions and images of a batch must not change a caption"),

@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from gan_caption.data.captions import Captions
-from gan_caption.data.features import ImageFeatures
-from gan_caption.decoding.memory import MOST
+from gan_caption.data.features import ImageFeatures, narrowed
 from gan_caption.generators.base import Generator
+
+MOST = 1 << 30
+"""Bytes that searches, samples and scores take for states and logits at once."""
 
 
 def parts_that_fit(
@@ -30,8 +32,7 @@ def parts_that_fit(
         yield features, captions
         return
     for part in captions.chunks(at_once):
-        images, own = part.images.unique(return_inverse=True)
-        yield features.select(images), Captions(part.tokens, part.lengths, own)
+        yield narrowed(features, part)
 
 
 def log_probs_in_parts(generator: Generator, features: ImageFeatures, captions: Captions) -> Tensor:
