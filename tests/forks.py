@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import gc
 import importlib
 import json
 import os
@@ -54,7 +53,7 @@ def serve(address: str) -> None:
 
     for name in SHARED:
         importlib.import_module(name)
-    gc.freeze()  # a collection in a fork would copy all of it
+    importlib.import_module("tests.frozen")
     connection = _accept(address)
     head, descriptors, *_ = socket.recv_fds(connection, 8, 3)
     with connection.makefile("rb") as told:

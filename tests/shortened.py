@@ -25,7 +25,8 @@ from tests.tiny_sizes import TINY
 ROOT = Path(__file__).parents[1]
 PROGRAMS = ("python", "torchrun", "pip", "pytest", "ruff", "mypy")
 SMALL = [
-    *(one for one in TINY if one != "tracker=local"), "adversarial.steps=2", "adversarial.images_per_batch=8",
+    *TINY, "phases.mle.epochs=1", "phases.mle.validations_per_epoch=1",
+    "adversarial.steps=2", "adversarial.images_per_batch=8",
     "discriminator_training.steps=2", "discriminator_training.steps_per_update=2",
     "data.val=12", "data.test=12",  # a confidence and a comparison divide them into five folds
 ]  # fmt: skip
@@ -69,6 +70,8 @@ def sizes(arguments: Sequence[str]) -> list[str]:
     if "gan_caption.train" in arguments:
         data = next((one.partition("=")[2] for one in arguments if one.startswith("data=")), "scenes")
         small = {"scenes": SMALL, "scenes_unseen": SMALL, "oracle": ORACLE}.get(data, PHOTOGRAPHS)
+        if any(one.startswith("tracker=") for one in arguments):
+            small = [one for one in small if one != "tracker=local"]
         tiny = [f"lm.model={TINY_LM}"] if "generator=pretrained_lm" in arguments else []
         return [*small, *tiny, *(SEARCH if "+sweep=search" in arguments else [])]
     if "gan_caption.compare" in arguments:
@@ -132,7 +135,7 @@ def main(program: str, *arguments: str) -> None:
         else:
             _become("-m", program, *arguments, *(["gan_caption/errors.py"] if program == "mypy" else []))
     elif program == "torchrun":
-        _become("-m", "torch.distributed.run", *arguments, *sizes(arguments))
+        _run("torch.distributed.run", *arguments, *sizes(arguments))
     elif program == WITHIN:  # a study's own, of the sizes that it gives
         _run(*arguments[1:])
     elif is_only_started(arguments):

@@ -108,7 +108,8 @@ def make_programs(folder: Path) -> None:
     asked = shlex.join([sys.executable, "-IS", str(ROOT / "tests" / "forks.py"), str(socket_of(folder.parent))])
     scripts = {name: f'exec {asked} {name} "$@"' for name in PROGRAMS}
     own = f'"-m gan_caption."*) exec {asked} {WITHIN} "$@"'
-    scripts[WITHIN] = f'case "$1 $2" in {own};; *) exec {shlex.quote(sys.executable)} "$@"; esac'
+    ranked = f'"-u -m") shift; exec {asked} {WITHIN} "$@"'  # as torchrun starts its processes
+    scripts[WITHIN] = f'case "$1 $2" in {own};; {ranked};; *) exec {shlex.quote(sys.executable)} "$@"; esac'
     scripts |= dict.fromkeys(("srun", "sbatch"), f"echo {NO_SLURM} >&2; exit 1")
     for name, line in scripts.items():
         (folder / name).write_text(f"#!/bin/sh\n{line}\n")
@@ -161,7 +162,7 @@ def make_place(home: Path) -> Path:
         (checkout / name).parent.mkdir(parents=True, exist_ok=True)
         (checkout / name).write_text(code)
     for page in ("mle", "seqgan"):
-        told = run(f"python -m gan_caption.train +experiment={page}", checkout)
+        told = run(f"python -m gan_caption.train +experiment={page} tracker=wandb", checkout)
         assert not told.complaint, told.complaint
     return checkout
 

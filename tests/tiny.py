@@ -8,6 +8,10 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+import torch
+from torch import Tensor
+from torch.nn import functional
+
 from experiments.estimators.world import (
     LENGTH,
     VOCABULARY,
@@ -27,6 +31,7 @@ from experiments.estimators.world import (
     transformer,
     updown,
 )
+from gan_caption.data.captions import Captions
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.generators.leakgan import LeakGANGenerator
 
@@ -51,6 +56,7 @@ __all__ = [
     "token_rewards_of",
     "transformer",
     "updown",
+    "written",
 ]
 
 EVERY = range(len(generators()))
@@ -61,6 +67,17 @@ _SMALL = {
     "widths": [1, 2, 3, 4, 5], "representations": 8, "kernels": 32, "kernel_size": 8, "waves": 8, "longest": 9,
     "dropout": 0.3, "instance_noise": 0.0,
 }  # fmt: skip
+
+
+def written(captions: Captions) -> Tensor:
+    """Count how often each of all captions stands among some, (27,) long, in the order of `all_captions`."""
+    texts = captions_of(0)
+
+    def numbers(own: Captions) -> Tensor:
+        tokens = functional.pad(own.tokens * own.mask, (0, LENGTH - own.tokens.shape[1]))
+        return (tokens * VOCABULARY ** torch.arange(LENGTH)).sum(1)
+
+    return torch.bincount(numbers(captions), minlength=VOCABULARY**LENGTH)[numbers(texts)]
 
 
 def discriminator(kind: type[Discriminator], **changes: Any) -> Discriminator:

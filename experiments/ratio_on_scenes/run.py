@@ -48,7 +48,8 @@ UPDATES = (
     "adversarial.quality_floor=0", "adversarial.entropy_floor=0",
 )  # fmt: skip
 QUICK = (
-    "data.train=100", "data.val=8", "data.test=8", "encoder.width=8", "size.hidden=16", "size.embedding=16",
+    "data.train=100", "data.val=8", "data.test=8", "max_length=10",
+    "encoder.width=8", "size.hidden=16", "size.embedding=16",
     "phases.words.steps=5", "phases.words.images_per_batch=8", "phases.mle.epochs=2", "phases.mle.images_per_batch=8",
     "discriminator_training.steps=4", "discriminator_training.images_per_batch=8",
     "adversarial.steps=2", "adversarial.images_per_batch=8", "adversarial.validate_every=2",

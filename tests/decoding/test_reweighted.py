@@ -106,12 +106,8 @@ def test_what_is_drawn_and_how_probable_it_is_said_to_be_are_the_enumerated_dist
     for image in range(IMAGES):
         q = truth(decoder, image)
         assert q.sum().item() == pytest.approx(1, abs=1e-5)
-        texts = [
-            row[:length].tolist()
-            for row, length, own in zip(captions.tokens, captions.lengths, captions.images, strict=True)
-            if own == image
-        ]
-        counts = torch.tensor([texts.count(text) for text in tiny.all_captions()], dtype=torch.float64)
+        counts = tiny.written(captions.select(captions.images == image)).double()
+        assert counts.sum() == drawn
         errors = (counts / drawn - q) / (q * (1 - q) / drawn).sqrt()
         assert errors.abs().max() < 4.5
         told = decoder.log_probs(GENERATOR, FEATURES, tiny.captions_of(image), max_length=3, rng=rng)
