@@ -114,8 +114,9 @@ def test_a_killed_sweep_goes_on_and_ends_bitwise_like_one_that_was_not(whole, tm
 @pytest.mark.slow
 def test_joblib_gives_the_same_runs_and_failures_cross_processes(whole, tmp_path):
     asked = [one.replace("seed=0,1", "seed=0,1,-1") for one in GRID]
-    said, errors = sweep(tmp_path, *asked, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", status=2, by=typed)
+    said, errors = sweep(tmp_path, *asked, "+cluster=joblib", "hydra.launcher.n_jobs=2", status=2, by=typed)
     assert results(tmp_path) == results(whole)
+    assert [row for row in rows(tmp_path, "grid") if "failure" not in row] == rows(whole, "grid")
     assert "error: 2 of 6 runs failed:" in errors
     failed = [row for row in rows(tmp_path, "grid") if "failure" in row]
     assert [row["failure"] for row in failed] == ["seed=-1: at least 0"] * 2
