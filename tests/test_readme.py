@@ -6,7 +6,6 @@ import csv
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -73,7 +72,9 @@ def test_ones_own_generator_reward_method_and_data_train(mine):
         "phases.mle.learning_rate=1e-2", "phases.mle.learning_rate_schedule.warmup_steps=5",
         "adversarial.steps=15", "adversarial.images_per_batch=20",
     ]  # fmt: skip
-    subprocess.run([sys.executable, *own_command(), *overrides], cwd=mine, check=True)
+    _, module, *words = own_command()
+    done = ended(module, *words, *overrides, folder=mine)
+    assert done.returncode == 0, done.stderr
     (results,) = mine.glob("outputs/length-colours-*/results.json")
     systems = json.loads(results.read_text())["systems"]
     assert systems["mle"]["bleu_1"] > 0.6  # "it is red": the page, the generator and the data work together
@@ -83,8 +84,8 @@ def test_ones_own_generator_reward_method_and_data_train(mine):
 
 @pytest.mark.slow
 def test_a_page_runs_no_code_from_outside_without_its_users_word(mine):
-    plain = [word for word in own_command() if not word.startswith("allow=")]
-    refused = subprocess.run([sys.executable, *plain], cwd=mine, capture_output=True, text=True)
+    _, module, *words = (word for word in own_command() if not word.startswith("allow="))
+    refused = ended(module, *words, folder=mine)
     assert refused.returncode == 2
     assert "mine.length.LengthReward is not allowed" in refused.stderr
     assert "add allow=mine to the command line if you trust that package" in refused.stderr

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from gan_caption.inference.onnx_captioner import OnnxCaptioner
 from gan_caption.inference.settings import export_from
 from gan_caption.testing import check_generator
 from tests import tiny
+from tests.started import ended
 from tests.test_readme import own_files
 from tests.tiny_runs import TINY_SEQGAN, composed, part
 
@@ -100,11 +99,9 @@ def test_rollouts_follow_the_law_of_rerun_prefixes():
 def test_it_trains_rolls_out_searches_and_is_exported(tmp_path):
     sizes = [one for one in TINY_SEQGAN if not one.startswith("generator.")]
     folders = [f"outputs={tmp_path}/outputs", f"cache={tmp_path}/cache"]
-    command = [sys.executable, "-m", "gan_caption.train", "--config-dir", str(ROOT / "experiments/own_generator/conf")]
+    pages = ["--config-dir", str(ROOT / "experiments/own_generator/conf")]
     settings = ["decoding=beam", "phases.mle.epochs=12", "phases.mle.learning_rate=0.01"]
-    done = subprocess.run(
-        [*command, *OWN, *SIZES, *sizes, *folders, *settings], cwd=ROOT, capture_output=True, text=True
-    )
+    done = ended("gan_caption.train", *pages, *OWN, *SIZES, *sizes, *folders, *settings, folder=ROOT)
     assert done.returncode == 0, done.stderr
     (run,) = (tmp_path / "outputs").iterdir()
     told = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]

@@ -29,7 +29,7 @@ from gan_caption.reporting.sweep import Sought, Trial, folders_of, summary, tria
 from gan_caption.training.checkpoint import load_state
 from gan_caption.training.phases.maximum_likelihood import MaximumLikelihoodPhase
 from gan_caption.training.setup import check_configuration
-from tests.started import Started, typed
+from tests.started import Started, ended, typed
 from tests.tiny_runs import TINY
 
 pytestmark = pytest.mark.slow
@@ -128,10 +128,11 @@ def test_joblib_gives_the_same_runs_and_failures_cross_processes(whole, tmp_path
 
 def test_the_command_of_a_run_is_not_that_of_its_sweep(whole, tmp_path):
     (folder,) = whole.glob("mle-scenes-seed1-*")
-    python, *words = (folder / "command.txt").read_text().split()
-    assert python == "python"
+    python, option, module, *words = (folder / "command.txt").read_text().split()
+    assert (python, option) == ("python", "-m")
     again = [f"outputs={tmp_path}" if one.startswith("outputs=") else one for one in words]
-    subprocess.run([sys.executable, *again], check=True, capture_output=True)
+    done = ended(module, *again)
+    assert done.returncode == 0, done.stderr
     assert results(tmp_path) == {folder.name: results(whole)[folder.name]}
 
 
@@ -155,13 +156,13 @@ def test_runs_on_other_machines_are_heard_of_by_the_folder_that_all_share(tmp_pa
     for name in ("tmp", "shared"):
         (tmp_path / name).mkdir()
     (tmp_path / "abroad.py").write_text(ABROAD)
-    ended = subprocess.run(
+    done = subprocess.run(
         [sys.executable, tmp_path / "abroad.py", "-m", "seed=0,1,2", f"outputs={tmp_path}/outputs"],
         cwd=tmp_path / "shared", env={**os.environ, "TMPDIR": str(tmp_path / "tmp")}, capture_output=True, text=True,
     )  # fmt: skip
-    assert ended.stdout.splitlines()[-1] == "[None, 'one is not allowed', None]", ended.stderr
-    assert ended.returncode == 2
-    assert "error: 1 of 3 runs failed" in ended.stderr
+    assert done.stdout.splitlines()[-1] == "[None, 'one is not allowed', None]", done.stderr
+    assert done.returncode == 2
+    assert "error: 1 of 3 runs failed" in done.stderr
     assert not list((tmp_path / "shared").iterdir())
 
 
