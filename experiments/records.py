@@ -74,7 +74,7 @@ class Records:
     def unpaired(self, wanted: Sequence[Wanted]) -> str:
         """Say of which seeds the runs do not all have the same baseline, or discriminator; "" where there are none.
 
-        One that is trained again on another machine is not quite the same: sums are made in other orders.
+        One that is trained again, once its folder is gone, is not quite the same: sums are made in other orders.
         """
         bases: dict[int, set[str]] = {}
         judges: dict[int, set[str]] = {}
@@ -84,8 +84,8 @@ class Records:
                 judges.setdefault(one.seed, set()).update([kept["judge"]] if kept.get("judge") else [])
         told = ((_several(bases), "baselines"), (_several(judges), "discriminators"))
         return " ".join(
-            f"The runs of {seeds} were made on several machines, from {what} that are not quite the same: their "
-            f"differences contain those of the {what}."
+            f"The runs of {seeds} began with several {what}, trained again where the first were gone and not quite the "
+            f"same: their differences contain those of the {what}."
             for seeds, what in told
             if seeds
         )

@@ -58,6 +58,8 @@ def _run(told: argparse.Namespace) -> None:
     seen = _objects(told, images, references)
     # Nobody has said what was learned from.
     several = tuple(metric for metric in VARIETY if metric.name not in LEARNED_BY_HEART)
+    if told.nouns and told.by_character:
+        raise UserError("--nouns reads English words, and these captions are counted by character: leave it out")
     nouns = [unsupported_nouns()] if told.nouns else []
     metrics = in_order(QUALITY, java, seen, nouns, several, SAMPLE_QUALITY, DIVERSITY)
     several_said = samples if any(samples) else ()

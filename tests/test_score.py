@@ -270,6 +270,13 @@ def test_captions_without_spaces_are_told_of(tmp_path, capsys, text):
     assert "script" not in capsys.readouterr().out
 
 
+def test_nouns_of_captions_that_are_counted_by_character_are_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        scores_of(tmp_path, coco_references(tmp_path), coco_results(tmp_path), "--by-character", "--nouns")
+    assert ended.value.code == 2
+    assert "--nouns reads English words" in capsys.readouterr().err
+
+
 def test_five_of_many_references_are_scored_as_people_and_it_is_said(tmp_path, capsys):
     many = {image: [f"{own[0]} {number}" for number in range(7)] for image, own in REFERENCES.items()}
     scores = scores_of(tmp_path, coco_references(tmp_path, many), coco_results(tmp_path))

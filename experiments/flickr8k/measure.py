@@ -5,6 +5,7 @@ Shapes: N images.
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ def found(run: Path, phase: str, split: str = "val") -> dict[str, Any]:
     evaluator = evaluator_of(trained, split, samples_per_image=SAMPLES)
     points = sample_curve(trained.captioner, evaluator, grid(TEMPERATURES, ()), phase=phase)
     images = [item.image_id for item in evaluator.source.split.items]
-    decoded = run if images == list(captions(run, phase)) else evaluation(run, f"split={split}")
+    decoded = run if images == list(captions(run, phase)) else evaluation(run, f"split={split}", *_decoding(run))
     written = captions(decoded, phase)
     told = evaluator.predictions([written[image] for image in images], [])
     each = CiderD(evaluator.references, evaluator.frequencies).score(range(len(told.captions)), told.captions)
@@ -64,6 +65,12 @@ def found(run: Path, phase: str, split: str = "val") -> dict[str, Any]:
         "cider_d": [round(float(value), 4) for value in each],
         "curve": [{name: float(np.mean(point.values[name])) for name in CURVE} for point in points],
     }
+
+
+def _decoding(run: Path) -> list[str]:
+    """Return what the run was told of its decoding: an evaluation has one of its own otherwise."""
+    words = shlex.split((run / "command.txt").read_text())
+    return [word for word in words if word.startswith("decoding")]
 
 
 def _language(trained: Trained, evaluator: Evaluator, point: CurvePoint) -> dict[str, float]:

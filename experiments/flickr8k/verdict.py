@@ -59,12 +59,21 @@ def height(curve: Sequence[Mapping[str, float]], baseline: Sequence[Mapping[str,
         baseline: the other.
         join: how the points of each are joined.
     """
-    own, other = (sorted((point["self_cider"], point["sample_cider_d"]) for point in one) for one in (curve, baseline))
+    own, other = (_by_diversity(one) for one in (curve, baseline))
     low, high = max(own[0][0], other[0][0]), min(own[-1][0], other[-1][0])
     if low >= high:
         return math.nan
     levels = np.linspace(low, high, LEVELS)
     return float(np.mean(join(levels, *np.transpose(own)) - join(levels, *np.transpose(other))))
+
+
+def _by_diversity(curve: Sequence[Mapping[str, float]]) -> list[tuple[float, float]]:
+    """Return a curve's points by rising diversity; of those that are equally diverse the best one."""
+    best: dict[float, float] = {}
+    for point in curve:
+        quality = point["sample_cider_d"]
+        best[point["self_cider"]] = max(quality, best.get(point["self_cider"], quality))
+    return sorted(best.items())
 
 
 def table_of_beams(found: Found, baseline: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.flickr8k.run import check_test_list
 from experiments.ratio import Arm, Rung, begun_with, blinded, matching_first
 from experiments.ratio_on_flickr8k.arms import ARMS, DISCRIMINATORS, QUICK_ARMS, QUICK_DISCRIMINATORS, RATES
 from experiments.ratio_on_flickr8k.figures import systems_figure
@@ -187,7 +188,7 @@ def compare(study: Study, chosen: Rung, rates: Mapping[str, str]) -> None:
     minutes = np.mean([own["minutes"] for own in kept.get(_judge(chosen), {}).values()] or [np.nan])
     judging = {arm.name: float(minutes) for arm in arms if arm.judged}
     parts = [
-        table_of_systems(systems, judging), table_of_planted(kept.get(_on(split, PLANTED), {})),
+        table_of_systems(systems, judging, names), table_of_planted(kept.get(_on(split, PLANTED), {})),
         study.records.unpaired([one for seed in study.seeds for one in wanted(seed)]),
     ]  # fmt: skip
     text = "\n\n".join(part for part in parts if part)
@@ -210,6 +211,8 @@ def main(size: str = "full", *given: str) -> None:
     if size not in ("full", "quick", "tables", "test"):
         sys.exit(f"size {size}: full, quick, tables of what is finished, or test")
     workers, records, data = options(given)
+    if size == "test":
+        check_test_list(data)
     study = Study(size, data, workers=0 if size == "tables" else workers, records=records)
     study.outputs.mkdir(parents=True, exist_ok=True)
     study.tables.mkdir(parents=True, exist_ok=True)

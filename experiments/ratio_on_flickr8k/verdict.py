@@ -5,6 +5,7 @@ Shapes: N images, P points of a grid.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median_high
@@ -120,15 +121,17 @@ def differences(systems: Mapping[str, System]) -> dict[str, Difference]:
     return {name: paired_difference(system.auc, more) for name, system in systems.items() if name != MORE.name}
 
 
-def table_of_systems(systems: Mapping[str, System], judging: Mapping[str, float]) -> str:
+def table_of_systems(systems: Mapping[str, System], judging: Mapping[str, float], planned: Sequence[str] = ()) -> str:
     """Return a Markdown table: a row a system, at its own best point and at people's diversity and lengths.
 
     Args:
         systems: by name, at least one.
         judging: of those that are given a discriminator, the minutes that it took.
+        planned: all systems of the study; those that have not run count in Holm's correction.
     """
     compared = differences(systems)
-    p = holm({name: one.p for name, one in compared.items()})
+    asked = dict.fromkeys((name for name in planned if name != MORE.name), math.nan)
+    p = holm({**asked, **{name: one.p for name, one in compared.items()}})
     rows = [["", "seeds", "minutes", *HEADS, f"AUC less that of {MORE.name}", "p (Holm)"]]
     for name, system in systems.items():
         took = fmean(own.minutes for own in system.runs) + judging.get(name, 0.0)

@@ -39,7 +39,7 @@ def table_of_systems(found: Found, planned: Sequence[str] = ()) -> str:
     """
     waiting = [name for name in planned if name not in found and name != MLE]
     tests = {
-        rival: _Tests(compared(found, rival), [name for name in waiting if name != rival])
+        rival: _Tests(compared(found, rival), [name for name in {**found, **dict.fromkeys(waiting)} if name != rival])
         for rival in RIVALS
         if rival in found
     }
@@ -73,13 +73,16 @@ def _cell(values: Sequence[float], decimals: int, *, of: int) -> str:
 
 
 class _Tests:
-    """Paired tests of all systems against one rival, with Holm's correction over systems, also those that wait."""
+    """Paired tests of all systems against one rival, with Holm's correction over systems.
 
-    def __init__(self, differences: Mapping[str, Sequence[float]], waiting: Sequence[str]) -> None:
+    Those that wait count, and those whose divergence could not be estimated: they are asked about as well.
+    """
+
+    def __init__(self, differences: Mapping[str, Sequence[float]], asked: Sequence[str]) -> None:
         self.differences = differences
         self.tested = {name: own for name, own in differences.items() if len(own) > 1}
         known = {name: _p(own) for name, own in self.tested.items()}
-        self.p = holm({**known, **dict.fromkeys((*waiting, *(differences.keys() - known.keys())), math.nan)})
+        self.p = holm({**dict.fromkeys((name for name in asked if name != MLE), math.nan), **known})
 
     def cells(self, name: str) -> list[str]:
         """Return the difference, p, and whether the system is equivalent."""

@@ -63,6 +63,8 @@ def moves(size: str, flickr8k: Path | None, coco: Path | None, outputs: Path) ->
         Move("scenes", ("data=scenes_unseen", *small, *tiny), ("data=scenes_unseen", "data.test_shows=unseen", *small),
              TRUE, ("data=scenes", *small, *tiny)),
     ]  # fmt: skip
+    if coco is not None and flickr8k is None:
+        sys.exit(f"coco={coco}: the runs that are asked about it learn from Flickr8k: give flickr8k= as well")
     if flickr8k is not None:
         topics = outputs / "topics"
         if quick:

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import io
 import re
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from gan_caption.data.layout import (
     given_file,
     images_in,
 )
-from gan_caption.data.outlined import listed_in, read_instances
+from gan_caption.data.outlined import complete_instances, listed_in
 from gan_caption.errors import UserError
 from gan_caption.files import at_home
 from gan_caption.metrics.chair import Outlined
@@ -105,10 +106,10 @@ class Coco:
             caption_source=sources,
             image_source=folders,
             skip_missing=self.skip_missing,
-            outlined=lambda images: self._outlined(name) or listed_in(self.root, images),
+            outlined=lambda images: self._outlined(name, images) or listed_in(self.root, images),
         )
 
-    def _outlined(self, name: str) -> Outlined | None:
+    def _outlined(self, name: str, images: Iterable[str]) -> Outlined | None:
         """Return what objects are outlined on a split's images; None where the files that tell are not there."""
         chosen = self._choose()
         every = [[f"{split}{year}" for split in ("train", "val")] for year in _YEARS]
@@ -116,7 +117,7 @@ class Coco:
         for parts in wanted:
             paths = tuple(self.root / "annotations" / f"instances_{part}.json" for part in parts)
             if all(path.is_file() for path in paths):
-                return partial(read_instances, paths, _image_id)
+                return partial(complete_instances, paths, _image_id, list(images))
         return None
 
     @functools.cached_property

@@ -144,15 +144,17 @@ def cached_features(
                 about = {"encoder": description, "fingerprint": fingerprint, "split": split.name, "images": count}
                 write_atomically(folder / "about.json", lambda file: file.write(json.dumps(about, indent=1).encode()))
             errors = _extract(split, world.from_main(lambda: missing), prepare, encode, files, progress)
+            if not all(world.everyone((folder / "pooled.npy").exists())):
+                raise UserError(f"cache={cache} is not seen by all processes: give cache=... on a disk that all share")
+            # Before another program that waits can write the features of other pictures of the same names there.
+            rows = [RowFile(folder / name) for name in _ARRAYS[:3]]
+            world.everyone(None)
     except OSError as error:
         raise UserError(
             f"features cannot be kept in {folder} ({error.strerror}): give cache=... another place"
         ) from error
     kept = world.from_main(lambda: readable(split, errors, skip=skip_unreadable))
-    if not all(world.everyone((folder / "pooled.npy").exists())):
-        raise UserError(f"cache={cache} is not seen by all processes: give cache=... on a disk that all share")
     whole = len(kept) == count
-    rows = [RowFile(folder / name) for name in _ARRAYS[:3]]
     return CachedFeatures(split if whole else split.select(kept), np.array(kept), *rows)
 
 

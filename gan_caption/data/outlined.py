@@ -8,7 +8,7 @@ theirs in `metrics/coco_objects.txt`.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,7 @@ def read_outlined(path: Path) -> dict[str, set[str]]:
     return _instances(content, path, None) if outlines else _listed(content, path)
 
 
-def check_complete(listed: Mapping[str, set[str]], images: Iterable[str], path: Path) -> None:
+def check_complete(listed: Mapping[str, set[str]], images: Iterable[str], path: Path | str) -> None:
     """Refuse a list that lacks images: nobody knows what is on them.
 
     Raises:
@@ -105,6 +105,19 @@ def read_instances(paths: tuple[Path, ...], name: Callable[[str], str] | None) -
     for path in paths:
         for image, own in _instances(read_json(path), path, name).items():
             found.setdefault(image, set()).update(own)
+    return found
+
+
+def complete_instances(
+    paths: tuple[Path, ...], name: Callable[[str], str], images: Sequence[str]
+) -> dict[str, set[str]]:
+    """Return the same, where all images of a split are among them.
+
+    Raises:
+        UserError: as `read_instances`; one of the images is in no file.
+    """
+    found = read_instances(paths, name)
+    check_complete(found, images, " and ".join(path.name for path in paths))
     return found
 
 

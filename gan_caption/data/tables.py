@@ -21,7 +21,8 @@ def read_table(path: Path, columns: Sequence[str], *, wanted: str) -> Iterator[t
         wanted: says which they are, for messages.
 
     Raises:
-        UserError: as `read_text`; a column is missing, a row has more or fewer fields, or quotation marks do not fit.
+        UserError: as `read_text`; a column is missing or comes twice, a row has more or fewer fields, or quotation
+            marks do not fit.
     """
     # Strict: else a quotation mark that is never closed swallows the rest of the file without a word.
     reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
@@ -34,6 +35,8 @@ def read_table(path: Path, columns: Sequence[str], *, wanted: str) -> Iterator[t
                 continue
             if not header:
                 header = [field.strip() for field in fields]
+                if twice := sorted({name for name in header if header.count(name) > 1}):
+                    raise UserError(f"{where}: several columns are called {some(twice)}: give each a name of its own")
                 if not {*columns} <= {*header}:
                     raise UserError(f"{where}: the columns are {some(header)}; {wanted}, separated by commas")
                 continue

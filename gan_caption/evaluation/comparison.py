@@ -14,6 +14,7 @@ from gan_caption.configuration.building import TARGET, Part
 from gan_caption.configuration.overrides import typed
 from gan_caption.configuration.settings import WITHOUT_EFFECT, Settings
 from gan_caption.configuration.wording import listed
+from gan_caption.data.layout import some
 from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
 from gan_caption.evaluation.settings import SeveralSettings
@@ -78,8 +79,13 @@ def choose_systems(
     methods = [_method(run, locations) for run in runs]
     groups: dict[str, list[int]] = defaultdict(list)
     for index, method in enumerate(methods):
-        groups[json.dumps([runs[index].settings.title, method], sort_keys=True)].append(index)
+        groups[json.dumps([runs[index].settings.title, _in_one_form(method)], sort_keys=True)].append(index)
     names = _names([(runs[own[0]].settings.title, methods[own[0]]) for own in groups.values()])
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(
+            f"runs: {some(twice)}: several systems would have this name, whose settings read alike (a text for a "
+            "number?): give the runs of one"
+        )
     systems = {name: [runs[index] for index in own] for name, own in zip(names, groups.values(), strict=True)}
     if baseline not in systems:
         if baseline != BASELINE:
@@ -169,6 +175,15 @@ def _method(run: Chosen, locations: Sequence[str]) -> dict[str, Any]:
     if not any(key.endswith(f".{TARGET}") and value == _JUDGES_TEXT for key, value in own.items()):
         own.pop("language_model", None)  # which measures, and nothing was learned from it
     return own
+
+
+def _in_one_form(value: Any) -> Any:
+    """Return settings with 1 in the form of 1.0, which equal each other."""
+    if isinstance(value, Mapping):
+        return {key: _in_one_form(own) for key, own in value.items()}
+    if isinstance(value, list | tuple):
+        return [_in_one_form(own) for own in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def name_runs(runs: Sequence[Chosen]) -> list[str]:

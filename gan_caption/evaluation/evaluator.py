@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from gan_caption.configuration.settings import Settings
-from gan_caption.data.captions import UNK, Captions, captions_from_ids
+from gan_caption.data.captions import EOS, UNK, Captions, captions_from_ids
 from gan_caption.data.features import FeatureSource, ImageFeatures
 from gan_caption.decoding.decoders import Decoder, Reranked, Sampler, Sampling
 from gan_caption.decoding.reweighted import Reweighted
@@ -250,7 +250,8 @@ class Evaluator:
             for caption, log_prob in zip(own, log_probs, strict=True):
                 density = self.source.split.log_density(row, caption)
                 assert density is not None
-                told.append(density - log_prob)
+                cut = EOS not in self.tokenizer.encode(caption, max_length=self.max_length + 1)  # q writes no such one
+                told.append(np.inf if cut and density > -np.inf else density - log_prob)
         return np.array(told)
 
     def people(self, at_most: int) -> list[list[str]]:
@@ -319,12 +320,11 @@ class Evaluator:
 
     def humans(self) -> dict[str, float]:
         """Return what the references score where a metric looks at captions alone, or at the corpus' truth."""
-        told = self.predictions(
-            [own[0] for own in self.written], [own[: self.samples_per_image] for own in self.written]
-        )
-        alone = [metric for metric in (*VARIETY, *SAMPLE_VARIETY) if metric.validated]
-        known = [metric for metric in self.source.split.metrics if not metric.compares]
-        measured = measure([*alone, *known], told)
+        told = self.predictions(*zip(*((own[0], own[: self.samples_per_image]) for own in self.written), strict=True))
+        # Fewer captions an image than a system's samples have fewer words.
+        several = SAMPLE_VARIETY if all(len(own) >= self.samples_per_image for own in self.written) else ()
+        alone = [metric for metric in (*VARIETY, *several) if metric.name in self.metrics]
+        measured = measure([*alone, *(metric for metric in self.source.split.metrics if not metric.compares)], told)
         return {name: corpus_value(value) for name, value in measured.items()}
 
     def _words(self, tokens: torch.Tensor) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_caption.configuration.building import TARGET, Part, plain
+from gan_caption.data.compact import TextSet
 from gan_caption.data.features import FeatureSource, FirstImages
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import world
@@ -97,7 +98,7 @@ def measure_run(asked: EvaluationSettings) -> Results:
     training = load_split(open_corpus(settings), "train", say) if asked.data is None else None
     known = None
     if training is not None:
-        known = {text for own in training_captions(training, tokenizer) for text in tokenizer.tokenized(own)}
+        known = TextSet(text for own in training_captions(training, tokenizer) for text in tokenizer.tokenized(own))
     split = load_split(open_corpus(settings, asked.data), asked.split, say)
     source: FeatureSource = open_features(settings, encoder, split, device=run.device)
     if asked.validation.images:
@@ -113,10 +114,11 @@ def measure_run(asked: EvaluationSettings) -> Results:
     if world.is_main():
         target.mkdir(exist_ok=True)
         write_json(target / "config.json", plain(asked))
+    made_of = {name: digest_of(path) for name, path in weights.items()}  # now: a training may go on
     results = measure_weights(
         run.captioner, weights, evaluator, folder=target, title=title, points=points, discriminator=discriminator
     )
-    results.made_of = {**{name: digest_of(path) for name, path in weights.items()}, "images": split.fingerprint}
+    results.made_of = {**made_of, "images": split.fingerprint}
     return results
 
 

@@ -182,6 +182,6 @@ def in_words(found: Confidence, split: Split) -> str:
         f"Right is a caption with {found.criterion}: {100 * told.base:.1f}% of {found.images} {split.name} captions.\n"
         f"P(right) = 1 / (1 + exp(-({curve.intercept:.3f} + {curve.slope:.3f} log p a token))), {temperature}.\n"
         f"On captions that it was not fitted on: calibration error {told.ece:.3f}, Brier score {told.brier:.3f} "
-        f"({told.base * (1 - told.base):.3f} is the base rate's), AUC {auc}, "
+        f"({told.base * (1 - told.base):.3f} is the base rate's), AUC of log p a token {auc}, "
         f"log-loss {told.log_loss:.3f} nats."
     )

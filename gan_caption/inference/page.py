@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +103,8 @@ def build_page(systems: Mapping[str, Captioner], *, title: str, samples: int) ->
                 photo = gradio.Image(label="photograph", type="pil", sources=["upload", "clipboard"], height=320)
                 # A subclass would have Gradio write files beside this one.
                 photo.preprocess = read_upload  # type: ignore[method-assign]
+                kept = photo.async_move_resource_to_block_cache
+                photo.async_move_resource_to_block_cache = partial(keep_upload, kept)  # type: ignore[method-assign]
                 temperature = gradio.Slider(0.1, 1.5, value=1.0, step=0.05, label="temperature of the samples")
             with (
                 gradio.Column(scale=max(3, 2 * len(systems) - 1), min_width=280),
@@ -114,6 +117,20 @@ def build_page(systems: Mapping[str, Captioner], *, title: str, samples: int) ->
         for change in (photo.change, temperature.change):
             change(answer, [photo, temperature], texts, show_progress="minimal", trigger_mode="always_last")
     return page
+
+
+async def keep_upload(keep: Callable[[Any], Awaitable[str | None]], place: Any) -> str | None:
+    """Keep a file that was uploaded, and fetch none from an address: its size would have no bound.
+
+    Args:
+        keep: Gradio's own.
+        place: of the file.
+    """
+    import gradio
+
+    if "://" in str(place):
+        raise gradio.Error("Upload the photograph itself.", title="An address is no upload", print_exception=False)
+    return await keep(place)
 
 
 def read_upload(payload: Any) -> Image.Image | None:

@@ -97,7 +97,7 @@ class Reliability:
     base: float
     """The share that is right."""
     auc: float
-    """How probably a right caption has the higher probability; ties count half."""
+    """How probably a right caption has the higher of the numbers that they are ranked by; ties count half."""
     brier: float
     """The mean squared error of the probabilities; base (1 - base) is that of always saying the base."""
     log_loss: float

@@ -124,7 +124,7 @@ def write_tables(
     metrics: Metrics = STANDARD,
     own: Sequence[str] = (),
 ) -> None:
-    """Write `metrics.csv` (all numbers, scale 0 to 1), `metrics.tex` (the summary) and `verdicts.csv`.
+    """Write `metrics.csv` (all numbers, in the metrics' own units, not times 100), `metrics.tex` and `verdicts.csv`.
 
     Raises:
         UserError: pandas is missing.

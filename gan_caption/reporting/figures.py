@@ -26,7 +26,7 @@ CURVES = {
     "discriminator/accuracy_generated": "D: accuracy on generated captions",
     "discriminator/accuracy_mismatched": "D: accuracy on captions of other images",
     "discriminator/accuracy_edited": "D: accuracy on captions with one word replaced",
-    "val/cider_d": "CIDEr-D of validation",
+    "val/cider_d": "CIDEr-D x 100 of validation",
 }
 """What is drawn of the training, by logged name."""
 _SMOOTHED = 0.1
@@ -175,7 +175,7 @@ def learning_curves(systems: Sequence[System], own: Sequence[Metric] = ()) -> Fi
         UserError: matplotlib is missing.
     """
     labels = {**CURVES, **{f"val/{metric.name}": f"{metric.label} of validation" for metric in own}}
-    factors = {f"val/{metric.name}": metric.factor for metric in own}
+    factors = {"val/cider_d": 100.0, **{f"val/{metric.name}": metric.factor for metric in own}}
     records = [record for system in systems for run in system.runs for record in run.records]
     phases = dict.fromkeys(record["phase"] for record in records)
     shown = [

@@ -60,7 +60,10 @@ def evaluated(chosen: Chosen, asked: SeveralSettings, *, images: str, data: Part
 
 
 def _is_of_today(folder: Path, chosen: Chosen, images: str) -> bool:
-    """Tell whether an evaluation is there, of the weights that the run has now and the images that there are."""
+    """Tell whether an evaluation is there, of the weights that the run has now and of images of the same names.
+
+    What is on the photographs is not looked at: where files changed, delete the evaluation.
+    """
     if not has_finished(folder):
         return False
     results = read_results(chosen.folder, folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from gan_caption.reporting.results import metrics_of
 from gan_caption.reporting.table import markdown
 from gan_caption.training.checkpoint import load_state
 from gan_caption.training.folders import inside, read_settings, write_text, write_values
+from gan_caption.untrusted.parsing import parse_json
 
 RUNS, TABLE = "runs.json", "table.md"
 """In a sweep's folder."""
@@ -225,7 +225,7 @@ def folders_of(runs: str | Path | Sequence[str | Path]) -> list[str]:
     """Return run folders: those given, or the finished runs of a sweep where its folder is given.
 
     Raises:
-        UserError: that folder holds no sweep that has ended.
+        UserError: that folder holds no sweep that has ended, or its list of runs is damaged.
     """
     if not isinstance(runs, str | Path):
         return list(map(str, runs))
@@ -235,8 +235,13 @@ def folders_of(runs: str | Path | Sequence[str | Path]) -> list[str]:
             f"runs={runs} is not the folder of a sweep that has ended (no {RUNS}): give one, or a list of run "
             "folders, runs=[outputs/a,outputs/b]"
         )
-    told: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-    found = [row["folder"] for row in told if "folder" in row]
+    try:
+        told = parse_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}): give a list of run folders") from error
+    if not isinstance(told, list) or not all(isinstance(row, dict) for row in told):
+        raise UserError(f"{path} is no list of a sweep's runs: give a list of run folders")
+    found = [str(row["folder"]) for row in told if "folder" in row]
     there = [os.path.normpath(path.parent / folder) for folder in found]
     # Once it was told from where the sweep was started.
     return [one if Path(one).is_dir() else folder for one, folder in zip(there, found, strict=True)]

@@ -64,7 +64,10 @@ OF_THE_PARTS = {"data": {"skip_missing"}, "generator": NETWORKS, "discriminator"
 
 
 def check_configuration(config: Mapping[str, Any]) -> Settings:
-    """Check every key of a configuration, its type and, where that needs no data, its range; build nothing large.
+    """Check every key of a configuration, its type, and the ranges of what is no part; build nothing large.
+
+    Ranges inside phases, gates and optimizers are those of their classes, which refuse them when they are built: before
+    anything is trained.
 
     Returns:
         the configuration as a record.

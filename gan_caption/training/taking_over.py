@@ -11,6 +11,7 @@ import torch
 
 from gan_caption.configuration.settings import Settings
 from gan_caption.distributed import world
+from gan_caption.distributed.world import say
 from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError
 from gan_caption.training.checkpoint import load_state, load_weights, save_weights
@@ -43,7 +44,12 @@ def check_others(settings: Settings, data: Data) -> None:
             if key == "pretrained" and not inside(folder, best_weights(Path(), BASELINE)).exists():
                 raise UserError(f"run={folder}: that run has not finished the phase {BASELINE}; resume it first")
             held_out = settings.holdout.check or settings.holdout.discriminator
-            if held_out and theirs.holdout != settings.holdout and not has_other_images(folder, data):
+            if not held_out or theirs.holdout == settings.holdout:
+                continue
+            if has_other_images(folder, data):
+                say(f"{key}={folder}: it has learned from other data, and nobody knows whether images that are held "
+                    "out here were among them")  # fmt: skip
+            else:
                 raise UserError(
                     f"run={folder}: it has learned from images that this run holds out (there {theirs.holdout}, here "
                     f"{settings.holdout}): train it with the same holdout"
@@ -62,7 +68,7 @@ def check_their_encoders(settings: Settings, encoder: Encoder) -> None:
 
 
 def has_other_images(folder: Path, data: Data) -> bool:
-    """Tell whether a run is known to have learned from other images and captions than these."""
+    """Tell whether a run is known to have learned from other images, or other captions of the same, than these."""
     theirs, own = read_data(folder), data.known()
     return theirs is not None and own is not None and "train" in theirs.others(own)
 
@@ -102,7 +108,7 @@ def adopt(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Pha
             fit, its policy reads another discriminator, or this run would have nothing left to train.
     """
     names = list(phases)
-    left = names[names.index(BASELINE) + 1 :] if BASELINE in names else []
+    left = names[names.index(BASELINE) + 1 :] if BASELINE in names else names
     if not left:
         raise UserError(f"pretrained={pretrained}: nothing would be left to train after {BASELINE}, phases are {names}")
     state = load_state(inside(pretrained, "checkpoints/last.pt"), vocabulary=run.tokenizer.fingerprint)

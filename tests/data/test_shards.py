@@ -504,7 +504,7 @@ def test_a_full_disk_is_no_fault_of_the_network(tmp_path, served, monkeypatch):
 def test_a_shard_is_of_one_split(tmp_path):
     folder = write(part("data/folder", root=str(photographs(tmp_path / "photos", 12))), tmp_path / "shards", samples=7)
     for name in ("train", "val"):
-        with pytest.raises(UserError, match=r"both name .*val-000000\.tar: no image may be in two splits"):
+        with pytest.raises(UserError, match=r"both name .*val-000000\.tar: no shard may be in two splits"):
             shards_in(folder, tmp_path / "cache", train="*.tar", val="val-*.tar", test="test-*.tar").split(name)
 
 

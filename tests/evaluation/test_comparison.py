@@ -87,6 +87,16 @@ def test_systems_of_one_method_are_named_by_what_differs(tmp_path):
     assert list(choose_systems(runs, baseline="mle")) == ["mle", "seqgan size.hidden=64", "seqgan size.hidden=512"]
 
 
+def test_a_number_is_one_setting_in_whatever_form_it_was_given(tmp_path):
+    runs = [made_run(tmp_path / f"gan{seed}", seed=seed, size={"hidden": hidden}, **GAN)
+            for seed, hidden in enumerate((64, 64.0))]  # fmt: skip
+    systems = choose_systems(runs, baseline="mle")
+    assert [run.seed for run in systems["seqgan"]] == [0, 1]
+    text = made_run(tmp_path / "text", size={"hidden": "64"}, **GAN)
+    with pytest.raises(UserError, match=r"seqgan size\.hidden=64: several systems would have this name"):
+        choose_systems([*runs, text], baseline="mle")
+
+
 @pytest.mark.parametrize(
     ("parts", "names"),
     [

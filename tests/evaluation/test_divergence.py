@@ -104,6 +104,22 @@ def test_it_is_the_enumerated_one(evaluator, kind):
         assert found["jsd"] == pytest.approx(math.log(2) - found["best_log_loss"], abs=1e-6)
 
 
+def test_what_people_say_at_greater_length_the_policy_says_never(evaluator):
+    """With a word at most: half of what people say has two. What is cut after its last word is the whole caption."""
+    evaluator.max_length = 1
+    captioner, sampler = EncoderDecoder(tiny.generators()[0], None), LAWS["the policy"][0]
+    found = evaluator.possible(captioner, evaluator.sample(captioner, sampler), sampler)["jsd"]
+    logits, _ = captioner.generator.step(torch.ones(2, dtype=torch.long), captioner.generator.start(tiny.features(), 1))
+    truth = 0.0
+    for q in logits.softmax(1).tolist():
+        told = {evaluator.tokenizer.decode([EOS + place]): own for place, own in enumerate(q)}
+        people = {"red ball": 0.5, "ball": 0.3, "red": 0.2}
+        for text in {*told, *people}:
+            p, own = people.get(text, 0.0), told.get(text, 0.0)
+            truth += sum(one * math.log(2 * one / (p + own)) for one in (p, own) if one) / 4
+    assert found == pytest.approx(truth, abs=4 * 0.5 / (2 * SAMPLES) ** 0.5)
+
+
 def test_of_a_policy_with_noise_there_is_no_exact_density(evaluator):
     captioner = EncoderDecoder(tiny.lstm(noise_size=3), None)
     assert evaluator.possible(captioner, [["red"]] * len(evaluator.source.split), LAWS["the policy"][0]) == {}

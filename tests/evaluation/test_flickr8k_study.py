@@ -46,6 +46,12 @@ def test_points_that_are_joined_smoothly_follow_a_bend():
     assert height(steep, flat, smoothly) > height(steep, flat, lines) + 1e-3
 
 
+@pytest.mark.parametrize("join", [lines, smoothly])
+def test_points_that_are_equally_diverse_count_as_the_best_of_them(join):
+    twice = curve((0.5, 0.3), (0.5, 0.5), (0.9, 0.1))
+    assert height(twice, curve((0.5, 0.5), (0.9, 0.1)), join) == pytest.approx(0)
+
+
 def test_who_shares_no_seed_with_the_baseline_is_not_compared():
     """The baseline is known by its name, wherever it stands."""
     found = {"nsc": {0: run(each=(0.5, 0.7))}, "maximum likelihood": {0: run()}, "late": {7: run()}}

@@ -17,6 +17,7 @@ from gan_caption.evaluation.curve import sample_curve
 from gan_caption.evaluation.evaluator import Evaluator
 from gan_caption.evaluation.likelihood import reference_nll
 from gan_caption.generators import parts
+from gan_caption.metrics.standard import LEARNED_BY_HEART
 from gan_caption.reporting.table import curve_table
 from gan_caption.text.words import WordTokenizer
 from gan_caption.training.networks import EncoderDecoder
@@ -81,6 +82,18 @@ def test_an_evaluation_tells_the_enumerated_nll_from_below_and_above():
     plain = made.evaluate(CAPTIONER).metrics
     assert not any(name.startswith("limit") for name in plain)
     assert abs(plain["nll_per_caption"] - sum(costs) / len(costs)) > 0.05, "the weights must matter here"
+
+
+def test_of_people_is_told_what_so_many_captions_say_and_what_systems_are_told():
+    """Fewer captions an image than samples have fewer words."""
+    made = evaluator(resampling())
+    fewest = min(map(len, WRITTEN))
+    for samples, there in ((fewest, True), (fewest + 1, False)):
+        made.samples_per_image = samples
+        assert ("sample_vocabulary" in made.humans()) == there
+    assert "verbatim" in made.humans()
+    made.metrics = {name: own for name, own in made.metrics.items() if name not in LEARNED_BY_HEART}
+    assert made.humans().keys().isdisjoint(LEARNED_BY_HEART)
 
 
 def test_a_curve_tells_it_of_each_image_where_nothing_is_cut_off():

@@ -95,6 +95,8 @@ def test_paired_differences_with_their_interval_and_holms_correction():
 def test_systems_that_have_not_run_count_in_holms_correction():
     found = {MLE: runs(0.10, 0.50), "b": runs(0.12, 0.54), "one seed": runs(0.2)}
     table = table_of_systems(found, [MLE, "b", "one seed", "c", LONG])
+    unknown = table_of_systems({**found, "c": runs(math.nan, 0.1)}, [MLE, "b", "one seed", "c", LONG])
+    assert cells(unknown, "b") == cells(table, "b"), "one whose density could not be estimated was asked about as well"
     assert cells(table, "b")[f"p (Holm), {MLE}"] == f"{min(1, 4 * (1 - 2 * math.atan(3) / math.pi)):.3f}"
     assert table.endswith(f"Not run yet, and counted by Holm's correction: c; {LONG}.")
 

@@ -74,7 +74,9 @@ def test_runs_of_a_seed_that_have_several_baselines_are_told(tmp_path):
     for key, base in bases.items():
         records.keep(wanted[key], {}, base=base)
     told = records.unpaired(list(wanted.values()))
-    assert told.startswith("The runs of seeds 1, 2 were made on several machines"), "what is not known may be another"
+    assert told.startswith("The runs of seeds 1, 2 began with several baselines, trained again"), (
+        "what is not known may be another"
+    )
     assert "discriminators" not in told
     assert records.unpaired([one for one in wanted.values() if one.seed == 0]) == ""
 
@@ -86,7 +88,7 @@ def test_runs_of_a_seed_that_took_several_discriminators_are_told(tmp_path):
     for key, judge in judges.items():
         records.keep(wanted[key], {}, base="same", judge=judge)
     told = records.unpaired(list(wanted.values()))
-    assert told.startswith("The runs of seed 1 were made on several machines, from discriminators"), "c takes none"
+    assert told.startswith("The runs of seed 1 began with several discriminators"), "c takes none"
     assert "baselines" not in told
 
 

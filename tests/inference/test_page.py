@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
+from pathlib import Path
 
+import gradio
 import numpy as np
 import pytest
 from PIL import Image
@@ -88,6 +91,16 @@ def test_a_photograph_is_captioned_the_slider_draws_anew_and_a_bad_file_is_told(
     assert broken == []
     assert all(url.startswith((address.rstrip("/"), "data:", "blob:")) for url in asked)  # nothing from elsewhere
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_no_address_is_fetched_in_place_of_an_upload(systems, photos):
+    """Gradio would fetch it whole, however large it is."""
+    page = build_page(systems, title="a run", samples=2)
+    (photo,) = (block for block in page.blocks.values() if isinstance(block, gradio.Image))
+    for place in ("http://127.0.0.1:9/large.bmp", "https://example.org/large.bmp"):
+        with pytest.raises(gradio.Error, match="Upload the photograph itself"):
+            asyncio.run(photo.async_move_resource_to_block_cache(place))
+    assert Path(asyncio.run(photo.async_move_resource_to_block_cache(str(photos[0])))).name == photos[0].name
 
 
 def test_a_taken_address_is_told(systems, address):

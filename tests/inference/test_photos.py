@@ -113,6 +113,10 @@ def test_one_text_is_no_list_of_letters_to_any_public_function(trained_run, tmp_
     assert folders_of([trained_run, "b"]) == [str(trained_run), "b"]
     with pytest.raises(UserError, match="is not the folder of a sweep"):
         folders_of(tmp_path)
+    for damaged, told in (('[{"folder"', "cannot be read"), ("{}", "is no list"), ("[1]", "is no list")):
+        (tmp_path / "runs.json").write_text(damaged)
+        with pytest.raises(UserError, match=rf"runs\.json {told}"):
+            folders_of(tmp_path)
 
 
 @pytest.mark.slow

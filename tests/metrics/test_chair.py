@@ -156,6 +156,16 @@ def test_cocos_outlines_are_taken_where_they_lie_beside_the_captions(root):
     assert [one.name for one in train.metrics if one.of == "captions"] == ["chair_references_i", "chair_references_s"]
 
 
+def test_an_image_that_no_file_of_outlines_has_is_told(root):
+    write(root / "annotations" / "instances_val2017.json", {**INSTANCES, "images": INSTANCES["images"][:1]})
+    val = part("data/coco", root=str(root)).split("val")
+    metric = {one.name: one for one in val.metrics}["chair_i"]
+    told = Predictions(["a dog"], (), [["a cow ."]], DocumentFrequencies.of([["a cow ."], ["a cat ."]]),
+                       image_ids=[val.items[0].image_id])  # fmt: skip
+    with pytest.raises(UserError, match=r"instances_val2017\.json lacks 1 images: "):
+        metric.function(told)
+
+
 def test_instances_by_number(root):
     assert read_outlined(root / "annotations" / "instances_val2017.json") == {"3": {"dog"}, "4": set()}
 

@@ -1,14 +1,17 @@
 """Runs that others are taken from: what is wrong with them is said before anything is computed, by the right key."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from gan_caption import experiment
 from gan_caption.errors import UserError
 from gan_caption.experiment import run_experiment
 from gan_caption.training.folders import best_weights, write_json
+from gan_caption.training.identity import KnownData, write_data
 from gan_caption.training.setup import Data, check_configuration
 from gan_caption.training.taking_over import check_others
-from tests.tiny_sizes import TINY
+from tests.tiny_sizes import TINY, TINY_SEQGAN
 
 
 def check(config: dict) -> None:
@@ -27,6 +30,33 @@ def test_a_run_that_has_learned_from_held_out_images_is_refused(configured, tmp_
         for other in (["holdout.check=0.3"], ["holdout.check=0.2", "holdout.fold=1"]):
             with pytest.raises(UserError, match=rf"{key}=.*learned from images that this run holds out .*check=0\.2"):
                 check(configured(*other, f"{key}={tmp_path}", base=TINY))
+
+
+def test_of_other_data_it_is_said_that_nobody_knows(configured, tmp_path, capsys):
+    write_json(tmp_path / "config.json", configured("holdout.check=0.2", base=TINY))
+    best_weights(tmp_path, "mle").parent.mkdir()
+    best_weights(tmp_path, "mle").touch()
+    (tmp_path / "checkpoints" / "last.pt").touch()
+    write_data(tmp_path, KnownData({"train": "of other captions"}, ()))
+    settings = check_configuration(configured("holdout.check=0.3", f"pretrained={tmp_path}", base=TINY))
+    check_others(settings, SimpleNamespace(known=lambda: KnownData({"train": "of these"}, ())))
+    assert f"pretrained={tmp_path}: it has learned from other data, and nobody knows" in capsys.readouterr().err
+
+
+def test_a_baseline_is_taken_over_where_the_schedule_has_none_of_its_own(configured, tmp_path):
+    run_experiment(configured("name=base", base=TINY), data="scenes")
+    (base,) = (tmp_path / "outputs").glob("base-*")
+    asked = configured("phases.mle=null", f"pretrained={base}", base=[*TINY_SEQGAN, "name=gan"])
+    assert set(run_experiment(asked, data="scenes").systems) == {"mle", "adversarial"}
+
+
+def test_a_table_of_validation_images_is_made_anew_once_there_are_test_images(configured, tmp_path, capsys):
+    data = Data(check_configuration(configured(base=TINY)), print)
+    test = data.corpus.split("test").fingerprint
+    for splits, told in (({"train": "a", "val": "b"}, False), ({"train": "a", "val": "b", "test": test}, True)):
+        write_data(tmp_path, KnownData(splits, ()))
+        assert experiment.is_told(tmp_path, data) == told
+    assert "it is evaluated anew" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("key", ["pretrained", "pretrained_discriminator", "begin_from"])

@@ -206,6 +206,6 @@ class Shards:
                 continue
             if shared := sorted({*shards} & {*theirs}):
                 raise UserError(
-                    f"data.{name}={self.patterns[name]} and data.{other}={pattern} both name {some(shared)}: no image "
+                    f"data.{name}={self.patterns[name]} and data.{other}={pattern} both name {some(shared)}: no shard "
                     "may be in two splits"
                 )
