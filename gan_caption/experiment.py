@@ -107,7 +107,7 @@ def is_told(folder: Path, data: Data) -> bool:
     except UserError:  # they are gone, or validation's stood in for them; the table stands
         return True
     if not same:
-        say("the test images or captions are others than when this run was evaluated: it is evaluated anew")
+        say("this run was evaluated on other images or captions than those of the test split: it is evaluated anew")
     return same
 
 
@@ -192,8 +192,8 @@ def _run_in(
     say(f"CPU threads: {threads.training} for training, {threads.evaluation} for evaluation")
     if not settings.pretrained and not any(phase.validate_every for phase in phases.values()):
         raise UserError(
-            f"phases {', '.join(phases)}: none of them teaches the captioner, so that no weights would be left; give "
-            "pretrained=, a run whose captioner is taken, or leave phases.mle as it was"
+            f"phases {', '.join(phases)}: none of them teaches the captioner, so that no weights would be left; leave "
+            "phases.mle as it was (with pretrained=, another run's captioner stands for it)"
         )
     few = FirstImages(run.evaluator.source, 4)
     preflight(run, phases, run_evaluator(settings, run, few))

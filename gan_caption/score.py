@@ -39,6 +39,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _run(told: argparse.Namespace) -> None:
     by_java = [name for name in ("meteor", "spice") if getattr(told, name)]
+    if told.nouns and told.by_character:
+        raise UserError("--nouns reads English words, and these captions are counted by character: leave it out")
     counted_by, tokenized = ("character", character_tokenize) if told.by_character else ("word", ptb_tokenize)
     java = java_metrics(by_java, counted_by=counted_by)
     references = read_references(told.references)
@@ -58,8 +60,6 @@ def _run(told: argparse.Namespace) -> None:
     seen = _objects(told, images, references)
     # Nobody has said what was learned from.
     several = tuple(metric for metric in VARIETY if metric.name not in LEARNED_BY_HEART)
-    if told.nouns and told.by_character:
-        raise UserError("--nouns reads English words, and these captions are counted by character: leave it out")
     nouns = [unsupported_nouns()] if told.nouns else []
     metrics = in_order(QUALITY, java, seen, nouns, several, SAMPLE_QUALITY, DIVERSITY)
     several_said = samples if any(samples) else ()

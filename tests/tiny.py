@@ -70,7 +70,7 @@ _SMALL = {
 
 
 def written(captions: Captions) -> Tensor:
-    """Count how often each of all captions stands among some, (27,) long, in the order of `all_captions`."""
+    """Count how often each of all captions stands among some, (15,) long, in the order of `all_captions`."""
     texts = captions_of(0)
 
     def numbers(own: Captions) -> Tensor:

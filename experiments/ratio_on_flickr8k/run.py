@@ -188,7 +188,8 @@ def compare(study: Study, chosen: Rung, rates: Mapping[str, str]) -> None:
     minutes = np.mean([own["minutes"] for own in kept.get(_judge(chosen), {}).values()] or [np.nan])
     judging = {arm.name: float(minutes) for arm in arms if arm.judged}
     parts = [
-        table_of_systems(systems, judging, names), table_of_planted(kept.get(_on(split, PLANTED), {})),
+        table_of_systems(systems, judging, [MLE, *(arm.name for arm in study.arms)]),
+        table_of_planted(kept.get(_on(split, PLANTED), {})),
         study.records.unpaired([one for seed in study.seeds for one in wanted(seed)]),
     ]  # fmt: skip
     text = "\n\n".join(part for part in parts if part)

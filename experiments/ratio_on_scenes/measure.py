@@ -66,9 +66,9 @@ def divergence(run: Path, phase: str, *, temperatures: Sequence[float] = TEMPERA
     chosen = {point: jsd_at(trained, val, phase, *point) for point in grid}
     temperature, top_p = best(chosen)
     at_best = at(trained, test, phase, temperature, top_p)
+    plain = at_best["jsd"] if (temperature, top_p) == (1.0, 1.0) else jsd_at(trained, test, phase, 1.0, 1.0)
     if math.isnan(chosen[temperature, top_p]):  # nothing was chosen, and what it is elsewhere is no value
         at_best["jsd"] = math.nan
-    plain = at_best["jsd"] if (temperature, top_p) == (1.0, 1.0) else jsd_at(trained, test, phase, 1.0, 1.0)
     found = {
         "samples": TEST_SAMPLES, **at_best, "temperature": temperature, "top_p": top_p,
         "validation_jsd": chosen[temperature, top_p], "plain_jsd": plain,

@@ -35,7 +35,7 @@ def read_table(path: Path, columns: Sequence[str], *, wanted: str) -> Iterator[t
                 continue
             if not header:
                 header = [field.strip() for field in fields]
-                if twice := sorted({name for name in header if header.count(name) > 1}):
+                if twice := [name for name in columns if header.count(name) > 1]:
                     raise UserError(f"{where}: several columns are called {some(twice)}: give each a name of its own")
                 if not {*columns} <= {*header}:
                     raise UserError(f"{where}: the columns are {some(header)}; {wanted}, separated by commas")

@@ -164,7 +164,7 @@ class Sampling:
             top_k: how many of the most probable words are kept, at least 0; 0 keeps all.
             top_p: the mass of the most probable words that are kept, in (0, 1]; 1 keeps all.
         """
-        if temperature <= 0:
+        if not temperature > 0:
             raise ValueError(f"temperature={temperature}: above 0 (decoding=greedy is its limit)")
         if top_k < 0:
             raise ValueError(f"top_k={top_k}: 0 for all words, or how many to keep")

@@ -139,4 +139,4 @@ class DiscriminatorLogit:
         """Return logits (N,); see `Judge`."""
         with evaluating(self.discriminator):
             parts = parts_of(features, captions, self.chunk_rows)
-            return torch.cat([of_captions(self.discriminator(seen, part), part) for seen, part in parts])
+            return torch.cat([of_captions(self.discriminator.fast_score(seen, part), part) for seen, part in parts])

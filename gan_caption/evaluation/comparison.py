@@ -178,12 +178,12 @@ def _method(run: Chosen, locations: Sequence[str]) -> dict[str, Any]:
 
 
 def _in_one_form(value: Any) -> Any:
-    """Return settings with 1 in the form of 1.0, which equal each other."""
+    """Return settings with 1.0 in the form of 1, which equal each other."""
     if isinstance(value, Mapping):
         return {key: _in_one_form(own) for key, own in value.items()}
     if isinstance(value, list | tuple):
         return [_in_one_form(own) for own in value]
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def name_runs(runs: Sequence[Chosen]) -> list[str]:

@@ -63,7 +63,7 @@ class Generator(nn.Module, ABC, Generic[State]):
         self.noise_size = noise_size
         self.noise_law: NoiseLaw = noise_law
         self.first_word = UNK if generate_unknown else EOS
-        """Ids below this one are never written: `<unk>`'s at least."""
+        """At least `<unk>`'s id; ids below it are never written."""
 
     @abstractmethod
     def start(self, features: ImageFeatures, max_length: int) -> State:

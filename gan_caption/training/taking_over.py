@@ -105,10 +105,15 @@ def adopt(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Pha
 
     Raises:
         UserError: that run has not finished its maximum-likelihood phase, its vocabulary is another, its weights do not
-            fit, its policy reads another discriminator, or this run would have nothing left to train.
+            fit, its policy reads another discriminator, or this run has no such phase, or nothing after it.
     """
     names = list(phases)
-    left = names[names.index(BASELINE) + 1 :] if BASELINE in names else names
+    if BASELINE not in names:
+        raise UserError(
+            f"pretrained={pretrained}: its captioner stands for the phase {BASELINE}, and the schedule has none: leave "
+            f"phases.{BASELINE} as it was, nothing of it is trained again"
+        )
+    left = names[names.index(BASELINE) + 1 :]
     if not left:
         raise UserError(f"pretrained={pretrained}: nothing would be left to train after {BASELINE}, phases are {names}")
     state = load_state(inside(pretrained, "checkpoints/last.pt"), vocabulary=run.tokenizer.fingerprint)

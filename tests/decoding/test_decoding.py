@@ -63,6 +63,7 @@ class TestSample:
         for image in (0, 1):
             exact = generator.score(images, tiny.captions_of(image)).sum(1).exp().detach()
             shares = tiny.written(captions.select(captions.images == image)) / draws
+            assert shares.sum() == pytest.approx(1)
             errors = (exact * (1 - exact) / draws).sqrt()
             assert ((shares - exact).abs() < 4 * errors + 1e-6).all()
 

@@ -43,11 +43,12 @@ def test_of_other_data_it_is_said_that_nobody_knows(configured, tmp_path, capsys
     assert f"pretrained={tmp_path}: it has learned from other data, and nobody knows" in capsys.readouterr().err
 
 
-def test_a_baseline_is_taken_over_where_the_schedule_has_none_of_its_own(configured, tmp_path):
+def test_a_schedule_without_the_phase_that_is_taken_over_is_refused(configured, tmp_path):
     run_experiment(configured("name=base", base=TINY), data="scenes")
     (base,) = (tmp_path / "outputs").glob("base-*")
     asked = configured("phases.mle=null", f"pretrained={base}", base=[*TINY_SEQGAN, "name=gan"])
-    assert set(run_experiment(asked, data="scenes").systems) == {"mle", "adversarial"}
+    with pytest.raises(UserError, match=r"stands for the phase mle, and the schedule has none: leave phases\.mle"):
+        run_experiment(asked, data="scenes")
 
 
 def test_a_table_of_validation_images_is_made_anew_once_there_are_test_images(configured, tmp_path, capsys):
