@@ -87,5 +87,5 @@ def differences_figure(compared: Mapping[str, Mapping[str, Sequence[float]]]) ->
         ends = {name: interval(own) for name, own in systems.items()}
         axes.axvspan(-MARGIN, MARGIN, color="0.9")
         draw_forest(axes, {name: (mean, mean - half, mean + half) for name, (mean, half) in ends.items()}, even=0)
-        axes.set_xlabel(f"JSD less that of {rival}, nats; 95% over seeds\n(left: nearer to the data; grey: equivalent)")
+        axes.set_xlabel(f"JSD less that of {rival}, nats\n95% over seeds (left: nearer to the data; grey: equivalent)")
     return figure
