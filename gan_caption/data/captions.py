@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Self
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,8 @@ __all__ = [
     "captions_from_tokens",
     "stacked",
 ]
+
+Own = TypeVar("Own", bound="Captions")
 
 
 @dataclass(frozen=True)
@@ -82,21 +84,21 @@ class Captions:
         vectors: Tensor = table(self.tokens)
         return vectors
 
-    def select(self, rows: Tensor) -> Self:
+    def select(self: Own, rows: Tensor) -> Own:
         """Return the captions of these rows (indices or a mask), still belonging to the same images."""
         return self._map(lambda part: part[rows])
 
-    def chunks(self, size: int | list[int]) -> list[Self]:
+    def chunks(self: Own, size: int | list[int]) -> list[Own]:
         """Return the captions in order, in parts of at most `size` rows, or of these sizes, which add up to N."""
         own = zip(*(getattr(self, part.name).split(size) for part in fields(self)), strict=True)
         return [type(self)(*parts) for parts in own]
 
-    def to(self, device: torch.device) -> Self:
+    def to(self: Own, device: torch.device) -> Own:
         """Return the captions on another device."""
         sent = self.tokens.device.type == "cpu"  # a copy that comes back has to be waited for
         return self._map(lambda part: part.to(device, non_blocking=sent))
 
-    def _map(self, change: Callable[[Tensor], Tensor]) -> Self:
+    def _map(self: Own, change: Callable[[Tensor], Tensor]) -> Own:
         """Return the captions with every tensor changed alike."""
         return type(self)(*(change(getattr(self, part.name)) for part in fields(self)))
 
