@@ -5,7 +5,6 @@ Shapes: N images, P points of a grid.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median_high
@@ -130,8 +129,8 @@ def table_of_systems(systems: Mapping[str, System], judging: Mapping[str, float]
         planned: all systems of the study; those that have not run count in Holm's correction.
     """
     compared = differences(systems)
-    asked = dict.fromkeys((name for name in planned if name != MORE.name), math.nan)
-    p = holm({**asked, **{name: one.p for name, one in compared.items()}})
+    asked = [name for name in planned if name != MORE.name]
+    p = holm({name: one.p for name, one in compared.items()}, asked)
     rows = [["", "seeds", "minutes", *HEADS, f"AUC less that of {MORE.name}", "p (Holm)"]]
     for name, system in systems.items():
         took = fmean(own.minutes for own in system.runs) + judging.get(name, 0.0)

@@ -39,7 +39,7 @@ def table_of_systems(found: Found, planned: Sequence[str] = ()) -> str:
     """
     waiting = [name for name in planned if name not in found and name != MLE]
     tests = {
-        rival: _Tests(compared(found, rival), [name for name in {**found, **dict.fromkeys(waiting)} if name != rival])
+        rival: _Tests(compared(found, rival), [name for name in (*found, *waiting) if name not in (MLE, rival)])
         for rival in RIVALS
         if rival in found
     }
@@ -81,8 +81,7 @@ class _Tests:
     def __init__(self, differences: Mapping[str, Sequence[float]], asked: Sequence[str]) -> None:
         self.differences = differences
         self.tested = {name: own for name, own in differences.items() if len(own) > 1}
-        known = {name: _p(own) for name, own in self.tested.items()}
-        self.p = holm({**dict.fromkeys((name for name in asked if name != MLE), math.nan), **known})
+        self.p = holm({name: _p(own) for name, own in self.tested.items()}, asked)
 
     def cells(self, name: str) -> list[str]:
         """Return the difference, p, and whether the system is equivalent."""

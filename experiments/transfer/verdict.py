@@ -61,7 +61,7 @@ def table_of_losses(found: Found, endpoint: Endpoint) -> str:
     """Return a Markdown table, a row a system, with the verdict on each method below it."""
     compared = {name: one for name in found if name != MLE and (one := _compared(name, found, endpoint))}
     methods = [name for name in METHODS if name in compared]
-    p = holm({**dict.fromkeys(METHODS, math.nan), **{name: compared[name].beyond.p for name in methods}})
+    p = holm({name: compared[name].beyond.p for name in methods}, asked=METHODS)
     rows = [["", "seeds", "home", "away", "loss", f"more than {MLE}'s", f"more than {MORE}'s", "p (Holm)",
              "seen with 80%"]]  # fmt: skip
     for name, runs in found.items():

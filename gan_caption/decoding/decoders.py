@@ -22,8 +22,6 @@ from gan_caption.generators.parts import parts_that_fit
 
 OWN = "own"
 """What the weight of a proposer's own scores is called, beside those of judges."""
-
-
 _SHAPED = 10
 """Arrays of the logits' size that the most probable words and their mass are found with, at most."""
 

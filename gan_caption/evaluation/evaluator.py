@@ -320,12 +320,12 @@ class Evaluator:
 
     def humans(self) -> dict[str, float]:
         """Return what the references score where a metric looks at captions alone, or at the corpus' truth."""
-        told = self.predictions(*zip(*((own[0], own[: self.samples_per_image]) for own in self.written), strict=True))
-        # Fewer captions an image than a system's samples have fewer words.
-        several = SAMPLE_VARIETY if all(len(own) >= self.samples_per_image for own in self.written) else ()
+        count, written = self.samples_per_image, self.written
+        told = self.predictions([own[0] for own in written], [own[:count] for own in written])
+        several = SAMPLE_VARIETY if all(len(own) >= count for own in written) else ()  # fewer have fewer words
         alone = [metric for metric in (*VARIETY, *several) if metric.name in self.metrics]
-        measured = measure([*alone, *(metric for metric in self.source.split.metrics if not metric.compares)], told)
-        return {name: corpus_value(value) for name, value in measured.items()}
+        known = [metric for metric in self.source.split.metrics if not metric.compares]
+        return {name: corpus_value(value) for name, value in measure([*alone, *known], told).items()}
 
     def _words(self, tokens: torch.Tensor) -> list[str]:
         return [self.tokenizer.decode(row) for row in tokens.tolist()]

@@ -6,12 +6,13 @@ the rest of a report: tests compare with it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 
-def holm(p: Mapping[str, float]) -> dict[str, float]:
+def holm(p: Mapping[str, float], asked: Iterable[str] = ()) -> dict[str, float]:
     """Return p values, by name in the same order, corrected for how many there are (Holm 1979).
 
     The probability that any hypothesis that holds is rejected at p <= a is at most a, however they depend on each
@@ -19,7 +20,9 @@ def holm(p: Mapping[str, float]) -> dict[str, float]:
 
     Args:
         p: of each hypothesis, 0 to 1; NaN, which counts, stays NaN.
+        asked: hypotheses that count as well where `p` has none of them, as NaN, and come first: a study waits for them.
     """
+    p = {**dict.fromkeys(asked, math.nan), **p}
     names, values = list(p), np.array(list(p.values()), dtype=float)
     order = values.argsort()  # NaN last
     corrected = np.empty_like(values)

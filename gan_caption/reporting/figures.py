@@ -13,6 +13,7 @@ from gan_caption.extras import require
 from gan_caption.files import write_atomically
 from gan_caption.metrics.calibration import Reliability
 from gan_caption.metrics.metric import Metric
+from gan_caption.metrics.standard import STANDARD
 from gan_caption.reporting.equal_quality import of_family
 
 if TYPE_CHECKING:
@@ -26,9 +27,8 @@ CURVES = {
     "discriminator/accuracy_generated": "D: accuracy on generated captions",
     "discriminator/accuracy_mismatched": "D: accuracy on captions of other images",
     "discriminator/accuracy_edited": "D: accuracy on captions with one word replaced",
-    "val/cider_d": "CIDEr-D x 100 of validation",
 }
-"""What is drawn of the training, by logged name."""
+"""What is drawn of the training beside validation's metrics, by logged name."""
 _SMOOTHED = 0.1
 """Weight of a new value in the drawn moving average."""
 
@@ -169,13 +169,14 @@ def draw_diagonal(axes: Axes) -> None:
 def learning_curves(systems: Sequence[System], own: Sequence[Metric] = ()) -> Figure | None:
     """Draw what was logged while training: a panel a phase and name, a line a seed, over the phase's updates.
 
-    None where nothing of `CURVES` was logged, and none of the user's own metrics.
+    None where nothing of `CURVES` was logged, nor CIDEr-D of validation, nor one of the user's own metrics.
 
     Raises:
         UserError: matplotlib is missing.
     """
-    labels = {**CURVES, **{f"val/{metric.name}": f"{metric.label} of validation" for metric in own}}
-    factors = {"val/cider_d": 100.0, **{f"val/{metric.name}": metric.factor for metric in own}}
+    validated = (STANDARD["cider_d"], *own)
+    labels = {**CURVES, **{f"val/{metric.name}": f"{metric.label} of validation" for metric in validated}}
+    factors = {f"val/{metric.name}": metric.factor for metric in validated}
     records = [record for system in systems for run in system.runs for record in run.records]
     phases = dict.fromkeys(record["phase"] for record in records)
     shown = [

@@ -43,7 +43,7 @@ class Cosine:
 
     def __post_init__(self) -> None:
         at_least(0, warmup_steps=self.warmup_steps)
-        _check_final(self.final)
+        probability(final=self.final)
 
     def __call__(self, step: int, total: int) -> float:
         """Return the warm-up's share of the cosine's."""
@@ -64,7 +64,7 @@ class Polynomial:
 
     def __post_init__(self) -> None:
         at_least(0, warmup_steps=self.warmup_steps)
-        _check_final(self.final)
+        probability(final=self.final)
         above(0, power=self.power)
 
     def __call__(self, step: int, total: int) -> float:
@@ -95,7 +95,3 @@ class InverseSquareRoot:
 def _warm(step: int, total: int, warmup_steps: int) -> float:
     """Return the warm-up's share: step by step up to 1, in half of the phase at most."""
     return min((step + 1) / max(min(warmup_steps, total // 2), 1), 1.0)
-
-
-def _check_final(final: float) -> None:
-    probability(final=final)

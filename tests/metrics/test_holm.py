@@ -31,3 +31,6 @@ def test_what_is_not_known_stays_unknown_and_counts():
     told = holm({"a": float("nan"), "b": 0.01, "c": 0.04})
     assert np.isnan(told["a"])
     assert (told["b"], told["c"]) == pytest.approx((0.03, 0.08))
+    waiting = holm({"b": 0.01, "c": 0.04}, asked=["a", "b"])
+    assert np.isnan(waiting["a"])
+    assert (waiting["b"], waiting["c"]) == pytest.approx((0.03, 0.08))

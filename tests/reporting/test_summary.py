@@ -169,6 +169,8 @@ def test_the_legend_names_a_system_whose_first_seed_logged_nothing():
     late = [replace(evaluated_run(seed, cider=[1.0]), records=own) for seed, own in ((0, []), (1, records))]
     figure = learning_curves([System("mle", late), System("nsc", [replace(late[1], seed=0)])])
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["mle", "nsc"]
+    assert [axes.get_title(loc="left") for axes in figure.axes if axes.lines] == ["mle: CIDEr-D x 100 of validation"]
+    assert figure.axes[0].lines[0].get_ydata().tolist() == [40.0, 40.0]
 
 
 def test_prices_in_a_gallery_are_no_formula(tmp_path):
