@@ -10,6 +10,7 @@ import torch
 from gan_caption.distributed import world
 from gan_caption.errors import Interrupted, UserError
 from gan_caption.training.checkpoint import TrainState, load_state, load_weights, save_state, save_weights
+from gan_caption.training.folders import BASELINE
 from gan_caption.training.interruption import Asked, asked_to_stop
 from gan_caption.training.phases.base import Diverged, Phase
 from gan_caption.training.phases.discriminator import Left
@@ -262,8 +263,13 @@ def preflight(run: Run, phases: Mapping[str, Phase], evaluator: Validator) -> No
     A missing package, an unreadable photograph, a full disk or parts that do not fit show now and not hours later.
 
     Raises:
-        UserError: the parts of a phase do not fit together.
+        UserError: the parts of a phase do not fit together, or the weights that it begins with are not there by then.
     """
+    for place, (name, phase) in enumerate(phases.items()):
+        earlier = list(phases)[:place]
+        if phase.pretraining not in (None, BASELINE, *earlier):  # without maximum likelihood there may be no baseline
+            allowed = ", ".join(earlier) or BASELINE
+            raise UserError(f"phases.{name}.pretraining={phase.pretraining}: name an earlier phase: {allowed}")
     for own in evaluator.decoders:
         evaluator.evaluate(run.captioner, phase=own)
     evaluation = evaluator.evaluate(run.captioner)

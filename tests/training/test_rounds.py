@@ -52,10 +52,11 @@ def test_the_second_round_is_compared_with_what_the_first_left(tmp_path, monkeyp
     assert not same(second, mle)
 
 
-def test_a_round_that_is_compared_with_none_of_the_runs_phases_is_refused(tmp_path):
+@pytest.mark.parametrize(("name", "named"), [("round_2", "round_l"), ("round_2", "round_2"), ("round_1", "round_2")])
+def test_a_round_that_is_compared_with_no_earlier_phase_is_refused(tmp_path, name, named):
     config = two_rounds(tmp_path)
-    config["phases"]["round_2"]["pretraining"] = "round_l"
-    with pytest.raises(UserError, match=r"pretraining=round_l: name an earlier phase of .*mle, round_1"):
+    config["phases"][name]["pretraining"] = named
+    with pytest.raises(UserError, match=rf"phases\.{name}\.pretraining={named}: name an earlier phase: .*mle"):
         run_experiment(config, data="scenes")
 
 

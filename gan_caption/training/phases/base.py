@@ -35,6 +35,8 @@ class Phase(ABC):
     """Steps between validations; 0 for none."""
     teaches_the_discriminator_alone: bool = False
     """Whether nothing else learns here; such phases are skipped where a run takes a discriminator from another one."""
+    pretraining: str | None = None
+    """An earlier phase, whose best weights this one is compared with; None: none."""
     patience: int = 0
     """Validations without a better one before the phase stops; 0 never stops."""
     selector: Metric | None = STANDARD["cider_d"]

@@ -11,7 +11,7 @@ import torch
 
 from gan_caption.data.batches import Batch, CaptionBatches, without_unknown
 from gan_caption.data.features import ImageFeatures
-from gan_caption.errors import UserError, above, at_least
+from gan_caption.errors import above, at_least
 from gan_caption.generators.base import Generator
 from gan_caption.metrics.metric import Metric
 from gan_caption.modes import evaluating
@@ -19,7 +19,6 @@ from gan_caption.objectives.base import GeneratorObjective, PolicyLoss
 from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
 from gan_caption.training.checkpoint import load_weights
 from gan_caption.training.diagnostics import Diagnostics
-from gan_caption.training.folders import BASELINE
 from gan_caption.training.learning_rates import LearningRate
 from gan_caption.training.networks import EncoderDecoder
 from gan_caption.training.optimizers import Optimizer, set_learning_rates
@@ -37,7 +36,7 @@ class PolicyGradientPhase(Phase):
 
     objective: GeneratorObjective
     """What makes the generator's losses."""
-    pretraining: str
+    pretraining: str = field()  # the contract's None is no default here
     """The phase whose best weights are the frozen reference, and whose validation is that of the floors: an earlier one
     of this kind, where rounds follow each other."""
     steps: int
@@ -107,14 +106,11 @@ class PolicyGradientPhase(Phase):
             self.reference = reference.generator.eval().requires_grad_(False)
 
     def rehearse(self, run: Run) -> None:
-        """Look up the metric and the reference's phase, and compute one loss of the generator; see `Phase.rehearse`.
+        """Look up the metric, and compute one loss of the generator; see `Phase.rehearse`.
 
         Raises:
             ValueError: there is no such metric, or parts do not fit.
-            UserError: the run has no phase that `pretraining` names; without maximum likelihood there may be none.
         """
-        if self.pretraining not in (*run.schedule, BASELINE):
-            raise UserError(f"pretraining={self.pretraining}: name an earlier phase of {', '.join(run.schedule)}")
         run.metric(self.quality_metric, asked="quality_metric")
         batches = self._batches(run, self.images_per_batch)
         left = len(batches.rows) % self.images_per_batch
