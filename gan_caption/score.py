@@ -56,7 +56,7 @@ def _run(told: argparse.Namespace) -> None:
         )
     frequencies = DocumentFrequencies.load(told.frequencies) if told.frequencies else DocumentFrequencies.of(tokens)
     if told.save_frequencies:
-        frequencies.save(told.save_frequencies)
+        DocumentFrequencies.of(tokens).save(told.save_frequencies)
     seen = _objects(told, images, references)
     # Nobody has said what was learned from.
     several = tuple(metric for metric in VARIETY if metric.name not in LEARNED_BY_HEART)

@@ -213,6 +213,8 @@ def measured(
     scores = {name: value for name, value in told.items() if isinstance(value, Score)}
     results = read_results(chosen.folder, folder)
     values = {name: value for name, value in results["systems"][chosen.phase].items() if name not in scores}
+    if chosen.borrowed:  # the discriminator is another system's
+        values = {name: value for name, value in values.items() if not name.startswith("discriminator_")}
     curve = within(chosen.folder, folder / curve_file(chosen.phase))
     command = inside(chosen.folder, COMMAND)
     judged = not chosen.borrowed and all("discriminator" in row for row in rows)
@@ -223,6 +225,7 @@ def measured(
         command=command.read_text(encoding="utf-8", errors="replace").strip() if command.exists() else "",
         config=chosen.settings.given,
         decoding=own_decoding(chosen.settings).get(chosen.phase),
+        borrowed=chosen.borrowed,
         lost=chosen.lost,
         texts=texts,
         captions=captions,

@@ -28,6 +28,8 @@ class EvaluatedRun:
     """Its configuration."""
     decoding: Part | None
     """The way of decoding that its last phase has for itself; None: it is decoded as all are."""
+    borrowed: bool
+    """Whether it is the baseline that another system's run began with: the configuration is that run's."""
     lost: str | None
     """Its last phase, where that left no healthy weights: what is measured are those of an earlier one."""
     texts: Sequence[str]

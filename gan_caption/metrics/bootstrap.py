@@ -1,5 +1,8 @@
 """Uncertainty from resampling images (Efron 1979), and seeds outside of them where a system was trained with several.
 
+A few seeds that are drawn again and again vary too little: three that agree in their sign agree in every draw. So what
+several seeds tell is held against Student's t over seeds, and the less certain of the two is told.
+
 Shapes: N images, S seeds, B bootstrap draws.
 """
 
@@ -12,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gan_caption.errors import UserError
+from gan_caption.extras import require
 from gan_caption.metrics.ngrams import Score
 
 
@@ -22,14 +26,14 @@ def image_weights(images: int, *, draws: int = 1000, seed: int = 0) -> np.ndarra
 
 
 def image_interval(score: Score, weights: np.ndarray, *, level: float = 0.95) -> tuple[float, float]:
-    """Return the percentile interval of a corpus value over images, (low, high).
+    """Return the percentile interval of a corpus value over images, (low, high); NaN of a single image.
 
     Args:
         score: of N images.
         weights: (B, N), of `image_weights`.
         level: of confidence.
     """
-    return percentiles(score.resampled(weights), level=level)
+    return percentiles(score.resampled(weights), level=level) if weights.shape[1] > 1 else (math.nan, math.nan)
 
 
 def percentiles(drawn: np.ndarray, *, level: float = 0.95) -> tuple[float, float]:
@@ -52,21 +56,59 @@ class Difference:
     """Two-sided, of the hypothesis that there is no difference; not corrected for how many are asked."""
 
     @classmethod
-    def of(cls, value: float, drawn: np.ndarray) -> Difference:
-        """Return a difference with its percentile interval and p by what bootstrap draws gave, (B,), NaN left out."""
+    def of(cls, by_seed: Sequence[float], drawn: np.ndarray) -> Difference:
+        """Return the mean of a difference over seeds, with interval and p.
+
+        Args:
+            by_seed: (S,), the difference with each seed.
+            drawn: (B,), its mean in each draw of the bootstrap; NaN are left out.
+
+        Raises:
+            UserError: there are several seeds, and scipy is missing.
+        """
         drawn = drawn[~np.isnan(drawn)]
         # One is added so that no finite number of draws makes p 0 (Davison and Hinkley 1997, eq. 4.11).
         fewest = min(int(np.sum(drawn <= 0)), int(np.sum(drawn >= 0)))
-        return cls(value, percentiles(drawn), min(1.0, 2 * (fewest + 1) / (len(drawn) + 1)))
+        p_drawn = min(1.0, 2 * (fewest + 1) / (len(drawn) + 1))
+        interval, p = over_seeds(by_seed)
+        return cls(float(np.mean(by_seed)), wider(percentiles(drawn), interval), float(np.fmax(p, p_drawn)))
+
+
+def over_seeds(values: Sequence[float]) -> tuple[tuple[float, float], float]:
+    """Return the 95% interval of the mean of independent runs, and the two-sided p of its being 0, by Student's t.
+
+    Args:
+        values: (S,); of a single one, and where one is no number, nothing is known: all is NaN.
+
+    Raises:
+        UserError: there are several, and scipy is missing.
+    """
+    if len(values) < 2 or not np.isfinite(values).all():
+        return (math.nan, math.nan), math.nan
+    mean = float(np.mean(values))
+    if np.allclose(values, mean, rtol=1e-12, atol=0):  # runs that are one and the same
+        return (mean, mean), float(mean == 0)
+    require("scipy", extra="report", what="differences over seeds")
+    from scipy.stats import ttest_1samp
+
+    told = ttest_1samp(values, 0.0)
+    low, high = told.confidence_interval(0.95)
+    return (float(low), float(high)), float(told.pvalue)
+
+
+def wider(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
+    """Return the interval that holds both; NaN ends are no ends."""
+    return float(np.fmin(one[0], other[0])), float(np.fmax(one[1], other[1]))
 
 
 def paired_difference(
     system: Sequence[Score], baseline: Sequence[Score], *, draws: int = 1000, seed: int = 0
 ) -> Difference:
-    """Return the mean difference of a metric over seeds, with a percentile interval of the paired bootstrap.
+    """Return the mean difference of a metric over seeds, by the paired bootstrap and Student's t over seeds.
 
     Each draw takes S seeds and, with all of them, the same N images, with replacement, for both systems alike (Koehn
-    2004 for images). With few seeds the interval is too narrow rather than too wide: three say little of a fourth.
+    2004 for images). Of several seeds the interval is the one that holds that of the draws and that of Student's t over
+    the seeds' differences, and p the larger of both.
 
     Args:
         system: its score with each of S seeds, of the same N images in the same order.
@@ -75,7 +117,7 @@ def paired_difference(
         seed: of the bootstrap.
 
     Raises:
-        UserError: seeds or images differ in number.
+        UserError: seeds or images differ in number; there are several seeds, and scipy is missing.
     """
     counts = {len(score.per_image) for score in (*system, *baseline)}
     if len(system) != len(baseline) or len(counts) != 1:
@@ -86,20 +128,23 @@ def paired_difference(
     images = image_weights(counts.pop(), draws=draws, seed=seed)
     seeds = seed_weights(len(system), draws=draws, seed=seed)
     drawn = drawn_means(system, images, seeds) - drawn_means(baseline, images, seeds)
-    value = float(np.mean([own.corpus - other.corpus for own, other in zip(system, baseline, strict=True)]))
-    return Difference.of(value, drawn)
+    return Difference.of([own.corpus - other.corpus for own, other in zip(system, baseline, strict=True)], drawn)
 
 
 def mean_interval(scores: Sequence[Score], *, draws: int = 1000, seed: int = 0) -> tuple[float, float]:
-    """Return the 95% percentile interval of a metric's mean over seeds; each draw takes seeds and images.
+    """Return the 95% interval of a metric's mean over seeds; see `paired_difference`.
 
     Args:
         scores: of S seeds, of the same N images in the same order.
         draws: B.
         seed: of the bootstrap.
+
+    Raises:
+        UserError: there are several seeds, and scipy is missing.
     """
     images = image_weights(len(scores[0].per_image), draws=draws, seed=seed)
-    return percentiles(drawn_means(scores, images, seed_weights(len(scores), draws=draws, seed=seed)))
+    drawn = drawn_means(scores, images, seed_weights(len(scores), draws=draws, seed=seed))
+    return wider(percentiles(drawn), over_seeds([score.corpus for score in scores])[0])
 
 
 def seed_weights(seeds: int, *, draws: int, seed: int) -> np.ndarray:

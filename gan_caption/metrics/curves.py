@@ -13,10 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from gan_caption.errors import UserError
+from gan_caption.metrics.bootstrap import over_seeds, wider
 
 DOMINATES, BELOW, CROSSES, ALIKE = "dominates", "below", "crosses", "cannot be told apart"
 _ROUNDING = 1e-9
 """Differences below it are those of floating point."""
+
+
+class NoCommonQuality(UserError):
+    """Two curves that cannot be compared: one ends below where the other begins."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,8 @@ def at_equal_quality(
 
     The diversity at quality q is the greatest on the curve, points joined by straight lines, where quality is at least
     q. Intervals are percentiles of a bootstrap over images, and over seeds outside of it where there are several; both
-    systems are drawn together, so they must be paired by seed and image.
+    systems are drawn together, so they must be paired by seed and image. They hold those of Student's t over the
+    differences of the single seeds' curves as well: see `metrics.bootstrap`.
 
     Args:
         system: S seeds; of its images the same, in the same order, as the baseline's.
@@ -80,7 +86,8 @@ def at_equal_quality(
         seed: of the bootstrap.
 
     Raises:
-        UserError: seeds or images differ in number, or no quality is reached by both.
+        NoCommonQuality: no quality is reached by both.
+        UserError: seeds or images differ in number; there are several seeds, and scipy is missing.
     """
     seeds, _, images = system.quality.shape
     if baseline.quality.shape[::2] != (seeds, images):
@@ -94,7 +101,7 @@ def at_equal_quality(
     lowest = max(own[0].min(), other[0].min())
     highest = min(own[0].max(), other[0].max())
     if lowest > highest:
-        raise UserError(
+        raise NoCommonQuality(
             f"no quality is reached by both: {own[0].min():.3g} to {own[0].max():.3g} against {other[0].min():.3g} to "
             f"{other[0].max():.3g}; widen the grid of temperatures"
         )
@@ -104,13 +111,27 @@ def at_equal_quality(
     rng = np.random.default_rng(seed)
     image_draws = rng.multinomial(images, np.full(images, 1 / images), size=draws) / images
     seed_draws = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=draws) / seeds
-    own, other = (_means(curve, seed_draws, image_draws) for curve in (system, baseline))
+    drawn = _differences(at, *(_means(curve, seed_draws, image_draws) for curve in (system, baseline)))
+    each, all_images = np.eye(seeds), np.full((seeds, images), 1 / images)
+    by_seed = _differences(at, *(_means(curve, each, all_images) for curve in (system, baseline)))  # (S, L)
+    ends = [
+        wider(tuple(np.quantile(of_draws, [0.025, 0.975])), over_seeds(of_seeds)[0])
+        for of_draws, of_seeds in zip((*drawn.T, drawn.mean(1)), (*by_seed.T, by_seed.mean(1)), strict=True)
+    ]
+    low, high = np.array(ends[:-1]).T
+    return EqualQuality(at, difference, low, high, float(difference.mean()), ends[-1])
+
+
+def _differences(
+    levels: np.ndarray, own: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]
+) -> np.ndarray:
+    """Return how much more diverse one is than the other at each level, (B, L), of B pairs of curves.
+
+    Curves that end before a level are compared where they end.
+    """
     reached = np.minimum(own[0].max(1), other[0].max(1))
-    within = np.minimum(at, reached[:, None])  # curves of a draw that end before a level are compared where they end
-    drawn = _diversity_at(within, *own) - _diversity_at(within, *other)
-    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
-    ends = np.quantile(drawn.mean(1), [0.025, 0.975])
-    return EqualQuality(at, difference, low, high, float(difference.mean()), (float(ends[0]), float(ends[1])))
+    within = np.minimum(levels, reached[:, None])
+    return _diversity_at(within, *own) - _diversity_at(within, *other)
 
 
 def _means(curve: Curve, seed_draws: np.ndarray, image_draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

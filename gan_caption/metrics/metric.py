@@ -82,7 +82,8 @@ class Metric:
     per_image: bool = False
     """Whether `function` returns a `Score`, which knows each image's value and so has an interval; else a number."""
     validated: bool = True
-    """Whether it is measured at every validation; else, because it takes long, only for final tables."""
+    """Whether every validation has it, so that weights can be selected by it; else it takes long, and is for final
+    tables, or only some ways of decoding have it."""
     compares: bool = False
     """Whether it compares a caption with what people said of its image: people are scored by it too, each beside the
     others."""
@@ -151,7 +152,7 @@ def choose(metrics: Metrics, name: str) -> Metric:
     """
     known = [other for other, metric in metrics.items() if metric.validated and metric.better != "neither"]
     if name not in known:
-        raise ValueError(f"{name}: one of {', '.join(known)}, which a validation measures")
+        raise ValueError(f"{name}: one of {', '.join(known)}, which every validation measures")
     return metrics[name]
 
 

@@ -49,8 +49,13 @@ class Moved:
         return float(np.mean([score.corpus for score in self.away]))
 
     def loss(self, better: Better) -> float:
-        """Return how much worse it is away, by which values are better."""
-        return worse_by(self.at_home(), self.when_away(), better)
+        """Return how much worse it is away, by which values are better: the mean over seeds."""
+        return float(np.mean(self.losses(better)))
+
+    def losses(self, better: Better) -> list[float]:
+        """Return how much worse it is away with each seed, by which values are better."""
+        places = zip(self.home, self.away, strict=True)
+        return [worse_by(home.corpus, away.corpus, better) for home, away in places]
 
 
 def worse_by(home: float, away: float, better: Better) -> float:
@@ -59,7 +64,7 @@ def worse_by(home: float, away: float, better: Better) -> float:
 
 
 def loss(system: Moved, *, better: Better, draws: int = DRAWS, seed: int = 0) -> Difference:
-    """Return how much worse a system is away, with its 95% interval over seeds and images.
+    """Return how much worse a system is away, with its 95% interval over seeds and images; see `paired_difference`.
 
     Args:
         system: its scores.
@@ -67,7 +72,7 @@ def loss(system: Moved, *, better: Better, draws: int = DRAWS, seed: int = 0) ->
         draws: B.
         seed: of the bootstrap.
     """
-    return Difference.of(system.loss(better), _drawn_losses(system, better, draws, seed))
+    return Difference.of(system.losses(better), _drawn_losses(system, better, draws, seed))
 
 
 def difference_of_losses(
@@ -88,7 +93,8 @@ def difference_of_losses(
     if (one := _sizes(system)) != (other := _sizes(baseline)):
         raise UserError(f"paired losses need the same seeds and images: (seeds, home, away) are {one} and {other}")
     drawn = _drawn_losses(system, better, draws, seed) - _drawn_losses(baseline, better, draws, seed)
-    return Difference.of(system.loss(better) - baseline.loss(better), drawn)
+    losses = zip(system.losses(better), baseline.losses(better), strict=True)
+    return Difference.of([own - other for own, other in losses], drawn)
 
 
 def _drawn_losses(system: Moved, better: Better, draws: int, seed: int) -> np.ndarray:

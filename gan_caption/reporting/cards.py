@@ -36,7 +36,7 @@ def cards_of(folder: Path, systems: Sequence[System], split: Split, count: int) 
         image.thumbnail((320, 320))
         image.save(folder / name, quality=88)
         rows = [_said(system, index) for system in systems]
-        ciders = [row.cider or 0.0 for row in rows]
+        ciders = [row.cider for row in rows]
         more = [f"{system.name}, seed {run.seed}: {run.texts[index]}" for system in systems for run in system.runs[1:]]
         gain = sum(ciders[1:]) / max(1, len(ciders) - 1) - ciders[0]
         order = {"disagreement": max(ciders) - min(ciders), "gain": gain, "loss": -gain, "position": -index}

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gan_caption.errors import UserError
 from gan_caption.evaluation.systems import System
-from gan_caption.metrics.curves import Curve, at_equal_quality
+from gan_caption.metrics.curves import Curve, NoCommonQuality, at_equal_quality
 from gan_caption.metrics.metric import Metrics, on_curves
 from gan_caption.metrics.standard import STANDARD
 
@@ -62,6 +61,6 @@ def _verdict(
     )
     try:
         told = at_equal_quality(own, other)
-    except UserError:
+    except NoCommonQuality:
         return Verdict(system.name, family, quality, diversity, None, None, "no quality in common")
     return Verdict(system.name, family, quality, diversity, told.mean, told.interval, told.verdict)

@@ -14,7 +14,7 @@ from gan_caption.files import write_atomically
 from gan_caption.metrics.calibration import Reliability
 from gan_caption.metrics.metric import Metric
 from gan_caption.metrics.standard import STANDARD
-from gan_caption.reporting.equal_quality import of_family
+from gan_caption.reporting.equal_quality import FAMILIES, of_family
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,6 +29,11 @@ CURVES = {
     "discriminator/accuracy_edited": "D: accuracy on captions with one word replaced",
 }
 """What is drawn of the training beside validation's metrics, by logged name."""
+_COLOURS = [
+    *(f"C{index}" for index in range(10)), "black", "darkblue", "darkred", "darkgreen", "gold", "hotpink", "teal",
+    "chocolate", "indigo", "yellowgreen",
+]  # fmt: skip
+"""Of systems that are no controls: matplotlib's ten and others that differ from them."""
 _SMOOTHED = 0.1
 """Weight of a new value in the drawn moving average."""
 
@@ -57,7 +62,7 @@ def save(figure: Figure, path: Path) -> None:
 def quality_against_diversity(
     systems: Sequence[System], humans: Mapping[str, float], *, quality: Metric, diversity: Metric
 ) -> Figure:
-    """Draw each system's curve over temperatures (a line) and over nuclei (dashes), the mean over its seeds.
+    """Draw each system's curve over temperatures (a line) and over nuclei (dots), the mean over its seeds.
 
     The ring is temperature 1 over all words. Humans are a star: each against the others of the same images.
 
@@ -74,13 +79,12 @@ def quality_against_diversity(
     axes = figure.subplots()
     colours = _colours(systems)
     for system in systems:
-        for family, line in (("temperature", "-"), ("top_p", ":")):
-            points = of_family(system, family)
-            if not points:
-                continue
+        families = {family: points for family in FAMILIES if (points := of_family(system, family))}
+        for family, points in families.items():
+            line = "-" if family == "temperature" else ":"
             across = system.along_curve(diversity.name, points).mean((0, 2)) * diversity.factor
             up = system.along_curve(quality.name, points).mean((0, 2)) * quality.factor
-            label = system.name if family == "temperature" else None
+            label = system.name if family == next(iter(families)) else None
             axes.plot(across, up, line, marker=".", color=colours[system.name], label=label, linewidth=1.3)
             for index, point in enumerate(points):
                 if system.runs[0].curve[point].temperature == system.runs[0].curve[point].top_p == 1:
@@ -232,7 +236,7 @@ def _colours(systems: Sequence[System]) -> dict[str, str]:
     controls = [system.name for system in systems if system.name.startswith("control")]
     greys = {name: str(0.35 + 0.4 * index / max(1, len(controls))) for index, name in enumerate(controls)}
     others = [system.name for system in systems if system.name not in greys]
-    return greys | {name: f"C{index % 10}" for index, name in enumerate(others)}
+    return greys | {name: _COLOURS[index % len(_COLOURS)] for index, name in enumerate(others)}
 
 
 def plain(axes: Axes) -> None:

@@ -53,7 +53,7 @@ class CardCaption:
 
     who: str
     caption: str
-    cider: float | None
+    cider: float
     """CIDEr-D times 100."""
     true: bool | None
     """Whether it is true of the image, where that is known."""
@@ -96,7 +96,7 @@ class Page:
     """The verdicts in words."""
     trade_offs: Sequence[Picture]
     verdicts: Table
-    adversarial: Adversarial | None
+    adversarial: Adversarial
     calibration: str | None
     """The reliability diagram's file, without ending."""
     learning: str | None
@@ -106,6 +106,8 @@ class Page:
     """Ways to sort the gallery: a key and what the page calls it; the first is the one that it opens with."""
     everything: Table
     differences: Table
+    borrowed: Sequence[str]
+    """Systems that are what others began with, and have no settings of their own."""
     commands: Sequence[str] = field(default_factory=list)
 
 

@@ -134,7 +134,10 @@ def write_report(
         gallery=cards_of(folder, systems, compared.split, settings.gallery),
         orders=ORDERS,
         everything=full_table(estimates, names, humans, metrics),
-        differences=configuration_table({system.name: _settings(system) for system in systems}),
+        differences=configuration_table(
+            {system.name: _settings(system) for system in systems if not system.runs[0].borrowed}
+        ),
+        borrowed=[system.name for system in systems if system.runs[0].borrowed],
         commands=commands,
     )
     write_page(folder / PAGE, page)

@@ -128,5 +128,6 @@ def metrics_of(results: Mapping[str, Any]) -> Metrics:
         return {row["name"]: Metric(**{key: row[key] for key in _KEPT}) for row in results["metrics"]}
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"{RESULTS}: {str(error)[:300]}: its metrics are not described; evaluate the run again"
+            f"{RESULTS}: {str(error)[:300]}: its metrics are not described. Delete it: evaluate writes an evaluation's "
+            "anew, and train with resume=auto a run's own"
         ) from error

@@ -42,14 +42,14 @@ def across_seeds(runs: Sequence[Mapping[str, Mapping[str, float]]], metrics: Met
         metrics: in the order of the rows; one that no run has is left out. What a system does not have on every seed,
             or what is NaN there, is "-".
     """
-    names = list(runs[0])
+    names = list(dict.fromkeys(name for run in runs for name in run))
     paired = len(names) == 2
     heads = ["", *names, *([f"{names[1]} - {names[0]}, paired"] if paired else [])]
     rows = []
     for key, metric in metrics.items():
-        if not any(key in run[name] for run in runs for name in names):
+        if not any(key in own for run in runs for own in run.values()):
             continue
-        columns = [[run[name].get(key, math.nan) * metric.factor for run in runs] for name in names]
+        columns = [[run.get(name, {}).get(key, math.nan) * metric.factor for run in runs] for name in names]
         cells = [_cell(values, metric.decimals) for values in columns]
         if paired:
             cells.append(_cell([b - a for a, b in zip(*columns, strict=True)], metric.decimals, sign="+"))

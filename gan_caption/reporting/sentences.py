@@ -35,15 +35,16 @@ def description(systems: Sequence[System], split: Split, settings: ComparisonSet
 def legend(baseline: System) -> str:
     """Say what the intervals and marks mean."""
     said = (
-        "Below each value its 95% interval: a bootstrap over images and, outside of it, over seeds; Student's t over "
-        "seeds where a number is known of the corpus only. "
-        f"▲ better and ▼ worse than {baseline.name}: paired by image and seed, p below {SURE} after Holm's correction "
-        "for the number of systems. Humans: each against the others of the same images, who are one fewer. "
+        "Below each value its 95% interval: a bootstrap over images and, outside of it, over seeds, widened to "
+        "Student's t over seeds where that is less certain; t alone where a number is known of the corpus only. "
+        f"▲ better and ▼ worse than {baseline.name}: paired by image and seed, p (the larger of both ways') below "
+        f"{SURE} after Holm's correction for the number of systems. "
+        "Humans: each against the others of the same images, who are one fewer. "
     )
     if len(baseline.runs) == 1:
         said += "With one seed the intervals know nothing of how much training varies: they are too narrow. "
     elif len(baseline.runs) < 5:
-        said += f"{len(baseline.runs)} seeds say little of another one: the intervals are rather too narrow. "
+        said += f"{len(baseline.runs)} seeds say little of another one: differences are seldom sure. "
     return said
 
 

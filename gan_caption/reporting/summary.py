@@ -39,7 +39,8 @@ def summarise(
     Args:
         systems: the baseline among them.
         baseline: what the others are compared with.
-        metrics: in the order of tables; those that some run does not know are left out.
+        metrics: in the order of tables. Of those that are known image by image, what some run does not know is left
+            out; of the others, what no run knows, and a system without a value has NaN.
 
     Raises:
         UserError: scipy is missing.
@@ -48,13 +49,11 @@ def summarise(
     for metric in metrics:
         if all(metric in run.scores for system in systems for run in system.runs):
             table[metric] = corrected({system.name: _by_image(system, baseline, metric) for system in systems})
-        elif all(_known(run.values.get(metric)) for system in systems for run in system.runs):
-            table[metric] = {system.name: _by_seed([run.values[metric] for run in system.runs]) for system in systems}
+            continue
+        values = {system.name: [run.values.get(metric, math.nan) for run in system.runs] for system in systems}
+        if not all(math.isnan(value) for own in values.values() for value in own):
+            table[metric] = {name: _by_seed(own) for name, own in values.items()}
     return table
-
-
-def _known(value: float | None) -> bool:
-    return value is not None and not math.isnan(value)
 
 
 def _by_image(system: System, baseline: System, metric: str) -> Estimate:

@@ -26,7 +26,7 @@ RUNS, TABLE = "runs.json", "table.md"
 """In a sweep's folder."""
 _KEYS = ("search_metric", "diversity_metric")
 RUINED = -1.0
-"""The value of a run whose last phase left no healthy weights: below every other."""
+"""Of a run whose last phase left no healthy weights, or none with a value of what is sought: below every other."""
 
 
 @dataclass(frozen=True)
@@ -101,10 +101,18 @@ def trial_of(
         seed=settings.seed,
         quality=left.get(chosen.quality.name),
         diversity=left.get(chosen.diversity.name),
-        ended=ended if left else f"{ended}: no healthy weights",
+        ended=f"{ended}{_lacking(left, chosen)}",
         value=value_of(left, floor=floor, sought=chosen),
         sought=names,
     )
+
+
+def _lacking(left: Mapping[str, float], sought: Sought) -> str:
+    """Say why a run is worth nothing to a search, where it is."""
+    if not left:
+        return ": no healthy weights"
+    unknown = [one.name for one in (sought.quality, sought.diversity) if math.isnan(left[one.name])]
+    return f": no value of {', '.join(unknown)}" if unknown else ""
 
 
 def metrics_sought(names: Sequence[str], measured: Metrics) -> Sought:

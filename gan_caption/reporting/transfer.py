@@ -17,6 +17,7 @@ from gan_caption.evaluation.java import java_metrics
 from gan_caption.evaluation.settings import SplitName, TransferSettings
 from gan_caption.evaluation.text_metrics import language_model_metrics
 from gan_caption.evaluation.transfer import Measured, Place, can_lose, measure_in, moved, open_places
+from gan_caption.extras import require
 from gan_caption.files import check_folder
 from gan_caption.metrics.bootstrap import Difference
 from gan_caption.metrics.holm import holm
@@ -78,6 +79,8 @@ def in_both_places(settings: TransferSettings) -> tuple[Measured, Measured]:
         UserError: the runs cannot be compared, or data or a metric are missing.
     """
     chosen = choose_systems(folders_of(settings.runs), baseline=settings.against, allow=settings.allow, fewest=1)
+    if len(next(iter(chosen.values()))) > 1:
+        require("scipy", extra="report", what="differences over seeds")  # missed now, not after hours
     tokenizers = run_tokenizers(chosen)
     tokenizer = next(iter(tokenizers.values()))
     asked, named = metrics_asked(chosen, settings), language_model_asked(chosen, settings)
@@ -131,14 +134,21 @@ def told(
         f"Home: {_where(home)}. Away: {_where(away)}. Training seeds {', '.join(map(str, seeds))}.",
         loss_table(home, away, [one for one in found if one.metric.name in shown]),
         f"A loss is how much worse away is than home; 95% by the paired bootstrap over images of each place"
-        f"{' and seeds' if len(seeds) > 1 else ''}.\nThe last column says how much more than {settings.against} a "
-        "system loses: below 0 it loses less. p below is corrected for how many systems are asked (Holm).",
+        f"{' and seeds, widened to t over seeds' if len(seeds) > 1 else ''}.\n"
+        f"The last column says how much more than {settings.against} a system loses: below 0 it loses less. p below is "
+        "corrected for how many systems are asked (Holm).",
         "\n".join(verdicts([one for one in found if _is_asked(one, settings)], settings.against))
-        or f"No verdict: some system has no value of {settings.endpoint}, here or there.",
+        or _no_verdict(found, settings),
         diversity_table(home, away),
         unsayable_table(home, away),
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _no_verdict(found: Sequence[Loss], settings: TransferSettings) -> str:
+    if any(one.metric.name == settings.endpoint for one in found):
+        return f"No verdict: there is no other system than {settings.against}."
+    return f"No verdict: some system has no value of {settings.endpoint}, here or there."
 
 
 def _where(there: Measured) -> str:

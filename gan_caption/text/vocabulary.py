@@ -86,6 +86,8 @@ class Vocabulary(Tokenizer):
             if count >= least and token not in SPECIAL:  # which no caption may bring about by saying it
                 frequent[token] = count
         kept = sorted(frequent, key=lambda token: (-frequent[token], token))
+        if not kept and least is None:
+            raise UserError(f"the captions have no {self.counted_by}: give others")
         if not kept:
             raise UserError(
                 f"no {self.counted_by} occurs {least} times or more (vocabulary.min_count): lower it, or give more "

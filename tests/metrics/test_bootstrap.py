@@ -58,8 +58,29 @@ def test_seeds_are_the_outer_level():
     images = np.zeros(50)
     told = paired_difference([score_of(images + s) for s in (0.2, 0.5, 0.8)], [score_of(images)] * 3, draws=4000)
     assert told.value == pytest.approx(0.5)
-    # Means of three draws of three: .2 with probability 1/27 > 2.5%.
-    assert told.interval == pytest.approx((0.2, 0.8))
+    half = 4.302653 * 0.3 / 3**0.5  # Student's t with 2 degrees of freedom; the draws alone give .2 to .8
+    assert told.interval == pytest.approx((0.5 - half, 0.5 + half))
+    assert told.p == pytest.approx(stats.ttest_rel([0.2, 0.5, 0.8], [0, 0, 0]).pvalue)
+
+
+def test_few_seeds_are_seldom_sure_of_what_is_not_there():
+    """Runs that differ by their seeds alone: the signs of three agree in a quarter of the cases."""
+    rng, sure = np.random.default_rng(2), 0
+    for _ in range(400):
+        own, other = (rng.standard_normal((3, 1)) + 0.1 * rng.standard_normal((3, 40)) for _ in range(2))
+        told = paired_difference([*map(score_of, own)], [*map(score_of, other)], draws=200)
+        sure += told.p < 0.05
+        assert (told.p < 0.05) <= (not told.interval[0] <= 0 <= told.interval[1])
+    assert stats.binomtest(sure, 400, 0.05, alternative="greater").pvalue > 0.01
+
+
+def test_images_are_the_inner_level():
+    """Seeds that agree closely know nothing of other images: there the draws are less sure than Student's t."""
+    images = np.random.default_rng(3).standard_normal(30)
+    told = paired_difference([score_of(images + s) for s in (0.3, 0.31, 0.32)], [score_of(0 * images)] * 3, draws=4000)
+    half = 1.96 * images.std() / 30**0.5
+    value = images.mean() + 0.31
+    assert told.interval == pytest.approx((value - half, value + half), abs=0.03)
 
 
 def test_a_pooled_metric_is_pooled_in_every_draw():

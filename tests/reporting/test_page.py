@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 
-from gan_caption.reporting.page import Card, CardCaption, Cell, Page, Picture, Row, Table, write_page
+from gan_caption.reporting.page import Adversarial, Card, CardCaption, Cell, Page, Picture, Row, Table, write_page
 
 HOSTILE = '<img src=x onerror="document.title=\'taken over\'"> & "quotes"'
 
@@ -21,14 +21,15 @@ def made_page(folder, *, caption="a green star"):
     cards = [
         Card("first", "0.jpg", [CardCaption("mle", caption, 12.0, False, {"D": 0.25})], ["seed 1: x"], ["a red square"],
              {"disagreement": 1.0, "position": 0.0}),
-        Card("second", "1.jpg", [CardCaption("mle", "a blue square", None, None, {})], [], ["blue"],
+        Card("second", "1.jpg", [CardCaption("mle", "a blue square", 0.0, None, {})], [], ["blue"],
              {"disagreement": 9.5, "position": -1.0}),
     ]  # fmt: skip
     page = Page(
         title="mle / seqgan", description="2 images", summary=table, legend="", findings=["alike"],
-        trade_offs=[Picture("plot", "a plot")], verdicts=table, adversarial=None, calibration=None, learning=None,
-        gallery=cards,
+        trade_offs=[Picture("plot", "a plot")], verdicts=table, adversarial=Adversarial("a judge", table),
+        calibration=None, learning=None, gallery=cards,
         orders={"disagreement": "disagreement", "position": "order of the data"}, everything=table, differences=table,
+        borrowed=["mle"],
         commands=["python -m gan_caption.train seed=0"],
     )  # fmt: skip
     write_page(folder / "index.html", page)

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.stats import ttest_rel
 
 from gan_caption.configuration.building import read
 from gan_caption.configuration.settings import settings_from
@@ -39,7 +40,7 @@ def scored(values):
 
 def evaluated_run(seed, *, cider, values=None, curve=(), calibration=(), lost=None):
     return EvaluatedRun(
-        seed=seed, folder=f"runs/{seed}", command="", config={"seed": seed}, decoding=None, lost=lost,
+        seed=seed, folder=f"runs/{seed}", command="", config={"seed": seed}, decoding=None, borrowed=False, lost=lost,
         texts=["a"] * IMAGES, captions=["a"] * IMAGES, samples=[["a", "b"]] * IMAGES, opinions=None,
         calibration=calibration, judged=None, scores={"cider_d": scored(cider)}, values=values or {}, curve=curve,
         records=[],
@@ -86,7 +87,9 @@ def test_a_summary_pairs_by_image_and_seed():
     assert cider["mle"].difference is None
     assert cider["mle"].value == pytest.approx(np.mean(base))
     assert cider["mle"].interval[0] < cider["nsc"].value < cider["mle"].interval[1]
-    assert cider["nsc"].p_holm < 0.01
+    means = [[run.scores["cider_d"].corpus for run in system.runs] for system in (better, baseline)]
+    assert cider["nsc"].p_holm == pytest.approx(2 * ttest_rel(*means).pvalue)  # of three seeds; two systems are asked
+    assert cider["nsc"].p_holm < 0.05
     assert cider["nsc"].difference.interval[0] > 0
     assert cider["control"].difference.value == 0
     assert cider["control"].p_holm == 1
@@ -94,6 +97,19 @@ def test_a_summary_pairs_by_image_and_seed():
     vocabulary = told["vocabulary"]["mle"]
     assert vocabulary.interval == pytest.approx((11 - 4.3027 / 3**0.5, 11 + 4.3027 / 3**0.5), abs=1e-3)
     assert told["vocabulary"]["nsc"].difference is None
+
+
+def test_a_system_without_a_value_leaves_the_others_theirs():
+    """Maximum likelihood has no discriminator, and who writes nothing grammatical has no hallucinations."""
+    auc, nothing = "discriminator_auc", [0.0] * IMAGES
+    known = System("seqgan", [evaluated_run(seed, cider=nothing, values={auc: 0.6}) for seed in (0, 1)])
+    lacks = [evaluated_run(seed, cider=nothing, values=own) for seed, own in enumerate(({}, {auc: math.nan}))]
+    baseline = System("mle", lacks)
+    told = summarise([baseline, known], baseline)[auc]
+    assert told["seqgan"].value == 0.6
+    assert math.isnan(told["mle"].value)
+    assert told["mle"].interval is None
+    assert list(summarise([baseline], baseline)) == ["cider_d"]
 
 
 def test_one_seed_has_an_interval_over_images_only():
@@ -162,6 +178,12 @@ def test_what_one_system_lacks_leaves_the_others_their_cells():
         STANDARD["div_2"].label: ["0.500 ± 0.000", "-", "-"],
         STANDARD["self_cider"].label: ["-", "0.750 ± 0.000", "-"],
     }
+
+
+def test_a_seed_that_a_phase_left_nothing_of_is_no_number():
+    runs = [{"mle": {"div_2": 0.5}}, {"mle": {"div_2": 0.5}, "seqgan": {"div_2": 0.5}}]
+    *_, row = across_seeds(runs, {"div_2": STANDARD["div_2"]}).splitlines()
+    assert [cell.strip() for cell in row.strip("|").split("|")][1:] == ["0.500 ± 0.000", "-", "-"]
 
 
 def test_the_legend_names_a_system_whose_first_seed_logged_nothing():

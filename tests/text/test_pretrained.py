@@ -98,7 +98,7 @@ def test_a_digest_is_of_what_decides_what_a_model_says(folder, tmp_path):
     for name in ("generation_config.json", "requirements.txt"):
         (tmp_path / "one" / name).write_text("{}")
     assert find_model(str(tmp_path / "one")).digest == find_model(str(folder)).digest
-    for number, name in enumerate(("config.json", "tokenizer.json", "model.safetensors")):
+    for number, name in enumerate(("config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors")):
         changed = tmp_path / str(number)
         shutil.copytree(folder, changed)
         with (changed / name).open("ab") as file:
