@@ -27,4 +27,4 @@ def part(page: str, *, skip_missing: bool = False, **given: Any) -> Any:
     """
     group = page.partition("/")[0]
     content = OmegaConf.to_container(OmegaConf.load(conf_dir() / f"{page}.yaml"), resolve=False)
-    return build({**content.get(group, content), **given}, path=group, skip_missing=skip_missing)
+    return build({**content.get(group, content), **given}, object, path=group, skip_missing=skip_missing)

@@ -126,7 +126,7 @@ def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str,
     val_source = open_features(settings, encoder, val, device=device)
     if settings.validation.images:
         val_source = FirstImages(val_source, settings.validation.images)
-    tokenizer: Tokenizer = settings.tokenizer.build()
+    tokenizer = settings.tokenizer.build(Tokenizer)
     captions = training_captions(source.split, tokenizer)
     sizes = [len(own) for own in captions]
     tokenizer = tokenizer.learn(chain.from_iterable(captions))
@@ -209,6 +209,7 @@ def _run_in(
             identity = json.loads((folder / "id.json").read_text(encoding="utf-8"))
             trackers.append(
                 settings.tracker.build(
+                    Tracker,
                     folder=folder,
                     group=settings.title,
                     name=f"{settings.title}-{data}-seed{settings.seed}-{phase}",

@@ -153,10 +153,8 @@ def policy(family: str, sizes: Sizes) -> Generator:
     torch.manual_seed(0)
     if family == LM:
         page = composed("+experiment=mle", f"generator={LM}", f"lm.model={LM_MODEL}")["generator"]
-        language: Generator = build(
-            {**page, "vocabulary_size": sizes.words, "pooled_size": CHANNELS, "grid_size": CHANNELS}, path="generator"
-        )
-        return language
+        node = {**page, "vocabulary_size": sizes.words, "pooled_size": CHANNELS, "grid_size": CHANNELS}
+        return build(node, Generator, path="generator")
     own = {"updown": {"embedding": SIZE, "attention": SIZE}, "transformer": {}}.get(family, {"embedding": SIZE})
     made: Generator = part(
         f"generator/{family}", vocabulary_size=sizes.words, pooled_size=CHANNELS, hidden=SIZE, dropout=DROPOUT, **own,

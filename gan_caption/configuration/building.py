@@ -27,25 +27,33 @@ OURS = "gan_caption."
 """The prefix of the modules whose classes and functions every configuration may name."""
 
 
-def build(node: Mapping[str, Any] | DictConfig, *, path: str, allowed: Sequence[str] = (OURS,), **offered: Any) -> Any:
+def build(
+    node: Mapping[str, Any] | DictConfig, kind: type[T], *, path: str, allowed: Sequence[str] = (OURS,), **offered: Any
+) -> T:
     """Build the object that a node of configuration describes, and the objects inside it.
+
+    What a node makes is looked at before it is made: where a reward is wanted, nothing but a reward is built.
 
     Args:
         node: a mapping with `_target_`. Values that are such mappings themselves, also in lists and dicts, are built
             first and handed over as objects.
+        kind: what it shall be an instance of.
         path: the node's full key, e.g. "generator"; messages start with it. "" is the whole configuration.
         allowed: prefixes of the modules whose classes and functions may be named, each ending in a dot; or one.
         offered: what only the program knows (a vocabulary's size, other modules). Every constructor in the node is
             given those that it has parameters for; configuration cannot set them.
 
     Raises:
-        UserError: the target is not allowed or does not exist; a key is unknown, missing, or the program's to set; a
-            value has the wrong type; a constructor refused it with ValueError. The message names the key.
+        UserError: the target is not allowed, does not exist, or makes something else; a key is unknown, missing, or the
+            program's to set; a value has the wrong type; a constructor refused it with ValueError. The message names
+            the key.
     """
-    return plan_of(_plain(node, path), path, Door(tuple(listed(allowed)), frozenset(offered))).build(offered)
+    planned = fit(plan_of(_plain(node, path), path, Door(tuple(listed(allowed)), frozenset(offered))), kind, path)
+    built: T = fit(planned.build(offered), kind, path)
+    return built
 
 
-def check(node: Mapping[str, Any] | DictConfig, *, path: str, allowed: Sequence[str] = (OURS,),
+def check(node: Mapping[str, Any] | DictConfig, kind: type, *, path: str, allowed: Sequence[str] = (OURS,),
           offered: Collection[str] = ()) -> None:  # fmt: skip
     """Check a node as `build` does, all but the constructors' own checks, without building anything.
 
@@ -53,6 +61,7 @@ def check(node: Mapping[str, Any] | DictConfig, *, path: str, allowed: Sequence[
 
     Args:
         node: as in `build`.
+        kind: as in `build`.
         path: as in `build`.
         allowed: as in `build`.
         offered: the names of what `build` will be offered.
@@ -60,7 +69,7 @@ def check(node: Mapping[str, Any] | DictConfig, *, path: str, allowed: Sequence[
     Raises:
         UserError: as `build`.
     """
-    plan_of(_plain(node, path), path, Door(tuple(listed(allowed)), frozenset(offered)))
+    fit(plan_of(_plain(node, path), path, Door(tuple(listed(allowed)), frozenset(offered))), kind, path)
 
 
 @dataclass(frozen=True)
@@ -79,13 +88,13 @@ class Part:
         """The name of the class or function, without its module."""
         return str(self.node[TARGET]).rpartition(".")[2]
 
-    def build(self, **offered: Any) -> Any:
+    def build(self, kind: type[T], **offered: Any) -> T:
         """Build it; see `build`."""
-        return build(self.node, path=self.path, allowed=self.allowed, **offered)
+        return build(self.node, kind, path=self.path, allowed=self.allowed, **offered)
 
-    def check(self, offered: Collection[str] = ()) -> None:
+    def check(self, kind: type, offered: Collection[str] = ()) -> None:
         """Check it; see `check`."""
-        check(self.node, path=self.path, allowed=self.allowed, offered=offered)
+        check(self.node, kind, path=self.path, allowed=self.allowed, offered=offered)
 
 
 def read(kind: type[T], config: Mapping[str, Any] | DictConfig, *, besides: Collection[str] = (), **offered: Any) -> T:

@@ -1,9 +1,9 @@
 """Whether a value of configuration is of the type that a parameter's hint asks for: pydantic decides, strictly.
 
 What it is told besides: YAML has no tuples, so a list stands for one; 1 is not True; of a protocol an object has the
-methods; and what is still to be built fits everywhere until it is. Where a list of texts or paths is wanted, one stands
-for a list of it alone. A path is a text, or a whole number, since YAML makes one of a folder's name such as 2024; its
-`~` is the user's home. Numbers are finite.
+methods; and of what is still to be built its class is looked at, before anything of it runs. Where a list of texts or
+paths is wanted, one stands for a list of it alone. A path is a text, or a whole number, since YAML makes one of a
+folder's name such as 2024; its `~` is the user's home. Numbers are finite.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from gan_caption.configuration.wording import in_words, short, suggest
+from gan_caption.configuration.wording import dotted, in_words, short, suggest
 from gan_caption.errors import UserError
 from gan_caption.files import at_home
 
@@ -32,6 +32,11 @@ _CONTAINERS: dict[Any, Any] = {
 
 class Later:
     """A value that is still to be built."""
+
+    @property
+    def made(self) -> type:
+        """What it will be an instance of."""
+        raise NotImplementedError
 
 
 def fit(value: Any, hint: Any, path: str) -> Any:
@@ -98,11 +103,7 @@ def _checked(hint: Any) -> Any:
         told = hint
     else:
         told = Annotated[Any, WrapValidator(partial(_is_a, kind=origin))]
-    return Annotated[told, WrapValidator(_or_later)]
-
-
-def _or_later(value: Any, check: Callable[[Any], Any]) -> Any:
-    return value if isinstance(value, Later) else check(value)
+    return told
 
 
 def _in_a_list(value: Any, *, alone: tuple[type, ...]) -> Any:
@@ -126,17 +127,23 @@ def _same_kind(value: Any, check: Callable[[Any], Any]) -> Any:
 
 
 def _is_a(value: Any, _: Any, *, kind: Any) -> Any:
-    """Take an instance of a class; of a protocol what has its methods."""
+    """Take an instance of a class; of a protocol what has its methods. What is still to be built counts as built."""
     from pydantic_core import PydanticCustomError
 
-    methods = [name for name in vars(kind) if name == "__call__" or not name.startswith("_")]
+    made = value.made if isinstance(value, Later) else type(value)
     if getattr(kind, "_is_protocol", False):
-        fits = all(hasattr(value, name) for name in methods)
+        methods = {name for name in vars(kind) if name == "__call__" or not name.startswith("_")}
+        fits = methods <= ({*dir(made), *_fields(made)} if isinstance(value, Later) else {*dir(value)})
     else:
-        fits = isinstance(value, kind)
+        fits = issubclass(made, kind)
     if not fits:
         raise PydanticCustomError("another_class", "Input should be {what}", {"what": in_words(kind)})
     return value
+
+
+def _fields(made: type) -> set[str]:
+    """Return the names that a class says its instances have."""
+    return {name for one in made.__mro__ for name in vars(one).get("__annotations__", ())}
 
 
 def _told(errors: Sequence[ErrorDetails], value: Any, hint: Any, path: str) -> str:
@@ -155,7 +162,8 @@ def _told(errors: Sequence[ErrorDetails], value: Any, hint: Any, path: str) -> s
         more = f" (text needs quotes: '\"{wrong}\"')"
     choices = re.findall(r"'(\w+)'", " ".join(wanted)) if isinstance(wrong, str) else []
     more += f".{nearest}" if (nearest := suggest(wrong, choices, "")) else ""
-    return f"{where}: {short(wrong)} is not {' or '.join(dict.fromkeys(wanted))}{more}"
+    said = dotted(wrong.made) if isinstance(wrong, Later) else short(wrong)
+    return f"{where}: {said} is not {' or '.join(dict.fromkeys(wanted))}{more}"
 
 
 def _wanted(error: ErrorDetails) -> str:

@@ -48,6 +48,12 @@ class Plan(Later):
     given: frozenset[str]
     """Names of the parameters that the program gives."""
 
+    @property
+    def made(self) -> type:
+        """The target, or what it is annotated to return."""
+        made: type = self.target if inspect.isclass(self.target) else get_type_hints(self.target)["return"]
+        return made
+
     def build(self, offered: Mapping[str, Any]) -> Any:
         """Build what is inside, check it, and call."""
         arguments = {

@@ -386,8 +386,8 @@ def build_evaluator(
         "split": source.split, "tokenizer": tokenizer, **offered_discriminator(discriminator),
         **offered_language_model(language_model),
     }  # fmt: skip
-    decoder: Decoder = settings.decoding.build(**offered)
-    decoders = {name: part.build(**offered) for name, part in own_decoding(settings).items()}
+    decoder = settings.decoding.build(Decoder, **offered)
+    decoders = {name: part.build(Decoder, **offered) for name, part in own_decoding(settings).items()}
     asked = settings.validation
     more = (*source.split.metrics, *own_metrics(settings.metrics), *language_model_metrics(language_model))
     unknown = LEARNED_BY_HEART if training is None else ()

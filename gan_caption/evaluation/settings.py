@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gan_caption.configuration.building import Part, read
 from gan_caption.configuration.settings import OF_A_RUN, ComparedValidation, ValidationSettings
+from gan_caption.data.corpus import Corpus
+from gan_caption.decoding.decoders import Decoder
 from gan_caption.errors import at_least
 from gan_caption.evaluation.judge_network import JudgeSettings
 from gan_caption.training.setup import OF_THE_PARTS
@@ -45,7 +47,7 @@ class HowMeasured:
     decoding: Part
 
     def __post_init__(self) -> None:
-        self.decoding.check(OF_THE_PARTS["decoding"])
+        self.decoding.check(Decoder, OF_THE_PARTS["decoding"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +62,7 @@ class EvaluationSettings(HowMeasured):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.data is not None:
-            self.data.check(OF_THE_PARTS["data"])
+            self.data.check(Corpus, OF_THE_PARTS["data"])
 
 
 def evaluation_from(config: Mapping[str, Any] | DictConfig) -> EvaluationSettings:
@@ -99,7 +101,7 @@ class TransferSettings(SeveralSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.data.check(OF_THE_PARTS["data"])
+        self.data.check(Corpus, OF_THE_PARTS["data"])
 
 
 def transfer_from(config: Mapping[str, Any] | DictConfig) -> TransferSettings:

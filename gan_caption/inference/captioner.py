@@ -198,8 +198,8 @@ class Captioner:
             )
         asked = _asked_by_a_decoder(trained, named)
         offered = {"tokenizer": trained.tokenizer, **offered_discriminator(discriminator), **asked}
-        decoder: Decoder = build(decoding or usual.node, path="decoding", allowed=allowed, **offered)
-        several: Proposer | None = build(proposer, path="proposer", allowed=allowed) if proposer else None
+        decoder = build(decoding or usual.node, Decoder, path="decoding", allowed=allowed, **offered)
+        several = build(proposer, Proposer, path="proposer", allowed=allowed) if proposer else None
         writer = trained.captioner.generator
         if fusion:
             advising = adviser(named, trained.tokenizer, device=trained.device, fusion=fusion)
@@ -332,8 +332,7 @@ class Captioner:
 def usual_proposer(candidates: int) -> Proposer:
     """Return what proposes so many captions of an image where nothing else is asked for: the command line's page."""
     page = OmegaConf.load(conf_dir() / "proposer" / "diverse_beam.yaml")
-    proposer: Proposer = build(OmegaConf.create({"candidates": candidates, "page": page}).page, path="proposer")
-    return proposer
+    return build(OmegaConf.create({"candidates": candidates, "page": page}).page, Proposer, path="proposer")
 
 
 def check_candidates(candidates: int, *, wanted: int, judging: str | None) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from gan_caption.configuration.building import Part, read
 from gan_caption.configuration.settings import OF_A_RUN
+from gan_caption.data.corpus import Corpus
+from gan_caption.decoding.decoders import Decoder, Proposer
 from gan_caption.errors import at_least
 from gan_caption.training.setup import OF_THE_PARTS
 
@@ -39,9 +41,9 @@ class CaptionSettings:
     def __post_init__(self) -> None:
         at_least(1, captions=self.captions)
         at_least(0, seed=self.seed)
-        self.proposer.check()
+        self.proposer.check(Proposer)
         if self.decoding is not None:
-            self.decoding.check(OF_THE_PARTS["decoding"])
+            self.decoding.check(Decoder, OF_THE_PARTS["decoding"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +67,7 @@ class DemoSettings:
         at_least(1, max_upload_mb=self.max_upload_mb)
         at_least(2, samples=self.samples)
         if self.decoding is not None:
-            self.decoding.check(OF_THE_PARTS["decoding"])
+            self.decoding.check(Decoder, OF_THE_PARTS["decoding"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +95,7 @@ class ExportSettings:
         if self.int8 and self.format != "onnx":
             raise ValueError("int8=true: only format=onnx has it")
         if self.data is not None:
-            self.data.check(OF_THE_PARTS["data"])
+            self.data.check(Corpus, OF_THE_PARTS["data"])
 
 
 def export_from(config: Mapping[str, Any] | DictConfig) -> ExportSettings:
@@ -120,8 +122,9 @@ class CalibrationSettings:
 
     def __post_init__(self) -> None:
         at_least(2, folds=self.folds)
-        for part in filter(None, (self.data, self.decoding)):
-            part.check(OF_THE_PARTS[part.path])
+        for part, kind in ((self.data, Corpus), (self.decoding, Decoder)):
+            if part is not None:
+                part.check(kind, OF_THE_PARTS[part.path])
 
 
 def calibration_from(config: Mapping[str, Any] | DictConfig) -> CalibrationSettings:
@@ -143,7 +146,7 @@ class LanguageModelSettings:
     def __post_init__(self) -> None:
         at_least(1, order=self.order)
         if self.data is not None:
-            self.data.check(OF_THE_PARTS["data"])
+            self.data.check(Corpus, OF_THE_PARTS["data"])
 
 
 def language_model_from(config: Mapping[str, Any] | DictConfig) -> LanguageModelSettings:

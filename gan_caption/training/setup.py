@@ -9,13 +9,14 @@ from typing import Any
 
 import torch
 
-from gan_caption.configuration.building import TARGET, Part
+from gan_caption.configuration.building import Part
 from gan_caption.configuration.planning import Absent
 from gan_caption.configuration.settings import Settings, settings_from
 from gan_caption.configuration.wording import key_of
 from gan_caption.data.compact import Groups, Texts
 from gan_caption.data.corpus import Corpus, NoSplit, Split, locations_of
 from gan_caption.data.features import FeatureSource
+from gan_caption.decoding.decoders import Decoder
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import processes, world
 from gan_caption.encoders.base import Encoder
@@ -33,6 +34,7 @@ from gan_caption.training.pretrained import Pretrained
 from gan_caption.training.progress import Progress
 from gan_caption.training.run import Run
 from gan_caption.training.tokenizers import told
+from gan_caption.training.tracking import Tracker
 
 Report = Callable[[str], None]
 
@@ -78,12 +80,16 @@ def check_configuration(config: Mapping[str, Any]) -> Settings:
     _check_text(config, "")
     settings = settings_from(config)
     own_metrics(settings.metrics)
-    parts = (settings.data, settings.tokenizer, settings.encoder, settings.generator, settings.initialisation,
-             settings.discriminator, settings.decoding, settings.tracker)  # fmt: skip
-    for part in filter(None, parts):
-        part.check(OF_THE_PARTS.get(part.path, ()))
+    kinds = (
+        (settings.data, Corpus), (settings.tokenizer, Tokenizer), (settings.encoder, Encoder),
+        (settings.generator, Generator), (settings.initialisation, Initialisation),
+        (settings.discriminator, Discriminator), (settings.decoding, Decoder), (settings.tracker, Tracker),
+    )  # fmt: skip
+    for part, kind in kinds:
+        if part is not None:
+            part.check(kind, OF_THE_PARTS.get(part.path, ()))
     for part in settings.phases.values():
-        part.check(PARTS)
+        part.check(Phase, PARTS)
     return settings
 
 
@@ -105,13 +111,7 @@ def own_metrics(parts: Sequence[Part]) -> list[Metric]:
     Raises:
         UserError: a node is faulty, or what it names is no metric.
     """
-    found = []
-    for part in parts:
-        metric = part.build()
-        if not isinstance(metric, Metric):
-            raise UserError(f"{part.path}: {part.node[TARGET]} is no gan_caption.metrics.Metric and returns none")
-        found.append(metric)
-    return found
+    return [part.build(Metric) for part in parts]
 
 
 def own_decoding(settings: Settings) -> dict[str, Part]:
@@ -153,8 +153,7 @@ def choose_device(name: str) -> torch.device:
 
 def open_corpus(settings: Settings, data: Part | None = None) -> Corpus:
     """Return the corpus of a run, or another one that is read as the run's settings say."""
-    corpus: Corpus = (data or settings.data).build(skip_missing=settings.skip_missing)
-    return corpus
+    return (data or settings.data).build(Corpus, skip_missing=settings.skip_missing)
 
 
 def load_split(corpus: Corpus, name: str, report: Report) -> Split:
@@ -243,8 +242,7 @@ def open_features(settings: Settings, encoder: Encoder, split: Split, *, device:
 def build_encoder(settings: Settings, *, device: torch.device) -> Encoder:
     """Build the encoder from its seed."""
     torch.manual_seed(settings.seed)
-    encoder: Encoder = settings.encoder.build()
-    return encoder.to(device)
+    return settings.encoder.build(Encoder).to(device)
 
 
 def keep_encoder(encoder: Encoder, folder: Path) -> None:
@@ -282,10 +280,9 @@ def build_captioner(
     """Build the generator from its seed, and join it to the encoder where that learns."""
     torch.manual_seed(settings.seed + 1)
     sizes: dict[str, Any] = {"pooled_size": encoder.pooled_size, "grid_size": encoder.grid_size}
-    generator: Generator = settings.generator.build(vocabulary_size=len(tokenizer), **sizes)
+    generator = settings.generator.build(Generator, vocabulary_size=len(tokenizer), **sizes)
     if settings.initialisation is not None:
-        initialise: Initialisation = settings.initialisation.build()
-        initialise(generator)
+        settings.initialisation.build(Initialisation)(generator)
     return EncoderDecoder(generator, encoder if encoder.finetune else None).to(device)
 
 
@@ -310,9 +307,9 @@ def build_discriminator(
     torch.manual_seed(settings.seed + 2)
     offered = {"pooled_size": encoder.pooled_size, "grid_size": encoder.grid_size, "policy_tokenizer": tokenizer}
     if own is None:
-        network: Discriminator = part.build(vocabulary_size=len(tokenizer), **offered)
+        network = part.build(Discriminator, vocabulary_size=len(tokenizer), **offered)
     else:
-        network = told(part, own).build(vocabulary_size=len(own), **offered)
+        network = told(part, own).build(Discriminator, vocabulary_size=len(own), **offered)
     if network.uses_pixels:
         encoder.show_pixels()
     return network.to(device)
@@ -380,7 +377,7 @@ def build_phases(settings: Settings, run: Run, encoder: Encoder) -> dict[str, Ph
     offered |= offered_discriminator(run.networks.discriminator) | offered_language_model(run.language_model)
     if not settings.phases:
         raise UserError("phases is empty: a run needs at least one, such as those of +experiment=mle")
-    return {name: part.build(**offered) for name, part in settings.phases.items()}
+    return {name: part.build(Phase, **offered) for name, part in settings.phases.items()}
 
 
 def training_captions(split: Split, tokenizer: Tokenizer) -> Groups[str]:

@@ -39,7 +39,7 @@ def load_tokenizer(settings: Settings, folder: Path) -> Tokenizer:
     Raises:
         UserError: the file is missing, leads out of the folder, or holds something else.
     """
-    tokenizer: Tokenizer = settings.tokenizer.build()
+    tokenizer = settings.tokenizer.build(Tokenizer)
     return tokenizer.load(inside(folder, tokenizer.file))
 
 
@@ -85,7 +85,7 @@ def _asked_tokenizer(settings: Settings) -> Tokenizer | None:
     while part is not None and "tokenizer" not in part.node:
         part = _part_of(part, "discriminator")
     asked = None if part is None else _part_of(part, "tokenizer")
-    return None if asked is None else asked.build()
+    return None if asked is None else asked.build(Tokenizer)
 
 
 def _told(node: Mapping[str, Any], tokenizer: Tokenizer) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from gan_caption.configuration.building import build, check
 from gan_caption.configuration.launching import conf_dir
 from gan_caption.errors import UserError
+from gan_caption.training.tracking import Tracker, Trackers
 
 ROOT = Path(__file__).parents[2]
 
@@ -97,7 +98,7 @@ def parts(tmp_path, monkeypatch):
 
 
 def make(node, path="generator", **offered):
-    return build(node, path=path, allowed=("parts.",), **offered)
+    return build(node, object, path=path, allowed=("parts.",), **offered)
 
 
 def refusal(node, path="generator", **offered):
@@ -106,7 +107,7 @@ def refusal(node, path="generator", **offered):
     with pytest.raises(UserError) as built:
         make(node, path, **offered)
     with pytest.raises(UserError) as checked:
-        check(node, path=path, allowed=("parts.",), offered=offered.keys())
+        check(node, object, path=path, allowed=("parts.",), offered=offered.keys())
     assert str(built.value) == str(checked.value)
     return str(built.value)
 
@@ -294,18 +295,18 @@ def test_nothing_to_build(node):
 
 
 def test_default_door_lets_only_this_package_in():
-    made = build({"_target_": "gan_caption.training.tracking.Trackers", "trackers": []}, path="x")
+    made = build({"_target_": "gan_caption.training.tracking.Trackers", "trackers": []}, Trackers, path="x")
     assert type(made).__name__ == "Trackers"
     with pytest.raises(UserError, match=r"allowed are public names in gan_caption\.\*\. Put a class of your own into"):
-        build({"_target_": "pathlib.Path"}, path="x")
+        build({"_target_": "pathlib.Path"}, object, path="x")
     with pytest.raises(UserError, match=r"gan_caption\.configuration\.launching defines no class or function Path"):
-        build({"_target_": "gan_caption.configuration.launching.Path"}, path="x")
+        build({"_target_": "gan_caption.configuration.launching.Path"}, object, path="x")
 
 
 def test_every_tracker_page_builds(tmp_path):
     for page in sorted((conf_dir() / "tracker").glob("*.yaml")):
         offered = ("folder", "group", "name", "job_type", "configuration", "run_id")
-        check(OmegaConf.load(page), path="tracker", offered=offered)
+        check(OmegaConf.load(page), Tracker, path="tracker", offered=offered)
 
 
 def test_conf_dir_is_inside_an_installed_package_and_beside_a_checkout(tmp_path):

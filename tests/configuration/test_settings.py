@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from gan_caption.configuration.building import Part, plain, read
 from gan_caption.configuration.renamed import RENAMED, now_called
 from gan_caption.configuration.settings import SHARED, HoldoutSettings, Settings, settings_from
+from gan_caption.decoding.decoders import Decoder
 from gan_caption.errors import UserError
 from gan_caption.evaluation.settings import ComparisonSettings, EvaluationSettings, evaluation_from
 from gan_caption.inference.settings import CaptionSettings, DemoSettings, export_from, language_model_from
@@ -61,7 +62,7 @@ def test_a_page_becomes_a_record_with_records_and_parts_in_it():
     assert (page.name, page.inner, page.more, page.mine) == ("x", Inner(size=1.0), Inner(size=2.5), 7)
     assert type(page.inner.size) is float
     assert (page.decoding.name, page.other.node["beam_size"], list(page.parts)) == ("Greedy", 3, ["a"])
-    assert page.other.build().beam_size == 3
+    assert page.other.build(Decoder).beam_size == 3
     assert read(Page, PAGE).other is None
     assert read(Page, OmegaConf.create({**PAGE, "name": "${decoding._target_}"})).name == GREEDY["_target_"]
 
@@ -102,9 +103,9 @@ def test_parts_may_name_what_the_page_allows():
     page = read(Page, {**PAGE, "allow": ["mine"]})
     assert page.decoding.allowed == ("gan_caption.", "mine.")
     with pytest.raises(UserError, match=r"^decoding\._target_: mine\.x\.Decoder: there is no module mine"):
-        read(Page, {**PAGE, "allow": ["mine"], "decoding": {"_target_": "mine.x.Decoder"}}).decoding.build()
+        read(Page, {**PAGE, "allow": ["mine"], "decoding": {"_target_": "mine.x.Decoder"}}).decoding.build(object)
     with pytest.raises(UserError, match="is not allowed"):
-        read(Page, {**PAGE, "decoding": {"_target_": "mine.x.Decoder"}}).decoding.check()
+        read(Page, {**PAGE, "decoding": {"_target_": "mine.x.Decoder"}}).decoding.check(object)
 
 
 PAGES = {

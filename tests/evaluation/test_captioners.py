@@ -10,6 +10,7 @@ import pytest
 from scipy.special import rel_entr
 
 from experiments.ratio_on_scenes.captioners import held_out, knows, reweighted, table_of_captioners
+from gan_caption.data.corpus import Corpus
 from gan_caption.data.holdout import learners
 from gan_caption.evaluation.trained import open_run
 from gan_caption.experiment import run_experiment
@@ -66,7 +67,7 @@ def test_resampling_has_the_divergence_of_the_enumerated_law(scale):
 def test_they_are_asked_about_images_that_neither_learned_from(runs):
     trained = open_run(runs[0])
     split = held_out(trained)
-    everything = trained.settings.data.build(skip_missing=False).split("train")
+    everything = trained.settings.data.build(Corpus, skip_missing=False).split("train")
     known = {everything.items[row].image_id for row in learners(everything, trained.settings.holdout).generator}
     assert len(split) >= 2
     assert not known & {item.image_id for item in split.items}

@@ -18,13 +18,21 @@ from torch import nn
 
 from gan_caption.configuration.building import build, check
 from gan_caption.configuration.launching import conf_dir
+from gan_caption.data.corpus import Corpus
+from gan_caption.decoding.decoders import Decoder
+from gan_caption.discriminators.base import Discriminator
+from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError
+from gan_caption.generators.base import Generator
 from gan_caption.generators.ngram import NgramGenerator
+from gan_caption.metrics import Metric
+from gan_caption.text.base import Tokenizer
 from gan_caption.training.checkpoint import load_state, load_weights
 from gan_caption.training.folders import inside, read_config
+from gan_caption.training.setup import check_configuration
 from gan_caption.untrusted.pages import check_page
 from gan_caption.untrusted.references import check_references
-from tests.tiny_runs import part
+from tests.tiny_runs import composed, part
 
 ROOT = Path(__file__).parents[2]
 ENTRY = """
@@ -35,7 +43,7 @@ from gan_caption.configuration.launching import launch
 
 def work(config):
     print(f"name is {config.name}")
-    build(config.part, path="part")
+    build(config.part, object, path="part")
 
 launch(work, folder=Path("conf"))
 """
@@ -200,9 +208,38 @@ def test_no_name_leads_out_of_the_parts(target):
         {"_target_": "gan_caption.data.flickr8k.Flickr8k", "root": node},
     ):  # fmt: skip
         with pytest.raises(UserError, match="_target_"):
-            check(hidden, path="part")
+            check(hidden, object, path="part")
         with pytest.raises(UserError, match="_target_"):
-            build(hidden, path="part")
+            build(hidden, object, path="part")
+
+
+THREADS = {
+    "_target_": "gan_caption.training.threads.threads_of", "asked": 1, "weights": 1,
+    "neighbours": {"_target_": "gan_caption.training.threads.Neighbours"},
+}  # fmt: skip
+RECORDS = {"_target_": "gan_caption.training.records.LocalTracker"}
+
+
+@pytest.mark.parametrize("acting", [THREADS, RECORDS], ids=["threads", "records"])
+@pytest.mark.parametrize("key", ["tokenizer", "encoder", "data", "metrics[0]", "generator", "decoding", "inside"])
+def test_nothing_is_made_where_something_else_is_wanted(tmp_path, key, acting):
+    """Classes of this package that write where they are told, in the place of a part that a run folder names."""
+    kinds = {"tokenizer": Tokenizer, "encoder": Encoder, "data": Corpus, "metrics[0]": Metric, "generator": Generator,
+             "decoding": Decoder}  # fmt: skip
+    node = {**acting, "folder": str(tmp_path / "elsewhere")}
+    kind = kinds.get(key, Discriminator)
+    if key not in kinds:
+        node = {"_target_": "gan_caption.discriminators.calibrated.Calibrated", "discriminator": node}
+    with pytest.raises(UserError, match=r"gan_caption\.training\.(threads\.Threads|records\.LocalTracker) is not an? "):
+        build(node, kind, path=key, vocabulary_size=9, pooled_size=3, grid_size=3)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_part_in_the_place_of_another_is_told_in_one_line():
+    config = composed("+experiment=seqgan")
+    config["discriminator"] = config["generator"]
+    with pytest.raises(UserError, match=r"^discriminator: gan_caption\.generators\.\S+ is not a Discriminator$"):
+        check_configuration(config)
 
 
 def test_a_page_cannot_write_files_through_the_functions_of_this_package():
@@ -210,7 +247,9 @@ def test_a_page_cannot_write_files_through_the_functions_of_this_package():
     path = {"_target_": "gan_caption.training.folders.inside", "name": "written_by_a_page.yaml",
             "folder": {"_target_": "gan_caption.configuration.launching.conf_dir"}}  # fmt: skip
     with pytest.raises(UserError, match="a function that makes no part"):
-        build({"_target_": "gan_caption.training.folders.write_text", "path": path, "text": "x"}, path="phases.x")
+        build(
+            {"_target_": "gan_caption.training.folders.write_text", "path": path, "text": "x"}, object, path="phases.x"
+        )
     assert not (conf_dir() / "written_by_a_page.yaml").exists()
 
 

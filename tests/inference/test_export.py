@@ -24,7 +24,8 @@ from torchvision import models
 from gan_caption.configuration.building import build
 from gan_caption.configuration.launching import conf_dir
 from gan_caption.configuration.settings import settings_from
-from gan_caption.data.corpus import Split
+from gan_caption.data.corpus import Corpus, Split
+from gan_caption.encoders.base import Encoder
 from gan_caption.encoders.none import NoImage
 from gan_caption.encoders.pixels import Geometry
 from gan_caption.errors import UserError
@@ -137,7 +138,7 @@ def export(tmp_path):
 def images_of(run: Path) -> Split:
     """Return the images that the run ended with, drawn anew."""
     data = json.loads((run / "config.json").read_text())["data"]
-    return build(data, path="data").split("test")
+    return build(data, Corpus, path="data").split("test")
 
 
 def told_in_training(run: Path, phase: str) -> list[str]:
@@ -379,13 +380,13 @@ def test_torchvisions_published_weights_are_not_fetched_for_an_export(monkeypatc
     config = composed("config", "encoder=torchvision", "encoder.model=squeezenet1_1")
     shared = shared_config(settings_from(config))
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", None)  # whoever fetches ends here
-    built = build(shared["encoder"], path="encoder")
+    built = build(shared["encoder"], Encoder, path="encoder")
     published = models.SqueezeNet1_1_Weights.DEFAULT.transforms()
     assert built.geometry == Geometry(224, 224 / 256, Image.Resampling.BILINEAR)
     assert (built.mean / 255).flatten().tolist() == pytest.approx(published.mean)
     assert (built.std / 255).flatten().tolist() == pytest.approx(published.std)
     with pytest.raises(TypeError):
-        build(config["encoder"], path="encoder")
+        build(config["encoder"], Encoder, path="encoder")
 
 
 def test_what_reads_another_programs_features_is_not_exported(export, tmp_path):

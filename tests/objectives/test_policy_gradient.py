@@ -18,6 +18,7 @@ from gan_caption.discriminators.lstm import LSTMDiscriminator
 from gan_caption.discriminators.retokenized import RetokenizedDiscriminator
 from gan_caption.discriminators.set import SetDiscriminator
 from gan_caption.generators.lstm import LSTMGenerator
+from gan_caption.objectives.base import GeneratorObjective
 from gan_caption.objectives.baselines import BatchMean, Fixed, LeaveOneOut, MovingAverage, NoBaseline, SelfCritical
 from gan_caption.objectives.credit import Discounted, MonteCarlo, WholeSequence
 from gan_caption.objectives.critic import LearnedCritic
@@ -179,7 +180,7 @@ def estimator_of(page):
 def objective_of(estimator):
     torch.manual_seed(0)
     return build(
-        json.loads(estimator), path="objective", allowed=("gan_caption.", "experiments."),
+        json.loads(estimator), GeneratorObjective, path="objective", allowed=("gan_caption.", "experiments."),
         vocabulary_size=tiny.VOCABULARY, pooled_size=5, device=torch.device("cpu"),
     )  # fmt: skip
 

@@ -231,4 +231,4 @@ def test_a_page_builds_its_part(page, part):
     group = page.partition("/")[0]
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         node = OmegaConf.to_container(compose(page))[group]
-    assert build(node, path=group) == part
+    assert build(node, object, path=group) == part

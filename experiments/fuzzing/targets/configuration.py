@@ -59,5 +59,5 @@ def one_input(data: bytes) -> set[str]:
     except (ValueError, RecursionError):
         return taken
     with reading("check", taken):
-        check(node, path="node", offered=OFFERED)
+        check(node, object, path="node", offered=OFFERED)
     return taken
