@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -192,6 +192,16 @@ class Settings:
     def title(self) -> str:
         """What tables, folders and W&B's groups call the experiment: `seqgan`, or `seqgan_cheap` of `+study=cheap`."""
         return self.name if self.study is None else f"{self.name}_{self.study}"
+
+    def cached_in(self, cache: Path) -> Settings:
+        """Return the settings of a run that is read with this cache, for whatever its data keep there as well.
+
+        A run folder may come from elsewhere, and says where its own writer's cache was.
+        """
+        node = dict(self.data.node)
+        if "cache" in node:
+            node["cache"] = str(cache)
+        return replace(self, cache=cache, data=replace(self.data, node=node))
 
     def __post_init__(self) -> None:
         at_least(0, seed=self.seed)

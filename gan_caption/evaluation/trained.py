@@ -68,6 +68,8 @@ def open_run(folder: Path, *, allow: str | Sequence[str] = (), **changed: Any) -
         UserError: the folder holds no run, one of its files leads out of it, or its encoder now has other weights.
     """
     settings = replace(read_settings(folder, allow=allow), **changed)
+    if "cache" in changed:
+        settings = settings.cached_in(changed["cache"])
     device = choose_device(settings.device)
     tokenizer = load_tokenizer(settings, folder)
     encoder = build_encoder(settings, device=device)

@@ -90,6 +90,7 @@ def open_places(
     own: Sequence[Metric] = (),
     java: Sequence[Metric] = (),
     skip_missing: bool,
+    cache: Path,
 ) -> tuple[Place, Place]:
     """Return home and away; nothing is decoded yet, and what is missing is said.
 
@@ -103,11 +104,12 @@ def open_places(
         own: the user's metrics.
         java: metrics that Java programs compute.
         skip_missing: leave out listed images that are not there.
+        cache: where data of the run's keep what they have to.
 
     Raises:
         UserError: data are missing or faulty, or a split has fewer than two images.
     """
-    settings = replace(one.settings, skip_missing=skip_missing)
+    settings = replace(one.settings, skip_missing=skip_missing).cached_in(cache)
     found = [(part, load_tested(open_corpus(settings, part), say, split)) for part in (settings.data, data)]
     for part, images in found:
         if len(images) < 2:

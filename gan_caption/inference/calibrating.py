@@ -156,7 +156,7 @@ def calibrate_run(settings: CalibrationSettings) -> Confidence:
         settings.run, weights=settings.weights, device=settings.device, allow=settings.allow,
         decoding=None if settings.decoding is None else settings.decoding.node,
     )  # fmt: skip
-    run = captioner.trained.settings
+    run = captioner.trained.settings.cached_in(settings.cache)
     run = replace(run, skip_missing=settings.skip_missing or run.skip_missing)
     split = load_split(open_corpus(run, settings.data), settings.split, say)
     metrics = catalogue(*split.metrics, *own_metrics(run.metrics))

@@ -47,7 +47,7 @@ def export_run(chosen: ExportSettings) -> Path:
     folder = chosen.run
     run = open_run(
         folder, allow=chosen.allow, device="cpu", skip_unreadable=chosen.skip_unreadable,
-        skip_missing=chosen.skip_missing,
+        skip_missing=chosen.skip_missing, cache=chosen.cache,
     )  # fmt: skip
     if isinstance(run.encoder, Precomputed):
         raise UserError(

@@ -83,6 +83,7 @@ class ExportSettings:
     check_images: int
     calibration_images: int
     batch_images: int
+    cache: Path
     threads: int | None
     allow: list[str]
     skip_unreadable: bool
@@ -114,6 +115,7 @@ class CalibrationSettings:
     threshold: float | None
     folds: int
     device: str
+    cache: Path
     allow: list[str]
     skip_missing: bool
     skip_unreadable: bool
@@ -139,7 +141,9 @@ class LanguageModelSettings:
     run: Path
     out: Path
     order: int
+    cache: Path
     allow: list[str]
+    skip_unreadable: bool
     skip_missing: bool
     data: Part | None
 

@@ -88,7 +88,7 @@ def in_both_places(settings: TransferSettings) -> tuple[Measured, Measured]:
     own = [*own_metrics(asked), *language_model_metrics(judge)]
     home, away = open_places(
         next(iter(chosen.values()))[0], settings.data, settings.split, own=own, skip_missing=settings.skip_missing,
-        java=java_metrics(settings.java_metrics, counted_by=tokenizer.counted_by),
+        cache=settings.cache, java=java_metrics(settings.java_metrics, counted_by=tokenizer.counted_by),
     )  # fmt: skip
     known = [one.name for one in home.metrics.values() if can_lose(one) and one.name in away.metrics]
     if settings.endpoint not in known:

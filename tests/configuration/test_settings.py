@@ -17,8 +17,14 @@ from gan_caption.configuration.renamed import RENAMED, now_called
 from gan_caption.configuration.settings import SHARED, HoldoutSettings, Settings, settings_from
 from gan_caption.decoding.decoders import Decoder
 from gan_caption.errors import UserError
-from gan_caption.evaluation.settings import ComparisonSettings, EvaluationSettings, evaluation_from
-from gan_caption.inference.settings import CaptionSettings, DemoSettings, export_from, language_model_from
+from gan_caption.evaluation.settings import ComparisonSettings, EvaluationSettings, evaluation_from, transfer_from
+from gan_caption.inference.settings import (
+    CaptionSettings,
+    DemoSettings,
+    calibration_from,
+    export_from,
+    language_model_from,
+)
 from gan_caption.reporting.dashboard import DashboardSettings
 from gan_caption.training.folders import OF_ONE_MACHINE, read_settings, write_json
 from gan_caption.training.identity import configuration_hash, differences, flattened
@@ -380,6 +386,25 @@ def test_an_evaluation_is_of_its_own_settings_whatever_the_data_bring():
     assert isinstance(asked, EvaluationSettings)
     assert asked.data.name == "Coco"
     assert asked.validation.images is None
+
+
+@pytest.mark.parametrize(
+    ("page", "read_page", "more"),
+    [("evaluate", evaluation_from, ()), ("transfer", transfer_from, ()), ("export", export_from, ()),
+     ("calibrate", calibration_from, ()), ("language_model", language_model_from, ("out=b",))],
+)  # fmt: skip
+def test_shards_are_data_to_whatever_reads_data(page, read_page, more):
+    run = "runs=[a]" if page == "transfer" else "run=a"
+    asked = read_page(composed(run, "data=shards", "data.root=b", "cache=mine", *more, config_name=page))
+    assert asked.data.node["cache"] == str(asked.cache) == "mine"
+
+
+def test_a_run_from_elsewhere_says_nothing_of_where_things_are_kept():
+    theirs = settings_from(composed("data=shards", "data.root=b", "cache=theirs", "data.cache=their/documents"))
+    read_here = theirs.cached_in(Path("mine"))
+    assert (read_here.cache, read_here.data.node["cache"]) == (Path("mine"), "mine")
+    assert theirs.data.node["cache"] == "their/documents"
+    assert "cache" not in settings_from(composed("cache=theirs")).cached_in(Path("mine")).data.node
 
 
 def test_a_run_with_shortened_budgets_is_called_so():

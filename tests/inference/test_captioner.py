@@ -32,7 +32,7 @@ from gan_caption.inference.captioning import _print, caption_photos
 from gan_caption.inference.language_model import learn_ngrams
 from gan_caption.inference.output import write_captions
 from gan_caption.inference.photos import Photos, find_photos
-from gan_caption.inference.settings import CaptionSettings, LanguageModelSettings
+from gan_caption.inference.settings import CaptionSettings, language_model_from
 from gan_caption.reporting.results import evaluate_run
 from gan_caption.rewards.text_judge import TextJudge, as_sentence
 from gan_caption.training.folders import write_json
@@ -154,7 +154,7 @@ def test_the_discriminator_chooses_among_candidates_where_it_is_asked(trained_ru
 
 def test_weights_of_zero_change_nothing_and_a_judge_that_is_missing_is_told(trained_run, photos, tmp_path):
     ngrams = tmp_path / "ngrams.safetensors"
-    learn_ngrams(LanguageModelSettings(run=trained_run, out=ngrams, order=3, allow=[], skip_missing=False, data=None))
+    learn_ngrams(language_model_from(composed(f"run={trained_run}", f"out={ngrams}", config_name="language_model")))
     plain = list(Captioner.load(trained_run, proposer=SAMPLING).stream(photos, count=3))
     nothing = {"own": 1.0, "discriminator": 0.0, "language_model": 0.0}
     same = Captioner.load(trained_run, proposer=SAMPLING, rerank=nothing, language_model=ngrams, fusion=0.0)
@@ -171,10 +171,9 @@ def test_weights_of_zero_change_nothing_and_a_judge_that_is_missing_is_told(trai
     reranked = composed("run=x", "decoding=reranked", config_name="evaluate")["decoding"]
     with pytest.raises(UserError, match="it asks a pretrained language model; n-grams and runs cannot answer"):
         Captioner.load(trained_run, decoding=reranked, language_model=ngrams)
+    page = composed(f"run={trained_run}", f"out={ngrams}", "order=40", config_name="language_model")
     with pytest.raises(UserError, match="order=40"):
-        learn_ngrams(
-            LanguageModelSettings(run=trained_run, out=ngrams, order=40, allow=[], skip_missing=False, data=None)
-        )
+        learn_ngrams(language_model_from(page))
 
 
 def test_a_pretrained_language_model_chooses_among_candidates(trained_run, photos, tmp_path):

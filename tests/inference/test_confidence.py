@@ -19,7 +19,7 @@ from gan_caption.inference.captioner import Captioner
 from gan_caption.inference.captioning import caption_photos
 from gan_caption.inference.confidence import read_curve
 from gan_caption.inference.language_model import learn_ngrams
-from gan_caption.inference.settings import CaptionSettings, LanguageModelSettings, calibration_from
+from gan_caption.inference.settings import CaptionSettings, calibration_from, language_model_from
 from gan_caption.metrics.standard import STANDARD
 from tests.tiny_runs import composed, part
 
@@ -88,11 +88,8 @@ def test_confidence_is_fitted_kept_and_told(run, photos, tmp_path, capsys):
     assert all(0 < one < 1 for one in confidences())
     for otherwise in (["captions=2"], ["rerank.discriminator=1", "candidates=2"], ["decoding=beam"]):
         assert set(confidences(*otherwise)) == {None}, "the curve is of captions that came about in another way"
-    learn_ngrams(
-        LanguageModelSettings(
-            run=run, out=tmp_path / "ngrams.safetensors", order=3, allow=[], skip_missing=False, data=None
-        )
-    )
+    page = composed(f"run={run}", f"out={tmp_path}/ngrams.safetensors", config_name="language_model")
+    learn_ngrams(language_model_from(page))
     reader = f"language_model={tmp_path}/ngrams.safetensors"
     assert confidences(reader) == confidences(), "it advises nobody"
     assert set(confidences(reader, "fusion=0.5")) == {None}
