@@ -44,9 +44,14 @@ def read_command_line(arguments: Sequence[str], *, entry: Path) -> tuple[argpars
         raise UserError("--experimental-rerun reads a pickle, which could run code: repeat the command instead")
     refuse_old_overrides(found.overrides)
     found.overrides = [understood(override) for override in found.overrides]
-    if not found.multirun and not any(one.lstrip("+").startswith(_SWEEPS) for one in found.overrides):
+    if not asks_for_a_sweep(found):
         _refuse_sweeps(found.overrides)
     return parser, found
+
+
+def asks_for_a_sweep(found: argparse.Namespace) -> bool:
+    """Tell whether what `read_command_line` found is a sweep: several runs, perhaps in other processes."""
+    return found.multirun or any(one.lstrip("+").startswith(_SWEEPS) for one in found.overrides)
 
 
 def _refuse_sweeps(overrides: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gan_caption.configuration.command_line import read_command_line
+from gan_caption.configuration.command_line import asks_for_a_sweep, read_command_line
 from gan_caption.configuration.jobs import Job, notes
 from gan_caption.configuration.running import Runs, in_words, rank, refuse_environment
 from gan_caption.errors import Interrupted, UserError
@@ -76,11 +76,13 @@ def _run_all(runs: Runs, arguments: Sequence[str], entry: Path, *, several: bool
     from hydra import version
     from hydra._internal.utils import _run_hydra
 
-    from gan_caption.untrusted.pages import check_pages
+    from gan_caption.untrusted.pages import check_all_pages, check_pages
 
     parser, asked = read_command_line(arguments, entry=entry)
     runs.said = [one.lstrip("+").partition("=")[0] for one in asked.overrides]
     check_pages(entry=entry, own=conf_dir())  # no page may run code ...
+    if asked.config_dir and asks_for_a_sweep(asked):  # ... nor one that is read first in a process of its own ...
+        check_all_pages(Path(asked.config_dir))
     refuse_environment()  # ... or read secrets
 
     @functools.wraps(runs.task)  # Hydra names the job after the module of what is wrapped

@@ -17,6 +17,7 @@ from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult
+from omegaconf.errors import OmegaConfBaseException
 
 from gan_caption.errors import UserError
 from gan_caption.untrusted.parsing import briefly
@@ -43,10 +44,13 @@ def check_pages(*, entry: Path, own: Path) -> None:
                 if Path(config_path).parts[:1] == ("hydra",):
                     raise _refused(path, 1, "it lies among Hydra's own settings")
                 check_page(path)
+            loaded: ConfigResult = unchecked(source, config_path)
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(2)  # Hydra would print a traceback of any exception
-        loaded: ConfigResult = unchecked(source, config_path)
+        except (yaml.YAMLError, OmegaConfBaseException, ValueError) as error:  # a key that comes twice, say
+            print(f"error: {path} is no page of settings: {briefly(str(error))}", file=sys.stderr)
+            sys.exit(2)
         return loaded
 
     # In Hydra's own class: launchers hand its registry of sources to other processes, which know that class alone.
@@ -54,6 +58,18 @@ def check_pages(*, entry: Path, own: Path) -> None:
     registered: Any = SourcesRegistry.instance().types["file"]
     unchecked = getattr(registered, "unchecked", registered.load_config)
     registered.unchecked, registered.load_config = unchecked, load_config
+
+
+def check_all_pages(folder: Path) -> None:
+    """Check every page below a folder, before other processes read some of them that know nothing of `check_pages`.
+
+    Raises:
+        UserError: one is refused; see `check_page`.
+    """
+    for path in sorted(one for kind in ("*.yaml", "*.yml") for one in folder.rglob(kind)):
+        if path.relative_to(folder).parts[:1] == ("hydra",):
+            raise _refused(path, 1, "it lies among Hydra's own settings")
+        check_page(path)
 
 
 def check_page(path: Path) -> None:

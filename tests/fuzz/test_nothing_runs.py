@@ -99,6 +99,9 @@ SLY = {
     "spelled_outputs": "outputs: '${name}'",
     "deep": f"name: {'[' * 5000}{']' * 5000}",
     "no_yaml": "name: [",
+    "twice": "name: a\nname: b",
+    "no_reference": 'name: "${a b}"',
+    "many_digits": f"name: {'1' * 5000}",
 }  # fmt: skip
 
 
@@ -118,6 +121,16 @@ def test_a_page_that_lies_among_hydras_own_is_refused(start, tmp_path):
     result = start("name: mine", "+hydra/callbacks=evil")
     assert result.returncode == 2
     assert "evil.yaml, line 1: it lies among Hydra's own settings" in result.stderr
+
+
+def test_pages_of_a_sweep_are_looked_at_before_other_processes_read_them(start, tmp_path):
+    page = tmp_path / "mine" / "part" / "late.yaml"
+    page.parent.mkdir(parents=True)
+    page.write_text("# @package _global_\nhydra: {job: {env_set: {SECRET: x}}}\n")
+    assert start("name: mine", "part=greedy").returncode == 0, "nobody reads it"
+    result = start("name: mine", "-m", "name=a,b")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "late.yaml, line 2: it sets Hydra itself up" in result.stderr
 
 
 @pytest.mark.parametrize(
