@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from gan_caption.training.folders import (
     COMMAND,
     alone_in,
     has_finished,
+    read_id,
     write_text,
 )
 from gan_caption.training.identity import KnownData, add_split, read_data
@@ -173,6 +173,7 @@ def _run_in(
 ) -> dict[str, dict[str, float]]:
     """Do what `run_experiment` says, in this folder."""
     neighbours = Neighbours()
+    identity = read_id(folder) if settings.tracker is not None and world.is_main() else ""
     resumes = world.from_main(lambda: (folder / "checkpoints" / "last.pt").exists())
     if world.is_main() and command and not (folder / COMMAND).exists():
         write_text(folder / COMMAND, f"{command}\n")
@@ -206,7 +207,6 @@ def _run_in(
         local.job_type = phase
         trackers: list[Tracker] = [local]
         if settings.tracker is not None:
-            identity = json.loads((folder / "id.json").read_text(encoding="utf-8"))
             trackers.append(
                 settings.tracker.build(
                     Tracker,

@@ -8,6 +8,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -43,7 +44,8 @@ def check_folder(path: Path, asked: str) -> None:
     Raises:
         UserError: it cannot.
     """
-    there = next(one for one in (path, *path.absolute().parents) if one.exists())
+    # `Path.exists` raises where a folder above may not be searched, or a name is too long.
+    there = next(one for one in (path, *path.absolute().parents) if os.path.exists(one))
     if not there.is_dir():
         raise UserError(f"{asked}: {there} is a file, and no folder: choose another one")
     if not os.access(there, os.W_OK | os.X_OK):
@@ -78,7 +80,7 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """
     temporary = aside(path)
     try:
-        with _told(f"cannot save {path}", path.is_file, "The version saved before"):
+        with _told(f"cannot save {path}", partial(os.path.isfile, path), "The version saved before"):
             path.parent.mkdir(parents=True, exist_ok=True)
             with temporary.open("wb") as file:
                 write(file)
@@ -106,7 +108,7 @@ def new_folder(path: Path, asked: str) -> Iterator[Path]:
     path = Path(os.path.abspath(path))  # of "." the last name is empty
     draft, before = aside(path), aside(path).with_suffix(".old")
     try:
-        with _told(f"{asked} cannot be written", path.exists, "What was there before"):
+        with _told(f"{asked} cannot be written", partial(os.path.exists, path), "What was there before"):
             draft.mkdir(parents=True)
             yield draft
             _replace(path, draft, before)

@@ -13,7 +13,7 @@ from gan_caption.data.outlined import check_complete, read_outlined
 from gan_caption.errors import UserError
 from gan_caption.evaluation.java import java_metrics
 from gan_caption.evaluation.scores import Scores, score
-from gan_caption.files import write_atomically
+from gan_caption.files import check_folder, write_atomically
 from gan_caption.metrics import DocumentFrequencies, Predictions, character_tokenize, ptb_tokenize
 from gan_caption.metrics.chair import chair, named_in
 from gan_caption.metrics.characters import without_spaces
@@ -43,6 +43,9 @@ def _run(told: argparse.Namespace) -> None:
         raise UserError("--nouns reads English words, and these captions are counted by character: leave it out")
     counted_by, tokenized = ("character", character_tokenize) if told.by_character else ("word", ptb_tokenize)
     java = java_metrics(by_java, counted_by=counted_by)
+    for path, option in ((told.out, "--out"), (told.save_frequencies, "--save-frequencies")):
+        if path is not None:
+            check_folder(path.absolute().parent, f"{option} {path}")  # before METEOR and SPICE, not after
     references = read_references(told.references)
     results = read_results(told.results)
     images = check_images(references, results, only_given=told.only_given)
@@ -146,8 +149,8 @@ def _as_json(images: list[str], scores: Scores) -> bytes:
 
 
 def _or_null(value: float) -> float | None:
-    """Return a value, None for NaN, which JSON does not know."""
-    return None if math.isnan(value) else value
+    """Return a value, None for NaN and infinity, which JSON does not know."""
+    return value if math.isfinite(value) else None
 
 
 def _parser() -> argparse.ArgumentParser:

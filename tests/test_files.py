@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gan_caption.errors import UserError
-from gan_caption.files import new_folder, write_atomically
+from gan_caption.files import check_folder, new_folder, write_atomically
 from tests.small_disk import small_disk
 
 ROOT = Path(__file__).parents[2]
@@ -74,6 +74,16 @@ def test_a_folder_that_is_a_file(tmp_path):
         UserError, match=r"^cannot save .*/file/state\.bin: .*Choose another folder: a part of this path"
     ):
         write_atomically(tmp_path / "file" / "state.bin", lambda file: file.write(b"x"))
+
+
+@pytest.mark.parametrize("place", ["{long}.bin", "{long}/state.bin"])
+def test_a_name_that_is_too_long_for_the_disk(tmp_path, place):
+    with pytest.raises(UserError, match=r"^cannot save .*Choose a shorter name\.$"):
+        write_atomically(tmp_path / place.format(long="n" * 300), lambda file: file.write(b"x"))
+    check_folder(tmp_path / ("n" * 300) / "inside", "out=there")  # which is said when it is made
+    refused = pytest.raises(UserError, match=r"^out=there cannot be written: .*Choose a shorter name\.$")
+    with refused, new_folder(tmp_path / ("n" * 300), "out=there"):
+        pass
 
 
 LIMITED = """

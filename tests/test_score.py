@@ -127,6 +127,15 @@ def test_samples_are_measured_beside_as_many_humans(tmp_path, capsys):
     assert "2 samples each" in capsys.readouterr().out
 
 
+def test_a_place_that_cannot_be_written_is_said_before_anything_is_measured(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    for option in ("--out", "--save-frequencies"):
+        with pytest.raises(SystemExit) as ended:
+            main(["no references", "no results", option, f"{tmp_path}/file/scores.json"])
+        assert ended.value.code == 2
+        assert f"error: {option} {tmp_path}/file/scores.json: {tmp_path}/file is a file" in capsys.readouterr().err
+
+
 def test_a_perfect_caption_gets_the_maximum(tmp_path):
     perfect = {image: own[0] for image, own in REFERENCES.items()} | {3: "a man rides a bike ."}
     scores = scores_of(

@@ -66,8 +66,8 @@ def measure_transfer(settings: TransferSettings) -> list[Loss]:
     shown = [settings.endpoint, *SHOWN, *at_home.place.own]
     text = told(at_home, abroad, found, settings, shown=shown)
     target.mkdir(parents=True, exist_ok=True)
+    write_values(target / RESULTS, as_json(at_home, abroad, found, settings))  # by which the folder is known again
     write_text(target / TABLE, f"{text}\n")
-    write_values(target / RESULTS, as_json(at_home, abroad, found, settings))
     print(f"\n{text}\n\nEverything is in {target}", flush=True)
     return found
 

@@ -35,6 +35,8 @@ BASELINE = "mle"
 """The phase that leaves the baseline."""
 RESULTS = "results.json"
 """In the folder of a run or of an evaluation: what it found, last of all."""
+ID = "id.json"
+"""In a run's folder: what trackers tell it by."""
 COMMAND = "command.txt"
 """In a run's folder: what started it."""
 
@@ -210,6 +212,22 @@ def inside(folder: Path, name: str | Path) -> Path:
 def within(folder: Path, path: Path) -> Path:
     """Return the path of a run's file, which begins with the run's folder; see `inside`."""
     return inside(folder, path.relative_to(folder))
+
+
+def read_id(folder: Path) -> str:
+    """Return what trackers tell a run by, and know it again by when it goes on.
+
+    Raises:
+        UserError: its file is missing, damaged or something else.
+    """
+    path = inside(folder, ID)
+    try:
+        told = parse_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}): is the run folder whole?") from error
+    if not isinstance(told, str):
+        raise UserError(f"{path} holds no text: is the run folder whole?")
+    return told
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ where to look: whether a folder's run is the same is decided by its configuratio
 
 from __future__ import annotations
 
+import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from gan_caption.errors import UserError
 from gan_caption.files import aside
 from gan_caption.training.folders import (
     FORMAT,
+    ID,
     VERSION,
     has_finished,
     has_learned,
@@ -58,7 +60,7 @@ def choose_folder(settings: Settings, known: KnownData | None, *, data: str, aga
         if unfinished:
             return unfinished[-1]
         names = numbered(_name(settings, data, () if known is None else known.locations))
-        folder = next(name for name in names if not name.exists())
+        folder = next(name for name in names if not os.path.exists(name))  # of a name that is too long False
         if _begun(folder, settings, known):
             return folder
 
@@ -138,12 +140,12 @@ def _begun(folder: Path, settings: Settings, known: KnownData | None) -> bool:
         (draft / "checkpoints").mkdir(parents=True)
         write_json(draft / "config.json", settings.given)
         write_json(draft / FORMAT, {"format": VERSION, "gan_caption": __version__})
-        write_json(draft / "id.json", uuid.uuid4().hex[:8])
+        write_json(draft / ID, uuid.uuid4().hex[:8])
         if known is not None:
             write_data(draft, known)
         draft.rename(folder)
     except OSError as error:
-        if folder.exists():
+        if os.path.exists(folder):
             return False
         raise UserError(f"outputs={settings.outputs}: no folder can be made there ({error})") from error
     finally:
