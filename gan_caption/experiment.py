@@ -122,11 +122,13 @@ def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str,
     check_their_encoders(settings, encoder)
     if world.is_main():
         keep_encoder(encoder, folder)
+    tokenizer = settings.tokenizer.build(Tokenizer)
+    language_model = open_language_model(settings.language_model, tokenizer, device=device)
+    # What takes long on the first run; what can be known before it has been looked at.
     source = open_features(settings, encoder, train, device=device)
     val_source = open_features(settings, encoder, val, device=device)
     if settings.validation.images:
         val_source = FirstImages(val_source, settings.validation.images)
-    tokenizer = settings.tokenizer.build(Tokenizer)
     captions = training_captions(source.split, tokenizer)
     sizes = [len(own) for own in captions]
     tokenizer = tokenizer.learn(chain.from_iterable(captions))
@@ -147,7 +149,6 @@ def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str,
     if networks.discriminator is not None:
         captioner.generator.follow(networks.discriminator)
     max_length = settings.max_length
-    language_model = open_language_model(settings.language_model, tokenizer, device=device)
     if language_model is not None:
         world.from_main(partial(keep_language_model, language_model, folder))
     known = TextSet(text for own in captions for text in tokenizer.tokenized(own))
@@ -178,6 +179,7 @@ def _run_in(
     if world.is_main() and command and not (folder / COMMAND).exists():
         write_text(folder / COMMAND, f"{command}\n")
     say(f"run folder: {folder}" + (" (taken up again)" if resumes else ""))
+    tested = load_tested(opened.corpus, say)
     run, phases, encoder = set_up(settings, folder, opened)
     weights = sum(weight.numel() for weight in run.generator.weights())
     say(
@@ -220,7 +222,6 @@ def _run_in(
             )
         return Trackers(trackers=trackers)
 
-    tested = load_tested(opened.corpus, say)
     source = open_features(settings, encoder, tested, device=run.device)
     if settings.pretrained:
         phases = adopt(run, phases, settings.pretrained)

@@ -34,8 +34,11 @@ def check_others(settings: Settings, data: Data) -> None:
     """Look whether these runs are there, have what is asked of them, and have learned from no image held out here.
 
     Raises:
-        UserError: one is no run, or has not come as far; it may have learned from such an image.
+        UserError: one is no run, or has not come as far; it may have learned from such an image; nothing is left to do
+            after the phase that `pretrained` stands for.
     """
+    if settings.pretrained is not None:
+        _check_what_is_left(settings.pretrained, list(settings.phases))
     for key, folder in _others_of(settings):
         with _named_by(key, folder):
             theirs = read_settings(folder, allow=settings.allow)
@@ -65,6 +68,17 @@ def check_their_encoders(settings: Settings, encoder: Encoder) -> None:
     for key, folder in _others_of(settings):
         with _named_by(key, folder):
             check_encoder(encoder, folder)
+
+
+def _check_what_is_left(pretrained: Path, names: list[str]) -> None:
+    """Look whether the schedule has the phase that another run's captioner stands for, and one after it."""
+    if BASELINE not in names:
+        raise UserError(
+            f"pretrained={pretrained}: its captioner stands for the phase {BASELINE}, and the schedule has none: leave "
+            f"phases.{BASELINE} as it was, nothing of it is trained again"
+        )
+    if names[-1] == BASELINE:
+        raise UserError(f"pretrained={pretrained}: nothing would be left to train after {BASELINE}, phases are {names}")
 
 
 def has_other_images(folder: Path, data: Data) -> bool:
@@ -105,17 +119,8 @@ def adopt(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Pha
 
     Raises:
         UserError: that run has not finished its maximum-likelihood phase, its vocabulary is another, its weights do not
-            fit, its policy reads another discriminator, or this run has no such phase, or nothing after it.
+            fit, or its policy reads another discriminator.
     """
-    names = list(phases)
-    if BASELINE not in names:
-        raise UserError(
-            f"pretrained={pretrained}: its captioner stands for the phase {BASELINE}, and the schedule has none: leave "
-            f"phases.{BASELINE} as it was, nothing of it is trained again"
-        )
-    left = names[names.index(BASELINE) + 1 :]
-    if not left:
-        raise UserError(f"pretrained={pretrained}: nothing would be left to train after {BASELINE}, phases are {names}")
     state = load_state(inside(pretrained, "checkpoints/last.pt"), vocabulary=run.tokenizer.fingerprint)
     if BASELINE not in state.selected:
         raise UserError(f"pretrained={pretrained}: that run has not finished the phase {BASELINE}; resume it first")
@@ -125,7 +130,8 @@ def adopt(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Pha
         save_weights(run.captioner, run.best_weights(BASELINE), vocabulary=state.vocabulary)
     world.everyone(None)
     run.selected[BASELINE] = run.evaluator.evaluate(run.captioner).metrics  # that run may have decoded otherwise
-    return {name: phases[name] for name in left}
+    names = list(phases)
+    return {name: phases[name] for name in names[names.index(BASELINE) + 1 :]}
 
 
 def adopt_discriminator(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Phase]:

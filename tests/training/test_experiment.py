@@ -30,7 +30,7 @@ from gan_caption.training.phases.base import Diverged, Phase, descend
 from gan_caption.training.phases.maximum_likelihood import MaximumLikelihoodPhase
 from gan_caption.training.resuming import choose_folder
 from gan_caption.training.setup import Data, check_configuration
-from tests.tiny_runs import TINY, part
+from tests.tiny_runs import TINY, TINY_SEQGAN, part
 
 
 @pytest.fixture
@@ -400,8 +400,34 @@ def test_a_pretrained_baseline_is_taken_over_and_not_trained_again(configured, t
     assert repr(of_captions) == repr(before)  # NaN is not equal to itself
     assert all(name.startswith(("discriminator_", "best_")) for name in systems["mle"].keys() - before.keys())
     assert '"phase": "mle"' not in (folder / "metrics.jsonl").read_text()
-    with pytest.raises(UserError, match="nothing would be left"):
-        run_experiment(configured(f"pretrained={baseline}", f"outputs={tmp_path}/more", base=TINY), data="scenes")
+
+
+@pytest.mark.parametrize(
+    ("mistake", "message"),
+    [
+        (["pretrained={folder}"], "nothing would be left to train after mle"),
+        (["pretrained={folder}", "phases.mle=null"], "the schedule has none"),
+        (["language_model=./nothing"], "there is no such folder or file"),
+    ],
+)
+def test_what_can_be_known_is_told_before_features_are_extracted(configured, tmp_path, monkeypatch, mistake, message):
+    def extracted(*_: object, **__: object) -> None:
+        raise AssertionError("features were extracted")
+
+    monkeypatch.setattr("gan_caption.experiment.open_features", extracted)
+    asked = [one.format(folder=tmp_path) for one in mistake]
+    with pytest.raises(UserError, match=message):
+        run_experiment(configured(*asked, base=TINY), data="scenes")
+
+
+@pytest.mark.parametrize(
+    ("base", "phase", "key"),
+    [(TINY, "mle", "encoder_learning_rate"), (TINY_SEQGAN, "adversarial", "pretrained_learning_rate")],
+)
+def test_a_rate_of_what_is_not_there_is_refused(configured, base, phase, key):
+    asked = (f"phases.{phase}.{key}=0.1", "encoder.finetune=false", "phases.words=null")
+    with pytest.raises(UserError, match=rf"^phases\.{phase}: {key}=0\.1: .*leave it out"):
+        run_experiment(configured(*asked, base=base), data="scenes")
 
 
 @pytest.mark.parametrize("key", ["pretrained", "pretrained_discriminator"])

@@ -81,7 +81,16 @@ class MaximumLikelihoodPhase(Phase):
         share(averaging=self.averaging)
 
     def rehearse(self, run: Run) -> None:
-        """Look up the metric that chooses the weights; see `Phase.rehearse`."""
+        """Look up the metric that chooses the weights, and what has a rate of its own; see `Phase.rehearse`.
+
+        Raises:
+            ValueError: there is no such metric, or nothing that came pretrained learns here.
+        """
+        if self.encoder_learning_rate is not None and not _pretrained(run.captioner):
+            raise ValueError(
+                f"encoder_learning_rate={self.encoder_learning_rate}: no encoder learns here, nor does the generator "
+                "hold anything pretrained: leave it out, or give encoder.finetune=true, say"
+            )
         if self.selected_by != "last":
             run.metric(self.selected_by, asked="selected_by")
 
@@ -153,3 +162,8 @@ class MaximumLikelihoodPhase(Phase):
         """Take back what `state_dict` gave."""
         self.updater.load_state_dict(state["optimizer"])
         self.average.load_state_dict(state["average"])
+
+
+def _pretrained(captioner: EncoderDecoder) -> bool:
+    """Tell whether something learns that has a rate of its own: an encoder, or a tuned language model."""
+    return captioner.encoder is not None or bool(captioner.generator.pretrained_parameters())

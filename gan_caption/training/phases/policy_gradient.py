@@ -109,8 +109,13 @@ class PolicyGradientPhase(Phase):
         """Look up the metric, and compute one loss of the generator; see `Phase.rehearse`.
 
         Raises:
-            ValueError: there is no such metric, or parts do not fit.
+            ValueError: there is no such metric, parts do not fit, or nothing in the generator came pretrained.
         """
+        if self.pretrained_learning_rate is not None and not run.generator.pretrained_parameters():
+            raise ValueError(
+                f"pretrained_learning_rate={self.pretrained_learning_rate}: nothing in the generator came pretrained "
+                "and learns: leave it out"
+            )
         run.metric(self.quality_metric, asked="quality_metric")
         batches = self._batches(run, self.images_per_batch)
         left = len(batches.rows) % self.images_per_batch
