@@ -46,8 +46,8 @@ class GridAttention(nn.Module):
     """Soft attention over the grid by scaled dot products, with several heads.
 
     The attention of Xu et al. 2015 with the score of Luong et al. 2015 (arXiv 1508.04025, eq. 8, "general") in
-    place of the additive one: no (N, R, H) tensor is ever built, and all steps and captions of an image
-    share its keys and values.
+    place of the additive one: all steps and captions of an image share its keys and values, and on a CPU no (N, R, H)
+    tensor is ever built (see `memory_of_rows`).
     """
 
     def __init__(self, *, grid: int, query: int, hidden: int, heads: int) -> None:

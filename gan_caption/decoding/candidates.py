@@ -23,7 +23,8 @@ class Candidates:
     """(N,) float: what they are ranked by, falling within an image."""
     log_probs: Tensor
     """(N,) float, nats: log p(caption | image) of the generator that wrote them. Of a fusion with a language model it
-    is the weighted sum that the search maximised."""
+    is the weighted sum that the search maximised; of samples it is that of the distribution that they were drawn from,
+    sharpened or cut off perhaps, and given the noise of each."""
 
     def __len__(self) -> int:
         return len(self.captions)

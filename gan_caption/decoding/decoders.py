@@ -181,17 +181,19 @@ class Sampling:
         self, generator: Generator, features: ImageFeatures, *, samples: int, max_length: int, rng: torch.Generator
     ) -> Captions:
         """Return `samples` captions of each image, those of an image neighbours."""
-        return self.draw(generator, features, samples=samples, max_length=max_length, rng=rng).captions
+        drawn = self.draw(generator, features, samples=samples, max_length=max_length, rng=rng)
+        return drawn.of_images
 
     def draw(
         self, generator: Generator, features: ImageFeatures, *, samples: int, max_length: int, rng: torch.Generator
     ) -> Samples:
-        """Return the same captions with the probabilities that their tokens were drawn with."""
+        """Return the same captions with the probabilities that their tokens were drawn with, each given its noise."""
         features, per_row = attach_noise(generator, features, samples=samples, rng=rng)
-        return sample(
+        drawn = sample(
             generator, features, samples=per_row, max_length=max_length, rng=rng,
             temperature=self.temperature, top_k=self.top_k, top_p=self.top_p,
         )  # fmt: skip
+        return replace(drawn, samples_per_image=samples)
 
     @torch.no_grad()
     def log_probs(
@@ -233,10 +235,8 @@ class SeveralSamples:
     ) -> Candidates:
         """Return the samples; their log-probabilities are those of the distribution that they were drawn from."""
         drawn = self.sampling.draw(generator, features, samples=self.samples, max_length=max_length, rng=rng)
-        # With noise every sample had features of its own; here it belongs to its image again.
-        images = torch.arange(len(features), device=drawn.captions.images.device).repeat_interleave(self.samples)
         log_probs = drawn.log_probs.sum(1)
-        return Candidates(replace(drawn.captions, images=images), log_probs, log_probs).ranked_by(log_probs)
+        return Candidates(drawn.of_images, log_probs, log_probs).ranked_by(log_probs)
 
 
 class Reranked:

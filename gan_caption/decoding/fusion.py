@@ -52,7 +52,7 @@ def word_scores(generator: Generator, logits: Tensor) -> Tensor:
         generator: whose `step` gave the logits.
         logits: (N, W).
     """
-    return logits if isinstance(generator, Fusion) else logits.log_softmax(1)
+    return logits if isinstance(generator, Fusion) else logits.float().log_softmax(1)
 
 
 @dataclass(frozen=True)
@@ -128,4 +128,4 @@ class Fusion(Generator[FusedState]):
         """Add up log-probabilities (N, W), each over those of its generator's words that both may write."""
         own = own[:, self.first_word - self.generator.first_word :]
         language = language[:, self.first_word - self.language_model.first_word :]
-        return own.log_softmax(1) + self.weight * language.log_softmax(1)
+        return own.float().log_softmax(1) + self.weight * language.float().log_softmax(1)

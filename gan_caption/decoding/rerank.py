@@ -15,11 +15,12 @@ from torch import Tensor
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.candidates import Candidates
-from gan_caption.discriminators.base import Discriminator, all_of, of_captions, parts_of
+from gan_caption.discriminators.base import all_of, of_captions
 from gan_caption.discriminators.set import judges_sets
 from gan_caption.encoders.none import no_image
-from gan_caption.errors import UserError, at_least
+from gan_caption.errors import UserError
 from gan_caption.generators.base import Generator
+from gan_caption.generators.parts import log_probs_in_parts
 from gan_caption.modes import evaluating
 
 
@@ -89,54 +90,22 @@ def check_judge(judge: object) -> None:
                 )
 
 
-class LogLikelihood:
-    """log p(caption | image) of a generator that reads the same features."""
+class LanguageModelLogLikelihood:
+    """log p(caption) of a generator that is shown no image: an n-gram model, or a run with `encoder=none`."""
 
-    def __init__(self, generator: Generator, *, length_penalty: float = 0.0, chunk_rows: int = 256) -> None:
+    def __init__(self, generator: Generator, *, length_penalty: float = 0.0) -> None:
         """Hold the generator.
 
         Args:
             generator: p.
             length_penalty: log p is divided by length ** this; take the search's own, so that both weigh alike.
-            chunk_rows: the most captions that are scored at once; does not change the result.
         """
-        at_least(1, chunk_rows=chunk_rows)
         self.generator = generator
         self.length_penalty = length_penalty
-        self.chunk_rows = chunk_rows
 
     def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return nats over length ** length_penalty, (N,); see `Judge`."""
+        unseen = no_image(len(features), captions.tokens.device)
         with evaluating(self.generator):
-            log_probs = [self.generator.score(features, chunk).sum(1) for chunk in captions.chunks(self.chunk_rows)]
-        return torch.cat(log_probs) / captions.lengths**self.length_penalty
-
-
-class LanguageModelLogLikelihood(LogLikelihood):
-    """log p(caption) of a generator that is shown no image: an n-gram model, or a run with `encoder=none`."""
-
-    def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        """Return nats over length ** length_penalty, (N,); see `Judge`."""
-        return super().__call__(no_image(len(features), captions.tokens.device), captions)
-
-
-class DiscriminatorLogit:
-    """What a discriminator says of (image, caption): its logit, of a dense one the mean over the caption's tokens."""
-
-    def __init__(self, discriminator: Discriminator, *, chunk_rows: int = 2048) -> None:
-        """Hold the discriminator.
-
-        Args:
-            discriminator: D; the features must hold a grid where it reads one.
-            chunk_rows: the most captions that are judged at once; does not change the result, unless the discriminator
-                judges sets and an image's is larger.
-        """
-        at_least(1, chunk_rows=chunk_rows)
-        self.discriminator = discriminator
-        self.chunk_rows = chunk_rows
-
-    def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        """Return logits (N,); see `Judge`."""
-        with evaluating(self.discriminator):
-            parts = parts_of(features, captions, self.chunk_rows)
-            return torch.cat([of_captions(self.discriminator.fast_score(seen, part), part) for seen, part in parts])
+            log_probs = log_probs_in_parts(self.generator, unseen, captions)
+        return log_probs / captions.lengths**self.length_penalty

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -92,8 +92,9 @@ class Reweighted(ABC):
     ) -> Tensor:  # fmt: skip
         """Return log q(caption | image) in nats, (N,), of the captions that this draws; -inf where it never does.
 
-        The proposals' part is exact. What the weight adds is a mean over S sets of other candidates, the same for all
-        captions of an image: an estimate whose exponential is unbiased.
+        The proposals' part is exact, but for a generator with noise: see `Sampling.log_probs`. What the weight adds is
+        a mean over S sets of other candidates, the same for all captions of an image: an estimate whose exponential is
+        unbiased.
         """
         own = self.proposals.log_probs(generator, features, captions, max_length=max_length, rng=rng)
         return own + self.log_gains(self.weigh(generator, features, captions, own, max_length=max_length, rng=rng))
@@ -123,10 +124,7 @@ class Reweighted(ABC):
     ) -> tuple[Captions, Tensor]:
         """Return `count` proposals of each image, and the logarithms (B * count,) of their weights."""
         drawn = self.proposals.draw(generator, features, samples=count, max_length=max_length, rng=rng)
-        # With noise every sample had features of its own; here it belongs to its image again.
-        images = torch.arange(len(features), device=drawn.captions.images.device).repeat_interleave(count)
-        captions = replace(drawn.captions, images=images)
-        return captions, self._weights(features, captions, drawn.log_probs.sum(1))
+        return drawn.of_images, self._weights(features, drawn.of_images, drawn.log_probs.sum(1))
 
     def _weights(self, features: ImageFeatures, captions: Captions, log_probs: Tensor) -> Tensor:
         """Return the logarithms (N,) of weights."""

@@ -78,10 +78,12 @@ def complete_prefixes(
     at_once = rows_at_once(start, words=generator.vocabulary_size - generator.first_word, memory=memory)
     size = max(at_once // length, 1)
     for first in range(0, len(captions), size):
+        own_rows = ((rows >= first) & (rows < first + size)).nonzero()[:, 0]
+        if not len(own_rows):  # captions of one word
+            continue
         part = torch.arange(first, min(first + size, len(captions)), device=device)
         logits, state = generator.after_each_prefix(captions.select(part), start)
-        own_rows = ((rows >= first) & (rows < first + size)).nonzero()[:, 0]
-        for chunk in own_rows.split(at_once) if len(own_rows) else ():
+        for chunk in own_rows.split(at_once):
             forks, begins = torch.unique((rows[chunk] - first) * length + steps[chunk], return_inverse=True)
             limits = max_length - 1 - steps[chunk]  # tokens that still fit
             most = int(limits.max())

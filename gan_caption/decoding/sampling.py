@@ -90,6 +90,11 @@ class Samples:
         """(N,) long, 0 to B-1: the image of each caption, also where each has features of its own (noise)."""
         return torch.arange(len(self.captions), device=self.captions.images.device) // self.samples_per_image
 
+    @property
+    def of_images(self) -> Captions:
+        """The captions as those of the B images, also where each has features of its own (noise)."""
+        return replace(self.captions, images=self.samples_of)
+
 
 @torch.no_grad()
 def sample(

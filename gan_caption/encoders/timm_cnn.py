@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -44,7 +45,7 @@ def create(model: str, *, pretrained: bool) -> nn.Module:
 
 
 class TimmCNN(Encoder):
-    """Any network of timm: its last feature map, or its patch tokens, as the grid; their mean as the image vector."""
+    """A network of timm: its last feature map, or its patch tokens, as the grid; their mean as the image vector."""
 
     mean: Tensor
     std: Tensor
@@ -56,6 +57,9 @@ class TimmCNN(Encoder):
             model: its name in timm, e.g. "resnet50".
             pretrained: fetch the published weights; otherwise they are random.
             finetune: learn along in the maximum-likelihood phase.
+
+        Raises:
+            UserError: timm has no such model, cannot fetch its weights, or what it makes of an image has no regions.
         """
         super().__init__()
         self.model = model
@@ -77,9 +81,24 @@ class TimmCNN(Encoder):
         self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.eval()
         with torch.no_grad():
+            self._check_regions()
             grid = self(torch.zeros(1, 3, self.geometry.size, self.geometry.size, dtype=torch.uint8)).grid
         _, self.regions, self.grid_size = grid.shape
         self.pooled_size = self.grid_size
+
+    def _check_regions(self) -> None:
+        """Look whether regions can be told from what else the network says of an image."""
+        side = self.geometry.size
+        made = self.network.forward_features(torch.zeros(1, 3, side, side))  # type: ignore[operator]
+        if not isinstance(made, Tensor) or made.dim() not in (3, 4):
+            raise UserError(f"encoder.model={self.model}: it makes no map and no tokens of an image; choose another")
+        # Not all networks say how many tokens stand before the patches'; those of a square image are a square number.
+        tokens = made.shape[1] - getattr(self.network, "num_prefix_tokens", 0)
+        if made.dim() == 3 and (tokens == 1 or math.isqrt(tokens) ** 2 != tokens):
+            raise UserError(
+                f"encoder.model={self.model}: of its {tokens} tokens some are not of regions, and timm does not say "
+                "which; choose another one, such as a vit or a deit"
+            )
 
     @property
     def description(self) -> str:

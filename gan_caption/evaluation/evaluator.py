@@ -139,7 +139,7 @@ class Evaluator:
         nll, tokens, low, high = map(sum, zip(*world.everyone((nll, tokens, low, high)), strict=True))
         references = float(sum(map(len, self.written)))
         metrics |= {"nll_per_token": nll / tokens, "nll_per_caption": nll / references}
-        if has_limit(sampler):
+        if has_limit(sampler, captioner.generator):
             metrics |= limit_metrics((low, high), tokens=tokens, captions=references)
         return Evaluation(metrics, written, drawn, predictions)
 
@@ -337,7 +337,7 @@ class Evaluator:
             captioner: on the evaluator's device.
             sampler: what resamples its captions; of one without such a limit nothing is returned.
         """
-        if not has_limit(sampler):
+        if not has_limit(sampler, captioner.generator):
             return {}
         told: list[list[tuple[float, float]]] = []
         with evaluating(captioner):

@@ -23,9 +23,9 @@ ENDS = ("low", "high")
 """Of what is known from below and from above."""
 
 
-def has_limit(sampler: Sampler) -> TypeGuard[Resampling]:
-    """Tell whether a distribution is a resampled one that comes to p w / Z: its proposals are not cut off."""
-    return isinstance(sampler, Resampling) and sampler.has_limit()
+def has_limit(sampler: Sampler, generator: Generator) -> TypeGuard[Resampling]:
+    """Tell whether a distribution is a resampled one that comes to p w / Z, with p known and not cut off."""
+    return isinstance(sampler, Resampling) and sampler.has_limit() and not generator.noise_size
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,9 @@ def reference_nll(
         generator: p, in eval mode.
         features: of B images.
         captions: of these images.
-        sampler: p's temperature, or what reweighs p's samples. Of samples of a cut-off p there is no number (NaN):
-            what is never proposed has no likelihood.
+        sampler: p's temperature, or what reweighs p's samples. Of reweighed samples of a cut-off p there is no number
+            (NaN), as what is never proposed has no likelihood; nor of those of a p with noise, whose samples have a
+            noise each, and whose density is known at noise 0 alone.
         max_length: of these samples, in tokens.
     """
     proposals = sampler.proposals if isinstance(sampler, Reweighted) else sampler
@@ -68,13 +69,13 @@ def reference_nll(
     total, tokens = scored.sum(), float(len(scored))
     if not isinstance(sampler, Reweighted):
         return ReferenceNLL(-total.item(), tokens, [])
-    if proposals.top_k or proposals.top_p < 1:
+    if proposals.top_k or proposals.top_p < 1 or generator.noise_size:
         return ReferenceNLL(math.nan, tokens, [])
     rng = shared_generator(1)
     own = proposals.log_probs(generator, features, captions, max_length=max_length, rng=rng)
     weighed = sampler.weigh(generator, features, captions, own, max_length=max_length, rng=rng)
     total = total + sampler.log_gains(weighed).sum()
-    if not has_limit(sampler):
+    if not has_limit(sampler, generator):
         return ReferenceNLL(-total.item(), tokens, [])
     plain = captions.unpacked(log_probs.masked_fill(~said, 0)).sum(1).double()
     ends = torch.stack([-plain - gain for gain in reversed(sampler.limit(weighed))], 1)  # (N, 2)

@@ -1,8 +1,8 @@
 """The cache of keys and values of a Transformer that writes captions: captions share what they have in common.
 
 What was read is kept once, a slot a word, and a row is the path of slots from its first word to its last. To fork,
-reorder or drop captions is to choose among paths: no key or value is copied, and rollouts go on from a prefix that all
-of them share. Room for the whole path is known from the start, so that an export has a cache of a fixed size.
+reorder or drop captions is to choose among paths: no key or value is copied for it, and rollouts go on from a prefix
+that all of them share. Room for the whole path is known from the start, so that an export has a cache of a fixed size.
 
 Shapes: B images, N partial captions of them, C columns of their paths, S slots, L the most words that are read, H
 hidden, Y layers.

@@ -87,7 +87,7 @@ class TensorState(PolicyState):
     own: tuple[Tensor, ...]
     """Each (N, ...): what differs from row to row."""
     shared: tuple[Tensor, ...] = ()
-    """Each (B, ...): what the rows of one image share; never copied."""
+    """Each (B, ...): what the rows of one image share; on a CPU never copied (see `layers.memory_of_rows`)."""
     row_images: Tensor | None = None
     """(N,) long, ascending: the row of `shared` that each row reads; None: there is a row an image."""
 

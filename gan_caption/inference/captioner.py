@@ -22,7 +22,7 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.data.loading import load
 from gan_caption.decoding.decoders import OWN, Decoder, Proposer, Reranked
 from gan_caption.decoding.fusion import shallow_fusion
-from gan_caption.decoding.rerank import DiscriminatorLogit, Judge
+from gan_caption.decoding.rerank import Judge
 from gan_caption.decoding.reweighted import Reweighted
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.encoders.none import NoImage
@@ -35,11 +35,13 @@ from gan_caption.inference.confidence import read_curve
 from gan_caption.inference.language_model import adviser, load_language_model, reading
 from gan_caption.inference.photos import Photo, Photos
 from gan_caption.metrics.calibration import Logistic
+from gan_caption.rewards.discriminator import DiscriminatorReward
 from gan_caption.rewards.text_judge import TextJudge
+from gan_caption.rewards.transforms import Logit
 from gan_caption.training.seeding import random_generator
 from gan_caption.training.setup import decoding_of, offered_discriminator, offered_language_model
 
-_BATCH = 32
+_BATCH, _JUDGED_AT_ONCE = 32, 2048
 
 
 @dataclass(frozen=True)
@@ -381,7 +383,9 @@ def chosen_judges(
     if weight := weights.get("discriminator", 0.0):
         if discriminator is None:
             raise UserError(f"rerank.discriminator={weight}: this run has no discriminator that has learned")
-        judges["discriminator"] = DiscriminatorLogit(discriminator)
+        judges["discriminator"] = DiscriminatorReward(
+            discriminator=discriminator, transform=Logit(), chunk_rows=_JUDGED_AT_ONCE
+        )
     if weight := weights.get("language_model", 0.0):
         if language_model is None:
             raise UserError(f"rerank.language_model={weight}: with which one? Give language_model=...")

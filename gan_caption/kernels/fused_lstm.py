@@ -127,7 +127,7 @@ def _squash_(sums: Tensor) -> tuple[Tensor, ...]:
     """Make gates of the sums at them (N, 4 H), in place: input, forget, new, output, (N, H) each."""
     inputs, forget, new, output = sums.chunk(4, dim=1)
     sums[:, : 2 * inputs.shape[1]].sigmoid_()
-    if sums.dtype in _EXACT:
+    if _by_sigmoid(sums):
         new.mul_(2).sigmoid_().mul_(2).sub_(1)  # see `_tanh`
     else:
         new.tanh_()
@@ -137,6 +137,9 @@ def _squash_(sums: Tensor) -> tuple[Tensor, ...]:
 
 def _tanh(values: Tensor) -> Tensor:
     """Return tanh to 10^-7 in float32; on a CPU, `torch.tanh` takes five times as long."""
-    if values.dtype not in _EXACT:
-        return torch.tanh(values)
-    return torch.sigmoid(2 * values).mul(2).sub(1)
+    return torch.sigmoid(2 * values).mul(2).sub(1) if _by_sigmoid(values) else torch.tanh(values)
+
+
+def _by_sigmoid(values: Tensor) -> bool:
+    """Tell whether tanh is sooner had by way of the sigmoid, and exact enough."""
+    return values.dtype in _EXACT and values.device.type == "cpu"

@@ -40,7 +40,7 @@ def policy_samples(
 ) -> Captions:
     """Return K captions of each of the B images, as `collect` draws them."""
     drawn = collect(generator, features, samples=samples, max_length=max_length, rng=rng)
-    return replace(drawn.captions, images=drawn.samples_of)
+    return drawn.of_images
 
 
 def as_many(captions: Captions, counts: Tensor) -> Captions:

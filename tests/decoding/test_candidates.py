@@ -96,6 +96,15 @@ def test_every_proposer_keeps_the_order_of_images_and_ranks_within_them(proposer
 
 def test_samples_with_noise_of_their_own_belong_to_their_image():
     generator = tiny.lstm(noise_size=2).eval()
+    drawn = part("decoding/sampling").draw(
+        generator, tiny.features(3), samples=4, max_length=4, rng=torch.Generator().manual_seed(0)
+    )
+    assert drawn.samples_of.tolist() == drawn.of_images.images.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert len(drawn.features) == 12, "each has its own noise"
+    several = part("decoding/sampling").several(
+        generator, tiny.features(3), samples=4, max_length=4, rng=torch.Generator().manual_seed(0)
+    )
+    assert several.images.tolist() == drawn.samples_of.tolist()
     found = part("proposer/sampling", samples=3).candidates(
         generator, tiny.features(), max_length=3, rng=torch.Generator().manual_seed(0)
     )

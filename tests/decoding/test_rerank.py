@@ -7,17 +7,19 @@ from gan_caption.data.captions import EOS, captions_from_ids
 from gan_caption.decoding.beam import beam_candidates, beam_search
 from gan_caption.decoding.candidates import Candidates
 from gan_caption.decoding.decoders import Reranked
-from gan_caption.decoding.rerank import DiscriminatorLogit, LanguageModelLogLikelihood, LogLikelihood, rerank
+from gan_caption.decoding.rerank import LanguageModelLogLikelihood, rerank
 from gan_caption.decoding.resampling import Resampling
+from gan_caption.discriminators.base import of_captions
 from gan_caption.discriminators.dense import DenseDiscriminator
 from gan_caption.discriminators.lstm import LSTMDiscriminator
+from gan_caption.encoders.none import no_image
 from gan_caption.errors import UserError
 from gan_caption.generators.ngram import NgramGenerator
 from gan_caption.rewards.base import Parts
 from gan_caption.rewards.controls import RandomReward
 from gan_caption.rewards.discriminator import DiscriminatorReward
 from gan_caption.rewards.mixture import Mixture
-from gan_caption.rewards.transforms import Odds
+from gan_caption.rewards.transforms import Logit, Odds
 from tests import tiny
 from tests.decoding.test_candidates import told
 from tests.tiny_runs import part
@@ -88,7 +90,8 @@ def test_a_discriminators_logit_is_of_each_caption_by_itself(kind, chunk_rows):
     torch.manual_seed(0)
     judge = tiny.discriminator(kind, hidden=4, embedding=3, dropout=0.5).train()
     features, captions = tiny.features(), candidates().captions
-    logits = DiscriminatorLogit(judge, chunk_rows=chunk_rows)(features, captions)
+    asked = DiscriminatorReward(discriminator=judge, transform=Logit(), chunk_rows=chunk_rows)
+    logits = of_captions(asked(features, captions), captions)
     assert judge.training
     assert not logits.requires_grad
     judge.eval()
@@ -99,15 +102,15 @@ def test_a_discriminators_logit_is_of_each_caption_by_itself(kind, chunk_rows):
         torch.testing.assert_close(logits[row], told_alone.mean())  # of one caption without padding
 
 
-@pytest.mark.parametrize("index", tiny.EVERY)
-def test_log_probabilities_are_those_of_each_step(index):
-    generator, features, captions = tiny.generators(dropout=0.5)[index], tiny.features(), candidates().captions
-    found = LogLikelihood(generator.train(), length_penalty=0.5, chunk_rows=2)(features, captions)
-    assert generator.training
-    generator.eval()
+def test_log_probabilities_are_those_of_each_step():
+    torch.manual_seed(0)
+    language, captions = tiny.lstm(pooled_size=1, dropout=0.5).train(), candidates().captions
+    found = LanguageModelLogLikelihood(language, length_penalty=0.5)(tiny.features(), captions)
+    assert language.training
+    language.eval()
     for row, image in enumerate(captions.images.tolist()):
         text = captions.tokens[row, : captions.lengths[row]].tolist()
-        exact = tiny.stepwise_log_probs(generator, features, text, image).sum() / len(text) ** 0.5
+        exact = tiny.stepwise_log_probs(language, no_image(2, "cpu"), text, image).sum() / len(text) ** 0.5
         torch.testing.assert_close(found[row], exact.detach())
 
 
@@ -134,7 +137,7 @@ def test_the_decoder_takes_what_the_judges_like_best(proposer):
     for parameter in judge.parameters():
         parameter.data *= 3
     weights = {"own": 0.0, "discriminator": 1.0}
-    decoder = Reranked(proposer=proposer, judges={"discriminator": DiscriminatorLogit(judge)}, weights=weights)
+    decoder = Reranked(proposer=proposer, judges={"discriminator": told_by(judge)}, weights=weights)
     best = decoder(generator, features, max_length=4, rng=torch.Generator().manual_seed(0))
     found = proposer.candidates(generator, features, max_length=4, rng=torch.Generator().manual_seed(0))
     logits = judge(features, found.captions)
@@ -162,6 +165,10 @@ def test_judges_of_no_weight_leave_beam_search_as_it_is(index):
     assert torch.equal(found.tokens[:, : wanted.tokens.shape[1]], wanted.tokens)
 
 
+def told_by(discriminator):
+    return DiscriminatorReward(discriminator=discriminator, transform=Logit(), chunk_rows=8)
+
+
 def odds():
     discriminator = part("discriminator/lstm", vocabulary_size=6, pooled_size=5)
     return DiscriminatorReward(discriminator=discriminator, transform=Odds(), chunk_rows=8)
@@ -182,5 +189,5 @@ def test_the_candidates_scores_and_a_generators_own_are_the_same():
     """So that a search's length penalty can be given to its judges."""
     generator, features = tiny.generators()[1], tiny.features(3)
     found = beam_candidates(generator, features, beam_size=4, max_length=4, length_penalty=0.6)
-    own = LogLikelihood(generator, length_penalty=0.6)(features, found.captions)
+    own = generator.score(features, found.captions).sum(1) / found.captions.lengths**0.6
     torch.testing.assert_close(own, found.scores)

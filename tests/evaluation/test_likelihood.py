@@ -121,6 +121,14 @@ def test_what_is_cut_off_or_rejected_has_no_such_limit():
         assert not any(name.startswith("limit") for name in found)
 
 
+def test_of_a_policy_with_noise_the_density_of_resampled_captions_is_not_known():
+    """Candidates have a noise each, and a person's caption has none: at noise 0 it would be weighed among others."""
+    noisy = EncoderDecoder(tiny.lstm(noise_size=2).eval(), None)
+    found = evaluator(resampling()).evaluate(noisy, phase="resampling").metrics
+    assert math.isnan(found["nll_per_caption"])
+    assert not any(name.startswith("limit") for name in found)
+
+
 @pytest.mark.parametrize("decoder", [resampling(), Sampling(temperature=0.8, top_k=0, top_p=1.0)])
 def test_as_many_captions_at_once_as_fit_into_memory(monkeypatch, decoder):
     features = tiny.features()

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from gan_caption.decoding.decoders import Beam, Reranked
-from gan_caption.decoding.rerank import DiscriminatorLogit
 from gan_caption.decoding.resampling import Resampling
 from gan_caption.discriminators.set import SetDiscriminator
 from gan_caption.objectives.distilled import DistilledResampling, resampling_weights
@@ -72,7 +71,7 @@ def test_a_judge_of_sets_is_refused_since_it_chooses_none_of_an_images_candidate
     with pytest.raises(ValueError, match="a SetDiscriminator gives all captions"):
         Reranked(
             proposer=Beam(beam_size=2, length_penalty=0.0, no_repeated_trigram=False),
-            judges={"d": DiscriminatorLogit(sets.discriminator)}, weights={"own": 1.0, "d": 1.0},
+            judges={"d": sets}, weights={"own": 1.0, "d": 1.0},
         )  # fmt: skip
 
 

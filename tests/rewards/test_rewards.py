@@ -12,7 +12,6 @@ from pycocoevalcap.cider.cider import Cider
 
 from gan_caption.data.captions import EOS, captions_from_ids
 from gan_caption.data.features import ImageFeatures
-from gan_caption.decoding.rerank import DiscriminatorLogit
 from gan_caption.discriminators.set import SetDiscriminator
 from gan_caption.rewards.bleu import BleuReward
 from gan_caption.rewards.cider import CiderDReward
@@ -247,7 +246,5 @@ def test_a_set_is_judged_as_a_whole_however_many_captions_are_scored_at_once(chu
     captions = captions_from_ids(texts, [0, 0, 1, 1, 1, 3, 3])
     whole = judge(images, captions).detach()
     rewards = DiscriminatorReward(discriminator=judge, transform=Logit(), chunk_rows=chunk_rows)(images, captions)
-    logits = DiscriminatorLogit(judge, chunk_rows=chunk_rows)(images, captions).detach()
     fits = torch.tensor([size <= chunk_rows for size in (2, 2, 3, 3, 3, 2, 2)])
     torch.testing.assert_close(rewards[fits], whole[fits])
-    torch.testing.assert_close(logits[fits], whole[fits])
