@@ -14,6 +14,7 @@ from gan_caption.configuration.choices import check_choices
 from gan_caption.configuration.jobs import Job, Notes
 from gan_caption.configuration.overrides import command
 from gan_caption.configuration.renamed import advice
+from gan_caption.configuration.unread import unread
 from gan_caption.errors import Told, UserError
 from gan_caption.untrusted.references import check_references
 
@@ -46,15 +47,20 @@ class Runs:
         from hydra.core.hydra_config import HydraConfig
         from omegaconf import OmegaConf
 
+        from gan_caption.configuration.settings import SHARED
+
         refuse_environment()  # here as well: this may be a process of its own
         asked = HydraConfig.get()
         os.chdir(asked.runtime.cwd)  # some launchers start runs elsewhere
         self.started.append(in_words(given_overrides(asked)))
         try:
-            check_references(OmegaConf.to_container(config, resolve=False))
+            written = OmegaConf.to_container(config, resolve=False)
+            check_references(written)
             self._check_allowed(config)
             folders = [Path(one.path) for one in asked.runtime.config_sources if one.schema == "file"]
             check_choices(config, given_overrides(asked), folders)
+            for one in unread(written, given_overrides(asked), SHARED):
+                print(f"{rank()}note: {one} changes nothing here: no part of this run refers to it", flush=True)
             result = self.task(config)
         except Told as error:
             raise SystemExit(2) from error

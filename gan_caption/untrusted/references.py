@@ -14,6 +14,7 @@ this package's have ten thousand, and four."""
 
 _REFERENCE = re.compile(r"\$\{([^${}:]*)\}")  # one way to match, so that no text takes long
 Key = tuple[str, ...]
+"""The names from the top of a configuration to a value."""
 
 
 def check_references(config: Any) -> None:
@@ -25,7 +26,7 @@ def check_references(config: Any) -> None:
     Raises:
         UserError: it would be larger than `LARGEST`, or a chain of references is longer than `LONGEST_CHAIN`.
     """
-    whole = _named(config)
+    whole = named(config)
     counted: dict[Key, tuple[int, int]] = {}
 
     def count(key: Key, node: Any) -> tuple[int, int]:
@@ -34,10 +35,10 @@ def check_references(config: Any) -> None:
             return counted[key]
         counted[key] = 0, 0  # a circle ends here; OmegaConf refuses it
         children = [count((*key, name), child) for name, child in node.items()] if isinstance(node, dict) else []
-        targets = [count(target, _at(whole, target)) for target in _targets(node, key)]
+        referred = [count(target, at(whole, target)) for target in targets(node, key)]
         size = 1 + len(str(key[-1:])) + (len(node) if isinstance(node, str) else 0)
-        size += sum(one for one, _ in children + targets)
-        chain = max([one for _, one in children] + [1 + one for _, one in targets], default=0)
+        size += sum(one for one, _ in children + referred)
+        chain = max([one for _, one in children] + [1 + one for _, one in referred], default=0)
         if size > LARGEST or chain > LONGEST_CHAIN:
             raise _refused(key)
         counted[key] = size, chain
@@ -54,14 +55,14 @@ def plain(text: str) -> bool:
     return "${" not in _REFERENCE.sub("", text)
 
 
-def _named(node: Any) -> Any:
+def named(node: Any) -> Any:
     """Return mappings and lists as mappings whose keys are text, as references write them."""
     if isinstance(node, dict):
-        return {str(key): _named(value) for key, value in node.items()}
-    return {str(place): _named(value) for place, value in enumerate(node)} if isinstance(node, list) else node
+        return {str(key): named(value) for key, value in node.items()}
+    return {str(place): named(value) for place, value in enumerate(node)} if isinstance(node, list) else node
 
 
-def _targets(node: Any, key: Key) -> Iterator[Key]:
+def targets(node: Any, key: Key) -> Iterator[Key]:
     """Yield the keys that a value refers to; those that begin with points are counted from its own place."""
     for written in _REFERENCE.findall(node) if isinstance(node, str) else ():
         name = written.strip()
@@ -70,7 +71,7 @@ def _targets(node: Any, key: Key) -> Iterator[Key]:
         yield (*before, *(part for part in re.split(r"[.\[\]]+", name) if part))
 
 
-def _at(node: Any, key: Key) -> Any:
+def at(node: Any, key: Key) -> Any:
     """Return what lies there; None where nothing does, which OmegaConf will say."""
     for part in key:
         node = node.get(part) if isinstance(node, dict) else None
