@@ -67,7 +67,8 @@ ARMS = (
     Arm("exact ratio: EBM, 20 candidates", "control_oracle_ratio", "resampling", ("phases.policy_gradient=null",),
         learns=False),
 )  # fmt: skip
-QUICK_ARMS = tuple(arm for arm in ARMS if arm.page in ("control_more_mle", "control_oracle_ratio")
-                   or arm.name in ("residual EBM, 20 candidates", "KL policy gradient, beta 1"))  # fmt: skip
+QUICK_ARMS = tuple(arm for arm in ARMS if arm.name in (
+    MORE.name, "residual EBM, 20 candidates", "KL policy gradient, beta 1", "exact ratio: EBM, 20 candidates",
+))  # fmt: skip
 RATES = ("3e-5", "1e-4", "3e-4")
 """Tried for each arm that learns, on the tuning seed."""

@@ -45,3 +45,5 @@ ARMS = (
     Arm("rankgan, 75 updates", "rankgan", BUDGET, updates=75, seeds=ONE),
     Arm("leakgan, 75 updates", "leakgan", (*BUDGET, "phases.mle.epochs=20"), "leakgan", updates=75, seeds=ONE),
 )
+QUICK_ARMS = tuple(arm for arm in ARMS if arm.name in ("constant reward", "seqgan", "relgan, beta_max 100")
+                   or arm.generator != "lstm")  # fmt: skip

@@ -11,7 +11,7 @@ from statistics import fmean
 import numpy as np
 
 from experiments.records import NOWHERE, Records, Wanted, options
-from experiments.seqgan_oracle.arms import ARMS, SEEDS, Arm
+from experiments.seqgan_oracle.arms import ARMS, QUICK_ARMS, SEEDS, Arm
 from experiments.seqgan_oracle.curves import EVERY, draw, table_of_curves
 from experiments.seqgan_oracle.measure import ORACLE, SHOWN, UNSEEN, Found, as_it_stands, at_temperatures, followed
 from experiments.study import train_all
@@ -39,6 +39,7 @@ class Study:
         self.outputs = HERE / "outputs" / ("quick" if quick else "full")
         self.records = Records(records or (self.outputs if quick else HERE) / "records")
         self.seeds = SEEDS[:1] if quick else SEEDS
+        self.arms = QUICK_ARMS if quick else ARMS
         self.temperatures = (1.0,) if quick else TEMPERATURES
         self.workers = workers
 
@@ -58,7 +59,7 @@ class Study:
         mle = Wanted(MLE, seed, self.baseline(seed), partial(at_temperatures, self.temperatures))
         stopped = Wanted(STOPPED, seed, self.baseline(seed, EARLY), as_it_stands)
         measure = partial(followed, self.temperatures)
-        arms = [Wanted(arm.name, seed, self.arm(arm, seed, base), measure) for arm in ARMS if seed in arm.seeds]
+        arms = [Wanted(arm.name, seed, self.arm(arm, seed, base), measure) for arm in self.arms if seed in arm.seeds]
         return [mle, stopped, *arms]
 
     def _bases(self, seeds: Sequence[int]) -> list[tuple[Path]]:
@@ -70,13 +71,13 @@ class Study:
         known = self.records.known(self.wanted, self.seeds, self._bases, outputs=self.outputs, workers=self.workers)
         if MLE not in known:
             sys.exit("no baseline is finished yet: full trains it")
-        names = [name for name in (MLE, STOPPED, *(arm.name for arm in ARMS)) if name in known]
+        names = [name for name in (MLE, STOPPED, *(arm.name for arm in self.arms)) if name in known]
         found = {name: list(known[name].values()) for name in names}
         minutes = [one["minutes"] for runs in found.values() for one in runs]
         told = (
             f"{len(minutes)} runs, {sum(minutes) / 60:.1f} hours of one core in all, the longest {max(minutes):.0f} min"
         )
-        curves = {arm.name: found[arm.name] for arm in ARMS if arm.name in found}
+        curves = {arm.name: found[arm.name] for arm in self.arms if arm.name in found}
         tables = (told, table({name: known[name] for name in names}), table_of_curves(curves))
         where = self.records.folder.parent
         (where / "table.md").write_text("\n\n".join(tables) + "\n")
