@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -66,14 +68,15 @@ class GridAttention(nn.Module):
         grid, mask = normal_grid(features, self.normalise)
         return self._heads(self.keys(grid)), self._heads(self.values(grid)), mask
 
-    def forward(self, queries: Tensor, memory: tuple[Tensor, ...], images: Tensor | None) -> Tensor:
-        """Attend from (N, T, query) to (N, T, H); row n reads the memory of image `images[n]`; None: of image n."""
-        if images is None:
+    def forward(self, queries: Tensor, memory: tuple[Tensor, ...], layout: ByImage | None) -> Tensor:
+        """Attend from (N, T, query) to (N, T, H); rows read their images' memories; None: there is a row an image."""
+        if layout is None:
             return self.attend(self.query(queries), memory)
-        grouped, place, which = by_image(self.query(queries), images)  # (S, K, T, H)
+        grouped = layout.lay(self.query(queries))  # (S, K, T, H)
         batch, most, steps, hidden = grouped.shape
-        contexts = self.attend(grouped.reshape(batch, most * steps, hidden), tuple(part[which] for part in memory))
-        return contexts.reshape(batch * most, steps, hidden)[place]
+        own = tuple(part[layout.which] for part in memory)
+        contexts = self.attend(grouped.reshape(batch, most * steps, hidden), own)
+        return layout.back(contexts.reshape(batch, most, steps, hidden))
 
     def attend(self, queries: Tensor, memory: tuple[Tensor, ...]) -> Tensor:
         """Return the contexts (B, T, H) of projected queries (B, T, H), each image's own."""
@@ -117,24 +120,35 @@ def memory_of_rows(memory: tuple[Tensor, ...], images: Tensor | None) -> tuple[t
     return tuple(part.index_select(0, images) for part in memory), None
 
 
-def by_image(rows: Tensor, images: Tensor) -> tuple[Tensor, Tensor, slice]:
-    """Lay rows (N, ...) out by image, (S, K, ...) with K the most rows an image has, zeros where it has fewer.
+@dataclass(frozen=True)
+class ByImage:
+    """Where N rows lie when they are laid out by image, (S, K, ...), with K the most rows that an image has."""
 
-    Args:
-        rows: one for each of `images`.
-        images: (N,) long, ascending.
+    which: slice
+    """The S images: from the first to the last that has a row."""
+    place: Tensor
+    """(N,) long: of each row, among the S * K."""
+    shape: tuple[int, int]
+    """S and K."""
 
-    Returns:
-        the layout, for every row its place (N,) in the flattened (S * K), and which images these S are: from the first
-        to the last that has a row.
-    """
-    first, last = torch.stack((images[0], images[-1])).tolist() if len(images) else (0, -1)
-    before = torch.searchsorted(images, torch.arange(first, last + 2, device=images.device))  # each image, and all
-    counts = before.diff()
-    most = int(counts.max()) if len(images) else 1
-    own = images - first
-    place = own * most + torch.arange(len(images), device=images.device) - before[own]
-    if len(images) == len(counts) * most:  # every image has equally many: the rows lie right already
-        return rows.unflatten(0, (len(counts), most)), place, slice(first, last + 1)
-    layout = rows.new_zeros(len(counts) * most, *rows.shape[1:]).index_copy(0, place, rows)
-    return layout.unflatten(0, (len(counts), most)), place, slice(first, last + 1)
+    @classmethod
+    def of(cls, images: Tensor) -> ByImage:
+        """Find the layout of rows whose images are these, (N,) long, ascending."""
+        first, last = torch.stack((images[0], images[-1])).tolist() if len(images) else (0, -1)
+        before = torch.searchsorted(images, torch.arange(first, last + 2, device=images.device))  # each image, and all
+        counts = before.diff()
+        most = int(counts.max()) if len(images) else 1
+        own = images - first
+        place = own * most + torch.arange(len(images), device=images.device) - before[own]
+        return cls(slice(first, last + 1), place, (len(counts), most))
+
+    def lay(self, rows: Tensor) -> Tensor:
+        """Lay rows (N, ...) out, (S, K, ...), zeros where an image has fewer."""
+        size = math.prod(self.shape)
+        if len(rows) != size:  # else every image has equally many, and the rows lie right already
+            rows = rows.new_zeros(size, *rows.shape[1:]).index_copy(0, self.place, rows)
+        return rows.unflatten(0, self.shape)
+
+    def back(self, laid: Tensor) -> Tensor:
+        """Return the rows (N, ...) of what is laid out, (S, K, ...)."""
+        return laid.flatten(0, 1)[self.place]

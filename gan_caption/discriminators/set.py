@@ -17,7 +17,7 @@ from gan_caption.errors import at_least, share
 from gan_caption.kernels.dropout import Dropout
 from gan_caption.kernels.products import Linear
 from gan_caption.kernels.recurrent import read
-from gan_caption.layers import ImageVector, by_image
+from gan_caption.layers import ByImage, ImageVector
 
 
 class SetDiscriminator(Discriminator):
@@ -81,12 +81,13 @@ class SetDiscriminator(Discriminator):
 
 def _closeness(projected: Tensor, images: Tensor) -> Tensor:
     """Return the mean of exp(-distance) to the other captions of the same image, (N, C), of (N, C, D) with L1."""
-    sets, place, _ = by_image(projected, images)  # (S, K, C, D)
+    layout = ByImage.of(images)
+    sets = layout.lay(projected)  # (S, K, C, D)
     distance = (sets[:, :, None] - sets[:, None]).abs().sum(4)  # (S, K, K, C)
-    there = images.new_zeros(sets.shape[0] * sets.shape[1]).index_fill(0, place, 1).view(sets.shape[:2])
+    there = images.new_zeros(sets.shape[0] * sets.shape[1]).index_fill(0, layout.place, 1).view(sets.shape[:2])
     others = (there[:, None] - torch.eye(sets.shape[1], device=there.device)).clamp(min=0)  # (S, K, K)
     sums = (torch.exp(-distance) * others[..., None]).sum(2)
-    return (sums / others.sum(2)[..., None].clamp(min=1)).flatten(0, 1)[place]
+    return layout.back(sums / others.sum(2)[..., None].clamp(min=1))
 
 
 def judges_sets(judge: object) -> bool:

@@ -23,7 +23,7 @@ from gan_caption.kernels.dropout import Dropout
 from gan_caption.kernels.products import Linear
 from gan_caption.kernels.recurrent import input_gates, read, step
 from gan_caption.kernels.word_gates import KnownWords, word_gates
-from gan_caption.layers import GridAttention, ImageVector, memory_of_rows
+from gan_caption.layers import ByImage, GridAttention, ImageVector, memory_of_rows
 
 
 class AttentionLSTMGenerator(Generator[RecurrentState]):
@@ -86,7 +86,8 @@ class AttentionLSTMGenerator(Generator[RecurrentState]):
         asked, kept, written, kept2 = state.own
         images = state.row_images if rows is None else state.images.index_select(0, rows)
         asked, kept = step(self.asking, gates, (asked, kept), rows)
-        context = self.attention(asked[:, None], *memory_of_rows(state.shared, images))[:, 0]  # (N, H)
+        memory, images = memory_of_rows(state.shared, images)
+        context = self.attention(asked[:, None], memory, None if images is None else ByImage.of(images))[:, 0]  # (N, H)
         inputs = self.dropout(torch.cat([asked, context], dim=1))
         written, kept2 = step(self.writing, input_gates(self.writing, inputs), (written, kept2), rows)
         logits: Tensor = self.output(self.dropout(written))
@@ -95,7 +96,7 @@ class AttentionLSTMGenerator(Generator[RecurrentState]):
     def logits(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Score all tokens in one pass, with one attention; see `Generator.logits`."""
         queries, memory, images = self._queries(features, captions)
-        contexts = self.attention(queries[:, None], memory, images)[:, 0]  # (M, H)
+        contexts = self.attention(queries[:, None], memory, ByImage.of(images))[:, 0]  # (M, H)
         inputs = self.dropout(torch.cat([queries, contexts], dim=1))
         outputs = read(self.writing, inputs, captions.lengths)
         packed: Tensor = self.output(self.dropout(outputs))

@@ -31,7 +31,7 @@ from gan_caption.generators.key_values import KeyValueState
 from gan_caption.kernels.dropout import Dropout
 from gan_caption.kernels.products import Linear
 from gan_caption.kernels.word_gates import word_vectors
-from gan_caption.layers import GridAttention, ImageVector, memory_of_rows, normal_grid
+from gan_caption.layers import ByImage, GridAttention, ImageVector, memory_of_rows, normal_grid
 
 Norm = Literal["before", "after"]
 """Where layers are normalised: before each sublayer (Xiong et al. 2020, arXiv 2002.04745), or after it, as in 2017."""
@@ -178,8 +178,9 @@ class TransformerGenerator(Generator[KeyValueState]):
     ) -> tuple[Tensor, list[Tensor]]:
         """Return what the decoder makes of inputs (M, H), and what each layer asks of the image, (M, H) each."""
         asked = []
+        layout = None if images is None else ByImage.of(images)  # the same for all layers
         for layer, own in zip(self._layers, _by_layer(memory), strict=True):
-            inputs, queries = layer(inputs, look_back, own, images)
+            inputs, queries = layer(inputs, look_back, own, layout)
             asked.append(queries)
         return self.last(inputs), asked
 
@@ -232,7 +233,7 @@ class DecoderLayer(nn.Module):
         self.network = network(hidden)
 
     def forward(
-        self, inputs: Tensor, look_back: LookBack, memory: tuple[Tensor, ...], images: Tensor | None
+        self, inputs: Tensor, look_back: LookBack, memory: tuple[Tensor, ...], layout: ByImage | None
     ) -> tuple[Tensor, Tensor]:
         """Read words.
 
@@ -241,14 +242,14 @@ class DecoderLayer(nn.Module):
             look_back: attends from queries (M, H) to the words before each and itself, given these words' own keys and
                 values (M, 2 H): to contexts (M, H).
             memory: of the image; see `GridAttention.memory`.
-            images: (M,) long, ascending, whose image each word looks at; None: there is a word an image.
+            layout: of the words, by the image that each looks at; None: there is a word an image.
 
         Returns:
             outputs (M, H), and what was asked of the image (M, H).
         """
         inputs = self.first.merged(inputs, self.merge(look_back(*halves(self.project(self.first.given(inputs))))))
         asked = self.second.given(inputs)
-        inputs = self.second.merged(inputs, self.answer(self.image(asked[:, None], memory, images)[:, 0]))
+        inputs = self.second.merged(inputs, self.answer(self.image(asked[:, None], memory, layout)[:, 0]))
         return self.third.merged(inputs, self.network(self.third.given(inputs))), asked
 
 

@@ -30,7 +30,7 @@ from gan_caption.kernels.dropout import Dropout
 from gan_caption.kernels.products import Linear
 from gan_caption.kernels.recurrent import input_gates, step
 from gan_caption.kernels.word_gates import KnownWords, word_gates
-from gan_caption.layers import ImageVector, by_image, memory_of_rows, normal_grid
+from gan_caption.layers import ByImage, ImageVector, memory_of_rows, normal_grid
 
 
 @dataclass(frozen=True)
@@ -196,5 +196,5 @@ class AdditiveAttention(nn.Module):
         weights = scores.masked_fill(~mask, float("-inf")).softmax(1)
         if images is None:
             return (weights[:, None] @ grid)[:, 0], weights
-        grouped, place, which = by_image(weights, images)  # (S, K, R)
-        return (grouped @ grid[which]).flatten(0, 1)[place], weights
+        layout = ByImage.of(images)
+        return layout.back(layout.lay(weights) @ grid[layout.which]), weights

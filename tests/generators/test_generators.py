@@ -10,6 +10,7 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.lstm import LSTMDiscriminator
 from gan_caption.discriminators.warm_start import take_from_generator
 from gan_caption.generators.base import over_vocabulary
+from gan_caption.layers import ByImage
 from tests import tiny
 
 
@@ -158,7 +159,7 @@ def test_attention_weights_average_the_values():
     weights = attention.weights(queries, memory, images)
     torch.testing.assert_close(weights.sum(2), torch.ones(3, 2))
     expected = weights @ memory[1][images][:, 0]
-    torch.testing.assert_close(attention(queries, memory, images), expected)
+    torch.testing.assert_close(attention(queries, memory, ByImage.of(images)), expected)
 
 
 @pytest.mark.parametrize("index", tiny.EVERY)
