@@ -127,14 +127,16 @@ def sample(
     device = features.pooled.device
     copies = torch.arange(len(features), device=device).repeat_interleave(samples)
     uniforms = world.draw(torch.rand, len(copies), max_length, rng=rng).to(device, non_blocking=True)
-    images = max(rows_at_once(state, words=generator.vocabulary_size - generator.first_word) // samples, 1)
+    at_once = rows_at_once(state, words=generator.vocabulary_size - generator.first_word)
+    images = max(at_once // samples, 1)
     drawn = []
     for part, numbers in zip(state.split(images), uniforms.split(images * samples), strict=True):
         logits, part = generator.step(torch.full((len(part),), BOS, device=device), part)
         begins = torch.arange(len(part), device=device).repeat_interleave(samples)
-        drawn.append(continue_captions(
-            generator, logits, part, begins, uniforms=numbers, temperature=temperature, top_k=top_k, top_p=top_p
-        ))  # fmt: skip
+        for own, some in zip(begins.split(at_once), numbers.split(at_once), strict=True):  # of one image, if any
+            drawn.append(continue_captions(
+                generator, logits, part, own, uniforms=some, temperature=temperature, top_k=top_k, top_p=top_p
+            ))  # fmt: skip
     tokens, log_probs = (torch.cat(parts) for parts in zip(*drawn, strict=True))
     captions = captions_from_tokens(tokens, copies)
     return Samples(features, captions, max_length, samples, log_probs[:, : captions.tokens.shape[1]])

@@ -118,10 +118,12 @@ class TestSample:
             assert ready.known._table.shape == (6, 16)
             assert state.known._table is None
 
-    def test_parts_of_the_images_draw_what_all_together_draw(self, index, monkeypatch):
+    @pytest.mark.parametrize("rows", [6, 2])
+    def test_parts_of_the_images_draw_what_all_together_draw(self, index, monkeypatch, rows):
+        """Several images at once, or a part of one image's samples."""
         generator, images = tiny.generators()[index], tiny.features(5)
         together = sample(generator, images, samples=3, max_length=5, rng=torch.Generator().manual_seed(3))
-        monkeypatch.setattr(sampling, "rows_at_once", lambda *_, **__: 6)
+        monkeypatch.setattr(sampling, "rows_at_once", lambda *_, **__: rows)
         parts = sample(generator, images, samples=3, max_length=5, rng=torch.Generator().manual_seed(3))
         assert torch.equal(parts.captions.tokens, together.captions.tokens)
         assert torch.equal(parts.captions.images, together.captions.images)
