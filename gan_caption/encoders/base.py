@@ -141,22 +141,24 @@ class LiveFeatures:
     ) -> None:
         """Decode every image once: to know that it can be read, and to keep its pixels where there is room."""
         self._encoder = encoder
-        pixels: dict[int, Tensor] = {}
+        pixels: Tensor | None = None
         self._none = torch.zeros(0, dtype=torch.uint8)
         errors: list[tuple[int, UserError]] = []
-        size = 0
         for row, loaded in load(split, range(len(split)), encoder.preprocess):
             if isinstance(loaded, UserError):
                 errors.append((row, loaded))
-            elif size <= _IN_MEMORY:
-                pixels[row] = loaded
-                size += loaded.numel()
-                self._none = loaded.new_zeros(0, *loaded.shape)
+            else:
+                if self._none.dim() == 1:  # the first one, which tells how large all are
+                    self._none = loaded.new_zeros(0, *loaded.shape)
+                    if loaded.numel() * len(split) <= _IN_MEMORY:
+                        pixels = loaded.new_empty(len(split), *loaded.shape)
+                if pixels is not None:
+                    pixels[row] = loaded
             if row % 500 == 499:
                 progress(row + 1, len(split))
         kept = readable(split, errors, skip=skip_unreadable)
         self.split: Split = split if len(kept) == len(split) else split.select(kept)
-        self._pixels = torch.stack([pixels[row] for row in kept]) if len(pixels) == len(kept) else None
+        self._pixels = pixels if pixels is None or len(kept) == len(split) else pixels[kept]
 
     def features(self, rows: Sequence[int], *, grid: bool, device: torch.device) -> ImageFeatures:
         """Encode these rows.
