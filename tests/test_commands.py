@@ -283,7 +283,9 @@ def told(place) -> dict[Path, list[Told]]:
 
 
 @pytest.mark.parametrize("document", documents(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_every_command_runs_as_pasted(told, document):
+def test_every_command_runs_as_pasted(told, document, record_property):
+    for one in told[document]:
+        record_property(one.command, round(one.seconds, 1))
     wrong = [f"$ {one.command}\n{one.complaint}" for one in told[document] if one.complaint]
     assert not wrong, "\n\n".join(wrong)
 

@@ -94,6 +94,8 @@ def tiny(page: str, device: torch.device, folder: Path, *more: str, steps: int) 
     for phase in filter(None, phases.values()):
         if "quality_floor" in phase:
             phase |= {"steps": steps, "images_per_batch": 4, "validate_every": steps, "quality_floor": 0.0}
+            if "most" in phase.get("gate", {}):
+                phase["gate"] |= {"fewest": 1, "most": 2}
         if phase.get("trainer"):
             phase["trainer"]["images_per_batch"] = 4
     if phases.get("discriminator"):

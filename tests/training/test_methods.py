@@ -45,6 +45,8 @@ def shrunk(page: str, outputs: Path, *more: str) -> dict:
         ratio |= {"steps": 4, "check_every": 2, "patience": 0}
     for phase in of_the_policy(phases):
         phase |= {"steps": 2, "images_per_batch": 4, "validate_every": 2, "quality_floor": 0.0}
+        if "most" in phase.get("gate", {}):
+            phase["gate"] |= {"fewest": 1, "most": 2}
     for size in ("hidden", "embedding", "filters"):
         if size in (config.get("discriminator") or {}):
             config["discriminator"][size] = 8

@@ -24,7 +24,7 @@ from gan_caption.training.phases.maximum_likelihood import MaximumLikelihoodPhas
 from gan_caption.training.phases.policy_gradient import PolicyGradientPhase
 from gan_caption.training.phases.ratio import RatioPhase
 from gan_caption.training.setup import Data, check_configuration
-from tests.tiny_runs import TINY, TINY_SEQGAN
+from tests.tiny_runs import TINY, TINY_SEQGAN, composed
 from tests.training.tabular import CAPTIONS, table
 from tests.training.test_discriminator_trainer import same_state
 from tests.training.test_experiment import interrupted
@@ -303,15 +303,24 @@ def folder_of(place: Path) -> Path:
     return folder
 
 
+TAKEN_UP = [*SMALL, "resume=auto", "+phase@phases.resampling=decoded"]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that nothing stops."""
+    folder = tmp_path_factory.mktemp("whole")
+    run_experiment(composed(*TAKEN_UP, f"outputs={folder}/outputs", f"cache={folder}/cache"), data="scenes")
+    return folder_of(folder / "outputs")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("after", [0, 2, 4, 11])
-def test_a_run_that_is_stopped_and_taken_up_ends_bitwise_alike(configured, monkeypatch, tmp_path, after):
-    asked = [*SMALL, "resume=auto", "+phase@phases.resampling=decoded"]
-    whole, stopped = (configured(f"outputs={tmp_path / name}", base=asked) for name in ("whole", "stopped"))
-    run_experiment(whole, data="scenes")
+def test_a_run_that_is_stopped_and_taken_up_ends_bitwise_alike(configured, monkeypatch, tmp_path, whole, after):
+    stopped = configured(base=TAKEN_UP)
     interrupted(stopped, monkeypatch, RatioPhase, after=after)
     run_experiment(stopped, data="scenes")
-    folders = [folder_of(tmp_path / name) for name in ("whole", "stopped")]
+    folders = [whole, folder_of(tmp_path / "outputs")]
     states = [vars(load_state(folder / "checkpoints" / "last.pt")) for folder in folders]
     assert states[0]["finished"]
     assert states[0]["networks"]["discriminator.scale"] != 1

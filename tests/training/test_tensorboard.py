@@ -71,6 +71,7 @@ def test_every_metric_is_there_by_its_name(run, phase):
 @pytest.mark.parametrize("phase", ["mle", "adversarial"])
 def test_samples_are_there_as_images_and_text(run, phase):
     samples = [record for record in read_records(run / "samples.jsonl") if record["phase"] == phase]
+    assert samples
     events = read(run / "tensorboard" / phase)
     for record in samples:
         tag = f"samples/{record['image_id']}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import stat
 
@@ -13,6 +14,7 @@ from gan_caption.errors import UserError
 from gan_caption.evaluation import java
 from gan_caption.evaluation.java import java_metrics, meteor, spice
 from gan_caption.evaluation.java import machine as machine_module
+from gan_caption.metrics import ptb_tokenize
 from gan_caption.metrics.bootstrap import image_weights
 from gan_caption.score import main
 
@@ -63,14 +65,6 @@ def test_meteor_is_that_of_pycocoevalcap(score, reference_values):
     assert score.corpus == pytest.approx(corpus, abs=1e-12)
     assert score.per_image == pytest.approx(per_image, abs=1e-12)
     assert score.per_image[2] == 0
-
-
-@pytest.mark.slow
-@needs_java
-def test_meteor_in_another_locale(reference_values, monkeypatch):
-    monkeypatch.setenv("LC_ALL", "tr_TR.UTF-8")
-    monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-Duser.language=tr -Duser.country=TR -Dfile.encoding=ISO-8859-1")
-    assert meteor(CANDIDATES, REFERENCES).per_image == pytest.approx(reference_values[1], abs=1e-12)
 
 
 @pytest.mark.slow
@@ -191,13 +185,20 @@ def _spice_models(folder, monkeypatch):
 
 @pytest.mark.slow
 @needs_java
-def test_score_prints_meteor_with_its_interval(tmp_path, capsys):
-    references, results = tmp_path / "references.jsonl", tmp_path / "results.jsonl"
-    references.write_text(
-        '{"image_id": 1, "caption": "A dog runs."}\n{"image_id": 1, "caption": "The dog is running."}\n'
-        '{"image_id": 2, "caption": "Two girls swim."}\n'
-    )
-    results.write_text('{"image_id": 1, "caption": "a dog running"}\n{"image_id": 2, "caption": "girls swim"}\n')
-    main([str(references), str(results), "--meteor"])
+def test_score_prints_meteor_with_its_interval_in_any_locale(tmp_path, capsys, monkeypatch, by_others):
+    monkeypatch.setenv("LC_ALL", "tr_TR.UTF-8")
+    monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-Duser.language=tr -Duser.country=TR -Dfile.encoding=ISO-8859-1")
+    references, results, out = (tmp_path / name for name in ("references.jsonl", "results.jsonl", "scores.json"))
+    told = [{"image_id": row, "caption": text} for row, own in enumerate(REFERENCES) for text in own]
+    references.write_text("".join(f"{json.dumps(one)}\n" for one in told))
+    said = [{"image_id": row, "caption": text} for row, text in enumerate(CANDIDATES)]
+    results.write_text("".join(f"{json.dumps(one)}\n" for one in said))
+    main([str(references), str(results), "--meteor", "--out", str(out)])
     (row,) = [line for line in capsys.readouterr().out.splitlines() if "METEOR" in line]
     assert " to " in row
+    scores = json.loads(out.read_text())
+    corpus, per_image = by_others(ptb_tokenize(CANDIDATES), [ptb_tokenize(own) for own in REFERENCES])
+    assert scores["corpus"]["meteor"] == pytest.approx(corpus, abs=1e-12)
+    assert [scores["per_image"][str(row)]["meteor"] for row in range(len(CANDIDATES))] == pytest.approx(
+        per_image, abs=1e-12
+    )
