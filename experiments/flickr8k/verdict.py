@@ -83,9 +83,10 @@ def table_of_beams(found: Found, baseline: str) -> str:
     """
     labels = [label for _, label, *_ in BEAM]
     rows = [["beam 5", "seeds", "minutes", *labels, f"CIDEr-D less that of {baseline}", "p (Holm)"]]
-    differences = {}
+    differences, several = {}, {}
     for name in _compared(found, baseline):
         seeds = _common(found, name, baseline)
+        several[name] = len(seeds)
         own, base = ([Score.of(100 * np.array(runs[seed]["cider_d"])) for seed in seeds]
                      for runs in (found[name], found[baseline]))  # fmt: skip
         differences[name] = paired_difference(own, base)
@@ -98,7 +99,7 @@ def table_of_beams(found: Found, baseline: str) -> str:
         minutes = with_interval([run["minutes"] for run in runs.values()], 0)
         rows.append([name, str(len(runs)), minutes, *_cells(runs, BEAM), *tested])
     rows += [[PEOPLE, "", "", *_cells({0: own}, BEAM), "", ""] for own in _people(found)]
-    smallest = sorted(seen(one.interval) for one in differences.values())
+    smallest = sorted(seen(one.interval, several[name]) for name, one in differences.items())
     told = [f"A difference of {smallest[len(smallest) // 2]:.1f} would have been seen in four of five studies "
             "(the median method's; before Holm's correction)."] if smallest else []  # fmt: skip
     return "\n\n".join([markdown(rows), *told])
@@ -179,8 +180,9 @@ def _common(found: Found, name: str, baseline: str) -> list[int]:
 
 def _people(found: Found) -> list[Mapping[str, Any]]:
     """Return what people score, as a run that has them as its metrics, once; they are the same beside every run."""
-    told = [{"metrics": run["humans"]} for runs in found.values() for run in runs.values() if "humans" in run]
-    return told[:1]
+    several = [run["humans"] for runs in found.values() for run in runs.values() if "humans" in run]
+    # Of all five captions: those that come first are longer, and not by chance.
+    return [{"metrics": {**told, "length": told["sample_length"]}} for told in several[:1]]
 
 
 def _cells(runs: Mapping[int, Mapping[str, Any]], shown: Sequence[tuple[str, str, float, int]]) -> list[str]:

@@ -59,7 +59,7 @@ def main(*asked: str) -> None:
         device=device, beside=DEVICE if on_cpu else device, sizes=SMALL if on_cpu else PHOTOGRAPHS,
         families=FAMILIES[:2] if few else FAMILIES, pages=("scst",) if few else PAGES, repeats=1 if on_cpu else 9,
     )  # fmt: skip
-    text, complaints = look(study, sections(few), table=None if on_cpu else HERE / "table.md")
+    text, complaints = look(study, sections(few), table=None if on_cpu or few else HERE / "table.md")
     print(text)
     if complaints:
         raise SystemExit("\n".join(complaints))

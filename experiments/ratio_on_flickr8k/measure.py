@@ -37,7 +37,7 @@ SAMPLES = 5
 """K, as many as an image has people's captions."""
 POLICY = ((0.6, 1.0), (0.8, 1.0), (1.0, 1.0), (1.0, 0.9))
 """(temperature, top-p) at which a policy is sampled."""
-RESAMPLED = ((0.8, 1.0), (1.0, 1.0))
+RESAMPLED = ((0.6, 1.0), (0.8, 1.0), (1.0, 1.0))
 """Of proposals that are resampled: a nucleus never proposes much of what people write."""
 PLANTED = 1.2
 """The temperature of a policy whose exact ratio to the one at temperature 1 is known."""
@@ -67,7 +67,7 @@ class Found:
 
     points: list[Point]
     cider_d: float
-    """The mean of its samples at people's Self-CIDEr and lengths."""
+    """The mean of its samples at people's Self-CIDEr and lengths; NaN where no point is as little or as much varied."""
     unsupported: float
     """Words a caption, at the same."""
     people: float

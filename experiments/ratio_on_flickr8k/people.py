@@ -43,8 +43,8 @@ def at_equal_diversity(
     """Return the mean of captions where Self-CIDEr is people's and lengths are distributed as people's.
 
     At each point the captions of a stratum of length count together as much as people's do (direct standardisation); a
-    stratum without captions is left out. Between points it is joined by straight lines over Self-CIDEr, and beyond the
-    last ones it stays.
+    stratum without captions is left out. Between points it is joined by straight lines over Self-CIDEr; beyond the last
+    ones nothing is known (NaN).
 
     Args:
         lengths: of the captions of each of P points, (N, K).
@@ -58,7 +58,8 @@ def at_equal_diversity(
         there = counts > 0
         quality.append(float(people.shares[there] @ (sums[there] / counts[there]) / people.shares[there].sum()))
     order = np.argsort(diversity)
-    return float(np.interp(people.level, np.array(diversity)[order], np.array(quality)[order]))
+    across, up = np.array(diversity)[order], np.array(quality)[order]
+    return float(np.interp(people.level, across, up, left=np.nan, right=np.nan))
 
 
 def stratified(lengths: Lengths, values: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:

@@ -138,14 +138,14 @@ def table_of_systems(systems: Mapping[str, System], judging: Mapping[str, float]
         rows.append([name, str(len(system.auc)), f"{took:.0f}", *system.cells, *tested])
     people = fmean(own.people for system in systems.values() for own in system.runs)
     note = f"People's Self-CIDEr, at which CIDEr-D and unsupported words are compared, is {people:.3f}."
-    return "\n\n".join([markdown(rows), note, power(list(compared.values()))])
+    return "\n\n".join([markdown(rows), note, power([(one, len(systems[name].auc)) for name, one in compared.items()])])
 
 
-def power(compared: Sequence[Difference]) -> str:
-    """Say how large a difference would have been seen in four of five studies, by the intervals found."""
+def power(compared: Sequence[tuple[Difference, int]]) -> str:
+    """Say how large a difference would have been seen in four of five studies, by the intervals found and the seeds."""
     if not compared:
         return ""
-    median = median_high(seen(one.interval) for one in compared)
+    median = median_high(seen(one.interval, seeds) for one, seeds in compared)
     return (
         f"A difference of {median:.3f} in AUC would have been seen in four of five studies (before Holm's correction)."
     )

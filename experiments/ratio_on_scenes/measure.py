@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,6 @@ from experiments.study import systems
 from gan_caption.decoding.decoders import Sampler
 from gan_caption.evaluation.evaluator import Evaluator
 from gan_caption.evaluation.trained import Trained, open_run
-from gan_caption.files import write_atomically
 from gan_caption.metrics.metric import corpus_value, measure
 from gan_caption.metrics.ngrams import Score
 from gan_caption.training.folders import read_settings
@@ -39,8 +37,6 @@ def divergence(run: Path, phase: str, *, temperatures: Sequence[float] = TEMPERA
                nuclei: Sequence[float] = NUCLEI) -> dict[str, float]:  # fmt: skip
     """Measure what a phase of a run left, on test, at its own best point of the grid on validation images.
 
-    The result is kept beside the run, and read where it is there.
-
     Args:
         run: its folder.
         phase: whose weights, with its own decoder where it has one.
@@ -52,13 +48,9 @@ def divergence(run: Path, phase: str, *, temperatures: Sequence[float] = TEMPERA
         at temperature 1 without a nucleus, and where it has one "nll_per_token", of people's captions under the policy
         itself; see `known_by_judge` as well.
     """
-    kept = run / f"divergence_{phase}.json"
     if phase in own_decoding(read_settings(run)):
         nuclei = (1.0,)  # a cut-off policy never proposes much of what people write
     grid = [(temperature, nucleus) for temperature in temperatures for nucleus in nuclei]
-    asked = json.dumps([grid, TEST_SAMPLES])
-    if kept.exists() and (told := json.loads(kept.read_text()))["grid"] == asked:
-        return told["found"]
     trained = open_run(run, device="auto")
     trained.load(phase)
     val = evaluator_of(trained, "val", samples_per_image=SAMPLES)
@@ -69,14 +61,12 @@ def divergence(run: Path, phase: str, *, temperatures: Sequence[float] = TEMPERA
     plain = at_best["jsd"] if (temperature, top_p) == (1.0, 1.0) else jsd_at(trained, test, phase, 1.0, 1.0)
     if math.isnan(chosen[temperature, top_p]):  # nothing was chosen, and what it is elsewhere is no value
         at_best["jsd"] = math.nan
-    found = {
+    return {
         "samples": TEST_SAMPLES, **at_best, "temperature": temperature, "top_p": top_p,
         "validation_jsd": chosen[temperature, top_p], "plain_jsd": plain,
         **{name: value for name, value in systems(run)[phase].items() if name == "nll_per_token"},
         **known_by_judge(run),
     }  # fmt: skip
-    write_atomically(kept, lambda file: file.write(json.dumps({"grid": asked, "found": found}, indent=1).encode()))
-    return found
 
 
 def known_by_judge(run: Path) -> dict[str, float]:

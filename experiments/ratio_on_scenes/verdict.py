@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from statistics import median_high, stdev
+from statistics import median_high
 
-from scipy.stats import t, ttest_1samp
+from scipy.stats import ttest_1samp
 
 from experiments.ratio_on_scenes.arms import LONG, MLE
+from experiments.study import seen
 from gan_caption.metrics.holm import holm
 from gan_caption.reporting.seeds import interval, with_interval
 from gan_caption.reporting.table import markdown
@@ -118,16 +119,15 @@ def power(rival: str, tested: Sequence[Sequence[float]]) -> str:
         return ""
     seeds = sorted({len(own) for own in tested})
     return (
-        f"With {' or '.join(map(str, seeds))} seeds, a difference of {median_high(map(seen, tested)):.4f} nats to "
+        f"With {' or '.join(map(str, seeds))} seeds, a difference of {median_high(map(smallest, tested)):.4f} nats to "
         f"{rival} would have been seen in four of five studies (the median method's spread; before Holm's correction)."
     )
 
 
-def seen(own: Sequence[float]) -> float:
+def smallest(own: Sequence[float]) -> float:
     """Return the mean difference that a two-sided t-test at 5% sees with 80%, by the spread of these differences."""
-    seeds = len(own)
-    # (t quantiles of the test and of the power) / sqrt(n): the usual approximation of the noncentral t.
-    return float(t.ppf(0.975, seeds - 1) + t.ppf(0.8, seeds - 1)) * stdev(own) / math.sqrt(seeds)
+    mean, half = interval(own)
+    return seen((mean - half, mean + half), len(own))
 
 
 def table_of_trials(trials: Mapping[str, Mapping[str, float]], rates: Sequence[str]) -> str:

@@ -10,11 +10,8 @@ from experiments.seqgan_oracle.curves import curve_of
 from experiments.study import cost_of, evaluate, systems, trained
 
 ORACLE, UNSEEN = "sample_oracle_nll_per_token", "nll_per_token"
-SHOWN = {ORACLE: 3, UNSEEN: 3, "sample_vocabulary": 0, "discriminator_auc": 3}
+SHOWN = {ORACLE: 3, UNSEEN: 3, "discriminator_auc": 3}
 """Metrics of the table, and their decimals."""
-CHOOSING = "validation.images=2000"
-"""Sequences that choose a temperature."""
-
 Found = Mapping[str, Any]
 """Of a run, "minutes"; "rows": metrics by what they are of; of an arm also its curve, see `curves`."""
 
@@ -35,7 +32,7 @@ def followed(temperatures: Sequence[float], run: Path) -> Found:
     system = trained(run)
     rows = {"": systems(run)[system]}
     if len(temperatures) > 1:
-        by_temperature = {one: _sampled(run, "val", one, CHOOSING)[system] for one in temperatures}
+        by_temperature = {one: _sampled(run, "val", one)[system] for one in temperatures}
         best = min(by_temperature, key=lambda one: by_temperature[one][ORACLE] + by_temperature[one][UNSEEN])
         rows[", at its best temperature"] = _sampled(run, "test", best)[system]
     if run.name.startswith("leakgan"):

@@ -78,7 +78,11 @@ class Study:
             f"{len(minutes)} runs, {sum(minutes) / 60:.1f} hours of one core in all, the longest {max(minutes):.0f} min"
         )
         curves = {arm.name: found[arm.name] for arm in self.arms if arm.name in found}
-        tables = (told, table({name: known[name] for name in names}), table_of_curves(curves))
+        # Those that learn by maximum likelihood for themselves have no baseline to share.
+        alone = {STOPPED, *(arm.name for arm in self.arms if arm.generator != "lstm")}
+        paired = [one for seed in self.seeds for one in self.wanted(seed) if one.name not in alone]
+        shown = table({name: known[name] for name in names})
+        tables = list(filter(None, [told, shown, table_of_curves(curves), self.records.unpaired(paired)]))
         where = self.records.folder.parent
         (where / "table.md").write_text("\n\n".join(tables) + "\n")
         print(*tables, sep="\n\n")
@@ -98,7 +102,7 @@ def table(known: Mapping[str, Mapping[int, Found]]) -> str:
     Args:
         known: by name and seed, maximum likelihood at all temperatures first.
     """
-    rows = [["", "seeds", "temperature", "NLL_oracle", "NLL_test", "above the curve", "words used", "D's AUC"]]
+    rows = [["", "seeds", "temperature", "NLL_oracle", "NLL_test", "above the curve", "D's AUC"]]
     for name, runs in known.items():
         for row in next(iter(runs.values()))["rows"]:
             own = {seed: run["rows"][row] for seed, run in runs.items()}

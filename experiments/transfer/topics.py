@@ -52,8 +52,10 @@ def write_topics(flickr8k: Path, folder: Path, *, seed: int, train: int | None, 
         root = folder / topic
         root.mkdir(parents=True, exist_ok=True)
         for linked in (_TOKENS, _IMAGES):
-            (root / linked).unlink(missing_ok=True)
-            (root / linked).symlink_to((flickr8k / linked).resolve())
+            wanted = (flickr8k / linked).resolve()
+            if not (root / linked).is_symlink() or (root / linked).readlink() != wanted:  # a training may be reading
+                (root / linked).unlink(missing_ok=True)
+                (root / linked).symlink_to(wanted)
         start = 0
         for split, size in (*sizes.items(), ("train", train or len(names))):
             (root / _LISTS[split]).write_text("".join(f"{name}\n" for name in names[start : start + size]))

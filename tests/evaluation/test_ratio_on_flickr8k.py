@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 
 import numpy as np
@@ -50,16 +51,16 @@ def test_captions_are_weighed_by_length_as_people_write():
     mostly_short = ([[SHORT, SHORT], [SHORT, LONG]], ((4, 4), (4, 1)))
     mostly_long = ([[SHORT, LONG], [LONG, LONG]], ((4, 1), (1, 1)))
     for lengths, values in (mostly_short, mostly_long):
-        assert at_equal_diversity([lengths], [values], [0.5], people(1, 3)) == pytest.approx(0.25 * 4 + 0.75 * 1)
+        assert at_equal_diversity([lengths], [values], [0.6], people(1, 3)) == pytest.approx(0.25 * 4 + 0.75 * 1)
     only_short = [[SHORT, SHORT], [SHORT, SHORT]]
-    assert at_equal_diversity([only_short], [((4, 4), (2, 2))], [0.5], people(1, 3)) == pytest.approx(3)
+    assert at_equal_diversity([only_short], [((4, 4), (2, 2))], [0.6], people(1, 3)) == pytest.approx(3)
 
 
-@pytest.mark.parametrize(("level", "worth"), [(0.2, 2), (0.4, 1.5), (0.6, 1), (0.9, 1), (0.0, 2)])
-def test_points_are_joined_over_diversity(level, worth):
+@pytest.mark.parametrize(("level", "worth"), [(0.2, 2), (0.4, 1.5), (0.6, 1), (0.9, math.nan), (0.0, math.nan)])
+def test_points_are_joined_over_diversity_and_not_beyond(level, worth):
     warm, cold = ((1, 1), (1, 1)), ((3, 3), (1, 1))
     found = at_equal_diversity([BOTH, BOTH], [warm, cold], [0.6, 0.2], people(1, 1, level))
-    assert found == pytest.approx(worth)
+    assert found == pytest.approx(worth, nan_ok=True)
 
 
 def test_strata_hold_their_lower_ends():
@@ -89,8 +90,14 @@ def test_words_that_no_reference_has():
 
 
 def test_the_smallest_difference_that_would_be_seen():
-    told = [Difference(0.0, (-half, half), 1.0) for half in (0.0098, 0.0196, 0.0392)]
+    told = [(Difference(0.0, (-half, half), 1.0), 1) for half in (0.0098, 0.0196, 0.0392)]
     assert "difference of 0.028 in AUC" in power(told)  # (1.96 + .84) standard errors of .01
+    five = [(Difference(0.0, (-0.0278, 0.0278), 1.0), 5)]
+    assert "difference of 0.037 in AUC" in power(five)  # (2.776 + .941) of .01, Student's t with 4 degrees of freedom
+
+
+WIDE = 12.7062 * 0.05
+"""Half of the interval of two seeds that differ by .1: Student's t with one degree of freedom."""
 
 
 def measured(**aucs):
@@ -99,7 +106,7 @@ def measured(**aucs):
 
 
 def test_systems_are_compared_on_the_seeds_that_all_have():
-    """Of both seeds, images alike: whatever is drawn, GOLD is .1 nearer to people, and EBM nearer by .05 and by .15."""
+    """Of both seeds, images alike: GOLD is .1 nearer to people, and EBM nearer by .05 and by .15."""
     told = measured(GOLD={0: 0.6, 1: 0.7, 2: 0.9}, EBM={0: 0.65, 1: 0.65}) | {
         MORE.name: measured(more={0: 0.7, 1: 0.8, 3: 0.5})["more"]
     }
@@ -108,10 +115,11 @@ def test_systems_are_compared_on_the_seeds_that_all_have():
     found = differences(systems)
     assert list(found) == ["GOLD", "EBM"]
     assert (found["GOLD"].value, *found["GOLD"].interval) == pytest.approx([-0.1] * 3)
-    assert (found["EBM"].value, *found["EBM"].interval) == pytest.approx([-0.1, -0.15, -0.05])
+    assert (found["EBM"].value, *found["EBM"].interval) == pytest.approx([-0.1, -0.1 - WIDE, -0.1 + WIDE], abs=1e-4)
     table = table_of_systems(systems, {"GOLD": 6.0})
     row = cells(table, "GOLD")
-    assert (row["seeds"], row["minutes"], row["judge's AUC"]) == ("2", "9", "0.650 (0.600 to 0.700)")
+    assert (row["seeds"], row["minutes"]) == ("2", "9")
+    assert row["judge's AUC"] == f"0.650 ({0.65 - WIDE:.3f} to {0.65 + WIDE:.3f})"
     assert row[f"AUC less that of {MORE.name}"] == "-0.100 (-0.100 to -0.100)"
     assert row["p (Holm)"] == f"{2 * 2 / 1001:.3f}", "no draw of a thousand is on the other side; two arms are asked"
     assert (row["CIDEr-D x 100"], row["unsupported words a caption"]) == ("50.0 ± 0.0", "1.25 ± 0.00")
@@ -120,8 +128,8 @@ def test_systems_are_compared_on_the_seeds_that_all_have():
     more = cells(table, MORE.name)
     assert (more["p (Holm)"], more["minutes"]) == ("", "3")
     assert "People's Self-CIDEr, at which CIDEr-D and unsupported words are compared, is 0.600." in table
-    # EBM's interval is the wider one: .1 = 2 x 1.96 standard errors, of which 2.8 are seen.
-    assert f"A difference of {2.8 * 0.1 / (2 * 1.96):.3f} in AUC" in table
+    # EBM's interval is the wider one: 12.706 standard errors of .05 to each side, of which 12.706 + 1.376 are seen.
+    assert f"A difference of {(12.7062 + 1.3764) * 0.05:.3f} in AUC" in table
 
 
 def test_without_more_maximum_likelihood_nothing_is_compared():
@@ -145,7 +153,7 @@ def test_the_figure_has_the_endpoint_and_its_difference():
         assert set(axes.lines[0].get_xdata()) == {even}
         assert axes.containers[0][0].get_xdata().tolist() == pytest.approx(values)
     bars = [segment[:, 0].tolist() for segment in endpoint.containers[0][2][0].get_segments()]
-    assert bars[0] == pytest.approx([0.6, 0.7])
+    assert bars[0] == pytest.approx([0.65 - WIDE, 0.65 + WIDE], abs=1e-4)
     assert [label.get_text() for label in endpoint.get_yticklabels()] == ["GOLD", MORE.name]
 
 

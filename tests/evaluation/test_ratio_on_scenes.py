@@ -15,7 +15,7 @@ from experiments.ratio_on_scenes.figures import calibration_figure, differences_
 from experiments.ratio_on_scenes.ladder import best_possible, known, looks, table_of_rungs
 from experiments.ratio_on_scenes.measure import best, known_by_judge, matched
 from experiments.ratio_on_scenes.run import HERE, Study, climb, compare, main, tune
-from experiments.ratio_on_scenes.verdict import compared, equivalent, power, seen, table_of_systems
+from experiments.ratio_on_scenes.verdict import compared, equivalent, power, smallest, table_of_systems
 from experiments.records import Wanted
 from gan_caption.experiment import run_experiment
 from tests.training.test_ratio import SMALL
@@ -135,14 +135,14 @@ def test_four_of_five_studies_see_the_difference_that_is_told(seeds, wanted):
     """The README's numbers of standard deviations, against the noncentral t."""
     spread = [1.0, -1.0] * (seeds // 2) + [0.0] * (seeds % 2)
     deviation = math.sqrt(2 * (seeds // 2) / (seeds - 1))
-    effect = seen(spread) / deviation
+    effect = smallest(spread) / deviation
     assert effect == pytest.approx(wanted, abs=0.05)
     assert TTestPower().power(effect, seeds, 0.05) == pytest.approx(0.8, abs=0.02)
 
 
 def test_the_power_told_is_that_of_the_median_method():
     spreads = [[-size, size] for size in (0.001, 0.002, 0.009)]
-    assert f"With 2 seeds, a difference of {seen(spreads[1]):.4f} nats to a rival" in power("a rival", spreads)
+    assert f"With 2 seeds, a difference of {smallest(spreads[1]):.4f} nats to a rival" in power("a rival", spreads)
     assert "With 2 or 3 seeds" in power(MLE, [[0.0, 0.1], [0.0, 0.1, 0.2]])
     assert power(MLE, []) == ""
 

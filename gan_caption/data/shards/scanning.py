@@ -126,6 +126,8 @@ def _sample(file: BinaryIO, shard: str, key: str, members: dict[str, Any], featu
     if not texts or not all(isinstance(one, str) and one.strip() for one in texts):
         raise UserError('it has no captions: wanted is a .json with "captions": ["...", "..."], or a .txt, one a line')
     name = told.get("image_id") if isinstance(told, dict) else None
+    if isinstance(name, int) and not isinstance(name, bool):  # as COCO has them; 9 and "9" are one image elsewhere too
+        name = str(name)
     image_id = relative_name(name if isinstance(name, str) else f"{PurePosixPath(shard).stem}/{key}", "its name")
     try:
         image_id.encode()
