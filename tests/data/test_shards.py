@@ -127,8 +127,10 @@ def test_what_webdataset_wrote_is_read(tmp_path):
         for number in range(5):
             writer.write({"__key__": f"some/{number}", "jpg": jpeg(number), "txt": f"one {number}\n\ntwo \n"})
         writer.write({"__key__": "meta", "png": jpeg(9), "json": {"caption": "three", "url": "x"}})
+        writer.write({"__key__": "coco", "jpg": jpeg(3), "json": {"captions": ["four"], "image_id": 391895}})
     split = shards_in(tmp_path, tmp_path / "cache").split("train")
-    assert [item.captions for item in split.items] == [(f"one {n}", "two") for n in range(5)] + [("three",)]
+    assert [item.captions for item in split.items] == [(f"one {n}", "two") for n in range(5)] + [("three",), ("four",)]
+    assert split.items[6].image_id == "391895"
     assert [item.image_id for item in split.items[1:3]] == ["train-000/some/1", "train-001/some/2"]
     assert split.image(4).tobytes() == Image.open(io.BytesIO(jpeg(4))).tobytes()
 
@@ -148,6 +150,12 @@ def test_a_failed_or_interrupted_write_leaves_nothing_and_an_old_one_is_not_touc
         shards.write(split, functools.partial(photograph_in, split))
     with pytest.raises(KeyboardInterrupt), ShardFolder(tmp_path / "new", samples=1) as shards:
         shards.write(split, interrupt)
+    nameless = Split("train", (CaptionedImage(os.fsdecode(b"\xe9.jpg"), ("a dog",), None),))
+    with (
+        pytest.raises(UserError, match=r"'\\udce9\.jpg' is no UTF-8, .* shards"),
+        ShardFolder(tmp_path / "new", samples=1) as shards,
+    ):
+        shards.write(nameless, lambda row: ("jpg", jpeg(row)))
     assert not list(tmp_path.iterdir())
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "train-000000.tar").touch()

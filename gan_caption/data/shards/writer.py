@@ -64,7 +64,7 @@ class ShardFolder:
             features_of: the "fingerprint" and "description" of the encoder whose features the contents are.
 
         Raises:
-            UserError: the disk is full, and what `content` raises.
+            UserError: the disk is full, a name is no UTF-8, and what `content` raises.
         """
         firsts = range(0, len(split), self.samples)
         for number, first in enumerate(firsts):
@@ -81,6 +81,8 @@ class ShardFolder:
             yield {"__key__": "__about__/features", "json": json.dumps(features_of).encode()}
         for row in rows:
             item = split.items[row]
+            if any("\ud800" <= sign <= "\udfff" for sign in item.image_id):  # which Python reads as halves
+                raise UserError(f"{item.image_id!r} is no UTF-8, and could not be read again from shards: rename it")
             told = {"image_id": item.image_id, "captions": item.captions}
             ending, data = content(row)
             yield {"__key__": f"{row:09}", ending: data, "json": json.dumps(told).encode()}
