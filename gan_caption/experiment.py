@@ -58,7 +58,13 @@ from gan_caption.training.setup import (
     own_decoding,
     training_captions,
 )
-from gan_caption.training.taking_over import adopt, adopt_discriminator, check_others, check_their_encoders
+from gan_caption.training.taking_over import (
+    adopt,
+    adopt_discriminator,
+    check_others,
+    check_schedule,
+    check_their_encoders,
+)
 from gan_caption.training.threads import Neighbours, lent_threads, threads_of
 from gan_caption.training.tokenizers import file_of, keep_tokenizer, learned_tokenizer
 from gan_caption.training.tracking import Tracker, Trackers
@@ -115,6 +121,7 @@ def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str,
     """Build everything that a training run needs, and keep its tokenizer in its folder."""
     device = choose_device(settings.device)
     check_others(settings, data)
+    check_schedule(settings)
     beginning = beginning_of(settings)
     seed_everything(settings.seed, deterministic=settings.deterministic)
     train, val = data.train, data.val

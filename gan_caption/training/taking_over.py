@@ -34,11 +34,8 @@ def check_others(settings: Settings, data: Data) -> None:
     """Look whether these runs are there, have what is asked of them, and have learned from no image held out here.
 
     Raises:
-        UserError: one is no run, or has not come as far; it may have learned from such an image; nothing is left to do
-            after the phase that `pretrained` stands for.
+        UserError: one is no run, or has not come as far; it may have learned from such an image.
     """
-    if settings.pretrained is not None:
-        _check_what_is_left(settings.pretrained, list(settings.phases))
     for key, folder in _others_of(settings):
         with _named_by(key, folder):
             theirs = read_settings(folder, allow=settings.allow)
@@ -70,8 +67,15 @@ def check_their_encoders(settings: Settings, encoder: Encoder) -> None:
             check_encoder(encoder, folder)
 
 
-def _check_what_is_left(pretrained: Path, names: list[str]) -> None:
-    """Look whether the schedule has the phase that another run's captioner stands for, and one after it."""
+def check_schedule(settings: Settings) -> None:
+    """Look whether the schedule has the phase that another run's captioner stands for, and one after it.
+
+    Raises:
+        UserError: it has not.
+    """
+    pretrained, names = settings.pretrained, list(settings.phases)
+    if pretrained is None:
+        return
     if BASELINE not in names:
         raise UserError(
             f"pretrained={pretrained}: its captioner stands for the phase {BASELINE}, and the schedule has none: leave "

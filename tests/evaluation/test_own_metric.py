@@ -132,9 +132,9 @@ def test_ones_own_metric_goes_wherever_the_others_go(configured, tmp_path):
     [
         ((BOTH,), r"mine_apart\.said\.letters is not allowed; .* add allow=mine_apart"),
         ((HOME, "metrics=[{_target_:mine_apart.said.bleu_again}]"), "two are called bleu_1"),
-        (("metrics=[{_target_:gan_caption.decoding.decoders.Greedy}]",), r"metrics\[0\]: .*Greedy is no .*Metric"),
+        (("metrics=[{_target_:gan_caption.decoding.decoders.Greedy}]",), r"metrics\[0\]: .*Greedy is not a Metric"),
         (("phases.mle.selected_by=letters",), "phases.mle: selected_by=letters: one of cider_d, .*nll_per_token"),
-        (("phases.mle.selected_by=self_cider",), "selected_by=self_cider: one of .* which a validation measures"),
+        (("phases.mle.selected_by=self_cider",), "selected_by=self_cider: one of .* which every validation measures"),
         (("search_metric=length",), "search_metric=length: one of cider_d"),
         (("diversity_metric=nothing",), "diversity_metric=nothing: one of cider_d"),
     ],
