@@ -23,7 +23,7 @@ from gan_caption.evaluation.trained import open_run
 from gan_caption.experiment import run_experiment, set_up
 from gan_caption.reporting.results import evaluate_run
 from gan_caption.training.checkpoint import load_state
-from gan_caption.training.folders import best_weights
+from gan_caption.training.folders import best_weights, write_json
 from gan_caption.training.loop import Loop
 from gan_caption.training.phases.adversarial import AdversarialPhase
 from gan_caption.training.phases.base import Diverged, Phase, descend
@@ -415,6 +415,10 @@ def test_what_can_be_known_is_told_before_features_are_extracted(configured, tmp
         raise AssertionError("features were extracted")
 
     monkeypatch.setattr("gan_caption.experiment.open_features", extracted)
+    write_json(tmp_path / "config.json", configured(base=TINY))
+    for file in (best_weights(tmp_path, "mle"), tmp_path / "checkpoints" / "last.pt"):
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
     asked = [one.format(folder=tmp_path) for one in mistake]
     with pytest.raises(UserError, match=message):
         run_experiment(configured(*asked, base=TINY), data="scenes")
