@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from gan_caption.configuration.settings import Settings
+from gan_caption.data.batches import without_unknown
 from gan_caption.data.compact import Groups, Numbers, TextSet
 from gan_caption.data.features import FeatureSource, FirstImages
 from gan_caption.data.holdout import learners
@@ -165,15 +166,32 @@ def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str,
     )  # fmt: skip
     metrics_sought((settings.search_metric, settings.diversity_metric), evaluator.metrics)
     encoded = (tokenizer.encode(caption, max_length=max_length) for own in captions for caption in own)
+    learned: Sequence[Sequence[list[int]]] = Groups(Numbers(encoded), sizes)
+    if settings.skip_unknown:
+        learned = _without_unknown(learned)
     run = Run(
         folder=folder, seed=settings.seed, device=device, tokenizer=tokenizer, max_length=max_length,
         networks=networks, source=source, evaluator=evaluator, rng=shared_generator(settings.seed),
         references=References(captions, tokenizer, max_length=max_length),
-        encoded=Groups(Numbers(encoded), sizes),
+        encoded=learned,
         learners=learners(source.split, settings.holdout), schedule=list(settings.phases),
         language_model=language_model,
     )  # fmt: skip
     return run, build_phases(settings, run, encoder), encoder
+
+
+def _without_unknown(captions: Sequence[Sequence[list[int]]]) -> Sequence[Sequence[list[int]]]:
+    """Return the captions without `<unk>`, and say how many these are.
+
+    Raises:
+        UserError: there are none.
+    """
+    kept = without_unknown(captions)
+    before, after = (sum(map(len, one)) for one in (captions, kept))
+    if not after:
+        raise UserError("skip_unknown=true leaves no caption to learn from: lower vocabulary.min_count")
+    say(f"{after} of {before} training captions have no unknown word, and are learned from")
+    return kept
 
 
 def _run_in(

@@ -22,7 +22,7 @@ from gan_caption.evaluation.judge_network import JudgeSettings
 
 HERE = Path(__file__).parent
 TUNING, SEEDS = 100, tuple(range(5))
-SETTING = ("generator=attention_lstm", "encoder=efficientnet_lite0", "tracker=local")
+SETTING = ("generator=attention_lstm", "encoder=efficientnet_lite0", "tracker=local", "skip_unknown=true")
 CONVERGED = (
     "phases.mle.objective.label_smoothing=0", "phases.mle.selected_by=nll_per_token", "phases.mle.patience=2",
 )  # fmt: skip

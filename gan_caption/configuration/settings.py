@@ -25,7 +25,7 @@ OF_ONE_MACHINE = (*WITHOUT_EFFECT, "pretrained", "pretrained_discriminator", "be
                   "skip_missing", "allow")  # fmt: skip
 """Settings that say nothing of what was trained to somebody on another machine."""
 SINCE = ("metrics", "skip_missing", "study", "holdout", "pretrained_discriminator", "initialisation", "begin_from",
-         "language_model")  # fmt: skip
+         "language_model", "skip_unknown")  # fmt: skip
 """Settings that runs of before lack: what `conf/config.yaml` has for them is what these did."""
 
 
@@ -143,6 +143,9 @@ class Settings:
     """Whether images that cannot be read are left out; otherwise the first one ends the run."""
     skip_missing: bool
     """Whether listed images that are not there are left out; otherwise they end the run."""
+    skip_unknown: bool
+    """Whether captions with words that the vocabulary lacks are left out of what is learned from: a discriminator never
+    learns from them, and a policy that does is another one than people's captions without them ask for."""
     max_length: int
     """Of a caption, in tokens, `<eos>` counted; at least 2."""
     log_every: int

@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from gan_caption.data.captions import UNK
 from gan_caption.data.scenes.corpus import Scenes
 from gan_caption.errors import Interrupted, UserError
 from gan_caption.evaluation.evaluator import Evaluator
@@ -422,6 +423,20 @@ def test_what_can_be_known_is_told_before_features_are_extracted(configured, tmp
     asked = [one.format(folder=tmp_path) for one in mistake]
     with pytest.raises(UserError, match=message):
         run_experiment(configured(*asked, base=TINY), data="scenes")
+
+
+def test_captions_with_unknown_words_are_left_out_of_what_is_learned_from(configured, tmp_path, capsys):
+    def encoded(*more: str) -> list[list[list[int]]]:
+        settings = check_configuration(configured("vocabulary.min_count=10", *more, base=TINY))
+        return list(set_up(settings, tmp_path, Data(settings, print))[0].encoded)
+
+    every, kept = encoded(), encoded("skip_unknown=true")
+    assert kept == [[caption for caption in own if UNK not in caption] for own in every]
+    assert 0 < sum(map(len, kept)) < sum(map(len, every))
+    told = f"{sum(map(len, kept))} of {sum(map(len, every))} training captions have no unknown word"
+    assert told in capsys.readouterr().err
+    with pytest.raises(UserError, match=r"skip_unknown=true leaves no caption .*: lower vocabulary\.min_count"):
+        encoded("skip_unknown=true", "vocabulary.min_count=150")
 
 
 @pytest.mark.parametrize(
