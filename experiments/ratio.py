@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from experiments.study import train_all
 from gan_caption.data.corpus import Split
 from gan_caption.evaluation.evaluator import Evaluator, build_evaluator
 from gan_caption.evaluation.trained import Trained, left_discriminator
+from gan_caption.reporting.table import markdown
 from gan_caption.training.setup import load_split, open_corpus, open_features
 
 Overrides = tuple[str, ...]
@@ -81,6 +82,7 @@ ROUNDS = (
 )  # fmt: skip
 """Of DDO: two, of half of the updates each."""
 DECODING = "phases.resampling.decoding"
+QUICK_DECODING = (f"{DECODING}.candidates=4", f"{DECODING}.density_sets=2")
 
 
 def begun_with(
@@ -103,6 +105,13 @@ def begun_with(
         return list(zip(bases, train_all(taught, outputs=outputs, workers=workers), strict=True))
 
     return prepare
+
+
+def table_of_trials(trials: Mapping[str, Mapping[str, float]], tried: Sequence[str]) -> str:
+    """Return a Markdown table: what each of these reached by what was tried, on the tuning seed's validation images."""
+    rows = [["", *tried]]
+    rows += [[name, *(f"{own[one]:.4f}" if one in own else "" for one in tried)] for name, own in trials.items()]
+    return markdown(rows)
 
 
 def evaluator_of(trained: Trained, name: str, *, samples_per_image: int) -> Evaluator:

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from experiments.flickr8k.run import check_test_list
-from experiments.ratio import Arm, Rung, begun_with, blinded, matching_first
+from experiments.ratio import QUICK_DECODING, Arm, Rung, begun_with, blinded, matching_first, table_of_trials
 from experiments.ratio_on_flickr8k.arms import ARMS, DISCRIMINATORS, QUICK_ARMS, QUICK_DISCRIMINATORS, RATES
 from experiments.ratio_on_flickr8k.figures import systems_figure
 from experiments.ratio_on_flickr8k.measure import Found, found, knows, planted
-from experiments.ratio_on_flickr8k.verdict import systems_of, table_of_planted, table_of_systems, table_of_trials
+from experiments.ratio_on_flickr8k.verdict import systems_of, table_of_planted, table_of_systems
 from experiments.records import NOWHERE, Records, Wanted, options
 from experiments.study import write_png
 from gan_caption.evaluation.judge_network import JudgeSettings
@@ -46,8 +46,6 @@ QUICK = (
 )  # fmt: skip
 QUICK_HELD_OUT = "holdout.check=0.2"
 QUICK_JUDGE = JudgeSettings(folds=2, epochs=1, hidden=32, embedding=16, batch_captions=256)
-_RESAMPLED = "phases.resampling.decoding"
-QUICK_DECODING = (f"{_RESAMPLED}.candidates=4", f"{_RESAMPLED}.density_sets=2")
 
 
 Kept = dict[str, dict[int, Mapping[str, Any]]]

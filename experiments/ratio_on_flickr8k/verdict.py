@@ -159,13 +159,6 @@ def table_of_planted(planted: Mapping[int, Mapping[str, float]]) -> str:
     return markdown(rows)
 
 
-def table_of_trials(trials: Mapping[str, Mapping[str, float]], tried: Sequence[str]) -> str:
-    """Return a Markdown table: what each trial reached on dev, one seed."""
-    rows = [["", *tried]]
-    rows += [[name, *(f"{own[one]:.4f}" if one in own else "" for one in tried)] for name, own in trials.items()]
-    return markdown(rows)
-
-
 def _between(scores: Sequence[Score], decimals: int) -> str:
     low, high = mean_interval(scores)
     value = fmean(score.corpus for score in scores)

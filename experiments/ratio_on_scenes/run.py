@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from experiments.ratio import Arm, Rung, begun_with, blinded, matching_first
+from experiments.ratio import QUICK_DECODING, Arm, Rung, begun_with, blinded, matching_first, table_of_trials
 from experiments.ratio_on_scenes.arms import (
     ARMS,
     CHOSEN,
@@ -25,7 +25,7 @@ from experiments.ratio_on_scenes.captioners import knows, table_of_captioners
 from experiments.ratio_on_scenes.figures import calibration_figure, differences_figure, ladder_figure
 from experiments.ratio_on_scenes.ladder import EVERY, known, table_of_rungs
 from experiments.ratio_on_scenes.measure import best, divergence
-from experiments.ratio_on_scenes.verdict import RIVALS, compared, table_of_systems, table_of_trials
+from experiments.ratio_on_scenes.verdict import RIVALS, compared, table_of_systems
 from experiments.records import NOWHERE, Records, Wanted, options
 from experiments.study import write_png
 
@@ -54,8 +54,6 @@ QUICK = (
     "discriminator_training.steps=4", "discriminator_training.images_per_batch=8",
     "adversarial.steps=2", "adversarial.images_per_batch=8", "adversarial.validate_every=2",
 )  # fmt: skip
-_RESAMPLED = "phases.resampling.decoding"
-QUICK_DECODING = (f"{_RESAMPLED}.candidates=4", f"{_RESAMPLED}.density_sets=2")
 
 Found = dict[str, dict[int, Mapping[str, Any]]]
 """What is kept of runs, by name and seed."""

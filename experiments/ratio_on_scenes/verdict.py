@@ -130,12 +130,5 @@ def smallest(own: Sequence[float]) -> float:
     return seen((mean - half, mean + half), len(own))
 
 
-def table_of_trials(trials: Mapping[str, Mapping[str, float]], rates: Sequence[str]) -> str:
-    """Return a Markdown table: the divergence on validation scenes by method and learning rate, one seed."""
-    rows = [["", *rates]]
-    rows += [[name, *(f"{own[rate]:.4f}" if rate in own else "" for rate in rates)] for name, own in trials.items()]
-    return markdown(rows)
-
-
 def _p(own: Sequence[float]) -> float:
     return float(ttest_1samp(own, 0).pvalue) if any(own) else 1.0  # of all zeros it has no t

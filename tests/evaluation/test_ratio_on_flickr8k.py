@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 
+from experiments.ratio import table_of_trials
 from experiments.ratio_on_flickr8k.arms import MORE
 from experiments.ratio_on_flickr8k.figures import systems_figure
 from experiments.ratio_on_flickr8k.measure import Found, Point
@@ -21,7 +22,6 @@ from experiments.ratio_on_flickr8k.verdict import (
     systems_of,
     table_of_planted,
     table_of_systems,
-    table_of_trials,
 )
 from experiments.ratio_on_flickr8k.words import unsupported
 from experiments.records import Wanted
