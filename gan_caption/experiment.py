@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -90,6 +90,8 @@ def run_experiment(config: Mapping[str, Any], *, data: str, command: str | None 
         command: what the user typed; the folder keeps it for whoever wants to do the same.
     """
     settings = check_configuration(config)
+    if settings.shards.folder is not None:
+        raise UserError("shards.folder: python -m gan_caption.prepare writes shards, and train does not: leave it out")
     opened = Data(settings, say)
     known = opened.known()
     check_alike(known)
@@ -166,29 +168,34 @@ def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str,
     )  # fmt: skip
     metrics_sought((settings.search_metric, settings.diversity_metric), evaluator.metrics)
     encoded = (tokenizer.encode(caption, max_length=max_length) for own in captions for caption in own)
+    learning = learners(source.split, settings.holdout)
     learned: Sequence[Sequence[list[int]]] = Groups(Numbers(encoded), sizes)
     if settings.skip_unknown:
-        learned = _without_unknown(learned)
+        learned = _without_unknown(learned, learning.generator)
     run = Run(
         folder=folder, seed=settings.seed, device=device, tokenizer=tokenizer, max_length=max_length,
         networks=networks, source=source, evaluator=evaluator, rng=shared_generator(settings.seed),
         references=References(captions, tokenizer, max_length=max_length),
         encoded=learned,
-        learners=learners(source.split, settings.holdout), schedule=list(settings.phases),
+        learners=learning, schedule=list(settings.phases),
         language_model=language_model,
     )  # fmt: skip
     return run, build_phases(settings, run, encoder), encoder
 
 
-def _without_unknown(captions: Sequence[Sequence[list[int]]]) -> Sequence[Sequence[list[int]]]:
+def _without_unknown(captions: Sequence[Sequence[list[int]]], rows: Iterable[int]) -> Sequence[Sequence[list[int]]]:
     """Return the captions without `<unk>`, and say how many these are.
 
+    Args:
+        captions: of every training image.
+        rows: the images that the generator learns from.
+
     Raises:
-        UserError: there are none.
+        UserError: these have none.
     """
     kept = without_unknown(captions)
     before, after = (sum(map(len, one)) for one in (captions, kept))
-    if not after:
+    if not any(kept[row] for row in rows):
         raise UserError("skip_unknown=true leaves no caption to learn from: lower vocabulary.min_count")
     say(f"{after} of {before} training captions have no unknown word, and are learned from")
     return kept

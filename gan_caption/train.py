@@ -24,13 +24,10 @@ def main(config: DictConfig) -> Trial:
     from omegaconf import OmegaConf
 
     from gan_caption.distributed import world
-    from gan_caption.errors import UserError
     from gan_caption.experiment import run_experiment
     from gan_caption.reporting.sweep import trial_of
 
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    if plain["shards"]["folder"] is not None:  # type: ignore[call-overload,index]
-        raise UserError("shards.folder: python -m gan_caption.prepare writes shards, and train does not: leave it out")
     asked = HydraConfig.get()
     alone = ["hydra.mode=RUN"] if asked.mode == RunMode.MULTIRUN else []  # the command of this run, not of its sweep
     command = command_of("train", asked, *alone)

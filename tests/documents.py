@@ -54,8 +54,8 @@ def scripts(text: str) -> list[str]:
 
 
 def _inline(prose: list[str]) -> list[str]:
-    """Return the commands among the pieces of code of a paragraph."""
-    spans = SPAN.findall("\n".join(prose))
+    """Return the commands among the pieces of code of a paragraph, each shown in one line wherever it is broken."""
+    spans = [" ".join(span.split()) for span in SPAN.findall("\n".join(prose))]
     return [span for span in spans if COMMAND.fullmatch(span) and span not in MENTIONED]
 
 

@@ -50,7 +50,8 @@ STARTED = {
         "allocator", "beam", "contention", "extraction", "growth", "hours", "likelihood", "memory", "metrics",
         "minutes", "products", "peer", "policies", "profile", "reward", "rollouts", "self_critical", "start",
     )),
-    "experiments.chair.agreement", "experiments.ranks.kills", "tests.golden.losses",
+    "experiments.chair.agreement", "experiments.metric_parity.characters", "experiments.ranks.kills",
+    "tests.golden.losses",
 }  # fmt: skip
 """Take minutes or hours, a browser, or a real data set: they are imported, and their arguments are looked at.
 

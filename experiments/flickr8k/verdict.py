@@ -83,10 +83,9 @@ def table_of_beams(found: Found, baseline: str) -> str:
     """
     labels = [label for _, label, *_ in BEAM]
     rows = [["beam 5", "seeds", "minutes", *labels, f"CIDEr-D less that of {baseline}", "p (Holm)"]]
-    differences, several = {}, {}
+    differences = {}
     for name in _compared(found, baseline):
         seeds = _common(found, name, baseline)
-        several[name] = len(seeds)
         own, base = ([Score.of(100 * np.array(runs[seed]["cider_d"])) for seed in seeds]
                      for runs in (found[name], found[baseline]))  # fmt: skip
         differences[name] = paired_difference(own, base)
@@ -99,7 +98,7 @@ def table_of_beams(found: Found, baseline: str) -> str:
         minutes = with_interval([run["minutes"] for run in runs.values()], 0)
         rows.append([name, str(len(runs)), minutes, *_cells(runs, BEAM), *tested])
     rows += [[PEOPLE, "", "", *_cells({0: own}, BEAM), "", ""] for own in _people(found)]
-    smallest = sorted(seen(one.interval, several[name]) for name, one in differences.items())
+    smallest = sorted(seen(one.interval) for one in differences.values())
     told = [f"A difference of {smallest[len(smallest) // 2]:.1f} would have been seen in four of five studies "
             "(the median method's; before Holm's correction)."] if smallest else []  # fmt: skip
     return "\n\n".join([markdown(rows), *told])

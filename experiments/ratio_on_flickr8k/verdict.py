@@ -5,6 +5,7 @@ Shapes: N images, P points of a grid.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median_high
@@ -79,8 +80,8 @@ class System:
         reached = [point.self_cider for own in self.runs for point in own.points if point.top_p == 1]
         return [
             ", ".join(f"{temperature:g}/{top_p:g}" for temperature, top_p in places), _between(self.auc, 3),
-            with_interval([100 * own.cider_d for own in self.runs], 1),
-            with_interval([own.unsupported for own in self.runs], 2), *(with_interval(values, 3) for values in models),
+            _known([100 * own.cider_d for own in self.runs], 1),
+            _known([own.unsupported for own in self.runs], 2), *(with_interval(values, 3) for values in models),
             f"{min(reached):.2f} to {max(reached):.2f}",
         ]  # fmt: skip
 
@@ -138,14 +139,14 @@ def table_of_systems(systems: Mapping[str, System], judging: Mapping[str, float]
         rows.append([name, str(len(system.auc)), f"{took:.0f}", *system.cells, *tested])
     people = fmean(own.people for system in systems.values() for own in system.runs)
     note = f"People's Self-CIDEr, at which CIDEr-D and unsupported words are compared, is {people:.3f}."
-    return "\n\n".join([markdown(rows), note, power([(one, len(systems[name].auc)) for name, one in compared.items()])])
+    return "\n\n".join([markdown(rows), note, power(list(compared.values()))])
 
 
-def power(compared: Sequence[tuple[Difference, int]]) -> str:
-    """Say how large a difference would have been seen in four of five studies, by the intervals found and the seeds."""
+def power(compared: Sequence[Difference]) -> str:
+    """Say how large a difference would have been seen in four of five studies, by the intervals found."""
     if not compared:
         return ""
-    median = median_high(seen(one.interval, seeds) for one, seeds in compared)
+    median = median_high(seen(one.interval) for one in compared)
     return (
         f"A difference of {median:.3f} in AUC would have been seen in four of five studies (before Holm's correction)."
     )
@@ -157,6 +158,15 @@ def table_of_planted(planted: Mapping[int, Mapping[str, float]]) -> str:
     rows = [["planted", "judge's AUC"]]
     rows += [[name, with_interval([own[name] for own in planted.values()], 3)] for name in names]
     return markdown(rows)
+
+
+def _known(values: Sequence[float], decimals: int) -> str:
+    """Return a cell of the seeds that have a value, and how many these are where not all do."""
+    known = [value for value in values if not math.isnan(value)]
+    if not known:
+        return "-"
+    of = "" if len(known) == len(values) else f" ({len(known)} of {len(values)} seeds)"
+    return with_interval(known, decimals) + of
 
 
 def _between(scores: Sequence[Score], decimals: int) -> str:

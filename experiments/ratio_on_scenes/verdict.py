@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from statistics import median_high
+from statistics import median_high, stdev
 
-from scipy.stats import ttest_1samp
+from scipy.stats import t, ttest_1samp
 
 from experiments.ratio_on_scenes.arms import LONG, MLE
-from experiments.study import seen
 from gan_caption.metrics.holm import holm
 from gan_caption.reporting.seeds import interval, with_interval
 from gan_caption.reporting.table import markdown
@@ -126,8 +125,9 @@ def power(rival: str, tested: Sequence[Sequence[float]]) -> str:
 
 def smallest(own: Sequence[float]) -> float:
     """Return the mean difference that a two-sided t-test at 5% sees with 80%, by the spread of these differences."""
-    mean, half = interval(own)
-    return seen((mean - half, mean + half), len(own))
+    seeds = len(own)
+    # (t quantiles of the test and of the power) / sqrt(n): the usual approximation of the noncentral t.
+    return float(t.ppf(0.975, seeds - 1) + t.ppf(0.8, seeds - 1)) * stdev(own) / math.sqrt(seeds)
 
 
 def _p(own: Sequence[float]) -> float:

@@ -49,10 +49,10 @@ def _found(run: Path, rows: Mapping[str, Mapping[str, float]]) -> Found:
     }
 
 
-def _sampled(run: Path, split: str, temperature: float, *more: str) -> dict[str, dict[str, float]]:
+def _sampled(run: Path, split: str, temperature: float) -> dict[str, dict[str, float]]:
     """Return the metrics of a run's systems, written and judged at a temperature."""
     found = evaluate(
         run, f"split={split}", "validation.samples_per_image=2", "validation.batch_images=500",
-        f"validation.temperature={temperature:.4g}", *more,
+        f"validation.temperature={temperature:.4g}",
     )  # fmt: skip
     return {system: {**metrics, "temperature": temperature} for system, metrics in found.items()}

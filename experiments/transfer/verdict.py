@@ -72,7 +72,7 @@ def table_of_losses(found: Found, endpoint: Endpoint) -> str:
         if name in compared:
             one = compared[name]
             more = endpoint.with_interval(one.controls[MORE]) if MORE in one.controls else ""
-            least = endpoint.shown(seen(one.beyond.interval, len(runs.keys() & found[MLE].keys())))
+            least = endpoint.shown(seen(one.beyond.interval))
             beyond = [endpoint.with_interval(one.beyond), more, f"{p[name]:.3f}" if name in p else "", least]
         rows.append([name, *cells, *beyond])
     people = next(iter(next(iter(found.values())).values()))

@@ -44,14 +44,24 @@ def read_command_line(arguments: Sequence[str], *, entry: Path) -> tuple[argpars
         raise UserError("--experimental-rerun reads a pickle, which could run code: repeat the command instead")
     refuse_old_overrides(found.overrides)
     found.overrides = [understood(override) for override in found.overrides]
-    if not asks_for_a_sweep(found):
+    if not found.multirun and not any(one.lstrip("+").startswith(_SWEEPS) for one in found.overrides):
         _refuse_sweeps(found.overrides)
     return parser, found
 
 
-def asks_for_a_sweep(found: argparse.Namespace) -> bool:
-    """Tell whether what `read_command_line` found is a sweep: several runs, perhaps in other processes."""
-    return found.multirun or any(one.lstrip("+").startswith(_SWEEPS) for one in found.overrides)
+def asks_for_a_search(found: argparse.Namespace) -> bool:
+    """Tell whether what `read_command_line` found chooses a sweeper.
+
+    Hydra's own composes each run before it hands it on; others leave that to the process that does the run.
+    """
+    return any(one.lstrip("+").startswith(("sweep=", "hydra/sweeper")) for one in found.overrides)
+
+
+def places_of_pages(found: argparse.Namespace) -> list[Path]:
+    """Return the folders of pages that a command line names, besides this package's own."""
+    searched = [one.partition("=")[2].strip("[]") for one in found.overrides if "hydra.searchpath" in one]
+    named = [one.strip("'\" ").removeprefix("file://") for several in searched for one in several.split(",")]
+    return [Path(one) for one in (found.config_dir, *named) if one and not one.startswith("pkg://")]
 
 
 def _refuse_sweeps(overrides: Sequence[str]) -> None:

@@ -11,6 +11,10 @@ from typing import Any, get_type_hints
 from gan_caption.configuration.wording import short, suggest
 from gan_caption.errors import UserError
 
+_ROOMS = ["text", "data", "encoders", "generators", "discriminators", "decoding", "rewards", "objectives", "metrics"]
+ROOMS = tuple(f"gan_caption.{room}." for room in _ROOMS)
+"""Of this package, where functions make parts; elsewhere they read runs and configurations, and could be handed any."""
+
 
 def find(name: Any, path: str, allowed: tuple[str, ...]) -> Callable[..., Any]:
     """Return the class or function of a dotted name, if it is defined in an allowed module and makes a part.
@@ -57,10 +61,12 @@ def find(name: Any, path: str, allowed: tuple[str, ...]) -> Callable[..., Any]:
 
 
 def _makes_a_part(function: Callable[..., Any], allowed: tuple[str, ...]) -> bool:
-    """Whether a function is annotated to return an object of an allowed class.
+    """Whether a function is annotated to return an object of an allowed class; one of this package stands in `ROOMS`.
 
-    Others do something, such as writing a file, or hand out paths and dicts, with which more could be done.
+    Others do something, such as writing a file, or hand out paths, dicts and settings, with which more could be done.
     """
+    if function.__module__.startswith("gan_caption.") and not function.__module__.startswith(ROOMS):
+        return False
     try:
         made = get_type_hints(function).get("return")
     except NameError:  # a name that only the type checker knows

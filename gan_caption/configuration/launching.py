@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gan_caption.configuration.command_line import asks_for_a_sweep, read_command_line
+from gan_caption.configuration.command_line import asks_for_a_search, places_of_pages, read_command_line
 from gan_caption.configuration.jobs import Job, notes
 from gan_caption.configuration.running import Runs, in_words, rank, refuse_environment
 from gan_caption.errors import Interrupted, UserError
@@ -81,8 +81,9 @@ def _run_all(runs: Runs, arguments: Sequence[str], entry: Path, *, several: bool
     parser, asked = read_command_line(arguments, entry=entry)
     runs.said = [one.lstrip("+").partition("=")[0] for one in asked.overrides]
     check_pages(entry=entry, own=conf_dir())  # no page may run code ...
-    if asked.config_dir and asks_for_a_sweep(asked):  # ... nor one that is read first in a process of its own ...
-        check_all_pages(Path(asked.config_dir))
+    if asks_for_a_search(asked):  # ... nor one that is read first in a process of its own ...
+        for place in places_of_pages(asked):
+            check_all_pages(place, own=conf_dir())
     refuse_environment()  # ... or read secrets
 
     @functools.wraps(runs.task)  # Hydra names the job after the module of what is wrapped

@@ -144,8 +144,8 @@ class Settings:
     skip_missing: bool
     """Whether listed images that are not there are left out; otherwise they end the run."""
     skip_unknown: bool
-    """Whether captions with words that the vocabulary lacks are left out of what is learned from: a discriminator never
-    learns from them, and a policy that does is another one than people's captions without them ask for."""
+    """Whether captions with words that the vocabulary lacks are left out of what is learned from: a discriminator is
+    never shown them, and a policy that learns from them matches other captions than it is shown."""
     max_length: int
     """Of a caption, in tokens, `<eos>` counted; at least 2."""
     log_every: int
@@ -196,15 +196,19 @@ class Settings:
         """What tables, folders and W&B's groups call the experiment: `seqgan`, or `seqgan_cheap` of `+study=cheap`."""
         return self.name if self.study is None else f"{self.name}_{self.study}"
 
-    def cached_in(self, cache: Path) -> Settings:
+    def cached_in(self, cache: Path, *, skip_unreadable: bool | None = None) -> Settings:
         """Return the settings of a run that is read with this cache, for whatever its data keep there as well.
 
         A run folder may come from elsewhere, and says where its own writer's cache was.
+
+        Args:
+            cache: the reader's.
+            skip_unreadable: whether the reader leaves damaged images out; None: as the run does.
         """
-        node = dict(self.data.node)
-        if "cache" in node:
-            node["cache"] = str(cache)
-        return replace(self, cache=cache, data=replace(self.data, node=node))
+        skip = self.skip_unreadable if skip_unreadable is None else skip_unreadable
+        own = {"cache": str(cache), "skip_unreadable": skip}
+        node = {key: own.get(key, value) for key, value in self.data.node.items()}
+        return replace(self, cache=cache, skip_unreadable=skip, data=replace(self.data, node=node))
 
     def __post_init__(self) -> None:
         at_least(0, seed=self.seed)

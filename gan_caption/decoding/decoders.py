@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Protocol
 
 import torch
@@ -15,7 +14,7 @@ from gan_caption.decoding.candidates import Candidates
 from gan_caption.decoding.diverse_beam import diverse_beam_search
 from gan_caption.decoding.greedy import greedy
 from gan_caption.decoding.rerank import Judge, check_judge, rerank
-from gan_caption.decoding.sampling import Samples, attach_noise, sample, shape_distribution
+from gan_caption.decoding.sampling import Samples, sample_with_noise, shape_distribution
 from gan_caption.errors import at_least, proportion
 from gan_caption.generators.base import Generator, token_log_probs
 from gan_caption.generators.parts import parts_that_fit
@@ -188,12 +187,10 @@ class Sampling:
         self, generator: Generator, features: ImageFeatures, *, samples: int, max_length: int, rng: torch.Generator
     ) -> Samples:
         """Return the same captions with the probabilities that their tokens were drawn with, each given its noise."""
-        features, per_row = attach_noise(generator, features, samples=samples, rng=rng)
-        drawn = sample(
-            generator, features, samples=per_row, max_length=max_length, rng=rng,
+        return sample_with_noise(
+            generator, features, samples=samples, max_length=max_length, rng=rng,
             temperature=self.temperature, top_k=self.top_k, top_p=self.top_p,
         )  # fmt: skip
-        return replace(drawn, samples_per_image=samples)
 
     @torch.no_grad()
     def log_probs(

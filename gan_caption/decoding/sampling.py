@@ -142,6 +142,26 @@ def sample(
     return Samples(features, captions, max_length, samples, log_probs[:, : captions.tokens.shape[1]])
 
 
+def sample_with_noise(
+    generator: Generator,
+    features: ImageFeatures,
+    *,
+    samples: int,
+    max_length: int,
+    rng: torch.Generator,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+) -> Samples:
+    """Draw K captions for every image as `sample` does, each given a noise of its own where the generator has one."""
+    own, per_row = attach_noise(generator, features, samples=samples, rng=rng)
+    drawn = sample(
+        generator, own, samples=per_row, max_length=max_length, rng=rng,
+        temperature=temperature, top_k=top_k, top_p=top_p,
+    )  # fmt: skip
+    return replace(drawn, samples_per_image=samples)
+
+
 @torch.no_grad()
 def continue_captions(
     generator: Generator,

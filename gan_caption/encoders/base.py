@@ -158,7 +158,7 @@ class LiveFeatures:
                 progress(row + 1, len(split))
         kept = readable(split, errors, skip=skip_unreadable)
         self.split: Split = split if len(kept) == len(split) else split.select(kept)
-        self._pixels = pixels if pixels is None or len(kept) == len(split) else pixels[kept]
+        self._pixels, self._kept = pixels, kept
 
     def features(self, rows: Sequence[int], *, grid: bool, device: torch.device) -> ImageFeatures:
         """Encode these rows.
@@ -168,7 +168,7 @@ class LiveFeatures:
         """
         del grid  # computed anyway
         rows = list(rows)
-        pixels = self._decoded(rows) if self._pixels is None else self._pixels[rows]
+        pixels = self._decoded(rows) if self._pixels is None else self._pixels[[self._kept[row] for row in rows]]
         return replace(
             self._encoder.encode(pixels.to(device)), rows=torch.tensor(rows, dtype=torch.long, device=device)
         )

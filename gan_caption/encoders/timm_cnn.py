@@ -95,9 +95,10 @@ class TimmCNN(Encoder):
         # Not all networks say how many tokens stand before the patches'; those of a square image are a square number.
         tokens = made.shape[1] - getattr(self.network, "num_prefix_tokens", 0)
         if made.dim() == 3 and (tokens == 1 or math.isqrt(tokens) ** 2 != tokens):
+            told = "its one token is" if tokens == 1 else f"of its {tokens} tokens some are"
             raise UserError(
-                f"encoder.model={self.model}: of its {tokens} tokens some are not of regions, and timm does not say "
-                "which; choose another one, such as a vit or a deit"
+                f"encoder.model={self.model}: {told} not of regions, and timm does not say which are; choose another "
+                "one, such as a vit or a deit"
             )
 
     @property

@@ -69,7 +69,7 @@ def open_run(folder: Path, *, allow: str | Sequence[str] = (), **changed: Any) -
     """
     settings = replace(read_settings(folder, allow=allow), **changed)
     if "cache" in changed:
-        settings = settings.cached_in(changed["cache"])
+        settings = settings.cached_in(changed["cache"])  # which has the reader's `skip_unreadable` by now
     device = choose_device(settings.device)
     tokenizer = load_tokenizer(settings, folder)
     encoder = build_encoder(settings, device=device)

@@ -156,12 +156,13 @@ def calibrate_run(settings: CalibrationSettings) -> Confidence:
         settings.run, weights=settings.weights, device=settings.device, allow=settings.allow,
         decoding=None if settings.decoding is None else settings.decoding.node,
     )  # fmt: skip
-    run = captioner.trained.settings.cached_in(settings.cache)
+    run = captioner.trained.settings
+    skip = settings.skip_unreadable or run.skip_unreadable
+    run = run.cached_in(settings.cache, skip_unreadable=skip)
     run = replace(run, skip_missing=settings.skip_missing or run.skip_missing)
     split = load_split(open_corpus(run, settings.data), settings.split, say)
     metrics = catalogue(*split.metrics, *own_metrics(run.metrics))
     criterion = criterion_of(metrics, settings.criterion, settings.threshold)
-    skip = settings.skip_unreadable or run.skip_unreadable
     found = fit_confidence(captioner, split, criterion, folds=settings.folds, skip_unreadable=skip)
     place = confidence_file(settings.run, captioner.phase)
     decoding = settings.decoding or decoding_of(run, captioner.phase)

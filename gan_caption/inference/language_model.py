@@ -39,11 +39,10 @@ def learn_ngrams(settings: LanguageModelSettings) -> None:
         UserError: the run or its data cannot be read, the order is too high, or the file cannot be written.
     """
     folder = settings.run
-    run = read_settings(folder, allow=settings.allow).cached_in(settings.cache)
-    run = replace(
-        run, skip_missing=settings.skip_missing or run.skip_missing,
-        skip_unreadable=settings.skip_unreadable or run.skip_unreadable,
-    )  # fmt: skip
+    run = read_settings(folder, allow=settings.allow)
+    skip = settings.skip_unreadable or run.skip_unreadable
+    run = replace(run, skip_missing=settings.skip_missing or run.skip_missing)
+    run = run.cached_in(settings.cache, skip_unreadable=skip)
     tokenizer = load_tokenizer(run, folder)
     captions = training_captions(load_split(open_corpus(run, settings.data), "train", say), tokenizer)
     encoded = [tokenizer.encode(text, max_length=run.max_length) for own in captions for text in own]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
-from gan_caption.decoding.sampling import Samples, attach_noise, sample
+from gan_caption.decoding.sampling import Samples, sample_with_noise
 from gan_caption.generators.base import Generator
 from gan_caption.modes import evaluating
 
@@ -19,9 +17,7 @@ def collect(
 ) -> Samples:
     """Sample K captions an image from the policy itself: eval mode, temperature 1, no gradients."""
     with evaluating(generator):
-        features, per_row = attach_noise(generator, features, samples=samples, rng=rng)
-        drawn = sample(generator, features, samples=per_row, max_length=max_length, rng=rng)
-    return replace(drawn, samples_per_image=samples)
+        return sample_with_noise(generator, features, samples=samples, max_length=max_length, rng=rng)
 
 
 def sampled_from(reference: Generator | None) -> Generator:

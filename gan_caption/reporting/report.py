@@ -79,7 +79,8 @@ def compare_runs(settings: ComparisonSettings, *, command: str) -> Path:
     settings = replace(settings, metrics=asked, language_model=language_model_asked(chosen, settings))
     judge = open_language_model(settings.language_model, tokenizer, device=choose_device(settings.device))
     own = own_metrics(asked)
-    first = next(iter(chosen.values()))[0].settings.cached_in(settings.cache)
+    first = next(iter(chosen.values()))[0].settings
+    first = first.cached_in(settings.cache, skip_unreadable=settings.skip_unreadable)
     corpus = open_corpus(replace(first, skip_missing=settings.skip_missing))
     split = load_split(corpus, settings.split, say)
     enough_images(len(split), settings.judge)

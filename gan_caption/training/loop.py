@@ -263,11 +263,12 @@ def preflight(run: Run, phases: Mapping[str, Phase], evaluator: Validator) -> No
     A missing package, an unreadable photograph, a full disk or parts that do not fit show now and not hours later.
 
     Raises:
-        UserError: the parts of a phase do not fit together, or the weights that it begins with are not there by then.
+        UserError: the parts of a phase do not fit together, or the phase that it is compared with is no earlier one.
     """
     for place, (name, phase) in enumerate(phases.items()):
         earlier = list(phases)[:place]
-        if phase.pretraining not in (None, BASELINE, *earlier):  # without maximum likelihood there may be no baseline
+        absent = {BASELINE} - phases.keys()  # without maximum likelihood there may be no baseline
+        if phase.pretraining not in (None, *earlier, *absent):
             allowed = ", ".join(earlier) or BASELINE
             raise UserError(f"phases.{name}.pretraining={phase.pretraining}: name an earlier phase: {allowed}")
     for own in evaluator.decoders:

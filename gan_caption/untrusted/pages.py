@@ -7,6 +7,7 @@ package's sweeps and clusters; no page from elsewhere may.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,16 +61,27 @@ def check_pages(*, entry: Path, own: Path) -> None:
     registered.unchecked, registered.load_config = unchecked, load_config
 
 
-def check_all_pages(folder: Path) -> None:
+def check_all_pages(folder: Path, *, own: Path) -> None:
     """Check every page below a folder, before other processes read some of them that know nothing of `check_pages`.
+
+    Args:
+        folder: is gone through as Hydra finds pages in it, through links as well.
+        own: this package's folder of pages, which are trusted.
 
     Raises:
         UserError: one is refused; see `check_page`.
     """
-    for path in sorted(one for kind in ("*.yaml", "*.yml") for one in folder.rglob(kind)):
-        if path.relative_to(folder).parts[:1] == ("hydra",):
-            raise _refused(path, 1, "it lies among Hydra's own settings")
-        check_page(path)
+    been: set[Path] = set()
+    for place, below, names in os.walk(folder, followlinks=True):
+        real = Path(place).resolve()
+        if real in been or real.is_relative_to(own.resolve()):
+            below.clear()  # a circle of links, or what is trusted
+            continue
+        been.add(real)
+        for path in sorted(Path(place, name) for name in names if name.endswith((".yaml", ".yml"))):
+            if path.relative_to(folder).parts[:1] == ("hydra",):
+                raise _refused(path, 1, "it lies among Hydra's own settings")
+            check_page(path)
 
 
 def check_page(path: Path) -> None:

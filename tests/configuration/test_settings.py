@@ -404,6 +404,10 @@ def test_a_run_from_elsewhere_says_nothing_of_where_things_are_kept():
     read_here = theirs.cached_in(Path("mine"))
     assert (read_here.cache, read_here.data.node["cache"]) == (Path("mine"), "mine")
     assert theirs.data.node["cache"] == "their/documents"
+    assert theirs.data.node["skip_unreadable"] is False
+    skipping = theirs.cached_in(Path("mine"), skip_unreadable=True)
+    assert skipping.skip_unreadable
+    assert skipping.data.node["skip_unreadable"] is True
     assert "cache" not in settings_from(composed("cache=theirs")).cached_in(Path("mine")).data.node
 
 

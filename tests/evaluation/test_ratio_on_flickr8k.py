@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -90,10 +90,8 @@ def test_words_that_no_reference_has():
 
 
 def test_the_smallest_difference_that_would_be_seen():
-    told = [(Difference(0.0, (-half, half), 1.0), 1) for half in (0.0098, 0.0196, 0.0392)]
+    told = [Difference(0.0, (-half, half), 1.0) for half in (0.0098, 0.0196, 0.0392)]
     assert "difference of 0.028 in AUC" in power(told)  # (1.96 + .84) standard errors of .01
-    five = [(Difference(0.0, (-0.0278, 0.0278), 1.0), 5)]
-    assert "difference of 0.037 in AUC" in power(five)  # (2.776 + .941) of .01, Student's t with 4 degrees of freedom
 
 
 WIDE = 12.7062 * 0.05
@@ -128,8 +126,15 @@ def test_systems_are_compared_on_the_seeds_that_all_have():
     more = cells(table, MORE.name)
     assert (more["p (Holm)"], more["minutes"]) == ("", "3")
     assert "People's Self-CIDEr, at which CIDEr-D and unsupported words are compared, is 0.600." in table
-    # EBM's interval is the wider one: 12.706 standard errors of .05 to each side, of which 12.706 + 1.376 are seen.
-    assert f"A difference of {(12.7062 + 1.3764) * 0.05:.3f} in AUC" in table
+    # EBM's interval is the wider one, and taken for 1.96 standard errors to each side, of which 2.8 are seen.
+    assert f"A difference of {2.8 * WIDE / 1.96:.3f} in AUC" in table
+
+
+def test_where_no_point_is_as_varied_as_people_the_cell_says_so():
+    lacking = replace(known(point()), cider_d=math.nan)
+    table = table_of_systems(systems_of({"GOLD": {0: known(point()), 1: lacking}, "EBM": {0: lacking, 1: lacking}}), {})
+    assert cells(table, "GOLD")["CIDEr-D x 100"] == "50.0 (1 of 2 seeds)"
+    assert cells(table, "EBM")["CIDEr-D x 100"] == "-"
 
 
 def test_without_more_maximum_likelihood_nothing_is_compared():

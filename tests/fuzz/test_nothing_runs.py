@@ -123,12 +123,16 @@ def test_a_page_that_lies_among_hydras_own_is_refused(start, tmp_path):
     assert "evil.yaml, line 1: it lies among Hydra's own settings" in result.stderr
 
 
-def test_pages_of_a_sweep_are_looked_at_before_other_processes_read_them(start, tmp_path):
-    page = tmp_path / "mine" / "part" / "late.yaml"
+@pytest.mark.parametrize("place", ["mine", "elsewhere"])
+def test_pages_of_a_search_are_looked_at_before_other_processes_read_them(start, tmp_path, place):
+    page = tmp_path / place / "part" / "late.yaml"
     page.parent.mkdir(parents=True)
+    (tmp_path / "mine" / "linked").symlink_to(page.parent)
+    (tmp_path / "mine" / "circle").symlink_to(tmp_path / "mine")
     page.write_text("# @package _global_\nhydra: {job: {env_set: {SECRET: x}}}\n")
     assert start("name: mine", "part=greedy").returncode == 0, "nobody reads it"
-    result = start("name: mine", "-m", "name=a,b")
+    searched = [] if place == "mine" else [f"hydra.searchpath=[file://{tmp_path}/{place}]"]
+    result = start("name: mine", "-m", "hydra/sweeper=optuna", "name=a,b", *searched)
     assert (result.returncode, result.stdout) == (2, "")
     assert "late.yaml, line 2: it sets Hydra itself up" in result.stderr
 
@@ -243,9 +247,17 @@ def test_nothing_is_made_where_something_else_is_wanted(tmp_path, key, acting):
     kind = kinds.get(key, Discriminator)
     if key not in kinds:
         node = {"_target_": "gan_caption.discriminators.calibrated.Calibrated", "discriminator": node}
-    with pytest.raises(UserError, match=r"gan_caption\.training\.(threads\.Threads|records\.LocalTracker) is not an? "):
+    with pytest.raises(UserError, match=r"threads_of is a function that makes no part|records\.LocalTracker is not an? "):
         build(node, kind, path=key, vocabulary_size=9, pooled_size=3, grid_size=3)
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_run_folder_cannot_allow_packages_by_way_of_a_function_that_reads_runs(tmp_path):
+    """A corpus of another run's settings, which allow what they like: its code would run."""
+    inner = {"_target_": "gan_caption.training.folders.read_settings", "folder": str(tmp_path), "allow": ["theirs"]}
+    for function in ("gan_caption.training.setup.open_corpus", "gan_caption.training.tokenizers.load_tokenizer"):
+        with pytest.raises(UserError, match=rf"^data\._target_: {function} is a function that makes no part"):
+            build({"_target_": function, "settings": inner, "folder": str(tmp_path)}, Corpus, path="data")
 
 
 def test_a_part_in_the_place_of_another_is_told_in_one_line():
