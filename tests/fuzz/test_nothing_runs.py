@@ -247,7 +247,8 @@ def test_nothing_is_made_where_something_else_is_wanted(tmp_path, key, acting):
     kind = kinds.get(key, Discriminator)
     if key not in kinds:
         node = {"_target_": "gan_caption.discriminators.calibrated.Calibrated", "discriminator": node}
-    with pytest.raises(UserError, match=r"threads_of is a function that makes no part|records\.LocalTracker is not an? "):
+    refused = r"threads_of is a function that makes no part|records\.LocalTracker is not an? "
+    with pytest.raises(UserError, match=refused):
         build(node, kind, path=key, vocabulary_size=9, pooled_size=3, grid_size=3)
     assert not (tmp_path / "elsewhere").exists()
 
