@@ -117,6 +117,9 @@ def _ended_cleanly(runs: Runs) -> Iterator[None]:
         how = "the same command with resume=auto goes on from there"
         print(f"{rank()}interrupted by {stopped.signal.name}: {stopped}; {how}", file=sys.stderr)
         sys.exit(128 + stopped.signal)
+    except BrokenPipeError:  # who read it, `head` say, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)  # as of a program that SIGPIPE has ended
     except KeyboardInterrupt:
         print(f"interrupted{': ' + runs.started[-1] if runs.started else ''}", file=sys.stderr)
         sys.exit(130)

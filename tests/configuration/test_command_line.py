@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -141,6 +142,14 @@ ENTRY_POINTS = [
     "train", "prepare", "evaluate", "compare", "transfer", "calibrate", "caption", "demo", "export", "dashboard",
     "language_model",
 ]  # fmt: skip
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="this system has no such signal")
+def test_a_reader_that_has_gone_is_no_bug():
+    """As in `--help | head`."""
+    command = f"set -o pipefail; {sys.executable} -m gan_caption.train --help | true"
+    ended = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (128 + signal.SIGPIPE, "")
 
 
 @pytest.mark.parametrize("entry_point", ENTRY_POINTS)
