@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import types
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
@@ -30,13 +31,13 @@ _CONTAINERS: dict[Any, Any] = {
 """Of which the elements are looked at, and as what."""
 
 
-class Later:
+class Later(ABC):
     """A value that is still to be built."""
 
     @property
+    @abstractmethod
     def made(self) -> type:
         """What it will be an instance of."""
-        raise NotImplementedError
 
 
 def fit(value: Any, hint: Any, path: str) -> Any:

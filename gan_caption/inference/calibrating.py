@@ -9,7 +9,7 @@ for. What is read is log p(caption | image) a token, see `metrics.calibration`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from gan_caption.extras import require
 from gan_caption.files import check_folder
 from gan_caption.inference.captioner import Captioned, Captioner
 from gan_caption.inference.confidence import confidence_file
-from gan_caption.inference.settings import CalibrationSettings
+from gan_caption.inference.settings import CalibrationSettings, read_as
 from gan_caption.metrics.calibration import Logistic, Reliability, cross_fitted, fitted, reliability_of
 from gan_caption.metrics.document_frequencies import DocumentFrequencies
 from gan_caption.metrics.metric import Metric, Metrics, Predictions, measure
@@ -156,14 +156,11 @@ def calibrate_run(settings: CalibrationSettings) -> Confidence:
         settings.run, weights=settings.weights, device=settings.device, allow=settings.allow,
         decoding=None if settings.decoding is None else settings.decoding.node,
     )  # fmt: skip
-    run = captioner.trained.settings
-    skip = settings.skip_unreadable or run.skip_unreadable
-    run = run.cached_in(settings.cache, skip_unreadable=skip)
-    run = replace(run, skip_missing=settings.skip_missing or run.skip_missing)
+    run = read_as(captioner.trained.settings, settings)
     split = load_split(open_corpus(run, settings.data), settings.split, say)
     metrics = catalogue(*split.metrics, *own_metrics(run.metrics))
     criterion = criterion_of(metrics, settings.criterion, settings.threshold)
-    found = fit_confidence(captioner, split, criterion, folds=settings.folds, skip_unreadable=skip)
+    found = fit_confidence(captioner, split, criterion, folds=settings.folds, skip_unreadable=run.skip_unreadable)
     place = confidence_file(settings.run, captioner.phase)
     decoding = settings.decoding or decoding_of(run, captioner.phase)
     weights = digest_of(best_weights(settings.run, captioner.phase))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,7 +16,7 @@ from gan_caption.files import at_home
 from gan_caption.generators.base import Generator
 from gan_caption.generators.imageless_lm import ImagelessLM
 from gan_caption.generators.ngram import NgramGenerator
-from gan_caption.inference.settings import LanguageModelSettings
+from gan_caption.inference.settings import LanguageModelSettings, read_as
 from gan_caption.rewards.language_model import LanguageModelReward
 from gan_caption.rewards.text_judge import TextJudge
 from gan_caption.text.base import Tokenizer
@@ -39,10 +38,7 @@ def learn_ngrams(settings: LanguageModelSettings) -> None:
         UserError: the run or its data cannot be read, the order is too high, or the file cannot be written.
     """
     folder = settings.run
-    run = read_settings(folder, allow=settings.allow)
-    skip = settings.skip_unreadable or run.skip_unreadable
-    run = replace(run, skip_missing=settings.skip_missing or run.skip_missing)
-    run = run.cached_in(settings.cache, skip_unreadable=skip)
+    run = read_as(read_settings(folder, allow=settings.allow), settings)
     tokenizer = load_tokenizer(run, folder)
     captions = training_captions(load_split(open_corpus(run, settings.data), "train", say), tokenizer)
     encoded = [tokenizer.encode(text, max_length=run.max_length) for own in captions for text in own]

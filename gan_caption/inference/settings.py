@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gan_caption.configuration.building import Part, read
-from gan_caption.configuration.settings import OF_A_RUN
+from gan_caption.configuration.settings import OF_A_RUN, Settings
 from gan_caption.data.corpus import Corpus
 from gan_caption.decoding.decoders import Decoder, Proposer
 from gan_caption.errors import at_least
@@ -127,6 +127,12 @@ class CalibrationSettings:
         for part, kind in ((self.data, Corpus), (self.decoding, Decoder)):
             if part is not None:
                 part.check(kind, OF_THE_PARTS[part.path])
+
+
+def read_as(run: Settings, asked: CalibrationSettings | LanguageModelSettings) -> Settings:
+    """Return a run's settings with its reader's cache, and leaving out what either of them leaves out."""
+    run = replace(run, skip_missing=asked.skip_missing or run.skip_missing)
+    return run.cached_in(asked.cache, skip_unreadable=asked.skip_unreadable or run.skip_unreadable)
 
 
 def calibration_from(config: Mapping[str, Any] | DictConfig) -> CalibrationSettings:

@@ -74,11 +74,12 @@ class Difference:
         return cls(float(np.mean(by_seed)), wider(percentiles(drawn), interval), float(np.fmax(p, p_drawn)))
 
 
-def over_seeds(values: Sequence[float]) -> tuple[tuple[float, float], float]:
-    """Return the 95% interval of the mean of independent runs, and the two-sided p of its being 0, by Student's t.
+def over_seeds(values: Sequence[float], *, level: float = 0.95) -> tuple[tuple[float, float], float]:
+    """Return the interval of the mean of independent runs, and the two-sided p of its being 0, by Student's t.
 
     Args:
         values: (S,); of a single one, and where one is no number, nothing is known: all is NaN.
+        level: of confidence.
 
     Raises:
         UserError: there are several, and scipy is missing.
@@ -92,7 +93,7 @@ def over_seeds(values: Sequence[float]) -> tuple[tuple[float, float], float]:
     from scipy.stats import ttest_1samp
 
     told = ttest_1samp(values, 0.0)
-    low, high = told.confidence_interval(0.95)
+    low, high = told.confidence_interval(level)
     return (float(low), float(high)), float(told.pvalue)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gan_caption.errors import UserError
-from gan_caption.metrics.bootstrap import over_seeds, wider
+from gan_caption.metrics.bootstrap import over_seeds, percentiles, wider
 
 DOMINATES, BELOW, CROSSES, ALIKE = "dominates", "below", "crosses", "cannot be told apart"
 _ROUNDING = 1e-9
@@ -115,7 +115,7 @@ def at_equal_quality(
     each, all_images = np.eye(seeds), np.full((seeds, images), 1 / images)
     by_seed = _differences(at, *(_means(curve, each, all_images) for curve in (system, baseline)))  # (S, L)
     ends = [
-        wider(tuple(np.quantile(of_draws, [0.025, 0.975])), over_seeds(of_seeds)[0])
+        wider(percentiles(of_draws), over_seeds(of_seeds)[0])
         for of_draws, of_seeds in zip((*drawn.T, drawn.mean(1)), (*by_seed.T, by_seed.mean(1)), strict=True)
     ]
     low, high = np.array(ends[:-1]).T

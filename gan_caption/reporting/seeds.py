@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from gan_caption.extras import require
+from gan_caption.metrics.bootstrap import over_seeds
 from gan_caption.metrics.metric import Metrics, rounded
 from gan_caption.reporting.table import markdown
 
@@ -23,15 +24,9 @@ def interval(values: Sequence[float], *, level: float = 0.95) -> tuple[float, fl
     Raises:
         UserError: scipy is missing.
     """
-    require("scipy", extra="report", what="intervals")
-    from scipy.stats import t
-
-    count = len(values)
-    mean = sum(values) / count
-    if count < 2:
-        return mean, math.nan
-    deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / (count - 1))
-    return mean, float(t.ppf((1 + level) / 2, count - 1)) * deviation / math.sqrt(count)
+    require("scipy", extra="report", what="intervals")  # also where there is one value, and another time are several
+    (low, high), _ = over_seeds(values, level=level)
+    return sum(values) / len(values), (high - low) / 2
 
 
 def across_seeds(runs: Sequence[Mapping[str, Mapping[str, float]]], metrics: Metrics) -> str:

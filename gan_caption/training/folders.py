@@ -221,10 +221,7 @@ def read_id(folder: Path) -> str:
         UserError: its file is missing, damaged or something else.
     """
     path = inside(folder, ID)
-    try:
-        told = parse_json(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}): is the run folder whole?") from error
+    told = _read(path)
     if not isinstance(told, str):
         raise UserError(f"{path} holds no text: is the run folder whole?")
     return told
@@ -236,10 +233,15 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         UserError: it is missing, damaged or something else.
     """
-    try:
-        told = parse_json(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}): is the run folder whole?") from error
+    told = _read(path)
     if not isinstance(told, dict):
         raise UserError(f"{path} holds no JSON object: is the run folder whole?")
     return told
+
+
+def _read(path: Path) -> Any:
+    """Return what one of a run's files of JSON holds."""
+    try:
+        return parse_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}): is the run folder whole?") from error
