@@ -34,6 +34,8 @@ _ANOTHER_IMAGE = (
     "reward@phases.resampling.decoding.judge=other_image",
     "reward@phases.resampling.decoding.judge.reward=discriminator_logit",
 )
+_REWARD = "phases.policy_gradient.objective.reward"
+_BEST = (f"reward@{_REWARD}=best_discriminator", f"{_KL}=0", "phases.resampling=null")
 MLE, LONG = "maximum likelihood", "maximum likelihood, 18 epochs"
 LONGER = ("phases.mle.epochs=18",)
 """What `LONG` is told besides: with it maximum likelihood computes as much as the baseline and the discriminator do.
@@ -66,6 +68,8 @@ ARMS = (
     Arm("exact ratio: policy gradient", "control_oracle_ratio"),
     Arm("exact ratio: EBM, 20 candidates", "control_oracle_ratio", "resampling", ("phases.policy_gradient=null",),
         learns=False),
+    Arm("best D: -log(1 - D)", "control_oracle_ratio", overrides=(*_BEST, f"transform@{_REWARD}.transform=saturating")),
+    Arm("best D: D", "control_oracle_ratio", overrides=_BEST),
 )  # fmt: skip
 QUICK_ARMS = tuple(arm for arm in ARMS if arm.name in (
     MORE.name, "residual EBM, 20 candidates", "KL policy gradient, beta 1", "exact ratio: EBM, 20 candidates",

@@ -37,6 +37,17 @@ class LogProbability:
         return functional.logsigmoid(logits)
 
 
+class Saturating:
+    """-log(1 - D), at least 0: the minimax game's (Goodfellow et al. 2014, arXiv 1406.2661, eq. 1).
+
+    It hardly moves where D is sure that a caption is generated, which is what the paper's own log D is for.
+    """
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        """Return the rewards."""
+        return functional.softplus(logits)
+
+
 class Signed:
     """2 D - 1, in (-1, 1): 0 where D cannot tell (ScratchGAN, de Masson d'Autume et al. 2019, arXiv 1905.09922)."""
 

@@ -1,4 +1,4 @@
-"""The policy as maximum likelihood left it, for rewards that compare with it. Shapes: N captions."""
+"""The policy as it is and as maximum likelihood left it, for rewards that compare with it. Shapes: N captions."""
 
 from __future__ import annotations
 
@@ -17,6 +17,19 @@ from gan_caption.generators.parts import log_probs_in_parts
 from gan_caption.text.base import Tokenizer
 from gan_caption.training.checkpoint import load_weights
 from gan_caption.training.networks import EncoderDecoder
+
+
+class AsItIs:
+    """The policy that learns."""
+
+    def __init__(self, captioner: EncoderDecoder) -> None:
+        """Keep it."""
+        self._captioner = captioner
+
+    @torch.no_grad()
+    def log_likelihood(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Return log p(caption | image) in nats, (N,)."""
+        return log_probs_in_parts(self._captioner.generator, features, captions)
 
 
 class Pretrained:

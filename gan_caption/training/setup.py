@@ -30,7 +30,7 @@ from gan_caption.training.folders import BASELINE, has_learned, inside, read_jso
 from gan_caption.training.identity import KnownData
 from gan_caption.training.networks import EncoderDecoder
 from gan_caption.training.phases.base import Phase
-from gan_caption.training.pretrained import Pretrained
+from gan_caption.training.pretrained import AsItIs, Pretrained
 from gan_caption.training.progress import Progress
 from gan_caption.training.run import Run
 from gan_caption.training.tokenizers import told
@@ -55,7 +55,7 @@ DECODERS = {"discriminator", "language_model", "split", "tokenizer"}
 """What decoders are told by the program, and what judges for them."""
 
 
-PARTS = {"references", "reference", "device", *DECODERS, *NETWORKS}
+PARTS = {"references", "reference", "policy", "device", *DECODERS, *NETWORKS}
 """What the parts of a phase are told by the program."""
 
 
@@ -369,7 +369,7 @@ def build_phases(settings: Settings, run: Run, encoder: Encoder) -> dict[str, Ph
     offered: dict[str, Any] = {
         "references": run.references, "device": run.device, "vocabulary_size": len(run.tokenizer),
         "pooled_size": encoder.pooled_size, "grid_size": encoder.grid_size, "split": run.source.split,
-        "tokenizer": run.tokenizer,
+        "tokenizer": run.tokenizer, "policy": AsItIs(run.captioner),
         "reference": Pretrained(
             run.captioner, run.best_weights(BASELINE), run.tokenizer, left=lambda: BASELINE in run.selected
         ),
