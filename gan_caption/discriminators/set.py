@@ -93,5 +93,9 @@ def _closeness(projected: Tensor, images: Tensor) -> Tensor:
 def judges_sets(judge: object) -> bool:
     """Tell whether all captions of an image have one number of a reward or judge, or of one that it is made of."""
     asked = [getattr(one, "discriminator", None) for one in all_of(judge)]
-    parts = (part for one in asked if isinstance(one, Discriminator) for part in one.modules())
-    return any(isinstance(part, SetDiscriminator) for part in parts)
+    return any(of_sets(one) for one in asked if isinstance(one, Discriminator))
+
+
+def of_sets(discriminator: Discriminator) -> bool:
+    """Tell whether a discriminator, or one in it, gives all captions of an image one answer."""
+    return any(isinstance(part, SetDiscriminator) for part in discriminator.modules())

@@ -154,7 +154,7 @@ def calibrate_run(settings: CalibrationSettings) -> Confidence:
     check_folder(settings.run, f"run={settings.run}")
     captioner = Captioner.load(
         settings.run, weights=settings.weights, device=settings.device, allow=settings.allow,
-        decoding=None if settings.decoding is None else settings.decoding.node,
+        decoding=None if settings.decoding is None else settings.decoding.node, confidence=False,
     )  # fmt: skip
     run = read_as(captioner.trained.settings, settings)
     split = load_split(open_corpus(run, settings.data), settings.split, say)

@@ -24,7 +24,8 @@ from gan_caption.decoding.decoders import OWN, Decoder, Proposer, Reranked
 from gan_caption.decoding.fusion import shallow_fusion
 from gan_caption.decoding.rerank import Judge
 from gan_caption.decoding.reweighted import Reweighted
-from gan_caption.discriminators.base import Discriminator
+from gan_caption.discriminators.base import Discriminator, parts_of
+from gan_caption.discriminators.set import of_sets
 from gan_caption.encoders.none import NoImage
 from gan_caption.encoders.precomputed import Precomputed
 from gan_caption.errors import UserError, at_least
@@ -32,16 +33,15 @@ from gan_caption.evaluation.trained import Trained, chosen_weights, left_discrim
 from gan_caption.generators.base import Generator
 from gan_caption.generators.parts import log_probs_in_parts
 from gan_caption.inference.confidence import read_curve
+from gan_caption.inference.judges import JUDGED_AT_ONCE, chosen_judges
 from gan_caption.inference.language_model import adviser, load_language_model, reading
-from gan_caption.inference.photos import Photo, Photos
+from gan_caption.inference.photos import Photo, in_parts
 from gan_caption.metrics.calibration import Logistic
-from gan_caption.rewards.discriminator import DiscriminatorReward
 from gan_caption.rewards.text_judge import TextJudge
-from gan_caption.rewards.transforms import Logit
 from gan_caption.training.seeding import random_generator
 from gan_caption.training.setup import decoding_of, offered_discriminator, offered_language_model
 
-_BATCH, _JUDGED_AT_ONCE = 32, 2048
+_BATCH, _TAKEN = 32, 256
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Captioner:
             candidates: how many that proposes, at least as many as are wanted; None: as many.
             judges: that order what is proposed, by name; see `Reranked`.
             weights: of these, and of the proposer's own scores.
-            discriminator: whose opinion is told.
+            discriminator: whose opinion is told; not that of one that judges all captions of an image together.
             writer: what is decoded: None stands for the run's generator, which may be wrapped (see `shallow_fusion`).
             phase: that left the weights.
             curve: of the confidence of the decoder's captions; see `calibrating`.
@@ -132,6 +132,7 @@ class Captioner:
         self.judges = dict(judges or {})
         self.weights = dict(weights or {})
         self.discriminator = discriminator
+        self._tells = discriminator is not None and not of_sets(discriminator)
         self.writer = trained.captioner.generator if writer is None else writer
         self.phase = phase
         self.curve = curve
@@ -151,6 +152,7 @@ class Captioner:
         fusion: float = 0.0,
         device: str = "auto",
         allow: str | Sequence[str] = (),
+        confidence: bool = True,
     ) -> Captioner:
         """Load a run.
 
@@ -170,6 +172,7 @@ class Captioner:
             fusion: its weight at every word; see `shallow_fusion`. A pretrained one must write the captioner's tokens.
             device: "auto", "cpu", "cuda" ...
             allow: packages of your own whose classes the run's configuration may name.
+            confidence: whether that of captions is told, where the run has a curve of it.
 
         Raises:
             UserError: the folder holds no run that can be used; the message says what is the matter.
@@ -213,7 +216,8 @@ class Captioner:
         judges = chosen_judges(rerank or {}, discriminator, reader)
         chosen_by_it = isinstance(decoder, Reranked | Reweighted) and isinstance(named, TextJudge)
         # The curve is of what the run's own decoder writes: another language model writes, or chooses, something else.
-        curve = None if fusion or chosen_by_it else read_curve(folder, phase, decoding or usual.node)
+        known = confidence and not fusion and not chosen_by_it
+        curve = read_curve(folder, phase, decoding or usual.node) if known else None
         return cls(
             trained, decoder=decoder, proposer=several, candidates=candidates, judges=judges,
             weights={name: float((rerank or {}).get(name, 1.0)) for name in (OWN, *judges)},
@@ -248,6 +252,8 @@ class Captioner:
     ) -> Iterator[Captioned | Unreadable]:
         """Caption photographs in batches, in order; what cannot be read is told in its place.
 
+        Of an iterable some are taken at a time.
+
         Args:
             photos: paths, PIL images or arrays, or one of them, see `Photo`; or a split, whose images are read while
                 they are captioned.
@@ -264,15 +270,15 @@ class Captioner:
             judging = "rerank" if self.judges else None
             check_candidates(count if self.candidates is None else self.candidates, wanted=count, judging=judging)
         proposer = self._proposer(count) if count > 1 or self.judges else None
-        split = photos if isinstance(photos, Split) else Photos.of(photos)
         rng = random_generator(seed)
         waiting: list[tuple[str, Tensor | Unreadable]] = []
-        for row, loaded in load(split, range(len(split)), self.trained.encoder.preprocess):
-            name = split.items[row].image_id
-            waiting.append((name, Unreadable(name, str(loaded)) if isinstance(loaded, UserError) else loaded))
-            if len(waiting) == _BATCH:
-                yield from self._batch(waiting, proposer, count, attention, rng)
-                waiting = []
+        for split in [photos] if isinstance(photos, Split) else in_parts(photos, _TAKEN):
+            for row, loaded in load(split, range(len(split)), self.trained.encoder.preprocess):
+                name = split.items[row].image_id
+                waiting.append((name, Unreadable(name, str(loaded)) if isinstance(loaded, UserError) else loaded))
+                if len(waiting) == _BATCH:
+                    yield from self._batch(waiting, proposer, count, attention, rng)
+                    waiting = []
         yield from self._batch(waiting, proposer, count, attention, rng)
 
     def encode(self, pixels: Tensor) -> ImageFeatures:
@@ -309,8 +315,9 @@ class Captioner:
             told_of = self.curve if proposer is None else None  # the curve is of the decoder's captions
             confidences = None if told_of is None else told_of(per_token).tolist()
             opinions: Sequence[float | None] = [None] * len(captions)
-            if self.discriminator is not None:
-                opinions = self.discriminator.probability(features, captions).tolist()
+            if self.discriminator is not None and self._tells:
+                judged = parts_of(features, captions, JUDGED_AT_ONCE)
+                opinions = [one for part in judged for one in self.discriminator.probability(*part).tolist()]
             maps = generator.attention_weights(features, captions) if attention else None
         decode = self.trained.tokenizer.decode
         own: list[dict[str, Caption]] = [{} for _ in range(len(features))]
@@ -366,28 +373,3 @@ def _asked_by_a_decoder(trained: Trained, named: Generator | TextJudge | None) -
     if named is None and own is not None:
         named = TextJudge(own, device=trained.device)
     return offered_language_model(named)
-
-
-def chosen_judges(
-    weights: Mapping[str, float], discriminator: Discriminator | None, language_model: Judge | None
-) -> dict[str, Judge]:
-    """Return those whose weight is not 0, by name.
-
-    Raises:
-        UserError: a name is unknown, or a judge is asked for that is not there.
-    """
-    unknown = weights.keys() - {OWN, "discriminator", "language_model"}
-    if unknown:
-        raise UserError(f"rerank.{min(unknown)} is not known: own, discriminator and language_model are")
-    judges: dict[str, Judge] = {}
-    if weight := weights.get("discriminator", 0.0):
-        if discriminator is None:
-            raise UserError(f"rerank.discriminator={weight}: this run has no discriminator that has learned")
-        judges["discriminator"] = DiscriminatorReward(
-            discriminator=discriminator, transform=Logit(), chunk_rows=_JUDGED_AT_ONCE
-        )
-    if weight := weights.get("language_model", 0.0):
-        if language_model is None:
-            raise UserError(f"rerank.language_model={weight}: with which one? Give language_model=...")
-        judges["language_model"] = language_model
-    return judges

@@ -46,6 +46,9 @@ def caption_photos(settings: CaptionSettings) -> None:
         raise UserError("attention=true: .jsonl alone tells where each word looked; give out=captions.jsonl")
     judging = next((f"rerank.{name}" for name, weight in settings.rerank.items() if weight and name != "own"), None)
     check_candidates(settings.candidates, wanted=settings.captions, judging=judging)
+    proposed = judging or (f"captions={settings.captions}" if settings.captions > 1 else None)
+    if settings.decoding is not None and proposed:
+        raise UserError(f"decoding={settings.decoding.name}: by {proposed} captions are proposer=...'s; leave it out")
     photos = find_photos(settings.images)
     if written is coco_results:
         check_ids(map(str, photos))
@@ -128,6 +131,6 @@ def _hear_out(images: Iterator[Captioned]) -> None:
 
 def _told(unreadable: Sequence[Unreadable], photos: Sequence[Path]) -> str:
     """Say which images cannot be read."""
-    listed = "".join(f"\n  {one.reason}" for one in unreadable)
+    listed = "".join(f"\n  {on_a_line(one.reason)}" for one in unreadable)
     others = "; the others were captioned" if len(unreadable) < len(photos) else ""
     return f"{len(unreadable)} of {len(photos)} images cannot be read{others}{listed}"

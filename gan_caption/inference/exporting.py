@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import torch
@@ -58,7 +59,7 @@ def export_run(chosen: ExportSettings) -> Path:
     out = chosen.out or folder / "-".join(
         ["export", phase, chosen.format, *(["int8"] if chosen.int8 else [])]
     )  # fmt: skip
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if os.path.exists(out) and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"out={out} exists already: give a folder that is new or empty, or remove it")
     with new_folder(out, f"out={out}") as draft:
         run.load(phase)

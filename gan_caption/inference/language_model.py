@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -66,9 +67,9 @@ def load_language_model(
         UserError: it is missing, damaged, has seen images, or has another tokenizer.
     """
     path = at_home(model)
-    if path.suffix == ".safetensors" or (path.is_file() and path.suffix != ".gguf"):
+    if path.suffix == ".safetensors" or (os.path.isfile(path) and path.suffix != ".gguf"):
         return NgramGenerator.load(path, vocabulary=tokenizer.fingerprint).to(device).eval()
-    if not (path / "checkpoints").is_dir():
+    if not os.path.isdir(path / "checkpoints"):
         return judging(str(model), tokenizer, device=device)
     run = open_run(path, allow=allow, device=str(device))
     if not isinstance(run.encoder, NoImage):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import io
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import os
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -68,14 +70,31 @@ def launch_page(page: gradio.Blocks, *, host: str, port: int, max_upload_mb: int
     # Fonts of the system: the page loads nothing from elsewhere.
     theme = gradio.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
     try:
-        _, address, _ = page.launch(
-            server_name=host, server_port=port or None, share=False, max_file_size=f"{max_upload_mb}mb", quiet=True,
-            prevent_thread_lock=True, ssr_mode=False, footer_links=[], theme=theme, css_paths=HERE / "page.css",
-        )  # fmt: skip
-    except OSError as error:
+        with _without_proxy(host):
+            _, address, _ = page.launch(
+                server_name=host, server_port=port or None, share=False, max_file_size=f"{max_upload_mb}mb", quiet=True,
+                prevent_thread_lock=True, ssr_mode=False, footer_links=[], theme=theme, css_paths=HERE / "page.css",
+            )  # fmt: skip
+    except Exception as error:  # Gradio has plain ones
         raise UserError(f"host={host} port={port}: {error}; choose another, port=0 takes any free one") from error
     print(f"The page is at {address} (Ctrl-C ends it)", flush=True)
     return str(address)
+
+
+@contextmanager
+def _without_proxy(host: str) -> Iterator[None]:
+    """Have this machine asked directly: Gradio asks its own page whether it is there, and a proxy could not say so."""
+    names = ("no_proxy", "NO_PROXY")
+    before = {name: os.environ.get(name) for name in names}
+    told = [one for one in (before["no_proxy"] or before["NO_PROXY"], host, "localhost", "127.0.0.1") if one]
+    os.environ.update(dict.fromkeys(names, ",".join(told)))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 def build_page(systems: Mapping[str, Captioner], *, title: str, samples: int) -> gradio.Blocks:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 from typing import cast
@@ -33,16 +35,19 @@ class Photos(Split):
     """Held while an image is read from: the same one may be given twice, and its file has one place to read on."""
 
     @classmethod
-    def of(cls, photos: Photo | Iterable[Photo]) -> Photos:
-        """Take photographs of any kind, or one; nothing is read before `image` asks for it.
+    def of(cls, photos: Iterable[Photo], *, first: int = 0) -> Photos:
+        """Take photographs of any kind; nothing is read before `image` asks for it.
+
+        Args:
+            photos: the photographs.
+            first: the number that stands for a name of the first of them, if it has none.
 
         Raises:
             UserError: one is of no such kind.
         """
-        alone = isinstance(photos, str | Path | Image.Image) or (isinstance(photos, np.ndarray) and photos.ndim < 4)
         items: list[CaptionedImage] = []
         given: list[Image.Image | np.ndarray | None] = []
-        for row, photo in enumerate(cast("Iterable[Photo]", [photos] if alone else photos)):
+        for row, photo in enumerate(photos, start=first):
             if isinstance(photo, str | Path):
                 items.append(CaptionedImage(str(photo), (), Path(photo)))
                 given.append(None)
@@ -72,6 +77,19 @@ class Photos(Split):
             return to_rgb(photo, name)
 
 
+def in_parts(photos: Photo | Iterable[Photo], size: int) -> Iterator[Photos]:
+    """Yield photographs of any kind, or one, so many at a time: an iterable of opened files may have no end.
+
+    Raises:
+        UserError: one is of no such kind.
+    """
+    alone = isinstance(photos, str | Path | Image.Image) or (isinstance(photos, np.ndarray) and photos.ndim < 4)
+    coming, first = iter(cast("Iterable[Photo]", [photos] if alone else photos)), 0
+    while taken := list(islice(coming, size)):
+        yield Photos.of(taken, first=first)
+        first += size
+
+
 def find_photos(given: str | Path | Sequence[str | Path]) -> list[Path]:
     """Return the files that paths name, each once, folders replaced by the images in and below them, by their names.
 
@@ -87,7 +105,7 @@ def find_photos(given: str | Path | Sequence[str | Path]) -> list[Path]:
         raise UserError("images is empty: give files and folders, images=[photo.jpg,holiday/]")
     found: list[Path] = []
     for path in map(at_home, listed(given)):
-        if not path.is_dir():
+        if not os.path.isdir(path):  # `Path.is_dir` raises where a folder above may not be searched
             found.append(path)
             continue
         names = names_below(path)

@@ -52,7 +52,9 @@ def load_systems(
             if phase == BASELINE and how in baselines:
                 baselines[how].runs.append(name)
                 continue
-            captioner = Captioner.load(run.folder, weights=phase, device=device, allow=allow, decoding=node)
+            captioner = Captioner.load(
+                run.folder, weights=phase, device=device, allow=allow, decoding=node, confidence=False
+            )
             shown.append(_Shown(phase, [name], captioner))
             if phase == BASELINE and not isinstance(captioner.decoder, Reweighted | Reranked):  # judges are a run's own
                 baselines[how] = shown[-1]

@@ -23,12 +23,14 @@ from gan_caption import Captioner
 from gan_caption.configuration.building import read
 from gan_caption.data.captions import BOS, EOS, captions_from_ids
 from gan_caption.data.corpus import CaptionedImage, Split
+from gan_caption.discriminators.set import SetDiscriminator
 from gan_caption.encoders.scene_cnn import SceneCNN
 from gan_caption.errors import UserError
 from gan_caption.evaluation.settings import evaluation_from
 from gan_caption.experiment import run_experiment
 from gan_caption.inference.captioner import Caption, Captioned, Unreadable
 from gan_caption.inference.captioning import _print, caption_photos
+from gan_caption.inference.judges import chosen_judges
 from gan_caption.inference.language_model import learn_ngrams
 from gan_caption.inference.output import write_captions
 from gan_caption.inference.photos import Photos, find_photos
@@ -129,6 +131,15 @@ def test_ten_captions_come_where_ten_are_asked_for(trained_run, photos):
         list(Captioner.load(trained_run, rerank={"discriminator": 1.0}).stream(photos))
     with pytest.raises(UserError, match="candidates=2: at least captions=3"):
         list(Captioner.load(trained_run, candidates=2).stream(photos, count=3))
+
+
+def test_a_discriminator_of_sets_has_no_opinion_of_a_caption_and_chooses_none(captioner, photos):
+    sizes = {"vocabulary_size": len(captioner.trained.tokenizer), "pooled_size": captioner.trained.encoder.pooled_size}
+    critic = SetDiscriminator(**sizes, hidden=4, embedding=4, kernels=2, kernel_size=2, dropout=0.0, instance_noise=0.0)
+    told = Captioner(captioner.trained, decoder=captioner.decoder, discriminator=critic).caption(photos[0], count=3)
+    assert [one.discriminator for one in told.captions] == [None] * 3
+    with pytest.raises(UserError, match="judges all captions of an image together, and chooses none"):
+        chosen_judges({"discriminator": 1.0}, critic, None)
 
 
 def test_several_captions_differ_and_the_most_probable_comes_first(trained_run, photos):

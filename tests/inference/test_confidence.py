@@ -106,8 +106,9 @@ def test_confidence_is_fitted_kept_and_told(run, photos, tmp_path, capsys):
     shutil.copy(run / "checkpoints" / "best_mle.safetensors", weights)
 
     (run / "confidence_adversarial.json").write_text('{"slope": "x"}')
-    with pytest.raises(UserError, match="holds no confidence: delete it"):
+    with pytest.raises(UserError, match="holds no confidence: delete it, or fit it again"):
         Captioner.load(run)
+    assert Captioner.load(run, confidence=False).caption(photos[0]).best.confidence is None  # as it is fitted again
 
 
 @pytest.mark.slow

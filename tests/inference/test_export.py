@@ -525,6 +525,17 @@ def test_an_export_that_lacks_a_setting_is_told_which(exported, tmp_path):
         OnnxCaptioner(folder)
 
 
+@pytest.mark.parametrize(("name", "content"), [("vocabulary.json", "null"), ("config.json", '{"filter": "NO_SUCH"}')])
+def test_a_damaged_export_is_told(exported, tmp_path, name, content):
+    folder = shutil.copytree(exported("attention"), tmp_path / "export")
+    if name == "config.json":
+        told = json.loads((folder / name).read_text())
+        content = json.dumps({**told, "pixels": {**told["pixels"], **json.loads(content)}})
+    (folder / name).write_text(content)
+    with pytest.raises(UserError, match="cannot be opened as a captioner for onnxruntime"):
+        OnnxCaptioner(folder)
+
+
 def test_a_folder_that_is_no_export_is_named(tmp_path):
     with pytest.raises(UserError, match="cannot be opened as a captioner for onnxruntime"):
         OnnxCaptioner(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from pathlib import Path
 
@@ -27,6 +28,17 @@ def address(systems):
     page = build_page(systems, title="a run", samples=2)
     yield launch_page(page, host="127.0.0.1", port=0, max_upload_mb=1)
     page.close()
+
+
+def test_it_starts_where_a_proxy_is_set(systems, monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # where nobody answers
+    monkeypatch.setenv("no_proxy", "elsewhere")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    page = build_page(systems, title="a run", samples=2)
+    assert launch_page(page, host="127.0.0.1", port=0, max_upload_mb=1).startswith("http://127.0.0.1:")
+    page.close()
+    assert (os.environ["no_proxy"], os.environ.get("NO_PROXY")) == ("elsewhere", None)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -25,7 +26,7 @@ from gan_caption.evaluation.comparison import choose_systems
 from gan_caption.evaluation.java import java_metrics
 from gan_caption.evaluation.settings import ComparisonSettings
 from gan_caption.evaluation.trained import open_run
-from gan_caption.inference.captioner import Caption, Captioned
+from gan_caption.inference.captioner import Caption, Captioned, Unreadable
 from gan_caption.inference.captioning import caption_photos
 from gan_caption.inference.output import write_captions
 from gan_caption.inference.photos import Photos, find_photos
@@ -95,11 +96,11 @@ def test_what_is_no_photograph_is_named(captioner, nothing):
 
 def test_thin_images_are_refused_whatever_they_come_as():
     with pytest.raises(UserError, match=r"^image 0 cannot be read as an image: it has 0 x 0 pixels"):
-        Photos.of(np.zeros((0, 0, 3), np.uint8)).image(0)
+        Photos.of([np.zeros((0, 0, 3), np.uint8)]).image(0)
     thin = np.zeros((1, 1000, 3), np.uint8)
     for photo in (thin, Image.fromarray(thin)):
         with pytest.raises(UserError, match=r"^image 0 cannot be read as an image: it has 1000 x 1 pixels"):
-            Photos.of(photo).image(0)
+            Photos.of([photo]).image(0)
 
 
 def test_one_text_is_no_list_of_letters_to_any_public_function(trained_run, tmp_path):
@@ -245,3 +246,29 @@ def test_a_name_forges_no_line_and_gives_a_terminal_no_orders(trained_run, photo
     caption_photos(read(CaptionSettings, asked))
     (line,) = capsys.readouterr().out.splitlines()
     assert line.split("\t")[0].endswith(r"/a\nb.png\ta lie\x1b[2J 写真.png")
+    (tmp_path / "photos" / "no\nimage\x1b[2J.png").write_bytes(b"")
+    with pytest.raises(UserError, match=r"^1 of 2 images cannot be read; the others were captioned\n.*no\\nimage\\x1b"):
+        caption_photos(read(CaptionSettings, asked))
+
+
+def test_a_path_that_cannot_be_asked_after_is_a_photograph_that_cannot_be_read(captioner, photos):
+    given = [photos[0], Path("x" * 300 + ".jpg"), photos[1]]
+    assert find_photos(given) == given
+    assert [type(one) for one in captioner.stream(given)] == [Captioned, Unreadable, Captioned]
+
+
+def test_of_what_has_no_end_the_first_is_captioned(captioner, photos):
+    told = captioner.stream(itertools.repeat(Image.open(photos[0])))
+    expected = captioner.caption(photos[0]).best.text
+    several = list(itertools.islice(told, 300))
+    assert {one.best.text for one in several} == {expected}
+    assert [one.name for one in several] == [f"image {row}" for row in range(300)]
+
+
+@pytest.mark.parametrize("several", ["captions=2", "candidates=2 rerank.discriminator=1"])
+def test_a_decoder_that_would_write_nothing_is_refused(trained_run, photos, several):
+    page = composed(
+        f"run={trained_run}", f"images=[{photos[0]}]", "decoding=beam", *several.split(), config_name="caption"
+    )
+    with pytest.raises(UserError, match=r"^decoding=Beam.*: by .* captions are proposer="):
+        caption_photos(read(CaptionSettings, page))
