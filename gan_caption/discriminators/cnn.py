@@ -31,17 +31,21 @@ class TextCNN(SentenceCNN):
 
     def forward(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
         """Return logits (N,) of word vectors (N, T, E)."""
-        return self._compare(features, self.read(words, captions.mask), captions)
+        return self.compare(self.view(features), self.read(words, captions.mask), captions)
 
     def fast_score(self, features: ImageFeatures, table: nn.Embedding, captions: Captions) -> Tensor:
         """Return logits (N,) of captions whose words' vectors are rows of a table (V, E); see `fast_read`."""
         words, rows = torch.unique(captions.tokens, return_inverse=True)
-        return self._compare(features, self.fast_read(table(words), rows, captions.mask), captions)
+        return self.compare(self.view(features), self.fast_read(table(words), rows, captions.mask), captions)
 
-    def _compare(self, features: ImageFeatures, sentence: Tensor, captions: Captions) -> Tensor:
+    def view(self, features: ImageFeatures) -> Tensor:
+        """Return what sentences are compared with, (B, F * W)."""
+        return torch.tanh(self.image(features))
+
+    def compare(self, view: Tensor, sentence: Tensor, captions: Captions) -> Tensor:
         """Return logits (N,) of sentence vectors (N, F * W)."""
-        image = torch.tanh(self.image(features))[captions.images]
-        return (sentence * image).sum(1) / sentence.shape[1] ** 0.5 + self.fluency(sentence)[:, 0]
+        fit = (sentence * view[captions.images]).sum(1) / sentence.shape[1] ** 0.5
+        return fit + self.fluency(sentence)[:, 0]
 
 
 class CNNDiscriminator(Discriminator):

@@ -65,11 +65,14 @@ class CoAttentionDiscriminator(Discriminator):
         spoken = captions.mask[..., None]  # (N, T, 1)
         states = captions.unpacked(read(self.lstm, self.dropout(captions.packed(words)), captions.lengths))  # (N, T, H)
         seen = real[captions.images, :, None]  # (N, R, 1)
-        regions = self.regions(grid)[captions.images] * seen  # (N, R, H)
+        own = self.regions(grid) * real[..., None]  # (B, R, H): what is asked of an image alone is asked once
+        regions = own[captions.images]  # (N, R, H)
         affinity = torch.tanh(self.affinity(states) @ regions.transpose(1, 2))  # (N, T, R), 0 on padding
 
-        at_regions = torch.tanh(self.image_state(regions) + affinity.transpose(1, 2) @ self.image_context(states))
-        at_words = torch.tanh(self.word_state(states) + affinity @ self.word_context(regions))
+        at_regions = torch.tanh(
+            self.image_state(own)[captions.images] + affinity.transpose(1, 2) @ self.image_context(states)
+        )
+        at_words = torch.tanh(self.word_state(states) + affinity @ self.word_context(own)[captions.images])
         image = self._summary(self.image_score(at_regions), seen, regions)
         sentence = self._summary(self.word_score(at_words), spoken, states)
         product: Tensor = (self.dropout(image) * self.dropout(sentence)).sum(1) / image.shape[1] ** 0.5

@@ -56,5 +56,6 @@ class MultiDiscriminator(Discriminator):
 
     def score(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
         """Return logits (N,); see `Discriminator.score`."""
-        parts = words.chunk(self.representations, dim=2)
-        return torch.stack([self.critic(features, part, captions) for part in parts]).mean(0)
+        view, parts = self.critic.view(features), words.chunk(self.representations, dim=2)
+        logits = [self.critic.compare(view, self.critic.read(part, captions.mask), captions) for part in parts]
+        return torch.stack(logits).mean(0)

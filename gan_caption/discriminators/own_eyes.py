@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from gan_caption.data.features import ImageFeatures
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 class OwnEyesDiscriminator(WrappedDiscriminator):
     """Shows the discriminator inside the features of an encoder of its own.
 
-    Every answer encodes the batch's images anew.
+    Every answer encodes the batch's images anew, each once.
     """
 
     def __init__(self, *, discriminator: Discriminator, encoder: Encoder) -> None:
@@ -47,8 +48,18 @@ class OwnEyesDiscriminator(WrappedDiscriminator):
         """
         if features.pixels is None:
             raise ValueError("this discriminator reads pixels, and these features came without them")
-        own: ImageFeatures = self.encoder(features.pixels)
+        own = self._encoded(features.pixels, features.rows)
         return replace(features, pooled=own.pooled, grid=own.grid, regions=own.regions)
+
+    def _encoded(self, pixels: Tensor, rows: Tensor | None) -> ImageFeatures:
+        """Return the features of images, those that are there several times (the same row) encoded once."""
+        if rows is None:
+            alone: ImageFeatures = self.encoder(pixels)
+            return alone
+        distinct, places = rows.unique(return_inverse=True)
+        one_each = torch.empty_like(distinct).scatter_(0, places, torch.arange(len(places), device=places.device))
+        encoded: ImageFeatures = self.encoder(pixels[one_each])
+        return encoded.select(places)
 
     def inherited(self, generator: Generator, encoder: Encoder | None) -> dict[str, Tensor]:
         """Return the captioner's encoder, and what the discriminator inside begins with.

@@ -69,7 +69,9 @@ class RelativisticGenerator:
             )
         if len(fake) > len(real):  # an image may have fewer captions than K samples
             fake = as_many(fake, counts[0])
-        theirs, own = (world.gather(discriminator(features, captions)) for captions in (real, fake))
+        with torch.no_grad():  # no path leads from there to the generator
+            theirs = world.gather(discriminator(features, real))
+        own = world.gather(discriminator(features, fake))
         if own.dim() != 1:
             raise ValueError("a relativistic loss compares caption with caption: it takes no dense discriminator")
         return functional.softplus(theirs - own).mean()
@@ -112,9 +114,13 @@ class FeatureMatching:
         if not isinstance(discriminator, Representing):
             kind = type(discriminator).__name__
             raise ValueError(f"FeatureMatching needs a discriminator with `represent`, such as set; {kind} has none")
-        theirs, own = (
-            world.gather(discriminator.represent(features, discriminator.embed(captions), captions)).mean(0)
-            for captions in (real, fake)
-        )
-        distance = (own - theirs.detach()).square().mean()
+        counts = torch.bincount(real.images, minlength=len(features)).cpu()
+        matched = fake if len(fake) == len(real) else as_many(fake, counts)  # the size of a set is told by its features
+
+        def mean(captions: Captions) -> Tensor:
+            return world.gather(discriminator.represent(features, discriminator.embed(captions), captions)).mean(0)
+
+        with torch.no_grad():  # no path leads from there to the generator
+            theirs = mean(real)
+        distance = (mean(matched) - theirs).square().mean()
         return self.loss(discriminator, features, real=real, fake=fake) + self.weight * distance

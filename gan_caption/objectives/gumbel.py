@@ -39,7 +39,7 @@ class GumbelSoftmax(GeneratorObjective):
     beta: float
     """The inverse temperature 1 / tau at the phase's first step, above 0."""
     beta_max: float | None
-    """At its last step; between them beta moves geometrically. None keeps it."""
+    """What it comes to geometrically by the phase's end, after the last step. None keeps it."""
     sharpness: float
     """Above 0; logits are multiplied by it before words are drawn, with 1 from the policy itself."""
     samples_per_image: int

@@ -26,7 +26,6 @@ from gan_caption.objectives.credit import Credit, MonteCarlo, discounted_to_go
 from gan_caption.objectives.entropy_weight import FixedEntropy, HeldEntropy
 from gan_caption.objectives.samples import collect
 from gan_caption.rewards.base import Reward, in_parts, plain
-from gan_caption.rewards.discriminator import DiscriminatorReward
 from gan_caption.rewards.transforms import Odds
 
 
@@ -219,7 +218,7 @@ def check_credit(credit: Credit, reward: Reward) -> None:
 
 def _has_odds(reward: object) -> bool:
     """Tell whether a reward is normalised over the batch that it is given."""
-    return isinstance(reward, DiscriminatorReward) and isinstance(reward.transform, Odds)
+    return isinstance(getattr(reward, "transform", None), Odds)
 
 
 def _on_tokens(rewards: Tensor, captions: Captions) -> Tensor:

@@ -5,6 +5,7 @@ Shapes: B images, N captions.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,18 +28,18 @@ class Scoring(Protocol):
 
 
 @dataclass(kw_only=True)
-class LogDensity:
-    """log p_data(caption | image), where a corpus knows it exactly: the positive control of what a reward can do."""
+class Density:
+    """p_data(caption | image), where a corpus knows it exactly: the positive control of what a reward can do."""
 
     split: Split
     """Whose rows the features name."""
     tokenizer: Tokenizer
     """Of the captions."""
     floor: float
-    """Nats: what a caption outside the support is given, and the least that any is."""
+    """Nats: the least that is said of a caption, also of one that nobody writes."""
 
-    def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        """Return (N,).
+    def log_density(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Return log p_data (N,), -inf for what nobody writes, such as captions that were cut off.
 
         Raises:
             ValueError: the features do not say whose they are, or the corpus does not know the density.
@@ -50,12 +51,58 @@ class LogDensity:
         return features.pooled.new_tensor(told)
 
     def _of(self, row: int, ids: list[int]) -> float:
-        if EOS not in ids:  # cut off: nobody writes it
-            return self.floor
+        if EOS not in ids:  # cut off
+            return -math.inf
         density = self.split.log_density(row, self.tokenizer.decode(ids))
         if density is None:
             raise ValueError("log_density: this corpus does not know the density of captions; data=scenes does")
-        return max(density, self.floor)
+        return density
+
+
+class LogDensity(Density):
+    """log p_data(caption | image)."""
+
+    def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Return (N,); see `log_density`."""
+        return self.log_density(features, captions).clamp(min=self.floor)
+
+
+@dataclass(kw_only=True)
+class ExactRatio(Density):
+    """log p_data - log p of the pretrained policy: what the best discriminator of its samples would say."""
+
+    reference: Scoring
+    """The pretrained policy."""
+
+    def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Return (N,); see `log_density`."""
+        ratio = self.log_density(features, captions) - self.reference.log_likelihood(features, captions)
+        return ratio.clamp(min=self.floor)
+
+
+@dataclass(kw_only=True)
+class BestDiscriminator(Density):
+    """What the best discriminator of the policy's samples says, of the policy as it is: D = p_data / (p_data + p).
+
+    (Goodfellow et al. 2014, arXiv 1406.2661, proposition 1.) So it tells apart what a discriminator does not know and
+    what its reward asks for. With `Saturating` the policy gradient is that of minus twice the Jensen-Shannon divergence
+    of p and p_data (theorem 1: where D is the best one, how it moves with p adds nothing), with `Logit` that of
+    -KL(p || p_data), but for the logit's floor.
+    """
+
+    of_caption_alone = False
+    """What is said of a caption changes with the policy; see `decoding.rerank.check_judge`."""
+
+    policy: Scoring
+    """The policy as it is. Of one with noise the density is that given the sample's own."""
+    transform: Transform
+    """Turns D's logits into rewards."""
+
+    def __call__(self, features: ImageFeatures, captions: Captions) -> Parts:
+        """Return (N,), and the logits; see `log_density`."""
+        ratio = self.log_density(features, captions) - self.policy.log_likelihood(features, captions)
+        logits = ratio.clamp(min=self.floor)
+        return Parts(self.transform(logits), {"logit": logits})
 
 
 @dataclass(kw_only=True)
@@ -68,30 +115,3 @@ class ReferenceLogLikelihood:
     def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return (N,), in nats."""
         return self.reference.log_likelihood(features, captions)
-
-
-@dataclass(kw_only=True)
-class BestDiscriminator:
-    """What the best discriminator of the policy's samples says, of the policy as it is: D = p_data / (p_data + p).
-
-    (Goodfellow et al. 2014, arXiv 1406.2661, proposition 1.) So it tells apart what a discriminator does not know and
-    what its reward asks for. With `Saturating` the policy gradient is that of minus twice the Jensen-Shannon divergence
-    of p and p_data (theorem 1: where D is the best one, how it moves with p adds nothing), with `Logit` that of
-    -KL(p || p_data).
-    """
-
-    density: LogDensity
-    """Of people's captions."""
-    policy: Scoring
-    """The policy as it is. Of one with noise the density is that given the sample's own."""
-    transform: Transform
-    """Turns D's logits into rewards."""
-
-    def __call__(self, features: ImageFeatures, captions: Captions) -> Parts:
-        """Return (N,), and the logits.
-
-        Raises:
-            ValueError: as `LogDensity`.
-        """
-        logits = self.density(features, captions) - self.policy.log_likelihood(features, captions)
-        return Parts(self.transform(logits), {"logit": logits})

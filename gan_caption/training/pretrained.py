@@ -7,13 +7,13 @@ from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.generators.base import Generator
 from gan_caption.generators.parts import log_probs_in_parts
+from gan_caption.modes import evaluating
 from gan_caption.text.base import Tokenizer
 from gan_caption.training.checkpoint import load_weights
 from gan_caption.training.networks import EncoderDecoder
@@ -26,10 +26,9 @@ class AsItIs:
         """Keep it."""
         self._captioner = captioner
 
-    @torch.no_grad()
     def log_likelihood(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return log p(caption | image) in nats, (N,)."""
-        return log_probs_in_parts(self._captioner.generator, features, captions)
+        return _log_likelihood(self._captioner.generator, features, captions)
 
 
 class Pretrained:
@@ -57,8 +56,11 @@ class Pretrained:
         load_weights(copied, self._weights, vocabulary=self._vocabulary)
         return copied.generator.eval().requires_grad_(False)
 
-    @torch.no_grad()
     def log_likelihood(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return log p(caption | image) in nats, (N,)."""
-        policy = self._frozen if self._left() else self._captioner.generator
+        return _log_likelihood(self._frozen if self._left() else self._captioner.generator, features, captions)
+
+
+def _log_likelihood(policy: Generator, features: ImageFeatures, captions: Captions) -> Tensor:
+    with evaluating(policy):
         return log_probs_in_parts(policy, features, captions)

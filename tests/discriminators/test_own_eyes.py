@@ -13,6 +13,7 @@ from gan_caption.discriminators.dense import DenseDiscriminator
 from gan_caption.discriminators.own_eyes import OwnEyesDiscriminator
 from gan_caption.discriminators.warm_start import inherit
 from gan_caption.encoders.scene_cnn import SceneCNN
+from gan_caption.objectives.discriminator import judged_together
 from gan_caption.testing import check_discriminator
 from tests import tiny
 
@@ -54,6 +55,17 @@ def test_it_sees_what_the_captioner_does_not():
     assert not any(torch.equal(*pair) for pair in zip(before, discriminator.encoder.parameters(), strict=True))
     hidden = BlindDiscriminator(discriminator=discriminator)(shown(), captions)
     torch.testing.assert_close(hidden[:2], hidden[2:])
+
+
+def test_an_image_that_is_judged_by_several_kinds_is_encoded_once():
+    discriminator = own_eyes().eval()
+    features = replace(shown(3), rows=torch.tensor([7, 2, 5]))
+    captions = tiny.captions_of(2)
+    alone, encoded = discriminator(features, captions), []
+    discriminator.encoder.register_forward_hook(lambda _network, given, _told: encoded.append(len(given[0])))
+    for judged in judged_together(discriminator, features, [captions, captions]):
+        torch.testing.assert_close(judged, alone)
+    assert encoded == [3]
 
 
 def test_it_begins_with_the_captioners_eyes():

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 import torch
 
+from gan_caption.data.captions import EOS, captions_from_ids
+from gan_caption.decoding.rerank import check_judge
 from gan_caption.objectives.baselines import LeaveOneOut
-from gan_caption.objectives.credit import WholeSequence
-from gan_caption.objectives.policy_gradient import PolicyGradient
-from gan_caption.rewards.densities import BestDiscriminator
-from gan_caption.rewards.transforms import Logit, LogProbability, Probability, Saturating
+from gan_caption.objectives.credit import MonteCarlo, WholeSequence
+from gan_caption.objectives.policy_gradient import PolicyGradient, check_credit
+from gan_caption.rewards.densities import BestDiscriminator, ExactRatio
+from gan_caption.rewards.transforms import Logit, LogProbability, Odds, Probability, Saturating
 from gan_caption.training.networks import EncoderDecoder
 from gan_caption.training.pretrained import AsItIs
 from tests import tiny
@@ -20,21 +26,23 @@ from tests.objectives.tabular import TabularGenerator
 DATA = tabular.probabilities(TabularGenerator(seed=1)).detach()
 
 
-def log_density(features, captions):
-    """log p_data of captions (N,)."""
-    texts = tiny.all_captions()
-    told = [
-        DATA[image, texts.index(tokens[:length])].log()
-        for tokens, length, image in zip(
-            captions.tokens.tolist(), captions.lengths.tolist(), captions.images.tolist(), strict=True
-        )
-    ]
-    return torch.stack(told)
+class Known(BestDiscriminator):
+    """Of the enumerated world's captions, whose density stands in DATA; -inf of those that nobody writes."""
+
+    def log_density(self, features, captions):
+        texts = tiny.all_captions()
+        told = [
+            DATA[image, texts.index(tokens[:length])].log()
+            for tokens, length, image in zip(
+                captions.tokens.tolist(), captions.lengths.tolist(), captions.images.tolist(), strict=True
+            )
+        ]
+        return torch.stack(told)
 
 
 def rewarded(generator, transform):
     policy = AsItIs(EncoderDecoder(generator, None))
-    return BestDiscriminator(density=log_density, policy=policy, transform=transform)
+    return Known(split=None, tokenizer=None, floor=-30.0, policy=policy, transform=transform)
 
 
 def gradients(generator, transform, *, batches):
@@ -92,3 +100,35 @@ def test_its_logit_is_of_the_policy_as_it_is():
         torch.testing.assert_close(given.total, DATA[1] / (DATA[1] + p))
         with torch.no_grad():
             generator.table.add_(torch.randn(generator.table.shape, generator=torch.Generator().manual_seed(0)))
+
+
+def nobody_writes(_row, _caption):
+    return -math.inf
+
+
+class Sure:
+    """A policy that finds everything less probable than the floor."""
+
+    def log_likelihood(self, features, captions):
+        return torch.full((len(captions),), -50.0)
+
+
+def test_what_nobody_writes_is_not_rewarded_for_being_improbable():
+    """Floored itself, a density of 0 would lie above a policy's probability of e^-50."""
+    split = SimpleNamespace(log_density=nobody_writes)
+    tokenizer = SimpleNamespace(decode=str)
+    known = {"split": split, "tokenizer": tokenizer, "floor": -30.0}
+    features = replace(tabular.features(), rows=torch.arange(2))
+    captions = captions_from_ids([[EOS], [EOS + 1, EOS + 1]], [0, 1])  # the other was cut off
+    best = BestDiscriminator(**known, policy=Sure(), transform=Probability())(features, captions)
+    assert best.parts["logit"].tolist() == [-30.0, -30.0]
+    assert best.total.max() < 1e-12
+    assert ExactRatio(**known, reference=Sure())(features, captions).tolist() == [-30.0, -30.0]
+
+
+def test_where_a_judgement_must_not_move_it_is_refused():
+    reward = rewarded(TabularGenerator(seed=3), Odds())
+    with pytest.raises(ValueError, match="gives a caption another number whenever it is asked"):
+        check_judge(reward)
+    with pytest.raises(ValueError, match="Odds are relative to those of a batch's captions"):
+        check_credit(MonteCarlo(rollouts=1, update_rate=1.0), reward)
