@@ -1,6 +1,8 @@
 """The exceptions that are meant for the person at the keyboard, and the checks of arguments behind most of them."""
 
+from functools import partial
 from signal import Signals
+from typing import Any
 
 
 class UserError(Exception):
@@ -18,6 +20,10 @@ class Interrupted(KeyboardInterrupt):
         """Say what is saved where, and which signal asked."""
         super().__init__(message)
         self.signal = signal
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Go from process to process with the signal."""
+        return partial(Interrupted, signal=self.signal), self.args
 
 
 class Told(UserError):

@@ -35,7 +35,7 @@ from gan_caption.training.folders import (
     read_id,
     write_text,
 )
-from gan_caption.training.identity import KnownData, add_split, read_data
+from gan_caption.training.identity import add_split, read_data
 from gan_caption.training.loop import Loop, preflight
 from gan_caption.training.networks import Networks
 from gan_caption.training.phases.base import Phase
@@ -69,6 +69,7 @@ from gan_caption.training.taking_over import (
 from gan_caption.training.threads import Neighbours, lent_threads, threads_of
 from gan_caption.training.tokenizers import file_of, keep_tokenizer, learned_tokenizer
 from gan_caption.training.tracking import Tracker, Trackers
+from gan_caption.training.unreadable import keep_left_out, left_out
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,9 @@ def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str,
     # What takes long on the first run; what can be known before it has been looked at.
     source = open_features(settings, encoder, train, device=device)
     val_source = open_features(settings, encoder, val, device=device)
+    if settings.skip_unreadable:
+        lost = {"train": left_out(train, source.split), "val": left_out(val, val_source.split)}
+        world.from_main(partial(keep_left_out, folder, lost))
     if settings.validation.images:
         val_source = FirstImages(val_source, settings.validation.images)
     captions = training_captions(source.split, tokenizer)
@@ -212,6 +216,10 @@ def _run_in(
         write_text(folder / COMMAND, f"{command}\n")
     say(f"run folder: {folder}" + (" (taken up again)" if resumes else ""))
     tested = load_tested(opened.corpus, say)
+    check_alike(tested.fingerprint)
+    if world.is_main():
+        for cut_short in (folder / "checkpoints").glob(".*.tmp"):  # what a kill left of a file
+            cut_short.unlink(missing_ok=True)
     run, phases, encoder = set_up(settings, folder, opened)
     weights = sum(weight.numel() for weight in run.generator.weights())
     say(
@@ -282,8 +290,11 @@ def run_evaluator(settings: Settings, run: Run, source: FeatureSource) -> Evalua
     )  # fmt: skip
 
 
-def check_alike(known: KnownData | None) -> None:
+def check_alike(known: object) -> None:
     """Look whether every process has the same data.
+
+    Args:
+        known: what tells them from others.
 
     Raises:
         UserError: one has others; their machines have copies that differ.

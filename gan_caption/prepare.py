@@ -78,6 +78,7 @@ def _splits(corpus: Corpus) -> list[Split]:
     """
     from gan_caption.data.corpus import NoSplit
     from gan_caption.distributed.world import say
+    from gan_caption.experiment import check_alike
     from gan_caption.training.setup import load_split
 
     splits: list[Split] = []
@@ -88,6 +89,7 @@ def _splits(corpus: Corpus) -> list[Split]:
         except NoSplit as error:
             lacking.append(error)
             say(f"{name}: left out ({error})")
+    check_alike([split.fingerprint for split in splits])
     if not splits:
         raise lacking[0]
     return splits

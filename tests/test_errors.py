@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import math
+import pickle
+from signal import Signals
 
 import pytest
 
-from gan_caption.errors import above, at_least, probability, proportion, share
+from gan_caption.errors import Interrupted, above, at_least, probability, proportion, share
+
+
+def test_who_was_interrupted_tells_another_process_so():
+    told = pickle.loads(pickle.dumps(Interrupted("step 3 is saved", signal=Signals.SIGTERM)))
+    assert (str(told), told.signal) == ("step 3 is saved", Signals.SIGTERM)
 
 
 @pytest.mark.parametrize(

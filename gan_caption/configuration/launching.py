@@ -52,7 +52,7 @@ def launch(
         task: the entry point; called once a run. A sweeper that searches takes what it returns.
         config_name: the primary YAML file, without its ending.
         folder: where it lies; None stands for `conf_dir()`.
-        after_sweep: called with the folder of a sweep and its runs, when all have ended.
+        after_sweep: called with the folder of a sweep and its runs, when all have ended; not where the sweep broke off.
         several: whether the entry point can be worked on by several processes, which torchrun has started.
     """
     arguments = sys.argv[1:]
@@ -63,8 +63,11 @@ def launch(
         jobs = [*runs.alone, *noted.read()]
     try:
         if after_sweep is not None and jobs and jobs[0].sweep and not rank():
-            with _ended_cleanly(runs):
-                after_sweep(Path(jobs[0].sweep), jobs)
+            if status:
+                print("the sweep broke off, and no table is written: the same command goes on with it", file=sys.stderr)
+            else:
+                with _ended_cleanly(runs):
+                    after_sweep(Path(jobs[0].sweep), jobs)
     finally:  # a full disk, say, loses no failure
         status = _tell_of_failures(jobs) or status
     if status:

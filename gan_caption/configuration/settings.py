@@ -126,7 +126,7 @@ class Settings:
     allow: list[str]
     """Packages of the user's own whose classes the parts may name; their code runs."""
     deterministic: bool
-    """Whether algorithms that differ from run to run are refused."""
+    """Whether algorithms that differ from run to run are avoided, or warned of where there are no others."""
     outputs: Path
     """The folder that run folders are made in."""
     cache: Path

@@ -10,6 +10,7 @@ from typing import TypeVar
 from PIL import Image
 
 from gan_caption.data.corpus import Split
+from gan_caption.distributed import world
 from gan_caption.errors import UserError
 
 T = TypeVar("T")
@@ -54,6 +55,12 @@ def check_pictures(split: Split) -> None:
     """
     if not split.pictured:
         raise UserError(f"the {split.name} shards hold features and no pictures: give data=... with photographs")
+
+
+def of_all_processes(errors: Sequence[tuple[int, UserError]]) -> list[tuple[int, UserError]]:
+    """Return the rows that any process cannot read, once each, in order: machines may have copies of their own."""
+    told = {row: error for own in reversed(world.everyone(list(errors))) for row, error in own}
+    return sorted(told.items(), key=lambda one: one[0])
 
 
 def readable(split: Split, errors: Sequence[tuple[int, UserError]], *, skip: bool) -> list[int]:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from gan_caption.data.corpus import Split
 from gan_caption.data.feature_cache import cached_features, half
 from gan_caption.data.features import FeatureSource, ImageFeatures
-from gan_caption.data.loading import load, readable
+from gan_caption.data.loading import load, of_all_processes, readable
 from gan_caption.data.shards.corpus import ShardSplit
 from gan_caption.data.shards.features import ShardFeatures
 from gan_caption.errors import UserError
@@ -156,7 +156,7 @@ class LiveFeatures:
                     pixels[row] = loaded
             if row % 500 == 499:
                 progress(row + 1, len(split))
-        kept = readable(split, errors, skip=skip_unreadable)
+        kept = readable(split, of_all_processes(errors), skip=skip_unreadable)
         self.split: Split = split if len(kept) == len(split) else split.select(kept)
         self._pixels, self._kept = pixels, kept
 

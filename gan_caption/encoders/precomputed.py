@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gan_caption.data.corpus import CaptionedImage, Split
 from gan_caption.data.features import FeatureSource, ImageFeatures
-from gan_caption.data.loading import readable
+from gan_caption.data.loading import of_all_processes, readable
 from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError, at_least
 from gan_caption.files import at_home
@@ -75,7 +75,7 @@ class Precomputed(Encoder):
         del cache, device
         if not self.root.is_dir():
             raise UserError(f"encoder.root={self.root} is no folder: give the one that holds the .npy or .npz files")
-        paths: list[Path] = []
+        paths: dict[int, Path] = {}
         errors: list[tuple[int, UserError]] = []
         for row, item in enumerate(split.items):
             try:
@@ -90,11 +90,12 @@ class Precomputed(Encoder):
                         f"{path} would be of two images, {owner} and {item.image_id}: files of features lie in "
                         "folders as the images do"
                     )
-                paths.append(path)
+                paths[row] = path
             if row % 500 == 499:
                 progress(row + 1, len(split))
-        kept = readable(split, errors, skip=skip_unreadable)
-        return _Files(self, split if len(kept) == len(split) else split.select(kept), paths)
+        kept = readable(split, of_all_processes(errors), skip=skip_unreadable)
+        chosen = split if len(kept) == len(split) else split.select(kept)
+        return _Files(self, chosen, [paths[row] for row in kept])
 
     def read(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
         """Return one image's grid (R, D) and image vector (P,).

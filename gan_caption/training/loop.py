@@ -88,6 +88,7 @@ class Loop:
                 state = None
             self._save(names[-1], self.phases[names[-1]].total, finished=True)
             if asked := self._agreed():
+                world.everyone(None)
                 kept = self.run.checkpoints / "last.pt"
                 raise Interrupted(f"all phases are over, and what they left is saved in {kept}", signal=asked)
 
@@ -122,6 +123,7 @@ class Loop:
                 if saves:
                     self._save(name, done)
                 if asked:
+                    world.everyone(None)  # the step is written: who ends first has torchrun end the others
                     kept = run.checkpoints / "last.pt"
                     raise Interrupted(f"phase {name}, step {done}, is saved in {kept}", signal=asked)
         self._end_phase(phase, name)

@@ -69,7 +69,7 @@ def runs_of(settings: Settings, known: KnownData | None, *, data: str) -> list[P
     """Return the folders of this run, the oldest first; others that have its name by chance are passed over."""
     found = []
     for folder in _candidates(settings, known, data):
-        if not (folder / "config.json").exists():
+        if not os.path.exists(folder / "config.json"):  # of somebody else's folder, say, False
             continue
         other = differences(folder, settings.given, known)
         if not other:

@@ -11,16 +11,16 @@ from gan_caption.distributed import world
 
 
 def seed_everything(seed: int, *, deterministic: bool) -> None:
-    """Seed torch on every device and, on request, refuse algorithms that differ from run to run.
+    """Seed torch on every device and, on request, avoid algorithms that differ from run to run, or warn of them.
 
     Several processes are seeded differently, or dropout would fall on the same places of their images. Numpy and
     Python's `random` are not seeded: nothing in the package draws from their global states.
     """
     torch.manual_seed(seed if world.is_main() else _mixed(seed, world.rank()))
+    torch.use_deterministic_algorithms(deterministic, warn_only=True)
     if deterministic:
         # cuBLAS reads this when it starts; without it, its reductions may differ from run to run.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True, warn_only=True)
         # What nobody has written nobody reads; on a GPU each fill is a launch.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         torch.backends.cudnn.benchmark = False

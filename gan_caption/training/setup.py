@@ -19,6 +19,7 @@ from gan_caption.data.features import FeatureSource
 from gan_caption.decoding.decoders import Decoder
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import processes, world
+from gan_caption.distributed.world import say
 from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError
 from gan_caption.generators.base import Generator
@@ -227,7 +228,7 @@ def open_features(settings: Settings, encoder: Encoder, split: Split, *, device:
         progress.update(done)
 
     try:
-        return encoder.source(
+        source = encoder.source(
             split,
             cache=settings.cache,
             skip_unreadable=settings.skip_unreadable,
@@ -237,6 +238,9 @@ def open_features(settings: Settings, encoder: Encoder, split: Split, *, device:
     finally:
         if progress is not None:
             progress.__exit__(None, None, None)
+    if lost := len(split) - len(source.split):
+        say(f"{lost} of {len(split)} {split.name} images cannot be read, and are left out")
+    return source
 
 
 def build_encoder(settings: Settings, *, device: torch.device) -> Encoder:

@@ -166,6 +166,28 @@ def test_runs_on_other_machines_are_heard_of_by_the_folder_that_all_share(tmp_pa
     assert not list((tmp_path / "shared").iterdir())
 
 
+def test_a_sweep_that_broke_off_has_no_table(tmp_path):
+    """A launcher that is killed, say, ends Hydra with status 1 while other runs of the sweep have ended well."""
+    broken = (
+        ABROAD.replace("one is not allowed", "never")
+        .replace(
+            "def task",
+            """
+class Broken(SystemExit):
+    pass
+
+def task""",
+        )
+        .replace('raise UserError("never")', "raise Broken(1)")
+    )
+    (tmp_path / "broken.py").write_text(broken)
+    command = [sys.executable, tmp_path / "broken.py", "-m", "seed=0,1,2", f"outputs={tmp_path}/outputs"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "the sweep broke off, and no table is written" in done.stderr
+    assert done.stdout == ""
+
+
 def test_an_override_may_refer_to_another_and_stays_as_it_was_given(tmp_path):
     sweep(tmp_path, *SMALL, "name=run${seed}", "seed=3")
     (folder,) = tmp_path.glob("run3-*")

@@ -51,6 +51,22 @@ def never(self, index):
     raise AssertionError("trained")
 
 
+def test_a_run_goes_on_without_the_images_that_it_began_without(tmp_path, monkeypatch, capsys):
+    photos = make_photos(tmp_path / "photos")
+    whole = (photos / "train3.png").read_bytes()
+    (photos / "train3.png").write_bytes(b"no image")
+    asked = config(tmp_path, photos, "encoder=scene_cnn", "encoder.width=4", "skip_unreadable=true", "resume=auto")
+    run_experiment(asked, data="folder")
+    assert "1 of 8 train images cannot be read, and are left out" in capsys.readouterr().err
+    (folder,) = (tmp_path / "outputs").iterdir()
+    (folder / "results.json").unlink()  # as if it had been stopped
+    (photos / "train3.png").write_bytes(whole)
+    with pytest.raises(
+        UserError, match=r"of train, this run has learned without \['train3.png'\], and now \[\] cannot"
+    ):
+        run_experiment(asked, data="folder")
+
+
 @pytest.mark.parametrize(
     ("image", "value"), [("train3", np.nan), ("val1", np.inf), ("test2", np.nan), ("test2", 1e300)]
 )

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from gan_caption.training.interruption import asked_to_stop
+
 ROOT = Path(__file__).parents[2]
 WORKING = """
 import os, signal
@@ -29,3 +31,25 @@ def test_the_first_signal_is_noted_and_a_second_one_ends_the_process(first, seco
     ended = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert ended.stdout == f"{first}\n"
     assert ended.returncode == -signal.Signals[second]
+
+
+OF_TWO = WORKING.replace("with asked_to_stop", "interruption.world.size = lambda: 2\nwith asked_to_stop").replace(
+    "from gan_caption.training.interruption",
+    "from gan_caption.training import interruption\nfrom gan_caption.training.interruption",
+)
+
+
+def test_of_several_processes_one_may_be_sent_the_same_signal_twice():
+    command = [sys.executable, "-c", OF_TWO.format(first="SIGTERM", second="SIGTERM")]
+    ended = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert (ended.stdout, ended.returncode) == ("SIGTERM\nwent on\n", 0), ended.stderr
+
+
+def test_what_a_process_was_started_to_ignore_it_goes_on_to_ignore():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with asked_to_stop() as asked:
+            signal.raise_signal(signal.SIGINT)
+        assert asked.signal is None
+    finally:
+        signal.signal(signal.SIGINT, before)

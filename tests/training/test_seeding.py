@@ -25,6 +25,8 @@ def test_a_deterministic_run_does_not_fill_memory_that_it_will_write():
     assert fills() == 1  # as PyTorch has it
     seed_everything(0, deterministic=True)
     assert torch.are_deterministic_algorithms_enabled()
+    seed_everything(0, deterministic=False)  # of the next run in this process
+    assert not torch.are_deterministic_algorithms_enabled()
     assert fills() == 0
 
 

@@ -9,7 +9,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from gan_caption.data.features import ImageFeatures
-from gan_caption.data.loading import readable
+from gan_caption.data.loading import of_all_processes, readable
 from gan_caption.data.shards.corpus import ShardSplit
 from gan_caption.errors import UserError
 from gan_caption.untrusted.parsing import shown
@@ -44,7 +44,7 @@ class ShardFeatures:
         self.split = split
         self._sizes = self._first_sizes()
         if split.name != "train":
-            kept = readable(split, self._damaged(), skip=skip_unreadable)
+            kept = readable(split, of_all_processes(self._damaged()), skip=skip_unreadable)
             self.split = split if len(kept) == len(split) else split.select(kept)
 
     def features(self, rows: Sequence[int], *, grid: bool, device: torch.device) -> ImageFeatures:

@@ -11,7 +11,7 @@ import torch
 
 from gan_caption.data.batches import Batch, CaptionBatches, without_unknown
 from gan_caption.data.features import ImageFeatures
-from gan_caption.errors import above, at_least
+from gan_caption.errors import UserError, above, at_least
 from gan_caption.generators.base import Generator
 from gan_caption.metrics.metric import Metric
 from gan_caption.modes import evaluating
@@ -110,6 +110,7 @@ class PolicyGradientPhase(Phase):
 
         Raises:
             ValueError: there is no such metric, parts do not fit, or nothing in the generator came pretrained.
+            UserError: no image has a caption that may be shown.
         """
         if self.pretrained_learning_rate is not None and not run.generator.pretrained_parameters():
             raise ValueError(
@@ -118,6 +119,11 @@ class PolicyGradientPhase(Phase):
             )
         run.metric(self.quality_metric, asked="quality_metric")
         batches = self._batches(run, self.images_per_batch)
+        if not len(batches.rows):
+            raise UserError(
+                "the policy's objective shows people's captions without <unk>, and no training image has one: lower "
+                "vocabulary.min_count, or give more captions"
+            )
         left = len(batches.rows) % self.images_per_batch
         batches.images = min(left or self.images_per_batch, 2)  # an epoch's last batch may be of one image
         batch = batches.at(0)
