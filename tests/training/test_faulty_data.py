@@ -132,6 +132,14 @@ def test_captions_with_unknown_words_alone_are_said_before_training(tmp_path, mo
         run_experiment(made, data="folder")
 
 
+def test_so_it_is_where_the_policy_alone_is_shown_captions_of_people(tmp_path, monkeypatch):
+    monkeypatch.setattr(MaximumLikelihoodPhase, "step", never)
+    photos = make_photos(tmp_path / "photos")
+    made = config(tmp_path, photos, "+experiment=relgan", "encoder=scene_cnn", "vocabulary.min_count=3")
+    with pytest.raises(UserError, match=r"captions without <unk>, and no training image has one: lower vocabulary"):
+        run_experiment(made, data="folder")
+
+
 def test_a_small_folder_chooses_its_vocabulary_and_says_so(tmp_path, capsys):
     photos = make_photos(tmp_path / "photos")
     finished = run_experiment(config(tmp_path, photos, "+experiment=mle", "encoder=scene_cnn"), data="folder")

@@ -33,9 +33,8 @@ def test_the_first_signal_is_noted_and_a_second_one_ends_the_process(first, seco
     assert ended.returncode == -signal.Signals[second]
 
 
-OF_TWO = WORKING.replace("with asked_to_stop", "interruption.world.size = lambda: 2\nwith asked_to_stop").replace(
-    "from gan_caption.training.interruption",
-    "from gan_caption.training import interruption\nfrom gan_caption.training.interruption",
+OF_TWO = WORKING.replace(
+    "with asked", "from gan_caption.training import interruption\ninterruption.world.size = lambda: 2\n\nwith asked"
 )
 
 
