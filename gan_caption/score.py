@@ -81,11 +81,13 @@ def _run(told: argparse.Namespace) -> None:
 
 def _objects(told: argparse.Namespace, images: list[str], references: dict[str, list[str]]) -> tuple[Metric, ...]:
     """Return the measures of named objects that are not there, where captions name any."""
+    named = not told.by_character and named_in(references[image] for image in images)
     if told.objects:
         outlined = read_outlined(told.objects)
         check_complete(outlined, images, told.objects)
+        if not named:
+            raise UserError("--objects: these references name no objects in English words; leave it out")
         return chair(lambda: outlined)
-    named = not told.by_character and named_in(references[image] for image in images)
     return chair() if named else ()
 
 

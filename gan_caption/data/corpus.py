@@ -137,7 +137,7 @@ class Split:
 
         Captions that name none of COCO's objects, in another language, say, are not measured by them.
         """
-        return chair(self.outlined) if self.outlined or named_in(item.captions for item in self.items) else ()
+        return chair(self.outlined) if named_in(item.captions for item in self.items) else ()
 
 
 def known_truth(

@@ -78,7 +78,6 @@ def judge(
     enough_images(count, settings)
     _check(references, systems)
     fewest = min(len(own) for own in references)
-    humans = [list(own[:fewest]) for own in references]
     everything = [text for group in (references, *systems.values()) for own in group for text in own]
     words = WordTokenizer(min_count=1).learn(everything)  # of what the metrics read, whatever the tokenizer
     longest = 1 + max(len(text.split()) for text in everything)
@@ -86,8 +85,8 @@ def judge(
     def encode(texts: Texts) -> list[list[list[int]]]:
         return [[words.encode(text, max_length=longest) for text in own] for own in texts]
 
-    coded = {"": encode(humans), **{name: encode(texts) for name, texts in systems.items()}}
-    logits = {name: np.zeros((count, len(own[0]))) for name, own in coded.items()}
+    coded = {"": encode(references), **{name: encode(texts) for name, texts in systems.items()}}
+    logits = {name: np.zeros((count, len(own[0]) if name else fewest)) for name, own in coded.items()}
     ranks = {name: np.zeros_like(own) for name, own in logits.items()}
     other_image = np.zeros((count, fewest))
     for index, (fold, rest) in enumerate(divided(count, settings)):
@@ -95,7 +94,7 @@ def judge(
         matcher, judging = train(known, settings, seed=settings.seed * 1000 + index)
         own_image = np.arange(len(fold))
         for name, own in coded.items():
-            asked = [own[row] for row in fold]
+            asked = [own[row][: logits[name].shape[1]] for row in fold]
             ranks[name][fold] = _rank(all_pairs(matcher, pooled[fold], asked))
             table = all_pairs(judging, pooled[fold], asked)  # (n, K, n)
             logits[name][fold] = table[own_image, :, own_image]

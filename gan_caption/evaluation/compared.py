@@ -17,7 +17,7 @@ from gan_caption.errors import UserError
 from gan_caption.evaluation.adversarial import AdversarialEvaluation, judge
 from gan_caption.evaluation.batches import batches_of
 from gan_caption.evaluation.comparison import Chosen
-from gan_caption.evaluation.curve_files import read_curve
+from gan_caption.evaluation.curve_files import CurvePoint, read_curve
 from gan_caption.evaluation.result_files import curve_file, read_calibration, read_results, read_said
 from gan_caption.evaluation.settings import ComparisonSettings
 from gan_caption.evaluation.systems import EvaluatedRun, System
@@ -88,6 +88,7 @@ def compare(
         )
         for name, runs in chosen.items()
     ]
+    _check_curves(systems)
     pooled = features.of(split)
     captions = {system.name: system.captions() for system in systems}
     with Progress(phase="adversarial evaluation", total=settings.judge.folds) as progress:
@@ -98,6 +99,8 @@ def compare(
     say("language models, bootstrap, curves")
     training = [text for own in tokenized(load_split(corpus, "train", say), tokenizer) for text in own]
     systems, more = with_language_models(systems, references, training)
+    if split.name == "train":  # which the models of people's captions have learned
+        more = {}
     known = human_values(split, references, settings.validation.samples_per_image, metrics)
     return Compared(systems, {**humans, **more, **known}, judgement, split, metrics, tokenizer.counted_by)
 
@@ -235,9 +238,32 @@ def measured(
         scores=scores,
         values=values,
         judged=None,
-        curve=read_curve(curve) if curve.exists() else [],
+        curve=_curve(curve, len(rows)),
         records=_records(chosen),
     )
+
+
+def _check_curves(systems: Sequence[System]) -> None:
+    """Refuse runs whose curves have other points than the first one's: they are read along each other."""
+    told = [(run, [(one.temperature, one.top_p) for one in run.curve]) for system in systems for run in system.runs]
+    for run, points in told:
+        if points != told[0][1]:
+            raise UserError(
+                f"{run.folder} has a curve of {len(points)} points, and {told[0][0].folder} one of "
+                f"{len(told[0][1])}: delete their folders evaluation-..., and evaluate again"
+            )
+
+
+def _curve(path: Path, images: int) -> list[CurvePoint]:
+    """Return a run's curve; [] where it has none.
+
+    Raises:
+        UserError: it is damaged, or of other images.
+    """
+    curve = read_curve(path) if path.exists() else []
+    if any(value.shape != (images,) for point in curve for value in point.values.values()):
+        raise UserError(f"{path} is of other images than its captions: delete {path.parent}, and evaluate again")
+    return curve
 
 
 def _records(chosen: Chosen) -> list[dict[str, Any]]:

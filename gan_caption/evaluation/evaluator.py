@@ -45,9 +45,8 @@ def reads_grid(generator: Generator, *decoders: Decoder | Sampler) -> bool:
 
 def knowledge_of(real: Sequence[float], generated: Sequence[float]) -> dict[str, float]:
     """Return the metrics `discriminator_...` of its logits; nothing where people wrote no caption without `<unk>`."""
-    if not real:
-        return {}
-    return {f"discriminator_{name}": value for name, value in separation(real, generated)._asdict().items()}
+    found = separation(real, generated)._asdict() if real else {}
+    return {f"discriminator_{name}": value for name, value in found.items()}
 
 
 class Evaluator:
@@ -121,7 +120,6 @@ class Evaluator:
         captions: list[list[str]] = []
         samples: list[list[Sequence[str]]] = []
         nll = tokens = low = high = 0.0
-        total = len(self.source.split)
         with evaluating(captioner):
             for batch in self._batches():
                 rows = world.own_of(batch)
@@ -132,7 +130,7 @@ class Evaluator:
                 told = self._reference_nll(generator, features, rows, sampler)
                 nll, tokens, low, high = nll + told.nats, tokens + told.tokens, low + told.ends[0], high + told.ends[1]
                 if progress is not None:
-                    progress(batch.stop, total)
+                    progress(batch.stop, len(self.source.split))
         written, drawn = of_all(captions), of_all(samples)
         predictions = self.predictions(written, drawn)
         metrics = world.from_main(lambda: self.measure(predictions))
@@ -148,8 +146,7 @@ class Evaluator:
 
     def sampler(self, phase: str | None = None) -> Sampler:
         """Return the distribution whose samples are measured, of the weights that a phase left."""
-        decoder = self._decoder(phase)
-        return decoder if isinstance(decoder, Reweighted) else self.sampling
+        return decoder if isinstance(decoder := self._decoder(phase), Reweighted) else self.sampling
 
     def sampler_at(self, phase: str | None, *, temperature: float, top_p: float) -> Sampler:
         """Return the same at another temperature and nucleus: of the policy, or of the samples that are reweighed."""
@@ -204,13 +201,15 @@ class Evaluator:
     ) -> tuple[list[float], list[float]]:
         """Return the logits with which a discriminator takes people's captions for theirs, and those of samples.
 
-        People's captions are those without `<unk>`, as in its training, as many of an image as there are samples.
+        People's captions are those without `<unk>`, as in its training, of an image at most K; samples are as many.
 
         Args:
             discriminator: on the evaluator's device, of the evaluator's tokenizer.
             samples: K an image.
         """
-        real, generated = (self.judged(discriminator, captions) for captions in (self.people(len(samples[0])), samples))
+        people = self.people(len(samples[0]))
+        drawn = [own[: len(told)] for own, told in zip(samples, people, strict=True)]
+        real, generated = (self.judged(discriminator, captions) for captions in (people, drawn))
         return list(chain.from_iterable(real)), list(chain.from_iterable(generated))
 
     def possible(
@@ -224,18 +223,19 @@ class Evaluator:
             sampler: the distribution that they were drawn from.
 
         Returns:
-            `jsd`, the Jensen-Shannon divergence between this distribution and that of captions, and `best_...`, what
-            the best discriminator knows; nothing where one is not known (noise), or it can write no caption of people.
+            `jsd`, the Jensen-Shannon divergence to people's, and `best_...`, what the best discriminator knows; nothing
+            where a density is not known (noise), or no caption of people can be written.
         """
-        split = self.source.split
+        split, written = self.source.split, [own[: len(samples[0])] for own in self.written]
         known = not captioner.generator.noise_size and split.log_density(0, samples[0][0]) is not None
-        if not known or not any(people := self.people(len(samples[0]))):
+        if not known or not any(people := [self._can_be_said(own) for own in written]):
             return {}
         # In one go: where samples are resampled, the candidates by which densities are estimated serve both kinds.
         pairs = list(zip(people, samples, strict=True))
         ratios = self.log_ratios(captioner, [[*human, *own] for human, own in pairs], sampler)
         are_people = np.repeat([True, False] * len(pairs), [len(captions) for pair in pairs for captions in pair])
-        told = ratios[are_people], ratios[~are_people]
+        unsaid = sum(map(len, written)) - sum(map(len, people))  # which it never writes
+        told = [*ratios[are_people], *[np.inf] * unsaid], ratios[~are_people]
         knowledge = separation(*told)
         best = {f"best_{name}": value for name, value in knowledge._asdict().items()}
         return {"jsd": jensen_shannon(*told), **best}
@@ -256,10 +256,10 @@ class Evaluator:
 
     def people(self, at_most: int) -> list[list[str]]:
         """Return what people wrote of each image and can be said, so many captions at most."""
-        return [
-            [text for text in own if UNK not in self.tokenizer.encode(text, max_length=self.max_length)][:at_most]
-            for own in self.written
-        ]
+        return [self._can_be_said(own)[:at_most] for own in self.written]
+
+    def _can_be_said(self, captions: Sequence[str]) -> list[str]:
+        return [text for text in captions if UNK not in self.tokenizer.encode(text, max_length=self.max_length)]
 
     def scored(
         self, captioner: EncoderDecoder, captions: Sequence[Sequence[str]], sampler: Sampler

@@ -33,7 +33,8 @@ class ReferenceNLL:
     """Of people's captions of a batch of images; unknown words are not scored."""
 
     nats: float
-    """Of all, under the distribution that is sampled from."""
+    """Of all, under the distribution that is sampled from; of a policy with noise at noise 0, which is no density of
+    what it writes."""
     tokens: float
     """That were scored."""
     limit: list[tuple[float, float]]

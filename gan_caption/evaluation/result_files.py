@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def read_results(run: Path, folder: Path) -> dict[str, Any]:
     try:
         systems = {name: _values(values) for name, values in results["systems"].items()}
         return {**results, "title": str(results["title"]), "systems": systems, "humans": _values(results["humans"])}
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(f"{path} holds no results ({error!r:.300}): is the run folder whole?") from error
 
 
@@ -52,6 +53,8 @@ def read_said(run: Path, folder: Path, phase: str) -> list[dict[str, Any]]:
             texts = [row["image_id"], row["caption"], *row["samples"]]
             if not all(isinstance(text, str) for text in texts):
                 raise TypeError("a caption is text")
+            if not _is_share(row.get("discriminator", 0.0)):
+                raise TypeError("what D thinks of a caption is a probability")
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} holds no captions ({error!r:.300}): delete {folder}, and evaluate again") from error
     return rows
@@ -67,7 +70,10 @@ def read_calibration(run: Path, folder: Path, phase: str) -> list[Bin]:
     if not path.exists():
         return []
     try:
-        return [Bin(**row) for row in parse_json(path.read_bytes())]
+        bins = [Bin(**row) for row in parse_json(path.read_bytes())]
+        if not all(map(_is_share, chain.from_iterable(one[:3] for one in bins))):
+            raise ValueError("weights and probabilities are numbers from 0 to 1")
+        return bins
     except (OSError, TypeError, ValueError) as error:
         raise UserError(f"{path} holds no calibration ({error!r:.300}): delete {folder}, and evaluate again") from error
 
@@ -85,6 +91,10 @@ def curve_file(phase: str) -> str:
 def calibration_file(phase: str) -> str:
     """Return the name of the file with what a reliability diagram shows of D beside a phase's weights."""
     return f"calibration_{phase}.json"
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, int | float) and 0 <= value <= 1
 
 
 def _values(values: Mapping[str, Any]) -> dict[str, float]:

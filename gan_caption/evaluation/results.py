@@ -13,6 +13,7 @@ from gan_caption.configuration.building import TARGET, Part, plain
 from gan_caption.data.compact import TextSet
 from gan_caption.data.features import FeatureSource, FirstImages
 from gan_caption.discriminators.base import Discriminator
+from gan_caption.discriminators.set import of_sets
 from gan_caption.distributed import world
 from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
@@ -186,8 +187,9 @@ def measure_weights(
             evaluation = evaluator.evaluate(captioner, phase=name, progress=lambda done, _: progress.update(done))
         opinions = None
         if discriminator is not None:
-            judged = evaluator.judged(discriminator, [[caption] for caption in evaluation.captions])
-            opinions = probabilities(list(chain.from_iterable(judged))).tolist()
+            if not of_sets(discriminator):  # of a single caption that one knows nothing
+                judged = evaluator.judged(discriminator, [[caption] for caption in evaluation.captions])
+                opinions = probabilities(list(chain.from_iterable(judged))).tolist()
             real, generated = evaluator.opinions(discriminator, evaluation.samples)
             evaluation.metrics.update(knowledge_of(real, generated))
             if real and world.is_main():

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, Literal, TypeVar, get_args
 
 from gan_caption.errors import UserError
@@ -173,9 +174,14 @@ def measure(metrics: Iterable[Metric], predictions: Predictions) -> dict[str, Sc
         if metric.function is None:
             continue
         value = metric.function(predictions)
-        if isinstance(value, Score) != metric.per_image:
+        if not isinstance(value, Score if metric.per_image else Real):
             wanted = "a Score" if metric.per_image else "a number"
             raise UserError(f"metric {metric.name}: its function returned {type(value).__name__}, and not {wanted}")
+        if isinstance(value, Score) and value.per_image.shape != (len(predictions.references),):
+            raise UserError(
+                f"metric {metric.name}: its function returned values {value.per_image.shape}, and there are "
+                f"{len(predictions.references)} images"
+            )
         told[metric.name] = value if isinstance(value, Score) else float(value)
     return told
 

@@ -83,7 +83,7 @@ def compare_runs(settings: ComparisonSettings, *, command: str) -> Path:
     first = first.cached_in(settings.cache, skip_unreadable=settings.skip_unreadable)
     corpus = open_corpus(replace(first, skip_missing=settings.skip_missing))
     split = load_split(corpus, settings.split, say)
-    enough_images(len(split), settings.judge)
+    enough_images(min(len(split), settings.validation.images or len(split)), settings.judge)
     compared = compare(
         chosen, partial(evaluated, asked=settings, images=split.fingerprint), corpus, split,
         catalogue(*split.metrics, *own, *language_model_metrics(judge), quality=java), tokenizers, settings=settings,

@@ -69,7 +69,7 @@ class Source:
     @cached_property
     def digest(self) -> str:
         """A hash of the files that decide what it says: two models with the same one are the same."""
-        own = {path.name for kind in _DECIDES for path in self.folder.glob(kind)}
+        own = {path.name for kind in _DECIDES for path in self.folder.glob(kind) if path.is_file()}
         names = [self.gguf] if self.gguf else sorted(own)
         content = hashlib.sha256()
         for name in names:
@@ -207,7 +207,7 @@ def _check_folder(folder: Path, model: str) -> None:
     index, whole = folder / "model.safetensors.index.json", folder / "model.safetensors"
     if index.is_file():
         parts = _mapping(index, model).get("weight_map")
-        names = set(parts.values()) if isinstance(parts, dict) else {None}
+        names = list(parts.values()) if isinstance(parts, dict) else [None]
         if all(isinstance(name, str) and Path(name).name == name and name.endswith(".safetensors") for name in names):
             return
     elif whole.is_file():

@@ -17,7 +17,7 @@ class WordTokenizer(Vocabulary):
 
     def normalize(self, captions: Sequence[str]) -> list[str]:
         """Tokenize captions; see `metrics.ptb_tokenize`."""
-        return ptb_tokenize(captions)
+        return [" ".join(text.split()) for text in ptb_tokenize(captions)]  # no other spaces, as in "1 1/2"
 
     def split(self, text: str) -> list[str]:
         """Return the words."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from gan_caption.errors import UserError
-from gan_caption.evaluation.adversarial import JudgeSettings, _rank, judge
+from gan_caption.evaluation import adversarial
+from gan_caption.evaluation.adversarial import JudgeSettings, _rank, judge, train
 
 THINGS = ("cat", "dog", "bird", "ship", "tree", "cup")
 COLOURS = ("red", "blue", "green", "black")
@@ -52,6 +55,20 @@ def test_systems_stand_in_their_known_order(world):
     assert max(found["shuffled images"], found["random words"]) < 0.3
     assert judgement.accuracy["other_image"] > 0.8
     assert judgement.candidates == 32
+
+
+def test_an_image_of_one_caption_takes_none_of_the_others_captions_away(world, monkeypatch):
+    pooled, references, _ = world
+    references, learned = [references[0][:1], *references[1:]], []
+
+    def training(known, settings, *, seed):
+        learned.append(sum(len(known.coded[""][row]) for row in known.rows))
+        return train(known, settings, seed=seed)
+
+    monkeypatch.setattr(adversarial, "train", training)
+    judgement = judge(pooled, references, {"human": references[:1] * 96}, settings=replace(QUICK, epochs=1))
+    assert sum(learned) == 2 * 191  # each in two of three folds
+    assert judgement.humans.logits.shape == (96, 1)
 
 
 @pytest.mark.slow

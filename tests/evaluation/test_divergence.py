@@ -120,6 +120,16 @@ def test_what_people_say_at_greater_length_the_policy_says_never(evaluator):
     assert found == pytest.approx(truth, abs=4 * 0.5 / (2 * SAMPLES) ** 0.5)
 
 
+def test_what_people_say_in_words_that_the_policy_lacks_it_says_never(evaluator):
+    """With "cat" in place of "red": of what people say, .7 has a word that it does not know."""
+    evaluator.tokenizer = WordTokenizer(min_count=1).learn(["cat ball", "ball"])
+    captioner, (sampler, law) = EncoderDecoder(tiny.generators()[0], None), LAWS["the policy"]
+    evaluator.written = [WRITTEN * (SAMPLES // len(WRITTEN))] * 2  # as many as there are samples
+    found = evaluator.possible(captioner, evaluator.sample(captioner, sampler), sampler)["jsd"]
+    truth = divergence(evaluator, captioner.generator, law=law) + 0.7 * math.log(2) / 2
+    assert found == pytest.approx(truth, abs=4 * 0.5 / (2 * SAMPLES) ** 0.5)
+
+
 def test_of_a_policy_with_noise_there_is_no_exact_density(evaluator):
     captioner = EncoderDecoder(tiny.lstm(noise_size=3), None)
     assert evaluator.possible(captioner, [["red"]] * len(evaluator.source.split), LAWS["the policy"][0]) == {}

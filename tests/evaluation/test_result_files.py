@@ -9,7 +9,13 @@ import os
 import pytest
 
 from gan_caption.errors import UserError
-from gan_caption.evaluation.result_files import captions_file, read_calibration, read_results, read_said
+from gan_caption.evaluation.result_files import (
+    calibration_file,
+    captions_file,
+    read_calibration,
+    read_results,
+    read_said,
+)
 from gan_caption.training.folders import RESULTS, write_values
 
 GOOD = {"title": "mle: 3 images", "systems": {"mle": {"cider_d": 0.5}}, "humans": {"cider_d": 1}}
@@ -34,6 +40,7 @@ def test_what_is_no_number_is_null_in_the_file_and_comes_back(tmp_path):
     [
         "", "[]", "{}", json.dumps({**GOOD, "systems": []}), json.dumps({**GOOD, "systems": {"mle": 3}}),
         json.dumps({**GOOD, "systems": {"mle": {"cider_d": "high"}}}), json.dumps({**GOOD, "humans": None}),
+        json.dumps({**GOOD, "systems": {"mle": {"cider_d": 10**400}}}),
     ],
 )  # fmt: skip
 def test_damaged_results_are_told(tmp_path, content):
@@ -42,11 +49,31 @@ def test_damaged_results_are_told(tmp_path, content):
         read_results(tmp_path, tmp_path)
 
 
-@pytest.mark.parametrize("content", ["", "{}", "3", '[{"image_id": "a", "caption": "b", "samples": [1]}]', "[[]]"])
+SAID = {"image_id": "a", "caption": "b", "samples": []}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "", "{}", "3", '[{"image_id": "a", "caption": "b", "samples": [1]}]', "[[]]",
+        *(json.dumps([{**SAID, "discriminator": opinion}]) for opinion in (None, "sure", 1.5)),
+    ],
+)  # fmt: skip
 def test_damaged_captions_are_told(tmp_path, content):
     (tmp_path / captions_file("mle")).write_text(content)
     with pytest.raises(UserError, match=r"captions_mle\.json holds no captions"):
         read_said(tmp_path, tmp_path, "mle")
+
+
+@pytest.mark.parametrize("change", [{"people": None}, {"weight": "1"}, {"probability": 1.5}, {"more": 1}])
+def test_a_damaged_calibration_is_told(tmp_path, change):
+    whole = {"weight": 1, "probability": 0.5, "people": 0.25, "captions": 4}
+    path = tmp_path / calibration_file("mle")
+    path.write_text(json.dumps([whole]))
+    assert [one._asdict() for one in read_calibration(tmp_path, tmp_path, "mle")] == [whole]
+    path.write_text(json.dumps([{**whole, **change}]))
+    with pytest.raises(UserError, match=r"calibration_mle\.json holds no calibration"):
+        read_calibration(tmp_path, tmp_path, "mle")
 
 
 def test_a_pipe_is_not_read_and_a_link_is_not_followed_out_of_the_folder(tmp_path):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
+from gan_caption.data.corpus import CaptionedImage, Split
 from gan_caption.data.outlined import read_instances, read_list, read_outlined
 from gan_caption.errors import UserError
 from gan_caption.evaluation.scores import score
@@ -18,6 +17,7 @@ from gan_caption.metrics.chair import chair, hallucinated, named_in
 from gan_caption.metrics.coco_objects import categories, objects
 from gan_caption.metrics.metric import in_order
 from gan_caption.metrics.nouns import unsupported_nouns
+from gan_caption.score import main
 from tests.data.test_coco import add_image, number, official, write
 from tests.tiny_runs import part
 
@@ -221,19 +221,29 @@ def test_a_folders_list_is_read_before_anything_is_trained(tmp_path):
     assert corpus.split("val").metrics[0].name == "chair_i"
 
 
-def test_score_takes_objects(tmp_path):
+def test_score_takes_objects(tmp_path, capsys):
     write(tmp_path / "references.json", official({1: "1.jpg", 2: "2.jpg"}, [(1, "A dog."), (2, "A tree.")]))
     results = [{"image_id": 1, "caption": "a dog and a cat"}, {"image_id": 2, "caption": "a man"}]
     write(tmp_path / "results.json", results)
     write(tmp_path / "objects.json", {"1": ["cat"], "2": []})
-    command = [sys.executable, "-m", "gan_caption.score", tmp_path / "references.json", tmp_path / "results.json"]
+    command = [tmp_path / "references.json", tmp_path / "results.json"]
     found = {}
     for name, more in (("chair", ["--objects", tmp_path / "objects.json"]), ("chair_references", [])):
-        subprocess.run([*command, *more, "--out", tmp_path / "out.json"], check=True, capture_output=True)
+        main([*map(str, [*command, *more, "--out", tmp_path / "out.json"])])
         found[name] = json.loads((tmp_path / "out.json").read_text())["corpus"]
     assert found["chair"]["chair_i"] == pytest.approx(1 / 3)
     assert found["chair_references"]["chair_references_i"] == pytest.approx(2 / 3)
     assert found["chair_references"]["chair_references_s"] == pytest.approx(1)
+    with pytest.raises(SystemExit):
+        main([*map(str, [*command, "--by-character", "--objects", tmp_path / "objects.json"])])
+    assert "--objects: these references name no objects in English words" in capsys.readouterr().err
+
+
+def test_what_is_outlined_says_nothing_of_captions_in_another_language():
+    items = [CaptionedImage(str(row), ("一只狗在草地上奔跑",)) for row in range(3)]
+    assert Split("val", items, outlined=lambda: {}).metrics == ()
+    english = [CaptionedImage(str(row), ("a dog runs on grass",)) for row in range(3)]
+    assert Split("val", english, outlined=lambda: {}).metrics[0].name == "chair_i"
 
 
 def test_nouns_that_no_reference_has():

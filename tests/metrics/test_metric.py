@@ -67,6 +67,12 @@ def test_shared_work_is_done_once_and_a_function_keeps_its_word():
     broken = Metric(name="m", label="m", per_image=True, function=lambda told: 0.5)
     with pytest.raises(UserError, match="metric m: its function returned float, and not a Score"):
         measure([broken], SAID)
+    silent = Metric(name="m", label="m", function=lambda told: None)
+    with pytest.raises(UserError, match="metric m: its function returned NoneType, and not a number"):
+        measure([silent], SAID)
+    short = Metric(name="m", label="m", per_image=True, function=lambda told: Score.of(np.array([1.0])))
+    with pytest.raises(UserError, match=r"metric m: its function returned values \(1,\), and there are 2 images"):
+        measure([short], SAID)
 
 
 @pytest.mark.parametrize(
