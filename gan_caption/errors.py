@@ -26,6 +26,10 @@ class Interrupted(KeyboardInterrupt):
         return partial(Interrupted, signal=self.signal), self.args
 
 
+class Unreachable(UserError):
+    """Something cannot be had just now, such as what a server holds: no reason to go on without it."""
+
+
 class Told(UserError):
     """A UserError of the main process, which prints it; the other processes end with it."""
 

@@ -11,11 +11,14 @@ import threading
 from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Container, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import accumulate, pairwise
 from operator import eq
 from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
+
+from gan_caption.errors import UserError
 
 T = TypeVar("T")
 _READ = 1000
@@ -47,17 +50,36 @@ class Elements(Sequence[T], ABC):
     __hash__ = None  # type: ignore[assignment]
 
 
+@contextmanager
+def _room() -> Iterator[None]:
+    """Say where a temporary file found no room."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"captions are kept in a temporary file, and none can be written ({error.strerror}): make room for "
+            "temporary files, or set TMPDIR to a folder that has some"
+        ) from error
+
+
 class Texts(Elements[str]):
     """Texts, in a temporary file that goes when they go; in memory is where each ends."""
 
     def __init__(self, texts: Iterable[str]) -> None:
-        """Take the texts in."""
+        """Take the texts in.
+
+        Raises:
+            UserError: there is no room for them.
+        """
         ends = array("q", [0])
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed, and gone, with this object
         self._reading = threading.Lock()  # images are decoded in threads, and each looks its path up
+        with _room():
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed, and gone, with this object
         for text in texts:
-            ends.append(ends[-1] + self._file.write(text.encode("utf-8", "surrogatepass")))
-        self._file.flush()
+            with _room():
+                ends.append(ends[-1] + self._file.write(text.encode("utf-8", "surrogatepass")))
+        with _room():
+            self._file.flush()
         self._ends = _smallest(ends)
 
     def __len__(self) -> int:

@@ -266,8 +266,9 @@ def _encode(
     images, most, _ = features.grid.shape
     regions = torch.full((images,), most) if features.regions is None else features.regions.cpu()
     rows = [row for row, _ in read]
+    finite = features.pooled.isfinite().all(1) & features.grid.isfinite().flatten(1).all(1)  # `half` bounds infinities
+    sound = finite.cpu().numpy()
     pooled, grid = (half(one).cpu().numpy() for one in (features.pooled, features.grid))
-    sound = np.isfinite(pooled).all(1) & np.isfinite(grid).all((1, 2))
     for row in (row for row, good in zip(rows, sound, strict=True) if not good):
         lost.append((row, UserError(f"image {split.items[row].image_id}: the encoder's features are NaN or infinite")))
     rows = [row for row, good in zip(rows, sound, strict=True) if good]

@@ -101,9 +101,17 @@ def images_in(folder: Path) -> dict[str, Path]:
 
 
 def names_below(root: Path) -> list[str]:
-    """Return all files below a folder by their paths from it, sorted; none hidden, none behind links to folders."""
+    """Return all files below a folder by their paths from it, sorted; none hidden, none behind links to folders.
+
+    Raises:
+        UserError: a folder inside may not be read.
+    """
+
+    def tell(error: OSError) -> None:
+        raise UserError(f"{error.filename} cannot be looked through: {error.strerror}")
+
     names = []
-    for home, folders, files in os.walk(root):
+    for home, folders, files in os.walk(root, onerror=tell):
         folders[:] = [folder for folder in folders if not folder.startswith(".")]
         names += [Path(home, file).relative_to(root).as_posix() for file in files if not file.startswith(".")]
     return sorted(names)

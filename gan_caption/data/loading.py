@@ -11,7 +11,7 @@ from PIL import Image
 
 from gan_caption.data.corpus import Split
 from gan_caption.distributed import world
-from gan_caption.errors import UserError
+from gan_caption.errors import Unreachable, UserError
 
 T = TypeVar("T")
 _THREADS = 2
@@ -23,13 +23,15 @@ def load(split: Split, rows: Sequence[int], prepare: Callable[[Image.Image], T])
     """Yield every row with its prepared image, or with the error that it cannot be read, in order.
 
     Raises:
-        UserError: the split has no pictures.
+        UserError: the split has no pictures, or they cannot be had just now.
     """
     check_pictures(split)
 
     def one(row: int) -> T | UserError:
         try:
             return prepare(split.image(row))
+        except Unreachable:
+            raise
         except UserError as error:
             return error
 

@@ -21,7 +21,7 @@ def read_table(path: Path, columns: Sequence[str], *, wanted: str) -> Iterator[t
         wanted: says which they are, for messages.
 
     Raises:
-        UserError: as `read_text`; a column is missing or comes twice, a row has more or fewer fields, or quotation
+        UserError: as `read_text`; a column is missing or any comes twice, a row has more or fewer fields, or quotation
             marks do not fit.
     """
     # Strict: else a quotation mark that is never closed swallows the rest of the file without a word.
@@ -35,7 +35,7 @@ def read_table(path: Path, columns: Sequence[str], *, wanted: str) -> Iterator[t
                 continue
             if not header:
                 header = [field.strip() for field in fields]
-                if twice := [name for name in columns if header.count(name) > 1]:
+                if twice := [name for name in dict.fromkeys(header) if name and header.count(name) > 1]:
                     raise UserError(f"{where}: several columns are called {some(twice)}: give each a name of its own")
                 if not {*columns} <= {*header}:
                     raise UserError(f"{where}: the columns are {some(header)}; {wanted}, separated by commas")

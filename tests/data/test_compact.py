@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as some
 
 from gan_caption.data.compact import Groups, Numbers, Texts, TextSet
 from gan_caption.data.corpus import CaptionedImage, CaptionedImages
+from gan_caption.errors import UserError
 
 
 @given(some.lists(some.text()))
@@ -53,3 +55,9 @@ def test_captioned_images_come_back():
     found = CaptionedImages(items)
     assert list(found) == items
     assert found[1] == items[1]
+
+
+def test_where_there_is_no_room_for_captions_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "none"))
+    with pytest.raises(UserError, match=r"none can be written .*set TMPDIR to a folder that has some"):
+        Texts(["a dog"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -90,6 +91,20 @@ def test_what_is_too_large_for_half_precision_becomes_its_largest(value):
     kept = half(torch.tensor([value]))
     assert kept.dtype == torch.float16
     assert kept.item() == pytest.approx(max(min(value, 65504), -65504), rel=1e-3)
+
+
+def test_an_infinite_feature_is_named_though_half_precision_would_bound_it(tmp_path):
+    split, network = photographs(tmp_path / "photos", 3), encoder()
+    plain = network.forward
+
+    def forward(pixels):
+        found = plain(pixels)
+        found.grid[1, 0, 0] = math.inf
+        return found
+
+    network.forward = forward
+    with pytest.raises(UserError, match=r"1\.png: the encoder's features are NaN or infinite"):
+        features(network, split, tmp_path / "cache")
 
 
 def test_features_cut_short_while_in_use_are_an_error_and_are_made_again(tmp_path):

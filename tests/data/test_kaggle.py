@@ -82,6 +82,7 @@ def test_the_official_captions_come_first(flickr8k):
         ("image,caption\n3.jpg,A dog , brown .\n", r"line 2: 3 fields, but 2 columns .*needs quotation marks"),
         ("image;caption\n3.jpg;A dog .\n", "line 1: the columns are image;caption; wanted are image and caption"),
         ("image,caption,caption\n3.jpg,A dog .,A .\n", "line 1: several columns are called caption: give each a name"),
+        ("image,caption,split,split\n3.jpg,A.,val,train\n", "line 1: several columns are called split"),
         ("image,caption\n3.jpg,\n", r"line 2: the caption of 3\.jpg is empty"),
         ("image,caption\n../3.jpg,A dog .\n", r"line 2: the image name '\.\./3\.jpg' is refused"),
         ('image,caption\n3.jpg,"A dog .\n', r"line 2: no CSV \(unexpected end of data\).*cut short"),

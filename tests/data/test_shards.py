@@ -14,6 +14,7 @@ import shutil
 import tarfile
 import threading
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from safetensors.torch import load_file
 from torch.utils.data import DataLoader
 from webdataset.writer import TarWriter
 
+from experiments.fuzzing.targets.shards import sized
 from gan_caption.data.corpus import CaptionedImage, NoSplit, Split
 from gan_caption.data.features import ImageFeatures
 from gan_caption.data.loading import load
@@ -32,9 +34,10 @@ from gan_caption.data.shards.corpus import Shards
 from gan_caption.data.shards.features import ShardFeatures
 from gan_caption.data.shards.order import ShardOrder, part_of
 from gan_caption.data.shards.places import expand
+from gan_caption.data.shards.scanning import ABOUT
 from gan_caption.data.shards.stream import ShardStream
 from gan_caption.data.shards.writer import ShardFolder, features_in, photograph_in
-from gan_caption.errors import UserError
+from gan_caption.errors import Unreachable, UserError
 from gan_caption.experiment import run_experiment
 from tests.started import ended
 from tests.tiny_runs import part
@@ -285,6 +288,10 @@ GOOD = [("good.jpg", jpeg(0)), ("good.txt", b"a dog")]
         ([("bad.jpg", jpeg(1)), ("bad.txt", b"caf\xe9")], "not UTF-8"),
         ([("bad.txt", b"a dog")], "no member is an image"),
         ([("bad.v2.jpg", jpeg(1)), ("bad.v2.txt", b"a dog")], r"the first dot of a name .*\.v2\.jpg is taken"),
+        (
+            [("bad.1.jpg", jpeg(1)), ("bad.1.txt", b"a dog"), ("bad.jpg", jpeg(1)), ("bad.txt", b"a cat")],
+            r"another sample's members are among its own.*\.1\.jpg is taken",
+        ),
         ([("bad.pyd", pickle.dumps("x")), ("bad.txt", b"a dog")], "no member is an image"),
         ([("bad.jpg", jpeg(1)), ("bad.png", jpeg(1)), ("bad.txt", b"a dog")], "more than one member is an image"),
         ([("../../bad.jpg", jpeg(1)), ("../../bad.txt", b"a dog")], r"without '\.\.'"),
@@ -337,6 +344,35 @@ def test_a_shard_cut_or_damaged_anywhere_is_refused_and_loses_no_sample_in_silen
     (tmp_path / "train-0.tar").write_bytes(gzip.compress(whole))
     with pytest.raises(UserError, match="unpack a compressed one"):
         shards_in(tmp_path, tmp_path / "zipped").split("train")
+
+
+@pytest.mark.parametrize(
+    ("name", "size"), [("README", -512), ("__x__/y", -512), ("0.txt", -512), (ABOUT, 2**40), ("0.txt", 2**40)]
+)
+def test_a_member_that_claims_what_no_shard_has_is_refused_and_is_not_read_for_ever(tmp_path, name, size):
+    (tmp_path / "train-0.tar").write_bytes(sized(size, name))
+    with pytest.raises(UserError, match=r"train-0\.tar is no plain tar, or cut short \(a member of -?\d+ bytes\)"):
+        shards_in(tmp_path, tmp_path / "cache").split("train")
+
+
+@pytest.mark.parametrize("name", ["/data/a.jpg", "a\\b.jpg", "a//b.jpg", "c:x.jpg"])
+def test_a_name_that_would_come_back_as_another_is_not_written(tmp_path, name):
+    photos = photographs(tmp_path / "photos", 1) / "photo.0.jpg"
+    split = Split("train", [CaptionedImage(name, ("a dog",), photos)])
+    writing = ShardFolder(tmp_path / "shards", samples=2)
+    with pytest.raises(UserError, match=r"image name|would be another name"), writing as to:
+        to.write(split, partial(photograph_in, split))
+
+
+def test_what_a_server_does_not_give_is_no_unreadable_image(served, tmp_path):
+    address, _ = served
+    tiny(tmp_path / "shards", [3] * 2)
+    split = shards_in(address, tmp_path / "cache", train="train-{000..001}.tar").split("train")
+    for copy in (tmp_path / "cache" / "shards" / "fetched").glob("*.tar"):
+        copy.unlink()
+    (tmp_path / "shards" / "train-001.tar").unlink()
+    with pytest.raises(Unreachable, match="HTTP Error 404"):
+        list(load(split, range(len(split)), lambda image: image))
 
 
 def test_long_names_without_end_are_no_shard(tmp_path):

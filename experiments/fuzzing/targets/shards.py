@@ -37,6 +37,8 @@ def seeds() -> dict[str, bytes]:
         "cut": tar(sound)[:700],
         "claims_a_terabyte": sized(2**40),
         "claims_less_than_nothing": sized(-512),
+        **{f"goes_back_{place}": sized(-512, name) for place, name in enumerate(("README", "__x__/y"))},
+        "about_of_a_terabyte": sized(2**40, "__about__/features.json"),
         "long_name": tar({"a\n" * 50_000 + ".jpg": b"an image"}),
         "npz": FEATURES,
         "json": captions,
@@ -57,9 +59,9 @@ def tar(members: dict[str, bytes], form: int = tarfile.GNU_FORMAT) -> bytes:
     return packed.getvalue()
 
 
-def sized(size: int) -> bytes:
+def sized(size: int, name: str = "0.txt") -> bytes:
     """A shard whose second member claims a size, in a header that is otherwise sound."""
-    member = tarfile.TarInfo("0.txt")
+    member = tarfile.TarInfo(name)
     member.size = 6
     header = bytearray(member.tobuf(tarfile.GNU_FORMAT))
     header[124:136] = tarfile.itn(size, 12, tarfile.GNU_FORMAT)

@@ -191,6 +191,7 @@ def _made(path: Path, shard: str, places: Places) -> ShardIndex:
     with places.open(shard) as file:
         found = scan(file, shard)
     write_atomically(path, lambda file: file.write(_packed(found)))
+    read_index.cache_clear()  # of one that was there before
     return read_index(path)
 
 

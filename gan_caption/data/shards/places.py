@@ -22,7 +22,7 @@ from filelock import FileLock
 from gan_caption.configuration.overrides import typed
 from gan_caption.data.corpus import NoSplit
 from gan_caption.data.layout import some
-from gan_caption.errors import UserError
+from gan_caption.errors import Unreachable, UserError
 from gan_caption.files import at_home, blocks, write_atomically
 from gan_caption.untrusted.parsing import shown
 
@@ -151,6 +151,17 @@ class Places:
                 return Path(shard).open("rb")
             except OSError as error:
                 raise UserError(f"{shard} cannot be read: {error.strerror}") from error
+        try:
+            return self._fetched(shard)
+        except UserError as error:
+            raise Unreachable(str(error)) from error
+        except OSError as error:
+            raise UserError(
+                f"fetched shards cannot be kept in {self.folder} ({error.strerror}): give cache=... another place"
+            ) from error
+
+    def _fetched(self, shard: str) -> BinaryIO:
+        """Open the copy of a shard at a URL, which is fetched where there is none."""
         name = Path(urlsplit(shard).path).name
         copy = self.folder / f"{hashlib.sha256(shard.encode()).hexdigest()[:16]}-{name}"
         self.folder.mkdir(parents=True, exist_ok=True)

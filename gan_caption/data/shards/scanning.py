@@ -20,6 +20,8 @@ FEATURES = "npz"
 """The ending of features: `grid` (R, D) and `pooled` (P,)."""
 _META = re.compile(r"__[^/]*__(/|$)")
 _BLOCK = 512
+_TOLD = ("json", "txt")
+"""Endings of what is said of an image."""
 
 Place = tuple[int, int]
 """Where a member's content begins in its shard, and its bytes."""
@@ -87,13 +89,15 @@ def _members(file: BinaryIO, shard: str, found: Scan) -> Iterator[dict[str, Any]
         with tarfile.open(fileobj=file, mode="r:") as tar:
             while (member := tar.next()) is not None:
                 tar.members = []  # type: ignore[attr-defined]  # which would grow with the shard
+                if not 0 <= member.size <= found.size or tar.offset <= member.offset:  # it would be read for ever
+                    raise tarfile.TarError(f"a member of {member.size} bytes")
                 if member.name == ABOUT:
                     found.features = _about(_content(file, (member.offset_data, member.size)), shard)
                 elif member.isreg() and not member.issparse() and not _META.match(member.name):
                     yield {"fname": member.name, "data": (member.offset_data, member.size), "__url__": shard}
             # An archive that ends without its mark was cut, or its next header is damaged; tarfile takes both for ends.
             end = _content(file, (tar.offset, _BLOCK))
-    except (tarfile.TarError, EOFError, UnicodeDecodeError, RecursionError) as error:  # of long names for long names
+    except (tarfile.TarError, EOFError, ValueError, OSError, MemoryError, RecursionError) as error:
         what = f"{shard} is no plain tar, or cut short ({str(error)[:300]})"
         raise UserError(f"{what}: unpack a compressed one, or fetch it again") from error
     if end != bytes(_BLOCK):
@@ -116,6 +120,8 @@ def _sample(file: BinaryIO, shard: str, key: str, members: dict[str, Any], featu
         wanted = f"features (.{FEATURES})" if features else "an image (.jpg, .png ...)"
         dotted = "" if contents else _dotted(members, endings)
         raise UserError(f"{'no' if not contents else 'more than one'} member is {wanted}{dotted}")
+    if any(f"{one.rpartition('.')[0]}.{ending}" in members for one in _longer(members, endings) for ending in _TOLD):
+        raise UserError(f"another sample's members are among its own{_dotted(members, endings)}")
     told = _json(_content(file, members["json"])) if "json" in members else {}
     captions = told.get("captions") if isinstance(told, dict) else None
     if captions is None and "txt" in members:
@@ -138,13 +144,17 @@ def _sample(file: BinaryIO, shard: str, key: str, members: dict[str, Any], featu
 
 def _dotted(members: dict[str, Any], endings: list[str]) -> str:
     """Say that a dot in a member's name is why its ending was not seen, if it is."""
-    longer = sorted(one for one in members if "." in one and one.rpartition(".")[2] in endings)
-    if not longer:
+    if not (longer := _longer(members, endings)):
         return ""
     return (
         f": the first dot of a name ends the sample's key, so that .{longer[0]} is taken for the ending. Write the "
         "shard again with names that have no other dot (img.v2.jpg as img_v2.jpg), or rename its members"
     )
+
+
+def _longer(members: dict[str, Any], endings: list[str]) -> list[str]:
+    """Return what stands after the first dot of a name where that is more than one of these endings."""
+    return sorted(one for one in members if "." in one and one.rpartition(".")[2] in endings)
 
 
 def _content(file: BinaryIO, place: Place) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import torch
 
+from gan_caption.data.annotations import relative_name
 from gan_caption.data.corpus import Split
 from gan_caption.data.feature_cache import half
 from gan_caption.data.features import FeatureSource
@@ -83,6 +84,8 @@ class ShardFolder:
             item = split.items[row]
             if any("\ud800" <= sign <= "\udfff" for sign in item.image_id):  # which Python reads as halves
                 raise UserError(f"{item.image_id!r} is no UTF-8, and could not be read again from shards: rename it")
+            if relative_name(item.image_id, "shards") != item.image_id:
+                raise UserError(f"{item.image_id!r} would be another name when it is read from shards: rename it")
             told = {"image_id": item.image_id, "captions": item.captions}
             ending, data = content(row)
             yield {"__key__": f"{row:09}", ending: data, "json": json.dumps(told).encode()}
