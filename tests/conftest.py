@@ -17,7 +17,8 @@ os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
 os.fsync = lambda descriptor: None  # what tests write outlives no power cut, and a disk takes long over small files
 # What a shell starts in the background ignores Ctrl-C, and so would all that tests start, and end by it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-hypothesis.settings.register_profile("unhurried", deadline=None)  # other programs may have the processor
+# Other programs may have the processor. The search for new examples is the fuzzing study's.
+hypothesis.settings.register_profile("unhurried", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("unhurried")
 gc.disable()  # until all is imported, of which nothing is ever garbage
 

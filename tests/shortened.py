@@ -48,7 +48,8 @@ STARTED = {
     )),
     *(f"experiments.speed.{name}.run" for name in (
         "allocator", "beam", "contention", "extraction", "growth", "hours", "likelihood", "memory", "metrics",
-        "minutes", "products", "peer", "policies", "profile", "reward", "rollouts", "self_critical", "start",
+        "minutes", "products", "peer", "policies", "profile", "reward", "rollouts", "sampling", "self_critical",
+        "start",
     )),
     "experiments.chair.agreement", "experiments.metric_parity.characters", "experiments.ranks.kills",
     "tests.golden.losses",
@@ -77,6 +78,8 @@ def sizes(arguments: Sequence[str]) -> list[str]:
         return [*small, *tiny, *(SEARCH if "+sweep=search" in arguments else [])]
     if "gan_caption.compare" in arguments:
         return ["judge.epochs=1", "judge.hidden=16", "judge.embedding=16"]
+    if "gan_caption.demo" in arguments:
+        return ["port=0"]
     if "experiments.scenes_seqgan.run" in arguments:
         return SMALL
     if "experiments.metric_parity.kinds" in arguments:
@@ -96,6 +99,8 @@ def start(name: str, arguments: Sequence[str]) -> None:
         _parse(module.main, [name, *arguments])
     elif not any("list[str]" in str(one.annotation) for one in wanted.values()):
         inspect.signature(module.main).bind(*arguments)
+    if "size" in wanted and arguments and f'"{arguments[0]}"' not in inspect.getsource(module.main):
+        sys.exit(f"{name}: it knows no {arguments[0]}")
 
 
 def _parse(main, words: list[str]) -> None:

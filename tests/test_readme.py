@@ -100,6 +100,13 @@ def test_a_page_cannot_allow_packages(tmp_path):
     assert "packages are allowed on the command line only" in refused.stderr
 
 
+def test_as_many_methods_and_controls_are_there_as_are_promised():
+    pages = [path.stem for path in Path(conf_dir(), "experiment").glob("*.yaml")]
+    controls = sum(page.startswith("control_") for page in pages)
+    promised = f"{len(pages) - controls} methods and {controls} controls"
+    assert promised in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
 # --- Names ---
 
 

@@ -110,6 +110,7 @@ class WandbServer:
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(text)))
+                self.send_header("Connection", "close")  # who is stopped answers nobody that is still connected
                 self.end_headers()
                 self.wfile.write(text)
 

@@ -35,6 +35,15 @@ MANY = 200
 """Texts that a page of these tests has keys for: Hydra takes a tenth of a second for a page, whatever it says."""
 
 
+def test_help_lists_every_choice_of_every_group():
+    said = ended("gan_caption.train", "--help", folder=ROOT).stdout
+    told = {match[1]: match[2].split(", ") for match in re.finditer(r"^(\w[\w/@.]*): (.+)$", said, re.M)}
+    groups = {path.name for path in Path(conf_dir()).iterdir() if path.is_dir()}
+    for group in groups & told.keys() - {"study"}:  # of which the settings below have a line of their own
+        assert set(told[group]) >= {path.stem for path in Path(conf_dir(), group).glob("*.yaml")}
+    assert {"experiment", "data", "encoder", "generator", "discriminator", "decoding", "tracker"} <= told.keys()
+
+
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
     """An entry point's page."""

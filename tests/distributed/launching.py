@@ -25,7 +25,7 @@ digit; AdamW divides small gradients by small numbers, and a few steps make some
 def together(ranks: int, *arguments: str, restarts: int = 0) -> subprocess.CompletedProcess:
     """Have torchrun start `several` in as many processes; returns once all have ended."""
     launcher = [sys.executable, "-m", "torch.distributed.run", f"--nproc_per_node={ranks}"]
-    launcher += [f"--master_port={free_port()}", f"--max_restarts={restarts}"]
+    launcher += ["--standalone", f"--max_restarts={restarts}"]
     return subprocess.run(
         [*launcher, "-m", "tests.distributed.several", *arguments],
         env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300,

@@ -14,6 +14,7 @@ import pytest
 from gan_caption.training.records import METRICS, read_records
 from tests.golden.losses import KEPT, PAGES, STEPS, losses_of, machine, of_the_policy, trained
 from tests.slow import mostly_slow
+from tests.test_readme import LOGS, listed, recorded
 
 GOLDEN = json.loads(KEPT.read_text(encoding="utf-8"))
 
@@ -46,6 +47,8 @@ def test_every_page_trains(run):
         last = [record for record in records if record["phase"] == name and "policy/loss" in record][-1]
         own_samples = "kl_weight" in phase["objective"] or phase["objective"].get("sharpness") == 1
         assert ("policy/kl" in last) == own_samples  # which is measured on the policy's own samples
+    documented = set(listed(LOGS, "Names in the logs"))
+    assert {name for name in recorded(run) if not name.startswith("val/")} <= documented
     without_captions = ("words", "discriminator", "ratio", "ratio_2")
     assert set(systems) == {name for name, phase in phases.items() if phase and name not in without_captions}
 

@@ -87,9 +87,10 @@ def preempt_one(outputs: Path) -> bool:
             continue
         for log in outputs.glob("sweeps/grid/.submitit/*/*_log.*"):
             if str(folder) in log.read_text():
-                (worker,) = psutil.Process(int(log.name.partition("_")[0])).children()
-                worker.send_signal(signal.SIGUSR2)
-                return True
+                with suppress(psutil.NoSuchProcess):
+                    for worker in psutil.Process(int(log.name.partition("_")[0])).children():
+                        worker.send_signal(signal.SIGUSR2)
+                        return True
     return False
 
 

@@ -19,7 +19,7 @@ from gan_caption.training.checkpoint import load_state
 from gan_caption.training.phases.adversarial import AdversarialPhase
 from gan_caption.training.phases.discriminator import DiscriminatorPhase
 from gan_caption.training.setup import Data, check_configuration
-from tests.tiny_runs import TINY, composed
+from tests.tiny_runs import TINY, TINY_SEQGAN, composed
 from tests.training.test_experiment import interrupted
 
 
@@ -186,21 +186,31 @@ def same_state(one: object, other: object) -> bool:
     return repr(one) == repr(other)  # NaN is not equal to itself
 
 
+@pytest.fixture(scope="module", params=[False, True], ids=["whole", "pretrained"])
+def whole(request, tmp_path_factory) -> tuple[list[str], Path]:
+    """What a run was told, and the folder of one that was never stopped."""
+    place = tmp_path_factory.mktemp("whole")
+    overrides = ["resume=auto", f"cache={place}/cache"]
+    if request.param:
+        run_experiment(composed(*TINY, f"cache={place}/cache", f"outputs={place}/mle"), data="scenes")
+        overrides += [f"pretrained={next((place / 'mle').iterdir())}"]
+    run_experiment(composed(*TINY_SEQGAN, *overrides, f"outputs={place}/outputs"), data="scenes")
+    return overrides, next((place / "outputs").iterdir())
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("pretrained", [False, True])
 @pytest.mark.parametrize(("phase", "after"), [(DiscriminatorPhase, 2), (AdversarialPhase, 0), (AdversarialPhase, 1)])
 def test_a_run_that_is_stopped_where_the_adversarial_phase_begins_ends_bitwise_alike(
-    configured, monkeypatch, tmp_path, phase, after, pretrained
+    whole, monkeypatch, tmp_path, phase, after
 ):
-    overrides = ["resume=auto"]
-    if pretrained:
-        run_experiment(configured(f"outputs={tmp_path}/mle", base=TINY), data="scenes")
-        overrides += [f"pretrained={next((tmp_path / 'mle').iterdir())}"]
-    whole, stopped = (configured(*overrides, f"outputs={tmp_path / name}") for name in ("whole", "stopped"))
-    run_experiment(whole, data="scenes")
+    overrides, folder = whole
+    stopped = composed(*TINY_SEQGAN, *overrides, f"outputs={tmp_path}/stopped")
     interrupted(stopped, monkeypatch, phase, after=after)
+    folders = [folder, next((tmp_path / "stopped").iterdir())]
+    before = (folders[1] / "metrics.jsonl").read_bytes()
     run_experiment(stopped, data="scenes")
-    folders = [next((tmp_path / name).iterdir()) for name in ("whole", "stopped")]
+    assert before
+    assert (folders[1] / "metrics.jsonl").read_bytes().startswith(before)  # with its times: no step was made twice
     states = [vars(load_state(folder / "checkpoints" / "last.pt")) for folder in folders]
     assert states[0]["finished"]
     assert same_state(*states)

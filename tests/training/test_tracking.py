@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import time
@@ -330,7 +331,7 @@ def test_lines_where_there_is_no_terminal(capfd):
     with Progress(phase="adversarial", total=50, start=20, seconds_between_lines=1e9, stream=stream) as progress:
         for step in range(21, 31):
             progress.update(step, {"reward": 0.5})
-    lines = stream.getvalue().splitlines()
+    lines = re.sub(r"\b\d+:\d\d\b", "0:00", stream.getvalue()).splitlines()
     assert len(lines) == 4
     assert lines[0].startswith("pretrain 1/4  ")
     assert lines[0].endswith(" left  loss 0.1235  reward 2")
@@ -346,7 +347,7 @@ def test_progress_is_on_stderr_and_leaves_stdout_alone(capsys):
         progress.update(1)
     captured = capsys.readouterr()
     assert captured.out == "a result\n"
-    assert captured.err == "pretrain 1/1  after 0:00\n"
+    assert re.sub(r"\d+:\d\d", "0:00", captured.err) == "pretrain 1/1  after 0:00\n"
 
 
 def test_bars_in_a_terminal_one_phase_after_the_other(capsys):
