@@ -218,8 +218,9 @@ def _run_in(
     tested = load_tested(opened.corpus, say)
     check_alike(tested.fingerprint)
     if world.is_main():
-        for cut_short in (folder / "checkpoints").glob(".*.tmp"):  # what a kill left of a file
-            cut_short.unlink(missing_ok=True)
+        for place in (folder, folder / "checkpoints"):
+            for cut_short in place.glob(".*.tmp"):  # what a kill left of a file
+                cut_short.unlink(missing_ok=True)
     run, phases, encoder = set_up(settings, folder, opened)
     weights = sum(weight.numel() for weight in run.generator.weights())
     say(

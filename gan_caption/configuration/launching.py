@@ -64,7 +64,10 @@ def launch(
     try:
         if after_sweep is not None and jobs and jobs[0].sweep and not rank():
             if status:
-                print("the sweep broke off, and no table is written: the same command goes on with it", file=sys.stderr)
+                print(
+                    "the sweep broke off, and no table is written: with resume=auto the same command goes on with it",
+                    file=sys.stderr,
+                )
             else:
                 with _ended_cleanly(runs):
                     after_sweep(Path(jobs[0].sweep), jobs)

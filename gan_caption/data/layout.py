@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gan_caption.data.corpus import CaptionedImage, CaptionedImages, NoSplit, Split
 from gan_caption.data.images import reads_heic
+from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
 from gan_caption.files import at_home
 from gan_caption.metrics.chair import Outlined
@@ -103,12 +104,11 @@ def images_in(folder: Path) -> dict[str, Path]:
 def names_below(root: Path) -> list[str]:
     """Return all files below a folder by their paths from it, sorted; none hidden, none behind links to folders.
 
-    Raises:
-        UserError: a folder inside may not be read.
+    A folder inside that may not be read is told, and left out.
     """
 
     def tell(error: OSError) -> None:
-        raise UserError(f"{error.filename} cannot be looked through: {error.strerror}")
+        say(f"{error.filename} cannot be looked through, and is left out: {error.strerror}")
 
     names = []
     for home, folders, files in os.walk(root, onerror=tell):

@@ -48,7 +48,7 @@ def caption_photos(settings: CaptionSettings) -> None:
     check_candidates(settings.candidates, wanted=settings.captions, judging=judging)
     proposed = judging or (f"captions={settings.captions}" if settings.captions > 1 else None)
     if settings.decoding is not None and proposed:
-        raise UserError(f"decoding={settings.decoding.name}: by {proposed} captions are proposer=...'s; leave it out")
+        raise UserError(f"decoding=...: by {proposed} captions are proposer=...'s; leave it out")
     photos = find_photos(settings.images)
     if written is coco_results:
         check_ids(map(str, photos))

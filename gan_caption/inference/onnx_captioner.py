@@ -50,8 +50,9 @@ class OnnxCaptioner:
             self.max_length = int(self.settings["max_length"])
             self._no_space = re.compile(self.settings.get("no_space", ""))  # of the spaces to leave out
             pixels = self.settings["pixels"]
-            self._geometry: dict[str, Any] = {key: pixels[key] for key in ("side", "shorter_side")}
-            self._filter = Image.Resampling[pixels["filter"]]
+            self._geometry: dict[str, Any] = {key: pixels[key] for key in ("side", "shorter_side", "filter")}
+            if pixels["filter"] not in Image.Resampling.__members__:
+                raise ValueError(f"no filter {pixels['filter']}")
             self._words = (_PAD, _BOS, _UNK, _EOS, *words)
             self._encoder, self._step = (
                 onnxruntime.InferenceSession(folder / name, options, providers=listed(providers))
@@ -67,13 +68,14 @@ class OnnxCaptioner:
     def preprocess(self, image: Image.Image) -> np.ndarray:
         """Turn an RGB image, upright, into pixels (3, S, S) uint8."""
         side, shorter = self._geometry["side"], self._geometry["shorter_side"]
+        resampling = Image.Resampling[self._geometry["filter"]]
         if shorter is None:
-            image = image.resize((side, side), self._filter)
+            image = image.resize((side, side), resampling)
         else:
             scale = shorter / min(image.size)
             width, height = (max(round(length * scale), side) for length in image.size)
             left, top = (width - side) // 2, (height - side) // 2
-            image = image.resize((width, height), self._filter).crop((left, top, left + side, top + side))
+            image = image.resize((width, height), resampling).crop((left, top, left + side, top + side))
         return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
 
     def caption(self, pixels: np.ndarray) -> list[str]:

@@ -75,6 +75,8 @@ def launch_page(page: gradio.Blocks, *, host: str, port: int, max_upload_mb: int
                 server_name=host, server_port=port or None, share=False, max_file_size=f"{max_upload_mb}mb", quiet=True,
                 prevent_thread_lock=True, ssr_mode=False, footer_links=[], theme=theme, css_paths=HERE / "page.css",
             )  # fmt: skip
+    except (TypeError, AttributeError):
+        raise
     except Exception as error:  # Gradio has plain ones
         raise UserError(f"host={host} port={port}: {error}; choose another, port=0 takes any free one") from error
     print(f"The page is at {address} (Ctrl-C ends it)", flush=True)

@@ -12,7 +12,6 @@ import math
 import re
 from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from numbers import Real
 from typing import Any, Literal, TypeVar, get_args
 
 from gan_caption.errors import UserError
@@ -174,7 +173,7 @@ def measure(metrics: Iterable[Metric], predictions: Predictions) -> dict[str, Sc
         if metric.function is None:
             continue
         value = metric.function(predictions)
-        if not isinstance(value, Score if metric.per_image else Real):
+        if isinstance(value, Score) != metric.per_image or not (metric.per_image or _is_number(value)):
             wanted = "a Score" if metric.per_image else "a number"
             raise UserError(f"metric {metric.name}: its function returned {type(value).__name__}, and not {wanted}")
         if isinstance(value, Score) and value.per_image.shape != (len(predictions.references),):
@@ -184,6 +183,15 @@ def measure(metrics: Iterable[Metric], predictions: Predictions) -> dict[str, Sc
             )
         told[metric.name] = value if isinstance(value, Score) else float(value)
     return told
+
+
+def _is_number(value: object) -> bool:
+    """Tell whether a value is one number, also as tensors and arrays without dimensions are."""
+    try:
+        float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def corpus_value(value: Score | float) -> float:

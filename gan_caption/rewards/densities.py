@@ -6,6 +6,7 @@ Shapes: B images, N captions.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,7 +29,7 @@ class Scoring(Protocol):
 
 
 @dataclass(kw_only=True)
-class Density:
+class Density(ABC):
     """p_data(caption | image), where a corpus knows it exactly: the positive control of what a reward can do."""
 
     split: Split
@@ -37,6 +38,10 @@ class Density:
     """Of the captions."""
     floor: float
     """Nats: the least that is said of a caption, also of one that nobody writes."""
+
+    @abstractmethod
+    def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor | Parts:
+        """Return the reward; see `Reward`."""
 
     def log_density(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return log p_data (N,), -inf for what nobody writes, such as captions that were cut off.

@@ -39,6 +39,6 @@ def keep_left_out(folder: Path, lost: Mapping[str, Sequence[str]]) -> None:
         if (before := known.get(name)) != list(own):
             raise UserError(
                 f"{folder}: of {name}, this run has learned without {briefly(before)}, and now {briefly(list(own))} "
-                "cannot be read: mend the images that have become unreadable, take away those that were not readable "
-                "then, or start a new run, resume=null"
+                "cannot be read: mend the images that have become unreadable, put empty files in the place of those "
+                "that were not readable then, or start a new run, resume=null"
             )

@@ -51,7 +51,7 @@ def never(self, index):
     raise AssertionError("trained")
 
 
-def test_a_run_goes_on_without_the_images_that_it_began_without(tmp_path, monkeypatch, capsys):
+def test_a_run_goes_on_without_the_images_that_it_began_without(tmp_path, capsys):
     photos = make_photos(tmp_path / "photos")
     whole = (photos / "train3.png").read_bytes()
     (photos / "train3.png").write_bytes(b"no image")
@@ -60,6 +60,8 @@ def test_a_run_goes_on_without_the_images_that_it_began_without(tmp_path, monkey
     assert "1 of 8 train images cannot be read, and are left out" in capsys.readouterr().err
     (folder,) = (tmp_path / "outputs").iterdir()
     (folder / "results.json").unlink()  # as if it had been stopped
+    assert run_experiment(asked, data="folder").folder == folder
+    (folder / "results.json").unlink()
     (photos / "train3.png").write_bytes(whole)
     with pytest.raises(
         UserError, match=r"of train, this run has learned without \['train3.png'\], and now \[\] cannot"

@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 from gan_caption.data.features import ImageFeatures
 from gan_caption.data.loading import of_all_processes, readable
 from gan_caption.data.shards.corpus import ShardSplit
-from gan_caption.errors import UserError
+from gan_caption.errors import Unreachable, UserError
 from gan_caption.untrusted.parsing import shown
 
 _TRIED = 100
@@ -75,6 +75,8 @@ class ShardFeatures:
         for row in range(min(len(self.split), _TRIED)):
             try:
                 return _sizes(*self.split.features(row))
+            except Unreachable:
+                raise
             except UserError as found:
                 error = error or found
         assert error is not None, "a split has images"
@@ -86,6 +88,8 @@ class ShardFeatures:
         for row in range(len(self.split)):
             try:
                 self._read(row)
+            except Unreachable:
+                raise
             except UserError as error:
                 errors.append((row, error))
         return errors

@@ -27,7 +27,7 @@ from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
 from gan_caption.untrusted.parsing import shown
 
-_VERSION = 2
+_VERSION = 3
 _OPEN = 64
 """Shards whose index is in memory, at most: about 150 bytes a sample of them."""
 

@@ -156,7 +156,7 @@ class Places:
         except UserError as error:
             raise Unreachable(str(error)) from error
         except OSError as error:
-            raise UserError(
+            raise Unreachable(
                 f"fetched shards cannot be kept in {self.folder} ({error.strerror}): give cache=... another place"
             ) from error
 
