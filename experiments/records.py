@@ -32,6 +32,8 @@ class Wanted:
     overrides: tuple[str, ...]
     measure: Callable[[Path], Mapping[str, Any]]
     """Of the run's folder, what is kept: what JSON can hold. It is called in a process of its own."""
+    how: str = ""
+    """Settings of the measure, in words, where it has some: by others a record is another one."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +59,16 @@ class Records:
         if kept["overrides"] != asked:
             told = f"{path} was made by {' '.join(kept['overrides'])}, not by {' '.join(asked)}"
             raise SystemExit(f"{told}: give records=FOLDER, another one, or delete it")
+        if (how := kept.get("how", "")) != wanted.how:
+            told = f"{path} was measured by {how or 'nothing that it tells'}, not by {wanted.how}"
+            raise SystemExit(f"{told}: give records=FOLDER, another one, or delete it")
         return kept
 
     def keep(self, wanted: Wanted, found: Mapping[str, Any], *, base: str | None = None,
              judge: str | None = None) -> None:  # fmt: skip
         """Keep what was found of a run, and which baseline and discriminator it took: see `base_of`, `judge_of`."""
         made_of = {"overrides": without_places(wanted.overrides), "base": base, "judge": judge}
+        made_of |= {"how": wanted.how} if wanted.how else {}
         told = json.dumps({**made_of, "found": found}, indent=1)
         self.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(self._path(wanted), lambda file: file.write(f"{told}\n".encode()))

@@ -74,9 +74,8 @@ def evaluation(run: Path, *overrides: str) -> Path:
 
 
 def _watch(command: Sequence[str], *, log: Path, cost: Path | None = None) -> None:
-    """Run a command to its end, what it prints going to a file; `cost` adds up the minutes of its starts."""
+    """Run a command to its end, what it prints going to a file; `cost` adds up the CPU minutes of its starts."""
     print(f"$ python {' '.join(command[1:])}    (follow it in {log})", flush=True)
-    start = time.monotonic()
     if cost is not None:
         before = _so_far(cost)
         write_text(cost, json.dumps({**before, "begun": time.time()}))
@@ -85,7 +84,7 @@ def _watch(command: Sequence[str], *, log: Path, cost: Path | None = None) -> No
         _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if cost is not None:
-        minutes = before["minutes"] + (time.monotonic() - start) / 60
+        minutes = before["minutes"] + (usage.ru_utime + usage.ru_stime) / 60  # whatever else the machine had to do
         peak = max(before["gigabytes"], usage.ru_maxrss * 1024 / 1e9)  # ru_maxrss is in KiB on Linux
         write_text(cost, json.dumps({"minutes": minutes, "gigabytes": peak}))
     if process.returncode:
@@ -96,7 +95,7 @@ def _watch(command: Sequence[str], *, log: Path, cost: Path | None = None) -> No
 def _so_far(cost: Path) -> dict[str, float]:
     """Return the minutes and the most memory of a run's starts.
 
-    Of one that was killed with the study, minutes count to the last line that it printed, and memory is not known.
+    Of one that was killed with the study, all minutes count to the last line that it printed, and memory is not known.
     """
     told: dict[str, float] = json.loads(cost.read_text()) if cost.exists() else {"minutes": 0.0, "gigabytes": 0.0}
     begun, log = told.pop("begun", None), cost.with_name("log.txt")
@@ -126,7 +125,7 @@ def cost(outputs: Path) -> str:
 
 
 def cost_of(folder: Path) -> float:
-    """Return the minutes that a run took, in all its starts; NaN where they were not kept."""
+    """Return the CPU minutes that a run took, in all its starts; NaN where they were not kept."""
     return _cost_of(folder)["minutes"]
 
 

@@ -21,11 +21,11 @@ ARMS = (
     Arm("DDO, two rounds", "ddo", "round_2", ROUNDS),
     Arm("GOLD", "gold", overrides=DEMONSTRATED),
     Arm("EBM, D without the image", "residual_ebm", "resampling", blind=True, learns=False),
-    Arm("EBM, random logits", "control_logits", "resampling", (f"{DECODING}.judge.std=0.5",), learns=False),
+    Arm("EBM, random logits", "control_logits", "resampling", (f"{DECODING}.judge.std=1.1",), learns=False),
     Arm("the most probable of 20", "control_powers", "resampling", (f"{DECODING}.own_weight=1000",), learns=False),
 )
 QUICK_ARMS = tuple(
     arm for arm in ARMS if arm.name in (MORE.name, "residual EBM, 5 candidates", "KL policy gradient, beta 1")
 )
-RATES = ("3e-5", "1e-4")
+RATES = ("3e-5", "1e-4", "3e-4")
 """Tried for each arm that learns, on the tuning seed."""

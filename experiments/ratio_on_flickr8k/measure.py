@@ -7,6 +7,7 @@ Shapes: N images, K samples an image.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -17,7 +18,7 @@ import numpy as np
 import torch
 
 from experiments.ratio import evaluator_of
-from experiments.ratio_on_flickr8k.people import People, at_equal_diversity
+from experiments.ratio_on_flickr8k.people import People, at_equal_diversity, standardised
 from experiments.ratio_on_flickr8k.words import unsupported
 from experiments.study import cost_of
 from gan_caption.data.captions import Captions
@@ -29,20 +30,22 @@ from gan_caption.evaluation.telling import told_apart
 from gan_caption.evaluation.trained import Trained, open_run
 from gan_caption.metrics import CiderD, self_cider
 from gan_caption.metrics.language_model import NgramModel, lm_scores
-from gan_caption.training.folders import read_settings
+from gan_caption.training.folders import read_settings, write_text
 from gan_caption.training.records import METRICS, read_records
 from gan_caption.training.setup import load_split, open_corpus, own_decoding
 
 SAMPLES = 5
 """K, as many as an image has people's captions."""
-POLICY = ((0.6, 1.0), (0.8, 1.0), (1.0, 1.0), (1.0, 0.9))
-"""(temperature, top-p) at which a policy is sampled."""
-RESAMPLED = ((0.6, 1.0), (0.8, 1.0), (1.0, 1.0))
+POLICY = ((0.5, 1.0), (0.7, 1.0), (0.85, 1.0), (1.0, 1.0), (1.2, 1.0), (1.0, 0.9))
+"""(temperature, top-p) at which a policy is sampled; one that was sharpened may be best above 1."""
+TRIED = (0.85, 1.0, 1.2)
+"""Temperatures at which trials are measured."""
+RESAMPLED = ((0.5, 1.0), (0.75, 1.0), (1.0, 1.0), (1.2, 1.0))
 """Of proposals that are resampled: a nucleus never proposes much of what people write."""
 PLANTED = 1.2
 """The temperature of a policy whose exact ratio to the one at temperature 1 is known."""
 SHARES = (0.1, 0.25, 0.5, 1.0)
-"""Of people's captions among samples."""
+"""Of people's captions that are spoiled."""
 DECIMALS = 4
 """Of what is kept of each image: a judge compares 25 pairs of captions, so that its AUC there has steps of .02."""
 
@@ -57,6 +60,10 @@ class Point:
     """(N,) of the judge, of each image."""
     self_cider: float
     """The mean over images of which as many captions of people are known."""
+    cider_d: float
+    """The mean of the samples, lengths distributed as people's."""
+    unsupported: float
+    """Words a caption, likewise."""
     corpus: dict[str, float]
     """Of all samples together, by metric."""
 
@@ -100,6 +107,7 @@ class Measure:
     def __init__(self, run: Path, split: str, judge: JudgeSettings) -> None:
         """Open it; nothing is decoded yet."""
         torch.set_num_threads(1)
+        self.run, self.split = run, split
         self.trained: Trained = open_run(run, device="auto")
         self.evaluator = evaluator_of(self.trained, split, samples_per_image=SAMPLES)
         self.judge = judge
@@ -151,6 +159,8 @@ class Measure:
         """Measure the weights that are loaded, decoded as the phase does."""
         sampler = self.evaluator.sampler_at(phase, temperature=temperature, top_p=top_p)
         samples = self.drawn(sampler)
+        place = self.run / f"samples_{phase}_{self.split}_{temperature:g}_{top_p:g}.json"
+        write_text(place, json.dumps(samples))  # for whoever would measure them otherwise
         references = [self.evaluator.references[row] for row in self.rows]
         rows = [row for row, own in enumerate(samples) for _ in own]
         cider = CiderD(references).score(rows, [text for own in samples for text in own])
@@ -167,7 +177,8 @@ class Measure:
         }
         auc = [round(float(value), DECIMALS) for value in self.auc(samples)]
         several = ~np.isnan(self.scale.self_cider)
-        return Point(temperature, top_p, auc, float(told.diversity[several].mean()), corpus), told
+        quality, words = (standardised(told.lengths, own, self.scale) for own in (told.cider_d, told.unsupported))
+        return Point(temperature, top_p, auc, float(told.diversity[several].mean()), quality, words, corpus), told
 
 
 def found(run: Path, phase: str, split: str, judge: JudgeSettings,
@@ -219,14 +230,14 @@ class AtTemperature1:
 def planted(run: Path, split: str, judge: JudgeSettings) -> dict[str, float]:
     """Return the judge's AUC of systems whose order is known, made of a baseline.
 
-    Samples in which a share was replaced by other people's captions of the same image; and samples at temperature 1.2,
-    before and after they are resampled by their exact ratio to temperature 1.
+    Samples at temperature 1.2, before and after they are resampled by their exact ratio to temperature 1; and one half
+    of people's captions against the other, of which a share was spoiled.
     """
 
     measure = Measure(run, split, judge)
     measure.trained.load("mle")
     rng = np.random.default_rng(0)
-    samples = measure.drawn(Sampling(temperature=1.0, top_k=0, top_p=1.0))
+    plain = Sampling(temperature=1.0, top_k=0, top_p=1.0)
     warm = Sampling(temperature=PLANTED, top_k=0, top_p=1.0)
     exact = Resampling(
         judge=AtTemperature1(measure.trained), alpha=1.0, own_weight=-1.0, candidates=20, temperature=PLANTED,
@@ -235,16 +246,22 @@ def planted(run: Path, split: str, judge: JudgeSettings) -> dict[str, float]:
     told = {
         f"temperature {PLANTED}": float(measure.auc(measure.drawn(warm)).mean()),
         f"temperature {PLANTED}, resampled by the exact ratio": float(measure.auc(measure.drawn(exact)).mean()),
-        "temperature 1": float(measure.auc(samples).mean()),
+        "temperature 1": float(measure.auc(measure.drawn(plain)).mean()),
     }
     halves = [_halved(own, rng) for own in measure.people]
     kept = [row for row, (people, others) in enumerate(halves) if people and others]
-    pooled, people = measure.pooled[kept], [halves[row][0] for row in kept]
-    for share in (0.0, *SHARES):
-        mixed = [_mixed(samples[row], halves[row][1], share, rng) for row in kept]
-        told[f"{share:.0%} people's, against half of the people"] = told_apart(
-            pooled, people, mixed, settings=judge
-        ).corpus
+    pooled = measure.pooled[kept]
+    people, others = ([halves[row][side] for row in kept] for side in (0, 1))
+    words = sorted({word for own in measure.people for text in own for word in text.split()})
+    spoiled = {
+        "of other images": [others[row - 1] for row in range(len(others))],
+        "with another word": [[_another_word(text, words, rng) for text in own] for own in others],
+    }
+    told["people's"] = told_apart(pooled, people, others, settings=judge).corpus
+    for name, bad in spoiled.items():
+        for share in SHARES:
+            mixed = [_mixed(own, worse, share, rng) for own, worse in zip(others, bad, strict=True)]
+            told[f"people's, {share:.0%} {name}"] = told_apart(pooled, people, mixed, settings=judge).corpus
     return told
 
 
@@ -255,6 +272,13 @@ def _halved(captions: Sequence[str], rng: np.random.Generator) -> tuple[list[str
     return [captions[row] for row in order[:half]], [captions[row] for row in order[half:]]
 
 
-def _mixed(samples: Sequence[str], others: Sequence[str], share: float, rng: np.random.Generator) -> list[str]:
-    """Replace samples, each with a probability, by people's captions, as many as there are of these."""
-    return [other if rng.random() < share else sample for sample, other in zip(samples, others, strict=False)]
+def _mixed(good: Sequence[str], bad: Sequence[str], share: float, rng: np.random.Generator) -> list[str]:
+    """Replace captions, each with a probability, by one of the bad ones."""
+    return [bad[place % len(bad)] if rng.random() < share else text for place, text in enumerate(good)]
+
+
+def _another_word(text: str, words: Sequence[str], rng: np.random.Generator) -> str:
+    """Replace a word of a caption by any other."""
+    own = text.split()
+    own[rng.integers(len(own))] = words[rng.integers(len(words))]
+    return " ".join(own)

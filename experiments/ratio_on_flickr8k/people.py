@@ -52,14 +52,17 @@ def at_equal_diversity(
         diversity: (P,) the mean Self-CIDEr of each point.
         people: the scale.
     """
-    quality = []
-    for point, own in zip(lengths, values, strict=True):
-        sums, counts = stratified(point, own)
-        there = counts > 0
-        quality.append(float(people.shares[there] @ (sums[there] / counts[there]) / people.shares[there].sum()))
+    quality = [standardised(*point, people) for point in zip(lengths, values, strict=True)]
     order = np.argsort(diversity)
     across, up = np.array(diversity)[order], np.array(quality)[order]
     return float(np.interp(people.level, across, up, left=np.nan, right=np.nan))
+
+
+def standardised(lengths: Lengths, values: Sequence[Sequence[float]], people: People) -> float:
+    """Return the mean of captions' values (N, K) in which each stratum of length counts as much as among people's."""
+    sums, counts = stratified(lengths, values)
+    there = counts > 0
+    return float(people.shares[there] @ (sums[there] / counts[there]) / people.shares[there].sum())
 
 
 def stratified(lengths: Lengths, values: Sequence[Sequence[float]]) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from experiments.flickr8k.run import check_test_list
 from experiments.ratio import QUICK_DECODING, Arm, Rung, begun_with, blinded, matching_first, table_of_trials
 from experiments.ratio_on_flickr8k.arms import ARMS, DISCRIMINATORS, QUICK_ARMS, QUICK_DISCRIMINATORS, RATES
 from experiments.ratio_on_flickr8k.figures import systems_figure
-from experiments.ratio_on_flickr8k.measure import Found, found, knows, planted
+from experiments.ratio_on_flickr8k.measure import POLICY, RESAMPLED, SAMPLES, TRIED, Found, found, knows, planted
 from experiments.ratio_on_flickr8k.verdict import systems_of, table_of_planted, table_of_systems
 from experiments.records import NOWHERE, Records, Wanted, options
 from experiments.study import write_png
@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 TUNING, SEEDS = 100, tuple(range(5))
 SETTING = ("generator=attention_lstm", "encoder=efficientnet_lite0", "tracker=local", "skip_unknown=true")
 CONVERGED = (
-    "phases.mle.objective.label_smoothing=0", "phases.mle.selected_by=nll_per_token", "phases.mle.patience=2",
+    "phases.mle.objective.label_smoothing=0", "phases.mle.selected_by=nll_per_token", "phases.mle.epochs=24",
 )  # fmt: skip
 FULL = ("size.hidden=256", "size.embedding=256", "holdout.check=0.05")
 OF_D = (
@@ -75,6 +75,11 @@ class Study:
         self.splits = ("val", "test") if size == "test" else ("val",)
         self.workers = workers
 
+    @property
+    def how(self) -> str:
+        """What a record tells of how it was measured."""
+        return f"{self.judge}, policies at {POLICY}, resampled at {RESAMPLED}, {SAMPLES} samples"
+
     def baseline(self, seed: int) -> tuple[str, ...]:
         """Return the overrides of the converged baseline."""
         return ("+experiment=mle", f"seed={seed}", *self.setting, *CONVERGED, *self.quick)
@@ -84,20 +89,20 @@ class Study:
         matching = matching_first(rung.matching) if rung.matching else ()
         few = QUICK_DECODING if self.quick else SHORT
         return (
-            *matching, "+experiment=residual_ebm", f"seed={seed}", f"pretrained={base}", *self.setting, *OF_D,
-            *rung.overrides, *few, *self.quick,
+            *matching, "+experiment=residual_ebm", f"seed={seed}", f"pretrained={base}", *self.setting, *CONVERGED,
+            *OF_D, *rung.overrides, *few, *self.quick,
         )  # fmt: skip
 
     def arm(self, arm: Arm, seed: int, base: Path, judge: Path, *, chosen: Rung, rate: str | None) -> tuple[str, ...]:
         """Return those of an arm."""
-        taken = (f"pretrained_discriminator={judge}", *chosen.overrides) if arm.judged else ()
+        taken = (f"pretrained_discriminator={judge}", *OF_D, *chosen.overrides) if arm.judged else ()
         own = (*OF_D, *blinded(chosen.overrides)) if arm.blind else ()
         learned = () if rate is None else (*UPDATES, f"adversarial.learning_rate={rate}")
         short = QUICK_DECODING if self.quick else SHORT
         few = short if arm.resamples else ()
         return (
-            f"+experiment={arm.page}", f"seed={seed}", f"pretrained={base}", *self.setting, *taken, *own, *learned,
-            *arm.overrides, *few, *self.quick,
+            f"+experiment={arm.page}", f"seed={seed}", f"pretrained={base}", *self.setting, *CONVERGED, *taken, *own,
+            *learned, *arm.overrides, *few, *self.quick,
         )  # fmt: skip
 
     def judging(self, rung: Rung, seed: int, base: Path) -> Wanted:
@@ -137,20 +142,21 @@ def tune(study: Study, chosen: Rung) -> dict[str, str]:
     trials = {f"{arm.name}, rate {rate}": (arm, rate) for arm in study.arms if arm.learns for rate in study.rates}
 
     def wanted(seed: int, base: Path = NOWHERE, judge: Path = NOWHERE) -> list[Wanted]:
-        alone = partial(found, split="val", judge=study.judge, temperatures=(1.0,))
+        alone = partial(found, split="val", judge=study.judge, temperatures=TRIED)
         return [
             Wanted(name, seed, study.arm(arm, seed, base, judge, chosen=chosen, rate=rate),
-                   partial(alone, phase=arm.phase))
+                   partial(alone, phase=arm.phase), how=f"{study.how}, trials at {TRIED}")
             for name, (arm, rate) in trials.items()
         ]  # fmt: skip
 
     told: dict[str, dict[str, float]] = {}
     for name, own in study.known(wanted, [study.tuning], chosen=chosen).items():
         arm, rate = trials[name]
-        (point,) = Found.of(own[study.tuning]).points
-        told.setdefault(arm.name, {})[rate] = float(np.mean(point.auc))
+        aucs = [float(np.mean(point.auc)) for point in Found.of(own[study.tuning]).points]
+        told.setdefault(arm.name, {})[rate] = min(aucs, key=lambda auc: abs(auc - 0.5))
     if told:
-        (study.tables / "tuning.md").write_text(table_of_trials(told, RATES) + "\n")
+        parts = [table_of_trials(told, RATES), study.records.unpaired(wanted(study.tuning))]
+        (study.tables / "tuning.md").write_text("\n\n".join(part for part in parts if part) + "\n")
     return {name: min(own, key=lambda rate: abs(own[rate] - 0.5)) for name, own in told.items()}
 
 
@@ -167,9 +173,12 @@ def compare(study: Study, chosen: Rung, rates: Mapping[str, str]) -> None:
         told = [study.judging(chosen, seed, base)]
         for split in study.splits:
             on = partial(found, split=split, judge=study.judge)
-            told += [Wanted(_on(split, name), seed, own, partial(on, phase=phase)) for name, own, phase in runs]
+            told += [
+                Wanted(_on(split, name), seed, own, partial(on, phase=phase), how=study.how)
+                for name, own, phase in runs
+            ]
             differences = partial(planted, split=split, judge=study.judge)
-            told.append(Wanted(_on(split, PLANTED), seed, likelihood, differences))
+            told.append(Wanted(_on(split, PLANTED), seed, likelihood, differences, how=study.how))
         return told
 
     kept = study.known(wanted, study.seeds, chosen=chosen)

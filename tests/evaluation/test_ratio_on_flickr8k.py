@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from experiments.ratio import table_of_trials
 from experiments.ratio_on_flickr8k.arms import MORE
 from experiments.ratio_on_flickr8k.figures import systems_figure
-from experiments.ratio_on_flickr8k.measure import Found, Point
+from experiments.ratio_on_flickr8k.measure import TRIED, Found, Point, _another_word, _mixed
 from experiments.ratio_on_flickr8k.people import STRATA, People, at_equal_diversity, stratified
 from experiments.ratio_on_flickr8k.run import MLE, PLANTED, Study, choose, compare, tune
 from experiments.ratio_on_flickr8k.verdict import (
@@ -39,7 +39,8 @@ def people(short: int, long: int, level: float = 0.6) -> People:
 
 
 def point(*, auc=(0.6, 0.6), self_cider=0.5, temperature=1.0) -> Point:
-    return Point(temperature, 1.0, list(auc), self_cider, {"lm_nll": 3.0, "reverse_lm_nll": 4.0})
+    corpus = {"lm_nll": 3.0, "reverse_lm_nll": 4.0}
+    return Point(temperature, 1.0, list(auc), self_cider, cider_d=0.5, unsupported=1.25, corpus=corpus)
 
 
 def known(*points: Point) -> Found:
@@ -81,6 +82,17 @@ def test_each_half_is_measured_where_the_other_half_is_best():
     score, chosen = cross_fitted(points, [point(auc=[0.2] * 4), point(auc=[0.6] * 4)])
     assert score.per_image.tolist() == good_for_second.tolist()
     assert chosen == points[1:]
+
+
+def test_what_is_planted_is_a_share_of_spoiled_captions():
+    rng = np.random.default_rng(0)
+    good, bad = [f"good {row}" for row in range(1000)], ["bad 0", "bad 1"]
+    assert _mixed(good, bad, 0.0, rng) == good
+    assert set(_mixed(good, bad, 1.0, rng)) == set(bad)
+    spoiled = sum(text in bad for text in _mixed(good, bad, 0.25, rng)) / 1000
+    assert spoiled == pytest.approx(0.25, abs=0.05)
+    told = {_another_word("a dog runs", ["cat"], rng) for _ in range(50)}
+    assert told == {"cat dog runs", "a cat runs", "a dog cat"}
 
 
 def test_words_that_no_reference_has():
@@ -199,7 +211,9 @@ def test_tables_are_made_of_records_alone(tmp_path, capsys):
     (judge,) = study.discriminators
 
     def keep(name, overrides, found):
-        study.records.keep(Wanted(name, 0, overrides, measure=dict), found, base="abc")
+        how = "" if name.startswith("discriminator") else study.how
+        how += f", trials at {TRIED}" if "rate" in name else ""
+        study.records.keep(Wanted(name, 0, overrides, measure=dict, how=how), found, base="abc")
 
     keep(f"discriminator, {judge.name}", study.discriminator(judge, 0, tmp_path),
          {"log_loss": 0.68, "auc": 0.57, "ece": 0.01, "minutes": 10.0})  # fmt: skip
