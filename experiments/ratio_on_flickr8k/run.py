@@ -14,7 +14,17 @@ from experiments.flickr8k.run import check_test_list
 from experiments.ratio import QUICK_DECODING, Arm, Rung, begun_with, blinded, matching_first, table_of_trials
 from experiments.ratio_on_flickr8k.arms import ARMS, DISCRIMINATORS, QUICK_ARMS, QUICK_DISCRIMINATORS, RATES
 from experiments.ratio_on_flickr8k.figures import systems_figure
-from experiments.ratio_on_flickr8k.measure import POLICY, RESAMPLED, SAMPLES, TRIED, Found, found, knows, planted
+from experiments.ratio_on_flickr8k.measure import (
+    LESSONS,
+    POLICY,
+    RESAMPLED,
+    SAMPLES,
+    TRIED,
+    Found,
+    found,
+    knows,
+    planted,
+)  # fmt: skip
 from experiments.ratio_on_flickr8k.verdict import systems_of, table_of_planted, table_of_systems
 from experiments.records import NOWHERE, Records, Wanted, options
 from experiments.study import write_png
@@ -72,13 +82,16 @@ class Study:
         self.rates = RATES[:1] if quick else RATES
         self.discriminators = QUICK_DISCRIMINATORS if quick else DISCRIMINATORS
         self.judge = QUICK_JUDGE if quick else JUDGE
+        self.lessons = 40 if quick else LESSONS
         self.splits = ("val", "test") if size == "test" else ("val",)
         self.workers = workers
 
     @property
     def how(self) -> str:
         """What a record tells of how it was measured."""
-        return f"{self.judge}, policies at {POLICY}, resampled at {RESAMPLED}, {SAMPLES} samples"
+        return (
+            f"{self.judge}, {self.lessons} lessons, policies at {POLICY}, resampled at {RESAMPLED}, {SAMPLES} samples"
+        )
 
     def baseline(self, seed: int) -> tuple[str, ...]:
         """Return the overrides of the converged baseline."""
@@ -172,12 +185,12 @@ def compare(study: Study, chosen: Rung, rates: Mapping[str, str]) -> None:
             runs.append((arm.name, study.arm(arm, seed, base, judge, chosen=chosen, rate=rate), arm.phase))
         told = [study.judging(chosen, seed, base)]
         for split in study.splits:
-            on = partial(found, split=split, judge=study.judge)
+            on = partial(found, split=split, judge=study.judge, lessons=study.lessons)
             told += [
                 Wanted(_on(split, name), seed, own, partial(on, phase=phase), how=study.how)
                 for name, own, phase in runs
             ]
-            differences = partial(planted, split=split, judge=study.judge)
+            differences = partial(planted, split=split, judge=study.judge, lessons=study.lessons)
             told.append(Wanted(_on(split, PLANTED), seed, likelihood, differences, how=study.how))
         return told
 

@@ -13,7 +13,7 @@ from statistics import fmean, median_high
 import numpy as np
 
 from experiments.ratio_on_flickr8k.arms import MORE
-from experiments.ratio_on_flickr8k.measure import Found, Point
+from experiments.ratio_on_flickr8k.measure import Found, Point, chosen_by_halves, halves
 from experiments.study import seen
 from gan_caption.metrics.bootstrap import Difference, mean_interval, paired_difference
 from gan_caption.metrics.holm import holm
@@ -26,24 +26,26 @@ Measured = Mapping[str, Mapping[int, Found]]
 
 
 def cross_fitted(points: Sequence[Point], chosen_on: Sequence[Point] | None = None) -> tuple[Score, list[Point]]:
-    """Return the judge's AUC at the point that is nearest to .5 on other images, and these points.
+    """Return the endpoint's AUC at the point that is nearest to .5 on other images, and these points.
 
     Args:
         points: of N images.
         chosen_on: the same points measured on another split, which chooses; None: each half of the images is measured
             at the point that the other half chooses.
     """
-    auc = np.array([point.auc for point in points])  # (P, N)
     if chosen_on is not None:
         best = int(np.abs(np.array([np.mean(point.auc) for point in chosen_on]) - 0.5).argmin())
-        return Score.of(auc[best]), [points[best]]
-    halves = np.array_split(np.random.default_rng(0).permutation(auc.shape[1]), 2)
-    found, chosen = np.zeros(auc.shape[1]), []
-    for half, other in (halves, halves[::-1]):
-        best = int(np.abs(auc[:, other].mean(1) - 0.5).argmin())
-        found[half] = auc[best, half]
-        chosen.append(points[best])
+        return Score.of(_asked(points[best])), [points[best]]
+    chosen, images = chosen_by_halves(points), len(points[0].auc)
+    found = np.zeros(images)
+    for half, point in zip(halves(images), chosen, strict=True):
+        found[half] = _asked(point)[half]
     return Score.of(found), chosen
+
+
+def _asked(point: Point) -> np.ndarray:
+    """Return what the judge of the endpoint says of each image, (N,); in `quick` trials the one that chooses."""
+    return np.array(point.auc if point.taught is None else point.taught)
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,10 @@ Shapes: N images.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from gan_caption.data.captions import captions_from_ids
@@ -29,7 +31,21 @@ from gan_caption.text.words import WordTokenizer
 Texts = Sequence[Sequence[str]]
 
 
-def told_apart(pooled: Tensor, people: Texts, samples: Texts, *, settings: JudgeSettings) -> Score:
+@dataclass(frozen=True)
+class Lessons:
+    """Other images that a judge learns from, whatever it is asked."""
+
+    pooled: Tensor
+    """(M, P)."""
+    people: Texts
+    """Of each, people's captions, tokenized."""
+    samples: Texts
+    """Of each, the captioner's."""
+
+
+def told_apart(
+    pooled: Tensor, people: Texts, samples: Texts, *, settings: JudgeSettings, lessons: Lessons | None = None
+) -> Score:
     """Return the AUC of a cross-fitted judge, image by image: how probably it finds a person's caption likelier human.
 
     People's and generated captions of the same image are compared, which one and the same network has judged; ties
@@ -41,6 +57,8 @@ def told_apart(pooled: Tensor, people: Texts, samples: Texts, *, settings: Judge
         people: of each image the tokenized captions of people, at least one.
         samples: of each image the captioner's, at least one.
         settings: of the network.
+        lessons: what it learns from besides, in every fold: images of training will do, of which it is not asked, and
+            the more it has seen the less it overlooks.
 
     Raises:
         UserError: there are fewer than 2 images a fold, the numbers of images differ, or an image lacks captions.
@@ -51,6 +69,10 @@ def told_apart(pooled: Tensor, people: Texts, samples: Texts, *, settings: Judge
         raise UserError(f"captions of {count} images by people, of {len(samples)} by a captioner; {len(pooled)} images")
     if lacking := [row for row in range(count) if not people[row] or not samples[row]]:
         raise UserError(f"image {lacking[0]} lacks captions ({len(lacking)} such images): leave them out")
+    seen = pooled
+    if lessons is not None:
+        seen = torch.cat([pooled, lessons.pooled])
+        people, samples = [*people, *lessons.people], [*samples, *lessons.samples]
     everything = [text for group in (people, samples) for own in group for text in own]
     words = WordTokenizer(min_count=1).learn(everything)
     longest = 1 + max(len(text.split()) for text in everything)
@@ -60,7 +82,8 @@ def told_apart(pooled: Tensor, people: Texts, samples: Texts, *, settings: Judge
     }
     found = np.zeros(count)
     for index, (fold, rest) in enumerate(divided(count, settings)):
-        network = train_to_tell(Known(pooled, coded, rest, len(words)), settings, seed=settings.seed * 1000 + index)
+        learned = np.concatenate([rest, np.arange(count, len(seen))])
+        network = train_to_tell(Known(seen, coded, learned, len(words)), settings, seed=settings.seed * 1000 + index)
         human, generated = (_logits(network, pooled[fold], [own[row] for row in fold]) for own in coded.values())
         found[fold] = [area_under(*pair) for pair in zip(human, generated, strict=True)]
     return Score.of(found)

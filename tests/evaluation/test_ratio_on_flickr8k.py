@@ -79,6 +79,8 @@ def test_each_half_is_measured_where_the_other_half_is_best():
     score, chosen = cross_fitted(points)
     assert score.per_image.tolist() == [0.9] * 10, "what is best on the images that chose it is not reported"
     assert chosen == points[::-1]
+    taught = [replace(one, taught=[value + 0.05 for value in one.auc]) for one in points]
+    assert cross_fitted(taught)[0].per_image.tolist() == pytest.approx([0.95] * 10), "chosen by one judge, told by one"
     score, chosen = cross_fitted(points, [point(auc=[0.2] * 4), point(auc=[0.6] * 4)])
     assert score.per_image.tolist() == good_for_second.tolist()
     assert chosen == points[1:]

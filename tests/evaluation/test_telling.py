@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from gan_caption.errors import UserError
 from gan_caption.evaluation.judge_network import JudgeSettings
-from gan_caption.evaluation.telling import told_apart
+from gan_caption.evaluation.telling import Lessons, told_apart
 from gan_caption.metrics.bootstrap import image_interval, image_weights
 
 THINGS = ("cat", "dog", "bird", "ship", "tree", "cup")
@@ -44,6 +46,26 @@ def test_another_annotators_captions_cannot_be_told(world):
     low, high = interval(found)
     assert low < 0.5 < high
     assert high - low < 0.12, "an interval that holds everything says nothing"
+
+
+def test_a_judge_that_learned_from_other_images_too_overlooks_less(world):
+    """Captions with a word too many, some of them; lessons are those of the other images."""
+    pooled, people, kinds = world
+    rng = np.random.default_rng(1)
+    few = IMAGES // 4
+    samples = [
+        [f"{said(rng, *kind)} there" if rng.random() < 0.3 else said(rng, *kind) for _ in range(3)] for kind in kinds
+    ]
+    lessons = Lessons(pooled[few:], people[few:], samples[few:])
+    short = replace(QUICK, epochs=2)
+    alone = told_apart(pooled[:few], people[:few], samples[:few], settings=short)
+    taught = told_apart(pooled[:few], people[:few], samples[:few], settings=short, lessons=lessons)
+    assert len(taught.per_image) == few
+    assert taught.corpus > alone.corpus + 0.03
+    like_people = [[said(rng, *kind) for _ in range(3)] for kind in kinds]
+    lessons = Lessons(pooled[few:], people[few:], like_people[few:])
+    even = told_apart(pooled[:few], people[:few], like_people[:few], settings=QUICK, lessons=lessons).per_image
+    assert abs(even.mean() - 0.5) < 2.5 * even.std() / few**0.5
 
 
 def test_who_always_says_one_thing_is_told(world):
