@@ -40,4 +40,7 @@ def counted(texts: Iterable[str], *, at_once: int = 1_000_000) -> Iterator[tuple
 
 def _add(counts: Counter[str], disk: sqlite3.Connection) -> None:
     rows = sorted((text.encode("utf-8", "surrogatepass"), count) for text, count in counts.items())
-    disk.executemany("INSERT INTO counts VALUES (?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count", rows)
+    # Of SQLite before 3.35, which systems have, a conflict is told by its column.
+    disk.executemany(
+        "INSERT INTO counts VALUES (?, ?) ON CONFLICT (text) DO UPDATE SET count = count + excluded.count", rows
+    )

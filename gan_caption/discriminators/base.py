@@ -38,7 +38,7 @@ def parts_of(features: ImageFeatures, captions: Captions, most: int) -> Iterator
 
 def of_captions(logits: Tensor, captions: Captions) -> Tensor:
     """Return a number for each caption, (N,): of a dense critic's, (N, T), the mean over the caption's own tokens."""
-    return logits if logits.dim() == 1 else (logits * captions.mask).sum(1) / captions.lengths
+    return logits if logits.dim() == 1 else logits.masked_fill(~captions.mask, 0).sum(1) / captions.lengths
 
 
 class Discriminator(nn.Module, ABC):

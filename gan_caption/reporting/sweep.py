@@ -249,7 +249,7 @@ def folders_of(runs: str | Path | Sequence[str | Path]) -> list[str]:
         raise UserError(f"{path} cannot be read ({error}): give a list of run folders") from error
     if not isinstance(told, list) or not all(isinstance(row, dict) for row in told):
         raise UserError(f"{path} is no list of a sweep's runs: give a list of run folders")
-    found = [str(row["folder"]) for row in told if "folder" in row]
+    found = list(dict.fromkeys(str(row["folder"]) for row in told if "folder" in row))  # a search may ask twice
     there = [os.path.normpath(path.parent / folder) for folder in found]
     # Once it was told from where the sweep was started.
     return [one if Path(one).is_dir() else folder for one, folder in zip(there, found, strict=True)]

@@ -91,18 +91,6 @@ def untouched(name: str, **given: object) -> Iterator[None]:
         check(torch.equal(tensor, before[key]), f"{name} changed its argument {key}: work on a copy")
 
 
-@contextmanager
-def in_eval_mode(module: nn.Module) -> Iterator[None]:
-    """Put a module into eval mode, with gradients, and give every part of it back the mode it had."""
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in modes.items():
-            part.training = training
-
-
 def check_gradients(module: nn.Module, loss: Tensor, *, of: str) -> None:
     """Check that a gradient reaches every parameter that wants one; none is left behind."""
     wanting = {name: own for name, own in module.named_parameters() if own.requires_grad}
@@ -112,6 +100,8 @@ def check_gradients(module: nn.Module, loss: Tensor, *, of: str) -> None:
     found = torch.autograd.grad(loss, list(wanting.values()), allow_unused=True)
     unreached = [name for name, own in zip(wanting, found, strict=True) if own is None or not own.any()]
     check(not unreached, f"{of} pass no gradient to {', '.join(unreached)}: use these, or set requires_grad to False")
+    unsound = [name for name, own in zip(wanting, found, strict=True) if own is not None and not own.isfinite().all()]
+    check(not unsound, f"{of} have gradients of {', '.join(unsound)} that are NaN or infinite: a root at 0, say")
 
 
 def _tensors(given: Mapping[str, object]) -> dict[str, Tensor]:

@@ -11,14 +11,13 @@ from gan_caption import kernels
 from gan_caption.data.captions import PAD, Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
-from gan_caption.modes import evaluating
+from gan_caption.modes import evaluating, in_eval_mode
 from gan_caption.objectives.discriminator import spoken
 from gan_caption.testing.comparing import (
     alone,
     check,
     check_equal,
     check_gradients,
-    in_eval_mode,
     padded,
     reordered,
     untouched,

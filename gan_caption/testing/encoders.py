@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from gan_caption.encoders.base import Encoder
-from gan_caption.modes import evaluating
-from gan_caption.testing.comparing import check, check_equal, check_gradients, in_eval_mode, untouched
+from gan_caption.modes import evaluating, in_eval_mode
+from gan_caption.testing.comparing import check, check_equal, check_gradients, untouched
 
 
 def check_encoder(encoder: Encoder, images: Sequence[Image.Image], *, tolerance: float = 1e-4) -> None:

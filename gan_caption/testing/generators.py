@@ -12,13 +12,12 @@ from gan_caption.decoding.greedy import greedy
 from gan_caption.decoding.sampling import sample
 from gan_caption.generators.base import Generator, token_log_probs
 from gan_caption.generators.state import PolicyState
-from gan_caption.modes import evaluating
+from gan_caption.modes import evaluating, in_eval_mode
 from gan_caption.testing.comparing import (
     alone,
     check,
     check_equal,
     check_gradients,
-    in_eval_mode,
     padded,
     reordered,
     untouched,

@@ -207,6 +207,13 @@ def test_compare_takes_the_folder_of_a_sweep(whole, tmp_path):
         folders_of(str(tmp_path))
 
 
+def test_a_trial_that_a_search_asked_for_twice_is_one_run(tmp_path):
+    (tmp_path / "runs.json").write_text(
+        json.dumps([{"folder": "a"}, {"failure": "x"}, {"folder": "b"}, {"folder": "a"}])
+    )
+    assert folders_of(tmp_path) == ["a", "b"]
+
+
 @pytest.mark.slow
 def test_a_killed_search_goes_on_with_the_trials_that_are_left(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"

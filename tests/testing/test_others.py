@@ -112,6 +112,13 @@ class WithoutSlope(LSTMDiscriminator):
         return super().score(features, words.detach(), captions)
 
 
+class RootAtZero(LSTMDiscriminator):
+    """Adds 0 to each answer, whose slope is infinity times 0."""
+
+    def score(self, features, words, captions):
+        return super().score(features, words, captions) + (words - words.clone()).square().sum((1, 2)).sqrt()
+
+
 class CountsImages(LSTMDiscriminator):
     """By their place in the batch."""
 
@@ -133,6 +140,7 @@ class CountsImages(LSTMDiscriminator):
         (FastReadsPadding, "fast_score: padding must not change an answer"),
         (NormalisesTheBatch, "the other rows of a batch must not change an answer"),
         (CountsImages, "the order of images and captions must not change an answer"),
+        (RootAtZero, "have gradients of .* that are NaN or infinite"),
         (DeafToTheImage, "pass no gradient to image.normalise.weight"),
         (WithoutSlope, "pass no gradient to words.weight"),
     ],
