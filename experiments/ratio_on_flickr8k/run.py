@@ -34,7 +34,8 @@ HERE = Path(__file__).parent
 TUNING, SEEDS = 100, tuple(range(5))
 SETTING = ("generator=attention_lstm", "encoder=efficientnet_lite0", "tracker=local", "skip_unknown=true")
 CONVERGED = (
-    "phases.mle.objective.label_smoothing=0", "phases.mle.selected_by=nll_per_token", "phases.mle.epochs=24",
+    "phases.mle.objective.label_smoothing=0", "phases.mle.selected_by=nll_per_token", "phases.mle.patience=2",
+    "phases.mle.epochs=24",
 )  # fmt: skip
 FULL = ("size.hidden=256", "size.embedding=256", "holdout.check=0.05")
 OF_D = (
