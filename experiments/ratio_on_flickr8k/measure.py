@@ -94,19 +94,6 @@ class Found:
         return cls(**{**kept, "points": [Point(**point) for point in kept["points"]]})
 
 
-@dataclass(frozen=True)
-class Samples:
-    """What references say of the samples at a point, (N, K) each."""
-
-    diversity: np.ndarray
-    """(N,) Self-CIDEr."""
-    cider_d: list[list[float]]
-    unsupported: list[list[int]]
-    """See `words.unsupported`."""
-    lengths: list[list[int]]
-    """In words."""
-
-
 class Place:
     """Images on which a captioner is measured, or of which its judge learns."""
 
@@ -194,7 +181,7 @@ class Measure(Place):
         """Return where samples are kept, for whoever would measure them otherwise."""
         return self.run / f"samples_{phase}_{self.split}_{temperature:g}_{top_p:g}.json"
 
-    def at(self, phase: str, temperature: float, top_p: float) -> tuple[Point, Samples]:
+    def at(self, phase: str, temperature: float, top_p: float) -> Point:
         """Measure the weights that are loaded, decoded as the phase does."""
         sampler = self.evaluator.sampler_at(phase, temperature=temperature, top_p=top_p)
         samples = self.drawn(sampler)
@@ -202,10 +189,8 @@ class Measure(Place):
         references = [self.evaluator.references[row] for row in self.rows]
         rows = [row for row, own in enumerate(samples) for _ in own]
         cider = CiderD(references).score(rows, [text for own in samples for text in own])
-        told = Samples(
-            self_cider(samples, self.evaluator.frequencies).per_image, cider.reshape(len(samples), SAMPLES).tolist(),
-            unsupported(samples, references), [[len(text.split()) for text in own] for own in samples],
-        )  # fmt: skip
+        lengths = [[len(text.split()) for text in own] for own in samples]
+        diversity = self_cider(samples, self.evaluator.frequencies).per_image
         human, words = self.language
         unseen = [text for own in self.people for text in own]
         limit = self.evaluator.limit(self.trained.captioner, sampler)
@@ -214,10 +199,11 @@ class Measure(Place):
             **{name: float(own.mean()) for name, own in limit.items()},
         }
         several = ~np.isnan(self.scale.self_cider)
-        quality, words = (standardised(told.lengths, own, self.scale) for own in (told.cider_d, told.unsupported))
         return Point(
-            temperature, top_p, self.auc(samples), float(told.diversity[several].mean()), quality, words, corpus
-        ), told
+            temperature, top_p, self.auc(samples), float(diversity[several].mean()),
+            standardised(lengths, cider.reshape(len(samples), SAMPLES).tolist(), self.scale),
+            standardised(lengths, unsupported(samples, references), self.scale), corpus,
+        )  # fmt: skip
 
 
 def found(run: Path, phase: str, split: str, judge: JudgeSettings, *, lessons: int = 0,
@@ -236,17 +222,15 @@ def found(run: Path, phase: str, split: str, judge: JudgeSettings, *, lessons: i
     places = grid if temperatures is None else tuple((temperature, 1.0) for temperature in temperatures)
     measure = Measure(run, split, judge, lessons=lessons)
     measure.trained.load(phase)
-    told = [measure.at(phase, *place) for place in places]
-    points = [point for point, _ in told]
+    points = [measure.at(phase, *place) for place in places]
     if lessons:
         chosen = chosen_by_halves(points) if split == "val" else points  # dev chooses those of test
         points = [measure.taught_at(phase, point) if point in chosen else point for point in points]
-    curve = [(point, samples) for point, samples in told if point.top_p == 1]
-    lengths, diversity = [samples.lengths for _, samples in curve], [point.self_cider for point, _ in curve]
+    curve = [point for point in points if point.top_p == 1]
+    diversity = [point.self_cider for point in curve]
     return asdict(Found(
-        points,
-        at_equal_diversity(lengths, [samples.cider_d for _, samples in curve], diversity, measure.scale),
-        at_equal_diversity(lengths, [samples.unsupported for _, samples in curve], diversity, measure.scale),
+        points, at_equal_diversity([point.cider_d for point in curve], diversity, measure.scale),
+        at_equal_diversity([point.unsupported for point in curve], diversity, measure.scale),
         measure.scale.level, cost_of(run),
     ))  # fmt: skip
 

@@ -37,29 +37,26 @@ class People:
         return shares
 
 
-def at_equal_diversity(
-    lengths: Sequence[Lengths], values: Sequence[Sequence[Sequence[float]]], diversity: Sequence[float], people: People
-) -> float:
-    """Return the mean of captions where Self-CIDEr is people's and lengths are distributed as people's.
+def at_equal_diversity(values: Sequence[float], diversity: Sequence[float], people: People) -> float:
+    """Return a mean of captions where Self-CIDEr is people's.
 
-    At each point the captions of a stratum of length count together as much as people's do (direct standardisation); a
-    stratum without captions is left out. Between points it is joined by straight lines over Self-CIDEr; beyond the last
-    ones nothing is known (NaN).
+    Points are joined by straight lines over Self-CIDEr; beyond the last ones nothing is known (NaN).
 
     Args:
-        lengths: of the captions of each of P points, (N, K).
-        values: of the same captions.
+        values: (P,) the mean at each point; see `standardised`.
         diversity: (P,) the mean Self-CIDEr of each point.
         people: the scale.
     """
-    quality = [standardised(*point, people) for point in zip(lengths, values, strict=True)]
     order = np.argsort(diversity)
-    across, up = np.array(diversity)[order], np.array(quality)[order]
+    across, up = np.array(diversity)[order], np.array(values)[order]
     return float(np.interp(people.level, across, up, left=np.nan, right=np.nan))
 
 
 def standardised(lengths: Lengths, values: Sequence[Sequence[float]], people: People) -> float:
-    """Return the mean of captions' values (N, K) in which each stratum of length counts as much as among people's."""
+    """Return the mean of captions' values (N, K), lengths distributed as people's (direct standardisation).
+
+    The captions of a stratum of length count together as much as people's do; a stratum without captions is left out.
+    """
     sums, counts = stratified(lengths, values)
     there = counts > 0
     return float(people.shares[there] @ (sums[there] / counts[there]) / people.shares[there].sum())

@@ -44,7 +44,7 @@ def cross_fitted(points: Sequence[Point], chosen_on: Sequence[Point] | None = No
 
 
 def _asked(point: Point) -> np.ndarray:
-    """Return what the judge of the endpoint says of each image, (N,); in `quick` trials the one that chooses."""
+    """Return what the judge of the endpoint says of each image, (N,); where it was not asked, the one that chooses."""
     return np.array(point.auc if point.taught is None else point.taught)
 
 

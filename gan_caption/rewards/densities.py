@@ -55,6 +55,11 @@ class Density(ABC):
         told = [self._of(row, ids) for row, ids in zip(rows, captions.tokens.tolist(), strict=True)]
         return features.pooled.new_tensor(told)
 
+    def log_ratio(self, policy: Scoring, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Return log p_data - log p of a policy, (N,), at least `floor`; see `log_density`."""
+        ratio = self.log_density(features, captions) - policy.log_likelihood(features, captions)
+        return ratio.clamp(min=self.floor)
+
     def _of(self, row: int, ids: list[int]) -> float:
         if EOS not in ids:  # cut off
             return -math.inf
@@ -81,8 +86,7 @@ class ExactRatio(Density):
 
     def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return (N,); see `log_density`."""
-        ratio = self.log_density(features, captions) - self.reference.log_likelihood(features, captions)
-        return ratio.clamp(min=self.floor)
+        return self.log_ratio(self.reference, features, captions)
 
 
 @dataclass(kw_only=True)
@@ -105,8 +109,7 @@ class BestDiscriminator(Density):
 
     def __call__(self, features: ImageFeatures, captions: Captions) -> Parts:
         """Return (N,), and the logits; see `log_density`."""
-        ratio = self.log_density(features, captions) - self.policy.log_likelihood(features, captions)
-        logits = ratio.clamp(min=self.floor)
+        logits = self.log_ratio(self.policy, features, captions)
         return Parts(self.transform(logits), {"logit": logits})
 
 

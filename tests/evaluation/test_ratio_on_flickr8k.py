@@ -13,7 +13,7 @@ from experiments.ratio import table_of_trials
 from experiments.ratio_on_flickr8k.arms import MORE
 from experiments.ratio_on_flickr8k.figures import systems_figure
 from experiments.ratio_on_flickr8k.measure import TRIED, Found, Point, _another_word, _mixed
-from experiments.ratio_on_flickr8k.people import STRATA, People, at_equal_diversity, stratified
+from experiments.ratio_on_flickr8k.people import STRATA, People, at_equal_diversity, standardised, stratified
 from experiments.ratio_on_flickr8k.run import MLE, PLANTED, Study, choose, compare, tune
 from experiments.ratio_on_flickr8k.verdict import (
     cross_fitted,
@@ -52,15 +52,16 @@ def test_captions_are_weighed_by_length_as_people_write():
     mostly_short = ([[SHORT, SHORT], [SHORT, LONG]], ((4, 4), (4, 1)))
     mostly_long = ([[SHORT, LONG], [LONG, LONG]], ((4, 1), (1, 1)))
     for lengths, values in (mostly_short, mostly_long):
-        assert at_equal_diversity([lengths], [values], [0.6], people(1, 3)) == pytest.approx(0.25 * 4 + 0.75 * 1)
+        assert standardised(lengths, values, people(1, 3)) == pytest.approx(0.25 * 4 + 0.75 * 1)
     only_short = [[SHORT, SHORT], [SHORT, SHORT]]
-    assert at_equal_diversity([only_short], [((4, 4), (2, 2))], [0.6], people(1, 3)) == pytest.approx(3)
+    assert standardised(only_short, ((4, 4), (2, 2)), people(1, 3)) == pytest.approx(3)
 
 
 @pytest.mark.parametrize(("level", "worth"), [(0.2, 2), (0.4, 1.5), (0.6, 1), (0.9, math.nan), (0.0, math.nan)])
 def test_points_are_joined_over_diversity_and_not_beyond(level, worth):
     warm, cold = ((1, 1), (1, 1)), ((3, 3), (1, 1))
-    found = at_equal_diversity([BOTH, BOTH], [warm, cold], [0.6, 0.2], people(1, 1, level))
+    scale = people(1, 1, level)
+    found = at_equal_diversity([standardised(BOTH, own, scale) for own in (warm, cold)], [0.6, 0.2], scale)
     assert found == pytest.approx(worth, nan_ok=True)
 
 

@@ -10,6 +10,8 @@ from torch import Tensor
 from gan_caption.generators.base import Generator
 from gan_caption.objectives.policy_gradient import PolicyGradient
 from tests import tiny
+from tests.objectives import tabular
+from tests.objectives.tabular import TabularGenerator
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,21 @@ def deviation(
         objective.loss(generator, experience).loss.backward()
         estimates.append(-tiny.gradient(generator))
     return deviation_of(torch.stack(estimates), truth)
+
+
+def gradients(
+    objective: PolicyGradient, generator: TabularGenerator, *, batches: int, reference: Generator | None = None
+) -> Tensor:
+    """Return the estimates of so many batches of the tabular policy's images, a row each."""
+    rng, estimates = torch.Generator().manual_seed(0), []
+    for _ in range(batches):
+        (policy,) = objective.losses(
+            generator, tabular.features(), real=None, max_length=3, rng=rng, reference=reference, progress=0.0
+        )
+        generator.zero_grad()
+        policy.loss.backward()
+        estimates.append(-tiny.gradient(generator))
+    return torch.stack(estimates)
 
 
 def deviation_of(estimates: Tensor, truth: Tensor) -> Deviation:

@@ -60,6 +60,13 @@ def drawn(distribution: Tensor, *, each: int, rng: torch.Generator) -> Captions:
     return captions_from_ids([texts[place] for row in chosen.tolist() for place in row], images)
 
 
+def told_of(table: Tensor, captions: Captions) -> Tensor:
+    """Return what a table of every caption there is, (images, captions) as `probabilities`, says of these (N,)."""
+    texts = tiny.all_captions()
+    of_each = zip(captions.tokens.tolist(), captions.lengths.tolist(), captions.images.tolist(), strict=True)
+    return torch.stack([table[image, texts.index(tokens[:length])] for tokens, length, image in of_each])
+
+
 def policy_of(distribution: Tensor) -> TabularGenerator:
     """The policy that draws captions from a distribution as `probabilities` gives them."""
     generator, texts = TabularGenerator(seed=0), tiny.all_captions()

@@ -20,7 +20,7 @@ from gan_caption.training.networks import EncoderDecoder
 from gan_caption.training.pretrained import AsItIs
 from tests import tiny
 from tests.objectives import tabular
-from tests.objectives.estimates import assert_close, deviation_of
+from tests.objectives.estimates import assert_close, deviation_of, gradients
 from tests.objectives.tabular import TabularGenerator
 
 DATA = tabular.probabilities(TabularGenerator(seed=1)).detach()
@@ -30,14 +30,7 @@ class Known(BestDiscriminator):
     """Of the enumerated world's captions, whose density stands in DATA; -inf of those that nobody writes."""
 
     def log_density(self, features, captions):
-        texts = tiny.all_captions()
-        told = [
-            DATA[image, texts.index(tokens[:length])].log()
-            for tokens, length, image in zip(
-                captions.tokens.tolist(), captions.lengths.tolist(), captions.images.tolist(), strict=True
-            )
-        ]
-        return torch.stack(told)
+        return tabular.told_of(DATA.log(), captions)
 
 
 def rewarded(generator, transform):
@@ -45,20 +38,12 @@ def rewarded(generator, transform):
     return Known(split=None, tokenizer=None, floor=-30.0, policy=policy, transform=transform)
 
 
-def gradients(generator, transform, *, batches):
+def gradients_by(transform, generator, *, batches):
     objective = PolicyGradient(
         reward=rewarded(generator, transform), credit=WholeSequence(), baseline=LeaveOneOut(), samples_per_image=40,
         entropy_weight=0.0, kl_weight=0.0, advantage_clip=None,
     )  # fmt: skip
-    rng, estimates = torch.Generator().manual_seed(0), []
-    for _ in range(batches):
-        (policy,) = objective.losses(
-            generator, tabular.features(), real=None, max_length=3, rng=rng, reference=None, progress=0.0
-        )
-        generator.zero_grad()
-        policy.loss.backward()
-        estimates.append(-tiny.gradient(generator))
-    return torch.stack(estimates)
+    return gradients(objective, generator, batches=batches)
 
 
 def jensen_shannon(p):
@@ -79,14 +64,14 @@ def test_the_estimate_is_the_gradient_of_a_divergence_that_falls(transform, what
     generator = TabularGenerator(seed=3)
     (-what_falls(tabular.probabilities(generator))).backward()
     truth = tiny.gradient(generator).clone()
-    assert_close(deviation_of(gradients(generator, transform, batches=100), truth))
+    assert_close(deviation_of(gradients_by(transform, generator, batches=100), truth))
 
 
 @pytest.mark.parametrize("transform", [Saturating(), Logit(), Probability(), LogProbability()])
 def test_it_rests_at_the_data(transform):
-    found = gradients(tabular.policy_of(DATA), transform, batches=2)
+    found = gradients_by(transform, tabular.policy_of(DATA), batches=2)
     assert found.abs().max() < 1e-5  # every caption has the same reward
-    elsewhere = gradients(TabularGenerator(seed=3), transform, batches=2)
+    elsewhere = gradients_by(transform, TabularGenerator(seed=3), batches=2)
     assert elsewhere.abs().max() > 0.01
 
 

@@ -10,7 +10,7 @@ from gan_caption.objectives.credit import WholeSequence
 from gan_caption.objectives.policy_gradient import PolicyGradient
 from tests import tiny
 from tests.objectives import tabular
-from tests.objectives.estimates import assert_close, deviation_of
+from tests.objectives.estimates import assert_close, deviation_of, gradients
 from tests.objectives.tabular import TabularGenerator
 
 REFERENCE = TabularGenerator(seed=2)
@@ -20,30 +20,15 @@ LOG_RATIO = (DATA / tabular.probabilities(REFERENCE).detach()).log()
 
 def exact_ratio(features, captions):
     """What the best discriminator of the reference's samples would say: log p_data / p_reference."""
-    texts = tiny.all_captions()
-    told = [
-        LOG_RATIO[image, texts.index(tokens[:length])]
-        for tokens, length, image in zip(
-            captions.tokens.tolist(), captions.lengths.tolist(), captions.images.tolist(), strict=True
-        )
-    ]
-    return torch.stack(told)
+    return tabular.told_of(LOG_RATIO, captions)
 
 
-def gradients(beta, generator, *, batches):
+def gradients_with(beta, generator, *, batches):
     objective = PolicyGradient(
         reward=exact_ratio, credit=WholeSequence(), baseline=LeaveOneOut(), samples_per_image=40, entropy_weight=0.0,
         kl_weight=beta, advantage_clip=None,
     )  # fmt: skip
-    rng, estimates = torch.Generator().manual_seed(0), []
-    for _ in range(batches):
-        (policy,) = objective.losses(
-            generator, tabular.features(), real=None, max_length=3, rng=rng, reference=REFERENCE, progress=0.0
-        )
-        generator.zero_grad()
-        policy.loss.backward()
-        estimates.append(-tiny.gradient(generator))
-    return torch.stack(estimates)
+    return gradients(objective, generator, batches=batches, reference=REFERENCE)
 
 
 @pytest.mark.parametrize("beta", [0.5, 1.0, 2.0])
@@ -52,7 +37,7 @@ def test_the_estimate_is_the_gradient_of_the_expected_ratio_less_beta_kl(beta):
     p, reference = tabular.probabilities(generator), tabular.probabilities(REFERENCE).detach()
     (p * (LOG_RATIO - beta * (p / reference).log())).sum(1).mean().backward()
     truth = tiny.gradient(generator).clone()
-    assert_close(deviation_of(gradients(beta, generator, batches=100), truth))
+    assert_close(deviation_of(gradients_with(beta, generator, batches=100), truth))
 
 
 @pytest.mark.parametrize("beta", [0.5, 1.0, 2.0])
@@ -63,7 +48,7 @@ def test_it_rests_where_the_reference_meets_the_odds_to_the_power_of_one_in_beta
     if beta == 1.0:
         torch.testing.assert_close(target, DATA)
     resting = tabular.policy_of(target)
-    found = gradients(beta, resting, batches=50)
+    found = gradients_with(beta, resting, batches=50)
     still = torch.zeros(found.shape[1])
     assert (deviation_of(found, still).deviations[:-1] < 4).all()
-    assert (deviation_of(gradients(beta + 1, resting, batches=50), still).deviations[:-1] > 8).any()
+    assert (deviation_of(gradients_with(beta + 1, resting, batches=50), still).deviations[:-1] > 8).any()

@@ -126,19 +126,18 @@ def test_weights_that_overflow_in_the_last_step_are_neither_decoded_nor_saved(tm
     assert finished.systems["mle"]["cider_d"] >= 0
 
 
-def test_captions_with_unknown_words_alone_are_said_before_training(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("page", "message"),
+    [
+        ("seqgan", r"0 of 8 training images have one; it needs 2: lower vocabulary\.min_count"),
+        ("relgan", r"captions without <unk>, and no training image has one: lower vocabulary"),  # to the policy as well
+    ],
+)
+def test_captions_with_unknown_words_alone_are_said_before_training(tmp_path, monkeypatch, page, message):
     monkeypatch.setattr(MaximumLikelihoodPhase, "step", never)
     photos = make_photos(tmp_path / "photos")
-    made = config(tmp_path, photos, "+experiment=seqgan", "encoder=scene_cnn", "vocabulary.min_count=3")
-    with pytest.raises(UserError, match=r"0 of 8 training images have one; it needs 2: lower vocabulary\.min_count"):
-        run_experiment(made, data="folder")
-
-
-def test_so_it_is_where_the_policy_alone_is_shown_captions_of_people(tmp_path, monkeypatch):
-    monkeypatch.setattr(MaximumLikelihoodPhase, "step", never)
-    photos = make_photos(tmp_path / "photos")
-    made = config(tmp_path, photos, "+experiment=relgan", "encoder=scene_cnn", "vocabulary.min_count=3")
-    with pytest.raises(UserError, match=r"captions without <unk>, and no training image has one: lower vocabulary"):
+    made = config(tmp_path, photos, f"+experiment={page}", "encoder=scene_cnn", "vocabulary.min_count=3")
+    with pytest.raises(UserError, match=message):
         run_experiment(made, data="folder")
 
 
