@@ -173,7 +173,7 @@ def measure(metrics: Iterable[Metric], predictions: Predictions) -> dict[str, Sc
         if metric.function is None:
             continue
         value = metric.function(predictions)
-        if isinstance(value, Score) != metric.per_image or not (metric.per_image or _is_number(value)):
+        if not (isinstance(value, Score) if metric.per_image else _is_number(value)):
             wanted = "a Score" if metric.per_image else "a number"
             raise UserError(f"metric {metric.name}: its function returned {type(value).__name__}, and not {wanted}")
         if isinstance(value, Score) and value.per_image.shape != (len(predictions.references),):

@@ -16,8 +16,10 @@ UNREADABLE = "unreadable.json"
 
 def left_out(split: Split, kept: Split) -> list[str]:
     """Return the names of the images of a split that were not kept."""
-    names = {item.image_id for item in kept.items} if len(kept) < len(split) else None
-    return [] if names is None else [item.image_id for item in split.items if item.image_id not in names]
+    if len(kept) == len(split):
+        return []
+    names = {item.image_id for item in kept.items}
+    return [item.image_id for item in split.items if item.image_id not in names]
 
 
 def keep_left_out(folder: Path, lost: Mapping[str, Sequence[str]]) -> None:
