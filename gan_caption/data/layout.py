@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
 from gan_caption.files import at_home
 from gan_caption.metrics.chair import Outlined
-from gan_caption.untrusted.parsing import shown
+from gan_caption.untrusted.parsing import some
 
 SPLITS = ("train", "val", "test")
 IMAGE_SUFFIXES = frozenset({
@@ -255,12 +255,6 @@ def _belong(images: Sequence[str]) -> str:
 def counted(count: int, noun: str) -> str:
     """Return "1 image" or "2 images"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def some(names: Collection[str], limit: int = 5) -> str:
-    """Return the first names, and a mark where there are more."""
-    first = [shown(name) for _, name in zip(range(limit), names, strict=False)]
-    return ", ".join(first) + (" ..." if len(names) > limit else "")
 
 
 def _refuse_leaks(lists: Mapping[str, Listing]) -> None:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from gan_caption.data.annotations import has, read_json
-from gan_caption.data.layout import some
 from gan_caption.errors import UserError
 from gan_caption.metrics.chair import Outlined
 from gan_caption.metrics.coco_objects import categories, objects
+from gan_caption.untrusted.parsing import some
 
 LIST = "objects.json"
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gan_caption.data.annotations import beginning, read_text
-from gan_caption.data.layout import some
 from gan_caption.errors import UserError
+from gan_caption.untrusted.parsing import some
 
 
 def read_table(path: Path, columns: Sequence[str], *, wanted: str) -> Iterator[tuple[str, dict[str, str]]]:

@@ -14,7 +14,6 @@ from gan_caption.configuration.building import TARGET, Part
 from gan_caption.configuration.overrides import typed
 from gan_caption.configuration.settings import WITHOUT_EFFECT, Settings
 from gan_caption.configuration.wording import listed
-from gan_caption.data.layout import some
 from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
 from gan_caption.evaluation.settings import SeveralSettings
@@ -23,6 +22,7 @@ from gan_caption.text.base import Tokenizer
 from gan_caption.training.folders import BASELINE, has_finished, left_digest, read_settings
 from gan_caption.training.identity import KnownData, flattened, read_data, settings_of
 from gan_caption.training.tokenizers import load_tokenizer
+from gan_caption.untrusted.parsing import some
 
 NOT_OF_THE_METHOD = (*WITHOUT_EFFECT, "seed", "pretrained", "pretrained_discriminator", "begin_from", "name",
                      "allow", "skip_unreadable", "skip_missing", "metrics")  # fmt: skip

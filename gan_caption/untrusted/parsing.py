@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import reprlib
+from collections.abc import Collection
 from typing import Any
 
 _BRIEF = reprlib.Repr()
@@ -46,3 +47,9 @@ def shown(name: str) -> str:
     """Return a name for a message: cut where it is long, quoted where a terminal might obey it."""
     name = name if len(name) <= 300 else f"{name[:300]}..."
     return name if name.isprintable() else repr(name)
+
+
+def some(names: Collection[str], limit: int = 5) -> str:
+    """Return the first names, and a mark where there are more."""
+    first = [shown(name) for _, name in zip(range(limit), names, strict=False)]
+    return ", ".join(first) + (" ..." if len(names) > limit else "")

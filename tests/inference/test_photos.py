@@ -206,7 +206,7 @@ def test_the_command_that_compares_a_sweep_runs_when_pasted(awkward, capsys, she
     asked = read_command_line(words[2:], entry=conf_dir() / "compare.yaml")[1]
     settings = read(ComparisonSettings, composed(*asked.overrides, config_name="compare"))
     assert (settings.runs, settings.out) == (awkward.parent, awkward.parent / "report")
-    assert folders_of(settings.runs) == [str(awkward)] * 2
+    assert folders_of(settings.runs) == [str(awkward)]  # two jobs of one folder are one run
     assert json.loads((awkward.parent / "runs.json").read_text())[0]["folder"] == awkward.name
 
 

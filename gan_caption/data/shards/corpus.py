@@ -16,7 +16,7 @@ from PIL import Image
 from gan_caption.data.compact import Elements
 from gan_caption.data.corpus import CaptionedImage, Split
 from gan_caption.data.images import open_rgb
-from gan_caption.data.layout import check_name, some
+from gan_caption.data.layout import check_name
 from gan_caption.data.shards.index import Indexed, open_index
 from gan_caption.data.shards.order import ShardOrder
 from gan_caption.data.shards.places import Places, expand, is_url
@@ -24,7 +24,7 @@ from gan_caption.errors import UserError, at_least
 from gan_caption.extras import require
 from gan_caption.files import at_home
 from gan_caption.untrusted.arrays import DAMAGED, header, numbers
-from gan_caption.untrusted.parsing import briefly
+from gan_caption.untrusted.parsing import briefly, some
 
 _LARGEST = 2**24
 """Numbers of an image's features; 49 regions of 1,280 are 2**16."""

@@ -20,12 +20,12 @@ import numpy as np
 
 from gan_caption.data.compact import hashed
 from gan_caption.data.corpus import CaptionedImage, written
-from gan_caption.data.layout import counted, some
+from gan_caption.data.layout import counted
 from gan_caption.data.shards.places import Places
 from gan_caption.data.shards.scanning import Found, Scan, scan
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
-from gan_caption.untrusted.parsing import shown
+from gan_caption.untrusted.parsing import shown, some
 
 _VERSION = 3
 _OPEN = 64

@@ -21,10 +21,9 @@ from filelock import FileLock
 
 from gan_caption.configuration.overrides import typed
 from gan_caption.data.corpus import NoSplit
-from gan_caption.data.layout import some
 from gan_caption.errors import Unreachable, UserError
 from gan_caption.files import at_home, blocks, write_atomically
-from gan_caption.untrusted.parsing import shown
+from gan_caption.untrusted.parsing import shown, some
 
 _TRIES = 3
 _SECONDS = 60
