@@ -12,7 +12,7 @@ from typing import Any
 
 from gan_caption.configuration.building import TARGET, Part
 from gan_caption.configuration.overrides import typed
-from gan_caption.configuration.settings import WITHOUT_EFFECT, Settings
+from gan_caption.configuration.settings import SHARED, WITHOUT_EFFECT, Settings
 from gan_caption.configuration.wording import listed
 from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
@@ -24,9 +24,9 @@ from gan_caption.training.identity import KnownData, flattened, read_data, setti
 from gan_caption.training.tokenizers import load_tokenizer
 from gan_caption.untrusted.parsing import some
 
-NOT_OF_THE_METHOD = (*WITHOUT_EFFECT, "seed", "pretrained", "pretrained_discriminator", "begin_from", "name",
+NOT_OF_THE_METHOD = (*WITHOUT_EFFECT, *SHARED, "seed", "pretrained", "pretrained_discriminator", "begin_from", "name",
                      "allow", "skip_unreadable", "skip_missing", "metrics")  # fmt: skip
-"""Settings in which runs of one system may differ."""
+"""Settings in which runs of one system may differ; who reads shared ones has what it read among its own."""
 _JUDGES_TEXT = "gan_caption.rewards.language_model.LanguageModelReward"
 """What asks the language model."""
 
@@ -67,8 +67,8 @@ def choose_systems(
         fewest: systems that are needed.
 
     Raises:
-        UserError: a folder holds no finished run, runs were trained on different data, a run is given twice, there is
-            nothing to compare, the baseline is unknown or not that of all runs, or no seed is common to all.
+        UserError: a folder holds no finished run, runs were trained on different data, two of a system have one seed,
+            there is nothing to compare, the baseline is unknown or not that of all runs, or no seed is common to all.
     """
     if not folders:
         raise UserError("runs=[]: no runs are given; runs=[outputs/a,outputs/b]")
@@ -86,7 +86,7 @@ def choose_systems(
             f"runs: {some(twice)}: several systems would have this name, whose settings read alike (a text for a "
             "number?): give the runs of one"
         )
-    systems = {name: [runs[index] for index in own] for name, own in zip(names, groups.values(), strict=True)}
+    systems = {name: _once([runs[index] for index in own]) for name, own in zip(names, groups.values(), strict=True)}
     if baseline not in systems:
         if baseline != BASELINE:
             raise UserError(f"against={baseline}: the runs are of {', '.join(systems)}")
@@ -109,6 +109,22 @@ def choose_systems(
         name: sorted((run for run in own if run.seed in common), key=lambda run: run.seed)
         for name, own in systems.items()
     }
+
+
+def _once(runs: Sequence[Chosen]) -> list[Chosen]:
+    """Leave out what repeats another run of a system, as where a sweep varies what this method does not read."""
+    kept: list[Chosen] = []
+    for run in runs:
+        twin = next((one for one in kept if one.seed == run.seed and _same_weights(one, run)), None)
+        if twin is None:
+            kept.append(run)
+        else:
+            say(f"{run.folder} has the weights of {twin.folder}, and is left out")
+    return kept
+
+
+def _same_weights(one: Chosen, other: Chosen) -> bool:
+    return left_digest(one.folder, one.phase) == left_digest(other.folder, other.phase)
 
 
 def _beginnings(runs: Sequence[Chosen], names: Sequence[str]) -> list[Chosen]:

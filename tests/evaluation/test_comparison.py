@@ -22,7 +22,8 @@ from gan_caption.training.folders import read_config
 from tests.tiny_runs import TINY, composed
 
 
-def made_run(folder: Path, *, name="mle", seed=0, data="scenes", finished=True, phases=("mle",), **settings) -> str:
+def made_run(folder: Path, *, name="mle", seed=0, data="scenes", finished=True, phases=("mle",), weights=b"",
+             **settings) -> str:  # fmt: skip
     """A folder that looks like a run's from outside."""
     config = {
         **composed(), "name": name, "seed": seed, "data": {"_target_": "data.of.Mine", "root": data},
@@ -31,7 +32,7 @@ def made_run(folder: Path, *, name="mle", seed=0, data="scenes", finished=True, 
     (folder / "checkpoints").mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(config))
     for phase in phases:
-        (folder / "checkpoints" / f"best_{phase}.safetensors").touch()
+        (folder / "checkpoints" / f"best_{phase}.safetensors").write_bytes(weights)
     if finished:
         (folder / "results.json").write_text("{}")
     return str(folder)
@@ -83,17 +84,30 @@ def test_runs_that_began_with_other_weights_have_no_baseline_in_common(tmp_path,
 
 
 def test_systems_of_one_method_are_named_by_what_differs(tmp_path):
-    runs = [made_run(tmp_path / str(size), **GAN, size={"hidden": size}) for size in (64, 512)]
-    assert list(choose_systems(runs, baseline="mle")) == ["mle", "seqgan size.hidden=64", "seqgan size.hidden=512"]
+    runs = [made_run(tmp_path / str(size), **GAN, generator={"_target_": "m.A", "hidden": size}) for size in (64, 512)]
+    names = ["mle", "seqgan generator.hidden=64", "seqgan generator.hidden=512"]
+    assert list(choose_systems(runs, baseline="mle")) == names
+
+
+def test_runs_that_a_sweep_varied_in_what_they_do_not_read_are_one(tmp_path, capsys):
+    """`adversarial.steps` varied for seqgan makes copies of mle: of those one takes part."""
+    runs = [made_run(tmp_path / f"mle{steps}", adversarial={"steps": steps}) for steps in (1, 2)]
+    for steps in (1, 2):
+        reads = {"adversarial": {"steps": steps}, "generator": {"_target_": "m.A", "steps": steps}}
+        runs.append(made_run(tmp_path / f"gan{steps}", **reads, **GAN))
+    systems = choose_systems(runs, baseline="mle")
+    assert list(systems) == ["mle", "seqgan generator.steps=1", "seqgan generator.steps=2"]
+    assert [run.folder.name for run in systems["mle"]] == ["mle1"]
+    assert "mle2 has the weights of " in capsys.readouterr().err
 
 
 def test_a_number_is_one_setting_in_whatever_form_it_was_given(tmp_path):
-    runs = [made_run(tmp_path / f"gan{seed}", seed=seed, size={"hidden": hidden}, **GAN)
+    runs = [made_run(tmp_path / f"gan{seed}", seed=seed, generator={"_target_": "m.A", "hidden": hidden}, **GAN)
             for seed, hidden in enumerate((64, 64.0))]  # fmt: skip
     systems = choose_systems(runs, baseline="mle")
     assert [run.seed for run in systems["seqgan"]] == [0, 1]
-    text = made_run(tmp_path / "text", size={"hidden": "64"}, **GAN)
-    with pytest.raises(UserError, match=r"seqgan size\.hidden=64: several systems would have this name"):
+    text = made_run(tmp_path / "text", generator={"_target_": "m.A", "hidden": "64"}, **GAN)
+    with pytest.raises(UserError, match=r"seqgan generator\.hidden=64: several systems would have this name"):
         choose_systems([*runs, text], baseline="mle")
 
 
@@ -154,7 +168,7 @@ def test_a_folder_of_something_else_is_not_replaced(tmp_path, there):
     [
         ([{}, {**GAN, "data": "flickr8k"}], "trained on different data"),
         ([{}, {**GAN, "finished": False}], "has not finished"),
-        ([{}, {}, GAN], "two runs of mle have the same seed"),
+        ([{}, {"weights": b"other"}, GAN], "two runs of mle have the same seed"),
         ([{"seed": 1}, GAN], "no seed is common to all (mle: [1]; seqgan: [0])"),
         ([{}], "all of them are mle"),
         ([], "no runs"),
