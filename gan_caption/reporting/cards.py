@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gan_caption.data.corpus import Split
+from gan_caption.distributed.world import say
+from gan_caption.errors import UserError
 from gan_caption.evaluation.systems import System
 from gan_caption.metrics.separation import probabilities
 from gan_caption.reporting.page import Card, CardCaption
@@ -20,7 +22,7 @@ ORDERS = {
 
 
 def cards_of(folder: Path, systems: Sequence[System], split: Split, count: int) -> list[Card]:
-    """Save the first images of the split, and return a card each.
+    """Save the first images of the split, and return a card each; one that cannot be read any more is left out.
 
     Args:
         folder: of the report; the images go to its `images/`.
@@ -32,7 +34,11 @@ def cards_of(folder: Path, systems: Sequence[System], split: Split, count: int) 
     cards = []
     for index in range(min(count, len(split))):
         name = f"images/{index}.jpg"
-        image = split.image(index)
+        try:
+            image = split.image(index)
+        except UserError as error:  # its features are cached, and all else of the report is known
+            say(f"not in the gallery: {error}")
+            continue
         image.thumbnail((320, 320))
         image.save(folder / name, quality=88)
         rows = [_said(system, index) for system in systems]

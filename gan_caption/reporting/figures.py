@@ -84,7 +84,7 @@ def quality_against_diversity(
             line = "-" if family == "temperature" else ":"
             across = system.along_curve(diversity.name, points).mean((0, 2)) * diversity.factor
             up = system.along_curve(quality.name, points).mean((0, 2)) * quality.factor
-            label = system.name if family == next(iter(families)) else None
+            label = in_legend(system.name) if family == next(iter(families)) else None
             axes.plot(across, up, line, marker=".", color=colours[system.name], label=label, linewidth=1.3)
             for index, point in enumerate(points):
                 if system.runs[0].curve[point].temperature == system.runs[0].curve[point].top_p == 1:
@@ -118,7 +118,7 @@ def reliability_diagram(systems: Sequence[System]) -> Figure | None:
         own = [run.calibration for run in system.runs if run.calibration]
         for index, bins in enumerate(own):
             points = [(one.probability, one.people, one.captions) for one in bins]
-            label = None if index else system.name
+            label = None if index else in_legend(system.name)
             draw_reliability(axes, points, color=colours[system.name], alpha=0.8, label=label)
     plain(axes)
     axes.set_ylabel("share that people wrote")
@@ -204,7 +204,7 @@ def learning_curves(systems: Sequence[System], own: Sequence[Metric] = ()) -> Fi
                      (logged(run.records, phase, name) for run in system.runs) if steps]  # fmt: skip
             for index, (steps, values) in enumerate(known):
                 shown_as = [value * factors.get(name, 1.0) for value in values]
-                label = system.name if index == 0 else None
+                label = in_legend(system.name) if index == 0 else None
                 panel.plot(steps, shown_as, color=colours[system.name], linewidth=1, alpha=0.8, label=label)
         panel.set_title(f"{phase}: {labels[name]}", fontsize=9, loc="left")
         panel.set_xlabel("updates of the phase", fontsize=8)
@@ -237,6 +237,12 @@ def _colours(systems: Sequence[System]) -> dict[str, str]:
     greys = {name: str(0.35 + 0.4 * index / max(1, len(controls))) for index, name in enumerate(controls)}
     others = [system.name for system in systems if system.name not in greys]
     return greys | {name: _COLOURS[index % len(_COLOURS)] for index, name in enumerate(others)}
+
+
+def in_legend(name: str) -> str:
+    """Return a name as matplotlib shows it as it is: between two `$` it reads a formula, after `_` it leaves it out."""
+    escaped = name.replace("$", r"\$")
+    return f" {escaped}" if name.startswith("_") else escaped
 
 
 def plain(axes: Axes) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gan_caption.files import write_atomically
-from gan_caption.reporting.figures import new_figure
+from gan_caption.reporting.figures import in_legend, new_figure
 from gan_caption.reporting.seeds import interval
 
 
@@ -60,7 +60,15 @@ def trade_off(
         (x, x_half), (y, y_half) = place(runs, across), place(runs, up)
         marker = "x" if name.startswith("control") else "osD^vP*"[index // 10 % 7]
         axes.errorbar(
-            x, y, xerr=x_half, yerr=y_half, fmt=marker, color=f"C{index % 10}", label=name, elinewidth=0.7, zorder=2
+            x,
+            y,
+            xerr=x_half,
+            yerr=y_half,
+            fmt=marker,
+            color=f"C{index % 10}",
+            label=in_legend(name),
+            elinewidth=0.7,
+            zorder=2,
         )
     axes.set_xlabel(across.label)
     axes.set_ylabel(up.label)

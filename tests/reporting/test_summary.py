@@ -9,11 +9,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.cbook import is_math_text
 from PIL import Image
 from scipy.stats import ttest_rel
 
 from gan_caption.configuration.building import read
 from gan_caption.configuration.settings import settings_from
+from gan_caption.data.corpus import CaptionedImage, Split
 from gan_caption.evaluation.curve_files import CurvePoint, read_curve, write_curve
 from gan_caption.evaluation.settings import ComparisonSettings
 from gan_caption.evaluation.systems import EvaluatedRun, System
@@ -21,6 +23,7 @@ from gan_caption.metrics.bootstrap import Difference, mean_interval
 from gan_caption.metrics.ngrams import Score
 from gan_caption.metrics.separation import reliability
 from gan_caption.metrics.standard import STANDARD
+from gan_caption.reporting.cards import cards_of
 from gan_caption.reporting.comparison_tables import configuration_table, summary_table, write_tables
 from gan_caption.reporting.equal_quality import of_family, verdicts
 from gan_caption.reporting.figures import learning_curves, logged, reliability_diagram
@@ -193,6 +196,29 @@ def test_the_legend_names_a_system_whose_first_seed_logged_nothing():
     assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["mle", "nsc"]
     assert [axes.get_title(loc="left") for axes in figure.axes if axes.lines] == ["mle: CIDEr-D x 100 of validation"]
     assert figure.axes[0].lines[0].get_ydata().tolist() == [40.0, 40.0]
+
+
+@pytest.mark.parametrize("name", ["_mine", "$a$ of $b$", "_$_"])
+def test_a_legend_shows_any_name_as_it_is(name, tmp_path):
+    """Matplotlib leaves out what begins with `_`, and reads formulas between `$`."""
+    records = [{"phase": "mle", "step": step, "val/cider_d": 0.4} for step in (1, 2)]
+    bins = reliability([0.9, 0.9, 0.2], [0.2, 0.2, 0.9])
+    own = replace(evaluated_run(0, cider=[1.0], calibration=bins), records=records)
+    for figure in (learning_curves([System(name, [own])]), reliability_diagram([System(name, [own])])):
+        (text,) = figure.axes[0].get_legend().get_texts()
+        assert not is_math_text(text.get_text())
+        assert text.get_text().replace(r"\$", "$").strip() == name
+
+
+def test_an_image_that_has_gone_is_left_out_of_the_gallery(tmp_path, capsys):
+    """What else a report says took hours, and needs no photographs."""
+    Image.new("RGB", (8, 8)).save(tmp_path / "here.png")
+    items = [CaptionedImage(name, (f"a {name}",), tmp_path / f"{name}.png") for name in ("gone", "here")]
+    system = System("mle", [evaluated_run(0, cider=[0.5, 1.0])])
+    (card,) = cards_of(tmp_path, [system], Split("test", items), 100)
+    assert (card.id, card.references, card.rows[0].cider) == ("here", ("a here",), 100.0)
+    assert (tmp_path / card.image).is_file()
+    assert "not in the gallery: " in capsys.readouterr().err
 
 
 def test_prices_in_a_gallery_are_no_formula(tmp_path):
