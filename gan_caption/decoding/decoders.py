@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import torch
@@ -206,7 +207,10 @@ class Sampling:
 
     def _log_probs(self, generator: Generator, features: ImageFeatures, captions: Captions) -> Tensor:
         logits = generator.logits(features, captions).float()
-        shaped = shape_distribution(logits, temperature=self.temperature, top_k=self.top_k, top_p=self.top_p).log()
+        shaped = (logits / self.temperature).log_softmax(1)  # at a low temperature probabilities underflow
+        if self.top_k or self.top_p < 1:
+            kept = shape_distribution(logits, temperature=self.temperature, top_k=self.top_k, top_p=self.top_p) > 0
+            shaped = shaped.masked_fill(~kept, -math.inf).log_softmax(1)
         own = token_log_probs(shaped, captions, first_word=generator.first_word)
         return captions.unpacked(own).sum(1)
 

@@ -7,6 +7,7 @@ from gan_caption.data.captions import EOS, captions_from_ids, captions_from_toke
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding import sampling
 from gan_caption.decoding.beam import beam_search
+from gan_caption.decoding.decoders import Sampling
 from gan_caption.decoding.fusion import shallow_fusion
 from gan_caption.decoding.greedy import greedy
 from gan_caption.decoding.sampling import (
@@ -52,6 +53,19 @@ class TestShapeDistribution:
     @pytest.mark.parametrize(("top_p", "kept"), [(0.4, 1), (0.6, 2), (0.8, 3), (0.99, 4)])
     def test_nucleus_is_the_smallest_set_that_reaches_p(self, top_p, kept):
         assert int((shape_distribution(self.logits, top_p=top_p) > 0).sum()) == kept
+
+
+def test_a_low_temperature_leaves_rare_words_their_probability():
+    """Of .001 a word's may be e^-200 or less, which float32 does not hold: told in double precision."""
+    generator, images = tiny.generators()[0].eval(), tiny.features()
+    captions = captions_from_ids([[4, EOS], [5, EOS], [EOS]], [0, 0, 0])
+    scaled = generator.logits(images, captions).detach().double() / 0.001
+    words = (captions.packed(captions.tokens) - generator.first_word)[:, None]
+    expected = captions.unpacked(scaled.log_softmax(1).gather(1, words)[:, 0]).sum(1)
+    assert expected.min() < -200
+    sampler = Sampling(temperature=0.001, top_k=0, top_p=1.0)
+    told = sampler.log_probs(generator, images, captions, max_length=2, rng=torch.Generator())
+    torch.testing.assert_close(told.double(), expected, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("index", tiny.EVERY)
