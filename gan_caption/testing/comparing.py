@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, replace
 
@@ -39,6 +39,19 @@ def check_equal(found: Tensor, wanted: Tensor, message: str, *, tolerance: float
             f"{message}: {found.flatten()[worst]:.6g} in place of {wanted.flatten()[worst]:.6g} at {place} of "
             f"{tuple(apart.shape)}"
         )
+
+
+def check_grid(
+    call: Callable[[ImageFeatures], Tensor], features: ImageFeatures, *, uses_grid: bool, of: str, tolerance: float
+) -> None:
+    """Check that what does not say `uses_grid` reads none: a run computes no grid for it."""
+    if uses_grid or features.grid is None:
+        return
+    try:
+        found = call(replace(features, grid=None, regions=None))
+    except Exception as error:
+        raise AssertionError(f"uses_grid is False, and {of} without the grid fails ({error!r}): set it") from error
+    check_equal(found, call(features), f"uses_grid is False, and the grid changes {of}: set it", tolerance=tolerance)
 
 
 def various_captions(images: int, *, vocabulary_size: int, max_length: int, seed: int = 0) -> Captions:

@@ -18,6 +18,7 @@ from gan_caption.testing.comparing import (
     check,
     check_equal,
     check_gradients,
+    check_grid,
     padded,
     reordered,
     untouched,
@@ -38,6 +39,7 @@ def check_discriminator(
     - it answers one logit a caption (N,), or one a token (N, T);
     - padding, the order of captions and, unless it judges sets, the other rows of a batch change no answer;
     - in eval mode nothing is random, and `fast_score` answers what `forward` answers;
+    - it reads a grid only where it says `uses_grid`;
     - gradients reach every parameter and the word vectors, second derivatives too (a gradient penalty needs them).
 
     Args:
@@ -59,6 +61,10 @@ def check_discriminator(
             answers = discriminator(features, captions)
         _check_form(discriminator, features, captions, answers, tolerance)
         _check_batches(discriminator, features, captions, answers, of_sets, tolerance)
+        check_grid(
+            lambda seen: spoken(discriminator(seen, captions), captions), features,
+            uses_grid=discriminator.uses_grid, of="an answer", tolerance=tolerance,
+        )  # fmt: skip
     with in_eval_mode(discriminator):
         logits = spoken(discriminator(features, captions), captions)
         check_gradients(discriminator, logits.square().sum(), of="the answers")

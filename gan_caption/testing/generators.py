@@ -18,6 +18,7 @@ from gan_caption.testing.comparing import (
     check,
     check_equal,
     check_gradients,
+    check_grid,
     padded,
     reordered,
     untouched,
@@ -43,6 +44,7 @@ def check_generator(
     - what a caption gets does not depend on its batch: its neighbours, their order, padding;
     - as many tokens fit as `start` was told, and `max_length` changes no number;
     - `after_each_prefix` is where reading the prefix again ends;
+    - a grid is read only where it says `uses_grid`;
     - in eval mode nothing is random; arguments are left as they were; gradients reach every parameter, and `weights`
       has all of them;
     - one beam is greedy decoding, and samples are as frequent as they are probable.
@@ -75,6 +77,10 @@ def check_generator(
         _check_batches(generator, features, captions, tolerance)
         _check_attention(generator, features, captions, tolerance)
         _check_decoding(generator, features, max_length, tolerance)
+        check_grid(
+            lambda seen: generator.logits(seen, captions), features,
+            uses_grid=generator.uses_grid, of="`logits`", tolerance=tolerance,
+        )  # fmt: skip
     with in_eval_mode(generator):
         check_gradients(generator, _finite(generator.logits(features, captions)).square().sum(), of="`logits`")
         if soft_words:

@@ -244,6 +244,14 @@ class UnevenAttention(AttentionLSTMGenerator):
         return 2 * super().attention_weights(features, captions)
 
 
+class SaysNothingOfTheGrid(AttentionLSTMGenerator):
+    uses_grid = False
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        super().__init__(**WHOLE, grid_size=7, heads=2)
+
+
 class OwnState(Broken):
     """An LSTM with a state of another class."""
 
@@ -308,6 +316,7 @@ FAULTS = [
     (StartsTwice, "start has 6 rows for 3 images"),
     (NoState, "must return a PolicyState, not a tuple"),
     (UnevenAttention, "attention_weights must sum to one"),
+    (SaysNothingOfTheGrid, "uses_grid is False, and `logits` without the grid fails"),
 ]
 
 

@@ -68,6 +68,17 @@ class TooMany(LSTMDiscriminator):
         return super().score(features, words, captions)[:, None]
 
 
+class LooksAtTheGrid(DenseDiscriminator):
+    def score(self, features, words, captions):
+        return super().score(features, words, captions) + features.grid.mean((1, 2))[captions.images, None]
+
+
+class LooksWhereThereIsOne(DenseDiscriminator):
+    def score(self, features, words, captions):
+        answers = super().score(features, words, captions)
+        return answers if features.grid is None else answers + features.grid.mean((1, 2))[captions.images, None]
+
+
 class NeverSure(LSTMDiscriminator):
     def score(self, features, words, captions):
         return super().score(features, words, captions) * float("nan")
@@ -133,6 +144,8 @@ class CountsImages(LSTMDiscriminator):
     ("kind", "message"),
     [
         (TooMany, r"the answers are \(9, 1\): one logit a caption, \(9,\), or one a token, \(9, 6\)"),
+        (LooksAtTheGrid, "uses_grid is False, and an answer without the grid fails"),
+        (LooksWhereThereIsOne, "uses_grid is False, and the grid changes an answer"),
         (NeverSure, "NaN or infinite"),
         (Restless, "in eval mode nothing is random"),
         (OtherShortcut, "fast_score must answer what forward answers"),
