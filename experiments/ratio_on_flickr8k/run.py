@@ -37,7 +37,7 @@ CONVERGED = (
     "phases.mle.objective.label_smoothing=0", "phases.mle.selected_by=nll_per_token", "phases.mle.patience=2",
     "phases.mle.epochs=24",
 )  # fmt: skip
-FULL = ("size.hidden=256", "size.embedding=256", "holdout.check=0.05")
+FULL = ("size.hidden=256", "size.embedding=256", "holdout.check=0.15")
 OF_D = (
     "discriminator_training.images_per_batch=20", "discriminator_trainer.captions_per_image=5",
     "discriminator_training.steps=1000", "phases.ratio.patience=0",
