@@ -8,6 +8,7 @@ Shapes: N images, K samples an image.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -23,6 +24,7 @@ from experiments.ratio_on_flickr8k.words import unsupported
 from experiments.study import cost_of
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
+from gan_caption.data.holdout import learners
 from gan_caption.decoding.decoders import Sampler, Sampling
 from gan_caption.decoding.resampling import Resampling
 from gan_caption.evaluation.evaluator import Evaluator
@@ -31,25 +33,25 @@ from gan_caption.evaluation.telling import Lessons, told_apart
 from gan_caption.evaluation.trained import Trained, open_run
 from gan_caption.metrics import CiderD, self_cider
 from gan_caption.metrics.language_model import NgramModel, lm_scores
-from gan_caption.training.folders import read_settings, write_text
+from gan_caption.training.folders import BASELINE, read_settings, write_text
 from gan_caption.training.records import METRICS, read_records
 from gan_caption.training.setup import load_split, open_corpus, own_decoding
 
 SAMPLES = 5
 """K, as many as an image has people's captions."""
-POLICY = ((0.5, 1.0), (0.7, 1.0), (0.85, 1.0), (1.0, 1.0), (1.2, 1.0), (1.0, 0.9))
-"""(temperature, top-p) at which a policy is sampled; one that was sharpened may be best above 1."""
-TRIED = (0.85, 1.0, 1.2)
-"""Temperatures at which trials are measured."""
-RESAMPLED = ((0.5, 1.0), (0.75, 1.0), (1.0, 1.0), (1.2, 1.0))
+Place = tuple[float, float]
+"""A temperature and a top-p."""
+POLICY: tuple[Place, ...] = ((0.5, 1.0), (0.7, 1.0), (0.85, 1.0), (1.0, 1.0), (1.2, 1.0), (1.0, 0.9))
+"""Where a policy is sampled; one that was sharpened may be best above 1."""
+TRIED: tuple[Place, ...] = ((0.85, 1.0), (1.0, 1.0), (1.2, 1.0))
+"""Where trials are measured."""
+RESAMPLED: tuple[Place, ...] = ((0.7, 1.0), (0.85, 1.0), (1.0, 1.0), (1.2, 1.0))
 """Of proposals that are resampled: a nucleus never proposes much of what people write."""
 PLANTED = 1.2
 """The temperature of a policy whose exact ratio to the one at temperature 1 is known."""
 SPOILED = ("of another image", "with another word")
-SHARES = (0.1, 0.25, 0.5, 1.0)
+SHARES = (0.1, 0.25, 1.0)
 """Of people's captions that are spoiled."""
-LESSONS = 2000
-"""Training images that the judge of the endpoint learns from."""
 DECIMALS = 4
 """Of what is kept of each image: a judge compares 25 pairs of captions, so that its AUC there has steps of .02."""
 
@@ -60,8 +62,6 @@ class Point:
 
     temperature: float
     top_p: float
-    auc: list[float]
-    """(N,) of a judge that learned from these images alone, of each image: it chooses."""
     self_cider: float
     """The mean over images of which as many captions of people are known."""
     cider_d: float
@@ -70,8 +70,13 @@ class Point:
     """Words a caption, likewise."""
     corpus: dict[str, float]
     """Of all samples together, by metric."""
-    taught: list[float] | None = None
-    """(N,) of the judge that learned from training images too: the endpoint. None where the point is not chosen."""
+    auc: list[float] | None = None
+    """(N,) of each image, the endpoint; None where the judge was not asked."""
+
+    @property
+    def place(self) -> Place:
+        """Where the samples were drawn."""
+        return self.temperature, self.top_p
 
 
 @dataclass(frozen=True)
@@ -93,8 +98,19 @@ class Found:
         """Take back what `asdict` gave."""
         return cls(**{**kept, "points": [Point(**point) for point in kept["points"]]})
 
+    @property
+    def aucs(self) -> dict[Place, float]:
+        """The mean over images, of the points that the judge was asked about."""
+        return {point.place: float(np.mean(point.auc)) for point in self.points if point.auc is not None}
 
-class Place:
+    @property
+    def best(self) -> Point:
+        """The one of these whose samples are told least from people's."""
+        place = min(self.aucs, key=lambda place: abs(self.aucs[place] - 0.5))
+        return next(point for point in self.points if point.place == place)
+
+
+class Site:
     """Images on which a captioner is measured, or of which its judge learns."""
 
     def __init__(self, trained: Trained, evaluator: Evaluator) -> None:
@@ -122,22 +138,21 @@ class Place:
         return [self.trained.tokenizer.tokenized(told[row]) for row in self.rows]
 
 
-class Measure(Place):
+class Measure(Site):
     """A run, opened to be measured on a split."""
 
-    def __init__(self, run: Path, split: str, judge: JudgeSettings, *, lessons: int) -> None:
+    def __init__(self, run: Path, split: str, judge: JudgeSettings) -> None:
         """Open it; nothing is decoded yet.
 
         Args:
             run: its folder.
             split: "val" or "test".
             judge: settings of the judge.
-            lessons: so many training images its judge learns from besides, at most.
         """
         torch.set_num_threads(1)
         trained = open_run(run, device="auto")
         super().__init__(trained, evaluator_of(trained, split, samples_per_image=SAMPLES))
-        self.run, self.split, self.judge, self._lessons = run, split, judge, lessons
+        self.run, self.split, self.judge = run, split, judge
 
     @cached_property
     def scale(self) -> People:
@@ -149,12 +164,15 @@ class Measure(Place):
         return People(lengths, np.where(alone, np.nan, diversity))
 
     @cached_property
-    def school(self) -> Place:
-        """Training images, drawn at random, always the same."""
-        train = load_split(open_corpus(self.trained.settings), "train", lambda line: None)
-        rows = np.random.default_rng(0).permutation(len(train))[: self._lessons]
-        chosen = train.select(sorted(rows.tolist()))
-        return Place(self.trained, evaluator_on(self.trained, chosen, samples_per_image=SAMPLES))
+    def school(self) -> Site:
+        """Images that no captioner and no discriminator has learned from, and whose judge is not asked of them.
+
+        What these know by heart they caption otherwise than other images, and a judge would learn too little there.
+        """
+        settings = self.trained.settings
+        train = load_split(open_corpus(settings), "train", lambda line: None)
+        chosen = train.select(learners(train, settings.holdout).nobody.tolist())
+        return Site(self.trained, evaluator_on(self.trained, chosen, samples_per_image=SAMPLES))
 
     @cached_property
     def language(self) -> tuple[NgramModel, set[str]]:
@@ -165,24 +183,19 @@ class Measure(Place):
         words = {word for text in texts for word in text.split()}
         return NgramModel(texts, words=words), words
 
-    def auc(self, samples: Sequence[Sequence[str]], taught: Sequence[Sequence[str]] | None = None) -> list[float]:
-        """Return (N,), see `told_apart`; the judge learns from samples of the school too, where they are given."""
-        lessons = None if taught is None else Lessons(self.school.pooled, self.school.people, taught)
+    def auc(self, sampler: Sampler, samples: Sequence[Sequence[str]]) -> list[float]:
+        """Return (N,) of samples that a sampler has drawn; see `told_apart`. The judge has been to school."""
+        lessons = Lessons(self.school.pooled, self.school.people, self.school.drawn(sampler))
         told = told_apart(self.pooled, self.people, samples, settings=self.judge, lessons=lessons)
         return [round(float(value), DECIMALS) for value in told.per_image]
-
-    def taught_at(self, phase: str, point: Point) -> Point:
-        """Return a point with what a judge says that has been to school."""
-        sampler = self.evaluator.sampler_at(phase, temperature=point.temperature, top_p=point.top_p)
-        samples = json.loads(self._kept(phase, point.temperature, point.top_p).read_text())
-        return replace(point, taught=self.auc(samples, self.school.drawn(sampler)))
 
     def _kept(self, phase: str, temperature: float, top_p: float) -> Path:
         """Return where samples are kept, for whoever would measure them otherwise."""
         return self.run / f"samples_{phase}_{self.split}_{temperature:g}_{top_p:g}.json"
 
-    def at(self, phase: str, temperature: float, top_p: float) -> Point:
-        """Measure the weights that are loaded, decoded as the phase does."""
+    def at(self, phase: str, place: Place, *, judged: bool) -> Point:
+        """Measure the weights that are loaded, decoded as the phase does; `judged` says whether the judge is asked."""
+        temperature, top_p = place
         sampler = self.evaluator.sampler_at(phase, temperature=temperature, top_p=top_p)
         samples = self.drawn(sampler)
         write_text(self._kept(phase, temperature, top_p), json.dumps(samples))
@@ -193,39 +206,35 @@ class Measure(Place):
         diversity = self_cider(samples, self.evaluator.frequencies).per_image
         human, words = self.language
         unseen = [text for own in self.people for text in own]
-        limit = self.evaluator.limit(self.trained.captioner, sampler)
-        corpus = {
-            **lm_scores([text for own in samples for text in own], unseen, human=human, words=words),
-            **{name: float(own.mean()) for name, own in limit.items()},
-        }
+        corpus = lm_scores([text for own in samples for text in own], unseen, human=human, words=words)
+        if judged:
+            limit = self.evaluator.limit(self.trained.captioner, sampler)
+            corpus |= {name: float(own.mean()) for name, own in limit.items()}
         several = ~np.isnan(self.scale.self_cider)
         return Point(
-            temperature, top_p, self.auc(samples), float(diversity[several].mean()),
+            temperature, top_p, float(diversity[several].mean()),
             standardised(lengths, cider.reshape(len(samples), SAMPLES).tolist(), self.scale),
             standardised(lengths, unsupported(samples, references), self.scale), corpus,
+            self.auc(sampler, samples) if judged else None,
         )  # fmt: skip
 
 
-def found(run: Path, phase: str, split: str, judge: JudgeSettings, *, lessons: int = 0,
-          temperatures: Sequence[float] | None = None) -> dict[str, Any]:  # fmt: skip
-    """Measure what a phase of a run left, at every point of its grid, and return a `Found` as a dictionary.
+def found(run: Path, phase: str, split: str, judge: JudgeSettings, *, places: Sequence[Place] | None = None,
+          judged: Sequence[Place] | None = None) -> dict[str, Any]:  # fmt: skip
+    """Measure what a phase of a run left, and return a `Found` as a dictionary.
 
     Args:
         run: its folder.
         phase: whose weights, with its own decoder where it has one.
         split: "val" or "test".
         judge: settings of the judge.
-        lessons: so many training images the judge of the endpoint learns from, at most; 0: there is none.
-        temperatures: at these alone, without a nucleus; None: the grid.
+        places: where its captions are drawn; None: at every point of its grid.
+        judged: of these places, those where the judge is asked; None: all.
     """
     grid = RESAMPLED if phase in own_decoding(read_settings(run)) else POLICY
-    places = grid if temperatures is None else tuple((temperature, 1.0) for temperature in temperatures)
-    measure = Measure(run, split, judge, lessons=lessons)
+    measure = Measure(run, split, judge)
     measure.trained.load(phase)
-    points = [measure.at(phase, *place) for place in places]
-    if lessons:
-        chosen = chosen_by_halves(points) if split == "val" else points  # dev chooses those of test
-        points = [measure.taught_at(phase, point) if point in chosen else point for point in points]
+    points = [measure.at(phase, place, judged=judged is None or place in judged) for place in places or grid]
     curve = [point for point in points if point.top_p == 1]
     diversity = [point.self_cider for point in curve]
     return asdict(Found(
@@ -236,9 +245,18 @@ def found(run: Path, phase: str, split: str, judge: JudgeSettings, *, lessons: i
 
 
 def knows(run: Path) -> dict[str, float]:
-    """Return what a run's discriminator knows of held-out images, as it is kept and calibrated, and what it took."""
+    """Return what a run's discriminator knows of held-out images, as it is kept and calibrated, and what it took.
+
+    `deviation` is that of its logits of dev, by the bins of their calibration: a little less than it is.
+    """
     last = [row for row in read_records(run / METRICS) if "ratio/auc" in row][-1]
-    return {name: last[f"ratio/{name}"] for name in ("log_loss", "auc", "ece")} | {"minutes": cost_of(run)}
+    bins = json.loads((run / f"calibration_{BASELINE}.json").read_text())
+    shares, logits = np.array(
+        [[one["weight"], math.log(one["probability"] / (1 - one["probability"]))] for one in bins]
+    ).T
+    deviation = math.sqrt(np.average((logits - np.average(logits, weights=shares)) ** 2, weights=shares))
+    told = {name: last[f"ratio/{name}"] for name in ("log_loss", "auc", "ece")}
+    return told | {"deviation": deviation, "minutes": cost_of(run)}
 
 
 class AtTemperature1:
@@ -255,25 +273,16 @@ class AtTemperature1:
         )
 
 
-def chosen_by_halves(points: Sequence[Point]) -> list[Point]:
-    """Return of each half of the images the point whose AUC is nearest to .5 on the other one."""
-    auc = np.array([point.auc for point in points])  # (P, N)
-    return [points[int(np.abs(auc[:, half].mean(1) - 0.5).argmin())] for half in reversed(halves(auc.shape[1]))]
-
-
-def halves(images: int) -> list[np.ndarray]:
-    """Divide images at random into two, always alike."""
-    return np.array_split(np.random.default_rng(0).permutation(images), 2)
-
-
-def planted(run: Path, split: str, judge: JudgeSettings, *, lessons: int) -> dict[str, float]:
+def planted(run: Path, split: str, judge: JudgeSettings) -> dict[str, float]:
     """Return the judge's AUC of systems whose order is known, made of a baseline.
 
     Samples at temperature 1.2, before and after they are resampled by their exact ratio to temperature 1; and one half
-    of people's captions against the other, of which a share was spoiled.
+    of people's captions against the other, of which a share was spoiled. Halves, what is spoiled and the judge are
+    those of the run's seed.
     """
 
-    measure = Measure(run, split, judge, lessons=lessons)
+    measure = Measure(run, split, judge)
+    seed = measure.trained.settings.seed
     measure.trained.load("mle")
     plain = Sampling(temperature=1.0, top_k=0, top_p=1.0)
     warm = Sampling(temperature=PLANTED, top_k=0, top_p=1.0)
@@ -287,33 +296,33 @@ def planted(run: Path, split: str, judge: JudgeSettings, *, lessons: int) -> dic
         "temperature 1": _mean(measure, plain),
     }
     words = sorted({word for own in measure.people for text in own for word in text.split()})
-    asked, school = (_divided(place, np.random.default_rng(0)) for place in (measure, measure.school))
+    asked, school = (_divided(site, np.random.default_rng(seed)) for site in (measure, measure.school))
 
     def spoiled(how: str, share: float) -> float:
-        rng = np.random.default_rng(1)
+        rng = np.random.default_rng([seed, 1])
         bad, worse = (_spoiled(others, how, share, rng, words) for _, _, others in (asked, school))
         lessons = Lessons(*school[:2], worse)
-        return told_apart(*asked[:2], bad, settings=judge, lessons=lessons).corpus
+        return told_apart(*asked[:2], bad, settings=replace(judge, seed=seed), lessons=lessons).corpus
 
     told["people's"] = spoiled(SPOILED[0], 0.0)
     return told | {f"people's, {share:.0%} {how}": spoiled(how, share) for how in SPOILED for share in SHARES}
 
 
 def _mean(measure: Measure, sampler: Sampler) -> float:
-    """Return the AUC of a judge that has been to school, of a sampler."""
-    return float(np.mean(measure.auc(measure.drawn(sampler), measure.school.drawn(sampler))))
+    """Return the judge's AUC of a sampler."""
+    return float(np.mean(measure.auc(sampler, measure.drawn(sampler))))
 
 
 Divided = tuple[torch.Tensor, list[list[str]], list[list[str]]]
 """Features of images, and two halves of people's captions of them."""
 
 
-def _divided(place: Place, rng: np.random.Generator) -> Divided:
+def _divided(site: Site, rng: np.random.Generator) -> Divided:
     """Divide people's captions, of the images that have several."""
-    halves = [_halved(own, rng) for own in place.people]
+    halves = [_halved(own, rng) for own in site.people]
     kept = [row for row, (people, others) in enumerate(halves) if people and others]
     people, others = ([halves[row][side] for row in kept] for side in (0, 1))
-    return place.pooled[kept], people, others
+    return site.pooled[kept], people, others
 
 
 def _spoiled(

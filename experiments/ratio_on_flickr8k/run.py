@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,21 +12,31 @@ from typing import Any
 import numpy as np
 
 from experiments.flickr8k.run import check_test_list
-from experiments.ratio import QUICK_DECODING, Arm, Rung, begun_with, blinded, matching_first, table_of_trials
-from experiments.ratio_on_flickr8k.arms import ARMS, DISCRIMINATORS, QUICK_ARMS, QUICK_DISCRIMINATORS, RATES
+from experiments.ratio import (
+    DECODING,
+    QUICK_DECODING,
+    Arm,
+    Overrides,
+    Rung,
+    begun_with,
+    blinded,
+    matching_first,
+    table_of_trials,
+)
+from experiments.ratio_on_flickr8k.arms import ARMS, DISCRIMINATORS, ONCE, QUICK_ARMS, QUICK_DISCRIMINATORS, RATES
 from experiments.ratio_on_flickr8k.figures import systems_figure
 from experiments.ratio_on_flickr8k.measure import (
-    LESSONS,
     POLICY,
     RESAMPLED,
     SAMPLES,
     TRIED,
     Found,
+    Place,
     found,
     knows,
     planted,
 )  # fmt: skip
-from experiments.ratio_on_flickr8k.verdict import systems_of, table_of_planted, table_of_systems
+from experiments.ratio_on_flickr8k.verdict import systems_of, table_of_places, table_of_planted, table_of_systems
 from experiments.records import NOWHERE, Records, Wanted, options
 from experiments.study import write_png
 from gan_caption.evaluation.judge_network import JudgeSettings
@@ -49,7 +60,7 @@ UPDATES = (
     "adversarial.quality_floor=0", "adversarial.entropy_floor=0", "validation.images=200",
 )  # fmt: skip
 JUDGE = JudgeSettings(folds=3, epochs=8, hidden=128, embedding=64, batch_captions=256, learning_rate=2e-3)
-SHORT = ("phases.resampling.decoding.density_sets=1", "validation.samples_per_image=2")
+SHORT = ("phases.resampling.decoding.density_sets=1", "validation.samples_per_image=2", "validation.images=50")
 """A run that resamples learns nothing, and `measure` measures it: its own evaluation is kept short."""
 QUICK = (
     "size.hidden=32", "size.embedding=32", "phases.mle.epochs=1", "validation.images=40",
@@ -62,8 +73,17 @@ QUICK_JUDGE = JudgeSettings(folds=2, epochs=1, hidden=32, embedding=16, batch_ca
 Kept = dict[str, dict[int, Mapping[str, Any]]]
 """What is kept of runs, by name and seed."""
 MLE, PLANTED = "maximum likelihood", "planted differences"
-TOLD = ("log_loss", "auc", "ece")
-"""Of discriminators, on held-out images."""
+TOLD = ("log_loss", "auc", "ece", "deviation")
+"""Of discriminators."""
+
+
+@dataclass(frozen=True)
+class Judge:
+    """The discriminator that arms are given."""
+
+    rung: Rung
+    deviation: float
+    """Of its logits, on the tuning seed: random ones in their place have the same."""
 
 
 class Study:
@@ -80,19 +100,17 @@ class Study:
         self.seeds = SEEDS[:1] if quick else SEEDS
         self.tuning = SEEDS[0] if quick else TUNING  # where nothing is learned, the trials may be the runs
         self.arms = QUICK_ARMS if quick else ARMS
+        self.once = () if quick else ONCE
         self.rates = RATES[:1] if quick else RATES
         self.discriminators = QUICK_DISCRIMINATORS if quick else DISCRIMINATORS
         self.judge = QUICK_JUDGE if quick else JUDGE
-        self.lessons = 40 if quick else LESSONS
         self.splits = ("val", "test") if size == "test" else ("val",)
         self.workers = workers
 
     @property
     def how(self) -> str:
         """What a record tells of how it was measured."""
-        return (
-            f"{self.judge}, {self.lessons} lessons, policies at {POLICY}, resampled at {RESAMPLED}, {SAMPLES} samples"
-        )
+        return f"{self.judge}, held-out lessons, policies at {POLICY}, resampled at {RESAMPLED}, {SAMPLES} samples"
 
     def baseline(self, seed: int) -> tuple[str, ...]:
         """Return the overrides of the converged baseline."""
@@ -107,10 +125,11 @@ class Study:
             *OF_D, *rung.overrides, *few, *self.quick,
         )  # fmt: skip
 
-    def arm(self, arm: Arm, seed: int, base: Path, judge: Path, *, chosen: Rung, rate: str | None) -> tuple[str, ...]:
+    def arm(self, arm: Arm, seed: int, base: Path, judge: Path, *, chosen: Judge, rate: str | None) -> tuple[str, ...]:
         """Return those of an arm."""
-        taken = (f"pretrained_discriminator={judge}", *OF_D, *chosen.overrides) if arm.judged else ()
-        own = (*OF_D, *blinded(chosen.overrides)) if arm.blind else ()
+        taken = (f"pretrained_discriminator={judge}", *OF_D, *chosen.rung.overrides) if arm.judged else ()
+        own = (*OF_D, *blinded(chosen.rung.overrides)) if arm.blind else ()
+        own += (f"{DECODING}.judge.std={chosen.deviation:.2f}",) if arm.page == "control_logits" else ()
         learned = () if rate is None else (*UPDATES, f"adversarial.learning_rate={rate}")
         short = QUICK_DECODING if self.quick else SHORT
         few = short if arm.resamples else ()
@@ -123,7 +142,16 @@ class Study:
         """Return what is to be known of a discriminator."""
         return Wanted(_judge(rung), seed, self.discriminator(rung, seed, base), knows)
 
-    def known(self, wanted: Callable[..., list[Wanted]], seeds: Sequence[int], *, chosen: Rung | None) -> Kept:
+    def of(self, seed: int, base: Path, judge: Path, *, chosen: Judge, rates: Mapping[str, str],
+           arms: Sequence[Arm]) -> list[tuple[str, Overrides, str]]:  # fmt: skip
+        """Return the baseline's and the arms' names, overrides, and the phases that are measured."""
+        told = [(MLE, self.baseline(seed), "mle")]
+        for arm in arms:
+            own = self.arm(arm, seed, base, judge, chosen=chosen, rate=rates.get(arm.name))
+            told.append((arm.name, own, arm.phase))
+        return told
+
+    def known(self, wanted: Callable[..., list[Wanted]], seeds: Sequence[int], *, chosen: Judge | None) -> Kept:
         """Return what is kept of all runs, by name and seed; see `Records.known`.
 
         Args:
@@ -131,12 +159,12 @@ class Study:
             seeds: of them.
             chosen: the discriminator that they are given; None: none.
         """
-        judge = None if chosen is None else partial(self.discriminator, chosen)
+        judge = None if chosen is None else partial(self.discriminator, chosen.rung)
         prepare = begun_with(self.baseline, judge, outputs=self.outputs, workers=self.workers)
         return self.records.known(wanted, seeds, prepare, outputs=self.outputs, workers=self.workers)
 
 
-def choose(study: Study) -> Rung:
+def choose(study: Study) -> Judge:
     """Return the discriminator with the lowest log-loss on held-out images of the tuning seed, and write the losses."""
 
     def wanted(seed: int, base: Path = NOWHERE) -> list[Wanted]:
@@ -148,15 +176,16 @@ def choose(study: Study) -> Rung:
         sys.exit("no discriminator has learned yet: full trains them")
     table = table_of_trials({rung.name: own for rung, own in told.items()}, TOLD)
     (study.tables / "discriminators.md").write_text(f"{table}\n")
-    return min(told, key=lambda rung: told[rung]["log_loss"])
+    rung = min(told, key=lambda rung: told[rung]["log_loss"])
+    return Judge(rung, told[rung]["deviation"])
 
 
-def tune(study: Study, chosen: Rung) -> dict[str, str]:
+def tune(study: Study, chosen: Judge) -> dict[str, str]:
     """Return the learning rate of each arm that learns whose samples the judge tells least from people's, one seed."""
     trials = {f"{arm.name}, rate {rate}": (arm, rate) for arm in study.arms if arm.learns for rate in study.rates}
 
     def wanted(seed: int, base: Path = NOWHERE, judge: Path = NOWHERE) -> list[Wanted]:
-        alone = partial(found, split="val", judge=study.judge, temperatures=TRIED)
+        alone = partial(found, split="val", judge=study.judge, places=TRIED)
         return [
             Wanted(name, seed, study.arm(arm, seed, base, judge, chosen=chosen, rate=rate),
                    partial(alone, phase=arm.phase), how=f"{study.how}, trials at {TRIED}")
@@ -166,47 +195,60 @@ def tune(study: Study, chosen: Rung) -> dict[str, str]:
     told: dict[str, dict[str, float]] = {}
     for name, own in study.known(wanted, [study.tuning], chosen=chosen).items():
         arm, rate = trials[name]
-        aucs = [float(np.mean(point.auc)) for point in Found.of(own[study.tuning]).points]
-        told.setdefault(arm.name, {})[rate] = min(aucs, key=lambda auc: abs(auc - 0.5))
+        trial = Found.of(own[study.tuning])
+        told.setdefault(arm.name, {})[rate] = trial.aucs[trial.best.place]
     if told:
         parts = [table_of_trials(told, RATES), study.records.unpaired(wanted(study.tuning))]
         (study.tables / "tuning.md").write_text("\n\n".join(part for part in parts if part) + "\n")
     return {name: min(own, key=lambda rate: abs(own[rate] - 0.5)) for name, own in told.items()}
 
 
-def compare(study: Study, chosen: Rung, rates: Mapping[str, str]) -> None:
-    """Train all arms from all baselines, measure them, and write the tables and the figure."""
-    arms = [arm for arm in study.arms if not arm.learns or arm.name in rates]
+def place(study: Study, chosen: Judge, rates: Mapping[str, str]) -> dict[str, Place]:
+    """Return the temperature and top-p of each system whose samples the judge tells least from people's, one seed."""
+    arms = [arm for arm in (*study.arms, *study.once) if not arm.learns or arm.name in rates]
 
     def wanted(seed: int, base: Path = NOWHERE, judge: Path = NOWHERE) -> list[Wanted]:
-        likelihood = study.baseline(seed)
-        runs = [(MLE, likelihood, "mle")]
-        for arm in arms:
-            rate = rates.get(arm.name)
-            runs.append((arm.name, study.arm(arm, seed, base, judge, chosen=chosen, rate=rate), arm.phase))
-        told = [study.judging(chosen, seed, base)]
+        everywhere = partial(found, split="val", judge=study.judge)
+        return [
+            Wanted(f"{name}, all points", seed, own, partial(everywhere, phase=phase), how=study.how)
+            for name, own, phase in study.of(seed, base, judge, chosen=chosen, rates=rates, arms=arms)
+        ]
+
+    kept = study.known(wanted, [study.tuning], chosen=chosen)
+    told = {name.removesuffix(", all points"): Found.of(own[study.tuning]) for name, own in kept.items()}
+    if told:
+        (study.tables / "places.md").write_text(f"{table_of_places(told)}\n")
+    return {name: own.best.place for name, own in told.items()}
+
+
+def compare(study: Study, chosen: Judge, rates: Mapping[str, str], places: Mapping[str, Place]) -> None:
+    """Train all arms from all baselines, measure them, and write the tables and the figure."""
+    arms = [arm for arm in study.arms if arm.name in places]
+
+    def wanted(seed: int, base: Path = NOWHERE, judge: Path = NOWHERE) -> list[Wanted]:
+        told = [study.judging(chosen.rung, seed, base)]
         for split in study.splits:
-            on = partial(found, split=split, judge=study.judge, lessons=study.lessons)
+            on = partial(found, split=split, judge=study.judge)
             told += [
-                Wanted(_on(split, name), seed, own, partial(on, phase=phase), how=study.how)
-                for name, own, phase in runs
-            ]
-            differences = partial(planted, split=split, judge=study.judge, lessons=study.lessons)
-            told.append(Wanted(_on(split, PLANTED), seed, likelihood, differences, how=study.how))
+                Wanted(_on(split, name), seed, own, partial(on, phase=phase, judged=[places[name]]),
+                       how=f"{study.how}, judged at {places[name]}")
+                for name, own, phase in study.of(seed, base, judge, chosen=chosen, rates=rates, arms=arms)
+                if name in places
+            ]  # fmt: skip
+            differences = partial(planted, split=split, judge=study.judge)
+            told.append(Wanted(_on(split, PLANTED), seed, study.baseline(seed), differences, how=study.how))
         return told
 
     kept = study.known(wanted, study.seeds, chosen=chosen)
-    names = (MLE, *(arm.name for arm in arms))
-    told = [
-        {name: {seed: Found.of(own) for seed, own in kept[_on(split, name)].items()}
-         for name in names if _on(split, name) in kept}
-        for split in study.splits
-    ]  # fmt: skip
     split = study.splits[-1]
-    if not told[-1]:
+    told = {
+        name: {seed: Found.of(own) for seed, own in kept[_on(split, name)].items()}
+        for name in (MLE, *(arm.name for arm in arms)) if _on(split, name) in kept
+    }  # fmt: skip
+    if not told:
         sys.exit("no run is finished yet: full trains them")
-    systems = systems_of(told[-1], told[0] if split == "test" else None)
-    minutes = np.mean([own["minutes"] for own in kept.get(_judge(chosen), {}).values()] or [np.nan])
+    systems = systems_of(told)
+    minutes = np.mean([own["minutes"] for own in kept.get(_judge(chosen.rung), {}).values()] or [np.nan])
     judging = {arm.name: float(minutes) for arm in arms if arm.judged}
     parts = [
         table_of_systems(systems, judging, [MLE, *(arm.name for arm in study.arms)]),
@@ -239,7 +281,8 @@ def main(size: str = "full", *given: str) -> None:
     study.outputs.mkdir(parents=True, exist_ok=True)
     study.tables.mkdir(parents=True, exist_ok=True)
     chosen = choose(study)
-    compare(study, chosen, tune(study, chosen))
+    rates = tune(study, chosen)
+    compare(study, chosen, rates, place(study, chosen, rates))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from statistics import fmean, median_high
 import numpy as np
 
 from experiments.ratio_on_flickr8k.arms import MORE
-from experiments.ratio_on_flickr8k.measure import Found, Point, chosen_by_halves, halves
+from experiments.ratio_on_flickr8k.measure import Found, Place, Point
 from experiments.study import seen
 from gan_caption.metrics.bootstrap import Difference, mean_interval, paired_difference
 from gan_caption.metrics.holm import holm
@@ -25,46 +25,21 @@ Measured = Mapping[str, Mapping[int, Found]]
 """By system and seed."""
 
 
-def cross_fitted(points: Sequence[Point], chosen_on: Sequence[Point] | None = None) -> tuple[Score, list[Point]]:
-    """Return the endpoint's AUC at the point that is nearest to .5 on other images, and these points.
-
-    Args:
-        points: of N images.
-        chosen_on: the same points measured on another split, which chooses; None: each half of the images is measured
-            at the point that the other half chooses.
-    """
-    if chosen_on is not None:
-        best = int(np.abs(np.array([np.mean(point.auc) for point in chosen_on]) - 0.5).argmin())
-        return Score.of(_asked(points[best])), [points[best]]
-    chosen, images = chosen_by_halves(points), len(points[0].auc)
-    found = np.zeros(images)
-    for half, point in zip(halves(images), chosen, strict=True):
-        found[half] = _asked(point)[half]
-    return Score.of(found), chosen
-
-
-def _asked(point: Point) -> np.ndarray:
-    """Return what the judge of the endpoint says of each image, (N,); where it was not asked, the one that chooses."""
-    return np.array(point.auc if point.taught is None else point.taught)
-
-
 @dataclass(frozen=True)
 class System:
     """What a system is worth, a value a seed."""
 
-    auc: list[Score]
-    """Of the judge, at its own best points."""
-    points: list[list[Point]]
-    """These points: one of each half of the images, or one of all."""
     runs: Sequence[Found]
 
-    @classmethod
-    def of(cls, runs: Sequence[Found], chosen_on: Sequence[Found] | None) -> System:
-        """Sum up the runs of each seed; see `systems_of`."""
-        fitted = [
-            cross_fitted(own.points, chosen_on[row].points if chosen_on else None) for row, own in enumerate(runs)
-        ]
-        return cls([score for score, _ in fitted], [chosen for _, chosen in fitted], runs)
+    @property
+    def points(self) -> list[Point]:
+        """Where the judge was asked."""
+        return [own.best for own in self.runs]
+
+    @property
+    def auc(self) -> list[Score]:
+        """What it said."""
+        return [Score.of(np.array(point.auc)) for point in self.points]
 
     @property
     def mean_auc(self) -> float:
@@ -74,14 +49,11 @@ class System:
     @property
     def cells(self) -> list[str]:
         """Return what a table shows besides differences."""
-        places = sorted({(point.temperature, point.top_p) for own in self.points for point in own})
-        models = (
-            [float(np.mean([point.corpus[name] for point in own])) for own in self.points]
-            for name in ("lm_nll", "reverse_lm_nll")
-        )
+        places = sorted({point.place for point in self.points})
+        models = ([point.corpus[name] for point in self.points] for name in ("lm_nll", "reverse_lm_nll"))
         reached = [point.self_cider for own in self.runs for point in own.points if point.top_p == 1]
         return [
-            ", ".join(f"{temperature:g}/{top_p:g}" for temperature, top_p in places), _between(self.auc, 3),
+            ", ".join(map(_shown, places)), _between(self.auc, 3),
             _known([100 * own.cider_d for own in self.runs], 1),
             _known([own.unsupported for own in self.runs], 2), *(with_interval(values, 3) for values in models),
             f"{min(reached):.2f} to {max(reached):.2f}",
@@ -94,12 +66,8 @@ HEADS = (
 )  # fmt: skip
 
 
-def systems_of(measured: Measured, chosen_on: Measured | None = None) -> dict[str, System]:
+def systems_of(measured: Measured) -> dict[str, System]:
     """Sum up the systems, of the seeds that all have.
-
-    Args:
-        measured: at every point.
-        chosen_on: the same systems on the split that chooses their points; None: see `cross_fitted`.
 
     Raises:
         SystemExit: no seed is finished in all of them.
@@ -107,12 +75,7 @@ def systems_of(measured: Measured, chosen_on: Measured | None = None) -> dict[st
     seeds = sorted(set.intersection(*(set(runs) for runs in measured.values())))
     if not seeds:
         raise SystemExit("no seed is finished in all arms that have any: full goes on with them")
-    return {
-        name: System.of(
-            [runs[seed] for seed in seeds], [chosen_on[name][seed] for seed in seeds] if chosen_on else None
-        )
-        for name, runs in measured.items()
-    }
+    return {name: System([runs[seed] for seed in seeds]) for name, runs in measured.items()}
 
 
 def differences(systems: Mapping[str, System]) -> dict[str, Difference]:
@@ -137,8 +100,9 @@ def table_of_systems(systems: Mapping[str, System], judging: Mapping[str, float]
     rows = [["", "seeds", "minutes", *HEADS, f"AUC less that of {MORE.name}", "p (Holm)"]]
     for name, system in systems.items():
         took = fmean(own.minutes for own in system.runs) + judging.get(name, 0.0)
-        tested = [_difference(compared[name]), f"{p[name]:.3f}"] if name in compared else ["", ""]
-        rows.append([name, str(len(system.auc)), f"{took:.0f}", *system.cells, *tested])
+        told = f"{p[name]:.3f}" if name in compared and len(system.runs) > 1 else ""  # of images alone it says little
+        tested = [_difference(compared[name]), told] if name in compared else ["", ""]
+        rows.append([name, str(len(system.runs)), f"{took:.0f}", *system.cells, *tested])
     people = fmean(own.people for system in systems.values() for own in system.runs)
     note = f"People's Self-CIDEr, at which CIDEr-D and unsupported words are compared, is {people:.3f}."
     return "\n\n".join([markdown(rows), note, power(list(compared.values()))])
@@ -154,12 +118,26 @@ def power(compared: Sequence[Difference]) -> str:
     )
 
 
+def table_of_places(found: Mapping[str, Found]) -> str:
+    """Return a Markdown table: what the judge says of systems at each temperature and top-p, on the tuning seed."""
+    places = sorted({place for own in found.values() for place in own.aucs}, key=lambda place: (-place[1], place[0]))
+    rows = [["temperature, top-p", *map(_shown, places), "chosen"]]
+    for name, own in found.items():
+        cells = (f"{own.aucs[place]:.3f}" if place in own.aucs else "" for place in places)
+        rows.append([name, *cells, _shown(own.best.place)])
+    return markdown(rows)
+
+
 def table_of_planted(planted: Mapping[int, Mapping[str, float]]) -> str:
     """Return a Markdown table: what the judge says of systems whose order is known, over seeds."""
     names = list(next(iter(planted.values()), {}))
     rows = [["planted", "judge's AUC"]]
     rows += [[name, with_interval([own[name] for own in planted.values()], 3)] for name in names]
     return markdown(rows)
+
+
+def _shown(place: Place) -> str:
+    return "/".join(f"{value:g}" for value in place)
 
 
 def _known(values: Sequence[float], decimals: int) -> str:

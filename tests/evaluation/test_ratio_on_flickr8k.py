@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import asdict, replace
 
@@ -12,14 +13,14 @@ from hydra import compose, initialize_config_dir
 from experiments.ratio import table_of_trials
 from experiments.ratio_on_flickr8k.arms import MORE
 from experiments.ratio_on_flickr8k.figures import systems_figure
-from experiments.ratio_on_flickr8k.measure import TRIED, Found, Point, _another_word, _mixed
+from experiments.ratio_on_flickr8k.measure import TRIED, Found, Point, _another_word, _mixed, knows
 from experiments.ratio_on_flickr8k.people import STRATA, People, at_equal_diversity, standardised, stratified
-from experiments.ratio_on_flickr8k.run import MLE, PLANTED, Study, choose, compare, tune
+from experiments.ratio_on_flickr8k.run import MLE, PLANTED, Judge, Study, choose, compare, place, tune
 from experiments.ratio_on_flickr8k.verdict import (
-    cross_fitted,
     differences,
     power,
     systems_of,
+    table_of_places,
     table_of_planted,
     table_of_systems,
 )
@@ -38,9 +39,10 @@ def people(short: int, long: int, level: float = 0.6) -> People:
     return People([[SHORT] * short + [LONG] * long], np.array([level - 0.1, level + 0.1, np.nan]))
 
 
-def point(*, auc=(0.6, 0.6), self_cider=0.5, temperature=1.0) -> Point:
-    corpus = {"lm_nll": 3.0, "reverse_lm_nll": 4.0}
-    return Point(temperature, 1.0, list(auc), self_cider, cider_d=0.5, unsupported=1.25, corpus=corpus)
+def point(*, auc=(0.6, 0.6), self_cider=0.5, temperature=1.0, lm=3.0) -> Point:
+    corpus = {"lm_nll": lm, "reverse_lm_nll": 4.0}
+    told = None if auc is None else list(auc)
+    return Point(temperature, 1.0, self_cider, cider_d=0.5, unsupported=1.25, corpus=corpus, auc=told)
 
 
 def known(*points: Point) -> Found:
@@ -72,19 +74,31 @@ def test_strata_hold_their_lower_ends():
     assert sums.tolist() == [0, 1, 2, 3, 4 + 5]
 
 
-def test_each_half_is_measured_where_the_other_half_is_best():
-    first, second = np.array_split(np.random.default_rng(0).permutation(10), 2)
-    good_for_first, good_for_second = (np.full(10, 0.9) for _ in range(2))
-    good_for_first[first], good_for_second[second] = 0.5, 0.5
-    points = [point(auc=good_for_first), point(auc=good_for_second)]
-    score, chosen = cross_fitted(points)
-    assert score.per_image.tolist() == [0.9] * 10, "what is best on the images that chose it is not reported"
-    assert chosen == points[::-1]
-    taught = [replace(one, taught=[value + 0.05 for value in one.auc]) for one in points]
-    assert cross_fitted(taught)[0].per_image.tolist() == pytest.approx([0.95] * 10), "chosen by one judge, told by one"
-    score, chosen = cross_fitted(points, [point(auc=[0.2] * 4), point(auc=[0.6] * 4)])
-    assert score.per_image.tolist() == good_for_second.tolist()
-    assert chosen == points[1:]
+def test_the_best_point_is_the_one_nearest_to_people_of_those_that_were_judged():
+    found = known(point(auc=(0.3, 0.5), temperature=0.7), point(auc=None, temperature=0.85, lm=9.0),
+                  point(auc=(0.5, 0.7), temperature=1.0), point(auc=(0.55, 0.55), temperature=1.2, lm=2.0))  # fmt: skip
+    assert found.aucs == pytest.approx({(0.7, 1.0): 0.4, (1.0, 1.0): 0.6, (1.2, 1.0): 0.55})
+    assert found.best.place == (1.2, 1.0)
+    assert Found.of(asdict(found)) == found, "as a record keeps it"
+    table = table_of_places({"GOLD": found})
+    assert list(cells(table, "GOLD").items()) == [
+        ("temperature, top-p", "GOLD"), ("0.7/1", "0.400"), ("1/1", "0.600"), ("1.2/1", "0.550"), ("chosen", "1.2/1"),
+    ]  # fmt: skip
+    row = cells(table_of_systems(systems_of({"GOLD": {0: found}}), {}), "GOLD")
+    assert (row["temperature, top-p"], row["LM, nats"]) == ("1.2/1", "2.000")
+    assert row["Self-CIDEr reached"] == "0.50 to 0.50"
+
+
+def test_random_logits_deviate_as_the_discriminators(tmp_path):
+    """Half of the captions at logit -1 and half at 3: the deviation is 2."""
+    odds = [1 / (1 + math.exp(-logit)) for logit in (-1, 3)]
+    bins = [{"weight": 0.5, "probability": one, "people": one, "captions": 10} for one in odds]
+    (tmp_path / "calibration_mle.json").write_text(json.dumps(bins))
+    records = [{"phase": "ratio", "step": step, **{f"ratio/{name}": step / 10 for name in ("log_loss", "auc", "ece")}}
+               for step in (5, 6)]  # fmt: skip
+    (tmp_path / "metrics.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in records))
+    told = knows(tmp_path)
+    assert (told["deviation"], told["auc"]) == (pytest.approx(2.0), 0.6)
 
 
 def test_what_is_planted_is_a_share_of_spoiled_captions():
@@ -161,6 +175,12 @@ def test_without_more_maximum_likelihood_nothing_is_compared():
     assert len(systems_figure(systems).axes) == 1
 
 
+def test_one_seed_has_no_p():
+    """Its interval is over images alone: captioners of other seeds may lie elsewhere."""
+    row = cells(table_of_systems(systems_of(measured(GOLD={0: 0.6}) | {MORE.name: {0: known(point())}}), {}), "GOLD")
+    assert (row["seeds"], row["p (Holm)"]) == ("1", "")
+
+
 def test_systems_without_a_common_seed_are_told():
     with pytest.raises(SystemExit, match="no seed is finished in all arms"):
         systems_of(measured(GOLD={0: 0.6}, DDO={1: 0.6}))
@@ -202,41 +222,46 @@ def test_the_discriminator_without_the_image_is_of_the_chosen_kind(tmp_path):
     study = Study("full", ["data=flickr8k"], workers=0, records=tmp_path)
     (arm,) = (one for one in study.arms if one.blind)
     for rung, kind in zip(study.discriminators, ("lstm", "likelihood_ratio"), strict=True):
-        told = study.arm(arm, 0, tmp_path, tmp_path, chosen=rung, rate=None)
+        told = study.arm(arm, 0, tmp_path, tmp_path, chosen=Judge(rung, 0.5), rate=None)
         place = "discriminator@discriminator.discriminator"
         assert {f"{place}=blind", f"{place}.discriminator={kind}", "discriminator_training.steps=1000"} <= set(told)
         assert not any("pretrained_discriminator" in one for one in told)
 
 
 def test_tables_are_made_of_records_alone(tmp_path, capsys):
-    """A study of one arm that learns and one seed, as another machine left it: it is chosen, tuned and compared."""
+    """A study of one seed, as another machine left it: it is chosen, tuned, placed and compared."""
     study = Study("quick", ["data=flickr8k"], workers=0, records=tmp_path / "records")
     (judge,) = study.discriminators
 
-    def keep(name, overrides, found):
-        how = "" if name.startswith("discriminator") else study.how
-        how += f", trials at {TRIED}" if "rate" in name else ""
+    def keep(name, overrides, found, how=""):
+        how = how if name.startswith("discriminator") else f"{study.how}{how}"
         study.records.keep(Wanted(name, 0, overrides, measure=dict, how=how), found, base="abc")
 
     keep(f"discriminator, {judge.name}", study.discriminator(judge, 0, tmp_path),
-         {"log_loss": 0.68, "auc": 0.57, "ece": 0.01, "minutes": 10.0})  # fmt: skip
-    for name, auc in ((MLE, 0.7), ("more maximum likelihood", 0.69), ("KL policy gradient, beta 1", 0.6)):
+         {"log_loss": 0.68, "auc": 0.57, "ece": 0.01, "deviation": 0.634, "minutes": 10.0})  # fmt: skip
+    given = Judge(judge, 0.634)
+    best = {MLE: 0.7, "more maximum likelihood": 0.69, "KL policy gradient, beta 1": 0.6, "EBM, random logits": 0.8}
+    for name, auc in best.items():
         arm = next((arm for arm in study.arms if arm.name == name), None)
-        rate = study.rates[0]
-        own = study.baseline(0) if arm is None else study.arm(arm, 0, tmp_path, tmp_path, chosen=judge, rate=rate)
-        found = asdict(known(point(auc=(auc, auc))))
-        keep(name, own, found)
-        if arm is not None:
-            keep(f"{name}, rate {rate}", own, found)
+        rate = study.rates[0] if arm is not None and arm.learns else None
+        own = study.baseline(0) if arm is None else study.arm(arm, 0, tmp_path, tmp_path, chosen=given, rate=rate)
+        worse, chosen = point(auc=(0.9, 0.9)), point(auc=(auc, auc), temperature=1.2)
+        keep(f"{name}, all points", own, asdict(known(worse, chosen)))
+        keep(name, own, asdict(known(replace(worse, auc=None), chosen)), f", judged at {(1.2, 1.0)}")
+        if rate is not None:
+            keep(f"{name}, rate {rate}", own, asdict(known(chosen)), f", trials at {TRIED}")
+    assert "phases.resampling.decoding.judge.std=0.63" in own, "the discriminator's own deviation"
     keep(PLANTED, study.baseline(0), {"temperature 1": 0.7})
     chosen = choose(study)
     rates = tune(study, chosen)
-    assert (chosen, rates) == (judge, {"more maximum likelihood": "3e-5", "KL policy gradient, beta 1": "3e-5"})
-    compare(study, chosen, rates)
+    assert (chosen, rates) == (given, {"more maximum likelihood": "3e-5", "KL policy gradient, beta 1": "3e-5"})
+    places = place(study, chosen, rates)
+    assert places == dict.fromkeys(best, (1.2, 1.0))
+    compare(study, chosen, rates, places)
     table, *_, differences_of_baselines = (tmp_path / "table_val.md").read_text().split("\n\n")
     assert cells(table, "KL policy gradient, beta 1")["minutes"] == "13", "3.4 and its discriminator's 10"
     assert cells(table, "KL policy gradient, beta 1")[f"AUC less that of {MORE.name}"].startswith("-0.090")
     assert cells(differences_of_baselines, "temperature 1")["judge's AUC"].startswith("0.700")
     assert {path.name for path in tmp_path.iterdir()} == {
-        "records", "discriminators.md", "tuning.md", "table_val.md", "figure_val.png",
+        "records", "discriminators.md", "tuning.md", "places.md", "table_val.md", "figure_val.png",
     }  # fmt: skip
