@@ -26,6 +26,7 @@ _ADVICE = {
     errno.EISDIR: "Choose another name: a folder has this one",
     errno.ENAMETOOLONG: "Choose a shorter name",
     errno.EIO: "Check the disk",
+    errno.EBUSY: "Choose another name: something is mounted there, or uses it",
 }
 
 
@@ -105,7 +106,9 @@ def new_folder(path: Path, asked: str) -> Iterator[Path]:
         UserError: the disk is full, read-only and the like. What was there before is untouched, and nothing is left
             half-written. Other exceptions of what is done within come through as they are.
     """
-    path = Path(os.path.abspath(path))  # of "." the last name is empty
+    path = Path(os.path.realpath(path))  # of "." the last name is empty, and a link stays one
+    if os.path.ismount(path):
+        raise UserError(f"{asked}: a disk is mounted at {path}, which can take no other's place: give a folder in it")
     draft, before = aside(path), aside(path).with_suffix(".old")
     try:
         with _told(f"{asked} cannot be written", partial(os.path.exists, path), "What was there before"):

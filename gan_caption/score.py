@@ -6,14 +6,14 @@ import argparse
 import json
 import math
 import sys
-from pathlib import Path
 
+from gan_caption.configuration.running import no_reader
 from gan_caption.data.caption_files import check_images, read_references, read_results
 from gan_caption.data.outlined import check_complete, read_outlined
 from gan_caption.errors import UserError
 from gan_caption.evaluation.java import java_metrics
 from gan_caption.evaluation.scores import Scores, score
-from gan_caption.files import check_folder, write_atomically
+from gan_caption.files import at_home, check_folder, write_atomically
 from gan_caption.metrics import DocumentFrequencies, Predictions, character_tokenize, ptb_tokenize
 from gan_caption.metrics.chair import chair, named_in
 from gan_caption.metrics.characters import without_spaces
@@ -32,6 +32,8 @@ def main(arguments: list[str] | None = None) -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError as error:
+        raise no_reader() from error
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
@@ -46,6 +48,8 @@ def _run(told: argparse.Namespace) -> None:
     for path, option in ((told.out, "--out"), (told.save_frequencies, "--save-frequencies")):
         if path is not None:
             check_folder(path.absolute().parent, f"{option} {path}")  # before METEOR and SPICE, not after
+            if path.is_dir():
+                raise UserError(f"{option} {path}: a folder has this name: give that of a file")
     references = read_references(told.references)
     results = read_results(told.results)
     images = check_images(references, results, only_given=told.only_given)
@@ -157,19 +161,19 @@ def _or_null(value: float) -> float | None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m gan_caption.score", description=__doc__)
-    parser.add_argument("references", type=Path, help="COCO annotation file, or JSON lines of image_id and caption(s)")
-    parser.add_argument("results", type=Path, help="COCO result file, or JSON lines of image_id, caption and samples")
+    parser.add_argument("references", type=at_home, help="COCO annotations, or JSON lines of image_id and caption(s)")
+    parser.add_argument("results", type=at_home, help="COCO results, or JSON lines of image_id, caption and samples")
     parser.add_argument("--only-given", action="store_true", help="score only the images that the results have")
     parser.add_argument("--by-character", action="store_true", help="count characters, as of Chinese, and not words")
     parser.add_argument(
-        "--objects", type=Path, metavar="FILE", help="of each image its objects: COCO's instances, or objects.json"
+        "--objects", type=at_home, metavar="FILE", help="of each image its objects: COCO's instances, or objects.json"
     )
     parser.add_argument("--nouns", action="store_true", help="nouns that no reference has, by spaCy (extra: nouns)")
-    parser.add_argument("--frequencies", type=Path, metavar="FILE", help="document frequencies of a larger corpus")
-    parser.add_argument("--save-frequencies", type=Path, metavar="FILE", help="keep those of these references")
+    parser.add_argument("--frequencies", type=at_home, metavar="FILE", help="document frequencies of a larger corpus")
+    parser.add_argument("--save-frequencies", type=at_home, metavar="FILE", help="keep those of these references")
     parser.add_argument("--meteor", action="store_true", help="METEOR too, by its Java program (extra: java)")
     parser.add_argument("--spice", action="store_true", help="SPICE too, by its Java program (extra: java)")
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write all values, per image too, as JSON")
+    parser.add_argument("--out", type=at_home, metavar="FILE", help="write all values, per image too, as JSON")
     return parser
 
 

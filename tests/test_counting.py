@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
+import sys
 import tracemalloc
 from collections import Counter
 
@@ -16,11 +18,33 @@ from gan_caption import counting
 from gan_caption.counting import counted
 from gan_caption.errors import UserError
 from gan_caption.metrics import DocumentFrequencies
+from tests.documents import ROOT
 
 
 @pytest.fixture
 def small_chunks(monkeypatch):
     monkeypatch.setattr(counting, "_CHUNK", 3)
+
+
+LIMITED = """
+import resource, signal
+from gan_caption.counting import counted
+from gan_caption.errors import UserError
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+try:
+    list(counted((f"{number:099d}" for number in range(200_000)), at_once=1000))
+except UserError as error:
+    print(error)
+"""
+
+
+def test_a_disk_without_room_is_told_in_one_line():
+    """The limit on file sizes makes any disk fail."""
+    command = [sys.executable, "-c", LIMITED]
+    told = subprocess.run(command, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True).stdout
+    assert told.endswith("make room for temporary files, or set SQLITE_TMPDIR to a folder that has some\n")
+    assert told.count("\n") == 1
 
 
 @given(st.lists(st.text(), max_size=60), st.integers(0, 5))

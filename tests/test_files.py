@@ -173,6 +173,26 @@ def test_a_folder_is_written_as_a_whole_or_not_at_all(tmp_path, there, error, ra
     assert (names(tmp_path), names(path)) == (["out"], ["half"])
 
 
+def test_a_link_to_a_folder_stays_one(tmp_path):
+    """As of a small disk to a large one."""
+    (tmp_path / "large").mkdir()
+    (tmp_path / "small").mkdir()
+    (tmp_path / "small" / "shards").symlink_to(tmp_path / "large")
+    with new_folder(tmp_path / "small" / "shards", "shards.folder=shards") as draft:
+        assert draft.parent == tmp_path, "beside what is linked to"
+        (draft / "a").touch()
+    assert (tmp_path / "small" / "shards").is_symlink()
+    assert (names(tmp_path / "large"), names(tmp_path / "small")) == (["a"], ["shards"])
+
+
+def test_a_mounted_disk_is_told_before_anything_is_written(tmp_path):
+    with small_disk(tmp_path / "disk", "64k") as disk:
+        told = r"^out=disk: a disk is mounted at .*/disk, .* give a folder in it$"
+        with pytest.raises(UserError, match=told), new_folder(disk, "out=disk"):
+            raise AssertionError("nothing is made first")
+        assert names(tmp_path) == ["disk"]
+
+
 def test_two_that_write_one_folder_do_not_meet(tmp_path):
     """As two containers do on one disk, in which all processes have the same number."""
     with new_folder(tmp_path / "out", "out=x") as first:

@@ -6,6 +6,7 @@ import argparse
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from gan_caption.configuration.overrides import is_sweep, typed, understood
 from gan_caption.configuration.renamed import refuse_old_overrides
@@ -28,7 +29,8 @@ def read_command_line(arguments: Sequence[str], *, entry: Path) -> tuple[argpars
         entry: the entry point's page.
 
     Raises:
-        UserError: an option is unknown or would run code, a word is no setting, or a key has another name now.
+        UserError: an option is unknown or would run code, a word is no setting, a key has another name now, or it is
+            one that only training takes.
     """
     from hydra._internal.utils import get_args_parser
 
@@ -43,7 +45,8 @@ def read_command_line(arguments: Sequence[str], *, entry: Path) -> tuple[argpars
     if found.experimental_rerun is not None:
         raise UserError("--experimental-rerun reads a pickle, which could run code: repeat the command instead")
     refuse_old_overrides(found.overrides)
-    found.overrides = [understood(override) for override in found.overrides]
+    found.overrides = [_left_out(understood(override), entry) for override in found.overrides]
+    _refuse_of_the_run(found.overrides, entry)
     if not found.multirun and not any(one.lstrip("+").startswith(_SWEEPS) for one in found.overrides):
         _refuse_sweeps(found.overrides)
     return parser, found
@@ -64,6 +67,30 @@ def places_of_pages(found: argparse.Namespace) -> list[Path]:
     return [Path(one) for one in (found.config_dir, *named) if one and not one.startswith("pkg://")]
 
 
+def _left_out(override: str, entry: Path) -> str:
+    """Write `group=null`, of which Hydra makes a traceback, in its own way: ~group."""
+    key, _, value = override.partition("=")
+    group = key.partition("@")[0]
+    nothing = value == "null" and group and (entry.parent / group).is_dir()
+    return f"~{key}" if nothing and key in _chosen(entry) else override
+
+
+def _refuse_of_the_run(overrides: Sequence[str], entry: Path) -> None:
+    """Refuse what a run was trained with where runs are measured or used: they keep it, and it would do nothing."""
+    from gan_caption.configuration.settings import OF_A_RUN
+
+    own = _page(entry).keys() | _chosen(entry)
+    if not own & {"run", "runs"}:
+        return
+    for override in overrides:
+        key = override.lstrip("+~").partition("=")[0].partition("@")[0].partition(".")[0]
+        if key in OF_A_RUN and key not in own:
+            raise UserError(
+                f"{shown(override)}: {key} is a setting of training, which a run keeps, and `{entry.stem}` does not "
+                "change it: leave it out"
+            )
+
+
 def _refuse_sweeps(overrides: Sequence[str]) -> None:
     """Refuse commas where nothing is swept."""
     for override in filter(is_sweep, overrides):
@@ -77,7 +104,8 @@ def _refuse_sweeps(overrides: Sequence[str]) -> None:
 def _no_option(given: str, arguments: Sequence[str], options: Sequence[str], entry: Path) -> UserError:
     """Say what to type instead of an option that does not exist."""
     name, equals, value = given.partition("=")
-    after = [*arguments, ""][list(arguments).index(given) + 1]
+    place = list(arguments).index(given) if given in arguments else len(arguments)
+    after = "".join(arguments[place + 1 : place + 2])
     if not equals and after and not after.startswith("-") and "=" not in after:
         given, value = f"{given} {after}", after
     key = name.lstrip("-").replace("-", "_")
@@ -92,10 +120,19 @@ def _no_option(given: str, arguments: Sequence[str], options: Sequence[str], ent
 
 def _plus(key: str, entry: Path) -> str | None:
     """Return what stands before a key on the command line: + where its group is in no list; None where it is no key."""
-    import yaml
-
-    page = yaml.safe_load(entry.read_text(encoding="utf-8"))
-    chosen = {name for one in page.get("defaults", []) if isinstance(one, dict) for name in one}
-    if key in page.keys() - {"defaults"} or key in chosen:
+    if key in _page(entry).keys() - {"defaults"} or key in _chosen(entry):
         return ""
     return "+" if key and (entry.parent / key).is_dir() else None
+
+
+def _page(entry: Path) -> dict[str, Any]:
+    """Return an entry point's page as it is written."""
+    import yaml
+
+    page: dict[str, Any] = yaml.safe_load(entry.read_text(encoding="utf-8"))
+    return page
+
+
+def _chosen(entry: Path) -> set[str]:
+    """Return the groups in its list of defaults."""
+    return {name for one in _page(entry).get("defaults", []) if isinstance(one, dict) for name in one}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gan_caption.configuration.command_line import asks_for_a_search, places_of_pages, read_command_line
 from gan_caption.configuration.jobs import Job, notes
-from gan_caption.configuration.running import Runs, in_words, rank, refuse_environment
+from gan_caption.configuration.running import Runs, in_words, no_reader, rank, refuse_environment
 from gan_caption.errors import Interrupted, UserError
 
 if TYPE_CHECKING:
@@ -123,9 +123,8 @@ def _ended_cleanly(runs: Runs) -> Iterator[None]:
         how = "the same command with resume=auto goes on from there"
         print(f"{rank()}interrupted by {stopped.signal.name}: {stopped}; {how}", file=sys.stderr)
         sys.exit(128 + stopped.signal)
-    except BrokenPipeError:  # who read it, `head` say, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)  # as of a program that SIGPIPE has ended
+    except BrokenPipeError as error:
+        raise no_reader() from error
     except KeyboardInterrupt:
         print(f"interrupted{': ' + runs.started[-1] if runs.started else ''}", file=sys.stderr)
         sys.exit(130)

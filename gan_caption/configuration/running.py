@@ -47,7 +47,7 @@ class Runs:
         from hydra.core.hydra_config import HydraConfig
         from omegaconf import OmegaConf
 
-        from gan_caption.configuration.settings import SHARED
+        from gan_caption.configuration.settings import REFERRED_TO
 
         refuse_environment()  # here as well: this may be a process of its own
         asked = HydraConfig.get()
@@ -59,11 +59,13 @@ class Runs:
             self._check_allowed(config)
             folders = [Path(one.path) for one in asked.runtime.config_sources if one.schema == "file"]
             check_choices(config, given_overrides(asked), folders)
-            for one in unread(written, given_overrides(asked), SHARED):
+            for one in unread(written, given_overrides(asked), REFERRED_TO):
                 print(f"{rank()}note: {one} changes nothing here: no part of this run refers to it", flush=True)
             result = self.task(config)
         except Told as error:
             raise SystemExit(2) from error
+        except BrokenPipeError as error:  # Hydra would take it for a bug
+            raise no_reader() from error
         except Exception as error:
             if message_of(error) is None and sweep_of(asked) is None:
                 raise
@@ -142,6 +144,12 @@ def message_of(error: Exception) -> str | None:
 def in_words(overrides: Sequence[str]) -> str:
     """Return what tells runs apart."""
     return " ".join(overrides) or "(no overrides)"
+
+
+def no_reader() -> SystemExit:
+    """Return how a program ends whose output nobody reads any more, `head` having gone: as SIGPIPE ends others."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return SystemExit(141)
 
 
 def rank() -> str:

@@ -16,6 +16,8 @@ from gan_caption.untrusted.parsing import shown
 
 SHARED = ("size", "text_cnn", "lm", "discriminator_training", "adversarial", "discriminator_trainer")
 """Keys that exist for others to refer to; they are checked where they are used."""
+REFERRED_TO = (*SHARED, "vocabulary")
+"""Keys that have an effect only where a part refers to them."""
 WITHOUT_EFFECT = (
     "outputs", "resume", "tracker", "device", "threads", "cache", "log_every", "save_every", "search_metric",
     "diversity_metric", "diversity_floor", "shards", "lm",

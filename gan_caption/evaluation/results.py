@@ -25,6 +25,7 @@ from gan_caption.evaluation.result_files import calibration_file, captions_file,
 from gan_caption.evaluation.scores import Scores, paired_intervals
 from gan_caption.evaluation.settings import CurveSettings, EvaluationSettings
 from gan_caption.evaluation.trained import left_discriminator, left_weights, open_run
+from gan_caption.files import check_folder
 from gan_caption.metrics.metric import Metrics
 from gan_caption.metrics.separation import probabilities, reliability
 from gan_caption.training.checkpoint import load_weights
@@ -84,6 +85,7 @@ def measure_run(asked: EvaluationSettings) -> Results:
         **({} if asked.metrics is None else {"metrics": asked.metrics}),
         **({} if asked.language_model is None else {"language_model": asked.language_model}),
     )  # fmt: skip
+    check_folder(evaluation_folder(asked), f"run={folder}")  # before features, not after
     settings, encoder, tokenizer = run.settings, run.encoder, run.tokenizer
     java = java_metrics(asked.java_metrics, counted_by=tokenizer.counted_by)
     language_model = open_language_model(settings.language_model, tokenizer, device=run.device)

@@ -26,6 +26,7 @@ from gan_caption.decoding.rerank import Judge
 from gan_caption.decoding.reweighted import Reweighted
 from gan_caption.discriminators.base import Discriminator, parts_of
 from gan_caption.discriminators.set import of_sets
+from gan_caption.distributed.world import say
 from gan_caption.encoders.none import NoImage
 from gan_caption.encoders.precomputed import Precomputed
 from gan_caption.errors import UserError, at_least
@@ -215,6 +216,8 @@ class Captioner:
             reader = reading(named, trained.tokenizer, length_penalty=length_penalty)
         judges = chosen_judges(rerank or {}, discriminator, reader)
         chosen_by_it = isinstance(decoder, Reranked | Reweighted) and isinstance(named, TextJudge)
+        if named is not None and not (fusion or chosen_by_it or (rerank or {}).get("language_model")):
+            say(f"note: nothing asks language_model={language_model}: fusion=... or rerank.language_model=... does")
         # The curve is of what the run's own decoder writes: another language model writes, or chooses, something else.
         known = confidence and not fusion and not chosen_by_it
         curve = read_curve(folder, phase, decoding or usual.node) if known else None

@@ -25,7 +25,7 @@ from gan_caption.configuration.settings import OF_ONE_MACHINE, SINCE, Settings
 from gan_caption.configuration.wording import listed
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
-from gan_caption.untrusted.parsing import briefly, parse_json, shown
+from gan_caption.untrusted.parsing import briefly, parse_settings, shown
 
 VERSION = 1
 """Of what lies in a run folder, and where."""
@@ -140,9 +140,9 @@ def read_config(folder: Path) -> dict[str, Any]:
         UserError: the folder holds no run.
     """
     try:
-        config = parse_json(inside(folder, "config.json").read_bytes())
+        config = parse_settings(inside(folder, "config.json").read_bytes())
         about = inside(folder, FORMAT)
-        found = parse_json(about.read_bytes()) if about.exists() else {"format": 1}
+        found = parse_settings(about.read_bytes()) if about.exists() else {"format": 1}
         version = found["format"]
         if not isinstance(version, int):
             raise ValueError(f"format {briefly(version)} is no whole number")
@@ -242,6 +242,6 @@ def read_json(path: Path) -> dict[str, Any]:
 def _read(path: Path) -> Any:
     """Return what one of a run's files of JSON holds."""
     try:
-        return parse_json(path.read_bytes())
+        return parse_settings(path.read_bytes())
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({error}): is the run folder whole?") from error

@@ -7,6 +7,7 @@ import reprlib
 from collections.abc import Collection
 from typing import Any
 
+_DEEPEST = 100
 _BRIEF = reprlib.Repr()
 _BRIEF.maxlevel, _BRIEF.maxstring, _BRIEF.maxlong, _BRIEF.maxother = 3, 60, 40, 60
 
@@ -35,6 +36,23 @@ def parse_json(text: str | bytes) -> Any:
         raise json.JSONDecodeError("Half of a surrogate pair", text, 0) from None
     except ValueError as error:
         raise json.JSONDecodeError(f"Number too long: {error}", text, 0) from None
+    return value
+
+
+def parse_settings(text: str | bytes) -> Any:
+    """Do the same with settings, which are nested a few levels deep: what goes through them may call itself.
+
+    Raises:
+        json.JSONDecodeError: as `parse_json`, or they are nested deeper than 100 levels.
+        UnicodeDecodeError: the bytes are not UTF-8.
+    """
+    value = parse_json(text)
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [child for node in level if isinstance(node, dict | list)
+                 for child in (node.values() if isinstance(node, dict) else node)]  # fmt: skip
+    if level:
+        raise json.JSONDecodeError("Nested too deeply", str(text), 0)
     return value
 
 

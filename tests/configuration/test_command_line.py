@@ -147,6 +147,28 @@ def test_what_cannot_be_meant_is_one_line_that_says_what_to_type(page, words, to
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("entry", "word", "meant"),
+    [
+        ("config", "tracker=null", "~tracker"), ("config", "optimizer@x.y=null", "optimizer@x.y=null"),
+        ("demo", "decoding=null", "~decoding"), ("evaluate", "data=null", "~data"),
+        ("config", "resume=null", "resume=null"),
+    ],
+)  # fmt: skip
+def test_no_choice_of_a_group_is_null_to_a_user_and_left_out_to_hydra(entry, word, meant):
+    (told,) = read_command_line([word], entry=conf_dir() / f"{entry}.yaml")[1].overrides
+    assert told == meant
+
+
+@pytest.mark.parametrize("word", ["log_every=1", "+save_every=3", "++tokenizer=characters", "max_length=50",
+                                  "vocabulary.min_count=9", "+generator@x=lstm", "~encoder"])  # fmt: skip
+@pytest.mark.parametrize("entry", ["evaluate", "export", "calibrate", "caption", "compare"])
+def test_what_a_run_was_trained_with_is_refused_where_it_would_change_nothing(entry, word):
+    with pytest.raises(UserError, match=f"is a setting of training, which a run keeps, and `{entry}` does not"):
+        read_command_line([word], entry=conf_dir() / f"{entry}.yaml")
+    read_command_line([word], entry=conf_dir() / "config.yaml")
+
+
 ENTRY_POINTS = [
     "train", "prepare", "evaluate", "compare", "transfer", "calibrate", "caption", "demo", "export", "dashboard",
     "language_model",
@@ -159,6 +181,19 @@ def test_a_reader_that_has_gone_is_no_bug():
     command = f"set -o pipefail; {sys.executable} -m gan_caption.train --help | true"
     ended = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True)
     assert (ended.returncode, ended.stderr) == (128 + signal.SIGPIPE, "")
+
+
+PRINTS = """
+from gan_caption.configuration.launching import launch
+launch(lambda config: print("x\\n" * 100_000), config_name="demo")
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="this system has no such signal")
+def test_a_task_whose_reader_has_gone_has_no_bug_either():
+    command = f"set -o pipefail; {sys.executable} -c '{PRINTS}' run=x | head -1"
+    ended = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (128 + signal.SIGPIPE, "x\n", "")
 
 
 @pytest.mark.parametrize("entry_point", ENTRY_POINTS)

@@ -7,7 +7,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from gan_caption.configuration.launching import conf_dir
-from gan_caption.configuration.settings import SHARED
+from gan_caption.configuration.settings import REFERRED_TO
 from gan_caption.configuration.unread import unread
 
 
@@ -21,6 +21,8 @@ from gan_caption.configuration.unread import unread
         ("seqgan", ["optimizer@discriminator_trainer.optimizer=rmsprop"], []),
         ("kl_ratio", ["discriminator_training.steps=2"], ["discriminator_training.mismatched=0.3"]),
         ("shetty", ["discriminator_training.steps=2"], ["discriminator_training.steps_per_update=20"]),
+        ("mle", ["tokenizer=pretrained"], ["vocabulary.min_count=2"]),
+        ("mle", ["vocabulary.min_count=2"], []),
         ("mle", ["phases.mle.epochs=1", "seed=3", "generator.hidden=4"], ["adversarial.steps=1", "text_cnn.dropout=0"]),
     ],
 )
@@ -28,7 +30,7 @@ def test_what_no_part_refers_to_is_told(page, read, others):
     asked = [f"+experiment={page}", *read, *others]
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         written = OmegaConf.to_container(compose("config", asked), resolve=False)
-    assert unread(written, asked, SHARED) == others
+    assert unread(written, asked, REFERRED_TO) == others
 
 
 def test_a_shared_setting_counts_that_another_one_refers_to_which_is_read():

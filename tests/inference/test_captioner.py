@@ -163,13 +163,14 @@ def test_the_discriminator_chooses_among_candidates_where_it_is_asked(trained_ru
         assert len(chosen.captions) == 1
 
 
-def test_weights_of_zero_change_nothing_and_a_judge_that_is_missing_is_told(trained_run, photos, tmp_path):
+def test_weights_of_zero_change_nothing_and_a_judge_that_is_missing_is_told(trained_run, photos, tmp_path, capsys):
     ngrams = tmp_path / "ngrams.safetensors"
     learn_ngrams(language_model_from(composed(f"run={trained_run}", f"out={ngrams}", config_name="language_model")))
     plain = list(Captioner.load(trained_run, proposer=SAMPLING).stream(photos, count=3))
     nothing = {"own": 1.0, "discriminator": 0.0, "language_model": 0.0}
     same = Captioner.load(trained_run, proposer=SAMPLING, rerank=nothing, language_model=ngrams, fusion=0.0)
     assert list(same.stream(photos, count=3)) == plain
+    assert f"nothing asks language_model={ngrams}: fusion=... or rerank.language_model=" in capsys.readouterr().err
     advised = Captioner.load(trained_run, language_model=ngrams, fusion=5.0)
     assert [one.best.text for one in advised.stream(photos)] != [
         one.best.text for one in Captioner.load(trained_run).stream(photos)
