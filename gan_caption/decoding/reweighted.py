@@ -21,7 +21,7 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.candidates import Candidates
 from gan_caption.decoding.decoders import Sampling
 from gan_caption.decoding.rerank import Judge, check_judge, checked
-from gan_caption.errors import at_least
+from gan_caption.errors import UserError, at_least
 from gan_caption.generators.base import Generator
 from gan_caption.generators.parts import log_probs_in_parts
 
@@ -136,6 +136,11 @@ class Reweighted(ABC):
         judged = checked(self.judge(features, captions), captions)
         if judged.dim() == 2:
             judged = judged.masked_fill(~captions.mask, 0).sum(1)
+        if bool((judged.isnan() | (judged == math.inf)).any()):
+            raise UserError(
+                "decoding.judge: what it says of a caption is NaN or infinite, by which nothing can be chosen (-inf "
+                "may be: never that one)"
+            )
         return total + self.alpha * judged
 
     @abstractmethod

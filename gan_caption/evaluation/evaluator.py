@@ -116,7 +116,7 @@ class Evaluator:
             progress: told (images done, images in all).
         """
         generator, decoder, sampler = captioner.generator, self._decoder(phase), self.sampler(phase)
-        rng = shared_generator(0)
+        rng, scoring = shared_generator(0), shared_generator(1)
         captions: list[list[str]] = []
         samples: list[list[Sequence[str]]] = []
         nll = tokens = low = high = 0.0
@@ -127,7 +127,7 @@ class Evaluator:
                 decoded = decoder(generator, features, max_length=self.max_length, rng=rng)
                 captions.append(self._words(decoded.tokens))
                 samples.append(self._draw(generator, features, sampler, rng))
-                told = self._reference_nll(generator, features, rows, sampler)
+                told = self._reference_nll(generator, features, rows, sampler, scoring)
                 nll, tokens, low, high = nll + told.nats, tokens + told.tokens, low + told.ends[0], high + told.ends[1]
                 if progress is not None:
                     progress(batch.stop, len(self.source.split))
@@ -271,8 +271,7 @@ class Evaluator:
             captions: any number an image, as the tokenizer decodes or normalizes them.
             sampler: q.
         """
-        generator = captioner.generator
-        rng = shared_generator(1)
+        generator, rng = captioner.generator, shared_generator(1)
         told: list[list[list[float]]] = []
         with evaluating(captioner):
             for rows in map(world.own_of, self._batches()):
@@ -339,21 +338,22 @@ class Evaluator:
         """
         if not has_limit(sampler, captioner.generator):
             return {}
+        generator, rng = captioner.generator, shared_generator(1)
         told: list[list[tuple[float, float]]] = []
         with evaluating(captioner):
             for rows in map(world.own_of, self._batches()):
-                features = self._features(rows, grid=reads_grid(captioner.generator, sampler))
-                told.append(self._reference_nll(captioner.generator, features, rows, sampler).limit)
+                features = self._features(rows, grid=reads_grid(generator, sampler))
+                told.append(self._reference_nll(generator, features, rows, sampler, rng).limit)
         nats = np.array(of_all(told)) / np.array([[len(own)] for own in self.written])
         return {f"limit_nll_per_caption_{end}": own for end, own in zip(ENDS, nats.T, strict=True)}
 
     def _reference_nll(
-        self, generator: Generator, features: ImageFeatures, rows: Sequence[int], sampler: Sampler
+        self, generator: Generator, features: ImageFeatures, rows: Sequence[int], sampler: Sampler, rng: torch.Generator
     ) -> ReferenceNLL:
         """Score the references of some images; a sampler that reweighs nothing is taken at its temperature alone."""
         captions, _ = self._encoded([self.written[row] for row in rows])
         scored = sampler if isinstance(sampler, Reweighted) else self.sampling
-        return reference_nll(generator, features, captions, scored, max_length=self.max_length)
+        return reference_nll(generator, features, captions, scored, max_length=self.max_length, rng=rng)
 
 
 def build_evaluator(

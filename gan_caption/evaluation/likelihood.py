@@ -17,7 +17,6 @@ from gan_caption.decoding.resampling import Resampling
 from gan_caption.decoding.reweighted import Reweighted
 from gan_caption.generators.base import Generator, token_log_probs
 from gan_caption.generators.parts import parts_that_fit
-from gan_caption.training.seeding import shared_generator
 
 ENDS = ("low", "high")
 """Of what is known from below and from above."""
@@ -50,7 +49,7 @@ class ReferenceNLL:
 
 def reference_nll(
     generator: Generator, features: ImageFeatures, captions: Captions, sampler: Sampling | Reweighted, *,
-    max_length: int,
+    max_length: int, rng: torch.Generator,
 ) -> ReferenceNLL:  # fmt: skip
     """Score captions (N) of a batch.
 
@@ -62,6 +61,7 @@ def reference_nll(
             (NaN), as what is never proposed has no likelihood; nor of those of a p with noise, whose samples have a
             noise each, and whose density is known at noise 0 alone.
         max_length: of these samples, in tokens.
+        rng: draws them, all batches' from one, so that what is wrong with the estimates is independent.
     """
     proposals = sampler.proposals if isinstance(sampler, Reweighted) else sampler
     log_probs = _log_probs(generator, features, captions, proposals.temperature)
@@ -72,7 +72,6 @@ def reference_nll(
         return ReferenceNLL(-total.item(), tokens, [])
     if proposals.top_k or proposals.top_p < 1 or generator.noise_size:
         return ReferenceNLL(math.nan, tokens, [])
-    rng = shared_generator(1)
     own = proposals.log_probs(generator, features, captions, max_length=max_length, rng=rng)
     weighed = sampler.weigh(generator, features, captions, own, max_length=max_length, rng=rng)
     total = total + sampler.log_gains(weighed).sum()

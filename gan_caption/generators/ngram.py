@@ -78,7 +78,7 @@ class NgramGenerator(Generator[TensorState]):
 
         Raises:
             ValueError: the order is below 1, or V ** (n - 1) contexts have no 64-bit number each.
-            UserError: there are no captions.
+            UserError: there are no captions, or no word in them that may be written.
         """
         at_least(1, order=order)
         if vocabulary_size ** (order - 1) >= 2**63:
@@ -87,6 +87,8 @@ class NgramGenerator(Generator[TensorState]):
             raise UserError("no captions to learn an n-gram model from: give at least one")
         grams = np.concatenate([_ngrams(caption, order) for caption in captions])  # (tokens, n)
         grams = grams[grams[:, -1] >= (UNK if generate_unknown else EOS)]
+        if not len(grams):
+            raise UserError("captions to learn an n-gram model from hold no word that may be written: give others")
         words = grams[:, -1]
         contexts = []
         for size in range(1, order):

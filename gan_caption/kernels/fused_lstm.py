@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from gan_caption.kernels.products import linear, rounded
 
@@ -90,9 +89,15 @@ class PackedLSTM(torch.autograd.Function):
         return outputs
 
     @staticmethod
-    @once_differentiable  # type: ignore[misc,untyped-decorator]
     def backward(ctx: Any, slopes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:
-        """Return the gradients of all but the counts, by the chain rule backwards in time."""
+        """Return the gradients of all but the counts, by the chain rule backwards in time.
+
+        Raises:
+            RuntimeError: the gradients are to be differentiated themselves: `once_differentiable` would leave out,
+                without a word, what goes through here to other tensors than the penalty's own.
+        """
+        if torch.is_grad_enabled():
+            raise RuntimeError("second derivatives: compute the first ones within gan_caption.kernels.plain()")
         gates, weight, hidden, cell, cells, squashed, outputs = ctx.saved_tensors
         size = hidden.shape[1]
         by_sigmoid, by_tanh = torch.ops.aten.sigmoid_backward, torch.ops.aten.tanh_backward

@@ -68,11 +68,11 @@ def _suits_onednn(inputs: Tensor, weight: Tensor) -> bool:
 @functools.cache  # of a build of PyTorch, of which a process has one
 def _works() -> bool:
     """Try whether this build of PyTorch has oneDNN, and operators of the names and arguments that are used here."""
-    inputs, weight, bias = torch.ones(4, 3), torch.ones(2, 3), torch.ones(2)
+    inputs, weight, bias = (torch.ones(shape, dtype=torch.float32, device="cpu") for shape in ((4, 3), (2, 3), (2,)))
     try:
         for gradients in (False, True):
             with torch.set_grad_enabled(gradients):
-                if not torch.equal(_onednn(inputs, weight, bias), torch.full((4, 2), 4.0)):
+                if not torch.equal(_onednn(inputs, weight, bias), inputs.new_full((4, 2), 4.0)):
                     return False
     except (AttributeError, RuntimeError, TypeError):
         return False

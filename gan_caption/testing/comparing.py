@@ -54,8 +54,20 @@ def check_grid(
     check_equal(found, call(features), f"uses_grid is False, and the grid changes {of}: set it", tolerance=tolerance)
 
 
+def with_padded_regions(features: ImageFeatures) -> ImageFeatures:
+    """Return the same features with rows in their grid that are no regions, as beside an image of more regions."""
+    grid = features.grid
+    assert grid is not None
+    real = grid.new_full((len(features),), grid.shape[1], dtype=torch.long)
+    regions = real if features.regions is None else features.regions
+    return replace(
+        features, grid=torch.cat([grid, grid.new_full((len(grid), 2, grid.shape[2]), 9.0)], 1), regions=regions
+    )
+
+
 def various_captions(images: int, *, vocabulary_size: int, max_length: int, seed: int = 0) -> Captions:
     """Return captions of random words: three an image, of all lengths, some of them cut before their `<eos>`."""
+    check(vocabulary_size > EOS + 1, f"a vocabulary of {vocabulary_size} has no word to check with")
     rng = torch.Generator().manual_seed(seed)
     texts = []
     for place in range(3 * images):

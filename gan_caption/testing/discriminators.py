@@ -23,6 +23,7 @@ from gan_caption.testing.comparing import (
     reordered,
     untouched,
     various_captions,
+    with_padded_regions,
 )
 
 
@@ -112,6 +113,9 @@ def _check_batches(
             check_equal(
                 found, own, f"{name}: padding must not change an answer (token {token} on it)", tolerance=tolerance
             )
+    if discriminator.uses_grid and features.grid is not None:
+        found = spoken(discriminator(with_padded_regions(features), captions), captions)
+        check_equal(found, own, "rows of the grid beyond `regions` must not change an answer", tolerance=tolerance)
     turned_features, turned, rows = reordered(features, captions)
     message = "the order of images and captions must not change an answer"
     found = spoken(discriminator(turned_features, turned), turned)

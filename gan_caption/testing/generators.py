@@ -23,6 +23,7 @@ from gan_caption.testing.comparing import (
     reordered,
     untouched,
     various_captions,
+    with_padded_regions,
 )
 
 
@@ -232,6 +233,9 @@ def _check_batches(generator: Generator, features: ImageFeatures, captions: Capt
         length = one.tokens.shape[1]
         message = f"the other captions and images of a batch must not change a caption (row {row})"
         check_equal(generator.score(image, one)[0], scores[row, :length], message, tolerance=tolerance)
+    if generator.uses_grid and features.grid is not None:
+        found = generator.score(with_padded_regions(features), captions)
+        check_equal(found, scores, "rows of the grid beyond `regions` must not change a caption", tolerance=tolerance)
     turned_features, turned, rows = reordered(features, captions)
     message = "the order of images and captions must not change a caption"
     check_equal(generator.score(turned_features, turned), scores[rows], message, tolerance=tolerance)

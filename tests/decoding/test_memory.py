@@ -14,6 +14,7 @@ from gan_caption.decoding.memory import rollout_memory, rows_at_once
 from gan_caption.evaluation.likelihood import reference_nll
 from gan_caption.generators import parts
 from gan_caption.generators.state import TensorState
+from gan_caption.training.seeding import shared_generator
 from tests import tiny
 from tests.objectives.tabular import TabularGenerator
 
@@ -91,7 +92,7 @@ def test_captions_that_are_scored_in_parts_are_scored_alike(at_once, monkeypatch
     whole = generator.score(features, captions).sum(1)
     sampler = Sampling(temperature=0.8, top_k=0, top_p=0.9)
     drawn = sampler.log_probs(generator, features, captions, max_length=5, rng=torch.Generator())
-    told = reference_nll(generator, features, captions, sampler, max_length=5)
+    told = reference_nll(generator, features, captions, sampler, max_length=5, rng=shared_generator(1))
     longest = captions.tokens.shape[1]
     for copies in (2, 4):
         monkeypatch.setattr(parts, "MOST", at_once * copies * 4 * words * longest)
@@ -102,4 +103,6 @@ def test_captions_that_are_scored_in_parts_are_scored_alike(at_once, monkeypatch
     torch.testing.assert_close(
         sampler.log_probs(generator, features, captions, max_length=5, rng=torch.Generator()), drawn
     )
-    assert reference_nll(generator, features, captions, sampler, max_length=5).nats == pytest.approx(told.nats)
+    assert reference_nll(
+        generator, features, captions, sampler, max_length=5, rng=shared_generator(1)
+    ).nats == pytest.approx(told.nats)

@@ -56,12 +56,12 @@ FEATURES = tiny.features()
 
 
 def resampled(p: torch.Tensor, w: torch.Tensor, candidates: int) -> torch.Tensor:
-    """q of every caption: a sum over all tuples of candidates."""
+    """q of every caption: a sum over all tuples of candidates; where none is possible each is as good."""
     q = torch.zeros_like(p)
     for drawn in itertools.product(range(len(p)), repeat=candidates):
-        chance = p[list(drawn)].prod()
+        chance, total = p[list(drawn)].prod(), w[list(drawn)].sum()
         for one in drawn:
-            q[one] += chance * w[one] / w[list(drawn)].sum()
+            q[one] += chance * (w[one] / total if total else 1 / candidates)
     return q
 
 
@@ -74,6 +74,41 @@ def rejected(p: torch.Tensor, w: torch.Tensor, tries: int, bound: float) -> torc
         q += reached * p * (torch.ones_like(accept) if last else accept)
         reached *= float((p * (1 - accept)).sum())
     return q
+
+
+class Forbids:
+    """Never any caption of the first image, nor, of the second one, what begins with the word 4."""
+
+    def __call__(self, _: ImageFeatures, captions: Captions) -> torch.Tensor:
+        never = (captions.images == 0) | (captions.tokens[:, 0] == 4)
+        return tiny.reward_of(captions).masked_fill(never, -math.inf)
+
+
+@pytest.mark.parametrize("candidates", [1, 2, 3, 64, 100])
+def test_of_candidates_that_are_all_impossible_none_is_preferred(candidates):
+    """Each image has its caption, as without a judge where nothing is possible; and densities are those of the draw."""
+    decoder = resampling(judge=Forbids(), candidates=candidates)
+    rng = torch.Generator().manual_seed(0)
+    drawn = decoder.several(GENERATOR, FEATURES, samples=2000, max_length=3, rng=rng)
+    assert drawn.images.tolist() == [0] * 2000 + [1] * 2000
+    if candidates > 3:
+        return
+    for image in range(IMAGES):
+        texts = tiny.captions_of(image)
+        q = resampled(proposals(image), (0.7 * Forbids()(FEATURES, texts)).double().exp(), candidates)
+        told = decoder.log_probs(GENERATOR, FEATURES, texts, max_length=3, rng=torch.Generator().manual_seed(1))
+        assert told.exp().tolist() == pytest.approx(q.tolist(), abs=0.02)
+        own = [tuple(row[:length].tolist()) for row, length in
+               zip(drawn.tokens[drawn.images == image], drawn.lengths[drawn.images == image], strict=True)]  # fmt: skip
+        shares = [own.count(tuple(text)) / 2000 for text in tiny.all_captions()]
+        assert shares == pytest.approx(q.tolist(), abs=0.04)
+
+
+@pytest.mark.parametrize("said", [math.nan, math.inf])
+def test_a_judge_that_says_no_number_is_refused(said):
+    decoder = resampling(judge=lambda _, captions: torch.full((len(captions),), said))
+    with pytest.raises(UserError, match=r"decoding\.judge: what it says of a caption is NaN or infinite"):
+        decoder(GENERATOR, FEATURES, max_length=3, rng=torch.Generator())
 
 
 def truth(decoder: Reweighted, image: int) -> torch.Tensor:

@@ -146,6 +146,8 @@ def test_files_that_are_no_model_are_refused(tmp_path):
 def test_what_cannot_be_learned_is_refused():
     with pytest.raises(UserError, match="no captions"):
         NgramGenerator.learn([], vocabulary_size=WORDS, order=3)
+    with pytest.raises(UserError, match="no word that may be written"):
+        NgramGenerator.learn([[2, 2]], vocabulary_size=WORDS, order=2)
     with pytest.raises(ValueError, match="order=0"):
         NgramGenerator.learn(CORPUS, vocabulary_size=WORDS, order=0)
     with pytest.raises(ValueError, match="order=6"):

@@ -46,6 +46,19 @@ def test_captions_read_together_are_read_as_each_alone(start, way):
             torch.testing.assert_close(own, other)
 
 
+def test_second_derivatives_are_refused_where_they_would_be_wrong():
+    """Of a gradient's square; what would go through the kernel would be missing from that by the weights."""
+    lstm, inputs, _ = world(start=False)
+    (slope,) = torch.autograd.grad(read(lstm, inputs, LENGTHS).square().sum(), inputs)
+    with pytest.raises(RuntimeError, match=r"second derivatives: .* within gan_caption\.kernels\.plain\(\)"):
+        torch.autograd.grad(read(lstm, inputs, LENGTHS).square().sum(), inputs, create_graph=True)
+    with plain():
+        (same,) = torch.autograd.grad(read(lstm, inputs, LENGTHS).square().sum(), inputs, create_graph=True)
+        torch.testing.assert_close(same, slope)
+        (second,) = torch.autograd.grad(same.square().sum(), lstm.weight_ih_l0)
+    assert second.any()
+
+
 def test_gradients_are_finite_differences():
     lstm, inputs, state = world(start=True)
     assert torch.autograd.gradcheck(lambda x, h, c: read(lstm, x, LENGTHS, (h, c)), (inputs, *state))

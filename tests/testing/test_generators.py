@@ -13,6 +13,7 @@ from gan_caption.generators.attention_lstm import AttentionLSTMGenerator
 from gan_caption.generators.lstm import LSTMGenerator
 from gan_caption.generators.ngram import NgramGenerator
 from gan_caption.generators.recurrent_state import RecurrentState
+from gan_caption.generators.updown import UpDownGenerator
 from gan_caption.testing import check_generator
 from tests import tiny
 
@@ -252,6 +253,18 @@ class SaysNothingOfTheGrid(AttentionLSTMGenerator):
         super().__init__(**WHOLE, grid_size=7, heads=2)
 
 
+class LooksBeyondTheRegions(UpDownGenerator):
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        super().__init__(**WHOLE, grid_size=7, attention=5)
+
+    def start(self, features, max_length):
+        return super().start(replace(features, regions=None), max_length)
+
+    def logits(self, features, captions):
+        return super().logits(replace(features, regions=None), captions)
+
+
 class OwnState(Broken):
     """An LSTM with a state of another class."""
 
@@ -316,6 +329,7 @@ FAULTS = [
     (StartsTwice, "start has 6 rows for 3 images"),
     (NoState, "must return a PolicyState, not a tuple"),
     (UnevenAttention, "attention_weights must sum to one"),
+    (LooksBeyondTheRegions, "rows of the grid beyond `regions` must not change a caption"),
     (SaysNothingOfTheGrid, "uses_grid is False, and `logits` without the grid fails"),
 ]
 
