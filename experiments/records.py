@@ -82,17 +82,17 @@ class Records:
 
         One that is trained again, once its folder is gone, is not quite the same: sums are made in other orders.
         """
-        bases: dict[int, set[str]] = {}
-        judges: dict[int, set[str]] = {}
+        bases: dict[int, dict[str, list[str]]] = {}
+        judges: dict[int, dict[str, list[str]]] = {}
         for one in wanted:
             if (kept := self._kept(one)) is not None:
-                bases.setdefault(one.seed, set()).add(kept.get("base") or "unknown")
-                judges.setdefault(one.seed, set()).update([kept["judge"]] if kept.get("judge") else [])
-        told = ((_several(bases), "baselines"), (_several(judges), "discriminators"))
+                bases.setdefault(one.seed, {}).setdefault(kept.get("base") or "unknown", []).append(one.name)
+                if kept.get("judge"):
+                    judges.setdefault(one.seed, {}).setdefault(kept["judge"], []).append(one.name)
         return " ".join(
             f"The runs of {seeds} began with several {what}, trained again where the first were gone and not quite the "
-            f"same: their differences contain those of the {what}."
-            for seeds, what in told
+            f"same: the differences of {names} contain those of the {what}."
+            for seeds, names, what in ((*_several(bases), "baselines"), (*_several(judges), "discriminators"))
             if seeds
         )
 
@@ -154,10 +154,13 @@ def judge_of(run: Path) -> str | None:
     return digest_of(state) if state is not None and state.exists() else None
 
 
-def _several(found: Mapping[int, set[str]]) -> str:
-    """Name the seeds of which there are several; "" where there are none."""
-    seeds = [str(seed) for seed, own in found.items() if len(own) > 1]
-    return f"{'seeds' if len(seeds) > 1 else 'seed'} {', '.join(seeds)}" if seeds else ""
+def _several(found: Mapping[int, Mapping[str, Sequence[str]]]) -> tuple[str, str]:
+    """Name the seeds of which there are several, and the runs that have others than the first; "" where are none."""
+    several = {seed: list(own.values()) for seed, own in found.items() if len(own) > 1}
+    others = dict.fromkeys(name for first, *rest in several.values() for own in rest for name in own)
+    return f"{'seeds' if len(several) > 1 else 'seed'} {', '.join(map(str, several))}" if several else "", ", ".join(
+        others
+    )
 
 
 def options(given: Sequence[str]) -> tuple[int, Path | None, list[str]]:

@@ -60,7 +60,9 @@ class Compared:
 def table_of_losses(found: Found, endpoint: Endpoint) -> str:
     """Return a Markdown table, a row a system, with the verdict on each method below it."""
     compared = {name: one for name in found if name != MLE and (one := _compared(name, found, endpoint))}
-    methods = [name for name in METHODS if name in compared]
+    both = found.get(MLE, {}).keys()
+    several = {name for name, runs in found.items() if len(runs.keys() & both) > 1}  # one seed tells nothing of others
+    methods = [name for name in METHODS if name in compared and name in several]
     p = holm({name: compared[name].beyond.p for name in methods}, asked=METHODS)
     rows = [["", "seeds", "home", "away", "loss", f"more than {MLE}'s", f"more than {MORE}'s", "p (Holm)",
              "seen with 80%"]]  # fmt: skip

@@ -106,7 +106,9 @@ class CaptionBatches:
 def without_unknown(captions: Sequence[Sequence[list[int]]]) -> Sequence[Sequence[list[int]]]:
     """Keep the captions that hold no `<unk>`.
 
-    Generators never write `<unk>`; a discriminator that met it in real captions alone would learn the marker.
+    Generators never write `<unk>`; a discriminator that met it in real captions alone would learn the marker. Longer
+    captions hold it more often, so that those that are left are a little shorter than what the policy learned from;
+    `skip_unknown=true` has it learn from the same.
     """
     sizes = [sum(UNK not in caption for caption in own) for own in captions]
     return Groups(Numbers(caption for own in captions for caption in own if UNK not in caption), sizes)

@@ -2,7 +2,8 @@
 
 Real and generated captions have exactly the same form: words, then `<eos>`, then `<pad>`; `<bos>` is never
 stored. A caption that was cut at the longest allowed length has no `<eos>`, whoever wrote it. A discriminator
-can therefore tell them apart only by what they say.
+can therefore tell them apart only by what they say. With subwords there is one thing more: people's captions are
+always split as the tokenizer splits, and a policy may write the same text in other pieces, which `retokenized` hides.
 """
 
 from __future__ import annotations

@@ -46,13 +46,14 @@ class LayerNormDenseDiscriminator(Discriminator):
             pooled_size: P, length of the image vector.
             hidden: H, of the LSTM and of its inputs, at least 1.
             embedding: E, at least 1.
-            waves: W, numbers that tell a word's place, at least 1; see `position_signal`.
+            waves: W, numbers that tell a word's place, at least 2; see `position_signal`.
             longest: tokens of the longest caption, at least 2.
             dropout: probability in [0, 1), on the word vectors.
             instance_noise: standard deviation, at least 0; see `Discriminator`.
         """
         super().__init__(vocabulary_size=vocabulary_size, embedding=embedding, instance_noise=instance_noise)
-        at_least(1, hidden=hidden, waves=waves)
+        at_least(1, hidden=hidden)
+        at_least(2, waves=waves)  # of one alone, places repeat every four words
         at_least(2, longest=longest)
         share(dropout=dropout)
         self.image = ImageVector(inputs=pooled_size, noise=0, outputs=2 * hidden)

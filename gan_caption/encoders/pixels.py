@@ -12,7 +12,11 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Geometry:
-    """Resize the shorter side, crop the middle."""
+    """Resize the shorter side, crop the middle.
+
+    Sides are rounded, where torchvision cuts the longer one off and timm the shorter one: of some shapes (640 x 427)
+    the picture is a pixel larger than theirs, of squares with a share of .875 it is the same.
+    """
 
     size: int
     """Pixels a side of the crop."""

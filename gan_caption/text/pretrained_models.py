@@ -43,7 +43,7 @@ _FILES = ("*.json", "*.safetensors", "*.txt", "*.model")
 """What is fetched of a model."""
 _DECIDES = (
     "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-    "vocab.json", "merges.txt", "*.model", "*.safetensors",
+    "vocab.json", "vocab.txt", "merges.txt", "*.model", "*.safetensors",
 )  # fmt: skip
 """What decides its numbers and its tokens, and is told apart by `Source.digest`; not what else lies there."""
 _ALLOWED = "smollm2, a folder that save_pretrained wrote, a .gguf file, or a name on the Hugging Face hub such as gpt2"

@@ -77,6 +77,7 @@ def test_runs_of_a_seed_that_have_several_baselines_are_told(tmp_path):
     assert told.startswith("The runs of seeds 1, 2 began with several baselines, trained again"), (
         "what is not known may be another"
     )
+    assert told.endswith("the differences of b, c contain those of the baselines.")
     assert "discriminators" not in told
     assert records.unpaired([one for one in wanted.values() if one.seed == 0]) == ""
 

@@ -264,6 +264,7 @@ def test_measuring_leaves_the_runs_random_numbers_and_the_networks_alone(world):
     [
         (["discriminator=cnn"], "CNNDiscriminator has none: give discriminator=calibrated"),
         (["holdout.check=0"], "of 0 such images none has a caption without <unk>: give holdout.check=0.1"),
+        (["generator.generate_unknown=true"], "samples may hold <unk>, and people's captions that hold it"),
         (["discriminator_trainer=cross_entropy"], "mismatched=0.5: give discriminator_trainer=ratio"),
     ],
 )

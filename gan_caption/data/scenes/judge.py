@@ -75,7 +75,8 @@ def judge(caption: str, scene: Scene) -> Judgement:
 
 
 def parse(caption: str) -> Meaning | None:
-    """Return what a caption claims; None of an ungrammatical one."""
+    """Return what a caption claims; None of an ungrammatical one. Its words may stand any number of spaces apart."""
+    caption = " ".join(caption.split())
     if not language.articles_agree(caption.split()):
         return None
     found = _CAPTION.fullmatch(caption)

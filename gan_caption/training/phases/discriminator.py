@@ -115,9 +115,14 @@ class DiscriminatorTrainer:
 
         Raises:
             ValueError: they do not fit.
-            UserError: likewise, or fewer than two images have a caption without `<unk>`.
+            UserError: likewise, fewer than two images have a caption without `<unk>`, or samples may hold one.
         """
         self.objective.check(run.discriminator)
+        if self.objective.generated and run.generator.first_word <= UNK:
+            raise UserError(
+                "generator.generate_unknown=true: samples may hold <unk>, and people's captions that hold it are not "
+                "shown to a discriminator, which would learn that marker: leave it false"
+            )
         run.discriminator.inherited(run.generator, run.captioner.encoder)
         rows = run.learners.discriminator
         known = list(islice((int(row) for row in rows if any(UNK not in one for one in run.encoded[row])), 2))
