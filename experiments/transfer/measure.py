@@ -25,8 +25,9 @@ def found(run: Path, away: Sequence[str], endpoint: str) -> dict[str, Any]:
         endpoint: a metric, by name.
 
     Returns:
-        of "home" and "away": "scores", the endpoint of each image, (N,); "values" of all metrics; "humans", the same of
-        people; "unsayable", the words of people that the run has no token for.
+        of "home" and "away": "images", a hash of them and their captions; "scores", the endpoint of each, (N,);
+        "values" of all metrics; "humans", the same of people; "unsayable", the words of people that the run has no
+        token for.
     """
     asked = (f"runs=[{run}]", f"against={read_settings(run).title}", *away, f"endpoint={endpoint}")
     places = in_both_places(transfer_from(composed(*asked, config_name="transfer")))
@@ -37,6 +38,7 @@ def _kept(there: Measured, endpoint: str) -> dict[str, Any]:
     ((system,), ((lacking,),)) = there.systems, there.unsayable.values()
     (run,) = system.runs
     return {
+        "images": there.place.split.fingerprint,
         "scores": [round(float(value), 4) for value in run.scores[endpoint].per_image],
         "values": {name: score.corpus for name, score in run.scores.items()} | dict(run.values),
         "humans": dict(there.humans),

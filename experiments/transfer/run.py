@@ -12,7 +12,7 @@ from typing import Any
 from experiments.ratio import DEMONSTRATED
 from experiments.records import NOWHERE, Records, Wanted, options
 from experiments.study import train_all
-from experiments.transfer.measure import found
+from experiments.transfer.measure import PLACES, found
 from experiments.transfer.topics import write_topics
 from experiments.transfer.verdict import CONTROLS, METHODS, MLE, Endpoint, table_beside, table_of_losses, words_unknown
 
@@ -133,6 +133,12 @@ def account(study: Study) -> str:
     systems = {name: own for name, own in known.items() if name != NATIVE}
     if not systems:
         return f"{move.name}: no run is finished yet: full trains them"
+    for place in PLACES:
+        if len({run[place]["images"] for own in systems.values() for run in own.values()}) > 1:
+            sys.exit(
+                f"{move.name}: runs were measured on different images at {place}, by several copies of the data: give "
+                f"records=FOLDER, another one than {study.records.folder}"
+            )
     parts = [table_of_losses(systems, move.endpoint), table_beside(systems), words_unknown(systems), study.unpaired()]
     if NATIVE in known:
         values = (run["away"]["values"][move.endpoint.name] for run in known[NATIVE].values())

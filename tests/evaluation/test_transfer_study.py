@@ -93,7 +93,7 @@ def test_every_run_of_the_full_study_is_a_configuration(page, home):
 
 def place(*scores, frequent=(), share=0.0, **values):
     return {
-        "scores": list(scores), "values": values, "humans": {"oracle_true": 1.0},
+        "images": "abc", "scores": list(scores), "values": values, "humans": {"oracle_true": 1.0},
         "unsayable": {"types": 1, "of_types": 2, "share": share, "frequent": list(frequent)},
     }  # fmt: skip
 
@@ -181,6 +181,11 @@ def test_tables_are_made_of_what_is_kept(tmp_path):
     assert {name: list(own) for name, own in known.items()} == {MLE: [3], NATIVE: [3]}
     assert f"| {NATIVE}" not in account(study)
     assert account(study).endswith("reaches, a seed each: 75.0.")
+    other = {"home": place(1.0), "away": {**place(0.0), "images": "of another copy"}}
+    wanted = Wanted("scenes, nsc", 3, study.method("nsc", 3, tmp_path), dict)
+    Records(tmp_path / "records").keep(wanted, other)
+    with pytest.raises(SystemExit, match="scenes: runs were measured on different images at away"):
+        account(study)
 
 
 @pytest.mark.slow
