@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from gan_caption.configuration.choices import check_choices
 from gan_caption.configuration.jobs import Job, Notes
-from gan_caption.configuration.overrides import command
+from gan_caption.configuration.overrides import command, setting
 from gan_caption.configuration.renamed import advice
 from gan_caption.configuration.unread import unread
 from gan_caption.errors import Told, UserError
@@ -116,9 +116,11 @@ def command_of(entry_point: str, asked: HydraConf, *more: str) -> str:
         asked: what Hydra knows of the run.
         more: overrides besides.
     """
-    places = [one.path for one in asked.runtime.config_sources if one.provider == "command-line"]
-    options = [word for place in places for word in ("--config-dir", place)]
-    return command(entry_point, [*options, *given_overrides(asked), *more])
+    sources = asked.runtime.config_sources
+    options = [word for one in sources if one.provider == "command-line" for word in ("--config-dir", one.path)]
+    searched = [f"{one.schema}://{one.path}" for one in sources if one.provider == "hydra.searchpath in command-line"]
+    own = [setting("hydra.searchpath", searched)] if searched else []
+    return command(entry_point, [*options, *own, *given_overrides(asked), *more])
 
 
 def sweep_of(asked: HydraConf) -> str | None:

@@ -266,8 +266,9 @@ launch(work, config_name="entry", folder=Path(__file__).parent / "conf")
 """
 
 
+@pytest.mark.parametrize("searched", [False, True])
 @pytest.mark.parametrize("shell", SHELLS)
-def test_the_command_of_a_run_repeats_it_also_with_pages_of_ones_own(page, tmp_path, shell):
+def test_the_command_of_a_run_repeats_it_also_with_pages_of_ones_own(page, tmp_path, shell, searched):
     (tmp_path / "entry.py").write_text(ENTRY)
     mine = tmp_path / "mes pages, été" / "data"
     mine.mkdir(parents=True)
@@ -281,7 +282,8 @@ def test_the_command_of_a_run_repeats_it_also_with_pages_of_ones_own(page, tmp_p
 
     awkward = "it's résumé (1), $HOME"
     given = ["+data.n=4", "data=own", "images=[a,é b]", "seed=${data.n}", setting("run", awkward)]
-    config, repeated = start([f"--config-dir={mine.parent}", *given])
+    place = setting("hydra.searchpath", [f"file://{mine.parent}"]) if searched else f"--config-dir={mine.parent}"
+    config, repeated = start([place, *given])
     assert (config["run"], config["seed"], config["data"]) == (awkward, 4, {"root": "a", "n": 4})
     again, _ = start(pasted(repeated, shell)[2:])
     assert again == {**config, "seed": 9}
