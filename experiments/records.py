@@ -77,14 +77,18 @@ class Records:
         """Return the runs that nothing is kept of."""
         return [one for one in wanted if self.found(one) is None]
 
-    def unpaired(self, wanted: Sequence[Wanted]) -> str:
+    def unpaired(self, wanted: Sequence[Wanted], *, to: str | None = None) -> str:
         """Say of which seeds the runs do not all have the same baseline, or discriminator; "" where there are none.
 
         One that is trained again, once its folder is gone, is not quite the same: sums are made in other orders.
+
+        Args:
+            wanted: the runs that are compared.
+            to: the name of those that all others are compared to; None: the first.
         """
         bases: dict[int, dict[str, list[str]]] = {}
         judges: dict[int, dict[str, list[str]]] = {}
-        for one in wanted:
+        for one in sorted(wanted, key=lambda one: one.name != to):
             if (kept := self._kept(one)) is not None:
                 bases.setdefault(one.seed, {}).setdefault(kept.get("base") or "unknown", []).append(one.name)
                 if kept.get("judge"):

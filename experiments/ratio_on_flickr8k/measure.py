@@ -247,7 +247,8 @@ def found(run: Path, phase: str, split: str, judge: JudgeSettings, *, places: Se
 def knows(run: Path) -> dict[str, float]:
     """Return what a run's discriminator knows of held-out images, as it is kept and calibrated, and what it took.
 
-    `deviation` is that of its logits of dev, by the bins of their calibration: a little less than it is.
+    `deviation` is that of its logits of the first 50 images of dev, by the bins of their calibration: a little less
+    than it is.
     """
     last = [row for row in read_records(run / METRICS) if "ratio/auc" in row][-1]
     bins = json.loads((run / f"calibration_{BASELINE}.json").read_text())

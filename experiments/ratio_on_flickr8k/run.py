@@ -23,7 +23,15 @@ from experiments.ratio import (
     matching_first,
     table_of_trials,
 )
-from experiments.ratio_on_flickr8k.arms import ARMS, DISCRIMINATORS, ONCE, QUICK_ARMS, QUICK_DISCRIMINATORS, RATES
+from experiments.ratio_on_flickr8k.arms import (
+    ARMS,
+    DISCRIMINATORS,
+    MORE,
+    ONCE,
+    QUICK_ARMS,
+    QUICK_DISCRIMINATORS,
+    RATES,
+)
 from experiments.ratio_on_flickr8k.figures import systems_figure
 from experiments.ratio_on_flickr8k.measure import (
     POLICY,
@@ -253,7 +261,7 @@ def compare(study: Study, chosen: Judge, rates: Mapping[str, str], places: Mappi
     parts = [
         table_of_systems(systems, judging, [MLE, *(arm.name for arm in study.arms)]),
         table_of_planted(kept.get(_on(split, PLANTED), {})),
-        study.records.unpaired([one for seed in study.seeds for one in wanted(seed)]),
+        study.records.unpaired([one for seed in study.seeds for one in wanted(seed)], to=_on(split, MORE.name)),
     ]  # fmt: skip
     text = "\n\n".join(part for part in parts if part)
     (study.tables / f"table_{split}.md").write_text(f"{text}\n")

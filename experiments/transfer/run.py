@@ -134,8 +134,8 @@ def account(study: Study) -> str:
     if not systems:
         return f"{move.name}: no run is finished yet: full trains them"
     for place in PLACES:
-        if len({run[place]["images"] for own in systems.values() for run in own.values()}) > 1:
-            sys.exit(
+        if len({run[place].get("images") for own in systems.values() for run in own.values()}) > 1:
+            return (
                 f"{move.name}: runs were measured on different images at {place}, by several copies of the data: give "
                 f"records=FOLDER, another one than {study.records.folder}"
             )

@@ -86,8 +86,7 @@ def _refuse_of_the_run(overrides: Sequence[str], entry: Path) -> None:
         key = override.lstrip("+~").partition("=")[0].partition("@")[0].partition(".")[0]
         if key in OF_A_RUN and key not in own:
             raise UserError(
-                f"{shown(override)}: {key} is a setting of training, which a run keeps, and `{entry.stem}` does not "
-                "change it: leave it out"
+                f"{shown(override)}: {key} is a setting of training, and `{entry.stem}` takes none: leave it out"
             )
 
 

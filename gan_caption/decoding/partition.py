@@ -30,4 +30,5 @@ def log_mean_bounds(logs: Tensor) -> tuple[Tensor, Tensor]:
     after = torch.cat([never, logs.flip(1)[:, :-1]], 1).logcumsumexp(1).flip(1)
     fewer = torch.logaddexp(before, after).mean(1) - math.log(count - 1)
     low = logs.logsumexp(1) - math.log(count)
-    return low, (2 * count - 1) * low - 2 * (count - 1) * fewer
+    high = (2 * count - 1) * low - 2 * (count - 1) * fewer
+    return low, high.masked_fill(low == -math.inf, -math.inf)

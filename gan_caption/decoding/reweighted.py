@@ -106,7 +106,7 @@ class Reweighted(ABC):
     ) -> Weighed:  # fmt: skip
         """Weigh captions, whose log p of the proposals is `own` (N,), and other proposals of their images."""
         proposed = own.isfinite()
-        weights = self._weights(features, captions, own.masked_fill(~proposed, 0))
+        weights = self._weights(features, captions, own.masked_fill(~proposed, 0), proposed)
         rivals = self.candidates - 1
         drawn = max(rivals, 1)  # a process may have no image, so that no size may be left to be inferred
         _, others = self._weighed(generator, features, self.density_sets * drawn, max_length, rng)
@@ -124,10 +124,11 @@ class Reweighted(ABC):
     ) -> tuple[Captions, Tensor]:
         """Return `count` proposals of each image, and the logarithms (B * count,) of their weights."""
         drawn = self.proposals.draw(generator, features, samples=count, max_length=max_length, rng=rng)
-        return drawn.of_images, self._weights(features, drawn.of_images, drawn.log_probs.sum(1))
+        log_probs = drawn.log_probs.sum(1)
+        return drawn.of_images, self._weights(features, drawn.of_images, log_probs, log_probs.isfinite())
 
-    def _weights(self, features: ImageFeatures, captions: Captions, log_probs: Tensor) -> Tensor:
-        """Return the logarithms (N,) of weights."""
+    def _weights(self, features: ImageFeatures, captions: Captions, log_probs: Tensor, proposed: Tensor) -> Tensor:
+        """Return the logarithms (N,) of weights; they have no sense where a caption is not `proposed`, (N,) bool."""
         total = torch.zeros_like(log_probs)
         if self.own_weight:
             total = total + self.own_weight * log_probs
@@ -136,12 +137,13 @@ class Reweighted(ABC):
         judged = checked(self.judge(features, captions), captions)
         if judged.dim() == 2:
             judged = judged.masked_fill(~captions.mask, 0).sum(1)
-        if bool((judged.isnan() | (judged == math.inf)).any()):
+        judged = self.alpha * judged
+        if bool(((judged.isnan() | (judged == math.inf)) & proposed).any()):
             raise UserError(
                 "decoding.judge: what it says of a caption is NaN or infinite, by which nothing can be chosen (-inf "
                 "may be: never that one)"
             )
-        return total + self.alpha * judged
+        return total + judged
 
     @abstractmethod
     def _choose(self, weights: Tensor, rng: torch.Generator) -> Tensor:

@@ -21,6 +21,7 @@ from gan_caption.evaluation.trained import last_of_the_policy, left_weights
 from gan_caption.text.base import Tokenizer
 from gan_caption.training.folders import BASELINE, has_finished, left_digest, read_settings
 from gan_caption.training.identity import KnownData, flattened, read_data, settings_of
+from gan_caption.training.setup import own_decoding
 from gan_caption.training.tokenizers import load_tokenizer
 from gan_caption.untrusted.parsing import some
 
@@ -124,7 +125,9 @@ def _once(runs: Sequence[Chosen]) -> list[Chosen]:
 
 
 def _same_weights(one: Chosen, other: Chosen) -> bool:
-    return left_digest(one.folder, one.phase) == left_digest(other.folder, other.phase)
+    """Tell whether two runs wrote alike; one that reweighs its captions has its baseline's weights, and a D besides."""
+    reweighed = any(run.phase in own_decoding(run.settings) for run in (one, other))
+    return not reweighed and left_digest(one.folder, one.phase) == left_digest(other.folder, other.phase)
 
 
 def _beginnings(runs: Sequence[Chosen], names: Sequence[str]) -> list[Chosen]:
@@ -183,10 +186,10 @@ def _check_same_data(one: Chosen, other: Chosen) -> None:
         )
 
 
-def _method(run: Chosen, locations: Sequence[str]) -> dict[str, Any]:
+def _method(run: Chosen, locations: Sequence[str], *, but_for: Sequence[str] = NOT_OF_THE_METHOD) -> dict[str, Any]:
     """Return the settings, by dotted keys, in which runs of one system are alike."""
     settings = settings_of(run.settings.given, locations)
-    kept = flattened({key: value for key, value in settings.items() if key not in NOT_OF_THE_METHOD})
+    kept = flattened({key: value for key, value in settings.items() if key not in but_for})
     own = {key: value for key, value in kept.items() if value is not None}  # as where there was no such setting yet
     if not any(key.endswith(f".{TARGET}") and value == _JUDGES_TEXT for key, value in own.items()):
         own.pop("language_model", None)  # which measures, and nothing was learned from it
@@ -208,7 +211,9 @@ def name_runs(runs: Sequence[Chosen]) -> list[str]:
     Raises:
         UserError: two runs are the same.
     """
-    names = _names([(run.settings.title, {**_method(run, ()), "seed": run.seed}) for run in runs])
+    but_for = [key for key in NOT_OF_THE_METHOD if key not in SHARED]  # copies, of which only these tell, are shown too
+    methods = [{**_method(run, (), but_for=but_for), "seed": run.seed} for run in runs]
+    names = _names([(run.settings.title, own) for run, own in zip(runs, methods, strict=True)])
     for name, run in zip(names, runs, strict=True):
         if names.count(name) > 1:
             raise UserError(f"run: two runs of {name} have the same seed ({run.seed}): give one of them")

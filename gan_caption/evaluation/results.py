@@ -85,7 +85,7 @@ def measure_run(asked: EvaluationSettings) -> Results:
         **({} if asked.metrics is None else {"metrics": asked.metrics}),
         **({} if asked.language_model is None else {"language_model": asked.language_model}),
     )  # fmt: skip
-    check_folder(evaluation_folder(asked), f"run={folder}")  # before features, not after
+    check_folder(evaluation_folder(asked), f"run={folder}, in which results are kept")  # before features, not after
     settings, encoder, tokenizer = run.settings, run.encoder, run.tokenizer
     java = java_metrics(asked.java_metrics, counted_by=tokenizer.counted_by)
     language_model = open_language_model(settings.language_model, tokenizer, device=run.device)

@@ -57,8 +57,8 @@ def told_apart(
         people: of each image the tokenized captions of people, at least one.
         samples: of each image the captioner's, at least one.
         settings: of the network.
-        lessons: what it learns from besides, in every fold: images of training will do, of which it is not asked, and
-            the more it has seen the less it overlooks.
+        lessons: what it learns from besides, in every fold, and is not asked of: the more it has seen the less it
+            overlooks. Of images that the captioner has learned by heart it would learn too little.
 
     Raises:
         UserError: there are fewer than 2 images a fold, the numbers of images differ, or an image lacks captions.

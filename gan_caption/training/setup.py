@@ -348,7 +348,10 @@ def judging(name: str, tokenizer: Tokenizer, *, device: torch.device) -> TextJud
 
 def offered_language_model(language_model: TextJudge | None) -> dict[str, Any]:
     """Return the run's language model as the parts are offered it, or the reason why there is none."""
-    none = Absent("it asks a language model, and none is named; give language_model=smollm2 (say)")
+    none = Absent(
+        "it asks a language model, and none is named; give language_model=smollm2 (say) "
+        "where the command takes one: train, evaluate and caption do"
+    )
     return {"language_model": none if language_model is None else language_model}
 
 

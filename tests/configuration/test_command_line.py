@@ -164,7 +164,7 @@ def test_no_choice_of_a_group_is_null_to_a_user_and_left_out_to_hydra(entry, wor
                                   "vocabulary.min_count=9", "+generator@x=lstm", "~encoder"])  # fmt: skip
 @pytest.mark.parametrize("entry", ["evaluate", "export", "calibrate", "caption", "compare"])
 def test_what_a_run_was_trained_with_is_refused_where_it_would_change_nothing(entry, word):
-    with pytest.raises(UserError, match=f"is a setting of training, which a run keeps, and `{entry}` does not"):
+    with pytest.raises(UserError, match=f"is a setting of training, and `{entry}` takes none: leave it out"):
         read_command_line([word], entry=conf_dir() / f"{entry}.yaml")
     read_command_line([word], entry=conf_dir() / "config.yaml")
 

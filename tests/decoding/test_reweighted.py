@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from gan_caption.data.captions import Captions
+from gan_caption.data.captions import EOS, UNK, Captions, captions_from_ids
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.rejection import Rejection
 from gan_caption.decoding.resampling import Resampling
@@ -102,13 +102,30 @@ def test_of_candidates_that_are_all_impossible_none_is_preferred(candidates):
                zip(drawn.tokens[drawn.images == image], drawn.lengths[drawn.images == image], strict=True)]  # fmt: skip
         shares = [own.count(tuple(text)) / 2000 for text in tiny.all_captions()]
         assert shares == pytest.approx(q.tolist(), abs=0.04)
+        if image == 0 and candidates > 1:
+            own_log_p = decoder.proposals.log_probs(GENERATOR, FEATURES, texts, max_length=3, rng=rng)
+            weighed = decoder.weigh(GENERATOR, FEATURES, texts, own_log_p, max_length=3, rng=rng)
+            assert all(end.tolist() == [0.0] * len(texts) for end in decoder.limit(weighed)), "nothing is preferred"
 
 
 @pytest.mark.parametrize("said", [math.nan, math.inf])
 def test_a_judge_that_says_no_number_is_refused(said):
-    decoder = resampling(judge=lambda _, captions: torch.full((len(captions),), said))
-    with pytest.raises(UserError, match=r"decoding\.judge: what it says of a caption is NaN or infinite"):
-        decoder(GENERATOR, FEATURES, max_length=3, rng=torch.Generator())
+    for alpha, judged in ((0.7, said), (-1.0, -said)):
+        decoder = resampling(judge=lambda _, captions, judged=judged: torch.full((len(captions),), judged), alpha=alpha)
+        with pytest.raises(UserError, match=r"decoding\.judge: what it says of a caption is NaN or infinite"):
+            decoder(GENERATOR, FEATURES, max_length=3, rng=torch.Generator())
+
+
+def test_what_a_judge_says_of_captions_that_are_never_proposed_does_not_matter():
+    """Such as people's that hold a word which the policy does not write: no number may be known of these."""
+
+    def judge(_, captions):
+        return torch.zeros(len(captions)).masked_fill((captions.tokens == UNK).any(1), math.nan)
+
+    captions = captions_from_ids([[UNK, EOS], [4, EOS]], [0, 0])
+    told = resampling(judge=judge).log_probs(GENERATOR, FEATURES, captions, max_length=3, rng=torch.Generator())
+    assert told[0] == -math.inf
+    assert told[1].isfinite()
 
 
 def truth(decoder: Reweighted, image: int) -> torch.Tensor:

@@ -108,7 +108,7 @@ def test_it_begins_with_the_generators_words():
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"), [({"longest": 1}, "longest=1: at least 2"), ({"waves": 0}, "waves=0: at least 2")]
+    ("changes", "message"), [({"longest": 1}, "longest=1: at least 2"), ({"waves": 1}, "waves=1: at least 2")]
 )
 def test_sizes_that_make_no_sense(changes, message):
     with pytest.raises(ValueError, match=message):

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from gan_caption.configuration.building import read
 from gan_caption.configuration.settings import settings_from
 from gan_caption.errors import UserError
-from gan_caption.evaluation.comparison import choose_systems, run_tokenizers
+from gan_caption.evaluation.comparison import choose_systems, name_runs, run_tokenizers
 from gan_caption.evaluation.results import decoder_name
 from gan_caption.evaluation.settings import ComparisonSettings
 from gan_caption.experiment import run_experiment
@@ -99,6 +99,19 @@ def test_runs_that_a_sweep_varied_in_what_they_do_not_read_are_one(tmp_path, cap
     assert list(systems) == ["mle", "seqgan generator.steps=1", "seqgan generator.steps=2"]
     assert [run.folder.name for run in systems["mle"]] == ["mle1"]
     assert "mle2 has the weights of " in capsys.readouterr().err
+    both = [choose_systems([run], baseline="mle", fewest=1)["mle"][0] for run in runs[:2]]
+    assert name_runs(both) == ["mle adversarial.steps=1", "mle adversarial.steps=2"], "a page shows what it is given"
+
+
+def test_runs_that_reweigh_their_captions_are_told_apart_by_more_than_weights(tmp_path):
+    """Those are the baseline's, and another discriminator chooses otherwise."""
+    phases = composed("+experiment=residual_ebm")["phases"]
+    runs = [made_run(tmp_path / name, name="ebm", phases=("mle", "resampling")) for name in "ab"]
+    for run in map(Path, runs):
+        config = json.loads((run / "config.json").read_text())
+        (run / "config.json").write_text(json.dumps({**config, "phases": phases}))
+    with pytest.raises(UserError, match="two runs of ebm have the same seed"):
+        choose_systems(runs, baseline="mle")
 
 
 def test_a_number_is_one_setting_in_whatever_form_it_was_given(tmp_path):

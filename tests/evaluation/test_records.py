@@ -78,6 +78,8 @@ def test_runs_of_a_seed_that_have_several_baselines_are_told(tmp_path):
         "what is not known may be another"
     )
     assert told.endswith("the differences of b, c contain those of the baselines.")
+    assert records.unpaired(list(wanted.values()), to="b").endswith("the differences of a, c contain those of the "
+                                                                    "baselines.")  # fmt: skip
     assert "discriminators" not in told
     assert records.unpaired([one for one in wanted.values() if one.seed == 0]) == ""
 

@@ -184,8 +184,7 @@ def test_tables_are_made_of_what_is_kept(tmp_path):
     other = {"home": place(1.0), "away": {**place(0.0), "images": "of another copy"}}
     wanted = Wanted("scenes, nsc", 3, study.method("nsc", 3, tmp_path), dict)
     Records(tmp_path / "records").keep(wanted, other)
-    with pytest.raises(SystemExit, match="scenes: runs were measured on different images at away"):
-        account(study)
+    assert account(study).startswith("scenes: runs were measured on different images at away")
 
 
 @pytest.mark.slow
