@@ -14,7 +14,7 @@ from torch import Tensor
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.distributed import world
-from gan_caption.errors import at_least
+from gan_caption.errors import UserError, at_least
 from gan_caption.rewards.base import Parts, Reward
 
 
@@ -88,15 +88,16 @@ class OtherImageReward:
         """Return what the reward gives.
 
         Raises:
-            ValueError: there is one image only, and no other to show, as in the last batch of an epoch there may be.
+            UserError: there is one image only, and no other to show, as in the last batch of an epoch there may be, or
+                where one photograph is captioned.
         """
         shown = features.map(world.gather)
         images = len(shown)
         different = images if shown.rows is None else len(shown.rows.unique())
         if different < 2:
-            raise ValueError(
-                "images_per_batch: OtherImageReward needs another image in every batch, and an epoch has one of a "
-                "single image: give a number, above 1, that does not leave one image over"
+            raise UserError(
+                "OtherImageReward shows another image of the batch, and there is one image alone: in training give "
+                "images_per_batch above 1 that leaves no single image over at an epoch's end, else several images"
             )
         # Half a batch away: with a noise vector a sample, the rows of one image are neighbours.
         others = (torch.arange(images, device=features.pooled.device) + images // 2) % images

@@ -13,6 +13,7 @@ from pycocoevalcap.cider.cider import Cider
 from gan_caption.data.captions import EOS, captions_from_ids
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.set import SetDiscriminator
+from gan_caption.errors import UserError
 from gan_caption.rewards.bleu import BleuReward
 from gan_caption.rewards.cider import CiderDReward
 from gan_caption.rewards.controls import ConstantReward, NormalReward, OtherImageReward, RandomReward
@@ -169,7 +170,7 @@ def test_the_other_image_is_never_the_captions_own(images, samples):
     OtherImageReward(reward=record)(features(rows), said(["a man"] * len(rows), list(range(len(rows)))))
     assert all(own != other for own, other in zip(rows, shown, strict=True))
     for alone in ([0], [0] * samples):
-        with pytest.raises(ValueError, match="images_per_batch: OtherImageReward"):
+        with pytest.raises(UserError, match=r"OtherImageReward shows another image .* images_per_batch above 1"):
             OtherImageReward(reward=record)(features(alone), said(["a man"] * len(alone), list(range(len(alone)))))
 
 
