@@ -45,8 +45,10 @@ POLICY: tuple[Place, ...] = ((0.5, 1.0), (0.7, 1.0), (0.85, 1.0), (1.0, 1.0), (1
 """Where a policy is sampled; one that was sharpened may be best above 1."""
 TRIED: tuple[Place, ...] = ((0.85, 1.0), (1.0, 1.0), (1.2, 1.0))
 """Where trials are measured."""
-RESAMPLED: tuple[Place, ...] = ((0.7, 1.0), (0.85, 1.0), (1.0, 1.0), (1.2, 1.0))
+RESAMPLED: tuple[Place, ...] = ((0.5, 1.0), (0.7, 1.0), (0.85, 1.0), (1.0, 1.0), (1.2, 1.0))
 """Of proposals that are resampled: a nucleus never proposes much of what people write."""
+AS_VARIED: tuple[Place, ...] = ((0.5, 1.0), (0.7, 1.0))
+"""Where resampled captions are drawn besides their chosen point: people's are about as varied."""
 PLANTED = 1.2
 """The temperature of a policy whose exact ratio to the one at temperature 1 is known."""
 SPOILED = ("of another image", "with another word")

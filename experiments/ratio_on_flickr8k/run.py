@@ -34,6 +34,7 @@ from experiments.ratio_on_flickr8k.arms import (
 )
 from experiments.ratio_on_flickr8k.figures import systems_figure
 from experiments.ratio_on_flickr8k.measure import (
+    AS_VARIED,
     POLICY,
     RESAMPLED,
     SAMPLES,
@@ -118,7 +119,7 @@ class Study:
     @property
     def how(self) -> str:
         """What a record tells of how it was measured."""
-        return f"{self.judge}, held-out lessons, policies at {POLICY}, resampled at {RESAMPLED}, {SAMPLES} samples"
+        return f"{self.judge}, held-out lessons, {POLICY}, resampled {RESAMPLED} or {AS_VARIED}, {SAMPLES} samples"
 
     def baseline(self, seed: int) -> tuple[str, ...]:
         """Return the overrides of the converged baseline."""
@@ -238,7 +239,8 @@ def compare(study: Study, chosen: Judge, rates: Mapping[str, str], places: Mappi
         for split in study.splits:
             on = partial(found, split=split, judge=study.judge)
             told += [
-                Wanted(_on(split, name), seed, own, partial(on, phase=phase, judged=[places[name]]),
+                Wanted(_on(split, name), seed, own,
+                       partial(on, phase=phase, places=_drawn(phase, places[name]), judged=[places[name]]),
                        how=f"{study.how}, judged at {places[name]}")
                 for name, own, phase in study.of(seed, base, judge, chosen=chosen, rates=rates, arms=arms)
                 if name in places
@@ -267,6 +269,11 @@ def compare(study: Study, chosen: Judge, rates: Mapping[str, str], places: Mappi
     (study.tables / f"table_{split}.md").write_text(f"{text}\n")
     print(text)
     write_png(systems_figure(systems), study.tables / f"figure_{split}.png")
+
+
+def _drawn(phase: str, chosen: Place) -> list[Place] | None:
+    """Return where a system is drawn whose point is chosen: all that is cheap, None, or what its measures need."""
+    return sorted({*AS_VARIED, chosen}) if phase == "resampling" else None
 
 
 def _judge(rung: Rung) -> str:
