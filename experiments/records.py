@@ -161,10 +161,10 @@ def judge_of(run: Path) -> str | None:
 def _several(found: Mapping[int, Mapping[str, Sequence[str]]]) -> tuple[str, str]:
     """Name the seeds of which there are several, and the runs that have others than the first; "" where are none."""
     several = {seed: list(own.values()) for seed, own in found.items() if len(own) > 1}
-    others = dict.fromkeys(name for first, *rest in several.values() for own in rest for name in own)
-    return f"{'seeds' if len(several) > 1 else 'seed'} {', '.join(map(str, several))}" if several else "", ", ".join(
-        others
-    )
+    if not several:
+        return "", ""
+    others = dict.fromkeys(name for _, *rest in several.values() for own in rest for name in own)
+    return f"{'seeds' if len(several) > 1 else 'seed'} {', '.join(map(str, several))}", ", ".join(others)
 
 
 def options(given: Sequence[str]) -> tuple[int, Path | None, list[str]]:

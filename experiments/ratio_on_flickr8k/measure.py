@@ -108,8 +108,9 @@ class Found:
     @property
     def best(self) -> Point:
         """The one of these whose samples are told least from people's."""
-        place = min(self.aucs, key=lambda place: abs(self.aucs[place] - 0.5))
-        return next(point for point in self.points if point.place == place)
+        aucs = self.aucs
+        judged = (point for point in self.points if point.place in aucs)
+        return min(judged, key=lambda point: abs(aucs[point.place] - 0.5))
 
 
 class Site:

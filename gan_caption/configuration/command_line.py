@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +45,9 @@ def read_command_line(arguments: Sequence[str], *, entry: Path) -> tuple[argpars
     if found.experimental_rerun is not None:
         raise UserError("--experimental-rerun reads a pickle, which could run code: repeat the command instead")
     refuse_old_overrides(found.overrides)
-    found.overrides = [_left_out(understood(override), entry) for override in found.overrides]
-    _refuse_of_the_run(found.overrides, entry)
+    page = _page(entry)
+    found.overrides = [_left_out(understood(override), page) for override in found.overrides]
+    _refuse_of_the_run(found.overrides, page, entry.stem)
     if not found.multirun and not any(one.lstrip("+").startswith(_SWEEPS) for one in found.overrides):
         _refuse_sweeps(found.overrides)
     return parser, found
@@ -67,26 +68,24 @@ def places_of_pages(found: argparse.Namespace) -> list[Path]:
     return [Path(one) for one in (found.config_dir, *named) if one and not one.startswith("pkg://")]
 
 
-def _left_out(override: str, entry: Path) -> str:
+def _left_out(override: str, page: Mapping[str, Any]) -> str:
     """Write `group=null`, of which Hydra makes a traceback, in its own way: ~group."""
     key, _, value = override.partition("=")
-    group = key.partition("@")[0]
-    nothing = value == "null" and group and (entry.parent / group).is_dir()
-    return f"~{key}" if nothing and key in _chosen(entry) else override
+    return f"~{key}" if value == "null" and key in _chosen(page) else override
 
 
-def _refuse_of_the_run(overrides: Sequence[str], entry: Path) -> None:
+def _refuse_of_the_run(overrides: Sequence[str], page: Mapping[str, Any], entry_point: str) -> None:
     """Refuse what a run was trained with where runs are measured or used: they keep it, and it would do nothing."""
+    if not page.keys() & {"run", "runs"}:
+        return
     from gan_caption.configuration.settings import OF_A_RUN
 
-    own = _page(entry).keys() | _chosen(entry)
-    if not own & {"run", "runs"}:
-        return
+    own = page.keys() | _chosen(page)
     for override in overrides:
         key = override.lstrip("+~").partition("=")[0].partition("@")[0].partition(".")[0]
         if key in OF_A_RUN and key not in own:
             raise UserError(
-                f"{shown(override)}: {key} is a setting of training, and `{entry.stem}` takes none: leave it out"
+                f"{shown(override)}: {key} is a setting of training, and `{entry_point}` takes none: leave it out"
             )
 
 
@@ -119,7 +118,8 @@ def _no_option(given: str, arguments: Sequence[str], options: Sequence[str], ent
 
 def _plus(key: str, entry: Path) -> str | None:
     """Return what stands before a key on the command line: + where its group is in no list; None where it is no key."""
-    if key in _page(entry).keys() - {"defaults"} or key in _chosen(entry):
+    page = _page(entry)
+    if key in page.keys() - {"defaults"} or key in _chosen(page):
         return ""
     return "+" if key and (entry.parent / key).is_dir() else None
 
@@ -132,6 +132,6 @@ def _page(entry: Path) -> dict[str, Any]:
     return page
 
 
-def _chosen(entry: Path) -> set[str]:
+def _chosen(page: Mapping[str, Any]) -> set[str]:
     """Return the groups in its list of defaults."""
-    return {name for one in _page(entry).get("defaults", []) if isinstance(one, dict) for name in one}
+    return {name for one in page.get("defaults", []) if isinstance(one, dict) for name in one}

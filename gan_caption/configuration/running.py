@@ -150,8 +150,13 @@ def in_words(overrides: Sequence[str]) -> str:
 
 def no_reader() -> SystemExit:
     """Return how a program ends whose output nobody reads any more, `head` having gone: as SIGPIPE ends others."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    print_nowhere()
     return SystemExit(141)
+
+
+def print_nowhere() -> None:
+    """Let what is printed from now on, and what Python flushes when it ends, go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def rank() -> str:

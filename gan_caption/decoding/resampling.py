@@ -37,8 +37,7 @@ class Resampling(Reweighted):
         Z is estimated from the proposals that were weighed; see `log_mean_bounds`.
         """
         low, high = log_mean_bounds(weighed.others.flatten(1))
-        ends = (log_partition[weighed.images] for log_partition in (high, low))
-        gains = (_less(weighed.weights, log_partition) for log_partition in ends)
+        gains = (_less(weighed.weights, log_partition[weighed.images]) for log_partition in (high, low))
         least, most = (own.masked_fill(~weighed.proposed, 0) for own in gains)
         return least, most
 

@@ -85,7 +85,8 @@ def measure_run(asked: EvaluationSettings) -> Results:
         **({} if asked.metrics is None else {"metrics": asked.metrics}),
         **({} if asked.language_model is None else {"language_model": asked.language_model}),
     )  # fmt: skip
-    check_folder(evaluation_folder(asked), f"run={folder}, in which results are kept")  # before features, not after
+    target = evaluation_folder(asked)
+    check_folder(target, f"run={folder}, in which results are kept")  # before features, not after
     settings, encoder, tokenizer = run.settings, run.encoder, run.tokenizer
     java = java_metrics(asked.java_metrics, counted_by=tokenizer.counted_by)
     language_model = open_language_model(settings.language_model, tokenizer, device=run.device)
@@ -113,7 +114,6 @@ def measure_run(asked: EvaluationSettings) -> Results:
     )  # fmt: skip
     decoding = decoder_name(settings.decoding, own_decoding(settings))
     title = f"{folder.resolve().name}: {len(source.split)} {split.name} images, {decoding}"
-    target = evaluation_folder(asked)
     if world.is_main():
         target.mkdir(exist_ok=True)
         write_json(target / "config.json", plain(asked))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
+from gan_caption.configuration.running import print_nowhere
 from gan_caption.distributed import world
 from gan_caption.errors import UserError
 from gan_caption.files import check_folder
@@ -118,7 +118,7 @@ def _print(images: Iterator[Captioned]) -> None:
             try:
                 print(encoded(f"{on_a_line(image.name)}\t{one.text}", encoding).decode(encoding), flush=True)
             except BrokenPipeError:
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python flushes when it ends
+                print_nowhere()
                 _hear_out(images)
                 return
 
