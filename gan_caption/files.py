@@ -1,10 +1,11 @@
-"""Paths as people write them, and saving so that no crash, kill or full disk ever costs what was saved before."""
+"""Paths as people write them, and saving so that no crash, kill or full disk ever costs a saved file."""
 
 from __future__ import annotations
 
 import errno
 import os
 import shutil
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +27,7 @@ _ADVICE = {
     errno.EISDIR: "Choose another name: a folder has this one",
     errno.ENAMETOOLONG: "Choose a shorter name",
     errno.EIO: "Check the disk",
+    errno.ENOTEMPTY: "Choose another folder, or remove what has come to be there",
     errno.EBUSY: "Choose another name: something is mounted there, or uses it",
 }
 
@@ -58,6 +60,14 @@ def blocks(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         while block := file.read(1 << 20):
             yield block
+
+
+def read_at(file: BinaryIO, begin: int, size: int) -> bytes:
+    """Return bytes of a file, wherever other processes that share it, as forks do, are reading in it."""
+    if sys.platform == "win32":  # where nothing forks
+        file.seek(begin)
+        return file.read(size)
+    return os.pread(file.fileno(), size, begin)
 
 
 def aside(path: Path) -> Path:
@@ -96,40 +106,64 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 @contextmanager
 def new_folder(path: Path, asked: str) -> Iterator[Path]:
-    """Lend a folder to write to, which takes the place of what `path` is, if anything, once all is written.
+    """Lend a folder to write to, which gets its name, that of no file and of no other full folder, once all is written.
 
     Args:
         path: where it shall be.
         asked: the setting that named it, and its value.
 
     Raises:
-        UserError: the disk is full, read-only and the like. What was there before is untouched, and nothing is left
-            half-written. Other exceptions of what is done within come through as they are.
+        UserError: the disk is full, read-only and the like, or something came to be there meanwhile. What was there
+            before is untouched, and nothing is left half-written. Other exceptions of what is done within come through
+            as they are.
     """
+    with _lent(path, asked) as (path, draft):
+        yield draft
+        with suppress(FileNotFoundError):
+            path.rmdir()  # which refuses a full one: another process may have been quicker
+        draft.rename(path)
+
+
+@contextmanager
+def renewed_folder(path: Path, asked: str) -> Iterator[Path]:
+    """Lend a folder to write to, which takes the place of what `path` is, if anything, once all is written.
+
+    A process that is killed between the two last steps leaves the old one beside it (`.name.….old`).
+
+    Args:
+        path: where it shall be.
+        asked: the setting that named it, and its value.
+
+    Raises:
+        UserError: as `new_folder`, but that it may replace what is there.
+    """
+    with _lent(path, asked) as (path, draft):
+        yield draft
+        before = aside(path).with_suffix(".old")
+        if path.exists():
+            path.rename(before)
+        try:
+            draft.rename(path)
+        except BaseException:
+            if before.exists():
+                before.rename(path)
+            raise
+        shutil.rmtree(before, ignore_errors=True)
+
+
+@contextmanager
+def _lent(path: Path, asked: str) -> Iterator[tuple[Path, Path]]:
+    """Lend a path without links, and an empty folder beside it, which is removed if it has not moved there."""
     path = Path(os.path.realpath(path))  # of "." the last name is empty, and a link stays one
     if os.path.ismount(path):
         raise UserError(f"{asked}: a disk is mounted at {path}, which can take no other's place: give a folder in it")
-    draft, before = aside(path), aside(path).with_suffix(".old")
+    draft = aside(path)
     try:
         with _told(f"{asked} cannot be written", partial(os.path.exists, path), "What was there before"):
             draft.mkdir(parents=True)
-            yield draft
-            _replace(path, draft, before)
+            yield path, draft
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-
-
-def _replace(path: Path, draft: Path, before: Path) -> None:
-    """Give a folder its name, from what has it, if anything."""
-    if path.exists():
-        path.rename(before)
-    try:
-        draft.rename(path)
-    except BaseException:
-        if before.exists():
-            before.rename(path)
-        raise
-    shutil.rmtree(before, ignore_errors=True)
 
 
 @contextmanager

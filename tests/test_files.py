@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from gan_caption.errors import UserError
-from gan_caption.files import check_folder, new_folder, write_atomically
+from gan_caption.files import check_folder, new_folder, read_at, renewed_folder, write_atomically
 from tests.small_disk import small_disk
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 def names(folder):
@@ -160,7 +160,7 @@ def test_a_folder_is_written_as_a_whole_or_not_at_all(tmp_path, there, error, ra
         (path / "old").touch()
 
     def write(fail: bool) -> None:
-        with new_folder(path, "out=x") as folder:
+        with renewed_folder(path, "out=x") as folder:
             (folder / "half").write_bytes(b"half")
             if fail:
                 raise error
@@ -195,9 +195,37 @@ def test_a_mounted_disk_is_told_before_anything_is_written(tmp_path):
 
 def test_two_that_write_one_folder_do_not_meet(tmp_path):
     """As two containers do on one disk, in which all processes have the same number."""
-    with new_folder(tmp_path / "out", "out=x") as first:
+    with renewed_folder(tmp_path / "out", "out=x") as first:
         (first / "first").touch()
-        with new_folder(tmp_path / "out", "out=x") as second:
+        with renewed_folder(tmp_path / "out", "out=x") as second:
             (second / "second").touch()
         assert names(first) == ["first"]
     assert names(tmp_path / "out") == ["first"]
+
+
+def test_a_new_folder_takes_nobodys_place(tmp_path):
+    """What another process finished meanwhile stays, as does what its user put there."""
+    path = tmp_path / "out"
+    path.mkdir()
+    refused = pytest.raises(UserError, match=r"^out=x cannot be written: .*not empty. What was there before is intact")
+    with refused, new_folder(path, "out=x") as draft:
+        (draft / "mine").touch()
+        (path / "theirs").touch()
+    assert (names(tmp_path), names(path)) == (["out"], ["theirs"])
+
+
+def test_forks_read_from_one_file_at_once(tmp_path):
+    """They share the place in it where `seek` puts them."""
+    path = tmp_path / "numbers"
+    path.write_bytes(b"".join(b"%08d" % number for number in range(1000)))
+    with path.open("rb") as file:
+        children = []
+        for child in range(2):
+            if not (pid := os.fork()):
+                wrong = any(
+                    read_at(file, 8 * number, 8) != b"%08d" % number
+                    for turn in range(30) for number in range(child, 1000, 2)
+                )  # fmt: skip
+                os._exit(wrong)
+            children.append(pid)
+        assert [os.waitpid(pid, 0)[1] for pid in children] == [0, 0]

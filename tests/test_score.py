@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 import subprocess
 import sys
+import threading
 from contextlib import redirect_stderr
 
 import pytest
@@ -113,6 +115,20 @@ def test_json_lines_ids_as_texts_and_any_order_are_the_same_to_it(tmp_path):
         assert scores_of(tmp_path, references, written(tmp_path, "\n".join(lines), name))["corpus"] == pytest.approx(
             expected
         )
+
+
+@pytest.mark.parametrize("name", ["pipe.json", "pipe.jsonl"])
+def test_a_pipe_is_read_once(tmp_path, name):
+    """As of `<(zcat results.json.gz)`."""
+    pipe = tmp_path / name
+    os.mkfifo(pipe)
+    results = [{"image_id": image, "caption": caption} for image, caption in RESULTS.items()]
+    told = json.dumps(results) if name.endswith("json") else "\n".join(map(json.dumps, results))
+    writer = threading.Thread(target=pipe.write_text, args=(told,))
+    writer.start()
+    found = scores_of(tmp_path, coco_references(tmp_path), pipe)
+    writer.join()
+    assert found == scores_of(tmp_path, coco_references(tmp_path), coco_results(tmp_path))
 
 
 def test_samples_are_measured_beside_as_many_humans(tmp_path, capsys):

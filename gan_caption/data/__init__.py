@@ -1,1 +1,1 @@
-"""Captions, images, vocabulary, feature cache and batches."""
+"""Captions, images, feature cache and batches."""

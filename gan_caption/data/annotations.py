@@ -23,7 +23,10 @@ def read_text(path: Path) -> str:
     Raises:
         UserError: the file cannot be opened, is compressed, or is not UTF-8; then the message gives the line.
     """
-    data = _read(path)
+    return _text_in(read_bytes(path), path)
+
+
+def _text_in(data: bytes, path: Path) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -38,12 +41,18 @@ def lines_of(text: str) -> list[str]:
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the lines of a text file that are not blank with their numbers, from 1.
 
-    Only line feeds end a line, as in an editor's count: a caption may hold other separators (U+2028 and the like).
+    Only line feeds end a line, as in an editor's count, or else carriage returns (see `lines_of`): a caption may hold
+    other separators (U+2028 and the like).
 
     Raises:
         UserError: as `read_text`.
     """
-    for number, line in enumerate(lines_of(read_text(path)), 1):
+    return lines_in(read_bytes(path), path)
+
+
+def lines_in(data: bytes, path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the same of a file's content."""
+    for number, line in enumerate(lines_of(_text_in(data, path)), 1):
         if line.strip():
             yield number, line.removesuffix("\r")
 
@@ -54,7 +63,11 @@ def read_json(path: Path) -> Any:
     Raises:
         UserError: the file cannot be opened, is compressed, ends too early, or is no JSON.
     """
-    data = _read(path)
+    return json_in(read_bytes(path), path)
+
+
+def json_in(data: bytes, path: Path) -> Any:
+    """Return the same of a file's content."""
     try:  # not final: a file cut inside a character is an incomplete file, not one of another encoding
         text = codecs.getincrementaldecoder("utf-8-sig")().decode(data, final=False).rstrip()
     except UnicodeDecodeError as error:
@@ -152,7 +165,12 @@ def beginning(line: str) -> str:
     return repr(line if len(line) <= 60 else f"{line[:60]}...")
 
 
-def _read(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a file that should hold text.
+
+    Raises:
+        UserError: the file cannot be opened, is compressed, or holds what text does not.
+    """
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:

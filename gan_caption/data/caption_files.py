@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gan_caption.data.annotations import bad_line, numbered_lines, read_json
+from gan_caption.data.annotations import bad_line, json_in, lines_in, read_bytes
 from gan_caption.errors import UserError
 from gan_caption.untrusted.parsing import briefly, parse_json, shown
 
@@ -114,14 +114,15 @@ def _entries(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _raw_entries(path: Path) -> Iterator[tuple[str, Any]]:
-    if _is_lines(path):
-        for number, line in numbered_lines(path):
+    data = read_bytes(path)  # once: it may be a pipe
+    if path.suffix in (".jsonl", ".ndjson") or _is_lines(data, path):
+        for number, line in lines_in(data, path):
             try:
                 yield f"{path}, line {number}", parse_json(line)
             except json.JSONDecodeError as error:
                 raise bad_line(path, number, line, f"no JSON ({error.msg})") from error
         return
-    told = read_json(path)
+    told = json_in(data, path)
     if isinstance(told, dict):
         told = told.get("annotations", [told])
     if not isinstance(told, list):
@@ -130,14 +131,12 @@ def _raw_entries(path: Path) -> Iterator[tuple[str, Any]]:
         yield f"{path}, entry {number}", entry
 
 
-def _is_lines(path: Path) -> bool:
+def _is_lines(data: bytes, path: Path) -> bool:
     """Tell JSON lines from one JSON value that may be broken into lines: the first line is an entry, complete."""
-    if path.suffix in (".jsonl", ".ndjson"):
-        return True
-    lines = numbered_lines(path)
+    lines = lines_in(data, path)
     _, first = next(lines, (0, ""))
     try:
-        return isinstance(parse_json(first), dict) and next(lines, None) is not None
+        return next(lines, None) is not None and isinstance(parse_json(first), dict)
     except json.JSONDecodeError:
         return False
 

@@ -129,11 +129,14 @@ class Coco:
         paths = {split: self._official(split, chosen) for split in ("train", "val")}
         paths = {split: path for split, path in paths.items() if path.is_file()}
         lists: dict[str, Listing] = {}
-        captions: dict[str, tuple[str, ...]] = {}
+        captions: Captions = {}
+        strays: Captions = {}
         for split, path in paths.items():
-            own, names = _read_official(path)
+            own, others, names = _read_official(path)
             lists[split] = Listing(path.name, names)
-            captions.update(own)
+            captions |= own
+            strays |= others
+        captions = strays | captions  # a number that no file lists takes no listed image's captions away
         return lists, captions, " and ".join(path.name for path in paths.values())
 
     def _read_karpathy(self, path: Path) -> tuple[dict[str, Listing], Captions, str]:
@@ -189,8 +192,8 @@ def _find_images(root: Path) -> tuple[dict[str, Path], str]:
     return files, " and ".join(f"{folder.relative_to(root).as_posix()}/" for folder in folders)
 
 
-def _read_official(path: Path) -> tuple[Captions, list[str]]:
-    """Return the captions by image id, and the ids of the images that the file lists."""
+def _read_official(path: Path) -> tuple[Captions, Captions, list[str]]:
+    """Return the captions of the images that a file lists, those of others, both by image id, and the ids listed."""
     from pycocotools.coco import COCO
 
     annotations = COCO()
@@ -199,11 +202,15 @@ def _read_official(path: Path) -> tuple[Captions, list[str]]:
     with contextlib.redirect_stdout(io.StringIO()):
         annotations.createIndex()
     names = {number: _image_id(image["file_name"]) for number, image in annotations.imgs.items()}
-    captions = {
-        names.get(number, str(number)): tuple(one["caption"].strip() for one in own)
-        for number, own in annotations.imgToAnns.items()
-    }
-    return captions, [names[image["id"]] for image in annotations.dataset["images"]]
+    captions: Captions = {}
+    strays: Captions = {}
+    for number, own in annotations.imgToAnns.items():
+        told = tuple(one["caption"].strip() for one in own)
+        if number in names:
+            captions[names[number]] = told
+        else:
+            strays[str(number)] = told
+    return captions, strays, [names[image["id"]] for image in annotations.dataset["images"]]
 
 
 def _checked(content: Any, path: Path) -> dict[str, Any]:

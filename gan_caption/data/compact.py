@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar, overload
 import numpy as np
 
 from gan_caption.errors import UserError
+from gan_caption.files import read_at
 
 T = TypeVar("T")
 _READ = 1000
@@ -103,8 +104,7 @@ class Texts(Elements[str]):
         """Make the texts from `first` to before `last`, neighbours in the file."""
         ends = self._ends[first : last + 1].tolist()
         with self._reading:
-            self._file.seek(ends[0])
-            content = self._file.read(ends[-1] - ends[0])
+            content = read_at(self._file, ends[0], ends[-1] - ends[0])
         for begin, end in pairwise(ends):
             yield content[begin - ends[0] : end - ends[0]].decode("utf-8", "surrogatepass")
 

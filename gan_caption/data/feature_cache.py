@@ -30,7 +30,8 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.data.loading import load, readable
 from gan_caption.distributed import world
 from gan_caption.errors import UserError
-from gan_caption.files import write_atomically
+from gan_caption.files import read_at, write_atomically
+from gan_caption.untrusted.parsing import shown
 
 _BATCH = 32
 _ARRAYS = ("pooled.npy", "grid.npy", "regions.npy", "signatures.npy")
@@ -88,11 +89,12 @@ class RowFile:
         """
         rows = np.empty((len(places), *self._shape), self._kind)
         for row, place in zip(rows, places.tolist(), strict=True):
-            self._file.seek(self._begin + place * row.nbytes)
-            if self._file.readinto(memoryview(row).cast("B")) != row.nbytes:
+            found = read_at(self._file, self._begin + place * row.nbytes, row.nbytes)
+            if len(found) != row.nbytes:
                 raise UserError(
                     f"{self._file.name} was cut short while it was in use: start again, and what it lacks is extracted"
                 )
+            row[...] = np.frombuffer(found, row.dtype).reshape(row.shape)
         return torch.from_numpy(rows)
 
 
@@ -270,7 +272,8 @@ def _encode(
     sound = finite.cpu().numpy()
     pooled, grid = (half(one).cpu().numpy() for one in (features.pooled, features.grid))
     for row in (row for row, good in zip(rows, sound, strict=True) if not good):
-        lost.append((row, UserError(f"image {split.items[row].image_id}: the encoder's features are NaN or infinite")))
+        name = shown(split.items[row].image_id)
+        lost.append((row, UserError(f"image {name}: the encoder's features are NaN or infinite")))
     rows = [row for row, good in zip(rows, sound, strict=True) if good]
     counts = regions[:, None].numpy()[sound]
     return lost, _Encoded(rows, pooled[sound], grid[sound], counts, [signatures[row] for row in rows])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -109,10 +110,16 @@ class Folder:
         if not files:
             raise UserError(". ".join([f"data.root={self.root} holds no image", *unread_heic(names), _LAYOUT]))
         path = self._choose()
-        rows = list(_read_beside(self.root, names) if path is None else _read_file(path))
-        source = "the .txt files" if path is None else path.name
+        notes = unread_heic(names)
+        if path is None:
+            texts = _beside(self.root, names)
+            rows, source = list(_read_beside(self.root, texts)), "the .txt files"
+            if alone := [name for name in names if name.endswith(".txt") and name not in texts]:
+                notes = [*notes, f"{counted(len(alone), '.txt file')} beside no image: {some(alone)}"]
+        else:
+            rows, source = list(_read_file(path)), path.name
         if not rows:
-            raise UserError(f"{self.root if path is None else path} holds no captions. {_LAYOUT}")
+            raise UserError(". ".join([f"{path or self.root} holds no captions", *notes, _LAYOUT]))
         captions: dict[str, list[str]] = {}
         for row in rows:
             captions.setdefault(row.image, []).extend(row.captions)
@@ -131,7 +138,7 @@ class Folder:
             image_source=f"{self.root.name or self.root}/",
             skip_missing=self.skip_missing,
             outlined=partial(listed_in, self.root),
-            notes=unread_heic(names),
+            notes=notes,
         )
 
     def _choose(self) -> Path | None:
@@ -225,20 +232,37 @@ def _read_json_lines(path: Path) -> Iterator[_Row]:
         yield _Row(where, image, tuple(caption.strip() for caption in captions), entry.get("split"))
 
 
-def _read_beside(root: Path, names: list[str]) -> Iterator[_Row]:
-    """Read the captions beside the images, and those beside none."""
+def _beside(root: Path, names: list[str]) -> dict[str, str]:
+    """Return the images that .txt files lie beside, by these files' names, sorted."""
     texts = {name for name in names if name.endswith(".txt")}
     owners: dict[str, str] = {}
     for image in filter(is_image, names):
         text = f"{image.rpartition('.')[0]}.txt"
-        if text in texts and text in owners:
-            raise UserError(f"{root / text} lies beside {owners[text]} and beside {image}: rename one of the images")
-        owners[text] = image
-    for text in sorted(texts):
-        lines = lines_of(read_text(root / text).rstrip())
         if text in owners:
-            for number, line in enumerate(lines, 1):
-                if not line.strip():
-                    raise empty_caption(f"{root / text}, line {number}", owners[text])
-        captions = tuple(line.strip() for line in lines if line.strip())
-        yield _Row(str(root / text), owners.get(text, text), captions, None)
+            raise UserError(
+                f"{shown(str(root / text))} lies beside {shown(owners[text])} and beside {shown(image)}: rename one of "
+                "the images"
+            )
+        if text in texts:
+            owners[text] = image
+    return dict(sorted(owners.items()))
+
+
+def _read_beside(root: Path, owners: dict[str, str]) -> Iterator[_Row]:
+    """Read the captions beside the images."""
+    for text, image in owners.items():
+        _check_text(root, text)
+        lines = lines_of(read_text(root / text).rstrip())
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                raise empty_caption(f"{root / text}, line {number}", image)
+        yield _Row(str(root / text), image, tuple(line.strip() for line in lines), None)
+
+
+def _check_text(root: Path, text: str) -> None:
+    """Refuse what is no file, of which a pipe never ends, and a file elsewhere: what others unpack may be a link."""
+    path = root / text
+    if not os.path.isfile(path):
+        raise UserError(f"{shown(str(path))} is no file: captions lie in files beside the images")
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
+        raise UserError(f"{shown(str(path))} is a link out of {root}: captions lie beside the images")

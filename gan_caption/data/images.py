@@ -12,6 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from gan_caption.errors import UserError
 from gan_caption.extras import installed
+from gan_caption.untrusted.parsing import shown
 
 MAX_PIXELS = 80_000_000
 """No photograph of a captioning data set is nearly as large; a small file that claims more wants to fill the memory."""
@@ -48,6 +49,8 @@ def load_rgb(path: Path) -> Image.Image:
         raise UserError(_message(path, "there is no such file")) from error
     except IsADirectoryError as error:
         raise UserError(_message(path, "it is a folder: give its images")) from error
+    except PermissionError as error:
+        raise UserError(_message(path, "you may not read it")) from error
     except OSError as error:
         raise UserError(_message(path, f"the file is truncated or damaged ({error})")) from error
 
@@ -135,20 +138,20 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
-        grey = np.asarray(image)
+        grey = np.asarray(image, np.int32)  # of 16 bits, where 65535 + 128 has no room in
         if grey.min() < 0 or grey.max() > 65535:
             raise ValueError(f"grey values from {grey.min()} to {grey.max()}, at most 16 bits are understood")
         if isinstance(clear := image.info.get("transparency"), int):
             grey = np.where(grey == clear, 65535, grey)
-        return Image.fromarray((grey / 257).round().astype(np.uint8)).convert("RGB")
+        return Image.fromarray(((grey + 128) // 257).astype(np.uint8)).convert("RGB")  # rounded
     if image.mode == "F":
         raise ValueError("grey values as floating-point numbers; save it with 8 bits")
     if image.mode in _ALPHA or "transparency" in image.info:
-        image = image.convert("RGBA")
+        image = image if image.mode == "RGBA" else image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         return Image.alpha_composite(white, image).convert("RGB")
     return image.convert("RGB")
 
 
 def _message(name: str | Path, why: str) -> str:
-    return f"{name} cannot be read as an image: {why}"
+    return f"{shown(str(name))} cannot be read as an image: {why}"

@@ -90,5 +90,5 @@ def _separated_by_commas(path: Path) -> Iterator[tuple[str, str, str, str]]:
 
 def _behind(number: str) -> str:
     """Return the comment that stands behind the number, in the same field; "" where there is none."""
-    found = re.fullmatch(r"\d+\s+(.+)", number)
+    found = re.fullmatch(r"\d+\s+(\S.*)", number, re.DOTALL)  # one way to match: the square of many spaces is long
     return found[1] if found else ""

@@ -13,7 +13,7 @@ from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
 from gan_caption.files import at_home
 from gan_caption.metrics.chair import Outlined
-from gan_caption.untrusted.parsing import some
+from gan_caption.untrusted.parsing import shown, some
 
 SPLITS = ("train", "val", "test")
 IMAGE_SUFFIXES = frozenset({
@@ -50,10 +50,11 @@ def existing_folder(root: Path, names: Sequence[str], layout: str) -> Path:
     Raises:
         UserError: there is none; the message tells the layout that is wanted.
     """
-    if not root.is_dir():
+    # `Path.is_dir` raises where a folder above may not be searched, or a name is too long.
+    if not os.path.isdir(root):
         raise UserError(f"data.root={root}: there is no such folder. {layout}")
     for name in names:
-        if (root / name).is_dir():
+        if os.path.isdir(root / name):
             return root / name
     if names:
         raise UserError(f"{root / names[0]}: there is no such folder. {layout}")
@@ -66,7 +67,7 @@ def existing_file(path: Path, layout: str) -> Path:
     Raises:
         UserError: there is none; the message tells the layout that is wanted.
     """
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UserError(f"{path}: there is no such file. {layout}")
     return path
 
@@ -90,14 +91,21 @@ def given_file(given: str | Path, root: Path, key: str) -> Path:
         UserError: it is in neither.
     """
     for path in (at_home(given), root / given):
-        if path.is_file():
+        if os.path.isfile(path):
             return path
     raise UserError(f"{key}={given}: there is no such file, neither {Path(given).absolute()} nor {root / given}")
 
 
 def images_in(folder: Path) -> dict[str, Path]:
-    """Return the image files of a folder by their names, sorted; what lies in folders inside is not looked at."""
-    names = sorted(path.name for path in folder.iterdir())
+    """Return the image files of a folder by their names, sorted; what lies in folders inside is not looked at.
+
+    Raises:
+        UserError: the folder may not be read.
+    """
+    try:
+        names = sorted(path.name for path in folder.iterdir())
+    except OSError as error:
+        raise UserError(f"{folder} cannot be looked through: {error.strerror}") from error
     return {name: folder / name for name in names if is_image(name)}
 
 
@@ -108,7 +116,7 @@ def names_below(root: Path) -> list[str]:
     """
 
     def tell(error: OSError) -> None:
-        say(f"{error.filename} cannot be looked through, and is left out: {error.strerror}")
+        say(f"{shown(str(error.filename))} cannot be looked through, and is left out: {error.strerror}")
 
     names = []
     for home, folders, files in os.walk(root, onerror=tell):

@@ -20,7 +20,7 @@ from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError, at_least
 from gan_caption.files import at_home
 from gan_caption.untrusted.arrays import DAMAGED, header, numbers
-from gan_caption.untrusted.parsing import briefly
+from gan_caption.untrusted.parsing import briefly, shown
 
 
 class Precomputed(Encoder):
@@ -87,8 +87,8 @@ class Precomputed(Encoder):
                 owner = self._owners.setdefault(path, item.image_id)
                 if owner != item.image_id:
                     raise UserError(
-                        f"{path} would be of two images, {owner} and {item.image_id}: files of features lie in "
-                        "folders as the images do"
+                        f"{path} would be of two images, {shown(owner)} and {shown(item.image_id)}: files of features "
+                        "lie in folders as the images do"
                     )
                 paths[row] = path
             if row % 500 == 499:
@@ -155,7 +155,8 @@ class Precomputed(Encoder):
         for path in tried:
             if path.is_file():
                 return path
-        raise UserError(f"image {item.image_id} has no features: {' or '.join(path.name for path in tried)} is missing")
+        wanted = " or ".join(shown(path.name) for path in tried)
+        raise UserError(f"image {shown(item.image_id)} has no features: {wanted} is missing")
 
 
 class _Files:

@@ -25,7 +25,7 @@ from gan_caption.evaluation.settings import ComparisonSettings
 from gan_caption.evaluation.systems import System
 from gan_caption.evaluation.text_metrics import language_model_metrics
 from gan_caption.extras import require
-from gan_caption.files import check_folder, new_folder
+from gan_caption.files import check_folder, renewed_folder
 from gan_caption.metrics.metric import Metrics, on_curves
 from gan_caption.metrics.standard import catalogue
 from gan_caption.reporting.cards import ORDERS, cards_of
@@ -89,7 +89,7 @@ def compare_runs(settings: ComparisonSettings, *, command: str) -> Path:
         catalogue(*split.metrics, *own, *language_model_metrics(judge), quality=java), tokenizers, settings=settings,
     )  # fmt: skip
 
-    with new_folder(target, f"out={settings.out}") as folder:
+    with renewed_folder(target, f"out={settings.out}") as folder:
         write_report(
             folder, compared, own=[metric.name for metric in own], settings=settings,
             commands=[*_commands(compared.systems), command],

@@ -158,8 +158,16 @@ def open_corpus(settings: Settings, data: Part | None = None) -> Corpus:
 
 
 def load_split(corpus: Corpus, name: str, report: Report) -> Split:
-    """Return a split of a corpus, and say what of it stays unused."""
-    split = corpus.split(name)
+    """Return a split of a corpus, and say what of it stays unused.
+
+    Raises:
+        NoSplit: the corpus has none of this name.
+        UserError: it is missing or faulty, or may not be read.
+    """
+    try:
+        split = corpus.split(name)
+    except OSError as error:
+        raise UserError(f"the images of {name} cannot be looked for: {error}") from error
     for note in split.notes:
         report(f"{name}: {note}")
     return split

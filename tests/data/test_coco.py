@@ -179,6 +179,17 @@ def test_unused_images_and_captions_are_reported(root):
     )
 
 
+def test_captions_of_a_number_that_is_not_listed_take_nobodys_place(root):
+    """A file's numbers may be others than those of its images' names: the second annotation is of no image."""
+    for split, (first, second) in {"train": (3, 4), "val": (1, 2)}.items():  # here as there
+        path = root / "annotations" / f"captions_{split}2017.json"
+        listed = {10: number(1), 11: number(2)} if split == "train" else {12: number(3)}
+        told = [(one, f"Of {one} .") for one in listed]
+        write(path, official(listed, [*told, (first, "Stray ."), (second, "Stray .")]))
+    for split, captions in {"train": [("Of 10 .",), ("Of 11 .",)], "val": [("Of 12 .",)]}.items():
+        assert [item.captions for item in part("data/coco", root=str(root)).split(split).items] == captions
+
+
 def test_missing_images_leaks_and_empty_splits(root):
     (root / "train2017" / number(1)).unlink()
     refused(root, r"1 of 2 images of captions_train2017\.json is not in train2017/ and val2017/: 1\.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 from PIL import Image
@@ -175,8 +176,8 @@ def test_unused_images_and_captions_are_reported(root):
     (root / "a.txt").write_text("One")
     (root / "read me.txt").write_text("Two\n\nThree\n")
     assert everything(root).notes == (
+        "1 .txt file beside no image: read me.txt",
         "2 images in photos/ belong to no split, without captions in the .txt files: B.PNG, far/c.jpg",
-        "2 captions in the .txt files of 1 image not in photos/, in no split: read me.txt",
     )
 
 
@@ -245,6 +246,21 @@ def test_csv_with_other_columns_or_another_encoding(root):
 def test_a_bad_json_line_is_named(root, line, message):
     (root / "captions.jsonl").write_text('{"image": "B.PNG", "caption": "One"}\n\n' + line + "\n")
     refused(root, rf"captions\.jsonl, line 3: {message}")
+
+
+def test_what_lies_beside_an_image_and_is_no_file_of_this_folder_is_not_read(root, tmp_path):
+    (tmp_path / "secret").write_text("A secret .")
+    (root / "a.txt").symlink_to(tmp_path / "secret")
+    refused(root, r"a\.txt is a link out of ")
+    (root / "a.txt").unlink()
+    os.mkfifo(root / "a.txt")  # to read it would take until somebody writes
+    refused(root, r"a\.txt is no file")
+
+
+def test_a_text_beside_no_image_is_not_read(root):
+    (root / "a.txt").write_text("One")
+    (root / "LICENSE.txt").write_bytes(b"\xa9 \0")
+    assert everything(root).notes[0] == "1 .txt file beside no image: LICENSE.txt"
 
 
 def test_faulty_text_beside_an_image(root):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 import gzip
 import http.server
@@ -39,6 +38,7 @@ from gan_caption.data.shards.stream import ShardStream
 from gan_caption.data.shards.writer import ShardFolder, features_in, photograph_in
 from gan_caption.errors import Unreachable, UserError
 from gan_caption.experiment import run_experiment
+from tests.small_disk import small_disk
 from tests.started import ended
 from tests.tiny_runs import part
 
@@ -533,15 +533,37 @@ def test_a_shard_that_changed_behind_its_url_is_not_mistaken_for_the_old_one(tmp
         again.content(0)
 
 
-def test_a_full_disk_is_no_fault_of_the_network(tmp_path, served, monkeypatch):
-    def full(*_):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def test_nobody_reads_a_fetched_shard_that_is_not_the_one_that_was_indexed(tmp_path, served):
+    """It has no name until it was compared: another run would open it meanwhile."""
+    address, _ = served
+    folder, cache = tiny(tmp_path / "shards", [3]), tmp_path / "cache"
+    split = shards_in(address, cache, train="train-000.tar").split("train")
+    (copy,) = cache.glob("shards/fetched/*.tar")
+    copy.unlink()
+    path = folder / "train-000.tar"
+    path.write_bytes(path.read_bytes().replace(b"number 1", b"number 7"))
+    with pytest.raises(UserError, match="is another file"):
+        split.content(0)
+    assert not [*cache.glob("shards/fetched/*.tar")]
 
+
+def test_a_damaged_shard_is_fetched_again_once_it_was_mended(tmp_path, served):
+    address, _ = served
+    path = tiny(tmp_path / "shards", [3]) / "train-000.tar"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:2000])
+    with pytest.raises(UserError, match="cut short"):
+        shards_in(address, tmp_path / "cache", train="train-000.tar").split("train")
+    path.write_bytes(whole)
+    assert len(shards_in(address, tmp_path / "cache", train="train-000.tar").split("train")) == 3
+
+
+def test_a_full_disk_is_no_fault_of_the_network(tmp_path, served):
     address, asked = served
     tiny(tmp_path / "shards", [3])
-    monkeypatch.setattr(shutil, "copyfileobj", full)
-    with pytest.raises(UserError, match=r"cannot save .*train-000\.tar: No space left on device"):
-        shards_in(address, tmp_path / "cache", train="train-000.tar").split("train")
+    full = pytest.raises(UserError, match=r"cannot save .*train-000\.tar: No space left on device")
+    with small_disk(tmp_path / "disk", "8k") as disk, full:
+        shards_in(address, disk, train="train-000.tar").split("train")
     assert len(asked) <= 1
 
 
@@ -577,8 +599,11 @@ def test_what_is_not_there_is_said(tmp_path, served):
     ):
         with pytest.raises(UserError, match="means more than 1,000,000 shards"):
             shards_in(tmp_path / "shards", tmp_path / "cache", train=f"train-{pattern}.tar").split("train")
-    with pytest.raises(UserError, match="braces do not match"):
-        shards_in(tmp_path / "shards", tmp_path / "cache", train="train-{0..tar").split("train")
+    with pytest.raises(UserError, match=r"names a shard twice: .*train-a0\.tar, .*train-a1\.tar \.\.\."):
+        shards_in(address, tmp_path / "cache", train="train-{a,a}{0..99999}.tar").split("train")
+    for pattern in ("train-{0..tar", r"{a,b,\{}" * 60):  # an escaped brace is one: it would be made 3^60 times
+        with pytest.raises(UserError, match="braces do not match"):
+            shards_in(tmp_path / "shards", tmp_path / "cache", train=pattern).split("train")
 
 
 # Training

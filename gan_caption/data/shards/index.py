@@ -21,7 +21,7 @@ import numpy as np
 from gan_caption.data.compact import hashed
 from gan_caption.data.corpus import CaptionedImage, written
 from gan_caption.data.layout import counted
-from gan_caption.data.shards.places import Places
+from gan_caption.data.shards.places import Places, is_url
 from gan_caption.data.shards.scanning import Found, Scan, scan
 from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
@@ -165,9 +165,10 @@ def open_index(shards: Sequence[str], *, folder: Path, places: Places, skip_dama
         damaged += index.damaged
         features.append(index.features)
     if damaged and not skip_damaged:
+        renamed = " under other names, for what lay behind a URL is not looked at again," if is_url(shards[0]) else ","
         raise UserError(
-            f"{counted(len(damaged), 'damaged sample')}: write the shards again, or leave samples like these out with "
-            f"skip_unreadable=true\n  {some(damaged, 10)}"
+            f"{counted(len(damaged), 'damaged sample')}: write the shards again{renamed} or leave samples like these "
+            f"out with skip_unreadable=true\n  {some(damaged, 10)}"
         )
     if any(one != features[0] for one in features):
         other = next(shard for shard, one in zip(shards, features, strict=True) if one != features[0])
@@ -189,7 +190,12 @@ def _made(path: Path, shard: str, places: Places) -> ShardIndex:
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             pass  # damaged: made again
     with places.open(shard) as file:
-        found = scan(file, shard)
+        try:
+            found = scan(file, shard)
+        except UserError:
+            if is_url(shard):
+                places.forget(shard)  # who mends the server's file has it read again
+            raise
     write_atomically(path, lambda file: file.write(_packed(found)))
     read_index.cache_clear()  # of one that was there before
     return read_index(path)

@@ -6,10 +6,10 @@ import errno
 import hashlib
 import os
 import re
-import shutil
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException, InvalidURL
@@ -22,7 +22,7 @@ from filelock import FileLock
 from gan_caption.configuration.overrides import typed
 from gan_caption.data.corpus import NoSplit
 from gan_caption.errors import Unreachable, UserError
-from gan_caption.files import at_home, blocks, write_atomically
+from gan_caption.files import at_home, write_atomically
 from gan_caption.untrusted.parsing import shown, some
 
 _TRIES = 3
@@ -75,7 +75,7 @@ def expand(root: str, pattern: str) -> list[str]:
     if len(pattern) > _LONGEST or _names_at_most(pattern) > _MOST:  # looked at first: they would be made all at once
         raise UserError(f"{shown(pattern)} means more than {_MOST:,} shards")
     try:
-        names = list(braceexpand(pattern))
+        names = list(braceexpand(pattern, escape=False))  # an escaped brace would be none: `_names_at_most` bounds all
     except ValueError as error:
         raise UserError(f"{pattern}: braces do not match; wanted is train-{{000000..000099}}.tar, say") from error
     if remote:
@@ -84,20 +84,22 @@ def expand(root: str, pattern: str) -> list[str]:
         found = [f"{root.rstrip('/')}/{name}" for name in names]
     else:
         folder = at_home(root)
-        if not folder.is_dir():
-            raise UserError(f"data.root={root}: there is no such folder")
+        if not os.path.isdir(folder):
+            raise UserError(f"data.root={root}: there is no such folder, or not for you")
         try:
             found = [str(path) for name in names for path in (sorted(folder.glob(name)) or [folder / name])]
         except (ValueError, NotImplementedError) as error:
             raise UserError(
                 f"{pattern}: {error}; wanted are names within {root}, such as train-{{000000..000099}}.tar"
             ) from error
-        missing = [path for path in found if not Path(path).is_file()]
+        except OSError as error:
+            raise UserError(f"{root} cannot be looked through for {pattern}: {error.strerror}") from error
+        missing = [path for path in found if not os.path.isfile(path)]
         if missing:
             kind = NoSplit if len(missing) == len(found) else UserError
             raise kind(f"there is no {some(missing)}: `prepare ... {typed('shards.folder', root)}` writes shards")
-    if len(set(found)) < len(found):
-        raise UserError(f"{pattern} names a shard twice: {some([one for one in found if found.count(one) > 1], 2)}")
+    if twice := [one for one, count in Counter(found).items() if count > 1]:
+        raise UserError(f"{pattern} names a shard twice: {some(twice, 2)}")
     return found
 
 
@@ -161,8 +163,7 @@ class Places:
 
     def _fetched(self, shard: str) -> BinaryIO:
         """Open the copy of a shard at a URL, which is fetched where there is none."""
-        name = Path(urlsplit(shard).path).name
-        copy = self.folder / f"{hashlib.sha256(shard.encode()).hexdigest()[:16]}-{name}"
+        copy = self._copy(shard)
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
             with suppress(PermissionError):  # another user's copy
@@ -172,27 +173,32 @@ class Places:
             pass
         with FileLock(self.folder / "lock"):  # what several processes want is fetched once
             if not copy.exists():
-                write_atomically(copy, lambda file: _fetch(shard, file))
-                self._check_same(shard, copy)
+                write_atomically(copy, lambda file: self._check_same(shard, copy, _fetch(shard, file)))
             opened = copy.open("rb")
             self._tidy(copy)
         return opened
 
-    def _check_same(self, shard: str, copy: Path) -> None:
+    def forget(self, shard: str) -> None:
+        """Remove the copy of a shard at a URL, whose content is of no use: the next start fetches another."""
+        copy = self._copy(shard)
+        for path in (copy, _digest_of(copy)):
+            path.unlink(missing_ok=True)
+
+    def _copy(self, shard: str) -> Path:
+        """Return where the copy of a shard at a URL is kept."""
+        name = Path(urlsplit(shard).path).name
+        return self.folder / f"{hashlib.sha256(shard.encode()).hexdigest()[:16]}-{name}"
+
+    def _check_same(self, shard: str, copy: Path, digest: str) -> None:
         """Refuse a shard that was fetched before with another content: where its samples lie was looked up there.
 
         Raises:
             UserError: it has changed.
         """
-        content = hashlib.sha256()
-        for block in blocks(copy):
-            content.update(block)
-        digest = content.hexdigest()
-        known = self.folder / f"{copy.name.split('-')[0]}.sha256"
+        known = _digest_of(copy)
         if not known.exists():
             write_atomically(known, lambda file: file.write(digest.encode()))
         elif known.read_text() != digest:
-            copy.unlink()
             raise UserError(
                 f"{shard} is another file than when it was fetched first: give shards that have changed a new name, "
                 f"or remove {self.folder.parent}"
@@ -208,18 +214,28 @@ class Places:
                 path.unlink()
 
 
-def _fetch(url: str, file: BinaryIO) -> None:
-    """Write what lies behind a URL to a file."""
-    for attempt in range(1, _TRIES + 1):
+def _digest_of(copy: Path) -> Path:
+    """Return where the digest of a fetched shard's content is kept, longer than its copy."""
+    return copy.with_name(f"{copy.name.split('-')[0]}.sha256")
+
+
+def _fetch(url: str, file: BinaryIO) -> str:
+    """Write what lies behind a URL to a file, and return the SHA-256 of it."""
+    attempt = 0
+    while True:
+        attempt += 1
         try:
             file.seek(0)
             file.truncate()
+            content = hashlib.sha256()
             with urllib.request.urlopen(url, timeout=_SECONDS) as answer:
-                shutil.copyfileobj(answer, file, 1 << 20)
+                while block := answer.read(1 << 20):
+                    content.update(block)
+                    file.write(block)
                 promised = answer.headers.get("Content-Length")
             if promised is not None and file.tell() != int(promised):
                 raise OSError(f"{file.tell()} of {promised} bytes came")
-            return
+            return content.hexdigest()
         except (OSError, HTTPException, ValueError) as error:  # timeouts and broken connections are OSErrors
             refused = isinstance(error, urllib.error.HTTPError) and 400 <= error.code < 500
             if isinstance(error, OSError) and error.errno in _OF_THE_DISK:

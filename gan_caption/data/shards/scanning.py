@@ -18,6 +18,8 @@ ABOUT = "__about__/features.json"
 """A member that says which encoder the features of a shard come from; other readers pass over names like that."""
 FEATURES = "npz"
 """The ending of features: `grid` (R, D) and `pooled` (P,)."""
+_LONGEST_NAME = 4096
+"""Characters; no file system has more in a path."""
 _META = re.compile(r"__[^/]*__(/|$)")
 _BLOCK = 512
 _TOLD = ("json", "txt")
@@ -91,6 +93,8 @@ def _members(file: BinaryIO, shard: str, found: Scan) -> Iterator[dict[str, Any]
                 tar.members = []  # type: ignore[attr-defined]  # which would grow with the shard
                 if not 0 <= member.size <= found.size or tar.offset <= member.offset:  # it would be read for ever
                     raise tarfile.TarError(f"a member of {member.size} bytes")
+                if len(member.name) > _LONGEST_NAME:  # webdataset looks for the key in time by its square
+                    raise tarfile.TarError(f"a member's name of {len(member.name)} characters")
                 if member.name == ABOUT:
                     found.features = _about(_content(file, (member.offset_data, member.size)), shard)
                 elif member.isreg() and not member.issparse() and not _META.match(member.name):
