@@ -55,6 +55,21 @@ def check_folder(path: Path, asked: str) -> None:
         raise UserError(f"{asked}: you may not write to {there}: choose another folder")
 
 
+def check_file(path: Path, asked: str) -> None:
+    """Look, before hours of work, whether a file can be written.
+
+    Args:
+        path: of the file.
+        asked: the setting that named it, and its value.
+
+    Raises:
+        UserError: it cannot, or a folder has its name.
+    """
+    check_folder(path.absolute().parent, asked)
+    if os.path.isdir(path):
+        raise UserError(f"{asked}: a folder has this name: give that of a file")
+
+
 def blocks(path: Path) -> Iterator[bytes]:
     """Yield a file's content, a megabyte at a time."""
     with path.open("rb") as file:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import sys
 
 from gan_caption.configuration.running import no_reader
@@ -13,7 +14,7 @@ from gan_caption.data.outlined import check_complete, read_outlined
 from gan_caption.errors import UserError
 from gan_caption.evaluation.java import java_metrics
 from gan_caption.evaluation.scores import Scores, score
-from gan_caption.files import at_home, check_folder, write_atomically
+from gan_caption.files import at_home, check_file, write_atomically
 from gan_caption.metrics import DocumentFrequencies, Predictions, character_tokenize, ptb_tokenize
 from gan_caption.metrics.chair import chair, named_in
 from gan_caption.metrics.characters import without_spaces
@@ -47,9 +48,10 @@ def _run(told: argparse.Namespace) -> None:
     java = java_metrics(by_java, counted_by=counted_by)
     for path, option in ((told.out, "--out"), (told.save_frequencies, "--save-frequencies")):
         if path is not None:
-            check_folder(path.absolute().parent, f"{option} {path}")  # before METEOR and SPICE, not after
-            if path.is_dir():
-                raise UserError(f"{option} {path}: a folder has this name: give that of a file")
+            check_file(path, f"{option} {path}")  # before METEOR and SPICE, not after
+            read = [one for one in (told.references, told.results, told.frequencies, told.objects) if one is not None]
+            if os.path.realpath(path) in map(os.path.realpath, read):
+                raise UserError(f"{option} {path} is read first, and would be written over: give another name")
     references = read_references(told.references)
     results = read_results(told.results)
     images = check_images(references, results, only_given=told.only_given)

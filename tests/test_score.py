@@ -152,6 +152,16 @@ def test_a_place_that_cannot_be_written_is_said_before_anything_is_measured(tmp_
         assert f"error: {option} {tmp_path}/file/scores.json: {tmp_path}/file is a file" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--out", "--save-frequencies"])
+def test_what_is_read_is_not_written_over(tmp_path, option):
+    references, results = coco_references(tmp_path), coco_results(tmp_path)
+    (tmp_path / "again.json").symlink_to(results)
+    before = results.read_bytes()
+    for path in (references, results, tmp_path / "again.json"):
+        assert "is read first, and would be written over" in refusal(references, results, option, str(path))
+    assert results.read_bytes() == before
+
+
 def test_a_perfect_caption_gets_the_maximum(tmp_path):
     perfect = {image: own[0] for image, own in REFERENCES.items()} | {3: "a man rides a bike ."}
     scores = scores_of(

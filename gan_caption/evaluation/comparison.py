@@ -54,7 +54,12 @@ class Chosen:
 
 
 def choose_systems(
-    folders: str | Path | Sequence[str | Path], *, baseline: str, allow: str | Sequence[str] = (), fewest: int = 2
+    folders: str | Path | Sequence[str | Path],
+    *,
+    baseline: str,
+    temperature: float | None = None,
+    allow: str | Sequence[str] = (),
+    fewest: int = 2,
 ) -> dict[str, list[Chosen]]:
     """Return the weights of each system, the baseline first, by seed; the seeds are those that all systems have.
 
@@ -64,12 +69,14 @@ def choose_systems(
         folders: run folders.
         baseline: the system that comes first. Where no run has this name, it is made of the weights that the runs'
             maximum-likelihood phase left, which are the same for the runs of a seed.
+        temperature: of samples; None: each run's own.
         allow: packages of your own whose classes the runs may name.
         fewest: systems that are needed.
 
     Raises:
         UserError: a folder holds no finished run, runs were trained on different data, two of a system have one seed,
-            there is nothing to compare, the baseline is unknown or not that of all runs, or no seed is common to all.
+            there is nothing to compare, the baseline is unknown or not that of all runs, also by the temperature of its
+            samples, or no seed is common to all.
     """
     if not folders:
         raise UserError("runs=[]: no runs are given; runs=[outputs/a,outputs/b]")
@@ -91,7 +98,7 @@ def choose_systems(
     if baseline not in systems:
         if baseline != BASELINE:
             raise UserError(f"against={baseline}: the runs are of {', '.join(systems)}")
-        systems = {BASELINE: _beginnings(runs, list(systems)), **systems}
+        systems = {BASELINE: _beginnings(runs, list(systems), temperature), **systems}
     systems = {baseline: systems[baseline], **systems}
     for name, own in systems.items():
         seeds = [run.seed for run in own]
@@ -130,12 +137,12 @@ def _same_weights(one: Chosen, other: Chosen) -> bool:
     return not reweighed and left_digest(one.folder, one.phase) == left_digest(other.folder, other.phase)
 
 
-def _beginnings(runs: Sequence[Chosen], names: Sequence[str]) -> list[Chosen]:
+def _beginnings(runs: Sequence[Chosen], names: Sequence[str], temperature: float | None) -> list[Chosen]:
     """Return the maximum likelihood that the runs of each seed began with.
 
     Raises:
         UserError: a run has none, or two runs of a seed have not begun with the same weights, so that none is what both
-            differ from.
+            differ from, or would have it sampled at different temperatures.
     """
     began: dict[int, tuple[Chosen, str]] = {}
     for run in runs:
@@ -151,6 +158,13 @@ def _beginnings(runs: Sequence[Chosen], names: Sequence[str]) -> list[Chosen]:
                 f"runs={first.folder} and {run.folder} did not begin with the same maximum likelihood, and the one of "
                 f"either is no baseline of the other: give a run of +experiment=mle as well, or against= one of "
                 f"{', '.join(names)}"
+            )
+        both = [one.settings.validation.temperature for one in (first, run)]
+        if temperature is None and both[0] != both[1]:
+            raise UserError(
+                f"runs={first.folder} and {run.folder} sample at temperatures of their own ({both[0]:g}, {both[1]:g}), "
+                "and the maximum likelihood that both began with would be sampled at either: give "
+                "validation.temperature=1 for all, or a run of +experiment=mle as well"
             )
     return [first for first, _ in began.values()]
 

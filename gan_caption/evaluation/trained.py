@@ -136,7 +136,7 @@ def left_discriminator(
     if discriminator is None:
         return None
     state = load_state(inside(folder, "checkpoints/last.pt"), vocabulary=tokenizer.fingerprint)
-    if not (state.discriminator_has_learned or state.finished):
+    if not state.discriminator_has_learned:
         return None
     take_discriminator(discriminator, state.networks, asked=f"run={folder}")
     return discriminator

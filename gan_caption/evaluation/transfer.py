@@ -19,7 +19,7 @@ from gan_caption.evaluation.compared import human_values, measured, of_these_ima
 from gan_caption.evaluation.comparison import Chosen
 from gan_caption.evaluation.settings import SplitName
 from gan_caption.evaluation.systems import System
-from gan_caption.metrics.chair import chair
+from gan_caption.metrics.chair import chair, named_in
 from gan_caption.metrics.metric import Metric, Metrics
 from gan_caption.metrics.standard import catalogue
 from gan_caption.metrics.transfer import Moved
@@ -90,6 +90,7 @@ def open_places(
     own: Sequence[Metric] = (),
     java: Sequence[Metric] = (),
     skip_missing: bool,
+    skip_unreadable: bool,
     cache: Path,
 ) -> tuple[Place, Place]:
     """Return home and away; nothing is decoded yet, and what is missing is said.
@@ -104,12 +105,13 @@ def open_places(
         own: the user's metrics.
         java: metrics that Java programs compute.
         skip_missing: leave out listed images that are not there.
+        skip_unreadable: leave out those that cannot be read.
         cache: where data of the run's keep what they have to.
 
     Raises:
         UserError: data are missing or faulty, or a split has fewer than two images.
     """
-    settings = replace(one.settings, skip_missing=skip_missing).cached_in(cache)
+    settings = replace(one.settings, skip_missing=skip_missing).cached_in(cache, skip_unreadable=skip_unreadable)
     found = [(part, load_tested(open_corpus(settings, part), say, split)) for part in (settings.data, data)]
     for part, images in found:
         if len(images) < 2:
@@ -118,7 +120,8 @@ def open_places(
 
     def place(part: Part, images: Split) -> Place:
         known = {metric.name for metric in images.metrics}
-        by_references = [metric for metric in chair() if objects and metric.name not in known]
+        named = objects and named_in(item.captions for item in images.items)
+        by_references = [metric for metric in chair() if named and metric.name not in known]
         metrics = catalogue(*images.metrics, *by_references, *own, quality=java)
         return Place(part, images, metrics, [metric.name for metric in own])
 

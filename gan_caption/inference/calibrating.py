@@ -18,6 +18,7 @@ from gan_caption.data.corpus import Split
 from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
 from gan_caption.evaluation.compared import tokenized
+from gan_caption.evaluation.trained import usable_weights
 from gan_caption.extras import require
 from gan_caption.files import check_folder
 from gan_caption.inference.captioner import Captioned, Captioner
@@ -29,7 +30,7 @@ from gan_caption.metrics.metric import Metric, Metrics, Predictions, measure
 from gan_caption.metrics.ngrams import Score
 from gan_caption.metrics.standard import catalogue
 from gan_caption.reporting.figures import confidence_diagram, save
-from gan_caption.training.folders import best_weights, digest_of, write_values
+from gan_caption.training.folders import best_weights, digest_of, read_settings, write_values
 from gan_caption.training.progress import Progress
 from gan_caption.training.setup import decoding_of, load_split, open_corpus, own_metrics
 
@@ -152,6 +153,8 @@ def calibrate_run(settings: CalibrationSettings) -> Confidence:
     """
     require("matplotlib", extra="report", what="reliability plots")  # missed before minutes of captioning, not after
     check_folder(settings.run, f"run={settings.run}")
+    own = read_settings(settings.run, allow=settings.allow)
+    digests = {phase: digest_of(best_weights(settings.run, phase)) for phase in usable_weights(settings.run, own)}
     captioner = Captioner.load(
         settings.run, weights=settings.weights, device=settings.device, allow=settings.allow,
         decoding=None if settings.decoding is None else settings.decoding.node, confidence=False,
@@ -164,6 +167,8 @@ def calibrate_run(settings: CalibrationSettings) -> Confidence:
     place = confidence_file(settings.run, captioner.phase)
     decoding = settings.decoding or decoding_of(run, captioner.phase)
     weights = digest_of(best_weights(settings.run, captioner.phase))
+    if weights != digests.get(captioner.phase):
+        raise UserError(f"run={settings.run} went on meanwhile, and its weights are others: calibrate them again")
     write_values(place, as_json(found, split=split, decoding=decoding.node, weights=weights))
     save(confidence_diagram(found.reliability, str(criterion)), place.with_suffix(""))
     print(f"\n{in_words(found, split)}\n\n{place}; the plot beside it", flush=True)

@@ -203,6 +203,7 @@ class Captioner:
                 str(language_model), tokenizer=trained.tokenizer, device=trained.device, allow=allow
             )
         asked = _asked_by_a_decoder(trained, named)
+        asked["split"] = Absent("it knows the images of a data set alone, and no others")
         offered = {"tokenizer": trained.tokenizer, **offered_discriminator(discriminator), **asked}
         decoder = build(decoding or usual.node, Decoder, path="decoding", allowed=allowed, **offered)
         several = build(proposer, Proposer, path="proposer", allowed=allowed) if proposer else None

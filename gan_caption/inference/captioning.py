@@ -10,8 +10,9 @@ from pathlib import Path
 
 from gan_caption.configuration.running import print_nowhere
 from gan_caption.distributed import world
+from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
-from gan_caption.files import check_folder
+from gan_caption.files import check_file
 from gan_caption.inference.captioner import Captioned, Captioner, Unreadable, check_candidates
 from gan_caption.inference.output import (
     check_ids,
@@ -41,12 +42,16 @@ def caption_photos(settings: CaptionSettings) -> None:
     out = settings.out
     written = None if out is None else format_of(out)  # before anything is loaded
     if out is not None:
-        check_folder(out.absolute().parent, f"out={out}")
+        check_file(out, f"out={out}")
     if settings.attention and written is not json_lines:
         raise UserError("attention=true: .jsonl alone tells where each word looked; give out=captions.jsonl")
     judging = next((f"rerank.{name}" for name, weight in settings.rerank.items() if weight and name != "own"), None)
     check_candidates(settings.candidates, wanted=settings.captions, judging=judging)
     proposed = judging or (f"captions={settings.captions}" if settings.captions > 1 else None)
+    if not judging and settings.rerank.get("own", 1.0) != 1.0:
+        raise UserError("rerank.own=...: a weight beside those of judges; give rerank.discriminator=1, say, as well")
+    if not proposed and settings.candidates > 1:
+        say(f"note: one caption is the run's own decoder's, and nothing chooses among candidates={settings.candidates}")
     if settings.decoding is not None and proposed:
         raise UserError(f"decoding=...: by {proposed} captions are proposer=...'s; leave it out")
     photos = find_photos(settings.images)
@@ -116,7 +121,7 @@ def _print(images: Iterator[Captioned]) -> None:
     for image in images:
         for one in image.captions:
             try:
-                print(encoded(f"{on_a_line(image.name)}\t{one.text}", encoding).decode(encoding), flush=True)
+                print(encoded(f"{on_a_line(image.name)}\t{on_a_line(one.text)}", encoding).decode(encoding), flush=True)
             except BrokenPipeError:
                 print_nowhere()
                 _hear_out(images)

@@ -13,7 +13,7 @@ from gan_caption.distributed.world import say
 from gan_caption.encoders.none import NoImage
 from gan_caption.errors import UserError
 from gan_caption.evaluation.trained import open_run
-from gan_caption.files import at_home
+from gan_caption.files import at_home, check_file
 from gan_caption.generators.base import Generator
 from gan_caption.generators.imageless_lm import ImagelessLM
 from gan_caption.generators.ngram import NgramGenerator
@@ -38,6 +38,7 @@ def learn_ngrams(settings: LanguageModelSettings) -> None:
     Raises:
         UserError: the run or its data cannot be read, the order is too high, or the file cannot be written.
     """
+    check_file(settings.out, f"out={settings.out}")
     folder = settings.run
     run = read_as(read_settings(folder, allow=settings.allow), settings)
     tokenizer = load_tokenizer(run, folder)

@@ -14,6 +14,7 @@ from typing import Any
 
 import gan_caption
 from gan_caption.configuration.building import Part
+from gan_caption.configuration.settings import Settings
 from gan_caption.data.captions import EOS
 from gan_caption.decoding.decoders import Greedy
 from gan_caption.evaluation.result_files import read_results
@@ -23,7 +24,7 @@ from gan_caption.reporting.results import metrics_of
 from gan_caption.reporting.table import comparison
 from gan_caption.text.base import Tokenizer
 from gan_caption.text.pretrained import PretrainedTokenizer
-from gan_caption.training.folders import has_finished
+from gan_caption.training.folders import BASELINE, has_finished
 from gan_caption.training.setup import decoding_of
 
 _HERE = Path(__file__).parent
@@ -58,13 +59,15 @@ def model_card(export: Export) -> str:
     numbers = sum(weight.numel() for weight in (*run.encoder.parameters(), *run.captioner.generator.weights()))
     sizes = [f"- `{name}`: {size / 1e6:.2f} MB" for name, size in export.files.items()]
     decoding = decoding_of(settings, export.phase)
+    began = settings.begin_from
+    data = settings.data.name + ("" if began is None else f", and before those of the run {began.name}")
     measured_in = " That was measured in float32, before int8." if results and export.int8 else ""
     if results and decoding.name != Greedy.__name__:
         measured_in += f" That was measured on captions by {decoder_name(decoding)}; what is exported writes greedily."
     return Template((_HERE / "model_card.md").read_text(encoding="utf-8")).substitute(
         name=run.folder.resolve().name, phase=export.phase, format=export.format, version=gan_caption.__version__,
-        generator=settings.generator.name, encoder=settings.encoder.name, data=settings.data.name,
-        hallucination=hallucination(results, export.phase) + measured_in,
+        generator=settings.generator.name, encoder=settings.encoder.name, data=data,
+        hallucination=hallucination(results, export.phase, how=measured_in),
         use=(_HERE / f"use_{export.format}.md").read_text(encoding="utf-8").strip(),
         training=_training(export, numbers), metrics=_metrics(results, export),
         export="\n".join([*(f"- {line}" for line in export.told), *sizes]),
@@ -92,23 +95,24 @@ def _writes(tokenizer: Tokenizer, max_length: int) -> str:
     return "\n  ".join(lines)
 
 
-def hallucination(results: Mapping[str, Any] | None, phase: str) -> str:
+def hallucination(results: Mapping[str, Any] | None, phase: str, *, how: str = "") -> str:
     """Return the measured hallucination rate in words, or that there is none, and why.
 
     Args:
         results: the run's results.json; None where the run left none.
         phase: whose weights are meant.
+        how: what is to be said of a rate that was measured.
     """
     systems = {} if results is None else results["systems"]
     measured = systems.get(phase, {})
     if "chair_i" in measured:
-        return _of_objects(measured, "chair", "what is outlined on the images or named in their references", "")
+        return _of_objects(measured, "chair", "what is outlined on the images or named in their references", how)
     if "chair_references_i" in measured:
         bound = (
             " An upper bound: people do not name all that they see. What they score against each other is in the "
             "run's table."
         )
-        return _of_objects(measured, "chair_references", "what the references of an image name", bound)
+        return _of_objects(measured, "chair_references", "what the references of an image name", bound + how)
     if "oracle_hallucinations" not in measured:
         stopped = "" if measured else " (the run was stopped before its final comparison)"
         return (
@@ -129,17 +133,17 @@ def hallucination(results: Mapping[str, Any] | None, phase: str) -> str:
         for name, other in systems.items()
         if name != phase and not math.isnan(other["oracle_hallucinations"])
     ]
-    return f"{told} Of the run's other weights: {', '.join(others)}." if others else told
+    return (f"{told} Of the run's other weights: {', '.join(others)}." if others else told) + how
 
 
-def _of_objects(measured: Mapping[str, float], name: str, truth: str, bound: str) -> str:
-    """Return CHAIR in words."""
+def _of_objects(measured: Mapping[str, float], name: str, truth: str, more: str) -> str:
+    """Return CHAIR in words; `more` is said of a rate alone."""
     if math.isnan(measured[f"{name}_i"]):
         return "None of its captions names an object of COCO's 80 kinds, and of what is not named CHAIR tells nothing."
     return (
         f"Of the objects of COCO's 80 kinds that it names, **{measured[f'{name}_i']:.1%} are not there**, and "
         f"{measured[f'{name}_s']:.1%} of its captions name one that is not (CHAIR; Rohrbach et al. 2018), by {truth}."
-        f"{bound}"
+        f"{more}"
     )
 
 
@@ -167,18 +171,33 @@ def _metrics(results: Mapping[str, Any] | None, export: Export) -> str:
 def _training(export: Export, numbers: int) -> str:
     settings = export.run.settings
     kind = "learned with it" if export.run.encoder.finetune else "frozen"
+    until = list(settings.phases).index(export.phase) + 1
+    phases = dict(list(settings.phases.items())[:until])
+    last = phases[export.phase].node.get("selected_by") == "last"
     lines = [
-        f"- data: {_described(settings.data)}; weights trained on its training split and selected on its validation "
-        "split",
+        f"- data: {_described(settings.data)}; weights trained on its training split"
+        + (", those of the last step" if last else " and selected on its validation split"),
+        *(f"- {line}" for line in _began(settings)),
         f"- encoder: {_described(settings.encoder)}, {kind}",
         f"- generator: {_described(settings.generator)}; {numbers:,} parameters with the encoder",
         f"- seed {settings.seed}",
     ]
-    for name, phase in settings.phases.items():
+    for name, phase in phases.items():
         told = [f"{key} {phase.node[key]}" for key in _SHOWN if phase.node.get(key) is not None]
         objective = [Part(phase.node["objective"], f"{phase.path}.objective").name] if "objective" in phase.node else []
         lines.append(f"- phase `{name}`: {', '.join([phase.name, *objective, *told])}")
     return "\n".join(lines)
+
+
+def _began(settings: Settings) -> list[str]:
+    """Say which other run's weights a run took; their data, whose licence counts as well, are that run's to tell."""
+    if settings.begin_from is not None:
+        return [
+            f"it began from the last weights of the run {settings.begin_from.name}, which learned from data of its own"
+        ]
+    if settings.pretrained is not None:
+        return [f"its phase `{BASELINE}` is that of the run {settings.pretrained.name}"]
+    return []
 
 
 def _described(part: Part) -> str:

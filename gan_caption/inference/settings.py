@@ -95,6 +95,8 @@ class ExportSettings:
         at_least(1, calibration_images=self.calibration_images, batch_images=self.batch_images, threads=self.threads)
         if self.int8 and self.format != "onnx":
             raise ValueError("int8=true: only format=onnx has it")
+        if self.data is not None and self.format != "onnx":
+            raise ValueError("data=...: only format=onnx captions images to check itself")
         if self.data is not None:
             self.data.check(Corpus, OF_THE_PARTS["data"])
 

@@ -71,7 +71,10 @@ def compare_runs(settings: ComparisonSettings, *, command: str) -> Path:
     if target.exists() and not all((target / name).exists() for name in (PAGE, SETTINGS)):
         raise UserError(f"out={settings.out} exists and holds no report: choose another folder")
     check_folder(target.parent, f"out={settings.out}")
-    chosen = choose_systems(folders_of(settings.runs), baseline=settings.against, allow=settings.allow)
+    chosen = choose_systems(
+        folders_of(settings.runs), baseline=settings.against, temperature=settings.validation.temperature,
+        allow=settings.allow,
+    )  # fmt: skip
     tokenizers = run_tokenizers(chosen)
     tokenizer = next(iter(tokenizers.values()))
     java = java_metrics(settings.java_metrics, counted_by=tokenizer.counted_by)

@@ -23,11 +23,14 @@ def description(systems: Sequence[System], split: Split, settings: ComparisonSet
         f" The last phase of {'; '.join(lost)} left no healthy weights: what is measured there are those of an earlier "
         "one, and the difference says nothing of the method."
     )
+    temperatures = {run.config["validation"]["temperature"] for system in systems for run in system.runs}
+    chosen = settings.validation.temperature or (temperatures.pop() if len(temperatures) == 1 else None)
+    at = f"temperature {chosen:g}" if chosen else "each run's own temperature"
     own = {system.name: part for system in systems if (part := system.runs[0].decoding) is not None}
     return (
         f"{len(split)} {split.name} images; {told}; decoded by {decoder_name(settings.decoding, own)}"
         f"{counting(counted_by)}; "
-        f"{settings.validation.samples_per_image} samples an image for variety."
+        f"{settings.validation.samples_per_image} samples an image, at {at}, for variety."
         f"{earlier if lost else ''}"
     )
 

@@ -19,7 +19,7 @@ from gan_caption.metrics.standard import STANDARD
 from gan_caption.reporting.results import metrics_of
 from gan_caption.reporting.table import markdown
 from gan_caption.training.checkpoint import load_state
-from gan_caption.training.folders import inside, read_settings, write_text, write_values
+from gan_caption.training.folders import BASELINE, inside, read_settings, write_text, write_values
 from gan_caption.untrusted.parsing import parse_json
 
 RUNS, TABLE = "runs.json", "table.md"
@@ -59,6 +59,8 @@ class Trial:
     """What a search maximises."""
     sought: tuple[str, str] = ("cider_d", "div_2")
     """The names of the metrics that these are of: what was sought, and what has a floor."""
+    temperature: float = 1.0
+    """Of the samples that the run measures."""
 
     def __float__(self) -> float:
         """Return the value, which is what Hydra's sweepers ask for."""
@@ -104,6 +106,7 @@ def trial_of(
         ended=f"{ended}{_lacking(left, chosen)}",
         value=value_of(left, floor=floor, sought=chosen),
         sought=names,
+        temperature=settings.validation.temperature,
     )
 
 
@@ -184,7 +187,11 @@ def write_summary(folder: Path, jobs: Sequence[Job]) -> None:
     write_text(folder / TABLE, f"{table}\n")
     print(f"\n{table}\n\nThe table is in {folder / TABLE}", flush=True)
     if sum(trial is not None for trial in trials) > 1:
-        together = command("compare", [setting("runs", folder), setting("out", folder / "report")])
+        # A baseline that they share is sampled once, and so are all.
+        done = [trial for trial in trials if trial]
+        apart = len({one.temperature for one in done}) > 1 and BASELINE not in {one.name for one in done}
+        alike = [setting("validation.temperature", 1)] if apart else []
+        together = command("compare", [setting("runs", folder), *alike, setting("out", folder / "report")])
         print(f"To compare the runs: {together}", flush=True)
 
 

@@ -78,7 +78,10 @@ def in_both_places(settings: TransferSettings) -> tuple[Measured, Measured]:
     Raises:
         UserError: the runs cannot be compared, or data or a metric are missing.
     """
-    chosen = choose_systems(folders_of(settings.runs), baseline=settings.against, allow=settings.allow, fewest=1)
+    chosen = choose_systems(
+        folders_of(settings.runs), baseline=settings.against, temperature=settings.validation.temperature,
+        allow=settings.allow, fewest=1,
+    )  # fmt: skip
     if len(next(iter(chosen.values()))) > 1:
         require("scipy", extra="report", what="differences over seeds")  # missed now, not after hours
     tokenizers = run_tokenizers(chosen)
@@ -88,7 +91,8 @@ def in_both_places(settings: TransferSettings) -> tuple[Measured, Measured]:
     own = [*own_metrics(asked), *language_model_metrics(judge)]
     home, away = open_places(
         next(iter(chosen.values()))[0], settings.data, settings.split, own=own, skip_missing=settings.skip_missing,
-        cache=settings.cache, java=java_metrics(settings.java_metrics, counted_by=tokenizer.counted_by),
+        skip_unreadable=settings.skip_unreadable, cache=settings.cache,
+        java=java_metrics(settings.java_metrics, counted_by=tokenizer.counted_by),
     )  # fmt: skip
     known = [one.name for one in home.metrics.values() if can_lose(one) and one.name in away.metrics]
     if settings.endpoint not in known:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
@@ -82,7 +83,8 @@ class Source:
 def public_name(model: str) -> str:
     """Return a model's name without the folders in which it lies here, which are nobody else's business."""
     path = at_home(model)
-    return path.name if path.exists() else model
+    one_of_the_hub = model.count("/") <= 1 and not path.is_absolute()
+    return model if one_of_the_hub and not os.path.exists(path) else path.name
 
 
 def find_model(model: str) -> Source:

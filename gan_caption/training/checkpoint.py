@@ -94,6 +94,7 @@ def load_state(path: Path, *, vocabulary: str | None = None) -> TrainState:
         if told["version"] > VERSION:
             found = briefly(told["version"])
             raise UserError(f"{path} has format {found}, this gan_caption reads up to {VERSION}: upgrade it")
+        told.setdefault("discriminator_has_learned", told.get("finished", False))  # of 0.1.0, which did not say
         state = TrainState(**told)
         _check_types(state)
     except FileNotFoundError as error:

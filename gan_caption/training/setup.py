@@ -158,12 +158,7 @@ def open_corpus(settings: Settings, data: Part | None = None) -> Corpus:
 
 
 def load_split(corpus: Corpus, name: str, report: Report) -> Split:
-    """Return a split of a corpus, and say what of it stays unused.
-
-    Raises:
-        NoSplit: the corpus has none of this name.
-        UserError: it is missing or faulty, or may not be read.
-    """
+    """Return a split of a corpus, and say what of it stays unused."""
     try:
         split = corpus.split(name)
     except OSError as error:
@@ -237,11 +232,7 @@ def open_features(settings: Settings, encoder: Encoder, split: Split, *, device:
 
     try:
         source = encoder.source(
-            split,
-            cache=settings.cache,
-            skip_unreadable=settings.skip_unreadable,
-            device=device,
-            progress=tell,
+            split, cache=settings.cache, skip_unreadable=settings.skip_unreadable, device=device, progress=tell
         )
     finally:
         if progress is not None:

@@ -145,8 +145,8 @@ def adopt_discriminator(run: Run, phases: dict[str, Phase], pretrained: Path) ->
     it of a policy that the other run's discriminator has never seen.
 
     Raises:
-        UserError: that run is not finished, its vocabulary is another, it has no discriminator or another kind of one,
-            or this run would have nothing left to do.
+        UserError: that run is not finished, its vocabulary is another, it has no discriminator, one that has learned
+            nothing or another kind of one, or this run would have nothing left to do.
     """
     left = dict(dropwhile(lambda item: item[1].teaches_the_discriminator_alone, phases.items()))
     asked = f"pretrained_discriminator={pretrained}"
@@ -155,6 +155,8 @@ def adopt_discriminator(run: Run, phases: dict[str, Phase], pretrained: Path) ->
     state = load_state(inside(pretrained, "checkpoints/last.pt"), vocabulary=run.tokenizer.fingerprint)
     if not state.finished:
         raise UserError(f"{asked}: that run is not finished; resume it first")
+    if not state.discriminator_has_learned:
+        raise UserError(f"{asked}: no discriminator has learned anything in that run")
     take_discriminator(run.discriminator, state.networks, asked=asked)
     run.discriminator_is_taken = run.discriminator_has_learned = True
     run.generator.follow(run.discriminator)

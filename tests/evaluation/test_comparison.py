@@ -72,6 +72,17 @@ def test_without_runs_of_the_baseline_it_is_what_the_others_began_with(tmp_path)
 
 
 @pytest.mark.parametrize("order", [1, -1])
+def test_a_baseline_in_common_is_sampled_at_one_temperature(tmp_path, order):
+    cold = {**composed()["validation"], "temperature": 0.7}
+    runs = [made_run(tmp_path / "gan", **GAN), made_run(tmp_path / "other", **{**GAN, "name": "nsc"}, validation=cold)]
+    with pytest.raises(UserError, match=r"at temperatures of their own .* give validation\.temperature=1 for all"):
+        choose_systems(runs[::order], baseline="mle")
+    assert {*choose_systems(runs, baseline="mle", temperature=1.0)} == {"mle", "seqgan", "nsc"}
+    mle = made_run(tmp_path / "mle", pretrained=None)
+    assert {*choose_systems([*runs, mle], baseline="mle")} == {"mle", "seqgan", "nsc"}
+
+
+@pytest.mark.parametrize("order", [1, -1])
 def test_runs_that_began_with_other_weights_have_no_baseline_in_common(tmp_path, order):
     """Neither may be the other's baseline, in whichever order they are given; a run of their own may."""
     runs = [made_run(tmp_path / "gan", **GAN), made_run(tmp_path / "other", **{**GAN, "name": "shetty"})]

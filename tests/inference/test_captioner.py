@@ -404,6 +404,12 @@ def test_what_the_terminal_cannot_show_is_escaped(monkeypatch):
     assert written.getvalue() == "a.jpg\tune été \\u72d7\n".encode("latin-1")
 
 
+def test_words_give_a_terminal_no_orders(capsys):
+    """As those of a run from elsewhere might."""
+    _print(iter([Captioned("a.jpg", (Caption("a \x1b[2J dog", -1.0, None),))]))
+    assert capsys.readouterr().out == "a.jpg\ta \\x1b[2J dog\n"
+
+
 def test_the_command_writes_what_can_be_captioned_and_says_in_its_exit_code_what_cannot(trained_run, photos, tmp_path):
     (tmp_path / "text.jpg").write_text("not an image")
     out = tmp_path / "captions.jsonl"
@@ -422,6 +428,7 @@ def test_settings_that_leave_nothing_to_choose_are_told_before_anything_is_loade
         (["out=captions.txt"], "the ending says the format"),
         ([f"out={__file__}/captions.jsonl"], "test_captioner.py is a file, and no folder"),
         (["attention=true", "out=captions.csv"], "attention=true: .jsonl alone tells"),
+        (["captions=2", "rerank.own=-1"], "rerank.own=...: a weight beside those of judges"),
     ):
         settings = composed("run=nowhere", "images=[a.jpg]", *overrides, config_name="caption")
         with pytest.raises(UserError, match=message):

@@ -419,6 +419,32 @@ def test_the_card_tells_the_runs_own_numbers(runs, exported):
     assert "encoder.onnx`: " in card
 
 
+def test_the_card_tells_of_what_these_weights_learned_from(runs, export, tmp_path):
+    """Later phases are not theirs; a run that they began from is."""
+    of_mle = (export(runs("attention"), "weights=mle", "format=safetensors") / "README.md").read_text()
+    assert "- phase `mle`: " in of_mle
+    assert "- phase `adversarial`: " not in of_mle
+    assert "selected on its validation split" in of_mle
+    settings = [f"begin_from={runs('lstm')}", "phases.mle.selected_by=last", "phases.mle.epochs=1", "phases.words=null"]
+    began = composed(
+        "config", *TINY, "generator=lstm", *settings, f"outputs={tmp_path}/next", f"cache={tmp_path}/cache"
+    )
+    mine = run_experiment(began, data="scenes").folder
+    own = export_run(export_from(composed("export", f"run={mine}", "format=safetensors", f"out={tmp_path}/mine")))
+    card = (own / "README.md").read_text()
+    assert f"it began from the last weights of the run {runs('lstm').name}" in card
+    assert f"trained on (Scenes, and before those of the run {runs('lstm').name})" in card
+    assert "those of the last step" in card
+
+
+def test_a_link_in_a_run_folder_leads_an_export_nowhere(runs, tmp_path):
+    run = Path(shutil.copytree(runs("lstm"), tmp_path / "run"))
+    (run / "export-mle-safetensors").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="export-mle-safetensors"):
+        export_run(export_from(composed("export", f"run={run}", "weights=mle", "format=safetensors")))
+    assert not (tmp_path / "elsewhere").exists()
+
+
 def test_a_hallucination_rate_is_told_where_it_was_measured_and_nowhere_else():
     known = {"oracle_hallucinations": 0.0824, "oracle_true": 0.924}
     results = {"title": "seqgan: 500 test images", "systems": {"mle": known, "adversarial": known}, "humans": {}}
@@ -436,6 +462,9 @@ def test_a_hallucination_rate_is_told_where_it_was_measured_and_nowhere_else():
     assert "other weights" not in hallucination(beside, "adversarial")
     nameless = {"title": "", "systems": {"mle": {"chair_i": float("nan"), "chair_s": 0.0}}, "humans": {}}
     assert hallucination(nameless, "mle").startswith("None of its captions names an object of COCO's 80 kinds")
+    for unknown, phase in ((photographs, "mle"), (None, "mle"), (silent, "mle"), (nameless, "mle")):
+        assert hallucination(unknown, phase, how=" How.") == hallucination(unknown, phase), "of no rate"
+    assert hallucination(results, "adversarial", how=" How.") == f"{told} How."
 
 
 def test_a_run_that_was_stopped_is_exported_without_numbers(runs, export, tmp_path):

@@ -239,6 +239,19 @@ def test_names_that_are_no_utf8_are_written_escaped(captioner, trained_run, phot
     assert capsys.readouterr().out == f"{folder}/caf\\udce9.png\t{told.best.text}\n"
 
 
+def test_captions_are_not_lost_to_a_folder_of_their_name(tmp_path):
+    (tmp_path / "all.jsonl").mkdir()
+    asked = composed("run=nowhere", "images=[a.jpg]", f"out={tmp_path}/all.jsonl", config_name="caption")
+    with pytest.raises(UserError, match=r"^out=.*all\.jsonl: a folder has this name: give that of a file$"):
+        caption_photos(read(CaptionSettings, asked))
+
+
+def test_candidates_that_nothing_chooses_among_are_told(trained_run, photos, capsys):
+    asked = composed(f"run={trained_run}", f"images=[{photos[0]}]", "candidates=5", config_name="caption")
+    caption_photos(read(CaptionSettings, asked))
+    assert "nothing chooses among candidates=5" in capsys.readouterr().err
+
+
 def test_a_name_forges_no_line_and_gives_a_terminal_no_orders(trained_run, photos, tmp_path, capsys):
     (tmp_path / "photos").mkdir()
     shutil.copy(photos[0], tmp_path / "photos" / "a\nb.png\ta lie\x1b[2J 写真.png")

@@ -41,9 +41,10 @@ def scored(values):
     return Score(float(values.mean()), values)
 
 
-def evaluated_run(seed, *, cider, values=None, curve=(), calibration=(), lost=None):
+def evaluated_run(seed, *, cider, values=None, curve=(), calibration=(), lost=None, temperature=1.0):
     return EvaluatedRun(
-        seed=seed, folder=f"runs/{seed}", command="", config={"seed": seed}, decoding=None, borrowed=False, lost=lost,
+        seed=seed, folder=f"runs/{seed}", command="", decoding=None, borrowed=False, lost=lost,
+        config={"seed": seed, "validation": {"temperature": temperature}},
         texts=["a"] * IMAGES, captions=["a"] * IMAGES, samples=[["a", "b"]] * IMAGES, opinions=None,
         calibration=calibration, judged=None, scores={"cider_d": scored(cider)}, values=values or {}, curve=curve,
         records=[],
@@ -283,6 +284,20 @@ def test_a_report_says_which_system_is_decoded_in_a_way_of_its_own():
     assert "left no healthy weights" not in told
     assert "; reranked by" not in description(systems[:1], part("data/scenes", test=2).split("test"), settings,
                                               counted_by="word")  # fmt: skip
+
+
+def test_a_report_says_at_which_temperature_variety_was_measured():
+    split = part("data/scenes", test=2).split("test")
+    systems = [System(f"{own}", [evaluated_run(0, cider=[1.0] * IMAGES, temperature=own)]) for own in (0.7, 1.0)]
+    for asked, chosen, told in (
+        ("null", systems[:1], "at temperature 0.7"),
+        ("null", systems, "at each run's own temperature"),
+        ("1.2", systems, "at temperature 1.2"),
+    ):
+        settings = read(
+            ComparisonSettings, composed("runs=[a]", f"validation.temperature={asked}", config_name="compare")
+        )
+        assert f"samples an image, {told}, for variety." in description(chosen, split, settings, counted_by="word")
 
 
 def test_a_report_says_which_runs_took_part_with_an_earlier_phases_weights():

@@ -4,9 +4,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from gan_caption import experiment
+from gan_caption import Captioner, experiment
 from gan_caption.errors import UserError
 from gan_caption.experiment import run_experiment
+from gan_caption.training.checkpoint import load_state
 from gan_caption.training.folders import best_weights, write_json
 from gan_caption.training.identity import KnownData, write_data
 from gan_caption.training.setup import Data, check_configuration
@@ -49,6 +50,16 @@ def test_a_schedule_without_the_phase_that_is_taken_over_is_refused(configured, 
     asked = configured("phases.mle=null", f"pretrained={base}", base=[*TINY_SEQGAN, "name=gan"])
     with pytest.raises(UserError, match=r"stands for the phase mle, and the schedule has none: leave phases\.mle"):
         run_experiment(asked, data="scenes")
+
+
+def test_a_discriminator_that_has_learned_nothing_is_none(configured, tmp_path):
+    """It is built where somebody names one, and finished runs have a checkpoint of it."""
+    base = run_experiment(configured("discriminator=lstm", base=TINY), data="scenes").folder
+    assert any(name.startswith("discriminator.") for name in load_state(base / "checkpoints" / "last.pt").networks)
+    assert Captioner.load(base).discriminator is None
+    taken = [f"pretrained={base}", f"pretrained_discriminator={base}", f"outputs={tmp_path}/next"]
+    with pytest.raises(UserError, match=r"^pretrained_discriminator=.*: no discriminator has learned anything in that"):
+        run_experiment(configured(*taken, base=[*TINY, "+experiment=seqgan", "discriminator=lstm"]), data="scenes")
 
 
 def test_a_table_of_validation_images_is_made_anew_once_there_are_test_images(configured, tmp_path, capsys):
