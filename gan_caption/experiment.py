@@ -65,6 +65,7 @@ from gan_caption.training.taking_over import (
     check_others,
     check_schedule,
     check_their_encoders,
+    follow,
 )
 from gan_caption.training.threads import Neighbours, lent_threads, threads_of
 from gan_caption.training.tokenizers import file_of, keep_tokenizer, learned_tokenizer
@@ -161,7 +162,8 @@ def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str,
         beginning.load(captioner, tokenizer)
     networks = Networks(captioner, build_discriminator(settings, encoder, tokenizer, read, device=device))
     if networks.discriminator is not None:
-        captioner.generator.follow(networks.discriminator)
+        begun = None if beginning is None else f"begin_from={settings.begin_from}"
+        follow(captioner.generator, networks.discriminator, begun)
     max_length = settings.max_length
     if language_model is not None:
         world.from_main(partial(keep_language_model, language_model, folder))
@@ -219,8 +221,9 @@ def _run_in(
     check_alike(tested.fingerprint)
     if world.is_main():
         for place in (folder, folder / "checkpoints"):
-            for cut_short in place.glob(".*.tmp"):  # what a kill left of a file
-                cut_short.unlink(missing_ok=True)
+            for cut_short in place.glob(".*.tmp"):  # what a kill left of a file; a folder is of an export
+                if cut_short.is_file():
+                    cut_short.unlink(missing_ok=True)
     run, phases, encoder = set_up(settings, folder, opened)
     weights = sum(weight.numel() for weight in run.generator.weights())
     say(

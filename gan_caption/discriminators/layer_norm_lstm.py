@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import cached
 
 from gan_caption.kernels.products import Linear
 from gan_caption.kernels.recurrent import State
@@ -28,9 +29,10 @@ class LayerNormLSTM(nn.Module):
         """Return the outputs (N, T, H) from inputs (N, T, E); `start` is before the first, (N, H) each."""
         outputs = []
         state = start
-        for own in self.from_inputs(inputs).unbind(1):
-            state = self.step(own, state)
-            outputs.append(state[0])
+        with cached():  # a spectral norm has the same weights at every step, and moves as often on every rank
+            for own in self.from_inputs(inputs).unbind(1):
+                state = self.step(own, state)
+                outputs.append(state[0])
         return torch.stack(outputs, dim=1)
 
     def step(self, from_inputs: Tensor, state: State) -> State:

@@ -96,7 +96,8 @@ class LearnedCritic(Baseline):
             loss = world.gather(samples.captions.packed((values - targets.detach()).square())).mean()
             self.optimizer.zero_grad(set_to_none=True)
             if loss.requires_grad:  # not where this rank has no image
-                loss.backward()
+                with torch.autocast(self.device.type, enabled=False):  # the products of the way back as well
+                    loss.backward()
         world.sum_gradients(self.critic.parameters())
         nn.utils.clip_grad_norm_(self.critic.parameters(), self.clip)
         self.optimizer.step()

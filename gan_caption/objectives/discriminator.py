@@ -263,7 +263,8 @@ class Wasserstein(DiscriminatorLoss):
         """Return lambda x the mean of (gradient norm - 1)^2."""
         if not self.gradient_penalty or generated is None or not torch.is_grad_enabled():
             return features.pooled.new_zeros(())
-        norms = self._slopes(discriminator, features, real, generated) if len(real) else features.pooled.new_zeros(0)
+        # Also of no captions: a rank without images asks D as often as the others, whose spectral norm counts that.
+        norms = self._slopes(discriminator, features, real, generated)
         return self.gradient_penalty * (world.gather(norms) - 1).square().mean()
 
     def _slopes(
@@ -283,7 +284,7 @@ class Wasserstein(DiscriminatorLoss):
         form = Captions(tokens, torch.where(longer, real.lengths, generated.lengths), real.images)
         with plain():  # fused kernels have no second derivatives
             logits = discriminator.score(features, mixed, form)
-            (slope,) = torch.autograd.grad(logits.sum(), mixed, create_graph=True)
+            (slope,) = torch.autograd.grad(logits.sum(), mixed, create_graph=True, materialize_grads=True)
         norms: Tensor = slope.flatten(1).norm(dim=1)
         return norms
 

@@ -46,7 +46,7 @@ class NonSaturating:
     ) -> Tensor:
         """Return the loss."""
         del real
-        return functional.softplus(-world.gather(spoken(discriminator(features, fake), fake))).mean()
+        return functional.softplus(-world.gather(spoken(discriminator(features, fake), fake)).float()).mean()
 
 
 class RelativisticGenerator:
@@ -74,7 +74,7 @@ class RelativisticGenerator:
         own = world.gather(discriminator(features, fake))
         if own.dim() != 1:
             raise ValueError("a relativistic loss compares caption with caption: it takes no dense discriminator")
-        return functional.softplus(theirs - own).mean()
+        return functional.softplus(theirs.float() - own.float()).mean()
 
 
 @runtime_checkable

@@ -129,7 +129,8 @@ class LeakGANLikelihood(MaximumLikelihood):
         packed, goals, leaked = _worker_logits(guided, features, captions)
         reached = goal_cosines(goals, leaked, captions, horizon=guided.horizon)
         worker = cross_entropy(packed, captions, first_word=generator.first_word, label_smoothing=self.label_smoothing)
-        return worker - _mean(reached, captions)
+        told = captions.packed(captions.tokens) >= generator.first_word  # the same tokens as the worker's
+        return worker - world.mean(captions.packed(reached)[told].mean(), told.sum())
 
 
 def goal_cosines(goals: Tensor, leaked: Tensor, captions: Captions, *, horizon: int) -> Tensor:

@@ -80,6 +80,9 @@ def alone_in(folder: Path, report: Callable[[str], None]) -> Iterator[None]:
     Args:
         folder: of the run.
         report: told when there is somebody to wait for.
+
+    Raises:
+        UserError: the folder may not be written to.
     """
     lock = FileLock(folder / "lock")
     try:
@@ -87,6 +90,8 @@ def alone_in(folder: Path, report: Callable[[str], None]) -> Iterator[None]:
     except Timeout:
         report(f"another process trains in {folder}: waiting for it")
         lock.acquire()
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written to: {error.strerror}") from error
     try:
         yield
     finally:

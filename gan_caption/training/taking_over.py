@@ -10,10 +10,12 @@ from pathlib import Path
 import torch
 
 from gan_caption.configuration.settings import Settings
+from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import world
 from gan_caption.distributed.world import say
 from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError
+from gan_caption.generators.base import Generator
 from gan_caption.training.checkpoint import load_state, load_weights, save_weights
 from gan_caption.training.folders import BASELINE, best_weights, has_learned, inside, read_settings
 from gan_caption.training.identity import read_data
@@ -100,21 +102,24 @@ def _named_by(key: str, folder: Path) -> Iterator[None]:
         raise UserError(str(error).replace(f"run={folder}", f"{key}={folder}", 1)) from error
 
 
-def _check_what_is_read(run: Run, pretrained: Path) -> None:
-    """Refuse a policy that has learned to read another discriminator than the one that it would follow from now on.
+def follow(generator: Generator, discriminator: Discriminator, asked: str | None) -> None:
+    """Have a policy read this discriminator from now on.
+
+    Args:
+        generator: the policy.
+        discriminator: of this run.
+        asked: the setting by which the policy comes from another run, and its value; None: it is new.
 
     Raises:
-        UserError: it has, as LeakGAN's of another seed.
+        UserError: it comes from another run, and has learned to read another one, as LeakGAN's of another seed.
     """
-    if run.networks.discriminator is None:
-        return
-    before = {name: weight.clone() for name, weight in run.generator.state_dict().items()}
-    run.generator.follow(run.networks.discriminator)
-    moved = [name for name, weight in run.generator.state_dict().items() if not torch.equal(weight, before[name])]
-    if moved:
+    before = {name: weight.clone() for name, weight in generator.state_dict().items()}
+    generator.follow(discriminator)
+    moved = [name for name, weight in generator.state_dict().items() if not torch.equal(weight, before[name])]
+    if asked and moved:
         raise UserError(
-            f"pretrained={pretrained}: its policy has learned to read what its own discriminator makes of a caption "
-            f"({moved[0]}), and this run's begins as another one: give the seed and the sizes of that run"
+            f"{asked}: its policy has learned to read what its own discriminator makes of a caption ({moved[0]}), and "
+            "this run's begins as another one: give the seed and the sizes of that run"
         )
 
 
@@ -129,7 +134,8 @@ def adopt(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Pha
     if BASELINE not in state.selected:
         raise UserError(f"pretrained={pretrained}: that run has not finished the phase {BASELINE}; resume it first")
     load_weights(run.captioner, best_weights(pretrained, BASELINE), vocabulary=state.vocabulary)
-    _check_what_is_read(run, pretrained)
+    if run.networks.discriminator is not None:
+        follow(run.generator, run.networks.discriminator, f"pretrained={pretrained}")
     if world.is_main():
         save_weights(run.captioner, run.best_weights(BASELINE), vocabulary=state.vocabulary)
     world.everyone(None)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import pytest
 import torch
 
-from gan_caption.data.captions import Captions, captions_from_ids
+from gan_caption.data.captions import EOS, Captions, captions_from_ids
 from gan_caption.decoding.decoders import Greedy
 from gan_caption.decoding.gumbel import STRAIGHT_THROUGH, soft_sample
 from gan_caption.decoding.rollouts import complete_prefixes
@@ -20,9 +21,11 @@ from gan_caption.discriminators.lstm import LSTMDiscriminator
 from gan_caption.discriminators.lstm_image_first import ImageFirstLSTMDiscriminator
 from gan_caption.discriminators.multi import MultiDiscriminator
 from gan_caption.discriminators.set import SetDiscriminator
+from gan_caption.discriminators.spectral import spectrally_normalised
 from gan_caption.objectives.baselines import BatchMean, LeaveOneOut, NoBaseline, SelfCritical
 from gan_caption.objectives.credit import Discounted, MonteCarlo, WholeSequence
 from gan_caption.objectives.critic import LearnedCritic
+from gan_caption.objectives.discriminator import Wasserstein
 from gan_caption.objectives.generalised_advantage import GeneralisedAdvantage
 from gan_caption.objectives.samples import collect
 from gan_caption.rewards.bleu import BleuReward
@@ -75,6 +78,26 @@ def test_discriminators(kind, training):
     discriminator = tiny.discriminator(kind).train(training)
     assert len(discriminator(NONE, nothing())) == 0
     assert len(discriminator.fast_score(NONE, nothing())) == 0
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        CNNDiscriminator, ImageFirstCNNDiscriminator, LSTMDiscriminator, ImageFirstLSTMDiscriminator,
+        DenseDiscriminator, LayerNormDenseDiscriminator, SetDiscriminator, MultiDiscriminator,
+    ],
+)  # fmt: skip
+def test_a_spectral_norm_goes_on_alike_where_a_penalty_is_of_no_captions(kind):
+    """Each time that D is asked it comes nearer to its norm, and all ranks' are to be the same."""
+    loss = Wasserstein(generated=1.0, mismatched=0.0, edited=0.0, gradient_penalty=10.0)
+    discriminator = spectrally_normalised(discriminator=tiny.discriminator(kind)).train()
+    other = copy.deepcopy(discriminator)
+    loss.penalty(discriminator, NONE, real=nothing(), generated=nothing())
+    some = captions_from_ids([[4, EOS]] * 5, [0, 0, 1, 1, 1])
+    loss.penalty(other, tiny.features(2), real=some, generated=some)
+    norms = {name: one for name, one in discriminator.state_dict().items() if name.endswith(("._u", "._v"))}
+    assert norms
+    assert all(torch.equal(one, other.state_dict()[name]) for name, one in norms.items())
 
 
 def test_rewards():

@@ -449,6 +449,19 @@ def test_a_rate_of_what_is_not_there_is_refused(configured, base, phase, key):
         run_experiment(configured(*asked, base=base), data="scenes")
 
 
+@pytest.mark.slow
+def test_a_run_folder_that_an_export_is_writing_in_trains_on(configured):
+    """Or one that a killed export has left: its draft is a folder."""
+    folder = run_experiment(configured(base=TINY), data="scenes").folder
+    draft = folder / ".export-mle-onnx.0123abcd.tmp"
+    draft.mkdir()
+    (folder / ".config.json.0123abcd.tmp").touch()
+    (folder / "results.json").unlink()
+    run_experiment(configured(f"resume={folder}", base=TINY), data="scenes")
+    assert draft.is_dir()
+    assert not (folder / ".config.json.0123abcd.tmp").exists()
+
+
 @pytest.mark.parametrize("key", ["pretrained", "pretrained_discriminator"])
 def test_what_learned_from_another_encoders_features_is_not_taken_over(configured, tmp_path, key):
     frozen = ["encoder.finetune=false", "phases.words=null"]

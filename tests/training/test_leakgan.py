@@ -57,6 +57,15 @@ def test_the_policy_reads_as_d_does_from_the_beginning_and_after_every_step_of_d
 
 
 @pytest.mark.slow
+def test_a_policy_that_reads_another_discriminator_is_not_gone_on_with(tmp_path):
+    """What it has learned to read is the discriminator of its own run."""
+    first = run_experiment(configured(tmp_path / "first"), data="scenes").folder
+    asked = configured(tmp_path / "next", f"begin_from={first}", "phases.words=null")
+    with pytest.raises(UserError, match=r"^begin_from=.*has learned to read what its own discriminator makes of"):
+        run_experiment(asked, data="scenes")
+
+
+@pytest.mark.slow
 def test_a_run_ends_bitwise_alike_wherever_it_was_stopped(monkeypatch, tmp_path):
     whole, stopped = (configured(tmp_path / name, "resume=auto") for name in ("whole", "stopped"))
     systems = run_experiment(whole, data="scenes").systems

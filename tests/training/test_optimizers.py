@@ -142,6 +142,16 @@ def test_a_batch_in_parts_has_the_gradient_of_the_whole(parts, configured, tmp_p
     torch.testing.assert_close(added, gradient, rtol=1e-4, atol=1e-7)
 
 
+def test_a_batch_of_leakgan_in_parts_has_the_gradient_of_the_whole_beside_unknown_words(configured, tmp_path):
+    """The worker's and the manager's parts are means over the same tokens."""
+    own = ("+experiment=leakgan", "text_cnn.embedding=8", "text_cnn.filters=4", "text_cnn.widths=[1,2]")
+    shared = (*own, "phases.mle.images_per_batch=7", "phases.mle.clip=1e9", "vocabulary.min_count=8")
+    whole, gradient = stepped(configured, tmp_path, *shared)
+    loss, added = stepped(configured, tmp_path, *shared, "phases.mle.accumulation=3")
+    assert loss == pytest.approx(whole, rel=1e-6)
+    torch.testing.assert_close(added, gradient, rtol=1e-4, atol=1e-7)
+
+
 def test_a_graph_is_gone_before_the_next_part_is_asked_for():
     weight = torch.nn.Linear(1, 1, bias=False)
     alive, seen = set(), []

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from gan_caption.errors import UserError
+from gan_caption.training.folders import alone_in
 from tests.small_disk import mount, small_disk
 from tests.started import Started
 from tests.tiny_runs import TINY_SEQGAN, part
@@ -104,3 +106,12 @@ def test_photographs_that_go_away_in_the_middle(tmp_path):
     (tmp_path / "elsewhere").rename(photos)
     assert ended(start(outputs, *asked, base=base)) == ""
     assert results(outputs) == results(whole)
+
+
+def test_a_run_folder_that_may_not_be_written_to_is_told_in_a_line(tmp_path):
+    """As somebody else's, which `resume=` names."""
+    with small_disk(tmp_path / "disk", "64k") as disk:
+        mount("-o", "remount,ro", str(disk))
+        refused = pytest.raises(UserError, match=r"^.*/disk cannot be written to: Read-only file system$")
+        with refused, alone_in(disk, print):
+            pass
