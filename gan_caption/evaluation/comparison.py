@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -18,6 +18,8 @@ from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
 from gan_caption.evaluation.settings import SeveralSettings
 from gan_caption.evaluation.trained import last_of_the_policy, left_weights
+from gan_caption.metrics.metric import Metrics
+from gan_caption.metrics.standard import LIKELIHOOD, LIMIT
 from gan_caption.text.base import Tokenizer
 from gan_caption.training.folders import BASELINE, has_finished, left_digest, read_settings
 from gan_caption.training.identity import KnownData, flattened, read_data, settings_of
@@ -289,6 +291,15 @@ def language_model_asked(chosen: Mapping[str, Sequence[Chosen]], settings: Sever
         told = " and ".join(sorted(map(str, named)))
         raise UserError(f"runs: their captions were judged by {told}: give language_model=... for one of them")
     return next(iter(named), None)
+
+
+def comparable(metrics: Metrics, tokenizers: Iterable[Tokenizer]) -> Metrics:
+    """Return the metrics that runs with these tokenizers have in common: who can say fewer words is asked fewer."""
+    if len({tokenizer.fingerprint for tokenizer in tokenizers}) < 2:
+        return metrics
+    left = {metric.name for metric in (*LIKELIHOOD, *LIMIT)}
+    say("the runs have several vocabularies: the likelihood of references, of other words with each, is left out")
+    return {name: metric for name, metric in metrics.items() if name not in left}
 
 
 def run_tokenizers(systems: Mapping[str, Sequence[Chosen]]) -> dict[Path, Tokenizer]:

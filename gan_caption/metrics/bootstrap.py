@@ -18,6 +18,9 @@ from gan_caption.errors import UserError
 from gan_caption.extras import require
 from gan_caption.metrics.ngrams import Score
 
+FEW = 20
+"""Images, of fewer than which the bootstrap is too sure."""
+
 
 def image_weights(images: int, *, draws: int = 1000, seed: int = 0) -> np.ndarray:
     """Return how often each image is drawn into each of `draws` corpora, (draws, images) float64, with replacement."""
@@ -109,7 +112,8 @@ def paired_difference(
 
     Each draw takes S seeds and, with all of them, the same N images, with replacement, for both systems alike (Koehn
     2004 for images). Of several seeds the interval is the one that holds that of the draws and that of Student's t over
-    the seeds' differences, and p the larger of both.
+    the seeds' differences, and p the larger of both. Of one image nothing is known: interval and p are NaN. Of fewer
+    than `FEW` images the bootstrap is too sure: of two systems alike it finds .14 of 5 and .07 of 20 different.
 
     Args:
         system: its score with each of S seeds, of the same N images in the same order.
@@ -126,10 +130,13 @@ def paired_difference(
             f"paired differences need the same seeds and images: {len(system)} and {len(baseline)} seeds, "
             f"{sorted(counts)} images"
         )
-    images = image_weights(counts.pop(), draws=draws, seed=seed)
+    by_seed = [own.corpus - other.corpus for own, other in zip(system, baseline, strict=True)]
+    count = counts.pop()
+    if count < 2:  # of one image all draws are the same
+        return Difference(float(np.mean(by_seed)), (math.nan, math.nan), math.nan)
+    images = image_weights(count, draws=draws, seed=seed)
     seeds = seed_weights(len(system), draws=draws, seed=seed)
-    drawn = drawn_means(system, images, seeds) - drawn_means(baseline, images, seeds)
-    return Difference.of([own.corpus - other.corpus for own, other in zip(system, baseline, strict=True)], drawn)
+    return Difference.of(by_seed, drawn_means(system, images, seeds) - drawn_means(baseline, images, seeds))
 
 
 def mean_interval(scores: Sequence[Score], *, draws: int = 1000, seed: int = 0) -> tuple[float, float]:
@@ -143,7 +150,10 @@ def mean_interval(scores: Sequence[Score], *, draws: int = 1000, seed: int = 0) 
     Raises:
         UserError: there are several seeds, and scipy is missing.
     """
-    images = image_weights(len(scores[0].per_image), draws=draws, seed=seed)
+    count = len(scores[0].per_image)
+    if count < 2:
+        return math.nan, math.nan
+    images = image_weights(count, draws=draws, seed=seed)
     drawn = drawn_means(scores, images, seed_weights(len(scores), draws=draws, seed=seed))
     return wider(percentiles(drawn), over_seeds([score.corpus for score in scores])[0])
 

@@ -16,6 +16,7 @@ from gan_caption.evaluation.compared import Compared, compare
 from gan_caption.evaluation.comparison import (
     NOT_OF_THE_METHOD,
     choose_systems,
+    comparable,
     language_model_asked,
     metrics_asked,
     run_tokenizers,
@@ -89,7 +90,8 @@ def compare_runs(settings: ComparisonSettings, *, command: str) -> Path:
     enough_images(min(len(split), settings.validation.images or len(split)), settings.judge)
     compared = compare(
         chosen, partial(evaluated, asked=settings, images=split.fingerprint), corpus, split,
-        catalogue(*split.metrics, *own, *language_model_metrics(judge), quality=java), tokenizers, settings=settings,
+        comparable(catalogue(*split.metrics, *own, *language_model_metrics(judge), quality=java), tokenizers.values()),
+        tokenizers, settings=settings,
     )  # fmt: skip
 
     with renewed_folder(target, f"out={settings.out}") as folder:

@@ -7,6 +7,7 @@ alone. A method is worth something when it beats these. Shapes: B images, N capt
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -47,7 +48,8 @@ class NormalReward:
     """A fixed function of image and caption whose values are normal with mean 0: logits that know nothing.
 
     It is drawn by hashing, so that a caption has the same number whenever it is asked, and nothing is drawn from the
-    run's random numbers.
+    run's random numbers. An image is known by its row among those that are read: left out images move the numbers of
+    later ones, and where there are no rows, as of photographs that are captioned, the caption alone decides.
     """
 
     std: float
@@ -80,6 +82,9 @@ def _mix(state: Tensor, values: Tensor) -> Tensor:
 @dataclass(kw_only=True)
 class OtherImageReward:
     """Another reward, asked about another image of the batch in place of the caption's own."""
+
+    of_caption_alone: ClassVar[bool] = False
+    """See `Odds`."""
 
     reward: Reward
     """The reward that is asked."""

@@ -13,11 +13,13 @@ from matplotlib.figure import Figure
 from gan_caption.configuration.building import read
 from gan_caption.configuration.settings import settings_from
 from gan_caption.errors import UserError
-from gan_caption.evaluation.comparison import choose_systems, name_runs, run_tokenizers
+from gan_caption.evaluation.comparison import choose_systems, comparable, name_runs, run_tokenizers
 from gan_caption.evaluation.results import decoder_name
 from gan_caption.evaluation.settings import ComparisonSettings
 from gan_caption.experiment import run_experiment
+from gan_caption.metrics.standard import catalogue
 from gan_caption.reporting.report import PAGE, compare_runs
+from gan_caption.text.words import WordTokenizer
 from gan_caption.training.folders import read_config
 from tests.tiny_runs import TINY, composed
 
@@ -319,6 +321,17 @@ def test_runs_counted_by_word_and_by_character_are_refused(tmp_path):
         run_tokenizers(systems)
     counted = run_tokenizers({"mle": systems["mle"]})
     assert [tokenizer.tokenized(["一 dog"]) for tokenizer in counted.values()] == [["一 dog"]]
+
+
+def test_likelihoods_of_other_words_are_not_compared(capsys):
+    one, same, fewer = (WordTokenizer(min_count=count).learn(["a dog", "a cat"]) for count in (1, 1, 2))
+    every = catalogue()
+    assert comparable(every, [one, same]) == every
+    assert not capsys.readouterr().err
+    left = every.keys() - comparable(every, [one, fewer]).keys()
+    assert {name.removeprefix("limit_")[:7] for name in left} == {"nll_per"}
+    assert len(left) == 6
+    assert "likelihood of references, of other words with each, is left out" in capsys.readouterr().err
 
 
 def test_a_run_of_before_there_was_a_choice_is_of_words(tmp_path):

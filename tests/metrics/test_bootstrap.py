@@ -8,7 +8,7 @@ from scipy import stats
 
 from gan_caption.errors import UserError
 from gan_caption.metrics import bleu
-from gan_caption.metrics.bootstrap import image_interval, image_weights, paired_difference
+from gan_caption.metrics.bootstrap import image_interval, image_weights, mean_interval, paired_difference
 from gan_caption.metrics.ngrams import Score
 
 
@@ -89,6 +89,12 @@ def test_a_pooled_metric_is_pooled_in_every_draw():
     told = paired_difference([one], [bleu(["q", "q", "q"], references).order(1)], draws=200)
     assert told.value == pytest.approx(one.corpus, abs=1e-6)
     assert told.interval[0] < told.value <= told.interval[1]
+
+
+def test_of_one_image_nothing_is_known():
+    told = paired_difference([score_of([1.0])], [score_of([0.0])])
+    assert told.value == 1.0
+    assert np.isnan([*told.interval, told.p, *mean_interval([score_of([1.0])])]).all()
 
 
 def test_unpaired_systems_are_refused():

@@ -64,6 +64,7 @@ def test_reliability_by_hand():
     assert told.brier == pytest.approx((0.04 + 0.64 + 0.01 + 0.36) / 4)
     assert told.log_loss == pytest.approx(-np.log([0.8, 0.2, 0.9, 0.4]).mean())
     assert sum(count for *_, count in told.bins) == 4
+    assert told.ece == pytest.approx((abs(0.2 - 0.5) * 2 + abs(0.6 - 0.0) + abs(0.9 - 1.0)) / 4)
 
 
 def test_numbers_that_tell_nothing_have_an_auc_of_a_half():
