@@ -131,7 +131,10 @@ def finals(run: Path) -> set[str]:
 
 MORE = {
     "chen": ["discriminator_training.edited=0.2"],
-    "leakgan": ["+entropy@phases.adversarial.objective.entropy_weight=held"],
+    "leakgan": [
+        "+entropy@phases.adversarial.objective.entropy_weight=held",
+        "phases.adversarial.objective.entropy_weight.target=2.0",
+    ],
 }
 
 
