@@ -17,9 +17,11 @@ from gan_caption.data.batches import without_unknown
 from gan_caption.data.compact import Groups, Numbers, TextSet
 from gan_caption.data.features import FeatureSource, FirstImages
 from gan_caption.data.holdout import learners
+from gan_caption.data.scenes.corpus import Scenes
 from gan_caption.distributed import processes, world
 from gan_caption.distributed.world import say
 from gan_caption.encoders.base import Encoder
+from gan_caption.encoders.scene_cnn import SceneCNN
 from gan_caption.errors import UserError
 from gan_caption.evaluation.evaluator import Evaluator, build_evaluator
 from gan_caption.evaluation.results import decoder_name, measure_weights
@@ -132,6 +134,11 @@ def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str,
     train, val = data.train, data.val
     encoder = build_encoder(settings, device=device)
     check_their_encoders(settings, encoder)
+    if isinstance(encoder, SceneCNN) and not isinstance(data.corpus, Scenes):
+        say(
+            "note: encoder=scene_cnn, the default, is made for drawn scenes of 48 x 48 pixels: for photographs give "
+            "encoder=efficientnet_lite0 (pip install 'gan_caption[timm]'), torchvision, timm or precomputed"
+        )
     if world.is_main():
         keep_encoder(encoder, folder)
     tokenizer = settings.tokenizer.build(Tokenizer)

@@ -32,6 +32,10 @@ _ADVICE = {
 }
 
 
+_AT_ONCE = 1 << 30
+"""Bytes; systems read no more than two gigabytes at once."""
+
+
 def at_home(path: str | Path) -> Path:
     """Return a path whose `~` is the user's home; one that begins with the name of no user stays as it is."""
     return Path(os.path.expanduser(path))
@@ -82,7 +86,11 @@ def read_at(file: BinaryIO, begin: int, size: int) -> bytes:
     if sys.platform == "win32":  # where nothing forks
         file.seek(begin)
         return file.read(size)
-    return os.pread(file.fileno(), size, begin)
+    parts = []
+    while size > 0 and (part := os.pread(file.fileno(), min(size, _AT_ONCE), begin)):
+        parts.append(part)
+        begin, size = begin + len(part), size - len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def aside(path: Path) -> Path:

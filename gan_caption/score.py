@@ -46,11 +46,13 @@ def _run(told: argparse.Namespace) -> None:
         raise UserError("--nouns reads English words, and these captions are counted by character: leave it out")
     counted_by, tokenized = ("character", character_tokenize) if told.by_character else ("word", ptb_tokenize)
     java = java_metrics(by_java, counted_by=counted_by)
+    read = [one for one in (told.references, told.results, told.frequencies, told.objects) if one is not None]
+    if told.out and told.save_frequencies and os.path.abspath(told.out) == os.path.abspath(told.save_frequencies):
+        raise UserError(f"--out {told.out} and --save-frequencies would be one file: give two names")
     for path, option in ((told.out, "--out"), (told.save_frequencies, "--save-frequencies")):
         if path is not None:
             check_file(path, f"{option} {path}")  # before METEOR and SPICE, not after
-            read = [one for one in (told.references, told.results, told.frequencies, told.objects) if one is not None]
-            if os.path.realpath(path) in map(os.path.realpath, read):
+            if os.path.exists(path) and any(os.path.exists(one) and os.path.samefile(path, one) for one in read):
                 raise UserError(f"{option} {path} is read first, and would be written over: give another name")
     references = read_references(told.references)
     results = read_results(told.results)

@@ -222,10 +222,13 @@ def test_forks_read_from_one_file_at_once(tmp_path):
         children = []
         for child in range(2):
             if not (pid := os.fork()):
-                wrong = any(
-                    read_at(file, 8 * number, 8) != b"%08d" % number
-                    for turn in range(30) for number in range(child, 1000, 2)
-                )  # fmt: skip
-                os._exit(wrong)
+                wrong = True
+                try:
+                    wrong = any(
+                        read_at(file, 8 * number, 8) != b"%08d" % number
+                        for turn in range(30) for number in range(child, 1000, 2)
+                    )  # fmt: skip
+                finally:
+                    os._exit(wrong)
             children.append(pid)
         assert [os.waitpid(pid, 0)[1] for pid in children] == [0, 0]

@@ -265,4 +265,7 @@ def _check_text(root: Path, text: str) -> None:
     if not os.path.isfile(path):
         raise UserError(f"{shown(str(path))} is no file: captions lie in files beside the images")
     if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root)):
-        raise UserError(f"{shown(str(path))} is a link out of {root}: captions lie beside the images")
+        raise UserError(
+            f"{shown(str(path))} is a link out of {root}, which is not followed: put the file itself there, or write "
+            "captions.csv"
+        )

@@ -18,7 +18,7 @@ from gan_caption.data.corpus import Split
 from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
 from gan_caption.evaluation.compared import tokenized
-from gan_caption.evaluation.trained import usable_weights
+from gan_caption.evaluation.trained import chosen_weights
 from gan_caption.extras import require
 from gan_caption.files import check_folder
 from gan_caption.inference.captioner import Captioned, Captioner
@@ -153,8 +153,8 @@ def calibrate_run(settings: CalibrationSettings) -> Confidence:
     """
     require("matplotlib", extra="report", what="reliability plots")  # missed before minutes of captioning, not after
     check_folder(settings.run, f"run={settings.run}")
-    own = read_settings(settings.run, allow=settings.allow)
-    digests = {phase: digest_of(best_weights(settings.run, phase)) for phase in usable_weights(settings.run, own)}
+    phase = chosen_weights(settings.run, read_settings(settings.run, allow=settings.allow), settings.weights)
+    weights = digest_of(best_weights(settings.run, phase))
     captioner = Captioner.load(
         settings.run, weights=settings.weights, device=settings.device, allow=settings.allow,
         decoding=None if settings.decoding is None else settings.decoding.node, confidence=False,
@@ -166,8 +166,7 @@ def calibrate_run(settings: CalibrationSettings) -> Confidence:
     found = fit_confidence(captioner, split, criterion, folds=settings.folds, skip_unreadable=run.skip_unreadable)
     place = confidence_file(settings.run, captioner.phase)
     decoding = settings.decoding or decoding_of(run, captioner.phase)
-    weights = digest_of(best_weights(settings.run, captioner.phase))
-    if weights != digests.get(captioner.phase):
+    if captioner.phase != phase or digest_of(best_weights(settings.run, phase)) != weights:
         raise UserError(f"run={settings.run} went on meanwhile, and its weights are others: calibrate them again")
     write_values(place, as_json(found, split=split, decoding=decoding.node, weights=weights))
     save(confidence_diagram(found.reliability, str(criterion)), place.with_suffix(""))

@@ -24,7 +24,7 @@ from gan_caption.inference.onnx_folder import check_tokenizer, write_onnx
 from gan_caption.inference.onnx_graphs import pixel_recipe
 from gan_caption.inference.settings import ExportSettings
 from gan_caption.inference.weights import MODEL, read_weights, whole, write_weights
-from gan_caption.training.folders import within, write_text
+from gan_caption.training.folders import write_text
 from gan_caption.training.setup import decoding_of, load_split, open_corpus
 
 
@@ -57,7 +57,9 @@ def export_run(chosen: ExportSettings) -> Path:
         )
     phase, results = chosen_weights(folder, run.settings, chosen.weights), results_of(folder)
     name = "-".join(["export", phase, chosen.format, *(["int8"] if chosen.int8 else [])])
-    out = chosen.out or within(folder, folder / name)
+    out = chosen.out or folder / name
+    if chosen.out is None and out.is_symlink():
+        raise UserError(f"{out} is a link, which may lead anywhere: remove it, or give out=...")
     if os.path.exists(out) and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"out={out} exists already: give a folder that is new or empty, or remove it")
     with new_folder(out, f"out={out}") as draft:

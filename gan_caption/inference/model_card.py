@@ -193,7 +193,8 @@ def _began(settings: Settings) -> list[str]:
     """Say which other run's weights a run took; their data, whose licence counts as well, are that run's to tell."""
     if settings.begin_from is not None:
         return [
-            f"it began from the last weights of the run {settings.begin_from.name}, which learned from data of its own"
+            f"it began from the last weights of the run {settings.begin_from.name}: the licence of what that run "
+            "learned from counts as well"
         ]
     if settings.pretrained is not None:
         return [f"its phase `{BASELINE}` is that of the run {settings.pretrained.name}"]

@@ -20,6 +20,8 @@ from gan_caption.metrics.ngrams import Score
 
 FEW = 20
 """Images, of fewer than which the bootstrap is too sure."""
+OF_FEW = f"Of fewer than {FEW} images a bootstrap knows too little: intervals are too narrow, and p is too small."
+"""What is said then."""
 
 
 def image_weights(images: int, *, draws: int = 1000, seed: int = 0) -> np.ndarray:

@@ -118,7 +118,8 @@ class FeatureMatching:
         matched = fake if len(fake) == len(real) else as_many(fake, counts)  # the size of a set is told by its features
 
         def mean(captions: Captions) -> Tensor:
-            return world.gather(discriminator.represent(features, discriminator.embed(captions), captions)).mean(0)
+            shown = discriminator.represent(features, discriminator.embed(captions), captions)
+            return world.gather(shown).float().mean(0)
 
         with torch.no_grad():  # no path leads from there to the generator
             theirs = mean(real)

@@ -28,7 +28,12 @@ Estimates = Mapping[str, Mapping[str, Estimate]]
 
 
 def _direction(metric: Metric, estimate: Estimate) -> str:
-    if estimate.difference is None or estimate.p_holm is None or estimate.p_holm >= SURE or metric.better == "neither":
+    if (
+        estimate.difference is None
+        or estimate.p_holm is None
+        or not estimate.p_holm < SURE
+        or metric.better == "neither"
+    ):
         return ""
     return "up" if metric.beats(estimate.difference.value, 0) else "down"
 

@@ -9,7 +9,7 @@ from gan_caption.evaluation.adversarial import AdversarialEvaluation
 from gan_caption.evaluation.results import counting, decoder_name
 from gan_caption.evaluation.settings import ComparisonSettings
 from gan_caption.evaluation.systems import System
-from gan_caption.metrics.bootstrap import FEW
+from gan_caption.metrics.bootstrap import FEW, OF_FEW
 from gan_caption.metrics.metric import Metrics
 from gan_caption.reporting.comparison_tables import SURE
 from gan_caption.reporting.equal_quality import Verdict
@@ -49,8 +49,8 @@ def legend(baseline: System) -> str:
         said += "With one seed the intervals know nothing of how much training varies: they are too narrow. "
     elif len(baseline.runs) < 5:
         said += f"{len(baseline.runs)} seeds say little of another one: differences are seldom sure. "
-    if (images := len(baseline.runs[0].texts)) < FEW:
-        said += f"Of {images} images a bootstrap knows too little: intervals are too narrow, and p is too small. "
+    if len(baseline.runs[0].texts) < FEW:
+        said += f"{OF_FEW} "
     return said
 
 

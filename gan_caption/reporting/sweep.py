@@ -19,7 +19,7 @@ from gan_caption.metrics.standard import STANDARD
 from gan_caption.reporting.results import metrics_of
 from gan_caption.reporting.table import markdown
 from gan_caption.training.checkpoint import load_state
-from gan_caption.training.folders import BASELINE, inside, read_settings, write_text, write_values
+from gan_caption.training.folders import inside, read_settings, write_text, write_values
 from gan_caption.untrusted.parsing import parse_json
 
 RUNS, TABLE = "runs.json", "table.md"
@@ -188,8 +188,7 @@ def write_summary(folder: Path, jobs: Sequence[Job]) -> None:
     print(f"\n{table}\n\nThe table is in {folder / TABLE}", flush=True)
     if sum(trial is not None for trial in trials) > 1:
         # A baseline that they share is sampled once, and so are all.
-        done = [trial for trial in trials if trial]
-        apart = len({one.temperature for one in done}) > 1 and BASELINE not in {one.name for one in done}
+        apart = len({trial.temperature for trial in trials if trial}) > 1
         alike = [setting("validation.temperature", 1)] if apart else []
         together = command("compare", [setting("runs", folder), *alike, setting("out", folder / "report")])
         print(f"To compare the runs: {together}", flush=True)

@@ -19,7 +19,7 @@ from gan_caption.evaluation.text_metrics import language_model_metrics
 from gan_caption.evaluation.transfer import Measured, Place, can_lose, measure_in, moved, open_places
 from gan_caption.extras import require
 from gan_caption.files import check_folder
-from gan_caption.metrics.bootstrap import FEW, Difference
+from gan_caption.metrics.bootstrap import FEW, OF_FEW, Difference
 from gan_caption.metrics.holm import holm
 from gan_caption.metrics.metric import Metric
 from gan_caption.metrics.transfer import Moved, difference_of_losses, loss, worse_by
@@ -36,9 +36,6 @@ SHOWN = (
     "oracle_hallucinations", "sample_cider_d", "sample_oracle_true", "self_cider", "div_2", "distinct_samples",
 )  # fmt: skip
 """What the table has, where it is known in both places, beside the endpoint and the user's own; the file has all."""
-
-
-_OF_FEW = f" Of fewer than {FEW} images a bootstrap knows too little: intervals are too narrow, and p is too small."
 
 
 @dataclass(frozen=True)
@@ -145,7 +142,7 @@ def told(
         f"{' and seeds, widened to t over seeds' if len(seeds) > 1 else ''}.\n"
         f"The last column says how much more than {settings.against} a system loses: below 0 it loses less. p below is "
         "corrected for how many systems are asked (Holm)."
-        f"{_OF_FEW if few else ''}",
+        f"{f' {OF_FEW}' if few else ''}",
         "\n".join(verdicts([one for one in found if _is_asked(one, settings)], settings.against))
         or _no_verdict(found, settings),
         diversity_table(home, away),

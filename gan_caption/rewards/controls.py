@@ -7,7 +7,6 @@ alone. A method is worth something when it beats these. Shapes: B images, N capt
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -81,10 +80,11 @@ def _mix(state: Tensor, values: Tensor) -> Tensor:
 
 @dataclass(kw_only=True)
 class OtherImageReward:
-    """Another reward, asked about another image of the batch in place of the caption's own."""
+    """Another reward, asked about another image of the batch in place of the caption's own.
 
-    of_caption_alone: ClassVar[bool] = False
-    """See `Odds`."""
+    Which image that is depends on the batch: as a judge that chooses captions it is a control, whose choice is another
+    one where images are decoded in other batches.
+    """
 
     reward: Reward
     """The reward that is asked."""

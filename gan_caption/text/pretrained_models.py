@@ -83,8 +83,14 @@ class Source:
 def public_name(model: str) -> str:
     """Return a model's name without the folders in which it lies here, which are nobody else's business."""
     path = at_home(model)
-    one_of_the_hub = model.count("/") <= 1 and not path.is_absolute()
-    return model if one_of_the_hub and not os.path.exists(path) else path.name
+    return path.name if os.path.exists(path) or _is_a_path(model) else model
+
+
+def _is_a_path(model: str) -> bool:
+    """Whether a model's name can be none of the hub's."""
+    return (
+        model.endswith(".gguf") or at_home(model).is_absolute() or model.startswith((".", "~")) or model.count("/") > 1
+    )
 
 
 def find_model(model: str) -> Source:
@@ -106,7 +112,7 @@ def find_model(model: str) -> Source:
     if path.suffix == ".gguf" and path.is_file():
         _require_gguf()
         return Source(path.parent, path.name, model)
-    if path.suffix == ".gguf" or path.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1:
+    if _is_a_path(model):
         raise UserError(f"model={shown(model)}: there is no such folder or file. Allowed are {_ALLOWED}")
     return _of_the_hub(model)
 

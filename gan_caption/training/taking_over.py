@@ -113,13 +113,16 @@ def follow(generator: Generator, discriminator: Discriminator, asked: str | None
     Raises:
         UserError: it comes from another run, and has learned to read another one, as LeakGAN's of another seed.
     """
+    if asked is None:
+        generator.follow(discriminator)
+        return
     before = {name: weight.clone() for name, weight in generator.state_dict().items()}
     generator.follow(discriminator)
     moved = [name for name, weight in generator.state_dict().items() if not torch.equal(weight, before[name])]
-    if asked and moved:
+    if moved:
         raise UserError(
             f"{asked}: its policy has learned to read what its own discriminator makes of a caption ({moved[0]}), and "
-            "this run's begins as another one: give the seed and the sizes of that run"
+            "this run's begins as another one: only pretrained= with that run's seed and sizes can take it over"
         )
 
 

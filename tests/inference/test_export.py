@@ -437,6 +437,14 @@ def test_the_card_tells_of_what_these_weights_learned_from(runs, export, tmp_pat
     assert "those of the last step" in card
 
 
+def test_a_second_export_to_the_runs_own_folder_is_refused(runs, tmp_path):
+    run = Path(shutil.copytree(runs("lstm"), tmp_path / "run"))
+    asked = export_from(composed("export", f"run={run}", "weights=mle", "format=safetensors"))
+    assert export_run(asked) == run / "export-mle-safetensors"
+    with pytest.raises(UserError, match=r"export-mle-safetensors exists already: give a folder that is new or empty"):
+        export_run(asked)
+
+
 def test_a_link_in_a_run_folder_leads_an_export_nowhere(runs, tmp_path):
     run = Path(shutil.copytree(runs("lstm"), tmp_path / "run"))
     (run / "export-mle-safetensors").symlink_to(tmp_path / "elsewhere")

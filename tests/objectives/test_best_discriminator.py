@@ -14,7 +14,6 @@ from gan_caption.decoding.rerank import check_judge
 from gan_caption.objectives.baselines import LeaveOneOut
 from gan_caption.objectives.credit import MonteCarlo, WholeSequence
 from gan_caption.objectives.policy_gradient import PolicyGradient, check_credit
-from gan_caption.rewards.controls import ConstantReward, OtherImageReward
 from gan_caption.rewards.densities import BestDiscriminator, ExactRatio
 from gan_caption.rewards.transforms import Logit, LogProbability, Odds, Probability, Saturating
 from gan_caption.training.networks import EncoderDecoder
@@ -110,12 +109,6 @@ def test_what_nobody_writes_is_not_rewarded_for_being_improbable():
     assert best.parts["logit"].tolist() == [-30.0, -30.0]
     assert best.total.max() < 1e-12
     assert ExactRatio(**known, reference=Sure())(features, captions).tolist() == [-30.0, -30.0]
-
-
-def test_a_reward_of_another_image_chooses_no_captions():
-    """Which image that is depends on the batch."""
-    with pytest.raises(ValueError, match="OtherImageReward gives a caption another number whenever it is asked"):
-        check_judge(OtherImageReward(reward=ConstantReward(value=1.0)))
 
 
 def test_where_a_judgement_must_not_move_it_is_refused():

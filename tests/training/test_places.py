@@ -111,7 +111,7 @@ def test_photographs_that_go_away_in_the_middle(tmp_path):
 def test_a_run_folder_that_may_not_be_written_to_is_told_in_a_line(tmp_path):
     """As somebody else's, which `resume=` names."""
     with small_disk(tmp_path / "disk", "64k") as disk:
-        mount("-o", "remount,ro", str(disk))
+        assert mount("-o", "remount,ro", str(disk))
         refused = pytest.raises(UserError, match=r"^.*/disk cannot be written to: Read-only file system$")
         with refused, alone_in(disk, print):
             pass

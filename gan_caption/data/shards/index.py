@@ -23,7 +23,7 @@ from gan_caption.data.corpus import CaptionedImage, written
 from gan_caption.data.layout import counted
 from gan_caption.data.shards.places import Places, is_url
 from gan_caption.data.shards.scanning import Found, Scan, scan
-from gan_caption.errors import UserError
+from gan_caption.errors import Unreachable, UserError
 from gan_caption.files import write_atomically
 from gan_caption.untrusted.parsing import shown, some
 
@@ -189,13 +189,15 @@ def _made(path: Path, shard: str, places: Places) -> ShardIndex:
             return read_index(path)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             pass  # damaged: made again
-    with places.open(shard) as file:
-        try:
+    try:
+        with places.open(shard) as file:
             found = scan(file, shard)
-        except UserError:
-            if is_url(shard):
-                places.forget(shard)  # who mends the server's file has it read again
-            raise
+    except Unreachable:
+        raise
+    except UserError:
+        if is_url(shard):
+            places.forget(shard)  # who mends the server's file has it read again
+        raise
     write_atomically(path, lambda file: file.write(_packed(found)))
     read_index.cache_clear()  # of one that was there before
     return read_index(path)

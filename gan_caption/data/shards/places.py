@@ -182,7 +182,8 @@ class Places:
         """Remove the copy of a shard at a URL, whose content is of no use: the next start fetches another."""
         copy = self._copy(shard)
         for path in (copy, _digest_of(copy)):
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # gone, or another user's
+                path.unlink()
 
     def _copy(self, shard: str) -> Path:
         """Return where the copy of a shard at a URL is kept."""
