@@ -101,6 +101,8 @@ def table_of_beams(found: Found, baseline: str) -> str:
     smallest = sorted(seen(one.interval) for one in differences.values())
     told = [f"A difference of {smallest[len(smallest) // 2]:.1f} would have been seen in four of five studies "
             "(the median method's; before Holm's correction)."] if smallest else []  # fmt: skip
+    if differences and all(len(runs) == 1 for runs in found.values()):
+        told.append("Of one seed each interval and p are over images: of these runs, not of their methods.")
     return "\n\n".join([markdown(rows), *told])
 
 

@@ -149,7 +149,7 @@ def account(study: Study) -> str:
 
 def main(size: str = "full", *given: str) -> None:
     workers, records, others = options(given)
-    named = dict(one.split("=", 1) for one in others)
+    named = {key: value for key, _, value in (one.partition("=") for one in others)}
     if size not in ("full", "quick", "tables") or named.keys() - {"flickr8k", "coco"}:
         sys.exit("full, quick or tables of what is finished; then flickr8k=<folder> coco=<folder> workers=2")
     outputs = HERE / "outputs" / ("quick" if size == "quick" else "full")
@@ -159,6 +159,7 @@ def main(size: str = "full", *given: str) -> None:
     at_a_time = 0 if size == "tables" else workers
     for move in moves(size, *places, outputs):
         text = account(Study(move, size=size, outputs=outputs, records=kept, workers=at_a_time))
+        kept.parent.mkdir(parents=True, exist_ok=True)
         (kept.parent / f"{move.name}.md").write_text(f"{text}\n")
         print(f"\n{move.name}\n\n{text}", flush=True)
 

@@ -1,4 +1,4 @@
-"""Sequences drawn from a known LSTM: SeqGAN's synthetic task (Yu et al. 2017, arXiv 1609.05473, section 5.1).
+"""Sequences drawn from a known LSTM: SeqGAN's synthetic task (Yu et al. 2017, arXiv 1609.05473).
 
 There is nothing to see: every item is a blank picture with one sequence, and `encoder=none` tells the networks nothing.
 What a model writes can be judged exactly, by its probability under the LSTM that wrote the data.

@@ -21,7 +21,7 @@ _MANY = 200_000
 class CiderDReward:
     """CIDEr-D against the training image's own references, 0 to 10: SCST's reward (Rennie et al. 2017, section 5).
 
-    `<eos>` counts as a word, and n-grams are weighted by their frequency among the training images.
+    `<eos>` counts as a word (its supplement, D), and n-grams are weighted by their frequency among the training images.
     """
 
     references: References
