@@ -12,10 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from experiments.study import train
+from gan_caption.configuration.launching import conf_dir
+from gan_caption.configuration.settings import OF_ONE_MACHINE
 from gan_caption.files import write_atomically
-from gan_caption.training.folders import BASELINE, digest_of, left_digest, read_settings
+from gan_caption.training.folders import BASELINE, digest_of, left_digest, read_config, read_settings
+from gan_caption.training.identity import configuration_hash
 
 NOWHERE = Path()
 """Of a folder that a run begins with, where it is not known: records do not depend on it."""
@@ -64,10 +69,11 @@ class Records:
             raise SystemExit(f"{told}: give records=FOLDER, another one, or delete it")
         return kept
 
-    def keep(self, wanted: Wanted, found: Mapping[str, Any], *, base: str | None = None,
-             judge: str | None = None) -> None:  # fmt: skip
-        """Keep what was found of a run, and which baseline and discriminator it took: see `base_of`, `judge_of`."""
+    def keep(self, wanted: Wanted, found: Mapping[str, Any], *, base: str | None = None, judge: str | None = None,
+             settings: str | None = None) -> None:  # fmt: skip
+        """Keep what was found of a run, and of what it was made: see `base_of`, `judge_of`, `settings_in`."""
         made_of = {"overrides": without_places(wanted.overrides), "base": base, "judge": judge}
+        made_of |= {"settings": settings} if settings else {}
         made_of |= {"how": wanted.how} if wanted.how else {}
         told = json.dumps({**made_of, "found": found}, indent=1)
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -76,6 +82,20 @@ class Records:
     def missing(self, wanted: Sequence[Wanted]) -> list[Wanted]:
         """Return the runs that nothing is kept of."""
         return [one for one in wanted if self.found(one) is None]
+
+    def doubts(self, wanted: Sequence[Wanted], *, to: str | None = None) -> str:
+        """Say what stands against comparing runs; see `unpaired` and `outdated`."""
+        return " ".join(filter(None, (self.unpaired(wanted, to=to), self.outdated(wanted))))
+
+    def outdated(self, wanted: Sequence[Wanted]) -> str:
+        """Say which runs were made by other settings than their overrides mean by today's pages; "" where none was.
+
+        Of records that do not tell, which were kept before they did, nothing is said.
+        """
+        then = {one: kept.get("settings") for one in wanted if (kept := self._kept(one)) is not None}
+        others = {one.name: None for one, own in then.items() if own not in (None, settings_by(one.overrides))}
+        told = f"Pages have changed since these were run, and mean other settings now: {', '.join(others)}."
+        return told if others else ""
 
     def unpaired(self, wanted: Sequence[Wanted], *, to: str | None = None) -> str:
         """Say of which seeds the runs do not all have the same baseline, or discriminator; "" where there are none.
@@ -114,7 +134,9 @@ class Records:
             def made(overrides: tuple[str, ...]) -> None:
                 run = train(*overrides, "threads=1", outputs=outputs)
                 for one in runs[overrides]:
-                    self.keep(one, measuring.submit(one.measure, run).result(), base=base_of(run), judge=judge_of(run))
+                    found = measuring.submit(one.measure, run).result()
+                    settings = settings_in(read_config(run))
+                    self.keep(one, found, base=base_of(run), judge=judge_of(run), settings=settings)
 
             list(pool.map(made, runs))
 
@@ -149,6 +171,22 @@ class Records:
 def base_of(run: Path) -> str | None:
     """Return a digest of the maximum-likelihood weights that a run has, its own or those it began with; None: none."""
     return left_digest(run, BASELINE)
+
+
+def settings_in(config: Mapping[str, Any]) -> str:
+    """Return a digest of all settings of a run, none of a machine's, and of paths of the data the last name."""
+    own = {key: value for key, value in config.items() if key not in OF_ONE_MACHINE}
+    own["data"] = {
+        key: value.rpartition("/")[2] if isinstance(value, str) else value for key, value in own["data"].items()
+    }
+    return configuration_hash(own)
+
+
+def settings_by(overrides: Sequence[str]) -> str:
+    """Return the same of what overrides mean by today's pages."""
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        config: Any = OmegaConf.to_container(compose("config", list(overrides)), resolve=True)
+    return settings_in(config)
 
 
 def judge_of(run: Path) -> str | None:

@@ -26,6 +26,10 @@ class Interrupted(KeyboardInterrupt):
         return partial(Interrupted, signal=self.signal), self.args
 
 
+class NoReference(ValueError):
+    """An objective needs the policy that `pretraining` names, and no phase has left one."""
+
+
 class Unreachable(UserError):
     """Something cannot be had just now, such as what a server holds: no reason to go on without it."""
 

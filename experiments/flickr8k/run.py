@@ -135,7 +135,7 @@ def compare(study: Study, rates: Mapping[str, str], *, split: str = "val") -> No
     if MLE not in systems:
         sys.exit("no baseline is finished yet: full trains it")
     alone = {f"{arm.name}{on}" for arm in arms if not arm.follows}  # which learn a baseline of their own
-    told = study.records.unpaired([one for seed in study.seeds for one in wanted(seed) if one.name not in alone])
+    told = study.records.doubts([one for seed in study.seeds for one in wanted(seed) if one.name not in alone])
     parts = (table_of_beams(systems, MLE), table_of_samples(systems, MLE), told)
     tables = "\n\n".join(part for part in parts if part)
     (study.tables / f"table{named}.md").write_text(f"{tables}\n")

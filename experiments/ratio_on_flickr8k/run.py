@@ -207,7 +207,7 @@ def tune(study: Study, chosen: Judge) -> dict[str, str]:
         trial = Found.of(own[study.tuning])
         told.setdefault(arm.name, {})[rate] = trial.aucs[trial.best.place]
     if told:
-        parts = [table_of_trials(told, RATES), study.records.unpaired(wanted(study.tuning))]
+        parts = [table_of_trials(told, RATES), study.records.doubts(wanted(study.tuning))]
         (study.tables / "tuning.md").write_text("\n\n".join(part for part in parts if part) + "\n")
     return {name: min(own, key=lambda rate: abs(own[rate] - 0.5)) for name, own in told.items()}
 
@@ -263,7 +263,7 @@ def compare(study: Study, chosen: Judge, rates: Mapping[str, str], places: Mappi
     parts = [
         table_of_systems(systems, judging, [MLE, *(arm.name for arm in study.arms)]),
         table_of_planted(kept.get(_on(split, PLANTED), {})),
-        study.records.unpaired([one for seed in study.seeds for one in wanted(seed)], to=_on(split, MORE.name)),
+        study.records.doubts([one for seed in study.seeds for one in wanted(seed)], to=_on(split, MORE.name)),
     ]  # fmt: skip
     text = "\n\n".join(part for part in parts if part)
     (study.tables / f"table_{split}.md").write_text(f"{text}\n")

@@ -193,7 +193,7 @@ def compare(study: Study, rates: Mapping[str, str]) -> None:
     if not found:
         print("no arm is finished yet")
         return
-    told = study.records.unpaired([one for seed in study.seeds for one in wanted(seed) if one.name != LONG])
+    told = study.records.doubts([one for seed in study.seeds for one in wanted(seed) if one.name != LONG])
     planned = [one.name for one in wanted(study.tuning)] + [arm.name for arm in study.arms if arm not in arms]
     table = "\n\n".join(part for part in (table_of_systems(found, planned), told) if part)
     (study.tables / "table.md").write_text(f"{table}\n")

@@ -82,7 +82,7 @@ class Study:
         alone = {STOPPED, *(arm.name for arm in self.arms if arm.generator != "lstm")}
         paired = [one for seed in self.seeds for one in self.wanted(seed) if one.name not in alone]
         shown = table({name: known[name] for name in names})
-        tables = list(filter(None, [told, shown, table_of_curves(curves), self.records.unpaired(paired)]))
+        tables = list(filter(None, [told, shown, table_of_curves(curves), self.records.doubts(paired)]))
         where = self.records.folder.parent
         (where / "table.md").write_text("\n\n".join(tables) + "\n")
         print(*tables, sep="\n\n")

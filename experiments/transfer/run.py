@@ -121,10 +121,10 @@ class Study:
         told = self.records.known(self.wanted, self.seeds, prepare, outputs=self.outputs, workers=self.workers)
         return {name.removeprefix(f"{self.move.name}, "): own for name, own in told.items()}
 
-    def unpaired(self) -> str:
-        """Say of which seeds the runs that are compared have several baselines; see `Records.unpaired`."""
+    def doubts(self) -> str:
+        """Say what stands against comparing the runs; see `Records.doubts`."""
         every = (one for seed in self.seeds for one in self.wanted(seed))
-        return self.records.unpaired([one for one in every if not one.name.endswith(NATIVE)])
+        return self.records.doubts([one for one in every if not one.name.endswith(NATIVE)])
 
 
 def account(study: Study) -> str:
@@ -139,7 +139,7 @@ def account(study: Study) -> str:
                 f"{move.name}: runs were measured on different images at {place}, by several copies of the data: give "
                 f"records=FOLDER, another one than {study.records.folder}"
             )
-    parts = [table_of_losses(systems, move.endpoint), table_beside(systems), words_unknown(systems), study.unpaired()]
+    parts = [table_of_losses(systems, move.endpoint), table_beside(systems), words_unknown(systems), study.doubts()]
     if NATIVE in known:
         values = (run["away"]["values"][move.endpoint.name] for run in known[NATIVE].values())
         told = " ".join(move.endpoint.shown(value) for value in values)

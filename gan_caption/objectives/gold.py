@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
-from gan_caption.errors import at_least, proportion, share
+from gan_caption.errors import NoReference, at_least, proportion, share
 from gan_caption.generators.base import Generator
 from gan_caption.objectives.demonstrations import Demonstrations, Scored, score_targets
 
@@ -61,7 +61,9 @@ class LikelihoodReturn(ABC):
     def __call__(self, features: ImageFeatures, captions: Captions, reference: Generator | None) -> Tensor:
         """Return the discounted sums (N, T) of the rewards."""
         if reference is None:
-            raise ValueError("GOLD's return needs the pretrained policy, and there is none; gold_return=delta does not")
+            raise NoReference(
+                "GOLD's return needs the pretrained policy, and there is none; gold_return=delta does not"
+            )
         log_probs = score_targets(reference, features, captions).log_probs
         rewards = self.rewards(functional.pad(log_probs, (0, self.horizon))).clamp(min=self.least_reward)
         steps = log_probs.shape[1]

@@ -18,7 +18,7 @@ from gan_caption.decoding.sampling import Samples
 from gan_caption.discriminators.base import all_of
 from gan_caption.discriminators.set import judges_sets
 from gan_caption.distributed import world
-from gan_caption.errors import at_least
+from gan_caption.errors import NoReference, at_least
 from gan_caption.generators.base import Generator, token_log_probs
 from gan_caption.objectives.base import GeneratorObjective, PolicyLoss
 from gan_caption.objectives.baselines import Baseline, BatchMean, LeaveOneOut
@@ -159,7 +159,7 @@ class PolicyGradient(GeneratorObjective):
         ratio = None if reference is None else log_ratio(samples, reference)
         if self.kl_weight:
             if ratio is None:
-                raise ValueError(f"kl_weight={self.kl_weight}: there is no pretrained policy to stay near")
+                raise NoReference(f"kl_weight={self.kl_weight}: there is no pretrained policy to stay near")
             returns = returns - self.kl_weight * discounted_to_go(ratio, discount=1.0)
         baseline = self.baseline(returns, samples, generator=generator, reward=reward)
         advantages = (returns - baseline).masked_fill(~samples.captions.mask, 0)

@@ -8,6 +8,7 @@ from torch import Tensor
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.sampling import Samples, sample_with_noise
+from gan_caption.errors import NoReference
 from gan_caption.generators.base import Generator
 from gan_caption.modes import evaluating
 
@@ -24,10 +25,10 @@ def sampled_from(reference: Generator | None) -> Generator:
     """Return the policy that a phase's `pretraining` names, for objectives that sample from it.
 
     Raises:
-        ValueError: there is none.
+        NoReference: there is none.
     """
     if reference is None:
-        raise ValueError("there is no pretrained policy to sample from: `pretraining` names no phase that left one")
+        raise NoReference("there is no pretrained policy to sample from: `pretraining` names no phase that left one")
     return reference
 
 

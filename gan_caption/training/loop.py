@@ -8,7 +8,7 @@ from signal import Signals
 import torch
 
 from gan_caption.distributed import world
-from gan_caption.errors import Interrupted, UserError
+from gan_caption.errors import Interrupted, NoReference, UserError
 from gan_caption.training.checkpoint import TrainState, load_state, load_weights, save_state, save_weights
 from gan_caption.training.folders import BASELINE
 from gan_caption.training.interruption import Asked, asked_to_stop
@@ -135,6 +135,10 @@ class Loop:
             raise UserError(
                 f"phase {name}, step {index}: {error}. The update was not made; {self._kept()}. "
                 f"Lower the phase's learning_rate or clip and start again"
+            ) from error
+        except NoReference as error:
+            raise UserError(
+                f"phase {name}: {error}. Leave phases.{BASELINE} as it was, or give pretrained=..."
             ) from error
         self.step += 1
         for line in phase.warnings():

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from experiments.ratio_on_scenes.run import Study
-from experiments.records import NOWHERE, Records, Wanted, base_of, judge_of, options, without_places
+from experiments.records import NOWHERE, Records, Wanted, base_of, judge_of, options, settings_in, without_places
 from experiments.study import cost, cost_of, gigabytes_of, train
+from tests.tiny_runs import composed
 from tests.tiny_sizes import TINY
 
 OVERRIDES = (*(one for one in TINY if one != "threads=1"), "+experiment=mle", "phases.mle.epochs=1")
@@ -93,6 +94,19 @@ def test_runs_of_a_seed_that_took_several_discriminators_are_told(tmp_path):
     told = records.unpaired(list(wanted.values()))
     assert told.startswith("The runs of seed 1 began with several discriminators"), "c takes none"
     assert "baselines" not in told
+
+
+def test_a_run_whose_page_has_changed_since_is_told(tmp_path):
+    records = Records(tmp_path)
+    overrides = ("+experiment=mle", "seed=3", "data=flickr8k", "data.root=/home/me/flickr8k")
+    one, old = Wanted("one", 3, overrides, dict), Wanted("old", 3, overrides, dict)
+    elsewhere = composed(*overrides[:-1], "data.root=/data/flickr8k", "pretrained=/a/b", "threads=1", "tracker=local")
+    records.keep(one, {}, settings=settings_in(elsewhere))
+    records.keep(old, {})  # kept before records told
+    assert records.doubts([one, old]) == ""
+    changed = composed(*overrides, "phases.mle.clip=2.5")
+    records.keep(one, {}, settings=settings_in(changed))
+    assert records.doubts([one, old]).endswith("since these were run, and mean other settings now: one.")
 
 
 def test_a_run_has_the_digest_of_its_own_baseline_or_of_none(tmp_path):

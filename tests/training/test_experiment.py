@@ -439,6 +439,16 @@ def test_captions_with_unknown_words_are_left_out_of_what_is_learned_from(config
         encoded("skip_unknown=true", "vocabulary.min_count=150")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["ddo", "ppo", "gold"])
+def test_who_needs_a_pretrained_policy_says_so_where_no_phase_leaves_one(configured, page):
+    asked = configured(f"+experiment={page}", "phases.mle=null", base=TINY)
+    with pytest.raises(
+        UserError, match=r"^phase \w+: .*there is no.*\. Leave phases\.mle as it was, or give pretrained="
+    ):
+        run_experiment(asked, data="scenes")
+
+
 @pytest.mark.parametrize(
     ("base", "phase", "key"),
     [(TINY, "mle", "encoder_learning_rate"), (TINY_SEQGAN, "adversarial", "pretrained_learning_rate")],
