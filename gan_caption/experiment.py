@@ -346,8 +346,7 @@ def finish(settings: Settings, run: Run, source: FeatureSource) -> dict[str, dic
     weights = {phase: run.best_weights(phase) for phase in run.selected}
     decoding = decoder_name(settings.decoding, own_decoding(settings))
     title = f"{settings.title}, seed {settings.seed}: {len(source.split)} {split.name} images, {decoding}"
+    discriminator = run.networks.discriminator if run.discriminator_has_learned else None
     return tell(
-        measure_weights(
-            run.captioner, weights, evaluator, folder=run.folder, title=title, discriminator=run.networks.discriminator
-        )
+        measure_weights(run.captioner, weights, evaluator, folder=run.folder, title=title, discriminator=discriminator)
     )

@@ -130,10 +130,9 @@ def caption_together(run: Path, photos: Path) -> None:
 
 
 def caption_in_vain(run: Path, photos: Path) -> None:
-    """To a file that cannot be written: all processes hear of it."""
-    (photos / "taken.jsonl").mkdir(exist_ok=True)
+    """To a file that cannot be written, for the one beside it would have too long a name: all processes hear of it."""
     with pytest.raises(UserError, match="cannot save"):
-        caption(run, photos, "taken.jsonl")
+        caption(run, photos, f"{'a' * 249}.jsonl")
 
 
 def assert_alike(one: Path, other: Path) -> None:

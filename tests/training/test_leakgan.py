@@ -111,5 +111,5 @@ def test_a_baseline_that_reads_another_d_is_refused(tmp_path):
     first = run_experiment(configured(tmp_path / "first"), data="scenes").folder
     again = run_experiment(configured(tmp_path / "again", f"pretrained={first}"), data="scenes")
     assert "adversarial" in again.systems
-    with pytest.raises(UserError, match=r"its policy has learned to read what its own discriminator .*leak.* the seed"):
+    with pytest.raises(UserError, match=r"its policy has learned to read what its own discriminator .*leak.*s seed"):
         run_experiment(configured(tmp_path / "other", f"pretrained={first}", "seed=1"), data="scenes")

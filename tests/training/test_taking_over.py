@@ -1,5 +1,6 @@
 """Runs that others are taken from: what is wrong with them is said before anything is computed, by the right key."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -57,6 +58,9 @@ def test_a_discriminator_that_has_learned_nothing_is_none(configured, tmp_path):
     base = run_experiment(configured("discriminator=lstm", base=TINY), data="scenes").folder
     assert any(name.startswith("discriminator.") for name in load_state(base / "checkpoints" / "last.pt").networks)
     assert Captioner.load(base).discriminator is None
+    assert not any(
+        "discriminator" in name for name in json.loads((base / "results.json").read_text())["systems"]["mle"]
+    )
     taken = [f"pretrained={base}", f"pretrained_discriminator={base}", f"outputs={tmp_path}/next"]
     with pytest.raises(UserError, match=r"^pretrained_discriminator=.*: no discriminator has learned anything in that"):
         run_experiment(configured(*taken, base=[*TINY, "+experiment=seqgan", "discriminator=lstm"]), data="scenes")
