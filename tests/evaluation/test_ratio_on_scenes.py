@@ -17,7 +17,13 @@ from experiments.ratio_on_scenes.measure import best, known_by_judge, matched
 from experiments.ratio_on_scenes.run import HERE, Study, climb, compare, main, tune
 from experiments.ratio_on_scenes.verdict import compared, equivalent, power, smallest, table_of_systems
 from experiments.records import Wanted
+from gan_caption.decoding.decoders import Decoder
+from gan_caption.discriminators.lstm import LSTMDiscriminator
 from gan_caption.experiment import run_experiment
+from gan_caption.text.words import WordTokenizer
+from gan_caption.training.setup import check_configuration, own_decoding
+from tests import tiny
+from tests.tiny_runs import composed, part
 from tests.training.test_ratio import SMALL
 
 POINT = {"temperature": 1.0, "top_p": 1.0}
@@ -268,6 +274,21 @@ def test_the_rival_of_the_first_part_is_the_baseline_of_the_second():
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+@pytest.mark.parametrize("arm", ARMS, ids=lambda arm: arm.name)
+def test_every_arm_is_a_run_that_may_begin(arm, tmp_path):
+    """Its settings are read, and what it decodes with is built: an arm that is refused would stop the study."""
+    study = Study("converged", workers=0, records=tmp_path / "records")
+    rate = "1e-4" if arm.learns else None
+    settings = check_configuration(composed(*study.arm(arm, 0, tmp_path, tmp_path, rate=rate)))
+    offered = {
+        "discriminator": tiny.discriminator(LSTMDiscriminator), "tokenizer": WordTokenizer(min_count=1).learn(["a"]),
+        "split": part("data/scenes", train=2, val=2, test=2).split("val"),
+    }  # fmt: skip
+    built = {name: one.build(Decoder, **offered) for name, one in own_decoding(settings).items()}
+    assert arm.learns or arm.phase in built
+
+
 def test_what_a_run_leaves_is_known(configured, tmp_path):
     """The policy has hardly learned: the best possible D knows its captions, which the grammar cannot produce."""
     asked = ["+phase@phases.resampling=decoded", "discriminator_training.steps=4"]
