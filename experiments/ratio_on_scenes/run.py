@@ -170,7 +170,8 @@ def tune(study: Study) -> dict[str, str]:
         arm, rate = trials[name]
         found.setdefault(arm.name, {})[rate] = own[study.tuning]["validation_jsd"]
     if found:
-        (study.tables / "tuning.md").write_text(f"{table_of_trials(found, RATES)}\n")
+        parts = [table_of_trials(found, RATES), study.records.doubts(wanted(study.tuning))]
+        (study.tables / "tuning.md").write_text("\n\n".join(filter(None, parts)) + "\n")
     return {name: best(one) for name, one in found.items()}
 
 
