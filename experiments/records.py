@@ -12,15 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
-from experiments.study import train
-from gan_caption.configuration.launching import conf_dir
-from gan_caption.configuration.settings import OF_ONE_MACHINE
+from experiments.study import settings_by, settings_in, train
 from gan_caption.files import write_atomically
 from gan_caption.training.folders import BASELINE, digest_of, left_digest, read_config, read_settings
-from gan_caption.training.identity import configuration_hash
 
 NOWHERE = Path()
 """Of a folder that a run begins with, where it is not known: records do not depend on it."""
@@ -171,22 +166,6 @@ class Records:
 def base_of(run: Path) -> str | None:
     """Return a digest of the maximum-likelihood weights that a run has, its own or those it began with; None: none."""
     return left_digest(run, BASELINE)
-
-
-def settings_in(config: Mapping[str, Any]) -> str:
-    """Return a digest of all settings of a run, none of a machine's, and of paths of the data the last name."""
-    own = {key: value for key, value in config.items() if key not in OF_ONE_MACHINE}
-    own["data"] = {
-        key: value.rpartition("/")[2] if isinstance(value, str) else value for key, value in own["data"].items()
-    }
-    return configuration_hash(own)
-
-
-def settings_by(overrides: Sequence[str]) -> str:
-    """Return the same of what overrides mean by today's pages."""
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        config: Any = OmegaConf.to_container(compose("config", list(overrides)), resolve=True)
-    return settings_in(config)
 
 
 def judge_of(run: Path) -> str | None:

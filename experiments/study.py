@@ -9,16 +9,23 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from gan_caption.configuration.command_line import read_command_line
+from gan_caption.configuration.launching import conf_dir
+from gan_caption.configuration.settings import OF_ONE_MACHINE
 from gan_caption.evaluation.result_files import read_results
 from gan_caption.files import write_atomically
 from gan_caption.metrics.metric import Metrics
 from gan_caption.reporting.results import metrics_of
-from gan_caption.training.folders import write_text
+from gan_caption.training.folders import read_config, write_text
+from gan_caption.training.identity import configuration_hash
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,9 +46,27 @@ def train(*overrides: str, outputs: Path) -> Path:
 
 
 def finished(*overrides: str, outputs: Path) -> Path | None:
-    """Return the folder of a run that `train` has finished; None where it has not."""
-    results = _place(overrides, outputs).glob("*/results.json")
-    return max((path.parent for path in results), key=lambda path: path.stat().st_mtime, default=None)
+    """Return the folder of a run that `train` has finished, by what its pages mean today; None where it has not."""
+    results = sorted(_place(overrides, outputs).glob("*/results.json"), key=lambda path: path.stat().st_mtime)
+    today = settings_by(overrides) if results else None
+    return next((path.parent for path in reversed(results) if settings_in(read_config(path.parent)) == today), None)
+
+
+def settings_in(config: Mapping[str, Any]) -> str:
+    """Return a digest of all settings of a run, none of a machine's, and of paths of the data the last name."""
+    own = {key: value for key, value in config.items() if key not in OF_ONE_MACHINE}
+    own["data"] = {
+        key: value.rpartition("/")[2] if isinstance(value, str) else value for key, value in own["data"].items()
+    }
+    return configuration_hash(own)
+
+
+def settings_by(overrides: Sequence[str]) -> str:
+    """Return the same of what overrides mean by today's pages."""
+    asked = read_command_line(list(overrides), entry=conf_dir() / "config.yaml")[1]
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        config: Any = OmegaConf.to_container(compose("config", asked.overrides), resolve=True)
+    return settings_in(config)
 
 
 def _place(overrides: Sequence[str], outputs: Path) -> Path:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from experiments.ratio_on_scenes.run import Study
-from experiments.records import NOWHERE, Records, Wanted, base_of, judge_of, options, settings_in, without_places
-from experiments.study import cost, cost_of, gigabytes_of, train
+from experiments.records import NOWHERE, Records, Wanted, base_of, judge_of, options, without_places
+from experiments.study import cost, cost_of, finished, gigabytes_of, settings_in, train
 from tests.tiny_runs import composed
 from tests.tiny_sizes import TINY
 
@@ -155,6 +156,19 @@ def test_each_run_is_measured_once_and_what_is_missing_is_made(outputs, tmp_path
     assert measured(outputs) == before + 3
     assert sorted(path.name for path in records.folder.iterdir()) == ["one-0.json", "two-0.json"]
     assert len(list(outputs.glob("*"))) == 1, "one training, by which both are measured"
+
+
+@pytest.mark.slow
+def test_a_run_of_before_its_page_changed_is_no_finished_one(outputs, tmp_path):
+    run = train(*OVERRIDES, "threads=1", outputs=outputs)
+    again = Path(shutil.copytree(outputs, tmp_path / "outputs"))
+    (path,) = again.glob("*/*/config.json")
+    assert finished(*OVERRIDES, "threads=1", outputs=again) == path.parent
+    assert path.parent.name == run.name
+    config = json.loads(path.read_text())
+    config["phases"]["mle"]["clip"] *= 2
+    path.write_text(json.dumps(config))
+    assert finished(*OVERRIDES, "threads=1", outputs=again) is None
 
 
 @pytest.mark.slow
