@@ -8,6 +8,7 @@ import math
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,10 @@ from gan_caption.training.identity import configuration_hash
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+_COMPOSING = threading.Lock()
+"""Hydra has one state for all threads, and runs are trained in several."""
 
 
 def train(*overrides: str, outputs: Path) -> Path:
@@ -64,7 +69,7 @@ def settings_in(config: Mapping[str, Any]) -> str:
 def settings_by(overrides: Sequence[str]) -> str:
     """Return the same of what overrides mean by today's pages."""
     asked = read_command_line(list(overrides), entry=conf_dir() / "config.yaml")[1]
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    with _COMPOSING, initialize_config_dir(str(conf_dir()), version_base="1.3"):
         config: Any = OmegaConf.to_container(compose("config", asked.overrides), resolve=True)
     return settings_in(config)
 

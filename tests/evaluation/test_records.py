@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from experiments.ratio_on_scenes.run import Study
 from experiments.records import NOWHERE, Records, Wanted, base_of, judge_of, options, without_places
-from experiments.study import cost, cost_of, finished, gigabytes_of, settings_in, train
+from experiments.study import cost, cost_of, finished, gigabytes_of, settings_by, settings_in, train
 from tests.tiny_runs import composed
 from tests.tiny_sizes import TINY
 
@@ -156,6 +157,12 @@ def test_each_run_is_measured_once_and_what_is_missing_is_made(outputs, tmp_path
     assert measured(outputs) == before + 3
     assert sorted(path.name for path in records.folder.iterdir()) == ["one-0.json", "two-0.json"]
     assert len(list(outputs.glob("*"))) == 1, "one training, by which both are measured"
+
+
+def test_settings_are_looked_up_by_several_threads_at_once():
+    overrides = [("+experiment=mle", f"seed={seed}") for seed in range(6)]
+    with ThreadPoolExecutor(3) as pool:
+        assert len({*pool.map(settings_by, overrides)}) == 6
 
 
 @pytest.mark.slow
