@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -10,10 +11,13 @@ from omegaconf import OmegaConf
 from gan_caption.configuration.building import build
 from gan_caption.configuration.launching import conf_dir
 
+_ONE_AT_A_TIME = threading.Lock()
+"""Hydra has one state for all threads."""
+
 
 def composed(*overrides: str, config_name: str = "config") -> dict[str, Any]:
     """Compose a page, as the command line does."""
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+    with _ONE_AT_A_TIME, initialize_config_dir(str(conf_dir()), version_base="1.3"):
         return OmegaConf.to_container(compose(config_name, overrides=list(overrides)), resolve=True)
 
 

@@ -87,10 +87,11 @@ class Records:
 
         Of records that do not tell, which were kept before they did, nothing is said.
         """
-        then = {one: kept.get("settings") for one in wanted if (kept := self._kept(one)) is not None}
-        others = {one.name: None for one, own in then.items() if own not in (None, settings_by(one.overrides))}
-        told = f"Pages have changed since these were run, and mean other settings now: {', '.join(others)}."
-        return told if others else ""
+        told = [(one, kept["settings"]) for one in wanted if "settings" in (kept := self._kept(one) or {})]
+        others = dict.fromkeys(one.name for one, own in told if own != settings_by(one.overrides))
+        if not others:
+            return ""
+        return f"Pages have changed since these were run, and mean other settings now: {', '.join(others)}."
 
     def unpaired(self, wanted: Sequence[Wanted], *, to: str | None = None) -> str:
         """Say of which seeds the runs do not all have the same baseline, or discriminator; "" where there are none.

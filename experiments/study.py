@@ -8,16 +8,13 @@ import math
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
-
+from experiments.composing import composed
 from gan_caption.configuration.command_line import read_command_line
 from gan_caption.configuration.launching import conf_dir
 from gan_caption.configuration.settings import OF_ONE_MACHINE
@@ -30,10 +27,6 @@ from gan_caption.training.identity import configuration_hash
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-_COMPOSING = threading.Lock()
-"""Hydra has one state for all threads, and runs are trained in several."""
 
 
 def train(*overrides: str, outputs: Path) -> Path:
@@ -69,9 +62,7 @@ def settings_in(config: Mapping[str, Any]) -> str:
 def settings_by(overrides: Sequence[str]) -> str:
     """Return the same of what overrides mean by today's pages."""
     asked = read_command_line(list(overrides), entry=conf_dir() / "config.yaml")[1]
-    with _COMPOSING, initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        config: Any = OmegaConf.to_container(compose("config", asked.overrides), resolve=True)
-    return settings_in(config)
+    return settings_in(composed(*asked.overrides))
 
 
 def _place(overrides: Sequence[str], outputs: Path) -> Path:

@@ -67,7 +67,7 @@ from gan_caption.training.taking_over import (
     check_others,
     check_schedule,
     check_their_encoders,
-    follow,
+    follow_alike,
 )
 from gan_caption.training.threads import Neighbours, lent_threads, threads_of
 from gan_caption.training.tokenizers import file_of, keep_tokenizer, learned_tokenizer
@@ -169,8 +169,10 @@ def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str,
         beginning.load(captioner, tokenizer)
     networks = Networks(captioner, build_discriminator(settings, encoder, tokenizer, read, device=device))
     if networks.discriminator is not None:
-        begun = None if beginning is None else f"begin_from={settings.begin_from}"
-        follow(captioner.generator, networks.discriminator, begun)
+        if beginning is None:
+            captioner.generator.follow(networks.discriminator)
+        else:
+            follow_alike(captioner.generator, networks.discriminator, asked=f"begin_from={settings.begin_from}")
     max_length = settings.max_length
     if language_model is not None:
         world.from_main(partial(keep_language_model, language_model, folder))

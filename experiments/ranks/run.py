@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
-
+from experiments.composing import composed
 from gan_caption.configuration.launching import conf_dir
 from gan_caption.evaluation.result_files import read_results
 
@@ -126,10 +125,8 @@ def rates() -> list[str]:
 
 def overrides(page: str) -> list[str]:
     """Return the settings with which a method runs in seconds."""
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        config = compose("config", [f"+experiment={page}"])
     given = [f"+experiment={page}", *SMALL]
-    return given + ADVERSARIAL + (CRITIC if config.get("discriminator") else [])
+    return given + ADVERSARIAL + (CRITIC if composed(f"+experiment={page}").get("discriminator") else [])
 
 
 def train(ranks: int, name: str, *settings: str, place: Path | None = None, **environment: str) -> Path:

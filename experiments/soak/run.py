@@ -22,11 +22,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
-from gan_caption.configuration.launching import conf_dir
+from experiments.composing import composed
 from gan_caption.experiment import run_experiment
 from gan_caption.reporting.table import markdown
 from gan_caption.training.checkpoint import load_state
@@ -165,10 +163,8 @@ def start(pair: tuple[str, str], folder: Path) -> int:
 def configuration(method: str, encoder: str, folder: Path) -> dict[str, Any]:
     places = [f"outputs={folder}/outputs", f"cache={folder}/cache"]
     pages = str(HERE.parent / "speed" / "memory" / "conf")
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        overrides = [f"+experiment={method}", f"hydra.searchpath=[file://{pages}]"]
-        config = compose("config", [*overrides, *SMALL, *ENCODERS[encoder], *places])
-    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    overrides = [f"+experiment={method}", f"hydra.searchpath=[file://{pages}]"]
+    plain = composed(*overrides, *SMALL, *ENCODERS[encoder], *places)
     for phase in filter(None, (plain["phases"].get("adversarial"), plain["phases"].get("policy_gradient"))):
         phase["validate_every"] = 3
         if "most" in phase.get("gate", {}):

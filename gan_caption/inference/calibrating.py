@@ -156,7 +156,7 @@ def calibrate_run(settings: CalibrationSettings) -> Confidence:
     phase = chosen_weights(settings.run, read_settings(settings.run, allow=settings.allow), settings.weights)
     weights = digest_of(best_weights(settings.run, phase))
     captioner = Captioner.load(
-        settings.run, weights=settings.weights, device=settings.device, allow=settings.allow,
+        settings.run, weights=phase, device=settings.device, allow=settings.allow,
         decoding=None if settings.decoding is None else settings.decoding.node, confidence=False,
     )  # fmt: skip
     run = read_as(captioner.trained.settings, settings)
@@ -164,9 +164,9 @@ def calibrate_run(settings: CalibrationSettings) -> Confidence:
     metrics = catalogue(*split.metrics, *own_metrics(run.metrics))
     criterion = criterion_of(metrics, settings.criterion, settings.threshold)
     found = fit_confidence(captioner, split, criterion, folds=settings.folds, skip_unreadable=run.skip_unreadable)
-    place = confidence_file(settings.run, captioner.phase)
-    decoding = settings.decoding or decoding_of(run, captioner.phase)
-    if captioner.phase != phase or digest_of(best_weights(settings.run, phase)) != weights:
+    place = confidence_file(settings.run, phase)
+    decoding = settings.decoding or decoding_of(run, phase)
+    if digest_of(best_weights(settings.run, phase)) != weights:
         raise UserError(f"run={settings.run} went on meanwhile, and its weights are others: calibrate them again")
     write_values(place, as_json(found, split=split, decoding=decoding.node, weights=weights))
     save(confidence_diagram(found.reliability, str(criterion)), place.with_suffix(""))

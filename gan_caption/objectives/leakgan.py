@@ -77,8 +77,8 @@ class LeakGAN(PolicyGradient):
         values = experience.values.gather(1, _ends(captions, horizon=guided.horizon) - 1)
         manager = policy_gradient_loss(reached, values.masked_fill(~captions.mask, 0))
         metrics = policy.metrics | {
-            "policy/intrinsic_reward": _mean(paid, captions).item(),
-            "policy/goal_cosine": _mean(reached.detach(), captions).item(),
+            "policy/intrinsic_reward": _mean(captions.packed(paid)).item(),
+            "policy/goal_cosine": _mean(captions.packed(reached.detach())).item(),
         }
         return PolicyLoss(policy.loss + manager, metrics)
 
@@ -130,7 +130,7 @@ class LeakGANLikelihood(MaximumLikelihood):
         reached = goal_cosines(goals, leaked, captions, horizon=guided.horizon)
         worker = cross_entropy(packed, captions, first_word=generator.first_word, label_smoothing=self.label_smoothing)
         told = captions.packed(captions.tokens) >= generator.first_word  # the same tokens as the worker's
-        return worker - world.mean(captions.packed(reached)[told].mean(), told.sum())
+        return worker - _mean(captions.packed(reached)[told])
 
 
 def goal_cosines(goals: Tensor, leaked: Tensor, captions: Captions, *, horizon: int) -> Tensor:
@@ -180,9 +180,9 @@ def _worker_logits(
     return guided.work(features, captions, goals.detach()), goals, leaked
 
 
-def _mean(values: Tensor, captions: Captions) -> Tensor:
-    """Return the mean of values (N, T) over the tokens of all ranks' captions."""
-    return world.mean(captions.packed(values).mean(), captions.lengths.sum())
+def _mean(values: Tensor) -> Tensor:
+    """Return the mean of the tokens' values (M,) over all ranks."""
+    return world.mean(values.mean(), len(values))
 
 
 def _guided(generator: Generator) -> LeakGANGenerator:

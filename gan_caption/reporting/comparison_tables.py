@@ -28,12 +28,8 @@ Estimates = Mapping[str, Mapping[str, Estimate]]
 
 
 def _direction(metric: Metric, estimate: Estimate) -> str:
-    if (
-        estimate.difference is None
-        or estimate.p_holm is None
-        or not estimate.p_holm < SURE
-        or metric.better == "neither"
-    ):
+    sure = estimate.p_holm is not None and estimate.p_holm < SURE
+    if estimate.difference is None or not sure or metric.better == "neither":
         return ""
     return "up" if metric.beats(estimate.difference.value, 0) else "down"
 

@@ -102,20 +102,17 @@ def _named_by(key: str, folder: Path) -> Iterator[None]:
         raise UserError(str(error).replace(f"run={folder}", f"{key}={folder}", 1)) from error
 
 
-def follow(generator: Generator, discriminator: Discriminator, asked: str | None) -> None:
-    """Have a policy read this discriminator from now on.
+def follow_alike(generator: Generator, discriminator: Discriminator, *, asked: str) -> None:
+    """Have a policy that comes from another run read this run's discriminator from now on.
 
     Args:
         generator: the policy.
         discriminator: of this run.
-        asked: the setting by which the policy comes from another run, and its value; None: it is new.
+        asked: the setting by which the policy comes from there, and its value.
 
     Raises:
-        UserError: it comes from another run, and has learned to read another one, as LeakGAN's of another seed.
+        UserError: it has learned to read another one, as LeakGAN's of another seed.
     """
-    if asked is None:
-        generator.follow(discriminator)
-        return
     before = {name: weight.clone() for name, weight in generator.state_dict().items()}
     generator.follow(discriminator)
     moved = [name for name, weight in generator.state_dict().items() if not torch.equal(weight, before[name])]
@@ -138,7 +135,7 @@ def adopt(run: Run, phases: dict[str, Phase], pretrained: Path) -> dict[str, Pha
         raise UserError(f"pretrained={pretrained}: that run has not finished the phase {BASELINE}; resume it first")
     load_weights(run.captioner, best_weights(pretrained, BASELINE), vocabulary=state.vocabulary)
     if run.networks.discriminator is not None:
-        follow(run.generator, run.networks.discriminator, f"pretrained={pretrained}")
+        follow_alike(run.generator, run.networks.discriminator, asked=f"pretrained={pretrained}")
     if world.is_main():
         save_weights(run.captioner, run.best_weights(BASELINE), vocabulary=state.vocabulary)
     world.everyone(None)

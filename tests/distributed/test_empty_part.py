@@ -39,6 +39,10 @@ from tests.tiny_runs import part
 
 NONE = tiny.features().select(torch.tensor([], dtype=torch.long))
 SIZES = {"vocabulary_size": tiny.VOCABULARY, "pooled_size": 5}
+KINDS = [
+    CNNDiscriminator, ImageFirstCNNDiscriminator, LSTMDiscriminator, ImageFirstLSTMDiscriminator,
+    DenseDiscriminator, LayerNormDenseDiscriminator, SetDiscriminator, MultiDiscriminator,
+]  # fmt: skip
 
 
 def generators():
@@ -66,13 +70,7 @@ def test_generators_and_decoders(generator):
     assert len(drawn.captions) == 0
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        CNNDiscriminator, ImageFirstCNNDiscriminator, LSTMDiscriminator, ImageFirstLSTMDiscriminator,
-        DenseDiscriminator, LayerNormDenseDiscriminator, SetDiscriminator, MultiDiscriminator,
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("training", [False, True])
 def test_discriminators(kind, training):
     discriminator = tiny.discriminator(kind).train(training)
@@ -80,13 +78,7 @@ def test_discriminators(kind, training):
     assert len(discriminator.fast_score(NONE, nothing())) == 0
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        CNNDiscriminator, ImageFirstCNNDiscriminator, LSTMDiscriminator, ImageFirstLSTMDiscriminator,
-        DenseDiscriminator, LayerNormDenseDiscriminator, SetDiscriminator, MultiDiscriminator,
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_spectral_norm_goes_on_alike_where_a_penalty_is_of_no_captions(kind):
     """Each time that D is asked it comes nearer to its norm, and all ranks' are to be the same."""
     loss = Wasserstein(generated=1.0, mismatched=0.0, edited=0.0, gradient_penalty=10.0)
