@@ -66,7 +66,7 @@ class Records:
 
     def keep(self, wanted: Wanted, found: Mapping[str, Any], *, base: str | None = None, judge: str | None = None,
              settings: str | None = None) -> None:  # fmt: skip
-        """Keep what was found of a run, and of what it was made: see `base_of`, `judge_of`, `settings_in`."""
+        """Keep what was found of a run, and of what it was made: see `base_of`, `judge_of`, `settings_of`."""
         made_of = {"overrides": without_places(wanted.overrides), "base": base, "judge": judge}
         made_of |= {"settings": settings} if settings else {}
         made_of |= {"how": wanted.how} if wanted.how else {}
@@ -131,8 +131,7 @@ class Records:
                 run = train(*overrides, "threads=1", outputs=outputs)
                 for one in runs[overrides]:
                     found = measuring.submit(one.measure, run).result()
-                    settings = settings_in(read_config(run))
-                    self.keep(one, found, base=base_of(run), judge=judge_of(run), settings=settings)
+                    self.keep(one, found, base=base_of(run), judge=judge_of(run), settings=settings_of(run))
 
             list(pool.map(made, runs))
 
@@ -167,6 +166,11 @@ class Records:
 def base_of(run: Path) -> str | None:
     """Return a digest of the maximum-likelihood weights that a run has, its own or those it began with; None: none."""
     return left_digest(run, BASELINE)
+
+
+def settings_of(run: Path) -> str:
+    """Return a digest of all settings that a run was started with."""
+    return settings_in(read_config(run))
 
 
 def judge_of(run: Path) -> str | None:

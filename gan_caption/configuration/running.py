@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
 from gan_caption.configuration.choices import check_choices
@@ -50,6 +53,7 @@ class Runs:
         from gan_caption.configuration.settings import REFERRED_TO
 
         refuse_environment()  # here as well: this may be a process of its own
+        leave_at_once()
         asked = HydraConfig.get()
         os.chdir(asked.runtime.cwd)  # some launchers start runs elsewhere
         self.started.append(in_words(given_overrides(asked)))
@@ -162,6 +166,28 @@ def print_nowhere() -> None:
 def rank() -> str:
     """Return what this process puts before its errors: which of several it is; nothing of the first."""
     return f"rank {os.environ['RANK']}: " if os.environ.get("RANK", "0") != "0" else ""
+
+
+def leave_at_once() -> None:
+    """Let a launcher's job that is preempted (SIGUSR2) end where it is, as a killed one does.
+
+    submitit's handler queues the job again and raises SystemExit, whatever is under way; clean-up that it breaks off,
+    in any library, raises other errors, by which a job that goes on would be told as failed.
+    """
+    preempted = getattr(signal, "SIGUSR2", None)
+    if preempted is None or threading.current_thread() is not threading.main_thread():  # Windows has none
+        return
+    handler = signal.getsignal(preempted)
+    if not callable(handler):
+        return
+
+    def handled(number: int, frame: FrameType | None) -> None:
+        try:
+            handler(number, frame)
+        except SystemExit as end:  # submitit's processes write unbuffered
+            os._exit(end.code if isinstance(end.code, int) else 1)
+
+    signal.signal(preempted, handled)
 
 
 def refuse_environment() -> None:

@@ -36,6 +36,7 @@ def test_a_baseline_is_kept_before_anything_goes_on_from_it(tmp_path, monkeypatc
     monkeypatch.setattr("experiments.records.train", train)
     monkeypatch.setattr("experiments.records.base_of", lambda run: "its digest")
     monkeypatch.setattr("experiments.records.judge_of", lambda run: None)
+    monkeypatch.setattr("experiments.records.settings_of", lambda run: "theirs")
     monkeypatch.setattr(run, "measured", measured)
     with pytest.raises(SystemExit, match="no memory"):
         study.report()

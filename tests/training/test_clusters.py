@@ -71,8 +71,8 @@ def test_submitit_gives_the_same_runs_and_a_preempted_one_goes_on(whole, tmp_pat
     while process.poll() is None and not preempt_one(tmp_path):
         time.sleep(0.002)
     _, errors = process.communicate()
-    assert process.returncode == 0, errors
     said = "".join(path.read_text() for path in tmp_path.glob("sweeps/grid/.submitit/**/*_log.*"))
+    assert process.returncode == 0, errors + said
     assert "this job is preempted" in said
     assert said.count("(taken up again)") == 1
     assert results(tmp_path) == results(whole)
