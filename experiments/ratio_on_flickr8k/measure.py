@@ -196,8 +196,16 @@ class Measure(Site):
         """Return where samples are kept, for whoever would measure them otherwise."""
         return self.run / f"samples_{phase}_{self.split}_{temperature:g}_{top_p:g}.json"
 
-    def at(self, phase: str, place: Place, *, judged: bool) -> Point:
-        """Measure the weights that are loaded, decoded as the phase does; `judged` says whether the judge is asked."""
+    def at(self, phase: str, place: Place, *, judged: bool, limits: bool) -> Point:
+        """Measure the weights that are loaded, decoded as the phase does.
+
+        Args:
+            phase: whose decoder is used.
+            place: where its captions are drawn.
+            judged: whether the judge is asked.
+            limits: whether the likelihood of people's captions under what is resampled is estimated, which costs more
+                than all else.
+        """
         temperature, top_p = place
         sampler = self.evaluator.sampler_at(phase, temperature=temperature, top_p=top_p)
         samples = self.drawn(sampler)
@@ -210,7 +218,7 @@ class Measure(Site):
         human, words = self.language
         unseen = [text for own in self.people for text in own]
         corpus = lm_scores([text for own in samples for text in own], unseen, human=human, words=words)
-        if judged:
+        if limits:
             limit = self.evaluator.limit(self.trained.captioner, sampler)
             corpus |= {name: float(own.mean()) for name, own in limit.items()}
         several = ~np.isnan(self.scale.self_cider)
@@ -223,7 +231,7 @@ class Measure(Site):
 
 
 def found(run: Path, phase: str, split: str, judge: JudgeSettings, *, places: Sequence[Place] | None = None,
-          judged: Sequence[Place] | None = None) -> dict[str, Any]:  # fmt: skip
+          judged: Sequence[Place] | None = None, limits: bool = False) -> dict[str, Any]:  # fmt: skip
     """Measure what a phase of a run left, and return a `Found` as a dictionary.
 
     Args:
@@ -233,11 +241,13 @@ def found(run: Path, phase: str, split: str, judge: JudgeSettings, *, places: Se
         judge: settings of the judge.
         places: where its captions are drawn; None: at every point of its grid.
         judged: of these places, those where the judge is asked; None: all.
+        limits: whether `Measure.at` estimates likelihoods there as well.
     """
     grid = RESAMPLED if phase in own_decoding(read_settings(run)) else POLICY
     measure = Measure(run, split, judge)
     measure.trained.load(phase)
-    points = [measure.at(phase, place, judged=judged is None or place in judged) for place in places or grid]
+    asked = {place: judged is None or place in judged for place in places or grid}
+    points = [measure.at(phase, place, judged=own, limits=own and limits) for place, own in asked.items()]
     curve = [point for point in points if point.top_p == 1]
     diversity = [point.self_cider for point in curve]
     return asdict(Found(

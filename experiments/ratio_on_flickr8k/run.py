@@ -237,7 +237,7 @@ def compare(study: Study, chosen: Judge, rates: Mapping[str, str], places: Mappi
     def wanted(seed: int, base: Path = NOWHERE, judge: Path = NOWHERE) -> list[Wanted]:
         told = [study.judging(chosen.rung, seed, base)]
         for split in study.splits:
-            on = partial(found, split=split, judge=study.judge)
+            on = partial(found, split=split, judge=study.judge, limits=True)
             told += [
                 Wanted(_on(split, name), seed, own,
                        partial(on, phase=phase, places=_drawn(phase, places[name]), judged=[places[name]]),
