@@ -23,7 +23,7 @@ from gan_caption.data.loading import load
 from gan_caption.decoding.decoders import OWN, Decoder, Proposer, Reranked
 from gan_caption.decoding.fusion import shallow_fusion
 from gan_caption.decoding.rerank import Judge
-from gan_caption.decoding.reweighted import Reweighted
+from gan_caption.decoding.reweighted import Reweighted, SeveralReweighted
 from gan_caption.discriminators.base import Discriminator, parts_of
 from gan_caption.discriminators.set import of_sets
 from gan_caption.distributed.world import say
@@ -114,7 +114,7 @@ class Captioner:
         Args:
             trained: with its weights.
             decoder: for one caption an image, where no judges choose it.
-            proposer: for more than one; None for `usual_proposer`.
+            proposer: for more than one; None: as the decoder draws one, see `draws`, or `usual_proposer`.
             candidates: how many that proposes, at least as many as are wanted; None: as many.
             judges: that order what is proposed, by name; see `Reranked`.
             weights: of these, and of the proposer's own scores.
@@ -163,7 +163,7 @@ class Captioner:
                 some.
             decoding: a node of configuration, as `conf/decoding` has them; None: that of the phase which left the
                 weights, or the run's own.
-            proposer: the same for several captions, as `conf/proposer` has them; None: the command line's own.
+            proposer: the same for several captions, as `conf/proposer` has them; None: as `conf/caption.yaml` says.
             candidates: how many are proposed where `proposer` does not say it; None: as many as are wanted.
             rerank: weights by which candidates are ordered, "own", "discriminator" and "language_model"; see
                 `conf/caption.yaml`. Where one of the last two is not 0, the best of the candidates is the caption also
@@ -232,6 +232,11 @@ class Captioner:
     def attends(self) -> bool:
         """Whether it can tell where it looked."""
         return type(self.trained.captioner.generator).attention_weights is not Generator.attention_weights
+
+    @property
+    def draws(self) -> bool:
+        """Whether several captions come about as its decoder draws one, which weighs the policy's samples."""
+        return isinstance(self.decoder, Reweighted) and self.proposer is None and not self.judges
 
     def proposing(self, proposer: Proposer) -> Captioner:
         """Return the same captioner, several captions coming about in another way."""
@@ -336,7 +341,10 @@ class Captioner:
 
     def _proposer(self, count: int) -> Proposer:
         """Return what proposes, and orders, the candidates for so many captions of an image."""
-        proposer = self.proposer or usual_proposer(self.candidates or count)
+        several = self.candidates or count
+        if isinstance(self.decoder, Reweighted) and self.draws:
+            return SeveralReweighted(samples=several, drawn_by=self.decoder)
+        proposer = self.proposer or usual_proposer(several)
         if not self.judges:
             return proposer
         return Reranked(proposer=proposer, judges=self.judges, weights=self.weights)

@@ -52,8 +52,6 @@ def caption_photos(settings: CaptionSettings) -> None:
         raise UserError("rerank.own=...: a weight beside those of judges; give rerank.discriminator=1, say, as well")
     if not proposed and settings.candidates > 1:
         say(f"note: one caption is the run's own decoder's, and nothing chooses among candidates={settings.candidates}")
-    if settings.decoding is not None and proposed:
-        raise UserError(f"decoding=...: by {proposed} captions are proposer=...'s; leave it out")
     photos = find_photos(settings.images)
     if written is coco_results:
         check_ids(map(str, photos))
@@ -61,13 +59,19 @@ def caption_photos(settings: CaptionSettings) -> None:
         settings.run,
         weights=settings.weights,
         decoding=None if settings.decoding is None else settings.decoding.node,
-        proposer=settings.proposer.node,
+        proposer=None if settings.proposer is None else settings.proposer.node,
+        candidates=settings.candidates,
         rerank=settings.rerank,
         language_model=settings.language_model,
         fusion=settings.fusion,
         device=settings.device,
         allow=settings.allow,
     )
+    if settings.decoding is not None and proposed and not captioner.draws:
+        raise UserError(
+            f"decoding=...: by {proposed} captions are proposer=...'s; leave it out. Without proposer and judges "
+            "one that weighs samples, decoding=resampling, draws several"
+        )
     if settings.attention and not captioner.attends:
         raise UserError("attention=true: this captioner attends to no regions; leave it out")
     unreadable: list[Unreadable] = []

@@ -22,6 +22,7 @@ from gan_caption.decoding.reweighted import Reweighted, SeveralReweighted
 from gan_caption.errors import UserError
 from gan_caption.extras import require
 from gan_caption.inference.captioner import Caption, Captioner
+from gan_caption.inference.model_card import hallucination, results_of
 from gan_caption.inference.settings import DemoSettings
 from gan_caption.inference.systems import load_systems
 
@@ -116,9 +117,7 @@ def build_page(systems: Mapping[str, Captioner], *, title: str, samples: int) ->
         ]
 
     with gradio.Blocks(title=f"gan_caption: {title}", analytics_enabled=False, delete_cache=(3600, 3600)) as page:
-        gradio.Markdown(
-            f"## What does it see?\n{title}. Drop a photograph. A model of this kind can state what is not there."
-        )
+        gradio.Markdown(f"## What does it see?\n{title}. Drop a photograph. {warning(systems)}")
         with gradio.Row():
             with gradio.Column(scale=2, min_width=280):
                 photo = gradio.Image(label="photograph", type="pil", sources=["upload", "clipboard"], height=320)
@@ -138,6 +137,20 @@ def build_page(systems: Mapping[str, Captioner], *, title: str, samples: int) ->
         for change in (photo.change, temperature.change):
             change(answer, [photo, temperature], texts, show_progress="minimal", trigger_mode="always_last")
     return page
+
+
+def warning(systems: Mapping[str, Captioner]) -> str:
+    """Return in Markdown how often each system was found to state what is not there, by its run's final comparison.
+
+    Raises:
+        UserError: a run's results are damaged.
+    """
+    known = {name: hallucination(results_of(one.trained.folder), one.phase) for name, one in systems.items()}
+    head = (
+        "A model of this kind can state what is not there. What its run's final comparison found, by the run's own "
+        "decoding:"
+    )
+    return "\n".join([f"{head}\n", *(f"- {name}: {told}" for name, told in known.items())])
 
 
 async def keep_upload(keep: Callable[[Any], Awaitable[str | None]], place: Any) -> str | None:

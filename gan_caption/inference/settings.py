@@ -36,12 +36,13 @@ class CaptionSettings:
     device: str
     allow: list[str]
     decoding: Part | None
-    proposer: Part
+    proposer: Part | None
 
     def __post_init__(self) -> None:
         at_least(1, captions=self.captions)
         at_least(0, seed=self.seed)
-        self.proposer.check(Proposer)
+        if self.proposer is not None:
+            self.proposer.check(Proposer)
         if self.decoding is not None:
             self.decoding.check(Decoder, OF_THE_PARTS["decoding"])
 

@@ -154,6 +154,30 @@ def test_several_captions_differ_and_the_most_probable_comes_first(trained_run, 
     assert told != list(captioner.stream(photos, count=5, seed=1))
 
 
+def resampling(*overrides):
+    return composed("run=x", "decoding=resampling", *overrides, config_name="evaluate")["decoding"]
+
+
+def test_several_captions_of_a_decoder_that_weighs_samples_are_drawn_as_it_draws_one(trained_run, photos):
+    alone = Captioner.load(trained_run, decoding=resampling("decoding.candidates=1"))  # nothing to choose among
+    assert list(alone.stream(photos, count=8)) == list(
+        Captioner.load(trained_run, proposer=SAMPLING).stream(photos, count=8)
+    )
+    high, low = (
+        Captioner.load(trained_run, decoding=resampling("decoding.candidates=30", f"decoding.alpha={alpha}"))
+        for alpha in (1000, -1000)
+    )
+    for liked, disliked in zip(high.stream(photos, count=3), low.stream(photos, count=3), strict=True):
+        least = min(caption.discriminator for caption in liked.captions)
+        assert least > max(caption.discriminator for caption in disliked.captions)
+
+
+def test_where_judges_choose_a_decoder_proposes_nothing(trained_run, photos):
+    asked = {"rerank": {"discriminator": 1.0}, "candidates": 3}
+    weighing = Captioner.load(trained_run, decoding=resampling(), **asked)
+    assert list(weighing.stream(photos)) == list(Captioner.load(trained_run, **asked).stream(photos))
+
+
 def test_the_discriminator_chooses_among_candidates_where_it_is_asked(trained_run, photos):
     candidates = list(Captioner.load(trained_run, proposer=SAMPLING).stream(photos, count=8))
     asked = Captioner.load(trained_run, proposer=SAMPLING, rerank={"own": 0.0, "discriminator": 1.0})

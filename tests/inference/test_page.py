@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import shutil
 from pathlib import Path
@@ -14,7 +15,7 @@ from PIL import Image
 
 from gan_caption.errors import UserError
 from gan_caption.inference.captioner import Caption, Captioner
-from gan_caption.inference.page import attention_maps, build_page, launch_page, what_it_says
+from gan_caption.inference.page import attention_maps, build_page, launch_page, warning, what_it_says
 from gan_caption.inference.systems import load_systems
 
 
@@ -39,6 +40,19 @@ def test_it_starts_where_a_proxy_is_set(systems, monkeypatch):
     assert launch_page(page, host="127.0.0.1", port=0, max_upload_mb=1).startswith("http://127.0.0.1:")
     page.close()
     assert (os.environ["no_proxy"], os.environ.get("NO_PROXY")) == ("elsewhere", None)
+
+
+def test_it_warns_with_what_each_systems_run_has_measured(systems, trained_run, monkeypatch):
+    assert warning(systems).count("none of its captions was a grammatical sentence") == len(systems)
+    results = json.loads((trained_run / "results.json").read_text())
+    for place, system in enumerate(results["systems"].values()):
+        system["oracle_hallucinations"] = place + 0.25
+    monkeypatch.setattr("gan_caption.inference.page.results_of", lambda folder: {trained_run: results}[folder])
+    lines = warning(systems).split("\n- ")[1:]
+    for line, (name, one) in zip(lines, systems.items(), strict=True):
+        place = list(results["systems"]).index(one.phase)
+        assert line.startswith(f"{name}: ")
+        assert f"**{place}.250 false claims" in line
 
 
 @pytest.fixture
