@@ -257,11 +257,11 @@ def found(run: Path, phase: str, split: str, judge: JudgeSettings, *, places: Se
     ))  # fmt: skip
 
 
-def knows(run: Path) -> dict[str, float]:
+def knows(run: Path) -> dict[str, Any]:
     """Return what a run's discriminator knows of held-out images, as it is kept and calibrated, and what it took.
 
-    `deviation` is that of its logits of the first 50 images of dev, by the bins of their calibration: a little less
-    than it is.
+    `reliability` is that of its probabilities on dev, by bins, and `deviation` that of its logits there, by the same bins:
+    a little less than it is.
     """
     last = [row for row in read_records(run / METRICS) if "ratio/auc" in row][-1]
     bins = json.loads((run / f"calibration_{BASELINE}.json").read_text())
@@ -270,7 +270,7 @@ def knows(run: Path) -> dict[str, float]:
     ).T
     deviation = math.sqrt(np.average((logits - np.average(logits, weights=shares)) ** 2, weights=shares))
     told = {name: last[f"ratio/{name}"] for name in ("log_loss", "auc", "ece")}
-    return told | {"deviation": deviation, "minutes": cost_of(run)}
+    return told | {"deviation": deviation, "reliability": bins, "minutes": cost_of(run)}
 
 
 class AtTemperature1:

@@ -47,6 +47,7 @@ from experiments.ratio_on_flickr8k.measure import (
 )  # fmt: skip
 from experiments.ratio_on_flickr8k.verdict import systems_of, table_of_places, table_of_planted, table_of_systems
 from experiments.records import NOWHERE, Records, Wanted, options
+from experiments.reliability import reliability_figure
 from experiments.study import write_png
 from gan_caption.evaluation.judge_network import JudgeSettings
 
@@ -185,6 +186,8 @@ def choose(study: Study) -> Judge:
         sys.exit("no discriminator has learned yet: full trains them")
     table = table_of_trials({rung.name: own for rung, own in told.items()}, TOLD)
     (study.tables / "discriminators.md").write_text(f"{table}\n")
+    panels = {rung.name: own["reliability"] for rung, own in told.items() if "reliability" in own}
+    write_png(reliability_figure(panels), study.tables / "calibration.png")
     rung = min(told, key=lambda rung: told[rung]["log_loss"])
     return Judge(rung, told[rung]["deviation"])
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
@@ -10,15 +9,12 @@ from typing import TYPE_CHECKING, Any
 from experiments.forest import draw_forest
 from experiments.ratio_on_scenes.ladder import EVERY, best_possible
 from experiments.ratio_on_scenes.verdict import MARGIN
-from gan_caption.metrics.separation import Bin
-from gan_caption.reporting.figures import draw_diagonal, draw_reliability, new_figure, plain
+from experiments.reliability import reliability_figure
+from gan_caption.reporting.figures import new_figure, plain
 from gan_caption.reporting.seeds import interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-COLUMNS = 5
-"""Panels side by side."""
 
 Rungs = Mapping[str, Mapping[str, Any]]
 """By discriminator, see `ladder.known`."""
@@ -50,27 +46,13 @@ def ladder_figure(rungs: Rungs) -> Figure | None:
 def calibration_figure(rungs: Rungs) -> Figure | None:
     """Draw how far the calibrated discriminators can be relied on, a panel each, on test images that nobody has seen.
 
-    The last panel is the best possible one's. Each has a scale of its own: who knows little stays near .5. Records from
-    before this was kept are not in the figure.
+    The last panel is the best possible one's. Records from before this was kept are not in the figure.
     """
     panels = {name: rung["reliability"] for name, rung in rungs.items() if "reliability" in rung}
     if not panels:
         return None
     panels["the best possible"] = next(rung for rung in rungs.values() if "reliability" in rung)["best_reliability"]
-    columns = min(COLUMNS, len(panels))
-    rows = math.ceil(len(panels) / columns)
-    figure = new_figure(2.6 * columns, 2.6 * rows + 0.4)
-    places = figure.subplots(rows, columns, squeeze=False).flatten()
-    for axes in places[len(panels) :]:
-        axes.axis("off")
-    for axes, (name, bins) in zip(places, panels.items(), strict=False):
-        draw_diagonal(axes)
-        draw_reliability(axes, [Bin(**one)[1:] for one in bins])
-        axes.set_title(name, fontsize=8, loc="left")
-        plain(axes)
-    figure.supxlabel("probability that a person wrote it, in D's eyes", fontsize=9)
-    figure.supylabel("share that people wrote", fontsize=9)
-    return figure
+    return reliability_figure(panels)
 
 
 def differences_figure(compared: Mapping[str, Mapping[str, Sequence[float]]]) -> Figure | None:

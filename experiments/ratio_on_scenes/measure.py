@@ -45,8 +45,8 @@ def divergence(run: Path, phase: str, *, temperatures: Sequence[float] = TEMPERA
 
     Returns:
         "temperature" and "top_p", metrics of so many "samples" of a test image, "validation_jsd", "plain_jsd", on test
-        at temperature 1 without a nucleus, and where it has one "nll_per_token", of people's captions under the policy
-        itself; see `known_by_judge` as well.
+        at temperature 1 without a nucleus, and where it has them "nll_per_token", of people's captions as the run's own
+        evaluation has it, and its bounds, "limit_nll_per_token_low" and "_high"; see `known_by_judge` as well.
     """
     if phase in own_decoding(read_settings(run)):
         nuclei = (1.0,)  # a cut-off policy never proposes much of what people write
@@ -64,7 +64,7 @@ def divergence(run: Path, phase: str, *, temperatures: Sequence[float] = TEMPERA
     return {
         "samples": TEST_SAMPLES, **at_best, "temperature": temperature, "top_p": top_p,
         "validation_jsd": chosen[temperature, top_p], "plain_jsd": plain,
-        **{name: value for name, value in systems(run)[phase].items() if name == "nll_per_token"},
+        **{name: value for name, value in systems(run)[phase].items() if "nll_per_token" in name},
         **known_by_judge(run),
     }  # fmt: skip
 

@@ -98,7 +98,7 @@ def test_random_logits_deviate_as_the_discriminators(tmp_path):
                for step in (5, 6)]  # fmt: skip
     (tmp_path / "metrics.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in records))
     told = knows(tmp_path)
-    assert (told["deviation"], told["auc"]) == (pytest.approx(2.0), 0.6)
+    assert (told["deviation"], told["auc"], told["reliability"]) == (pytest.approx(2.0), 0.6, bins)
 
 
 def test_what_is_planted_is_a_share_of_spoiled_captions():

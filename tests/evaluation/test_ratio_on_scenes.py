@@ -274,7 +274,6 @@ def test_the_rival_of_the_first_part_is_the_baseline_of_the_second():
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 @pytest.mark.parametrize("arm", ARMS, ids=lambda arm: arm.name)
 def test_every_arm_is_a_run_that_may_begin(arm, tmp_path):
     """Its settings are read, and what it decodes with is built: an arm that is refused would stop the study."""
