@@ -260,8 +260,8 @@ def found(run: Path, phase: str, split: str, judge: JudgeSettings, *, places: Se
 def knows(run: Path) -> dict[str, Any]:
     """Return what a run's discriminator knows of held-out images, as it is kept and calibrated, and what it took.
 
-    `reliability` is that of its probabilities on dev, by bins, and `deviation` that of its logits there, by the same bins:
-    a little less than it is.
+    `reliability` is that of its probabilities on dev, by bins, and `deviation` that of its logits there, by the same
+    bins: a little less than it is.
     """
     last = [row for row in read_records(run / METRICS) if "ratio/auc" in row][-1]
     bins = json.loads((run / f"calibration_{BASELINE}.json").read_text())

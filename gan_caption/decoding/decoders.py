@@ -59,7 +59,15 @@ class Sampler(Protocol):
         self, generator: Generator, features: ImageFeatures, captions: Captions, *, max_length: int,
         rng: torch.Generator,
     ) -> Tensor:  # fmt: skip
-        """Return log q(caption | image) in nats, (N,); -inf for what is never drawn. Only estimates use `rng`."""
+        """Return log q(caption | image) in nats, (N,); -inf where a word is never drawn. Only estimates use `rng`.
+
+        Args:
+            generator: the policy.
+            features: of the images of `captions`.
+            captions: of at most `max_length` tokens; those of fewer end with `<eos>`.
+            max_length: of what would be drawn.
+            rng: a CPU generator.
+        """
         ...
 
 
@@ -122,12 +130,14 @@ class DiverseBeam:
         Args:
             groups: G of each image, at least 1.
             beam_size: beams of each group, at least 1.
-            diversity: lambda, nats for each word that a group before has at the same step, at least 0.
+            diversity: lambda, nats for each word that a group before has at the same step, 0 to 100: at more, words are
+                avoided no better, and penalties drown log p in float32.
             length_penalty: as in `Beam`.
             no_repeated_trigram: as in `Beam`, of each caption by itself.
         """
         at_least(1, groups=groups, beam_size=beam_size)
-        at_least(0, diversity=diversity)
+        if not 0 <= diversity <= 100:
+            raise ValueError(f"diversity={diversity}: 0 to 100 nats; .2 to .8 work well")
         self.groups = groups
         self.beam_size = beam_size
         self.diversity = diversity
@@ -158,12 +168,12 @@ class Sampling:
         """Set the distribution; see `shape_distribution`.
 
         Args:
-            temperature: logits are divided by it; above 0.
+            temperature: logits are divided by it; at least 1e-6, below which they overflow.
             top_k: how many of the most probable words are kept, at least 0; 0 keeps all.
             top_p: the mass of the most probable words that are kept, in (0, 1]; 1 keeps all.
         """
-        if not temperature > 0:
-            raise ValueError(f"temperature={temperature}: above 0 (decoding=greedy is its limit)")
+        if not temperature >= 1e-6:
+            raise ValueError(f"temperature={temperature}: at least 1e-6 (decoding=greedy is its limit)")
         if top_k < 0:
             raise ValueError(f"top_k={top_k}: 0 for all words, or how many to keep")
         proportion(top_p=top_p)

@@ -6,6 +6,7 @@ the one that the discriminator finds best is taken); by a language model, n-best
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -55,12 +56,21 @@ def rerank(
 
     Returns:
         the same captions in the new order, with the sums as their scores.
+
+    Raises:
+        UserError: what a judge says, times its weight, is NaN or plus infinity.
     """
     total = own_weight * candidates.scores if own_weight else torch.zeros_like(candidates.scores)
     for judge, weight in judges:
         if weight:
             scores = checked(judge(features, candidates.captions), candidates.captions)
-            total = total + weight * of_captions(scores, candidates.captions)
+            weighed = weight * of_captions(scores, candidates.captions)
+            if bool((weighed.isnan() | (weighed == math.inf)).any()):
+                raise UserError(
+                    f"what a judge says of a caption, times its weight {weight:g}, is NaN or infinite, by which "
+                    "nothing can be chosen (-inf may be: that one comes last)"
+                )
+            total = total + weighed
     return candidates.ranked_by(total)
 
 

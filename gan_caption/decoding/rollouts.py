@@ -46,7 +46,7 @@ def complete_prefixes(
 
     The prefix y_1..y_t is unfinished when t is below both its caption's length and L; a prefix that ends with the
     caption's last token IS the caption. Prefixes are not run again: the policy's state is forked after each of them,
-    all forks move forward in one batch, and finished ones leave it.
+    forks move forward side by side, as many as `memory` holds, and on a CPU finished ones leave.
 
     Args:
         generator: the rollout policy, in eval mode.

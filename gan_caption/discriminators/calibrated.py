@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
@@ -57,21 +56,19 @@ class Calibrated(WrappedDiscriminator):
 
     @torch.no_grad()
     def calibrate(self, real: Tensor, generated: Tensor) -> None:
-        """Scale and shift the answers as they are now, so that their log-loss is the lowest; see `platt`."""
+        """Scale and shift the answers as they are now; see `platt`. Of equal ones no scale is known, and it stays."""
         scale, shift = platt(real, generated)
+        if scale == 0:
+            scale, shift = 1.0, shift - float(real.mean())
         self.shift.mul_(scale).add_(shift)
         self.scale.mul_(scale)
 
 
-def log_loss(real: Tensor, generated: Tensor) -> Tensor:
-    """Return the mean log-loss () of logits in nats, each kind counting half; log 2 knows nothing."""
-    return (functional.softplus(-real).mean() + functional.softplus(generated).mean()) / 2
-
-
 def platt(real: Tensor, generated: Tensor) -> tuple[float, float]:
-    """Return the scale and the shift of logits whose log-loss is the lowest, each kind counting half.
+    """Return the scale and the shift of logits that Platt's fit finds, each kind counting half.
 
-    See `gan_caption.metrics.calibration.fitted`.
+    Their log-loss is the lowest for his targets, which are a little less sure than 0 and 1: of few captions the scale
+    is smaller than the one of the lowest log-loss by itself. See `gan_caption.metrics.calibration.fitted`.
 
     Args:
         real: (M,) logits of people's captions.

@@ -57,10 +57,13 @@ class TorchvisionCNN(Encoder):
             published = choices[weights]
         try:
             network = self._network(model, published)
-        except OSError as error:
+        except Exception as error:  # of a connection, or of a file that was cut short
+            if published is None:
+                raise
             raise UserError(
-                f"encoder.model={model}: its weights could not be fetched ({error}). They come over the network at "
-                "first use: check the connection, or put the file into torch's hub folder"
+                f"encoder.model={model}: its weights could not be had ({type(error).__name__}: {error}). They come "
+                "over the network at first use: check the connection, or put the file into torch's hub folder, where "
+                "a damaged one must be deleted"
             ) from error
         self.geometry, mean, std = published_form(network, published)
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1) * 255, persistent=False)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from gan_caption.errors import UserError
 from gan_caption.text.pretrained_models import Source
@@ -123,15 +124,18 @@ class CausalLM:
     def _check(self, source: Source) -> None:
         """Compare what the model says of three words with what it says here, the last of them read after the others.
 
+        Between them something lies that is not there, as beside longer captions: its place must not count.
+
         Raises:
             UserError: it is something else.
         """
-        words, known = torch.tensor([[1, 3, len(self.words.weight) - 1]]), torch.ones(1, 3, dtype=torch.bool)
+        words, known = torch.tensor([[1, 3, len(self.words.weight) - 1]]), torch.tensor([[True, True, False, True]])
         places, vectors = torch.arange(3)[None], self.words(words)
         try:
             wanted = self.model(words).logits
             _, kept = self.read(vectors[:, :2], None, known[:, :2], places[:, :2])
-            states, _ = self.read(vectors[:, 2:], kept.__getitem__, known, places[:, 2:])
+            apart = [functional.pad(own, (0, 0, 0, 1)) for own in kept]  # (1, 3, W)
+            states, _ = self.read(vectors[:, 2:], apart.__getitem__, known, places[:, 2:])
             difference = (self.logits(states[:, 0]) - wanted[:, 2]).abs().max() / wanted.abs().max()
         except Exception as error:  # whatever another kind of network meets here
             raise UserError(f"{source.description} is a {type(self.model).__name__} ({error}): {KEEPS}") from error

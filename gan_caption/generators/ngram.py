@@ -233,11 +233,12 @@ def _check_counts(unigrams: Tensor, contexts: Sequence[tuple[Tensor, ...]], *, f
     if size <= EOS or unigrams.min() < 0 or size ** len(contexts) >= 2**63 or not 0 <= unigrams.sum() < _MOST:
         raise ValueError("its counts of single words are impossible")
     for length, (keys, begins, words, counts) in enumerate(contexts, 1):
-        # `begins` ends with the number of entries, so these sizes bound all that is made of them.
-        rising = len(begins) == len(keys) + 1 and begins[0] == 0 and bool((begins.diff() >= 1).all())
+        # `begins` ends with the number of entries, so these sizes bound all that is made of them. Neighbours are
+        # compared, for a difference of two may go around.
+        rising = len(begins) == len(keys) + 1 and begins[0] == 0 and bool((begins[1:] > begins[:-1]).all())
         if not len(keys) or not rising or begins[-1] != len(words) or len(words) != len(counts):
             raise ValueError(f"its contexts of {length} words do not fit what follows them")
-        known = keys[0] >= 0 and keys[-1] < size**length and bool((keys.diff() > 0).all())
+        known = keys[0] >= 0 and keys[-1] < size**length and bool((keys[1:] > keys[:-1]).all())
         possible = words.min() >= first_word and words.max() < size and counts.min() >= 1 and counts.max() < _MOST
         if not known or not possible:
             raise ValueError(f"its counts after contexts of {length} words are impossible")

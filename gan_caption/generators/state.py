@@ -105,7 +105,10 @@ class TensorState(PolicyState):
 
     @property
     def copied_bytes(self) -> int:
-        """What a step copies for each row of what images share, in bytes: nothing on a CPU; see `memory_of_rows`."""
+        """What a step copies for each row of what images share, in bytes: `memory_of_rows` copies none on a CPU.
+
+        A policy that lays out more for each row may have a `row_bytes` of its own.
+        """
         return 0 if self.own[0].device.type == "cpu" else _of_a_row(self.shared)
 
     def after(self, own: tuple[Tensor, ...], rows: Tensor | None = None) -> Self:

@@ -37,8 +37,11 @@ def word_gates(
 
 def word_vectors(words: nn.Embedding, tokens: Tensor) -> Tensor:
     """Return the vectors (..., E) of word ids (...), or of weights (..., V) over the words, which pass gradients."""
-    vectors: Tensor = tokens @ words.weight if tokens.is_floating_point() else words(tokens)
-    return vectors
+    if not tokens.is_floating_point():
+        vectors: Tensor = words(tokens)
+        return vectors
+    plain = type(words) is nn.Embedding  # those of some language models are scaled as they are looked up
+    return tokens @ (words.weight if plain else words(torch.arange(tokens.shape[-1], device=tokens.device)))
 
 
 class KnownWords:

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from gan_caption.data.captions import EOS, Captions
@@ -57,8 +58,9 @@ class Density(ABC):
 
     def log_ratio(self, policy: Scoring, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return log p_data - log p of a policy, (N,), at least `floor`; see `log_density`."""
-        ratio = self.log_density(features, captions) - policy.log_likelihood(features, captions)
-        return ratio.clamp(min=self.floor)
+        density = self.log_density(features, captions)
+        ratio = density - policy.log_likelihood(features, captions)
+        return torch.where(density == -math.inf, self.floor, ratio.clamp(min=self.floor))
 
     def _of(self, row: int, ids: list[int]) -> float:
         if EOS not in ids:  # cut off

@@ -9,10 +9,13 @@ from torch import Tensor
 
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
-from gan_caption.discriminators.base import Discriminator
+from gan_caption.discriminators.base import Discriminator, parts_of
 from gan_caption.errors import at_least
 from gan_caption.modes import evaluating
 from gan_caption.rewards.references import References
+
+_AT_ONCE = 2048
+"""Captions that are judged at once, at most."""
 
 
 @dataclass(kw_only=True)
@@ -41,8 +44,7 @@ class RankReward:
         """
         human = self.references.captions(features)
         with evaluating(self.discriminator):
-            theirs = self.sharpness * self.discriminator.fast_score(features, human).float()
-            own = self.sharpness * self.discriminator.fast_score(features, captions).float()
+            theirs, own = self._relevance(features, human), self._relevance(features, captions)
         if own.dim() != 1:
             raise ValueError("RankReward compares caption with caption: it takes no dense discriminator")
         images = len(features)
@@ -50,3 +52,8 @@ class RankReward:
         mass = theirs.new_zeros(images).index_add(0, human.images, (theirs - highest[human.images]).exp())
         counts = torch.bincount(human.images, minlength=images) + 1
         return counts[captions.images] * torch.sigmoid(own - highest[captions.images] - mass.log()[captions.images])
+
+    def _relevance(self, features: ImageFeatures, captions: Captions) -> Tensor:
+        """Return D's logits (N,), times the sharpness."""
+        parts = parts_of(features, captions, _AT_ONCE)
+        return self.sharpness * torch.cat([self.discriminator.fast_score(seen, part) for seen, part in parts]).float()

@@ -13,6 +13,9 @@ from torch.nn.utils.rnn import pad_sequence
 from gan_caption.errors import UserError, at_least
 from gan_caption.text.pretrained_models import Source, ends_of, find_model, load_causal_lm, load_tokenizer
 
+_BRACKETS = {"-lrb-": "(", "-rrb-": ")", "-lsb-": "[", "-rsb-": "]", "-lcb-": "{", "-rcb-": "}"}
+"""As the Penn Treebank writes them."""
+
 
 class TextJudge:
     """A pretrained causal language model that tells log p of whole texts.
@@ -74,8 +77,9 @@ class TextJudge:
             return []
         tokenizer = load_tokenizer(self.source)
         start, end = ends_of(tokenizer, self.source)
-        told = tokenizer(texts, add_special_tokens=False, split_special_tokens=True)  # "</s>" in a caption is text
-        ids = [[start, *own, end] for own in told["input_ids"]]
+        told = tokenizer(texts, add_special_tokens=False, split_special_tokens=True)  # "</s>" in a caption is text, or,
+        ends = {start, end}  # by models of SentencePiece's kind, left out: it has no other spelling in their pieces
+        ids = [[start, *(one for one in own if one not in ends), end] for own in told["input_ids"]]
         longest, room = max(map(len, ids)), getattr(self._network.config, "max_position_embeddings", None)
         if room is not None and longest > room:
             raise UserError(f"{self.source.description} reads {room} tokens, and a text has {longest}: shorten it")
@@ -97,7 +101,8 @@ class TextJudge:
         lengths = torch.tensor([len(own) for own in ids], device=self.device)
         mask = torch.arange(tokens.shape[1], device=self.device) < lengths[:, None]
         next_tokens = functional.pad(tokens.masked_fill(~mask, -100)[:, 1:], (0, 1), value=-100)
-        logits = self._network(input_ids=tokens, attention_mask=mask.long(), use_cache=False).logits
+        with torch.autocast(self.device.type, enabled=False):  # what it says is no matter of a phase's precision
+            logits = self._network(input_ids=tokens, attention_mask=mask.long(), use_cache=False).logits
         nll = functional.cross_entropy(
             logits.flatten(0, 1).float(), next_tokens.flatten(), ignore_index=-100, reduction="none"
         )
@@ -119,8 +124,11 @@ def judge_captions(judge: TextJudge, captions: Sequence[str]) -> tuple[Tensor, T
 
 
 def as_sentence(caption: str) -> str:
-    """Write a tokenized caption as a language model knows sentences: "the dog 's ball" becomes "The dog's ball."."""
+    """Write a tokenized caption as a language model knows sentences: "the dog 's ball" becomes "The dog's ball.".
+
+    Brackets, which the metrics read as "-lrb-" and the like, are brackets again.
+    """
     from nltk.tokenize.treebank import TreebankWordDetokenizer  # brings scipy's statistics, a third of a run's start
 
-    text: str = TreebankWordDetokenizer().detokenize(caption.split())
+    text: str = TreebankWordDetokenizer().detokenize([_BRACKETS.get(word, word) for word in caption.split()])
     return f"{text[:1].upper()}{text[1:]}."

@@ -71,7 +71,8 @@ class Odds:
     of the data, so that the policy gradient becomes that of maximum likelihood. The paper normalises them to sum to one
     and this to a mean of one, since the policy gradient here is a mean over captions. Normalising over the batch makes
     the estimate consistent in the batch's size, and biased at any finite one. It is meant for whole captions: among
-    Monte Carlo completions the mean would be another.
+    Monte Carlo completions the mean would be another, and so it is among the greedy captions of a self-critical
+    baseline, with which samples cannot be compared by it.
     """
 
     of_caption_alone = False

@@ -7,6 +7,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from gan_caption.errors import UserError
 from gan_caption.files import write_atomically
 from gan_caption.text.base import Tokenizer
 from gan_caption.text.pretrained_models import Source, ends_of, find_model, load_tokenizer
-from gan_caption.text.special import EOS
+from gan_caption.text.special import EOS, UNK
 from gan_caption.untrusted.parsing import parse_json, shown
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ class PretrainedTokenizer(Tokenizer):
 
     Captions stay as people write them, with capitals and full stops; `normalize` only tidies their spaces. Subwords
     write everything, so that `<unk>` does not occur; what a model without bytes has no token for is left out. Text that
-    looks like a special token (`<|endoftext|>` in a caption) is text.
+    looks like a special token (`<|endoftext|>` in a caption) is text, or is left out where a model of SentencePiece's
+    kind has that token as its only spelling.
     """
 
     file = "pretrained_tokenizer.json"
@@ -51,7 +53,7 @@ class PretrainedTokenizer(Tokenizer):
 
         theirs = load_tokenizer(self.source)
         self._own = program_order(theirs, self.source)
-        self._ids = {own: place for place, own in enumerate(self._own) if place >= EOS}
+        self._ids = {own: place for place, own in enumerate(self._own) if place > EOS}
         self._subwords = tokenizers.Tokenizer.from_str(theirs.backend_tokenizer.to_str())
         self._subwords.no_truncation()
         self._subwords.no_padding()
@@ -70,13 +72,15 @@ class PretrainedTokenizer(Tokenizer):
 
     def decode(self, ids: Iterable[int]) -> str:
         """Turn ids into text, up to `EOS`; what is no sign to look at (the end of a line, say) becomes a space."""
-        own = []
-        for token in ids:
-            if token == EOS:
-                break
-            if token > EOS:
-                own.append(self._own[token])
-        return "".join(sign if _is_kept(sign) else " " for sign in self._subwords.decode(own))
+        runs: list[list[int]] = [[]]
+        for token in takewhile(lambda token: token != EOS, ids):
+            if token == UNK:
+                runs.append([])
+            elif token > EOS:
+                runs[-1].append(self._own[token])
+        told = [self._subwords.decode(own) for own in runs]
+        text = told[0] if len(runs) == 1 else " <unk> ".join(one.strip() for one in told).strip()
+        return "".join(sign if _is_kept(sign) else " " for sign in text)
 
     def __len__(self) -> int:
         return len(self._own)

@@ -162,7 +162,12 @@ def test_the_decoder_gives_the_most_probable_of_all_groups():
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"groups": 0}, "groups=0"), ({"beam_size": 0}, "beam_size=0"), ({"diversity": -0.1}, "diversity=-0.1")],
+    [
+        ({"groups": 0}, "groups=0"),
+        ({"beam_size": 0}, "beam_size=0"),
+        ({"diversity": -0.1}, "diversity=-0.1"),
+        ({"diversity": 101}, "diversity=101.*: 0 to 100"),
+    ],
 )
 def test_settings_that_make_no_sense_are_refused(settings, message):
     with pytest.raises(UserError, match=message):

@@ -54,6 +54,17 @@ def test_the_sum_decides():
     assert by_hand.captions.images.tolist() == [0, 0, 0, 1, 1]
 
 
+@pytest.mark.parametrize(("score", "weight"), [(float("nan"), 1.0), (float("inf"), 1.0), (float("-inf"), -1.0)])
+def test_a_judge_that_says_no_number_chooses_nothing(score, weight):
+    with pytest.raises(UserError, match="is NaN or infinite, by which nothing can be chosen"):
+        rerank(candidates(), tiny.features(), [(fixed(0, score, 0, 0, 0), weight)], own_weight=1.0)
+
+
+def test_what_a_judge_finds_impossible_comes_last():
+    found = rerank(candidates(), tiny.features(), [(fixed(float("-inf"), 0, 0, 0, 0), 1.0)], own_weight=1.0)
+    assert texts(found) == [[5, 4, EOS], [5, EOS], [4, EOS], [4, 4, EOS], [EOS]]
+
+
 def test_of_one_number_a_token_the_mean_over_the_captions_own_counts():
     each = torch.tensor([[1.0, 3, 9], [1, 2, 6], [0, 0, 9], [2, 2, 8], [7, 9, 9]])
     found = rerank(candidates(), tiny.features(), [(lambda *_: each, 1.0)], own_weight=0.0)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.nn.functional import softplus
 
-from gan_caption.discriminators.calibrated import Calibrated, log_loss, platt
+from gan_caption.discriminators.calibrated import Calibrated, platt
 from gan_caption.discriminators.cnn import CNNDiscriminator
 from gan_caption.discriminators.coattention import CoAttentionDiscriminator
 from gan_caption.discriminators.dense import DenseDiscriminator
@@ -81,10 +82,24 @@ def test_no_other_scale_and_shift_have_a_lower_log_loss():
     real, generated = drawn(5000, seed=1)
     real, generated = 0.4 * real[:3000] + 2, 0.4 * generated + 2  # kinds of different sizes count alike
     scale, shift = platt(real, generated)
+
+    def log_loss(real, generated):
+        return (softplus(-real).mean() + softplus(generated).mean()) / 2
+
     lowest = log_loss(scale * real + shift, scale * generated + shift)
     for more, further in ((0.05, 0), (-0.05, 0), (0, 0.05), (0, -0.05), (0.05, -0.1), (-0.05, 0.1)):
         other, moved = scale + more, shift + further
         assert log_loss(other * real + moved, other * generated + moved) > lowest
+
+
+def test_answers_that_are_all_the_same_are_shifted_and_scaled_later():
+    discriminator, features, captions = made(CNNDiscriminator).eval(), tiny.features(), tiny.captions_of(1)
+    plain = discriminator(features, captions)
+    discriminator.calibrate(torch.full((4,), 0.7), torch.full((4,), 0.7))
+    assert discriminator.scale == 1
+    torch.testing.assert_close(discriminator(features, captions), plain - 0.7)  # as many of each kind: even odds
+    discriminator.calibrate(torch.tensor([1.0, 2, 3]), torch.tensor([-1.0, -2, 2]))
+    assert discriminator.scale > 0
 
 
 def test_logits_that_tell_everything_get_a_finite_scale():

@@ -218,3 +218,12 @@ def test_a_pickle_among_the_features_is_not_executed(tmp_path):
 def test_unknown_names_suggest_the_nearest(make, message):
     with pytest.raises(UserError, match=message):
         make()
+
+
+def test_published_weights_that_were_cut_short_are_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    name = models.ResNet18_Weights.DEFAULT.url.rpartition("/")[2]
+    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "hub" / "checkpoints" / name).write_text("cut short")
+    with pytest.raises(UserError, match=r"weights could not be had \(UnpicklingError: .*a damaged one must be deleted"):
+        part("encoder/torchvision", model="resnet18", weights="DEFAULT")

@@ -8,6 +8,8 @@ import torch
 from nltk.lm import Vocabulary as NltkVocabulary
 from nltk.lm import WittenBellInterpolated
 from nltk.util import everygrams
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from gan_caption.data.captions import BOS, EOS, UNK, captions_from_ids
 from gan_caption.data.features import ImageFeatures
@@ -141,6 +143,22 @@ def test_files_that_are_no_model_are_refused(tmp_path):
     (tmp_path / "text").write_text("no tensors")
     with pytest.raises(UserError, match="cannot be read as an n-gram model"):
         NgramGenerator.load(tmp_path / "text", vocabulary="abc")
+
+
+def test_counts_whose_differences_go_around_are_refused(tmp_path):
+    """`begins` that rise by 2**63 - 1, 11 and 2**63 - 1 in 64 bits, and yet fall."""
+    NgramGenerator.learn(CORPUS, vocabulary_size=WORDS, order=2).save(tmp_path / "lm.safetensors", vocabulary="abc")
+    with safe_open(tmp_path / "lm.safetensors", framework="pt") as file:
+        tensors, told = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+    words = tensors["contexts.0.words"][:1].repeat(9)
+    tensors |= {
+        "contexts.0.keys": torch.tensor([3, 4, 5]), "contexts.0.words": words,
+        "contexts.0.counts": torch.ones(9, dtype=torch.long),
+        "contexts.0.begins": torch.tensor([0, 2**63 - 1, -(2**63) + 10, 9]),
+    }  # fmt: skip
+    save_file(tensors, tmp_path / "lm.safetensors", metadata=told)
+    with pytest.raises(UserError, match="contexts of 1 words do not fit what follows them"):
+        NgramGenerator.load(tmp_path / "lm.safetensors", vocabulary="abc")
 
 
 def test_what_cannot_be_learned_is_refused():

@@ -8,7 +8,8 @@ from importlib.util import find_spec
 import pytest
 import torch
 from torch import Tensor
-from transformers import GPT2LMHeadModel
+from torch.nn import functional
+from transformers import Gemma3ForCausalLM, Gemma3TextConfig, GPT2LMHeadModel, MptConfig, MptForCausalLM
 
 from gan_caption.data.captions import BOS, EOS, captions_from_ids
 from gan_caption.decoding import sampling
@@ -17,6 +18,7 @@ from gan_caption.decoding.greedy import greedy
 from gan_caption.decoding.rollouts import complete_prefixes
 from gan_caption.decoding.sampling import sample
 from gan_caption.errors import UserError
+from gan_caption.generators.causal_lm import CausalLM
 from gan_caption.generators.prefix import MLPMapper, TransformerMapper
 from gan_caption.generators.pretrained_lm import PretrainedLMGenerator
 from gan_caption.generators.tuning import Frozen, LowRank, Whole
@@ -144,6 +146,34 @@ def test_a_tokenizer_of_more_words_than_the_model_is_refused(tmp_path):
         UserError, match=r"has 290 word vectors, and its tokenizer ids up to 29[89]: they do not belong"
     ):
         generator_of(str(folder))
+
+
+def test_a_model_that_counts_places_which_are_not_there_is_refused(tmp_path):
+    """MPT's ALiBi counts columns; beside longer captions, and after each prefix of one, some are nobody's."""
+    source = find_model(str(tiny_lm.write_model(tmp_path / "lm", "gpt2")))
+    config = MptConfig(
+        d_model=16, n_heads=2, n_layers=2, expansion_ratio=2, max_seq_len=64, vocab_size=304, initializer_range=0.4
+    )
+    with pytest.raises(UserError, match="is a MptForCausalLM: a Transformer is wanted that keeps keys and values"):
+        CausalLM(MptForCausalLM(config), range(304), source, Frozen())
+
+
+def test_a_weight_of_one_is_the_word_where_a_model_scales_its_vectors(tmp_path):
+    folder = tiny_lm.write_model(tmp_path / "lm", "llama")
+    config = Gemma3TextConfig(
+        vocab_size=304, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=4, max_position_embeddings=64, initializer_range=0.4, sliding_window=64,
+    )  # fmt: skip
+    Gemma3ForCausalLM(config).save_pretrained(folder)
+    generator = generator_of(str(folder)).eval()
+    words = torch.tensor([5, 9])
+    with torch.no_grad():
+        state = generator.step(torch.full((2,), BOS), generator.start(tiny.features(), 5))[1]
+        by_id, by_weight = (
+            generator.step(one, state)[0].softmax(1)
+            for one in (words, functional.one_hot(words, generator.vocabulary_size).float())
+        )
+    torch.testing.assert_close(by_weight, by_id, rtol=0, atol=1e-5)
 
 
 def test_layers_that_a_model_has_not_are_refused(model):

@@ -109,6 +109,8 @@ def test_what_nobody_writes_is_not_rewarded_for_being_improbable():
     assert best.parts["logit"].tolist() == [-30.0, -30.0]
     assert best.total.max() < 1e-12
     assert ExactRatio(**known, reference=Sure())(features, captions).tolist() == [-30.0, -30.0]
+    never = SimpleNamespace(log_likelihood=lambda features, captions: torch.full((len(captions),), -math.inf))
+    assert ExactRatio(**known, reference=never)(features, captions).tolist() == [-30.0, -30.0]
 
 
 def test_where_a_judgement_must_not_move_it_is_refused():

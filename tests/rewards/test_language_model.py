@@ -91,6 +91,15 @@ def test_captions_are_judged_as_sentences():
     (told,) = ptb_tokenize(["The dog's ball isn't red , but it rolls ."])
     assert told == "the dog 's ball is n't red but it rolls"
     assert as_sentence(told) == "The dog's ball isn't red but it rolls."
+    (bracketed,) = ptb_tokenize(["A dog (brown) runs [far]."])
+    assert as_sentence(bracketed) == "A dog (brown) runs [far]."
+
+
+def test_what_it_says_does_not_depend_on_the_precision_of_a_phase(model):
+    judge = TextJudge(model, device=CPU)
+    plain = judge(TEXTS)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(judge(TEXTS), plain)
 
 
 VOCABULARY = WordTokenizer.of(["a", "dog", "runs", "man", "rides", "bike", "the", "small"])

@@ -226,6 +226,14 @@ def test_rank_by_hand():
     assert alike(features([1, 0]), said(["a man on a bike", "the dog runs"], [0, 1])).tolist() == [1.0, 1.0]
 
 
+def test_ranks_are_the_same_by_parts(monkeypatch):
+    captions = said(["a man on a bike", "man", "the dog runs"], [0, 0, 1])
+    reward = RankReward(discriminator=Likes(), references=REFERENCES, sharpness=0.5)
+    together = reward(features([1, 0]), captions)
+    monkeypatch.setattr("gan_caption.rewards.rank._AT_ONCE", 2)
+    torch.testing.assert_close(reward(features([1, 0]), captions), together)
+
+
 class Apart(torch.nn.Module):
     """Likes the captions of the second image more than float32's exp can tell, and one of the first's far less."""
 

@@ -8,8 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import tokenizers
 import torch
-from transformers import AutoTokenizer
+from tokenizers.decoders import Metaspace as MetaspaceDecoder
+from tokenizers.models import Unigram
+from tokenizers.pre_tokenizers import Metaspace
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from gan_caption import extras
 from gan_caption.data.captions import BOS, EOS, PAD, UNK
@@ -51,6 +55,28 @@ def test_text_is_as_people_write_it_and_counted_by_word(folder):
     assert tokenizer.learn(told) is tokenizer
     lines = tokenizer.encode("one\ntwo", max_length=9)
     assert tokenizer.decode(lines) == "one two"
+
+
+def test_a_word_that_is_not_known_is_seen(folder):
+    tokenizer = PretrainedTokenizer(model=str(folder))
+    dog, runs = (tokenizer.encode(text, max_length=9)[:-1] for text in ("a dog", " runs"))
+    assert tokenizer.decode([BOS, *dog, UNK, *runs, EOS, UNK]) == "a dog <unk> runs"
+    assert tokenizer.decode([UNK]) == "<unk>"
+
+
+def test_a_special_token_that_is_a_piece_of_text_as_well_is_left_out(tmp_path):
+    """SentencePiece's unigram models find "</s>" among their pieces, whatever it is told of special tokens."""
+    scores = [(piece, -1.0) for piece in ("<unk>", "<s>", "</s>", *"▁adog<>/s", "▁a", "▁dog")]
+    own = tokenizers.Tokenizer(Unigram(scores, unk_id=0))
+    own.pre_tokenizer, own.decoder = Metaspace(), MetaspaceDecoder()
+    named = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}
+    theirs = PreTrainedTokenizerFast(tokenizer_object=own, **named)
+    folder = tiny_lm.write_model(tmp_path / "lm", "llama")
+    theirs.save_pretrained(folder)
+    tokenizer = PretrainedTokenizer(model=str(folder))
+    ids = tokenizer.encode("a </s> dog", max_length=9)
+    assert ids.count(EOS) == 1
+    assert "dog" in tokenizer.decode(ids)
 
 
 def test_joiners_that_a_spelling_needs_stay_and_signs_that_turn_a_terminal_do_not(folder):
