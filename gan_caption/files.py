@@ -52,7 +52,9 @@ def check_folder(path: Path, asked: str) -> None:
         UserError: it cannot.
     """
     # `Path.exists` raises where a folder above may not be searched, or a name is too long.
-    there = next(one for one in (path, *path.absolute().parents) if os.path.exists(one))
+    there = next((one for one in (path, *path.absolute().parents) if os.path.exists(one)), None)
+    if there is None:
+        raise UserError(f"{asked}: there is no {path.anchor}: choose another folder")
     if not there.is_dir():
         raise UserError(f"{asked}: {there} is a file, and no folder: choose another one")
     if not os.access(there, os.W_OK | os.X_OK):

@@ -31,7 +31,7 @@ def main(config: DictConfig) -> Trial:
     asked = HydraConfig.get()
     alone = ["hydra.mode=RUN"] if asked.mode == RunMode.MULTIRUN else []  # the command of this run, not of its sweep
     command = command_of("train", asked, *alone)
-    data = str(asked.runtime.choices.get("data"))
+    data = str(asked.runtime.choices.get("data")).rpartition("/")[2]  # a name, in the folder's
     folder = run_experiment(plain, data=data, command=command).folder  # type: ignore[arg-type]
     # One process writes the results, and the others come to this line before it has.
     sought = (config.search_metric, config.diversity_metric)

@@ -49,7 +49,7 @@ def check_choices(config: DictConfig, overrides: Sequence[str], folders: Sequenc
         if found != wanted:
             raise UserError(
                 f"{choice[0]} has no effect: a page that is composed after it says {place}.{_TARGET}={found}; give "
-                f"{place}.{_TARGET}={wanted}, or leave the choice out"
+                f"{place}.{_TARGET}={wanted} beside it, or leave the choice out"
             )
         if others := _instead_of_shared(config, place, wanted):
             raise UserError(

@@ -14,7 +14,7 @@ from gan_caption.configuration.wording import suggest
 from gan_caption.errors import UserError
 from gan_caption.untrusted.parsing import shown
 
-_SWEEPS = ("sweep=", "hydra.mode=")
+_SWEEPS = ("sweep=", "cluster=", "hydra.mode=")
 """What makes a command a sweep beside `-m`."""
 
 
@@ -44,8 +44,12 @@ def read_command_line(arguments: Sequence[str], *, entry: Path) -> tuple[argpars
         raise _no_option(unknown[0], arguments, list(parser._option_string_actions), entry)
     if found.experimental_rerun is not None:
         raise UserError("--experimental-rerun reads a pickle, which could run code: repeat the command instead")
+    if found.config_path is not None or found.config_name is not None:
+        raise UserError(
+            "--config-path and --config-name would replace this program's own page; --config-dir adds pages"
+        )
     refuse_old_overrides(found.overrides)
-    page = _page(entry)
+    page = page_of(entry)
     found.overrides = [_left_out(understood(override), page) for override in found.overrides]
     _refuse_of_the_run(found.overrides, page, entry.stem)
     if not found.multirun and not any(one.lstrip("+").startswith(_SWEEPS) for one in found.overrides):
@@ -69,9 +73,18 @@ def places_of_pages(found: argparse.Namespace) -> list[Path]:
 
 
 def _left_out(override: str, page: Mapping[str, Any]) -> str:
-    """Write `group=null`, of which Hydra makes a traceback, in its own way: ~group."""
+    """Write `group=null`, of which Hydra makes a traceback, in its own way: ~group.
+
+    Raises:
+        UserError: null stands among the pages of a sweep, or for one of a group at a place.
+    """
     key, _, value = override.partition("=")
-    return f"~{key}" if value == "null" and key in _chosen(page) else override
+    if value == "null" and key in _chosen(page):
+        return f"~{key}"
+    group = key.lstrip("+").partition("@")[0]
+    if "null" in value.split(",") and (key in _chosen(page) or group != key.lstrip("+")):
+        raise UserError(f"{shown(override)}: null is none of the pages of {group}, of which one is chosen here")
+    return override
 
 
 def _refuse_of_the_run(overrides: Sequence[str], page: Mapping[str, Any], entry_point: str) -> None:
@@ -118,13 +131,13 @@ def _no_option(given: str, arguments: Sequence[str], options: Sequence[str], ent
 
 def _plus(key: str, entry: Path) -> str | None:
     """Return what stands before a key on the command line: + where its group is in no list; None where it is no key."""
-    page = _page(entry)
+    page = page_of(entry)
     if key in page.keys() - {"defaults"} or key in _chosen(page):
         return ""
     return "+" if key and (entry.parent / key).is_dir() else None
 
 
-def _page(entry: Path) -> dict[str, Any]:
+def page_of(entry: Path) -> dict[str, Any]:
     """Return an entry point's page as it is written."""
     import yaml
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gan_caption.files import write_atomically
+
 
 @dataclass(frozen=True)
 class Job:
@@ -41,7 +43,8 @@ class Notes:
         """Leave a run's note."""
         folder = self.here if self.here.is_dir() else self.abroad
         folder.mkdir(exist_ok=True)
-        (folder / f"{number:06d}.json").write_text(json.dumps(vars(job), default=vars), encoding="utf-8")
+        content = json.dumps(vars(job), default=vars).encode()
+        write_atomically(folder / f"{number:06d}.json", lambda file: file.write(content))
 
     def read(self) -> list[Job]:
         """Return what the runs have noted, in their order."""

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gan_caption.configuration.command_line import asks_for_a_search, places_of_pages, read_command_line
+from gan_caption.configuration.command_line import asks_for_a_search, page_of, places_of_pages, read_command_line
 from gan_caption.configuration.jobs import Job, notes
 from gan_caption.configuration.running import Runs, in_words, no_reader, rank, refuse_environment
 from gan_caption.errors import Interrupted, UserError
@@ -85,6 +85,7 @@ def _run_all(runs: Runs, arguments: Sequence[str], entry: Path, *, several: bool
     from gan_caption.untrusted.pages import check_all_pages, check_pages
 
     parser, asked = read_command_line(arguments, entry=entry)
+    runs.page = page_of(entry)
     runs.said = [one.lstrip("+").partition("=")[0] for one in asked.overrides]
     check_pages(entry=entry, own=conf_dir())  # no page may run code ...
     if asks_for_a_search(asked):  # ... nor one that is read first in a process of its own ...
@@ -143,7 +144,8 @@ def _tell_of_plugins(arguments: Sequence[str]) -> None:
     """Say what brings sweepers and launchers, where some are asked for and not installed: Hydra knows no extras."""
     from gan_caption.extras import require
 
-    asked = " ".join(arguments)
+    chosen = ("sweep=", "cluster=", "hydra/launcher=", "hydra/sweeper=")
+    asked = " ".join(one for one in arguments if one.lstrip("+").startswith(chosen))
     for words, package, extra, what in (
         (("sweep=search", "sweeper=optuna"), "optuna", "sweep", "searches"),
         (("joblib",), "hydra_plugins.hydra_joblib_launcher", "sweep", "sweeps with joblib"),

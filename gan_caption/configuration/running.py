@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 
+ONLY_SAID = ("allow", "cache", "host", "out", "outputs", "port", "shards.folder")
+"""Settings that no page may change: what code runs, where is written, who may look."""
+
+
 @dataclass
 class Runs:
     """The runs of one command."""
@@ -38,6 +42,8 @@ class Runs:
     """Keys that the command line itself sets; a run's overrides hold what a sweep page sets as well."""
     started: list[str] = field(default_factory=list)
     """In words, in this process."""
+    page: Mapping[str, Any] = field(default_factory=dict)
+    """The entry point's own, as it is written."""
     alone: list[Job] = field(default_factory=list)
     """The run of a command that is no sweep, once it has ended."""
 
@@ -60,7 +66,7 @@ class Runs:
         try:
             written = OmegaConf.to_container(config, resolve=False)
             check_references(written)
-            self._check_allowed(config)
+            self._check_said(written)
             folders = [Path(one.path) for one in asked.runtime.config_sources if one.schema == "file"]
             check_choices(config, given_overrides(asked), folders)
             for one in unread(written, given_overrides(asked), REFERRED_TO):
@@ -78,10 +84,18 @@ class Runs:
         self._note(asked, result=result)
         return result
 
-    def _check_allowed(self, config: DictConfig) -> None:
-        """Refuse a page that came from elsewhere, and would run code that its user did not name."""
-        if config.get("allow") and "allow" not in self.said:
-            raise UserError(f"allow={config.allow} stands in a page: packages are allowed on the command line only")
+    def _check_said(self, written: Any) -> None:
+        """Refuse a page that came from elsewhere, and says what is the user's alone to say.
+
+        It would run code that nobody named, write elsewhere, or show runs to others.
+        """
+        for key in ONLY_SAID:
+            first, *rest = key.split(".")
+            told, usual = written.get(first), self.page.get(first)
+            for name in rest:
+                told, usual = (one.get(name) if isinstance(one, dict) else None for one in (told, usual))
+            if told not in (usual, [], None) and not {key, first} & set(self.said):
+                raise UserError(f"{key}={told} stands in a page: it is said on the command line only")
 
     def _tell(self, error: Exception, asked: HydraConf) -> None:
         """Print and note why a run failed; the others of a sweep go on."""
@@ -165,7 +179,8 @@ def print_nowhere() -> None:
 
 def rank() -> str:
     """Return what this process puts before its errors: which of several it is; nothing of the first."""
-    return f"rank {os.environ['RANK']}: " if os.environ.get("RANK", "0") != "0" else ""
+    alone = "WORLD_SIZE" not in os.environ  # whatever else sets RANK
+    return "" if alone or os.environ.get("RANK", "0") == "0" else f"rank {os.environ['RANK']}: "
 
 
 def leave_at_once() -> None:

@@ -17,6 +17,8 @@ import torch.distributed as dist
 from gan_caption.distributed.world import ENDED, everyone, first_line, rank, size
 from gan_caption.errors import UserError
 
+_ARRIVAL = timedelta(minutes=15)
+"""That a rank is waited for when all begin."""
 _TIMEOUT = timedelta(days=1)
 """That a rank is waited for, e.g. while another run extracts features; one that has died is noticed at once."""
 
@@ -36,11 +38,12 @@ def joined(*, silence: float = 45.0) -> Iterator[None]:
     importlib.import_module("torch._dynamo")
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)) % torch.cuda.device_count())
-        backend = "cpu:gloo,cuda:nccl"
+        backend = "cpu:gloo,cuda:nccl" if dist.is_nccl_available() else "gloo"
     else:
         backend = "gloo"
     try:
-        store, number, count = next(dist.rendezvous("env://", timeout=_TIMEOUT))
+        store, number, count = next(dist.rendezvous("env://", timeout=_ARRIVAL))
+        store.set_timeout(_TIMEOUT)
         dist.init_process_group(backend, timeout=_TIMEOUT, store=_of_this_start(store), rank=number, world_size=count)
     except (RuntimeError, ValueError) as error:
         raise UserError(

@@ -92,9 +92,13 @@ def check_page(path: Path) -> None:
             without end. The message names it, and the line.
     """
     try:
-        if path.stat().st_size > LONGEST:
+        if not path.is_file():  # a pipe, say, that nobody writes to
+            raise UserError(f"{path} is no file, and so no page")
+        with path.open("rb") as file:
+            read = file.read(LONGEST + 1)
+        if len(read) > LONGEST:
             raise UserError(f"{path}: a page of more than {LONGEST} bytes is refused")
-        text = path.read_bytes().decode()
+        text = read.decode()
         for number, row in enumerate(text.splitlines(), start=1):
             if row.lstrip().startswith("#") and "hydra" in row.partition("@package")[2]:
                 raise _refused(path, number, "it goes into Hydra's own settings")

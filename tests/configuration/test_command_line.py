@@ -133,6 +133,10 @@ def test_a_sweep_stays_a_sweep(page, words, swept, monkeypatch):
         (["--experimental-rerun", "a.pickle"], "--experimental-rerun reads a pickle, which could run code"),
         (["--experimental-rerun=a.pickle"], "--experimental-rerun reads a pickle, which could run code"),
         (["--experimental-rerun="], "--experimental-rerun reads a pickle, which could run code"),
+        (["--config-path", "a"], "would replace this program's own page; --config-dir adds pages"),
+        (["--config-name", "a"], "would replace this program's own page; --config-dir adds pages"),
+        (["-m", "data=null,coco"], "data=null,coco: null is none of the pages of data"),
+        (["gate@phases.adversarial.gate=null"], "null is none of the pages of gate, of which one is chosen here"),
         (["seqgan"], "seqgan is no setting: they are written key=value"), (["~/a"], "~/a is no setting"),
         (["é=3"], "é=3 is no setting"), (["a b=c"], "a b=c is no setting"), (["=3", "["], "[ is no setting"),
         (["run=a,b"], "run=a,b: commas divide the values of a sweep, which takes -m. A list is typed 'run=[a,b]', "
@@ -150,7 +154,7 @@ def test_what_cannot_be_meant_is_one_line_that_says_what_to_type(page, words, to
 @pytest.mark.parametrize(
     ("entry", "word", "meant"),
     [
-        ("config", "tracker=null", "~tracker"), ("config", "optimizer@x.y=null", "optimizer@x.y=null"),
+        ("config", "tracker=null", "~tracker"), ("config", "a.b=null", "a.b=null"),
         ("demo", "decoding=null", "~decoding"), ("evaluate", "data=null", "~data"),
         ("config", "resume=null", "resume=null"),
     ],

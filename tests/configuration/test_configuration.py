@@ -316,7 +316,7 @@ def test_conf_dir_is_inside_an_installed_package_and_beside_a_checkout(tmp_path)
         (home / "gan_caption").mkdir(parents=True)
         shutil.copytree(ROOT / "gan_caption" / "untrusted", home / "gan_caption" / "untrusted")
         shutil.copytree(ROOT / "gan_caption" / "configuration", home / "gan_caption" / "configuration")
-        for name in ("errors.py", "__init__.py"):
+        for name in ("errors.py", "files.py", "__init__.py"):
             (home / "gan_caption" / name).write_bytes((ROOT / "gan_caption" / name).read_bytes())
         code = (
             "from gan_caption.configuration.launching import conf_dir\n"

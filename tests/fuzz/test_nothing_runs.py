@@ -30,7 +30,7 @@ from gan_caption.text.base import Tokenizer
 from gan_caption.training.checkpoint import load_state, load_weights
 from gan_caption.training.folders import inside, read_config
 from gan_caption.training.setup import check_configuration
-from gan_caption.untrusted.pages import check_page
+from gan_caption.untrusted.pages import check_all_pages, check_page
 from gan_caption.untrusted.references import check_references
 from tests.tiny_runs import composed, part
 
@@ -192,6 +192,28 @@ def test_packages_are_allowed_on_the_command_line_only(start, tmp_path):
         result = start("allow: [subprocess]", *folder)
         assert result.returncode == 2
         assert "stands in a page" in result.stderr
+
+
+@pytest.mark.parametrize(("key", "page"), [
+    ("outputs", "outputs: /elsewhere"), ("out", "out: precious.json"), ("host", "host: 0.0.0.0"),
+    ("shards.folder", "shards: {folder: there}"),
+])  # fmt: skip
+def test_where_is_written_and_who_may_look_is_said_on_the_command_line_only(start, key, page):
+    result = start(page)
+    assert result.returncode == 2
+    assert f"error: {key}=" in result.stderr
+    assert "stands in a page: it is said on the command line only" in result.stderr
+    assert start(page, f"{key}=here").returncode == 0
+
+
+def test_a_pipe_and_what_has_no_end_are_no_pages(tmp_path):
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "endless.yaml").symlink_to("/dev/zero")
+    for name in ("pipe", "endless"):
+        with pytest.raises(UserError, match=f"{name}.yaml is no file, and so no page"):
+            check_page(tmp_path / f"{name}.yaml")
+    with pytest.raises(UserError, match="is no file"):
+        check_all_pages(tmp_path, own=tmp_path / "own")
 
 
 def test_a_pickled_configuration_is_refused(start, tmp_path):

@@ -13,8 +13,9 @@ import psutil
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.plugins import Plugins
-from hydra.types import HydraContext
+from hydra.types import HydraContext, RunMode
 
+from gan_caption.configuration.command_line import read_command_line
 from gan_caption.configuration.launching import conf_dir
 from tests.reporting.test_sweep import GRID, SMALL, results, rows, start, sweep
 from tests.started import typed
@@ -101,6 +102,15 @@ def test_a_run_in_a_process_of_its_own_reads_no_environment_either(tmp_path, mon
     said, errors = sweep(tmp_path, *asked, status=2, by=typed)
     assert "it reads no environment variables" in errors
     assert "hunter2" not in said + errors
+
+
+@pytest.mark.parametrize("cluster", ["joblib", "ray", "slurm"])
+def test_a_single_run_goes_to_a_cluster_as_well(cluster):
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        asked = ["+experiment=mle", f"+cluster={cluster}"]
+        config = compose("config", overrides=asked, return_hydra_config=True)
+    assert config.hydra.mode == RunMode.MULTIRUN
+    read_command_line([*asked, "seed=0,1"], entry=conf_dir() / "config.yaml")  # commas need no -m beside it
 
 
 def test_the_page_of_slurm_is_one_that_submitit_takes():
