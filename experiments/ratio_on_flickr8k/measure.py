@@ -192,9 +192,18 @@ class Measure(Site):
         told = told_apart(self.pooled, self.people, samples, settings=self.judge, lessons=lessons)
         return [round(float(value), DECIMALS) for value in told.per_image]
 
-    def _kept(self, phase: str, temperature: float, top_p: float) -> Path:
-        """Return where samples are kept, for whoever would measure them otherwise."""
-        return self.run / f"samples_{phase}_{self.split}_{temperature:g}_{top_p:g}.json"
+    def _kept(self, what: str, phase: str, place: Place) -> Path:
+        """Return where something of a point is kept: samples, for whoever would measure them otherwise, or itself."""
+        return self.run / f"{what}_{phase}_{self.split}_{place[0]:g}_{place[1]:g}.json"
+
+    def once(self, phase: str, place: Place, *, judged: bool, limits: bool) -> Point:
+        """Return `at`, which takes minutes: what was measured so before a stop is read again."""
+        kept, asked = self._kept("point", phase, place), {"judge": repr(self.judge), "judged": judged, "limits": limits}
+        if kept.exists() and (told := json.loads(kept.read_text()))["asked"] == asked:
+            return Point(**told["point"])
+        point = self.at(phase, place, judged=judged, limits=limits)
+        write_text(kept, json.dumps({"asked": asked, "point": asdict(point)}))
+        return point
 
     def at(self, phase: str, place: Place, *, judged: bool, limits: bool) -> Point:
         """Measure the weights that are loaded, decoded as the phase does.
@@ -209,7 +218,7 @@ class Measure(Site):
         temperature, top_p = place
         sampler = self.evaluator.sampler_at(phase, temperature=temperature, top_p=top_p)
         samples = self.drawn(sampler)
-        write_text(self._kept(phase, temperature, top_p), json.dumps(samples))
+        write_text(self._kept("samples", phase, place), json.dumps(samples))
         references = [self.evaluator.references[row] for row in self.rows]
         rows = [row for row, own in enumerate(samples) for _ in own]
         cider = CiderD(references).score(rows, [text for own in samples for text in own])
@@ -247,7 +256,7 @@ def found(run: Path, phase: str, split: str, judge: JudgeSettings, *, places: Se
     measure = Measure(run, split, judge)
     measure.trained.load(phase)
     asked = {place: judged is None or place in judged for place in places or grid}
-    points = [measure.at(phase, place, judged=own, limits=own and limits) for place, own in asked.items()]
+    points = [measure.once(phase, place, judged=own, limits=own and limits) for place, own in asked.items()]
     curve = [point for point in points if point.top_p == 1]
     diversity = [point.self_cider for point in curve]
     return asdict(Found(

@@ -13,9 +13,9 @@ from hydra import compose, initialize_config_dir
 from experiments.ratio import table_of_trials
 from experiments.ratio_on_flickr8k.arms import MORE
 from experiments.ratio_on_flickr8k.figures import systems_figure
-from experiments.ratio_on_flickr8k.measure import TRIED, Found, Point, _another_word, _mixed, knows
+from experiments.ratio_on_flickr8k.measure import TRIED, Found, Measure, Point, _another_word, _mixed, knows
 from experiments.ratio_on_flickr8k.people import STRATA, People, at_equal_diversity, standardised, stratified
-from experiments.ratio_on_flickr8k.run import MLE, PLANTED, Judge, Study, choose, compare, place, tune
+from experiments.ratio_on_flickr8k.run import JUDGE, MLE, PLANTED, Judge, Study, choose, compare, place, tune
 from experiments.ratio_on_flickr8k.verdict import (
     differences,
     power,
@@ -99,6 +99,26 @@ def test_random_logits_deviate_as_the_discriminators(tmp_path):
     (tmp_path / "metrics.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in records))
     told = knows(tmp_path)
     assert (told["deviation"], told["auc"], told["reliability"]) == (pytest.approx(2.0), 0.6, bins)
+
+
+def test_a_point_that_was_measured_before_a_stop_is_read_again(tmp_path, monkeypatch):
+    measure = object.__new__(Measure)
+    measure.run, measure.split, measure.judge = tmp_path, "val", JUDGE
+    asked = []
+
+    def measured(self, phase, place, **how):
+        asked.append((place, how, self.judge))
+        return point(temperature=place[0])
+
+    monkeypatch.setattr(Measure, "at", measured)
+    for judged in (True, True, False):
+        assert measure.once("mle", (0.7, 1.0), judged=judged, limits=False) == point(temperature=0.7)
+    assert measure.once("mle", (0.85, 1.0), judged=False, limits=False) == point(temperature=0.85)
+    measure.judge = replace(JUDGE, epochs=1)
+    measure.once("mle", (0.85, 1.0), judged=False, limits=False)
+    assert [(place[0], how["judged"], judge.epochs) for place, how, judge in asked] == [
+        (0.7, True, 8), (0.7, False, 8), (0.85, False, 8), (0.85, False, 1),
+    ]  # fmt: skip
 
 
 def test_what_is_planted_is_a_share_of_spoiled_captions():
