@@ -22,7 +22,14 @@ from experiments.flickr8k.arms import (
     Arm,
 )
 from experiments.flickr8k.measure import found
-from experiments.flickr8k.verdict import draw, heights_of, table_of_beams, table_of_samples, table_of_trials
+from experiments.flickr8k.verdict import (
+    draw,
+    heights_of,
+    table_of_beams,
+    table_of_likelihoods,
+    table_of_samples,
+    table_of_trials,
+)
 from experiments.records import NOWHERE, Prepare, Records, Wanted, options
 from experiments.study import train_all
 from gan_caption.errors import UserError
@@ -136,7 +143,7 @@ def compare(study: Study, rates: Mapping[str, str], *, split: str = "val") -> No
         sys.exit("no baseline is finished yet: full trains it")
     alone = {f"{arm.name}{on}" for arm in arms if not arm.follows}  # which learn a baseline of their own
     told = study.records.doubts([one for seed in study.seeds for one in wanted(seed) if one.name not in alone])
-    parts = (table_of_beams(systems, MLE), table_of_samples(systems, MLE), told)
+    parts = (table_of_beams(systems, MLE), table_of_samples(systems, MLE), table_of_likelihoods(systems, MLE), told)
     tables = "\n\n".join(part for part in parts if part)
     (study.tables / f"table{named}.md").write_text(f"{tables}\n")
     print(tables)

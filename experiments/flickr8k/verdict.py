@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -131,6 +132,36 @@ def table_of_samples(found: Found, baseline: str) -> str:
     halves = sorted(interval(heights[name])[1] for name in tested)
     note = f"\n\nThe median method's half-width of that is {halves[len(halves) // 2]:.1f}." if halves else ""
     return markdown(rows) + note
+
+
+def table_of_likelihoods(found: Found, baseline: str) -> str:
+    """Return a Markdown table of what people's captions cost, less what they cost the baseline, paired by seed.
+
+    Where samples are resampled it is between two bounds, which are told as well. Of one seed there is no test.
+    """
+    less = {
+        name: [_nll(found[name][seed]) - _nll(found[baseline][seed]) for seed in _common(found, name, baseline)]
+        for name in _compared(found, baseline)
+    }
+    p = holm({name: float(ttest_1samp(own, 0).pvalue) for name, own in less.items() if len(own) > 1})
+    rows = [["NLL of people's captions", "seeds", "nats a token", "its bounds", f"less that of {baseline}", "p (Holm)"]]
+    for name, runs in found.items():
+        bounds = [fmean(ends) for ends in zip(*map(_bounds, runs.values()), strict=True)]
+        rows.append([
+            name, str(len(runs)), with_interval([_nll(run) for run in runs.values()], 4),
+            " to ".join(f"{one:.4f}" for one in bounds), with_interval(less[name], 4, sign="+") if name in less else "",
+            f"{p[name]:.3f}" if name in p else "",
+        ])  # fmt: skip
+    return markdown(rows)
+
+
+def _nll(run: Mapping[str, Any]) -> float:
+    return float(run["metrics"]["nll_per_token"])
+
+
+def _bounds(run: Mapping[str, Any]) -> list[float]:
+    ends = (run["metrics"].get(f"limit_nll_per_token_{end}") for end in ("low", "high"))
+    return [end for end in ends if end is not None]
 
 
 def heights_of(

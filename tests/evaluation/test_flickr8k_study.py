@@ -7,7 +7,16 @@ import math
 import numpy as np
 import pytest
 
-from experiments.flickr8k.verdict import PEOPLE, height, heights_of, lines, smoothly, table_of_beams, table_of_samples
+from experiments.flickr8k.verdict import (
+    PEOPLE,
+    height,
+    heights_of,
+    lines,
+    smoothly,
+    table_of_beams,
+    table_of_likelihoods,
+    table_of_samples,
+)
 
 
 def curve(*points):
@@ -76,6 +85,22 @@ def test_the_difference_of_beams_is_that_of_the_same_images():
     assert told[1] == "2"
     assert told[-2].startswith("+10.0 (+10.0 to +10.0)")  # each image of each seed gained as much
     assert row_of(table_of_beams(found, "maximum likelihood"), "maximum likelihood")[-2:] == ["", ""]
+
+
+def test_what_peoples_captions_cost_is_paired_by_seed():
+    def costs(nll, **bounds):
+        return {"metrics": {"nll_per_token": nll, **{f"limit_nll_per_token_{end}": own for end, own in bounds.items()}}}
+
+    found = {
+        "maximum likelihood": {0: costs(2.0), 1: costs(2.5), 2: costs(2.9)},
+        "residual EBM": {0: costs(1.8, low=1.7, high=1.9), 1: costs(2.4, low=2.3, high=2.5)},
+        "nsc": {1: costs(2.75)},
+    }
+    table = table_of_likelihoods(found, "maximum likelihood")
+    # -.2 and -.1: their mean, 12.706 standard errors of .05, and t = 3 of one degree of freedom
+    assert row_of(table, "residual EBM")[3:] == ["2.0000 to 2.2000", "-0.1500 ± 0.6353", "0.205"]
+    assert row_of(table, "nsc")[2:] == ["2.7500", "", "+0.2500", ""]
+    assert row_of(table, "maximum likelihood")[3:] == ["", "", ""]
 
 
 def test_people_stand_below_the_systems_once():
