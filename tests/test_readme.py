@@ -97,7 +97,7 @@ def test_a_page_cannot_allow_packages(tmp_path):
     page.write_text("# @package _global_\nallow: [os]\nname: sly\n")
     refused = ended("gan_caption.train", "--config-dir", str(tmp_path), "+experiment=sly", folder=tmp_path)
     assert refused.returncode == 2
-    assert "packages are allowed on the command line only" in refused.stderr
+    assert "allow=['os'] stands in a page: it is said on the command line only" in refused.stderr
 
 
 def test_as_many_methods_and_controls_are_there_as_are_promised():
