@@ -35,7 +35,7 @@ class TorchvisionCNN(Encoder):
             finetune: learn along in the maximum-likelihood phase.
 
         Raises:
-            UserError: no such model or weights, they could not be fetched, or the network has no feature map.
+            UserError: no such model or weights, they could not be had, or the network has no feature map.
         """
         super().__init__()
         self.model = model

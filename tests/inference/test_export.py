@@ -385,7 +385,7 @@ def test_torchvisions_published_weights_are_not_fetched_for_an_export(monkeypatc
     assert built.geometry == Geometry(224, 224 / 256, Image.Resampling.BILINEAR)
     assert (built.mean / 255).flatten().tolist() == pytest.approx(published.mean)
     assert (built.std / 255).flatten().tolist() == pytest.approx(published.std)
-    with pytest.raises(TypeError):
+    with pytest.raises(UserError, match="weights could not be had"):
         build(config["encoder"], Encoder, path="encoder")
 
 
