@@ -149,7 +149,7 @@ def test_full_disk(full_disk):
             UserError,
             r"^out=x cannot be written: No space left .*Free",
         ),
-        (KeyboardInterrupt(), KeyboardInterrupt, ""),
+        (KeyboardInterrupt(), KeyboardInterrupt, None),
         (ValueError("a bug"), ValueError, "a bug"),
     ],
 )

@@ -235,7 +235,7 @@ from gan_caption.training.tracking import Trackers, WandbTracker
 logging.basicConfig(stream=sys.stdout, format="%(message)s")
 folder = Path(sys.argv[1])
 online = WandbTracker(folder=folder, group="g", name="n", job_type="mle", configuration={}, run_id="id-mle",
-                      project="gan_caption", entity=None, start_timeout=1, upload_timeout=2)
+                      project="gan_caption", entity=None, start_timeout=60, upload_timeout=2)
 tracker = Trackers(trackers=[LocalTracker(folder=folder), online])
 tracker.log({"loss": 1.0}, step=1)
 LOSE

@@ -6,7 +6,7 @@ import torch
 from gan_caption.data.captions import EOS, captions_from_ids, captions_from_tokens
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding import sampling
-from gan_caption.decoding.beam import beam_search
+from gan_caption.decoding.beam import DEAD, _forbid_trigrams, beam_search
 from gan_caption.decoding.decoders import Sampling
 from gan_caption.decoding.fusion import shallow_fusion
 from gan_caption.decoding.greedy import greedy
@@ -39,8 +39,18 @@ def test_real_and_sampled_captions_have_one_form():
     assert torch.equal(real.lengths, cut)
 
 
+def test_the_word_that_would_end_a_trigram_again_is_forbidden_and_no_other():
+    """0 1 was followed by 2; 0 2 never was."""
+    tokens = torch.tensor([[[0, 1, 2, 0, 1]], [[0, 1, 2, 0, 2]]])
+    left = _forbid_trigrams(torch.zeros(2, 1, 4), tokens)
+    assert (left == DEAD).tolist() == [[[False, False, True, False]], [[False] * 4]]
+
+
 class TestShapeDistribution:
     logits = torch.tensor([[0.5, 0.25, 0.15, 0.1]]).log()
+
+    def test_what_a_nucleus_keeps_is_made_whole(self):
+        torch.testing.assert_close(shape_distribution(self.logits, top_p=0.7), torch.tensor([[2 / 3, 1 / 3, 0.0, 0.0]]))
 
     def test_temperature(self):
         half = shape_distribution(self.logits, temperature=0.5)

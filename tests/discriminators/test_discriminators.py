@@ -379,6 +379,25 @@ def test_the_gradient_penalty_by_hand():
     assert found.item() == pytest.approx(10 * sum((norm - 1) ** 2 for norm in norms) / 2, rel=1e-5)
 
 
+class Quadratic(Linear):
+    """Half of the sum of squares: its slope is the words' vectors themselves."""
+
+    def score(self, features, words, captions):
+        return (words.square() * captions.mask[..., None]).sum((1, 2)) / 2
+
+
+def test_the_gradient_penalty_is_at_mixtures_of_real_and_generated_captions():
+    real, generated = (captions_from_ids(texts, [0, 1]) for texts in ([[4, 5], [4, EOS]], [[5, 4], [5, 5]]))
+    critic = Quadratic(1.0).eval()
+    torch.manual_seed(7)
+    found = Wasserstein(**EVEN, gradient_penalty=10.0).penalty(critic, tiny.features(), real=real, generated=generated)
+    torch.manual_seed(7)
+    share = torch.rand(2, 1, 1)
+    mixed = (1 - share) * critic.words(real.tokens) + share * critic.words(generated.tokens)
+    truth = 10 * (mixed.flatten(1).norm(dim=1) - 1).square().mean()
+    assert found.item() == pytest.approx(truth.item(), rel=1e-5)
+
+
 @pytest.mark.parametrize("kind", mostly_slow(KINDS, fast=[CNNDiscriminator]))
 def test_the_gradient_penalty_teaches_every_discriminator(kind):
     discriminator = make(kind, dropout=0.0).train()

@@ -28,11 +28,11 @@ def together(ranks: int, *arguments: str, restarts: int = 0) -> subprocess.Compl
     launcher += ["--standalone", f"--max_restarts={restarts}"]
     return subprocess.run(
         [*launcher, "-m", "tests.distributed.several", *arguments],
-        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=1800,
     )  # fmt: skip
 
 
-def in_processes(what: Callable[..., None], *arguments, ranks: int = 3, join: bool = True, silence: float = 45):
+def in_processes(what: Callable[..., None], *arguments, ranks: int = 3, join: bool = True, silence: float = 600):
     """Call a function in several processes, which know each other; an exception in one is raised here."""
     return torch.multiprocessing.start_processes(
         _joined, (ranks, free_port(), silence, what, arguments), nprocs=ranks, join=join, daemon=True,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from gan_caption.data.captions import captions_from_ids
+from gan_caption.data.captions import BOS, captions_from_ids
 from gan_caption.data.corpus import CaptionedImage, Split
 from gan_caption.decoding.decoders import Greedy, Sampling
 from gan_caption.decoding.rejection import Rejection
@@ -146,3 +146,19 @@ def test_a_process_without_an_image_adds_nothing():
     features, captions = tiny.features().select(torch.tensor([], dtype=torch.long)), captions_from_ids([], [])
     told = reference_nll(CAPTIONER.generator, features, captions, resampling(), max_length=3, rng=shared_generator(1))
     assert (told.nats, told.tokens, told.limit, told.ends) == (0, 0, [], (0, 0))
+
+
+def test_the_nll_of_a_policy_is_summed_word_by_word_at_the_temperature_of_its_samples():
+    made = evaluator(resampling())
+    made.sampling = Sampling(temperature=0.7, top_k=0, top_p=1.0)
+    generator, nats, tokens = CAPTIONER.generator, 0.0, 0
+    for image, own in enumerate(WRITTEN):
+        for text in own:
+            state, previous = generator.start(tiny.features().select(torch.tensor([image])), 3), BOS
+            for token in made.tokenizer.encode(text, max_length=3):
+                logits, state = generator.step(torch.tensor([previous]), state)
+                nats -= (logits[0] / 0.7).log_softmax(0)[token - generator.first_word].item()
+                tokens, previous = tokens + 1, token
+    found = made.evaluate(CAPTIONER).metrics
+    assert found["nll_per_token"] == pytest.approx(nats / tokens, rel=1e-5)
+    assert found["nll_per_caption"] == pytest.approx(nats / sum(map(len, WRITTEN)), rel=1e-5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pycocoevalcap.cider.cider import Cider
 
 from gan_caption.errors import UserError
 from gan_caption.metrics import DocumentFrequencies, Metric, Predictions, Score
@@ -112,3 +113,16 @@ def test_a_value_is_a_number_of_python_whatever_a_metric_returns():
     for value in (np.float64(0.5), Score(np.mean([0.25, 0.75]), np.array([0.25, 0.75])), Score.of(np.array([0.5]))):
         assert type(corpus_value(value)) is float
         assert corpus_value(value) == 0.5
+
+
+def test_the_cider_d_of_samples_is_the_mean_of_what_coco_gives_each():
+    references = [["a dog runs", "the dog"], ["a man rides a bike"], ["two cats sleep"]]
+    samples = [["a dog", "a man"], ["a man rides", "two cats"], ["cats sleep", "a dog runs"]]
+    told = Predictions((), samples, references, DocumentFrequencies.of(references))
+    each = [
+        Cider().compute_score(dict(enumerate(references)), {row: [own[place]] for row, own in enumerate(samples)})[1]
+        for place in range(2)
+    ]
+    expected = np.mean(each, axis=0)
+    assert len(set(expected)) == 3
+    assert STANDARD["sample_cider_d"].function(told).per_image == pytest.approx(expected, abs=1e-6)

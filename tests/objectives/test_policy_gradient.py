@@ -32,7 +32,9 @@ from gan_caption.rewards.mixture import Mixture
 from gan_caption.rewards.transforms import Odds, Probability
 from gan_caption.text.words import WordTokenizer
 from tests import tiny
+from tests.objectives import tabular
 from tests.objectives.estimates import MANY, assert_close, assert_unbiased, deviation
+from tests.objectives.tabular import TabularGenerator
 from tests.slow import mostly_slow
 from tests.tiny_runs import composed
 
@@ -606,3 +608,16 @@ def test_the_critic_learns_from_each_of_its_steps_under_autocast():
         values = [critic.fit(torch.ones(2, 3), samples) for _ in range(20)]
     errors = [((1 - own)[captions.mask] ** 2).mean().item() for own in values]
     assert errors[-1] < 0.5 * errors[1] < 0.5 * errors[0]
+
+
+def test_the_divergence_that_is_logged_is_that_from_the_reference():
+    generator, reference = TabularGenerator(seed=3), TabularGenerator(seed=2)
+    objective = policy_gradient(reward=reward, credit=WholeSequence(), baseline=NoBaseline(), samples_per_image=4000)
+    (policy,) = objective.losses(
+        generator, tabular.features(), real=None, max_length=3, rng=torch.Generator().manual_seed(0),
+        reference=reference, progress=0.0,
+    )  # fmt: skip
+    p, q = (tabular.probabilities(one).detach() for one in (generator, reference))
+    exact = (p * (p / q).log()).sum(1).mean().item()
+    assert exact > 0.3
+    assert policy.metrics["policy/kl"] == pytest.approx(exact, rel=0.06)

@@ -16,6 +16,8 @@ from scipy.stats import ttest_rel
 from gan_caption.configuration.building import read
 from gan_caption.configuration.settings import settings_from
 from gan_caption.data.corpus import CaptionedImage, Split
+from gan_caption.evaluation.adversarial import AdversarialEvaluation, JudgedCaptions
+from gan_caption.evaluation.compared import with_judgement
 from gan_caption.evaluation.curve_files import CurvePoint, read_curve, write_curve
 from gan_caption.evaluation.settings import ComparisonSettings
 from gan_caption.evaluation.systems import EvaluatedRun, System
@@ -31,6 +33,7 @@ from gan_caption.reporting.gallery import gallery
 from gan_caption.reporting.seeds import across_seeds
 from gan_caption.reporting.sentences import description
 from gan_caption.reporting.summary import Estimate, corrected, summarise
+from gan_caption.reporting.table import comparison
 from tests.tiny_runs import composed, part
 
 IMAGES = 40
@@ -305,3 +308,24 @@ def test_a_report_says_which_runs_took_part_with_an_earlier_phases_weights():
     runs = [evaluated_run(seed, cider=[1.0] * IMAGES, lost=("adversarial", None)[seed]) for seed in (0, 1)]
     told = description([System("seqgan", runs)], split.split("test"), settings, counted_by="word")
     assert "The last phase of seqgan, seed 0 left no healthy weights" in told
+
+
+def test_a_runs_own_table_tells_the_second_systems_value_less_the_firsts():
+    table = comparison(
+        {"mle": {"cider_d": 0.5}, "gan": {"cider_d": 0.75}}, {"cider_d": STANDARD["cider_d"]},
+        intervals={"cider_d": (0.1, 0.4)}, humans={"cider_d": 0.9},
+    )  # fmt: skip
+    heads, _, row = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    assert heads == ["", "mle", "gan", "difference", "95% over images", "humans"]
+    assert row == ["CIDEr-D x 100", "50.0", "75.0", "+25.0", "+10.0 to +40.0", "90.0"]
+
+
+def test_what_a_judge_said_becomes_shares_and_a_median():
+    system = System("gan", [evaluated_run(0, cider=[0.0] * 4)])
+    judged = JudgedCaptions(np.array([[2.0], [-1.0], [0.5], [-3.0]]), np.array([[1.0], [5.0], [6.0], [10.5]]))
+    (told,), humans = with_judgement([system], AdversarialEvaluation({"gan": judged}, judged, {}, 20))
+    (run,) = told.runs
+    assert {name: own.corpus for name, own in run.scores.items() if name != "cider_d"} == {
+        "taken_for_human": 0.5, "recall_1": 0.25, "recall_5": 0.5, "recall_10": 0.75,
+    }  # fmt: skip
+    assert run.values["median_rank"] == 5.5 == humans["median_rank"]

@@ -242,3 +242,13 @@ def test_a_page_builds_its_part(page, part):
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         node = OmegaConf.to_container(compose(page))[group]
     assert build(node, object, path=group) == part
+
+
+@pytest.mark.parametrize(("clip", "share"), [(2.5, 0.5), (10.0, 1.0)])
+def test_a_gradient_longer_than_the_clip_is_made_as_long(clip, share):
+    layer = torch.nn.Linear(2, 1, bias=False)
+    layer.weight.data.zero_()
+    loss = (layer.weight * torch.tensor([[3.0, 4.0]])).sum()
+    descent = descend(torch.optim.SGD(layer.parameters(), lr=1.0), [loss], layer, clip=clip)
+    assert descent.gradient_norm == pytest.approx(5)
+    assert layer.weight[0].tolist() == pytest.approx([-3 * share, -4 * share], rel=1e-4)

@@ -86,7 +86,8 @@ def test_a_program_that_takes_too_long_is_stopped():
 
 
 def a_java(folder, monkeypatch, script):
-    """Put a program named `java` where it is found first."""
+    """Put a program named `java` where it is found first, on a machine that has memory for any."""
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 2**40})())
     (folder / "bin").mkdir()
     path = folder / "bin" / "java"
     path.write_text(f"#!/bin/sh\n{script}\n")
@@ -169,7 +170,6 @@ def test_spice_reads_and_writes_the_files_of_the_program(tmp_path, monkeypatch):
         VERSION.replace("17.0.1", "1.8.0_1")
         + f"for word in \"$@\"; do [ \"$before\" = -out ] && echo '{answer}' > \"$word\"; before=$word; done",
     )  # fmt: skip
-    monkeypatch.setattr(psutil, "virtual_memory", lambda: type("Memory", (), {"available": 2**40})())
     score = spice(["a dog", ""], [["a dog"], ["a cat"]])
     assert score.per_image.tolist() == [0.5, 0]
     assert score.corpus == 0.25
