@@ -13,7 +13,7 @@ from gan_caption.data.captions import EOS, UNK, Captions, captions_from_ids
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.rejection import Rejection
 from gan_caption.decoding.resampling import Resampling
-from gan_caption.decoding.reweighted import Reweighted
+from gan_caption.decoding.reweighted import Reweighted, SeveralReweighted
 from gan_caption.errors import UserError
 from gan_caption.rewards.base import Parts
 from tests import tiny
@@ -27,6 +27,14 @@ class Worth:
 
     def __call__(self, _: ImageFeatures, captions: Captions) -> torch.Tensor:
         return tiny.reward_of(captions)
+
+
+class WorthOfWords:
+    """Its tokens' shares of it, and rubbish beyond a caption's end, where nobody shall look."""
+
+    def __call__(self, _: ImageFeatures, captions: Captions) -> torch.Tensor:
+        each = (tiny.reward_of(captions) / captions.lengths)[:, None] * captions.mask
+        return each.masked_fill(~captions.mask, 100.0)
 
 
 def resampling(**changes: Any) -> Resampling:
@@ -214,3 +222,28 @@ def test_what_is_never_proposed_is_never_drawn():
     assert told.isinf().any()
     assert not told.isnan().any()
     assert told.exp().sum() < 1.5
+
+
+def test_of_a_judge_of_words_the_sum_over_a_captions_own_counts():
+    captions, rng = tiny.captions_of(1), torch.Generator()
+    found, expected = (
+        resampling(judge=judge).log_probs(GENERATOR, FEATURES, captions, max_length=3, rng=rng.manual_seed(0))
+        for judge in (WorthOfWords(), Worth())
+    )
+    torch.testing.assert_close(found, expected)
+
+
+def test_several_are_ranked_by_the_policys_own_log_p_whatever_the_judge_prefers():
+    improbable = resampling(judge=None, alpha=0.0, own_weight=-2.0, candidates=5)
+    found = SeveralReweighted(samples=6, drawn_by=improbable).candidates(
+        GENERATOR, FEATURES, max_length=3, rng=torch.Generator().manual_seed(0)
+    )
+    assert torch.bincount(found.captions.images).tolist() == [6, 6]
+    for place, text in enumerate(found.captions.tokens.tolist()):
+        own = text[: found.captions.lengths[place]]
+        chance = proposals(int(found.captions.images[place]))[tiny.all_captions().index(own)]
+        assert found.scores[place].item() == pytest.approx(math.log(chance), abs=1e-4)
+    for image in range(IMAGES):
+        scores = found.scores[found.captions.images == image].tolist()
+        assert scores == sorted(scores, reverse=True)
+        assert len(set(scores)) > 1
