@@ -216,6 +216,28 @@ def test_an_adversarial_phase_that_ruins_the_captions_stops_and_leaves_the_basel
     assert state.step < 30 + 3 + 50
 
 
+def test_patience_counts_the_validations_since_the_best_one(configured, monkeypatch, tmp_path):
+    quality = [0.1, 0.3, 0.2, 0.4, 0.3, 0.2, 0.9]
+    validate, left = Evaluator.evaluate, iter(quality)
+
+    def validated(self, *asked, phase=None, **more):
+        found = validate(self, *asked, phase=phase, **more)
+        if phase == "mle":
+            found.metrics["cider_d"] = next(left)
+        return found
+
+    config = configured("phases.mle.patience=2", "phases.mle.epochs=9", "phases.mle.validations_per_epoch=1", base=TINY)
+    with monkeypatch.context() as patched:
+        patched.setattr(Evaluator, "evaluate", validated)
+        patched.setattr("gan_caption.experiment.finish", lambda *asked: {})
+        run_experiment(config, data="scenes")
+    state = load_state(run_folder(tmp_path) / "checkpoints" / "last.pt")
+    images = config["phases"]["mle"]["images_per_batch"]
+    assert state.stopped == {"mle": 6 * math.ceil(config["data"]["train"] / images)}
+    assert state.selected["mle"]["cider_d"] == 0.4
+    assert list(left) == quality[6:]
+
+
 @pytest.mark.parametrize(
     ("overrides", "message", "trains"),
     [

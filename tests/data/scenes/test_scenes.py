@@ -13,6 +13,8 @@ from gan_caption.data.scenes.drawing import draw
 from gan_caption.data.scenes.grammar import Chain, Choice, Words, chain, choice, log_probability
 from gan_caption.data.scenes.judge import judge
 from gan_caption.data.scenes.world import PLACES, RELATIONS, Scene, Thing, draw_scene
+from gan_caption.metrics import DocumentFrequencies, Predictions
+from gan_caption.metrics.metric import corpus_value
 from tests.tiny_runs import part
 
 
@@ -129,7 +131,16 @@ def test_the_oracle_by_hand():
     assert oracle.true.corpus == 0.25
     assert oracle.outside == 0.75
     assert oracle.hallucinations == pytest.approx(2 / 3)
-    assert oracle.nll == pytest.approx(-language.log_probability(language.captions_of(split.scenes[0]), sure))
+    nll = -language.log_probability(language.captions_of(split.scenes[0]), sure)
+    assert oracle.nll == pytest.approx(nll)
+    by_name = {metric.name.removeprefix("oracle_"): metric for metric in split.metrics}
+    for caption, expected in (
+        ("red a circle", {"grammatical": 0, "true": 0, "outside": 1}),
+        ("a blue circle", {"grammatical": 1, "true": 0, "outside": 1, "hallucinations": 1}),
+        (sure, {"grammatical": 1, "true": 1, "outside": 0, "hallucinations": 0, "nll": pytest.approx(nll)}),
+    ):
+        told = Predictions([caption], [[sure]], [[sure]], DocumentFrequencies.of([[sure], ["a star"]]))
+        assert {name: corpus_value(by_name[name].function(told)) for name in expected} == expected
 
 
 def test_splits_come_from_the_seed_and_do_not_depend_on_their_size():
