@@ -90,6 +90,42 @@ def test_the_generators_step_gives_the_discriminator_nothing_to_learn_from(ready
     assert same(encoder, weights(run.captioner.encoder))
 
 
+def test_maximum_likelihood_steps_by_its_schedule_and_lends_the_average_of_its_weights(ready):
+    """The average forgets faster at first: the second step keeps 2/11 of the first, the third .2 of that."""
+    run, phases = ready("phases.mle.averaging=0.2", "phases.mle.learning_rate=0.01")
+    phase, after = phases["mle"], []
+    for index in range(3):
+        rate = phase.step(index)["mle/learning_rate"]
+        assert rate == pytest.approx(0.01 * phase.learning_rate_schedule(index, phase.total))
+        after.append(weights(run.captioner))
+    with phase.weights():
+        lent = weights(run.captioner)
+    assert same(after[2], weights(run.captioner))
+    for name, last in after[2].items():
+        if last.is_floating_point():
+            second = after[0][name] * 2 / 11 + after[1][name] * 9 / 11
+            torch.testing.assert_close(lent[name], 0.2 * second + 0.8 * last, msg=name)
+    assert not same(after[2], lent)
+
+
+def test_the_likelihood_that_is_interleaved_adds_its_own_gradient(ready):
+    def gradients(weight: float) -> list[torch.Tensor]:
+        run, phases = ready(f"phases.adversarial.likelihood_weight={weight}", "phases.adversarial.clip=1e9")
+        run.selected["mle"] = {"cider_d": 0.0}
+        phases["adversarial"].step(0)
+        return [parameter.grad.clone() for parameter in run.generator.parameters()]
+
+    run, phases = ready()
+    phase = phases["adversarial"]
+    batch = phase.batches.at(0)
+    run.captioner.eval()
+    with torch.no_grad():
+        features = run.features(batch.rows, grid=True)
+    phase.likelihood.loss(run.generator, features, batch.captions, run.rng).backward()
+    for without, with_it, parameter in zip(gradients(0), gradients(3), run.generator.parameters(), strict=True):
+        torch.testing.assert_close(with_it - without, 3 * parameter.grad, rtol=1e-4, atol=1e-5)
+
+
 def test_the_discriminators_step_leaves_the_generator_alone(ready):
     run, phases = ready()
     before, generator = weights(run.discriminator), weights(run.captioner)
