@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -137,8 +138,9 @@ def _plus(key: str, entry: Path) -> str | None:
     return "+" if key and (entry.parent / key).is_dir() else None
 
 
-def page_of(entry: Path) -> dict[str, Any]:
-    """Return an entry point's page as it is written."""
+@functools.cache  # a command asks for its own more than once
+def page_of(entry: Path) -> Mapping[str, Any]:
+    """Return an entry point's page as it is written; not to be changed."""
     import yaml
 
     page: dict[str, Any] = yaml.safe_load(entry.read_text(encoding="utf-8"))

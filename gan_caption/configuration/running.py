@@ -19,7 +19,7 @@ from gan_caption.configuration.overrides import command, setting
 from gan_caption.configuration.renamed import advice
 from gan_caption.configuration.unread import unread
 from gan_caption.errors import Told, UserError
-from gan_caption.untrusted.references import check_references
+from gan_caption.untrusted.references import at, check_references
 
 if TYPE_CHECKING:
     from hydra.conf import HydraConf
@@ -90,11 +90,9 @@ class Runs:
         It would run code that nobody named, write elsewhere, or show runs to others.
         """
         for key in ONLY_SAID:
-            first, *rest = key.split(".")
-            told, usual = written.get(first), self.page.get(first)
-            for name in rest:
-                told, usual = (one.get(name) if isinstance(one, dict) else None for one in (told, usual))
-            if told not in (usual, [], None) and not {key, first} & set(self.said):
+            path = tuple(key.split("."))
+            told, usual = at(written, path), at(self.page, path)
+            if told not in (usual, [], None) and not {key, path[0]} & set(self.said):
                 raise UserError(f"{key}={told} stands in a page: it is said on the command line only")
 
     def _tell(self, error: Exception, asked: HydraConf) -> None:

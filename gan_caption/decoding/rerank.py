@@ -65,13 +65,18 @@ def rerank(
         if weight:
             scores = checked(judge(features, candidates.captions), candidates.captions)
             weighed = weight * of_captions(scores, candidates.captions)
-            if bool((weighed.isnan() | (weighed == math.inf)).any()):
+            if bool(choose_nothing(weighed).any()):
                 raise UserError(
                     f"what a judge says of a caption, times its weight {weight:g}, is NaN or infinite, by which "
                     "nothing can be chosen (-inf may be: that one comes last)"
                 )
             total = total + weighed
     return candidates.ranked_by(total)
+
+
+def choose_nothing(scores: Tensor) -> Tensor:
+    """Tell of each score whether it is none to choose by, NaN or infinite; -inf may be: that caption is never taken."""
+    return scores.isnan() | (scores == math.inf)
 
 
 def checked(scores: object, captions: Captions) -> Tensor:

@@ -20,7 +20,7 @@ from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.candidates import Candidates
 from gan_caption.decoding.decoders import Sampling
-from gan_caption.decoding.rerank import Judge, check_judge, checked
+from gan_caption.decoding.rerank import Judge, check_judge, checked, choose_nothing
 from gan_caption.errors import UserError, at_least
 from gan_caption.generators.base import Generator
 from gan_caption.generators.parts import log_probs_in_parts
@@ -138,7 +138,7 @@ class Reweighted(ABC):
         if judged.dim() == 2:
             judged = judged.masked_fill(~captions.mask, 0).sum(1)
         judged = self.alpha * judged
-        if bool(((judged.isnan() | (judged == math.inf)) & proposed).any()):
+        if bool((choose_nothing(judged) & proposed).any()):
             raise UserError(
                 "decoding.judge: what it says of a caption is NaN or infinite, by which nothing can be chosen (-inf "
                 "may be: never that one)"

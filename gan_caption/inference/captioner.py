@@ -114,7 +114,7 @@ class Captioner:
         Args:
             trained: with its weights.
             decoder: for one caption an image, where no judges choose it.
-            proposer: for more than one; None: as the decoder draws one, see `draws`, or `usual_proposer`.
+            proposer: for more than one; None: as the decoder draws one, see `drawn_by`, or `usual_proposer`.
             candidates: how many that proposes, at least as many as are wanted; None: as many.
             judges: that order what is proposed, by name; see `Reranked`.
             weights: of these, and of the proposer's own scores.
@@ -234,9 +234,10 @@ class Captioner:
         return type(self.trained.captioner.generator).attention_weights is not Generator.attention_weights
 
     @property
-    def draws(self) -> bool:
-        """Whether several captions come about as its decoder draws one, which weighs the policy's samples."""
-        return isinstance(self.decoder, Reweighted) and self.proposer is None and not self.judges
+    def drawn_by(self) -> Reweighted | None:
+        """Its decoder, where several captions come about as that draws one, weighing several samples; else None."""
+        alone = self.proposer is None and not self.judges
+        return self.decoder if alone and isinstance(self.decoder, Reweighted) else None
 
     def proposing(self, proposer: Proposer) -> Captioner:
         """Return the same captioner, several captions coming about in another way."""
@@ -342,8 +343,8 @@ class Captioner:
     def _proposer(self, count: int) -> Proposer:
         """Return what proposes, and orders, the candidates for so many captions of an image."""
         several = self.candidates or count
-        if isinstance(self.decoder, Reweighted) and self.draws:
-            return SeveralReweighted(samples=several, drawn_by=self.decoder)
+        if self.drawn_by is not None:
+            return SeveralReweighted(samples=several, drawn_by=self.drawn_by)
         proposer = self.proposer or usual_proposer(several)
         if not self.judges:
             return proposer

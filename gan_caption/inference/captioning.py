@@ -67,7 +67,7 @@ def caption_photos(settings: CaptionSettings) -> None:
         device=settings.device,
         allow=settings.allow,
     )
-    if settings.decoding is not None and proposed and not captioner.draws:
+    if settings.decoding is not None and proposed and captioner.drawn_by is None:
         raise UserError(
             f"decoding=...: by {proposed} captions are proposer=...'s; leave it out. Without proposer and judges "
             "one that weighs samples, decoding=resampling, draws several"

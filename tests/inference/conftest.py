@@ -3,21 +3,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
-from gan_caption.configuration.launching import conf_dir
 from gan_caption.experiment import run_experiment
-from tests.tiny_runs import TINY_SEQGAN, part
+from tests.tiny_runs import TINY_SEQGAN, composed, part
 
 
 @pytest.fixture(scope="session")
 def trained_run(tmp_path_factory) -> Path:
     """A finished tiny run of SeqGAN on scenes; not to be changed."""
     home = tmp_path_factory.mktemp("inference")
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        config = compose("config", [*TINY_SEQGAN, f"outputs={home}/outputs", f"cache={home}/cache"])
-    return run_experiment(OmegaConf.to_container(config, resolve=True), data="scenes").folder
+    config = composed(*TINY_SEQGAN, f"outputs={home}/outputs", f"cache={home}/cache")
+    return run_experiment(config, data="scenes").folder
 
 
 @pytest.fixture(scope="session")
