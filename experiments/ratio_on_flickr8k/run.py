@@ -25,10 +25,12 @@ from experiments.ratio import (
 )
 from experiments.ratio_on_flickr8k.arms import (
     ARMS,
+    BESIDE,
     DISCRIMINATORS,
+    EBM,
     MORE,
-    ONCE,
     QUICK_ARMS,
+    QUICK_BESIDE,
     QUICK_DISCRIMINATORS,
     RATES,
 )
@@ -45,7 +47,13 @@ from experiments.ratio_on_flickr8k.measure import (
     knows,
     planted,
 )  # fmt: skip
-from experiments.ratio_on_flickr8k.verdict import systems_of, table_of_places, table_of_planted, table_of_systems
+from experiments.ratio_on_flickr8k.verdict import (
+    systems_of,
+    table_beside,
+    table_of_places,
+    table_of_planted,
+    table_of_systems,
+)
 from experiments.records import NOWHERE, Records, Wanted, options
 from experiments.reliability import reliability_figure
 from experiments.study import write_png
@@ -110,7 +118,7 @@ class Study:
         self.seeds = SEEDS[:1] if quick else SEEDS
         self.tuning = SEEDS[0] if quick else TUNING  # where nothing is learned, the trials may be the runs
         self.arms = QUICK_ARMS if quick else ARMS
-        self.once = () if quick else ONCE
+        self.beside = QUICK_BESIDE if quick else BESIDE
         self.rates = RATES[:1] if quick else RATES
         self.discriminators = QUICK_DISCRIMINATORS if quick else DISCRIMINATORS
         self.judge = QUICK_JUDGE if quick else JUDGE
@@ -217,7 +225,7 @@ def tune(study: Study, chosen: Judge) -> dict[str, str]:
 
 def place(study: Study, chosen: Judge, rates: Mapping[str, str]) -> dict[str, Place]:
     """Return the temperature and top-p of each system whose samples the judge tells least from people's, one seed."""
-    arms = [arm for arm in (*study.arms, *study.once) if not arm.learns or arm.name in rates]
+    arms = [arm for arm in study.arms if not arm.learns or arm.name in rates]
 
     def wanted(seed: int, base: Path = NOWHERE, judge: Path = NOWHERE) -> list[Wanted]:
         everywhere = partial(found, split="val", judge=study.judge)
@@ -236,35 +244,42 @@ def place(study: Study, chosen: Judge, rates: Mapping[str, str]) -> dict[str, Pl
 def compare(study: Study, chosen: Judge, rates: Mapping[str, str], places: Mapping[str, Place]) -> None:
     """Train all arms from all baselines, measure them, and write the tables and the figure."""
     arms = [arm for arm in study.arms if arm.name in places]
+    beside = study.beside if EBM.name in places else ()
+    judged = {**places, **{arm.name: places[EBM.name] for arm in beside}}
+    alone = {arm.name for arm in beside}
 
     def wanted(seed: int, base: Path = NOWHERE, judge: Path = NOWHERE) -> list[Wanted]:
         told = [study.judging(chosen.rung, seed, base)]
+        every = study.of(seed, base, judge, chosen=chosen, rates=rates, arms=[*arms, *beside])
         for split in study.splits:
-            on = partial(found, split=split, judge=study.judge, limits=True)
-            told += [
-                Wanted(_on(split, name), seed, own,
-                       partial(on, phase=phase, places=_drawn(phase, places[name]), judged=[places[name]]),
-                       how=f"{study.how}, judged at {places[name]}")
-                for name, own, phase in study.of(seed, base, judge, chosen=chosen, rates=rates, arms=arms)
-                if name in places
-            ]  # fmt: skip
+            on = partial(found, split=split, judge=study.judge)
+            for name, own, phase in every:
+                if name not in judged:
+                    continue
+                place = judged[name]
+                drawn = [place] if name in alone else _drawn(phase, place)
+                measure = partial(on, phase=phase, places=drawn, judged=[place], limits=name not in alone)
+                told.append(Wanted(_on(split, name), seed, own, measure, how=f"{study.how}, judged at {place}"))
             differences = partial(planted, split=split, judge=study.judge)
             told.append(Wanted(_on(split, PLANTED), seed, study.baseline(seed), differences, how=study.how))
         return told
 
     kept = study.known(wanted, study.seeds, chosen=chosen)
     split = study.splits[-1]
-    told = {
-        name: {seed: Found.of(own) for seed, own in kept[_on(split, name)].items()}
-        for name in (MLE, *(arm.name for arm in arms)) if _on(split, name) in kept
-    }  # fmt: skip
+
+    def of(names: Sequence[str]) -> dict[str, dict[int, Found]]:
+        there = [name for name in names if _on(split, name) in kept]
+        return {name: {seed: Found.of(own) for seed, own in kept[_on(split, name)].items()} for name in there}
+
+    told = of([MLE, *(arm.name for arm in arms)])
     if not told:
         sys.exit("no run is finished yet: full trains them")
     systems = systems_of(told)
     minutes = np.mean([own["minutes"] for own in kept.get(_judge(chosen.rung), {}).values()] or [np.nan])
-    judging = {arm.name: float(minutes) for arm in arms if arm.judged}
+    judging = {arm.name: float(minutes) for arm in (*arms, *beside) if arm.judged}
     parts = [
         table_of_systems(systems, judging, [MLE, *(arm.name for arm in study.arms)]),
+        table_beside(told.get(EBM.name, {}), of([arm.name for arm in beside]), judging),
         table_of_planted(kept.get(_on(split, PLANTED), {})),
         study.records.doubts([one for seed in study.seeds for one in wanted(seed)], to=_on(split, MORE.name)),
     ]  # fmt: skip

@@ -12,7 +12,7 @@ from statistics import fmean, median_high
 
 import numpy as np
 
-from experiments.ratio_on_flickr8k.arms import MORE
+from experiments.ratio_on_flickr8k.arms import EBM, MORE
 from experiments.ratio_on_flickr8k.measure import Found, Place, Point
 from experiments.study import seen
 from gan_caption.metrics.bootstrap import Difference, mean_interval, paired_difference
@@ -78,12 +78,12 @@ def systems_of(measured: Measured) -> dict[str, System]:
     return {name: System([runs[seed] for seed in seeds]) for name, runs in measured.items()}
 
 
-def differences(systems: Mapping[str, System]) -> dict[str, Difference]:
-    """Return each system's AUC less that of more maximum likelihood; nothing where that is not finished."""
-    if MORE.name not in systems:
+def differences(systems: Mapping[str, System], to: str = MORE.name) -> dict[str, Difference]:
+    """Return each system's AUC less that of another one; nothing where that is not finished."""
+    if to not in systems:
         return {}
-    more = systems[MORE.name].auc
-    return {name: paired_difference(system.auc, more) for name, system in systems.items() if name != MORE.name}
+    other = systems[to].auc
+    return {name: paired_difference(system.auc, other) for name, system in systems.items() if name != to}
 
 
 def table_of_systems(systems: Mapping[str, System], judging: Mapping[str, float], planned: Sequence[str] = ()) -> str:
@@ -106,6 +106,26 @@ def table_of_systems(systems: Mapping[str, System], judging: Mapping[str, float]
     people = fmean(own.people for system in systems.values() for own in system.runs)
     note = f"People's Self-CIDEr, at which CIDEr-D and unsupported words are compared, is {people:.3f}."
     return "\n\n".join([markdown(rows), note, power(list(compared.values()))])
+
+
+def table_beside(ebm: Mapping[int, Found], beside: Measured, judging: Mapping[str, float]) -> str:
+    """Return a Markdown table: what differs from the residual EBM in one thing, each on the seeds that both have.
+
+    Args:
+        ebm: the residual EBM, by seed.
+        beside: the others.
+        judging: see `table_of_systems`.
+    """
+    rows = [["asked where the residual EBM is best", "seeds", "minutes", "judge's AUC", f"AUC less that of {EBM.name}"]]
+    for name, runs in beside.items():
+        if not runs.keys() & ebm.keys():
+            continue
+        systems = systems_of({EBM.name: ebm, name: runs})
+        own = systems[name]
+        took = fmean(one.minutes for one in own.runs) + judging.get(name, 0.0)
+        less = _difference(differences(systems, EBM.name)[name])
+        rows.append([name, str(len(own.runs)), f"{took:.0f}", _between(own.auc, 3), less])
+    return markdown(rows) if len(rows) > 1 else ""
 
 
 def power(compared: Sequence[Difference]) -> str:

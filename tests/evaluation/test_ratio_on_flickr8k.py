@@ -11,7 +11,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from experiments.ratio import table_of_trials
-from experiments.ratio_on_flickr8k.arms import MORE
+from experiments.ratio_on_flickr8k.arms import EBM, MORE
 from experiments.ratio_on_flickr8k.figures import systems_figure
 from experiments.ratio_on_flickr8k.measure import TRIED, Found, Measure, Point, _another_word, _mixed, knows
 from experiments.ratio_on_flickr8k.people import STRATA, People, at_equal_diversity, standardised, stratified
@@ -20,6 +20,7 @@ from experiments.ratio_on_flickr8k.verdict import (
     differences,
     power,
     systems_of,
+    table_beside,
     table_of_places,
     table_of_planted,
     table_of_systems,
@@ -186,6 +187,20 @@ def test_where_no_point_is_as_varied_as_people_the_cell_says_so():
     assert cells(table, "EBM")["CIDEr-D x 100"] == "-"
 
 
+def test_what_differs_from_the_residual_ebm_is_compared_with_it():
+    """On the seeds that both have: of three with random logits the first two, by .1 and .2; of 50 candidates one."""
+    ebm = measured(ebm={0: 0.6, 1: 0.5})["ebm"]
+    told = measured(random={0: 0.7, 1: 0.7, 2: 0.9}, many={1: 0.45}, late={2: 0.6})
+    table = table_beside(ebm, told, {"many": 10.0})
+    random, many = cells(table, "random"), cells(table, "many")
+    assert (random["seeds"], random["judge's AUC"]) == ("2", "0.700 (0.700 to 0.700)")
+    assert random[f"AUC less that of {EBM.name}"] == f"+0.150 ({0.15 - WIDE:+.3f} to {0.15 + WIDE:+.3f})"
+    assert (many["seeds"], many["minutes"]) == ("1", "13")
+    assert many[f"AUC less that of {EBM.name}"] == "-0.050 (-0.050 to -0.050)"
+    assert "late" not in table
+    assert table_beside(ebm, measured(late={2: 0.6}), {}) == ""
+
+
 def test_without_more_maximum_likelihood_nothing_is_compared():
     systems = systems_of(measured(GOLD={0: 0.6}))
     assert differences(systems) == {}
@@ -240,7 +255,7 @@ def test_matching_comes_before_the_ratio(tmp_path):
 
 def test_the_discriminator_without_the_image_is_of_the_chosen_kind(tmp_path):
     study = Study("full", ["data=flickr8k"], workers=0, records=tmp_path)
-    (arm,) = (one for one in study.arms if one.blind)
+    (arm,) = (one for one in study.beside if one.blind)
     for rung, kind in zip(study.discriminators, ("lstm", "likelihood_ratio"), strict=True):
         told = study.arm(arm, 0, tmp_path, tmp_path, chosen=Judge(rung, 0.5), rate=None)
         place = "discriminator@discriminator.discriminator"
@@ -260,13 +275,14 @@ def test_tables_are_made_of_records_alone(tmp_path, capsys):
     keep(f"discriminator, {judge.name}", study.discriminator(judge, 0, tmp_path),
          {"log_loss": 0.68, "auc": 0.57, "ece": 0.01, "deviation": 0.634, "minutes": 10.0})  # fmt: skip
     given = Judge(judge, 0.634)
-    best = {MLE: 0.7, "more maximum likelihood": 0.69, "KL policy gradient, beta 1": 0.6, "EBM, random logits": 0.8}
-    for name, auc in best.items():
-        arm = next((arm for arm in study.arms if arm.name == name), None)
+    best = {MLE: 0.7, "more maximum likelihood": 0.69, EBM.name: 0.65, "KL policy gradient, beta 1": 0.6}
+    for name, auc in {**best, "EBM, random logits": 0.8}.items():
+        arm = next((arm for arm in (*study.arms, *study.beside) if arm.name == name), None)
         rate = study.rates[0] if arm is not None and arm.learns else None
         own = study.baseline(0) if arm is None else study.arm(arm, 0, tmp_path, tmp_path, chosen=given, rate=rate)
         worse, chosen = point(auc=(0.9, 0.9)), point(auc=(auc, auc), temperature=1.2)
-        keep(f"{name}, all points", own, asdict(known(worse, chosen)))
+        if name in best:
+            keep(f"{name}, all points", own, asdict(known(worse, chosen)))
         keep(name, own, asdict(known(replace(worse, auc=None), chosen)), f", judged at {(1.2, 1.0)}")
         if rate is not None:
             keep(f"{name}, rate {rate}", own, asdict(known(chosen)), f", trials at {TRIED}")
@@ -278,7 +294,8 @@ def test_tables_are_made_of_records_alone(tmp_path, capsys):
     places = place(study, chosen, rates)
     assert places == dict.fromkeys(best, (1.2, 1.0))
     compare(study, chosen, rates, places)
-    table, *_, differences_of_baselines = (tmp_path / "table_val.md").read_text().split("\n\n")
+    table, *_, beside, differences_of_baselines = (tmp_path / "table_val.md").read_text().split("\n\n")
+    assert cells(beside, "EBM, random logits")[f"AUC less that of {EBM.name}"].startswith("+0.150")
     assert cells(table, "KL policy gradient, beta 1")["minutes"] == "13", "3.4 and its discriminator's 10"
     assert cells(table, "KL policy gradient, beta 1")[f"AUC less that of {MORE.name}"].startswith("-0.090")
     assert cells(differences_of_baselines, "temperature 1")["judge's AUC"].startswith("0.700")
