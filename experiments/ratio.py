@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from experiments.records import Prepare
+from experiments.records import NOWHERE, Prepare, Wanted
 from experiments.study import train_all
 from gan_caption.data.corpus import Split
 from gan_caption.evaluation.evaluator import Evaluator, build_evaluator
@@ -88,7 +88,7 @@ QUICK_DECODING = (f"{DECODING}.candidates=4", f"{DECODING}.density_sets=2")
 def begun_with(
     baseline: Callable[[int], Overrides], judge: Callable[[int, Path], Overrides] | None, *, outputs: Path, workers: int
 ) -> Prepare:
-    """Return what trains the baselines of some seeds and, where there is one, the discriminator of each.
+    """Return what trains the baselines of some seeds and the discriminators that what is missing of them takes.
 
     Args:
         baseline: the overrides of a seed.
@@ -97,14 +97,21 @@ def begun_with(
         workers: how many run at a time.
     """
 
-    def prepare(seeds: Sequence[int]) -> list[tuple[Path, ...]]:
-        bases = train_all([baseline(seed) for seed in seeds], outputs=outputs, workers=workers)
+    def prepare(missing: Mapping[int, Sequence[Wanted]]) -> list[tuple[Path, ...]]:
+        trained = train_all([baseline(seed) for seed in missing], outputs=outputs, workers=workers)
         if judge is None:
-            return [(base,) for base in bases]
-        taught = [judge(seed, base) for seed, base in zip(seeds, bases, strict=True)]
-        return list(zip(bases, train_all(taught, outputs=outputs, workers=workers), strict=True))
+            return [(base,) for base in trained]
+        bases = dict(zip(missing, trained, strict=True))
+        asked = [seed for seed, runs in missing.items() if any(_takes_a_judge(run) for run in runs)]
+        taught = train_all([judge(seed, bases[seed]) for seed in asked], outputs=outputs, workers=workers)
+        judges = dict(zip(asked, taught, strict=True))
+        return [(base, judges.get(seed, NOWHERE)) for seed, base in bases.items()]
 
     return prepare
+
+
+def _takes_a_judge(run: Wanted) -> bool:
+    return any(one.startswith("pretrained_discriminator=") for one in run.overrides)
 
 
 def table_of_trials(trials: Mapping[str, Mapping[str, float]], tried: Sequence[str]) -> str:

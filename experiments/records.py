@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +19,6 @@ from gan_caption.training.folders import BASELINE, digest_of, left_digest, read_
 
 NOWHERE = Path()
 """Of a folder that a run begins with, where it is not known: records do not depend on it."""
-Prepare = Callable[[Sequence[int]], Sequence[tuple[Path, ...]]]
-"""Returns, of each of these seeds, the folders that its runs begin with."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,10 @@ class Wanted:
     """Of the run's folder, what is kept: what JSON can hold. It is called in a process of its own."""
     how: str = ""
     """Settings of the measure, in words, where it has some: by others a record is another one."""
+
+
+Prepare = Callable[[Mapping[int, Sequence[Wanted]]], Sequence[tuple[Path, ...]]]
+"""Returns, of each of these seeds, the folders that its runs begin with; it is told which of these are missing."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,8 @@ class Records:
             list(pool.map(made, runs))
 
     def known(self, wanted: Callable[..., list[Wanted]], seeds: Sequence[int], prepare: Prepare, *, outputs: Path,
-              workers: int) -> dict[str, dict[int, Mapping[str, Any]]]:  # fmt: skip
+              workers: int,
+              only: Collection[int] | None = None) -> dict[str, dict[int, Mapping[str, Any]]]:  # fmt: skip
         """Make what is missing, and return what is found of all runs, by name and seed.
 
         Seeds are gone through as many at a time as runs are, so that what others begin with is trained side by side.
@@ -147,10 +150,13 @@ class Records:
             prepare: trains what the others begin with.
             outputs: where the runs go.
             workers: how many run at a time; 0: nothing is trained.
+            only: the seeds of which runs are made; None: all.
         """
-        begun = [seed for seed in seeds if workers and self.missing(wanted(seed))]
+        made = [seed for seed in seeds if workers and (only is None or seed in only)]
+        missing = {seed: lacking for seed in made if (lacking := self.missing(wanted(seed)))}
+        begun = list(missing)
         for start in range(0, len(begun), max(workers, 1)):
-            some = begun[start : start + workers]
+            some = {seed: missing[seed] for seed in begun[start : start + workers]}
             own = [one for seed, folders in zip(some, prepare(some), strict=True) for one in wanted(seed, *folders)]
             self.make(own, outputs=outputs, workers=workers)
         told: dict[str, dict[int, Mapping[str, Any]]] = {}
@@ -189,11 +195,33 @@ def _several(found: Mapping[int, Mapping[str, Sequence[str]]]) -> tuple[str, str
     return f"{'seeds' if len(several) > 1 else 'seed'} {', '.join(map(str, several))}", ", ".join(others)
 
 
-def options(given: Sequence[str]) -> tuple[int, Path | None, list[str]]:
-    """Return `workers=`, 2 where it is not given, `records=`, and what else a study's command was given."""
-    named = dict(one.split("=", 1) for one in given if one.startswith(("workers=", "records=")))
+@dataclass(frozen=True)
+class Options:
+    """What a study's command was given."""
+
+    workers: int
+    """How many runs at a time."""
+    records: Path | None
+    """Where they are kept; None: beside the study."""
+    seeds: list[int] | None
+    """Those of which runs are made, here; None: all."""
+    others: list[str]
+
+
+def options(given: Sequence[str]) -> Options:
+    """Read `workers=`, 2 where it is not given, `records=` and `seeds=`.
+
+    Raises:
+        SystemExit: they are no numbers.
+    """
+    named = dict(one.split("=", 1) for one in given if one.startswith(("workers=", "records=", "seeds=")))
     others = [one for one in given if one.partition("=")[0] not in named]
-    return int(named.get("workers", "2")), Path(named["records"]) if "records" in named else None, others
+    try:
+        seeds = [int(seed) for seed in named["seeds"].split(",")] if "seeds" in named else None
+        workers = int(named.get("workers", "2"))
+    except ValueError as error:
+        raise SystemExit(f"workers=2 and seeds=0,1 take numbers: {error}") from None
+    return Options(workers, Path(named["records"]) if "records" in named else None, seeds, others)
 
 
 def _one_thread() -> None:

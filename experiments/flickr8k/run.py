@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -52,8 +52,9 @@ Systems = dict[str, dict[int, Mapping[str, Any]]]
 class Study:
     """The runs of one size: each is trained and measured unless its record is kept."""
 
-    def __init__(self, data: Sequence[str], *, quick: bool, workers: int, records: Path | None) -> None:
-        """Set where they are kept, and how many run at a time; with 0 workers what is finished is found."""
+    def __init__(self, data: Sequence[str], *, quick: bool, workers: int, records: Path | None,
+                 only: Collection[int] | None = None) -> None:  # fmt: skip
+        """Set where they are kept, how many run at a time, of which seeds; with 0 workers what is finished is found."""
         self.quick = QUICK if quick else ()
         self.shared = (*data, *PHOTOGRAPHS, SETTING)
         self.outputs = HERE / "outputs" / ("quick" if quick else "full")
@@ -64,7 +65,7 @@ class Study:
         self.chosen = BASELINES["as its page has it"] if quick else BASELINES[CHOSEN]
         self.arms = QUICK_ARMS if quick else ARMS
         self.rates = RATES[:1] if quick else RATES
-        self.workers = workers
+        self.workers, self.only = workers, only
 
     def baseline(self, seed: int, chosen: Sequence[str]) -> tuple[str, ...]:
         """Return the overrides of a baseline."""
@@ -81,9 +82,9 @@ class Study:
 
     def known(self, wanted: Callable[..., list[Wanted]], seeds: Sequence[int], prepare: Prepare) -> Systems:
         """Return what is found of all runs; see `Records.known`."""
-        return self.records.known(wanted, seeds, prepare, outputs=self.outputs, workers=self.workers)
+        return self.records.known(wanted, seeds, prepare, outputs=self.outputs, workers=self.workers, only=self.only)
 
-    def bases(self, seeds: Sequence[int]) -> list[tuple[Path]]:
+    def bases(self, seeds: Collection[int]) -> list[tuple[Path]]:
         """Train the baselines of seeds."""
         own = [self.baseline(seed, self.chosen) for seed in seeds]
         return [(base,) for base in train_all(own, outputs=self.outputs, workers=self.workers)]
@@ -161,12 +162,13 @@ def check_test_list(data: Sequence[str]) -> None:
 def main(size: str = "full", *given: str) -> None:
     if size not in ("full", "test", "baselines", "quick", "tables"):
         sys.exit(f"size {size}: full, test, baselines, quick, or tables of what is finished")
-    workers, records, data = options(given)
+    told = options(given)
     if size != "tables":
         unsupported_nouns()  # what it needs is asked for before anything is trained
     if size == "test":
-        check_test_list(data)
-    study = Study(data, quick=size == "quick", workers=0 if size == "tables" else workers, records=records)
+        check_test_list(told.others)
+    workers = 0 if size == "tables" else told.workers
+    study = Study(told.others, quick=size == "quick", workers=workers, records=told.records, only=told.seeds)
     study.tables.mkdir(parents=True, exist_ok=True)
     choose(study)
     if size != "baselines":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,14 +38,15 @@ BASELINE = "attention_lstm, mle"
 class Study:
     """The runs of one size: each is trained and measured unless its record is kept."""
 
-    def __init__(self, data: Sequence[str], *, quick: bool, workers: int, records: Path | None) -> None:
-        """Set where they are kept, and how many run at a time; with 0 workers what is finished is found."""
+    def __init__(self, data: Sequence[str], *, quick: bool, workers: int, records: Path | None,
+                 only: Collection[int] | None = None) -> None:  # fmt: skip
+        """Set where they are kept, how many run at a time, of which seeds; with 0 workers what is finished is found."""
         self.shared = (*data, *SETTING)
         self.quick = QUICK if quick else ()
         self.outputs = HERE / "outputs" / ("quick" if quick else "full")
         self.records = Records(records or (self.outputs if quick else HERE) / "records")
         self.families = {name: own for name, own in FAMILIES.items() if not quick or name != "pretrained_lm"}
-        self.workers = workers
+        self.workers, self.only = workers, only
 
     def baseline(self, family: str, seed: int) -> tuple[str, ...]:
         """Return the overrides of maximum likelihood."""
@@ -70,7 +71,7 @@ class Study:
     def _plain(self, family: str, seed: int) -> Wanted:
         return Wanted(f"{family}, mle", seed, self.baseline(family, seed), partial(measured, phase="mle"))
 
-    def _bases(self, seeds: Sequence[int]) -> list[tuple[Path, ...]]:
+    def _bases(self, seeds: Collection[int]) -> list[tuple[Path, ...]]:
         """Train the baselines of all families, and keep what each is worth as soon as it is there."""
         plain = [self._plain(family, seed) for seed in seeds for family in self.families]
         self.records.make(plain, outputs=self.outputs, workers=self.workers)
@@ -82,7 +83,9 @@ class Study:
 
     def report(self) -> None:
         """Train and measure what has no record, and write `table.md` and `figure.png` of the records."""
-        known = self.records.known(self.wanted, SEEDS, self._bases, outputs=self.outputs, workers=self.workers)
+        known = self.records.known(
+            self.wanted, SEEDS, self._bases, outputs=self.outputs, workers=self.workers, only=self.only
+        )
         if not known:
             sys.exit("no run is finished yet: full trains them")
         tables = (table_of_beams(known, BASELINE), table_of_samples(known, BASELINE), table_of_costs(known))
@@ -110,10 +113,11 @@ def table_of_costs(known: Mapping[str, Mapping[int, Mapping[str, Any]]]) -> str:
 def main(size: str = "full", *given: str) -> None:
     if size not in ("full", "quick", "tables"):
         sys.exit(f"size {size}: full, quick, or tables of what is finished")
-    workers, records, data = options(given)
+    told = options(given)
     if size != "tables":
         unsupported_nouns()  # what it needs is asked for before anything is trained
-    Study(data, quick=size == "quick", workers=0 if size == "tables" else workers, records=records).report()
+    workers = 0 if size == "tables" else told.workers
+    Study(told.others, quick=size == "quick", workers=workers, records=told.records, only=told.seeds).report()
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -107,8 +107,9 @@ class Judge:
 class Study:
     """The runs of one size on some data: each is trained and measured unless its record is kept."""
 
-    def __init__(self, size: str, data: Sequence[str], *, workers: int, records: Path | None = None) -> None:
-        """Set where they are kept, and how many run at a time; with 0 workers what is finished is found."""
+    def __init__(self, size: str, data: Sequence[str], *, workers: int, records: Path | None = None,
+                 only: Collection[int] | None = None) -> None:  # fmt: skip
+        """Set where they are kept, how many run at a time, of which seeds; with 0 workers what is finished is found."""
         quick = size == "quick"
         self.quick = QUICK if quick else ()
         self.setting = (*data, *SETTING, *((QUICK_HELD_OUT,) if quick else FULL))
@@ -123,7 +124,7 @@ class Study:
         self.discriminators = QUICK_DISCRIMINATORS if quick else DISCRIMINATORS
         self.judge = QUICK_JUDGE if quick else JUDGE
         self.splits = ("val", "test") if size == "test" else ("val",)
-        self.workers = workers
+        self.workers, self.only = workers, only
 
     @property
     def how(self) -> str:
@@ -179,7 +180,7 @@ class Study:
         """
         judge = None if chosen is None else partial(self.discriminator, chosen.rung)
         prepare = begun_with(self.baseline, judge, outputs=self.outputs, workers=self.workers)
-        return self.records.known(wanted, seeds, prepare, outputs=self.outputs, workers=self.workers)
+        return self.records.known(wanted, seeds, prepare, outputs=self.outputs, workers=self.workers, only=self.only)
 
 
 def choose(study: Study) -> Judge:
@@ -307,10 +308,11 @@ def _on(split: str, name: str) -> str:
 def main(size: str = "full", *given: str) -> None:
     if size not in ("full", "quick", "tables", "test"):
         sys.exit(f"size {size}: full, quick, tables of what is finished, or test")
-    workers, records, data = options(given)
+    told = options(given)
     if size == "test":
-        check_test_list(data)
-    study = Study(size, data, workers=0 if size == "tables" else workers, records=records)
+        check_test_list(told.others)
+    workers = 0 if size == "tables" else told.workers
+    study = Study(size, told.others, workers=workers, records=told.records, only=told.seeds)
     study.outputs.mkdir(parents=True, exist_ok=True)
     study.tables.mkdir(parents=True, exist_ok=True)
     chosen = choose(study)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -62,8 +62,10 @@ Found = dict[str, dict[int, Mapping[str, Any]]]
 class Study:
     """The runs of one size: each is trained and measured unless its record is kept."""
 
-    def __init__(self, size: str, *, workers: int, records: Path | None = None) -> None:
-        """Set where they are kept, and how many run at a time; with 0 workers what is finished is found."""
+    def __init__(
+        self, size: str, *, workers: int, records: Path | None = None, only: Collection[int] | None = None
+    ) -> None:
+        """Set where they are kept, how many run at a time, of which seeds; with 0 workers what is finished is found."""
         self.quick = QUICK if size == "quick" else ()
         self.longer = LONGER if size == "converged" else ()  # whose baseline is the other part's rival
         self.outputs = HERE / "outputs" / ("quick" if self.quick else "full")
@@ -78,7 +80,7 @@ class Study:
         self.others = dict(list(OTHERS.items())[:1]) if self.quick or self.longer else OTHERS
         self.arms = QUICK_ARMS if self.quick else ARMS if self.longer else tuple(one for one in ARMS if not one.learns)
         self.rates = RATES[:1] if self.quick else RATES
-        self.workers = workers
+        self.workers, self.only = workers, only
 
     def baseline(self, seed: int, *more: str) -> tuple[str, ...]:
         """Return the overrides of the baseline."""
@@ -112,7 +114,7 @@ class Study:
         """
         judge = partial(self.rung, _chosen()) if judged else None
         prepare = begun_with(self.baseline, judge, outputs=self.outputs, workers=self.workers)
-        return self.records.known(wanted, seeds, prepare, outputs=self.outputs, workers=self.workers)
+        return self.records.known(wanted, seeds, prepare, outputs=self.outputs, workers=self.workers, only=self.only)
 
 
 def _chosen() -> Rung:
@@ -205,11 +207,13 @@ def compare(study: Study, rates: Mapping[str, str]) -> None:
 def main(size: str = "full", *given: str) -> None:
     if size not in ("full", "ladder", "converged", "quick", "tables"):
         sys.exit(f"size {size}: full, ladder, converged, quick, or tables of what is finished")
-    workers, records, of = options(given)
+    told = options(given)
+    of = told.others
     if not {*of} <= {"full", "converged"} or (of and size != "tables"):
         sys.exit(f"{' '.join(of)}: only `tables` is told of which part, full or converged")
     for one in (of or ("full", "converged")) if size == "tables" else (size,):
-        study = Study(one, workers=0 if size == "tables" else workers, records=records)
+        workers = 0 if size == "tables" else told.workers
+        study = Study(one, workers=workers, records=told.records, only=told.seeds)
         study.tables.mkdir(parents=True, exist_ok=True)
         if one != "converged":
             climb(study)

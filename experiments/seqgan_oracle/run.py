@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -33,15 +33,16 @@ MLE, STOPPED = "mle", "mle, stopped by held-out NLL"
 class Study:
     """The runs of one size: each is trained and measured unless its record is kept."""
 
-    def __init__(self, given: Sequence[str], *, quick: bool, workers: int, records: Path | None) -> None:
-        """Set what all runs share and where they are kept; with 0 workers what is finished is found."""
+    def __init__(self, given: Sequence[str], *, quick: bool, workers: int, records: Path | None,
+                 only: Collection[int] | None = None) -> None:  # fmt: skip
+        """Set what all runs share, where they are kept, of which seeds; with 0 workers what is finished is found."""
         self.shared = (*MEASURED, *given, *(QUICK if quick else ()))
         self.outputs = HERE / "outputs" / ("quick" if quick else "full")
         self.records = Records(records or (self.outputs if quick else HERE) / "records")
         self.seeds = SEEDS[:1] if quick else SEEDS
         self.arms = QUICK_ARMS if quick else ARMS
         self.temperatures = (1.0,) if quick else TEMPERATURES
-        self.workers = workers
+        self.workers, self.only = workers, only
 
     def baseline(self, seed: int, schedule: tuple[str, ...] = ()) -> tuple[str, ...]:
         """Return the overrides of maximum likelihood."""
@@ -62,13 +63,15 @@ class Study:
         arms = [Wanted(arm.name, seed, self.arm(arm, seed, base), measure) for arm in self.arms if seed in arm.seeds]
         return [mle, stopped, *arms]
 
-    def _bases(self, seeds: Sequence[int]) -> list[tuple[Path]]:
+    def _bases(self, seeds: Collection[int]) -> list[tuple[Path]]:
         runs = train_all([self.baseline(seed) for seed in seeds], outputs=self.outputs, workers=self.workers)
         return [(run,) for run in runs]
 
     def report(self) -> None:
         """Train and measure what has no record, and write `table.md` and `figure.png` of the records."""
-        known = self.records.known(self.wanted, self.seeds, self._bases, outputs=self.outputs, workers=self.workers)
+        known = self.records.known(
+            self.wanted, self.seeds, self._bases, outputs=self.outputs, workers=self.workers, only=self.only
+        )
         if MLE not in known:
             sys.exit("no baseline is finished yet: full trains it")
         names = [name for name in (MLE, STOPPED, *(arm.name for arm in self.arms)) if name in known]
@@ -134,8 +137,9 @@ def above_curve(found: Mapping[str, float], mle: Found) -> list[float]:
 def main(size: str = "full", *given: str) -> None:
     if size not in ("full", "quick", "tables"):
         sys.exit(f"size {size}: full, quick, or tables of what is finished")
-    workers, records, overrides = options(given)
-    Study(overrides, quick=size == "quick", workers=0 if size == "tables" else workers, records=records).report()
+    told = options(given)
+    workers = 0 if size == "tables" else told.workers
+    Study(told.others, quick=size == "quick", workers=workers, records=told.records, only=told.seeds).report()
 
 
 if __name__ == "__main__":

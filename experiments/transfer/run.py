@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -84,13 +84,15 @@ def moves(size: str, flickr8k: Path | None, coco: Path | None, outputs: Path) ->
 class Study:
     """The runs of one size and one move: each is trained and measured unless its record is kept."""
 
-    def __init__(self, move: Move, *, size: str, outputs: Path, records: Path, workers: int) -> None:
-        """Set where they are kept, and how many run at a time; with 0 workers what is finished is found."""
+    def __init__(self, move: Move, *, size: str, outputs: Path, records: Path, workers: int,
+                 only: Collection[int] | None = None) -> None:  # fmt: skip
+        """Set where they are kept, how many run at a time, of which seeds; with 0 workers what is finished is found."""
         self.move = move
         quick = size == "quick"
         self.few, self.updates = (QUICK, ()) if quick else ((), UPDATES)
         self.seeds, self.pages = (SEEDS[:1], QUICK_PAGES) if quick else (SEEDS, PAGES)
         self.outputs, self.records, self.workers = outputs, Records(records), workers
+        self.only = only
 
     def baseline(self, seed: int, home: Sequence[str]) -> tuple[str, ...]:
         """Return the overrides of maximum likelihood at a home."""
@@ -114,11 +116,13 @@ class Study:
     def known(self) -> dict[str, dict[int, Mapping[str, Any]]]:
         """Return what is found of all runs, by name and seed; see `Records.known`."""
 
-        def prepare(seeds: Sequence[int]) -> list[tuple[Path]]:
+        def prepare(seeds: Collection[int]) -> list[tuple[Path]]:
             own = [self.baseline(seed, self.move.home) for seed in seeds]
             return [(base,) for base in train_all(own, outputs=self.outputs, workers=self.workers)]
 
-        told = self.records.known(self.wanted, self.seeds, prepare, outputs=self.outputs, workers=self.workers)
+        told = self.records.known(
+            self.wanted, self.seeds, prepare, outputs=self.outputs, workers=self.workers, only=self.only
+        )
         return {name.removeprefix(f"{self.move.name}, "): own for name, own in told.items()}
 
     def doubts(self) -> str:
@@ -148,17 +152,17 @@ def account(study: Study) -> str:
 
 
 def main(size: str = "full", *given: str) -> None:
-    workers, records, others = options(given)
-    named = {key: value for key, _, value in (one.partition("=") for one in others)}
+    told = options(given)
+    named = {key: value for key, _, value in (one.partition("=") for one in told.others)}
     if size not in ("full", "quick", "tables") or named.keys() - {"flickr8k", "coco"}:
-        sys.exit("full, quick or tables of what is finished; then flickr8k=<folder> coco=<folder> workers=2")
+        sys.exit("full, quick or tables of what is finished; then flickr8k=<folder> coco=<folder> workers=2 seeds=0,1")
     outputs = HERE / "outputs" / ("quick" if size == "quick" else "full")
     outputs.mkdir(parents=True, exist_ok=True)
     places = [Path(named[key]).expanduser() if key in named else None for key in ("flickr8k", "coco")]
-    kept = records or (outputs if size == "quick" else HERE) / "records"
-    at_a_time = 0 if size == "tables" else workers
+    kept = told.records or (outputs if size == "quick" else HERE) / "records"
+    workers = 0 if size == "tables" else told.workers
     for move in moves(size, *places, outputs):
-        text = account(Study(move, size=size, outputs=outputs, records=kept, workers=at_a_time))
+        text = account(Study(move, size=size, outputs=outputs, records=kept, workers=workers, only=told.seeds))
         kept.parent.mkdir(parents=True, exist_ok=True)
         (kept.parent / f"{move.name}.md").write_text(f"{text}\n")
         print(f"\n{move.name}\n\n{text}", flush=True)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from experiments.ratio import begun_with
 from experiments.ratio_on_scenes.run import Study
-from experiments.records import NOWHERE, Records, Wanted, base_of, judge_of, options, without_places
+from experiments.records import NOWHERE, Options, Records, Wanted, base_of, judge_of, options, without_places
 from experiments.study import cost, cost_of, finished, gigabytes_of, settings_by, settings_in, train
 from tests.tiny_runs import composed
 from tests.tiny_sizes import TINY
@@ -137,8 +138,35 @@ def test_overrides_without_places():
 
 
 def test_options_of_a_command():
-    assert options(["data=flickr8k", "workers=3", "records=a/b"]) == (3, Path("a/b"), ["data=flickr8k"])
-    assert options([]) == (2, None, [])
+    given = ["data=flickr8k", "workers=3", "records=a/b", "seeds=0,3"]
+    assert options(given) == Options(3, Path("a/b"), [0, 3], ["data=flickr8k"])
+    assert options([]) == Options(2, None, None, [])
+    for wrong in ("seeds=0,", "seeds=a", "workers=two"):
+        with pytest.raises(SystemExit, match="take numbers"):
+            options([wrong])
+
+
+@pytest.mark.parametrize("judged", [True, False])
+def test_a_discriminator_is_taught_where_something_that_is_missing_takes_it(tmp_path, monkeypatch, judged):
+    """Where records of all that take it are kept it would be taught for nothing."""
+    trained = []
+
+    def train_all(runs, *, outputs, workers):
+        trained.extend(runs)
+        return [outputs / "-".join(run) for run in runs]
+
+    monkeypatch.setattr("experiments.ratio.train_all", train_all)
+    prepare = begun_with(
+        lambda seed: ("base", str(seed)), lambda seed, base: ("judge", base.name), outputs=tmp_path, workers=1
+    )
+    taking = ("+experiment=kl_ratio", "pretrained_discriminator=x")
+    missing = {
+        0: [Wanted("ddo", 0, ("+experiment=ddo",), dict)],
+        1: [Wanted("ddo", 1, ("+experiment=ddo",), dict), *([Wanted("kl", 1, taking, dict)] if judged else [])],
+    }
+    judges = [NOWHERE, tmp_path / "judge-base-1" if judged else NOWHERE]
+    assert prepare(missing) == [(tmp_path / f"base-{seed}", judges[seed]) for seed in (0, 1)]
+    assert trained == [("base", "0"), ("base", "1"), *([("judge", "base-1")] if judged else [])]
 
 
 @pytest.mark.slow
@@ -207,6 +235,15 @@ def test_a_study_prepares_only_seeds_that_miss_something(outputs, tmp_path):
     told = records.known(wanted, [0, 1, 2, 3], prepare, outputs=outputs, workers=0)
     assert prepared == []
     assert told == {"one": {1: {"kept": "one"}, 2: {"kept": "one"}}, "two": {1: {"kept": "two"}}}
+
+    records.known(wanted, [0, 1, 2, 3], prepare, outputs=outputs, workers=2, only=[1])
+    assert prepared == [], "of the seed that is asked for all is known"
+    told = records.known(wanted, [0, 1, 2, 3], prepare, outputs=outputs, workers=2, only=[1, 3])
+    assert prepared == [[3]]
+    assert {name: sorted(own) for name, own in told.items()} == {"one": [1, 2, 3], "two": [1, 3]}, "all that is known"
+    for name in ("one", "two"):
+        (tmp_path / "records" / f"{name}-3.json").unlink()
+    prepared.clear()
 
     told = records.known(wanted, [0, 1, 2, 3], prepare, outputs=outputs, workers=2)
     assert prepared == [[0, 2], [3]], "as many at a time as there are workers, and not the seed that is known"
