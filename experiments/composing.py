@@ -8,7 +8,8 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from gan_caption.configuration.building import build
+from gan_caption.configuration.building import allowed_by, build
+from gan_caption.configuration.choices import leave_out
 from gan_caption.configuration.launching import conf_dir
 
 _ONE_AT_A_TIME = threading.Lock()
@@ -18,7 +19,9 @@ _ONE_AT_A_TIME = threading.Lock()
 def composed(*overrides: str, config_name: str = "config") -> dict[str, Any]:
     """Compose a page, as the command line does."""
     with _ONE_AT_A_TIME, initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return OmegaConf.to_container(compose(config_name, overrides=list(overrides)), resolve=True)
+        config = compose(config_name, overrides=list(overrides))
+        leave_out(config, overrides, [conf_dir()], allowed_by(config.get("allow")))
+        return OmegaConf.to_container(config, resolve=True)
 
 
 def part(page: str, *, skip_missing: bool = False, **given: Any) -> Any:

@@ -114,8 +114,20 @@ def read(kind: type[T], config: Mapping[str, Any] | DictConfig, *, besides: Coll
     """
     known = {field.name for field in fields(cast(Any, kind))}
     given = {key: value for key, value in _plain(config, "").items() if key in known or key not in besides}
-    allow: list[str] = fit(given.get("allow", []), list[str], "allow")
-    return _read(kind, given, "", (OURS, *(f"{package}." for package in allow)), offered)
+    return _read(kind, given, "", allowed_by(given.get("allow")), offered)
+
+
+def allowed_by(allow: Any) -> tuple[str, ...]:
+    """Return the prefixes of the modules whose classes may be named.
+
+    Args:
+        allow: packages besides this one, as a page has them.
+
+    Raises:
+        UserError: these are no names.
+    """
+    packages: list[str] = fit(_plain([] if allow is None else allow, "allow"), list[str], "allow")
+    return (OURS, *(f"{package}." for package in packages))
 
 
 def plain(record: Any) -> Any:

@@ -1,7 +1,8 @@
-"""Choices of pages that were made on the command line, and undone by a page that is composed after them.
+"""Choices of pages that were made on the command line, and the pages that are composed after them.
 
 Hydra merges a chosen page, then the pages that stand later in its list: one of these that names another class takes the
-place of the chosen one, without a word.
+place of the chosen one, without a word. What such a page says of the part that it chose itself stays as well, where
+another one was chosen that has no such settings.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gan_caption.configuration.planning import known_to
 from gan_caption.errors import UserError
 
 if TYPE_CHECKING:
@@ -36,12 +38,8 @@ def check_choices(config: DictConfig, overrides: Sequence[str], folders: Sequenc
     from omegaconf import DictConfig, OmegaConf
 
     _check_order(overrides)
-    choices = {_place(choice): choice for choice in map(_CHOICE.fullmatch, overrides) if choice}
-    named = {override.lstrip("+").partition("=")[0] for override in overrides}
-    for place, choice in choices.items():
-        if f"{place}.{_TARGET}" in named:
-            continue
-        wanted = _class_of(Path(choice["group"], f"{choice['page']}.yaml"), folders)
+    for place, choice in _choices(overrides).items():
+        wanted = _page_of(choice, folders).get(_TARGET)
         node = OmegaConf.select(config, place)
         found = node.get(_TARGET) if isinstance(node, DictConfig) else None
         if wanted is None or found is None:
@@ -56,6 +54,52 @@ def check_choices(config: DictConfig, overrides: Sequence[str], folders: Sequenc
                 f"{choice[0]} has no effect: the experiment's page has its own; give "
                 f"{choice['group']}@{others[0]}={choice['page']}"
             )
+
+
+def leave_out(
+    config: DictConfig, overrides: Sequence[str], folders: Sequence[Path], allowed: tuple[str, ...]
+) -> list[str]:
+    """Take out of a configuration what pages say of a part of theirs, where another part was chosen in its place.
+
+    These are settings of the chosen part that it does not know, that its own page does not have, and nobody has given.
+
+    Args:
+        config: composed; it is changed.
+        overrides: as they were given.
+        folders: as in `check_choices`.
+        allowed: prefixes of the modules whose classes may be named; see `building.build`.
+
+    Returns:
+        the keys of what was taken out.
+    """
+    from omegaconf import DictConfig, OmegaConf, open_dict
+
+    given = _keys(overrides)
+    left_out = []
+    for place, choice in _choices(overrides).items():
+        page, node = _page_of(choice, folders), OmegaConf.select(config, place)
+        if _TARGET not in page or not isinstance(node, DictConfig):
+            continue
+        known = {*page, *known_to(node[_TARGET], f"{place}.{_TARGET}", allowed)}
+        for key in [key for key in node if key not in known]:
+            full = f"{place}.{key!s}"
+            if not any(one == full or one.startswith(f"{full}.") for one in given):
+                with open_dict(node):
+                    del node[key]
+                left_out.append(full)
+    return left_out
+
+
+def _choices(overrides: Sequence[str]) -> dict[str, re.Match[str]]:
+    """Return the choices of pages, by place, of those places whose class is not given by its name."""
+    named = _keys(overrides)
+    choices = {_place(choice): choice for choice in map(_CHOICE.fullmatch, overrides) if choice}
+    return {place: choice for place, choice in choices.items() if f"{place}.{_TARGET}" not in named}
+
+
+def _keys(overrides: Sequence[str]) -> set[str]:
+    """Return what is given, choices of pages among it."""
+    return {override.lstrip("+").partition("=")[0] for override in overrides}
 
 
 def _check_order(overrides: Sequence[str]) -> None:
@@ -92,12 +136,13 @@ def _place(choice: re.Match[str]) -> str:
     return choice["place"] or choice["group"].replace("/", ".")
 
 
-def _class_of(page: Path, folders: Sequence[Path]) -> str | None:
-    """Return what a page builds; None where it is no page of one part, or takes its class from another page."""
+def _page_of(choice: re.Match[str], folders: Sequence[Path]) -> DictConfig:
+    """Return the chosen page as it is written; it names a class where it is one of one part, and takes none over."""
     from omegaconf import DictConfig, OmegaConf
 
+    page = Path(choice["group"], f"{choice['page']}.yaml")
     for path in (folder / page for folder in folders):
         if path.is_file():
             content = OmegaConf.load(path)
-            return content.get(_TARGET) if isinstance(content, DictConfig) else None
-    return None
+            return content if isinstance(content, DictConfig) else OmegaConf.create()
+    return OmegaConf.create()

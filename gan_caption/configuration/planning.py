@@ -135,6 +135,17 @@ def call_of(target: Callable[..., Any], given: Mapping[str, Any], path: str, doo
     return Plan(path, target, arguments, hints, offered)
 
 
+def known_to(name: Any, path: str, allowed: tuple[str, ...]) -> set[str]:
+    """Return what a class or function can be given by name; see `find`, which says what is refused.
+
+    Args:
+        name: its dotted name.
+        path: the full key where that stands.
+        allowed: prefixes of modules.
+    """
+    return set(_parameters(find(name, path, allowed)))
+
+
 def _planned(value: Any, path: str, door: Door) -> Any:
     """Return a value with plans in place of the nodes in it."""
     if isinstance(value, Mapping):

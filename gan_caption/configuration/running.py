@@ -13,7 +13,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
-from gan_caption.configuration.choices import check_choices
+from gan_caption.configuration.building import allowed_by
+from gan_caption.configuration.choices import check_choices, leave_out
 from gan_caption.configuration.jobs import Job, Notes
 from gan_caption.configuration.overrides import command, setting
 from gan_caption.configuration.renamed import advice
@@ -69,6 +70,8 @@ class Runs:
             self._check_said(written)
             folders = [Path(one.path) for one in asked.runtime.config_sources if one.schema == "file"]
             check_choices(config, given_overrides(asked), folders)
+            if left_out := leave_out(config, given_overrides(asked), folders, allowed_by(config.get("allow"))):
+                print(f"{rank()}note: a page says this of another part: left out are {', '.join(left_out)}", flush=True)
             for one in unread(written, given_overrides(asked), REFERRED_TO):
                 print(f"{rank()}note: {one} changes nothing here: no part of this run refers to it", flush=True)
             result = self.task(config)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from gan_caption.configuration.choices import check_choices
+from gan_caption.configuration.choices import check_choices, leave_out
+from gan_caption.configuration.launching import conf_dir
 from gan_caption.errors import UserError
+from gan_caption.training.setup import check_configuration
 from tests.started import ended
 from tests.tiny_runs import TINY
+from tests.tiny_runs import composed as as_the_command_line
 
 PAGES = {"baseline/mean.yaml": "of.Mean", "baseline/zero.yaml": "of.Zero", "data/scenes.yaml": None}
 
@@ -88,6 +92,74 @@ def test_a_study_comes_after_the_experiment_that_it_makes_cheap(folders):
     check_choices(nothing, ["+experiment=cgan", "+study=cheap"], folders)
     with pytest.raises(UserError, match=r"\+study=cheap stands before \+experiment"):
         check_choices(nothing, ["+study=cheap", "+experiment=cgan"], folders)
+
+
+SWAPPED = {
+    "ppo": "baseline@phases.policy_gradient.objective.baseline=leave_one_out",
+    "actor_critic": "baseline@phases.policy_gradient.objective.baseline=greedy",
+    "scratchgan": "credit@phases.adversarial.objective.credit=monte_carlo",
+    "rankgan": "reward@phases.adversarial.objective.reward=discriminator",
+    "cgan": "optimizer@phases.adversarial.optimizer=rmsprop",
+    "control_constant": "reward@phases.policy_gradient.objective.reward=cider_d",
+}
+
+
+def whole(*overrides):
+    """As Hydra has it."""
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return compose("config", list(overrides))
+
+
+@pytest.mark.parametrize(("page", "choice"), SWAPPED.items())
+def test_a_method_takes_another_part_than_its_page_has_and_keeps_all_else(page, choice):
+    """What the page says of its own part is left out; the other part, the rest of the page, and what is given stay."""
+    config = whole(f"+experiment={page}", choice)
+    with pytest.raises(UserError, match="is not known"):
+        check_configuration(config)
+    place, _, chosen = choice.partition("@")[2].partition("=")
+    left_out = leave_out(config, [choice], [conf_dir()], ("gan_caption.",))
+    assert left_out
+    assert all(one.startswith(f"{place}.") for one in left_out)
+    check_configuration(config)
+    assert OmegaConf.to_container(config, resolve=True) == as_the_command_line(f"+experiment={page}", choice)
+    group = choice.partition("@")[0]
+    own = OmegaConf.load(conf_dir() / group / f"{chosen}.yaml")
+    told = OmegaConf.select(config, place)
+    assert told["_target_"] == own["_target_"]
+    rest = whole(f"+experiment={page}")
+    for one in (config, rest):
+        OmegaConf.update(one, place, None, merge=False)
+    assert OmegaConf.to_container(config) == OmegaConf.to_container(rest)
+
+
+def test_what_is_given_or_stands_in_the_chosen_page_is_not_left_out(tmp_path):
+    """A slip of the pen is refused as before."""
+    choice = SWAPPED["ppo"]
+    place = choice.partition("@")[2].partition("=")[0]
+    config = whole("+experiment=ppo", choice)
+    left_out = leave_out(config, [choice, f"{place}.hidden=3"], [conf_dir()], ("gan_caption.",))
+    assert f"{place}.hidden" not in left_out
+    assert list(OmegaConf.select(config, place)) == ["_target_", "hidden"]
+    with pytest.raises(UserError, match=r"baseline\.hidden is not known"):
+        check_configuration(config)
+
+    (tmp_path / "baseline").mkdir()
+    target = "gan_caption.objectives.baselines.LeaveOneOut"
+    (tmp_path / "baseline" / "leave_one_out.yaml").write_text(f"_target_: {target}\nhiden: 4\n")
+    slip = OmegaConf.create({"baseline": {"_target_": target, "hiden": 4, "decay": 0.9}})
+    assert leave_out(slip, ["baseline=leave_one_out"], [tmp_path], ("gan_caption.",)) == ["baseline.decay"]
+    assert leave_out(slip, ["seed=3"], [tmp_path], ("gan_caption.",)) == []
+    assert slip.baseline.hiden == 4
+
+
+@pytest.mark.slow
+def test_the_command_line_says_what_it_leaves_out(tmp_path):
+    small = [*TINY, "phases.mle.epochs=1", "adversarial.steps=1", f"outputs={tmp_path}/outputs"]
+    told = ended("gan_caption.train", *small, "+experiment=ppo", SWAPPED["ppo"])
+    assert told.returncode == 0, told.stderr
+    assert "note: a page says this of another part: left out are phases.policy_gradient.objective.baseline.hid" in (
+        told.stdout
+    )
 
 
 @pytest.mark.slow
