@@ -92,9 +92,16 @@ class Loop:
                 kept = self.run.checkpoints / "last.pt"
                 raise Interrupted(f"all phases are over, and what they left is saved in {kept}", signal=asked)
 
+    def _turn(self, name: str) -> int:
+        """Return how many phases of a phase's class, or of one above or below it, come before."""
+        names, phase = list(self.phases), self.phases[name]
+        before = [self.phases[other] for other in names[: names.index(name)]]
+        return sum(isinstance(one, type(phase)) or isinstance(phase, type(one)) for one in before)
+
     def _run_phase(self, name: str, state: TrainState | None, tracker: Tracker) -> None:
         phase, run = self.phases[name], self.run
         run.discriminator_left, run.discriminator_trainer = run.left_of_discriminator(), None
+        run.turn = self._turn(name)
         phase.begin(run)
         first, self.best, self.since_best = 0, {}, 0
         if state is not None:

@@ -70,6 +70,8 @@ class Run:
     """What trains D in the phase under way; None: nothing does."""
     discriminator_left: Left | None = None
     """What the phases before it left of D's training."""
+    turn: int = 0
+    """How many phases of its class come before the one under way: of all, batches have orders of their own."""
     discriminator_has_learned: bool = False
     """Whether D learns, or has learned, in a phase of this run or of the one that it is taken from."""
 
@@ -134,17 +136,17 @@ class Run:
         self, captions: Sequence[Sequence[list[int]]], *, images: int, per_image: int, stream: int,
         rows: np.ndarray | None = None,
     ) -> CaptionBatches:  # fmt: skip
-        """Return batches of training images whose order differs from stream to stream.
+        """Return batches of training images whose order differs from stream to stream, and from turn to turn.
 
         Args:
             captions: of all training images, as token ids.
             images: B.
             per_image: K captions of each.
-            stream: of the order.
+            stream: of the order, below 10.
             rows: of the images, ascending; None: those that the generator learns from.
         """
         return CaptionBatches(
-            captions, images=images, captions_per_image=per_image, seed=self.seed * 1000 + stream,
+            captions, images=images, captions_per_image=per_image, seed=self.seed * 1000 + 10 * self.turn + stream,
             rows=self.learners.generator if rows is None else rows, shuffle=self.source.split.shuffled,
         )  # fmt: skip
 
