@@ -1,9 +1,9 @@
-"""Looking at a network without disturbing it."""
+"""Trying something out without disturbing what is under way."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import nn
@@ -21,6 +21,11 @@ def evaluating(module: nn.Module) -> Iterator[None]:
             yield
     finally:
         torch.clear_autocast_cache()
+
+
+def forked_random(device: torch.device) -> AbstractContextManager[None]:
+    """Give the CPU and a device back the random numbers that they had; other devices are left out of it."""
+    return torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
 
 
 @contextmanager

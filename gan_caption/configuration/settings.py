@@ -220,8 +220,8 @@ class Settings:
         for phase in self.phases:
             if not re.fullmatch(r"[\w-]+", phase):  # files are named by it
                 raise ValueError(f"phases: {shown(phase)} is no name: letters, digits, _ and -")
-        for name in (self.name, self.study or ""):
-            if re.search(r"[/\\\0]", name):  # folders are named by them
+        for name in (self.name, *([] if self.study is None else [self.study])):
+            if not name or re.search(r"[/\\\0]", name):  # folders are named by them
                 raise ValueError(f"{shown(name)} names no experiment: its runs' folders lie side by side in outputs")
         if self.begin_from is not None and self.pretrained is not None:
             raise ValueError("begin_from: maximum likelihood goes on from there, pretrained skips it; give one of them")

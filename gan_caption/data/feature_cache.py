@@ -146,6 +146,8 @@ def cached_features(
                 about = {"encoder": description, "fingerprint": fingerprint, "split": split.name, "images": count}
                 write_atomically(folder / "about.json", lambda file: file.write(json.dumps(about, indent=1).encode()))
             errors = _extract(split, world.from_main(lambda: missing), prepare, encode, files, progress)
+            if files is not None:
+                files.forget([row for row, _ in errors])
             if not all(world.everyone((folder / "pooled.npy").exists())):
                 raise UserError(f"cache={cache} is not seen by all processes: give cache=... on a disk that all share")
             # Before another program that waits can write the features of other pictures of the same names there.
@@ -177,6 +179,11 @@ class _Files:
             file[read.rows] = content
             file.flush()
         self.signatures[read.rows] = read.signatures  # only now that the features are written
+        self.signatures.flush()
+
+    def forget(self, rows: list[int]) -> None:
+        """Keep nothing of rows whose images cannot be read any more."""
+        self.signatures[rows] = 0
         self.signatures.flush()
 
 

@@ -14,7 +14,7 @@ With one process every function here hands back what it was given, so that the r
   Captions are then those of one process, and a checkpoint holds one random state. Dropout is drawn by each process for
   itself, as is all that comes from torch's global generators.
 
-So the losses on 1, 2 and 4 ranks differ by the order in which floats are added, unless there is dropout.
+So the losses on 1, 2 and 4 ranks differ by the order in which floats are added, unless something is drawn so.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class Encoder(nn.Module, ABC):
     regions: int
     """R, at most."""
     finetune: bool
-    """Whether it learns, in the maximum-likelihood phase."""
+    """Whether it learns, from words and by maximum likelihood."""
     shows_pixels: bool = False
     """Whether features come with the pixels that they were made of; see `show_pixels`."""
 

@@ -68,7 +68,7 @@ def judge(
         progress: told (folds done, folds).
 
     Returns:
-        a judgement that depends on the settings and the captions only.
+        a judgement that depends on the settings, the captions and, for its dropout, the kind of device.
 
     Raises:
         UserError: there are fewer than 2 images a fold, an image has no reference, or a system has not equally many

@@ -245,11 +245,14 @@ def measured(
 
 def _check_curves(systems: Sequence[System]) -> None:
     """Refuse runs whose curves have other points than the first one's: they are read along each other."""
-    told = [(run, [(one.temperature, one.top_p) for one in run.curve]) for system in systems for run in system.runs]
+    told = [
+        (run, [(one.temperature, one.top_p, sorted(one.values)) for one in run.curve])
+        for system in systems for run in system.runs
+    ]  # fmt: skip
     for run, points in told:
         if points != told[0][1]:
             raise UserError(
-                f"{run.folder} has a curve of {len(points)} points, and {told[0][0].folder} one of "
+                f"{run.folder} has a curve of {len(points)} points, and {told[0][0].folder} another one, of "
                 f"{len(told[0][1])}: delete their folders evaluation-..., and evaluate again"
             )
 
@@ -278,7 +281,8 @@ def with_language_models(
 ) -> tuple[list[System], dict[str, float]]:
     """Return the systems with the LM and reverse-LM scores of their samples, and those of humans (Caccia et al. 2020).
 
-    The human scale of the reverse score is a model of as many training captions as a system has samples.
+    The human scale of the reverse score is a model of as many training captions as a system has samples; where there
+    are fewer, of all, and people score less well than they would.
 
     Args:
         systems: whose samples are scored.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from gan_caption.decoding.decoders import Sampling
+from gan_caption.distributed import world
 from gan_caption.evaluation.curve_files import CurvePoint
 from gan_caption.evaluation.evaluator import Evaluator
 from gan_caption.metrics.metric import measure, on_curves
@@ -50,7 +52,7 @@ def sample_curve(
     for done, (temperature, top_p) in enumerate(points, 1):
         sampler = evaluator.sampler_at(phase, temperature=temperature, top_p=top_p)
         samples = evaluator.sample(captioner, sampler)
-        told = measure(shown, evaluator.predictions([], samples))
+        told = world.from_main(partial(measure, shown, evaluator.predictions([], samples)))
         values = {name: value.per_image for name, value in told.items() if isinstance(value, Score)}
         curve.append(CurvePoint(temperature, top_p, {**values, **evaluator.limit(captioner, sampler)}, samples))
         if progress is not None:

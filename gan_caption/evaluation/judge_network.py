@@ -24,7 +24,7 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.cnn import CNNDiscriminator
 from gan_caption.discriminators.lstm import LSTMDiscriminator
 from gan_caption.errors import at_least, share
-from gan_caption.modes import evaluating
+from gan_caption.modes import evaluating, forked_random
 
 _SCORED_AT_ONCE = 1024
 
@@ -73,7 +73,7 @@ class Known:
 
 
 def train(known: Known, settings: JudgeSettings, *, seed: int) -> tuple[LSTMDiscriminator, LSTMDiscriminator]:
-    """Return the network after matching and after judging; the random state outside is left as it was."""
+    """Return the network after matching and after judging; random numbers of the CPU and the device go on as before."""
     matcher, judging = _learned(recurrent, (_matching_loss, _judging_loss), known, settings, seed=seed)
     return matcher, judging
 
@@ -81,7 +81,7 @@ def train(known: Known, settings: JudgeSettings, *, seed: int) -> tuple[LSTMDisc
 def train_to_tell(known: Known, settings: JudgeSettings, *, seed: int) -> CNNDiscriminator:
     """Return a network that learned to match and then to tell one system's captions from people's of the same images.
 
-    It reads by convolutions. The random state outside is left as it was.
+    It reads by convolutions. Random numbers of the CPU and of the device go on as before.
     """
     _, telling = _learned(convolutional, (_matching_loss, _telling_loss), known, settings, seed=seed)
     return telling
@@ -116,7 +116,7 @@ def _learned(
     device = known.pooled.device
     rng = np.random.default_rng(seed)
     left = []
-    with torch.random.fork_rng(devices=[device] if known.pooled.is_cuda else []):
+    with forked_random(device):
         torch.manual_seed(seed)
         network = build(known, settings).to(device)
         for loss in losses:

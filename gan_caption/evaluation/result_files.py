@@ -50,6 +50,8 @@ def read_said(run: Path, folder: Path, phase: str) -> list[dict[str, Any]]:
         if not isinstance(rows, list):
             raise TypeError("a list, an image a row")
         for row in rows:
+            if not isinstance(row["samples"], list):
+                raise TypeError("samples are a list")
             texts = [row["image_id"], row["caption"], *row["samples"]]
             if not all(isinstance(text, str) for text in texts):
                 raise TypeError("a caption is text")
@@ -73,6 +75,8 @@ def read_calibration(run: Path, folder: Path, phase: str) -> list[Bin]:
         bins = [Bin(**row) for row in parse_json(path.read_bytes())]
         if not all(map(_is_share, chain.from_iterable(one[:3] for one in bins))):
             raise ValueError("weights and probabilities are numbers from 0 to 1")
+        if not all(type(one.captions) is int and one.captions > 0 for one in bins):
+            raise ValueError("of captions there is a number")
         return bins
     except (OSError, TypeError, ValueError) as error:
         raise UserError(f"{path} holds no calibration ({error!r:.300}): delete {folder}, and evaluate again") from error

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from gan_caption.errors import UserError
 from gan_caption.metrics.bootstrap import image_interval, image_weights, paired_difference
 from gan_caption.metrics.humans import human_scores
-from gan_caption.metrics.metric import Metrics, Predictions, measure
+from gan_caption.metrics.metric import Metrics, Predictions, corpus_value, measure
 from gan_caption.metrics.ngrams import Score
 
 
@@ -29,7 +29,7 @@ class Scores:
     @property
     def values(self) -> dict[str, float]:
         """All values of the corpus, by name."""
-        return {name: value.corpus for name, value in self.measured.items()} | dict(self.of_corpus)
+        return {name: corpus_value(value) for name, value in self.measured.items()} | dict(self.of_corpus)
 
 
 def score(predictions: Predictions, metrics: Metrics) -> Scores:

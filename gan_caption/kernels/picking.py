@@ -20,13 +20,14 @@ def pick(probabilities: Tensor, uniforms: Tensor, rows: Tensor | None = None) ->
         rows: (N,) long, the row that each number draws from; None: N is S, and each draws from its own.
 
     Returns:
-        (N,) long; a word of probability zero is never drawn.
+        (N,) long; a word of probability zero is never drawn. Of probabilities that are no numbers some word is.
     """
     rows = torch.arange(len(probabilities), device=probabilities.device) if rows is None else rows
     if not is_plain():
         return _by_blocks(probabilities, uniforms, rows)
-    reached = probabilities.index_select(0, rows).cumsum(1)  # (N, V)
-    return _first_beyond(reached, uniforms[:, None] * reached[:, -1:])[:, 0]
+    own = probabilities.index_select(0, rows)  # (N, V)
+    reached = own.cumsum(1)
+    return _possible(own, _first_beyond(reached, uniforms[:, None] * reached[:, -1:]))[:, 0]
 
 
 def _by_blocks(probabilities: Tensor, uniforms: Tensor, rows: Tensor) -> Tensor:
@@ -39,11 +40,14 @@ def _by_blocks(probabilities: Tensor, uniforms: Tensor, rows: Tensor) -> Tensor:
     reached = masses.cumsum(1).index_select(0, rows)  # (N, blocks)
     threshold = uniforms[:, None] * reached[:, -1:]
     block = _first_beyond(reached, threshold)
+    if block.is_cuda:
+        block = _possible(masses.index_select(0, rows), block)
     before = reached.gather(1, (block - 1).clamp(min=0)) * (block > 0)
     inside = block * _BLOCK + torch.arange(_BLOCK, device=rows.device)  # (N, _BLOCK)
     places = rows[:, None] * words + inside.clamp(max=words - 1)
     own = probabilities.flatten().index_select(0, places.flatten()).view(places.shape).masked_fill(inside >= words, 0)
-    return (block * _BLOCK + _first_beyond(own.cumsum(1), threshold - before))[:, 0]
+    place = _possible(own, _first_beyond(own.cumsum(1), threshold - before))
+    return (block * _BLOCK + place).clamp(max=words - 1)[:, 0]
 
 
 def _first_beyond(cumulative: Tensor, threshold: Tensor) -> Tensor:
@@ -51,4 +55,19 @@ def _first_beyond(cumulative: Tensor, threshold: Tensor) -> Tensor:
     places = torch.searchsorted(cumulative, threshold, right=True)
     # Rounding may put the threshold on the total itself; the place that reaches it is then the answer.
     last = torch.searchsorted(cumulative, cumulative[:, -1:].contiguous())
-    return torch.minimum(places, last)
+    return torch.minimum(places, last).clamp(max=cumulative.shape[1] - 1)  # of NaN both lie beyond the end
+
+
+def _possible(masses: Tensor, places: Tensor) -> Tensor:
+    """Return the places (N, 1) or, where the mass (N, C) of one is 0, that before it with some.
+
+    A GPU adds up neighbours along different trees, so that a sum may rise by a rounding error over a mass of 0; a CPU
+    adds up in a row.
+    """
+    return _last_with_mass(masses, places) if masses.is_cuda else places
+
+
+def _last_with_mass(masses: Tensor, places: Tensor) -> Tensor:
+    """Return the last place with a mass up to each of these, (N, 1)."""
+    order = torch.arange(masses.shape[1], device=masses.device)
+    return torch.where(masses > 0, order, 0).cummax(1).values.gather(1, places)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -24,10 +25,16 @@ OF_FEW = f"Of fewer than {FEW} images a bootstrap knows too little: intervals ar
 """What is said then."""
 
 
+@lru_cache(maxsize=2)  # the same for all metrics and systems of a table, and those of seeds
 def image_weights(images: int, *, draws: int = 1000, seed: int = 0) -> np.ndarray:
-    """Return how often each image is drawn into each of `draws` corpora, (draws, images) float64, with replacement."""
+    """Return how often each image is drawn into each of `draws` corpora, (draws, images) float64, with replacement.
+
+    The array is not to be written to: whoever asks again is given the same one.
+    """
     rng = np.random.default_rng(seed)
-    return rng.multinomial(images, np.full(images, 1 / images), size=draws).astype(np.float64)
+    weights = rng.multinomial(images, np.full(images, 1 / images), size=draws).astype(np.float64)
+    weights.flags.writeable = False
+    return weights
 
 
 def image_interval(score: Score, weights: np.ndarray, *, level: float = 0.95) -> tuple[float, float]:
@@ -72,6 +79,8 @@ class Difference:
             UserError: there are several seeds, and scipy is missing.
         """
         drawn = drawn[~np.isnan(drawn)]
+        if not len(drawn):
+            return cls(float(np.mean(by_seed)), (math.nan, math.nan), math.nan)
         # One is added so that no finite number of draws makes p 0 (Davison and Hinkley 1997, eq. 4.11).
         fewest = min(int(np.sum(drawn <= 0)), int(np.sum(drawn >= 0)))
         p_drawn = min(1.0, 2 * (fewest + 1) / (len(drawn) + 1))

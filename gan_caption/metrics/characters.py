@@ -21,6 +21,9 @@ _PIECE = re.compile(rf"<unk>|{_RUN}(?:[-.']{_RUN})*|.", re.DOTALL)
 # Thai, Lao, Tibetan, Burmese, Khmer, kana, ideographs.
 _UNSPACED = re.compile("[\u0e00-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _VOWELS_AND_FINALS = range(0x1160, 0x1200)  # of a Korean syllable written in parts
+_MARKS = 30
+"""So many may follow a letter, as in Unicode's Stream-Safe Text Format (UAX 15): normalisation sorts them in a time
+that grows by their square. No script needs more than a few."""
 
 NO_SPACE = rf"(?<![{_LATIN}\u0300-\u036f]) | (?![{_LATIN}])"
 """A pattern of the spaces that text has not, where tokens are joined by spaces: all but those between Latin words."""
@@ -49,16 +52,30 @@ def without_spaces(captions: Sequence[str]) -> int:
 
 def characters(text: str) -> list[str]:
     """Return the tokens of a text."""
+    text = _with_few_marks(text)
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).lower()).replace("\u2019", "'")
-    tokens: list[str] = []
+    tokens: list[list[str]] = []
     carries = False  # whether a mark that comes now belongs to the last token
     for piece in _PIECE.findall(text):
         kind = unicodedata.category(piece[0])[0]
         if kind == "M" or ord(piece[0]) in _VOWELS_AND_FINALS:
             if carries:
-                tokens[-1] += piece
+                tokens[-1].append(piece)
             continue
         carries = kind in "LNS"  # letters, numbers, symbols; not punctuation, spaces, controls
         if carries:
-            tokens.append(piece)
-    return tokens
+            tokens.append([piece])
+    return list(map("".join, tokens))
+
+
+def _with_few_marks(text: str) -> str:
+    """Leave out the marks of a run that are too many."""
+    if text.isascii() or len(text) <= _MARKS:
+        return text
+    kept, run = [], 0
+    for sign in text:
+        # What a half-width kana's mark, say, becomes is a mark, which it is not itself.
+        run = run + 1 if unicodedata.combining(unicodedata.normalize("NFKD", sign)[0]) else 0
+        if run <= _MARKS:
+            kept.append(sign)
+    return "".join(kept)

@@ -151,6 +151,6 @@ def _diversity_at(levels: np.ndarray, quality: np.ndarray, diversity: np.ndarray
     before, after = quality[:, None, :-1], quality[:, None, 1:]
     with np.errstate(divide="ignore", invalid="ignore"):
         share = (levels[..., None] - before) / (after - before)
-    crossing = diversity[:, None, :-1] + share * (diversity[:, None, 1:] - diversity[:, None, :-1])
+        crossing = diversity[:, None, :-1] + share * (diversity[:, None, 1:] - diversity[:, None, :-1])
     within = (share >= 0) & (share <= 1)
     return np.maximum(reached, np.where(within, crossing, -np.inf).max(-1, initial=-np.inf))

@@ -121,8 +121,15 @@ class Metric:
         return value > other if self.better == "higher" else value < other
 
     def keeps(self, value: float, *, share: float, reference: float) -> bool:
-        """Tell whether a value is at least a share of a reference; where lower is better, at most reference / share."""
-        return value * share <= reference if self.better == "lower" else value >= share * reference
+        """Tell whether a value is at least a share of a reference; where lower is better, at most reference / share.
+
+        Of a reference below 0 more is allowed, and not less; with share 0, or beside a reference of NaN, any value is.
+        """
+        if not share or math.isnan(reference):
+            return True
+        if (self.better == "lower") == (reference >= 0):
+            share = 1 / share
+        return value <= share * reference if self.better == "lower" else value >= share * reference
 
 
 Metrics = Mapping[str, Metric]

@@ -1,7 +1,8 @@
 """How often one caption has another's n-grams, n = 1 to 4, for many pairs of captions at once.
 
 An n-gram is known by where it begins: captions are compared word by word, and two n-grams are equal where two words are
-equal and those behind them are. That asks for no table of n-grams.
+equal and those behind them are. That asks for no table of n-grams. Of captions of a thousand words and more the n-grams
+are sorted instead, which takes a time that does not grow by the square.
 
 Shapes: C captions of L words at most, P pairs of a caption and of another one with M words at most.
 """
@@ -28,6 +29,10 @@ def occurrences(own: np.ndarray, other: np.ndarray) -> np.ndarray:
     """
     counts = np.zeros((LONGEST, *own.shape), np.min_scalar_type(len(other)))
     other = np.where(other == NO_WORD, NO_WORD - 1, other)  # equal to nothing
+    if len(own) * len(other) > _COMPARED_AT_ONCE:
+        for pair in range(own.shape[1]):
+            _by_sorting(own[:, pair], other[:, pair], counts[:, :, pair])
+        return counts
     block = max(_COMPARED_AT_ONCE // max(other.size, 1), 1)
     for begin in range(0, len(own), block):
         part = own[begin : begin + block + LONGEST - 1]
@@ -39,6 +44,21 @@ def occurrences(own: np.ndarray, other: np.ndarray) -> np.ndarray:
             found = counts[n, begin : begin + block]
             equal[:, : len(found)].view(np.uint8).sum(0, dtype=counts.dtype, out=found[: equal.shape[1]])
     return counts
+
+
+def _by_sorting(own: np.ndarray, other: np.ndarray, counts: np.ndarray) -> None:
+    """Put into `counts` (4, L) what `occurrences` returns of one pair of captions, (L,) and (M,) words."""
+    words = np.unique(np.concatenate([own, other]), return_inverse=True)[1]
+    here, there = codes = words[: len(own)], words[len(own) :]
+    many = len(words)
+    for n in range(LONGEST):
+        if n:  # an n-gram is one that is a word shorter, and a word
+            longer = [code[:-1] * many + word[n:] for code, word in zip(codes, (here, there), strict=True)]
+            coded = np.unique(np.concatenate(longer), return_inverse=True)[1]
+            codes = coded[: len(longer[0])], coded[len(longer[0]) :]
+        if not min(map(len, codes)):
+            return
+        counts[n, : len(codes[0])] = np.bincount(codes[1], minlength=codes[0].max() + 1)[codes[0]]
 
 
 def parts(lengths: np.ndarray) -> Iterator[np.ndarray]:

@@ -48,10 +48,6 @@ class Moved:
         """Return the mean over seeds away."""
         return float(np.mean([score.corpus for score in self.away]))
 
-    def loss(self, better: Better) -> float:
-        """Return how much worse it is away, by which values are better: the mean over seeds."""
-        return float(np.mean(self.losses(better)))
-
     def losses(self, better: Better) -> list[float]:
         """Return how much worse it is away with each seed, by which values are better."""
         places = zip(self.home, self.away, strict=True)

@@ -1,7 +1,7 @@
 """Baselines: what is subtracted from the returns so that the gradient's variance falls and its mean stays.
 
-Shapes: N captions, T steps. A baseline may depend on anything but the token that it stands against; each
-of these is therefore unbiased.
+Shapes: N captions, T steps. A baseline may depend on anything but the token that it stands against, and
+what follows it; each of these is therefore unbiased, but where a caption's returns depend on other captions (ranks).
 """
 
 from __future__ import annotations

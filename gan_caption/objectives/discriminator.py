@@ -53,8 +53,9 @@ class DiscriminatorLoss(ABC):
             raise ValueError(f"{told}: not negative, and not all 0")
 
     def __call__(
-        self, discriminator: Discriminator, features: ImageFeatures, *, real: Captions, generated: Captions | None
-    ) -> Judged:
+        self, discriminator: Discriminator, features: ImageFeatures, *, real: Captions, generated: Captions | None,
+        rng: torch.Generator,
+    ) -> Judged:  # fmt: skip
         """Judge a batch.
 
         Args:
@@ -63,9 +64,10 @@ class DiscriminatorLoss(ABC):
             real: captions that people wrote for these images.
             generated: captions that the generator sampled for these images, cut off from its graph; None where their
                 weight is 0.
+            rng: on the CPU, the same on all ranks.
         """
         weights = {"generated": self.generated, "mismatched": self.mismatched, "edited": self.edited}
-        negatives = self._negatives(features, real, generated)
+        negatives = self._negatives(features, real, generated, rng)
         truth, *fakes = judged_together(
             discriminator, features, [real, *(captions for captions, _ in negatives.values())]
         )
@@ -80,7 +82,7 @@ class DiscriminatorLoss(ABC):
         return Judged(loss, accuracy)
 
     def _negatives(
-        self, features: ImageFeatures, real: Captions, generated: Captions | None
+        self, features: ImageFeatures, real: Captions, generated: Captions | None, rng: torch.Generator
     ) -> dict[str, tuple[Captions, Tensor | None]]:
         """Return what real pairs are compared with, by kind, and the place (N,) that counts where it is one alone."""
         negatives: dict[str, tuple[Captions, Tensor | None]] = {}
@@ -89,8 +91,7 @@ class DiscriminatorLoss(ABC):
         if self.mismatched and sum(world.everyone(len(features))) > 1:
             negatives["mismatched"] = mismatch(real, images=len(features)), None
         if self.edited:
-            # torch's own CPU generator, whose state travels with the checkpoint.
-            changed = edits(real, rng=torch.default_generator)
+            changed = edits(real, rng=rng)
             negatives |= {} if changed is None else {"edited": changed}
         return negatives
 

@@ -214,9 +214,14 @@ def learning_curves(systems: Sequence[System], own: Sequence[Metric] = ()) -> Fi
 
 
 def logged(records: Sequence[Mapping[str, Any]], phase: str, name: str) -> tuple[list[int], list[float]]:
-    """Return a name's values in a phase, over the updates since its first record; smoothed, except for validations."""
-    own = [record for record in records if record["phase"] == phase]
-    known = [(record["step"] - own[0]["step"], record[name]) for record in own if record.get(name) is not None]
+    """Return a name's numbers in a phase, over the phase's updates; smoothed, except for validations."""
+    begin = 0
+    for record in records:
+        if record["phase"] == phase:
+            break
+        begin = record["step"]
+    known = [(record["step"] - begin, value) for record in records
+             if record["phase"] == phase and isinstance(value := record.get(name), int | float)]  # fmt: skip
     values = [value for _, value in known]
     return [step for step, _ in known], values if name.startswith("val/") else smoothed(values)
 

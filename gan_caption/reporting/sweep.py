@@ -230,7 +230,7 @@ def _rank(trial: Trial | None) -> tuple[bool, float]:
 def _short(value: str) -> str:
     """Round a number that a search drew; `runs.json` has all its digits."""
     try:
-        return value if len(value) < 7 or value.isdecimal() else f"{float(value):.4g}"
+        return value if len(value) < 7 or value.isdecimal() or "_" in value else f"{float(value):.4g}"
     except ValueError:
         return value
 

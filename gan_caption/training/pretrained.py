@@ -52,13 +52,24 @@ class Pretrained:
 
     @cached_property
     def _frozen(self) -> Generator:
-        copied = copy.deepcopy(self._captioner)
-        load_weights(copied, self._weights, vocabulary=self._vocabulary)
-        return copied.generator.eval().requires_grad_(False)
+        return frozen(self._captioner, self._weights, vocabulary=self._vocabulary)
 
     def log_likelihood(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return log p(caption | image) in nats, (N,)."""
         return _log_likelihood(self._frozen if self._left() else self._captioner.generator, features, captions)
+
+
+def frozen(captioner: EncoderDecoder, weights: Path, *, vocabulary: str) -> Generator:
+    """Return a copy of a captioner's policy that has other weights and does not learn.
+
+    Args:
+        captioner: of the same sizes.
+        weights: the file of a captioner's.
+        vocabulary: the tokenizer's fingerprint.
+    """
+    copied = copy.deepcopy(captioner)
+    load_weights(copied, weights, vocabulary=vocabulary)
+    return copied.generator.eval().requires_grad_(False)
 
 
 def _log_likelihood(policy: Generator, features: ImageFeatures, captions: Captions) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import tokenize
 import zipfile
@@ -18,6 +19,10 @@ DAMAGED = (
 
 The MemoryError is that of a header nested too deeply; nothing large is asked for.
 """
+
+
+_LONGEST_HEADER = 10_000
+"""Bytes, as numpy allows."""
 
 
 class Header(NamedTuple):
@@ -37,11 +42,22 @@ def header(file: IO[bytes]) -> Header:
         one of `DAMAGED`: it is none, or its elements are no numbers.
     """
     version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, kind = read(file)
+    shape, fortran, kind = _read_header(file, version)
     if kind.kind not in "fiub":
         raise ValueError(f"its elements are {kind}; wanted are numbers")
     return Header(shape, fortran, kind)
+
+
+def _read_header(file: IO[bytes], version: tuple[int, int]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Let numpy read what follows the magic, no more than a header may have: it reads first, and looks at it then."""
+    length, read = (2, np.lib.format.read_array_header_1_0) if version == (1, 0) else (
+        4, np.lib.format.read_array_header_2_0
+    )  # fmt: skip
+    told = file.read(length)
+    claimed = int.from_bytes(told, "little")
+    if claimed > _LONGEST_HEADER:
+        raise ValueError(f"its header has {claimed} bytes; {_LONGEST_HEADER} are enough for any array")
+    return read(io.BytesIO(told + file.read(claimed)))
 
 
 def numbers(file: IO[bytes], about: Header) -> np.ndarray:

@@ -152,6 +152,20 @@ def test_a_changed_photograph_is_read_again_and_the_others_are_not(tmp_path):
     assert torch.equal(read, old), "a run that has begun goes on with what it began with"
 
 
+def test_a_photograph_that_became_unreadable_has_the_cache_copied_once(tmp_path):
+    """And not at every start: of a large corpus that is gigabytes."""
+    split = photographs(tmp_path / "photos", count=3)
+    features(encoder(), split, tmp_path / "cache")
+    Path(split.items[1].path).write_bytes(b"no picture")
+    (grid,) = (tmp_path / "cache").glob("*/grid.npy")
+    inodes = [grid.stat().st_ino]
+    for _ in range(3):
+        source, _ = features(encoder(), split, tmp_path / "cache", skip=True)
+        assert len(source.split) == 2
+        inodes.append(grid.stat().st_ino)
+    assert inodes[0] != inodes[1] == inodes[2] == inodes[3]
+
+
 def test_photographs_of_the_same_names_in_another_folder_do_not_disturb_a_run_that_reads_these(tmp_path):
     one, other = photographs(tmp_path / "photos"), photographs(tmp_path / "others")
     for item in other.items:

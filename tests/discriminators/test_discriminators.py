@@ -220,7 +220,7 @@ def test_binary_cross_entropy_by_hand():
     generated = captions_from_ids([[4, 5], [4, 4]], [0, 1])  # the first fools D
     judged = BinaryCrossEntropy(
         real=1.0, generated=0.5, mismatched=0.25, edited=0.0, label_smoothing=0.0, output_l2=0.0
-    )(Fixed(), tiny.features(), real=real, generated=generated)
+    )(Fixed(), tiny.features(), real=real, generated=generated, rng=torch.Generator())
 
     def softplus(x):
         return math.log1p(math.exp(x))
@@ -235,7 +235,7 @@ def test_three_kinds_of_pairs_weigh_alike():
     real = captions_from_ids([[4, EOS], [5, EOS]], [0, 1])
     generated = captions_from_ids([[4, 5], [4, 4]], [0, 1])
     loss = BinaryCrossEntropy(real=0.5, generated=1.0, mismatched=1.0, edited=0.0, label_smoothing=0.0, output_l2=0.0)
-    judged = loss(Fixed(), tiny.features(), real=real, generated=generated)
+    judged = loss(Fixed(), tiny.features(), real=real, generated=generated, rng=torch.Generator())
     expected = math.log1p(math.exp(-2)) + (math.log1p(math.exp(2)) + math.log1p(math.exp(-1))) / 2
     assert judged.loss.item() == pytest.approx(expected + math.log1p(math.exp(-1)), rel=1e-6)
     with pytest.raises(ValueError, match="real=0: above 0"):
@@ -248,7 +248,7 @@ def test_an_l2_term_is_that_of_a_two_way_softmax_at_its_best():
     discriminator = make(CNNDiscriminator, dropout=0.0)
     plain = BinaryCrossEntropy(real=1.0, generated=1.0, mismatched=0.0, edited=0.0, label_smoothing=0.0, output_l2=0.0)
     terms = [
-        loss(discriminator, tiny.features(), real=real, generated=real).loss.item()
+        loss(discriminator, tiny.features(), real=real, generated=real, rng=torch.Generator()).loss.item()
         for loss in (plain, replace(plain, output_l2=0.1))
     ]
     difference = torch.cat([weight.flatten() for weight in discriminator.output_weights()]).double()
@@ -299,7 +299,7 @@ SAMPLES_ALONE = {"generated": 1.0, "mismatched": 0.0, "edited": 0.0}
 def test_without_mismatched_pairs_every_loss_compares_real_pairs_with_samples_alone(loss):
     real = captions_from_ids([[4, EOS], [5, EOS]], [0, 1])
     generated = captions_from_ids([[4, 5], [4, 4]], [0, 1])
-    judged = loss(Fixed(), tiny.features(), real=real, generated=generated)
+    judged = loss(Fixed(), tiny.features(), real=real, generated=generated, rng=torch.Generator())
     alone = loss.compare(torch.tensor([2.0, 2.0]), torch.tensor([2.0, -1.0]))
     torch.testing.assert_close(judged.loss, alone)
     assert judged.accuracy.keys() == {"real", "generated"}
@@ -423,7 +423,7 @@ def test_a_dense_critic_is_judged_word_by_word():
     real, generated = (captions_from_ids(texts, [0, 1]) for texts in ([[4, 5, EOS], [4, EOS]], [[5, EOS], [5, EOS]]))
     judged = BinaryCrossEntropy(
         real=1.0, generated=1.0, mismatched=0.0, edited=0.0, label_smoothing=0.0, output_l2=0.0
-    )(discriminator, tiny.features(), real=real, generated=generated)
+    )(discriminator, tiny.features(), real=real, generated=generated, rng=torch.Generator())
     words = torch.nn.functional.softplus
     answers = [discriminator(tiny.features(), captions)[captions.mask] for captions in (real, generated)]
     torch.testing.assert_close(judged.loss, words(-answers[0]).mean() + words(answers[1]).mean())
@@ -449,31 +449,31 @@ def test_captions_with_one_word_replaced_by_hand(dense):
     real = captions_from_ids([[4, 5, EOS], [5, 5, EOS], [4, 4, EOS]], [0, 1, 1])
     loss = BinaryCrossEntropy(real=1.0, generated=0.0, mismatched=0.0, edited=0.25, label_smoothing=0.0, output_l2=0.0)
     torch.manual_seed(0)
-    judged = loss(Knowing(real, dense=dense), tiny.features(), real=real, generated=None)
+    judged = loss(Knowing(real, dense=dense), tiny.features(), real=real, generated=None, rng=torch.Generator())
     expected = 0.25 * (math.log1p(math.exp(-2)) + math.log1p(math.exp(-1)))
     assert judged.loss.item() == pytest.approx(expected, rel=1e-6)
     assert judged.accuracy == {"real": 1.0, "edited": 1.0}
 
 
-def test_which_words_are_replaced_follows_from_torchs_own_generator():
+def test_which_words_are_replaced_follows_from_the_runs_random_numbers():
+    """Which all processes draw alike."""
     real = captions_from_ids([[4, 5, 4, EOS], [5, 5, EOS]] * 4, list(range(8)))
     discriminator = make(CNNDiscriminator, dropout=0.0)
     loss = Hinge(generated=0.0, mismatched=0.0, edited=1.0)
 
-    def judged() -> float:
-        return loss(discriminator, tiny.features(8), real=real, generated=None).loss.item()
+    def judged(rng: torch.Generator) -> float:
+        return loss(discriminator, tiny.features(8), real=real, generated=None, rng=rng).loss.item()
 
-    state = torch.get_rng_state()
-    first, second = judged(), judged()
-    torch.set_rng_state(state)
-    assert judged() == first != second
+    rng, other = (torch.Generator().manual_seed(3) for _ in range(2))
+    first, second = judged(rng), judged(rng)
+    assert judged(other) == first != second
 
 
 def test_where_there_is_nothing_to_compare_with_nothing_is_learned():
     """One image has no other's captions, and one word none that could replace it."""
     real = captions_from_ids([[4, 4, EOS]], [0])
     loss = BinaryCrossEntropy(real=1.0, generated=0.0, mismatched=0.5, edited=0.5, label_smoothing=0.0, output_l2=0.0)
-    judged = loss(make(CNNDiscriminator), tiny.features(1), real=real, generated=None)
+    judged = loss(make(CNNDiscriminator), tiny.features(1), real=real, generated=None, rng=torch.Generator())
     assert (judged.loss.item(), judged.accuracy) == (0.0, {})
 
 

@@ -50,6 +50,7 @@ METHODS = {
     "leakgan": [
         *ADVERSARIAL, *(one for one in CRITIC if "embedding" not in one), "text_cnn.embedding=8", "text_cnn.filters=4",
         "phases.adversarial.objective.manager_credit.credit.rollouts=2", "discriminator_training.steps_per_update=2",
+        "discriminator_training.edited=0.5",
     ],
     "shetty": [
         *ADVERSARIAL, *CRITIC, "discriminator.hidden=8", "generator.noise_size=3",

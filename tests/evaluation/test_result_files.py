@@ -56,6 +56,7 @@ SAID = {"image_id": "a", "caption": "b", "samples": []}
     "content",
     [
         "", "{}", "3", '[{"image_id": "a", "caption": "b", "samples": [1]}]', "[[]]",
+        json.dumps([{**SAID, "samples": "several"}]),
         *(json.dumps([{**SAID, "discriminator": opinion}]) for opinion in (None, "sure", 1.5)),
     ],
 )  # fmt: skip
@@ -65,7 +66,8 @@ def test_damaged_captions_are_told(tmp_path, content):
         read_said(tmp_path, tmp_path, "mle")
 
 
-@pytest.mark.parametrize("change", [{"people": None}, {"weight": "1"}, {"probability": 1.5}, {"more": 1}])
+@pytest.mark.parametrize("change", [{"people": None}, {"weight": "1"}, {"probability": 1.5}, {"more": 1},
+                                    {"captions": "4"}, {"captions": 0}, {"captions": True}])  # fmt: skip
 def test_a_damaged_calibration_is_told(tmp_path, change):
     whole = {"weight": 1, "probability": 0.5, "people": 0.25, "captions": 4}
     path = tmp_path / calibration_file("mle")

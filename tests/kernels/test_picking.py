@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gan_caption.kernels import plain
-from gan_caption.kernels.picking import pick
+from gan_caption.kernels.picking import _last_with_mass, pick
 
 WAYS = pytest.mark.parametrize("way", [contextlib.nullcontext, plain], ids=["fast", "plain"])
 
@@ -27,6 +27,22 @@ def test_never_draws_a_word_of_probability_zero(way):
         with way():
             tokens = pick(probabilities, torch.full((2,), uniform))
         assert (probabilities.gather(1, tokens[:, None]) > 0).all()
+
+
+@WAYS
+@pytest.mark.parametrize("words", [5, 64, 200])
+def test_of_what_is_no_number_some_word_is_drawn(words, way):
+    """The loss is NaN then, which is told; an index beyond the vocabulary would end a GPU's process."""
+    with way():
+        found = pick(torch.full((3, words), torch.nan), torch.tensor([0.0, 0.5, 1 - 2**-24]))
+    assert ((found >= 0) & (found < words)).all()
+
+
+def test_a_place_without_mass_gives_way_to_the_last_one_with_some():
+    """A GPU's sums may rise by a rounding error over a word of probability zero."""
+    masses = torch.tensor([[0.0, 0.7, 0.0, 0.0, 0.3, 0.0]]).expand(6, -1)
+    places = torch.arange(6)[:, None]
+    assert _last_with_mass(masses, places)[1:, 0].tolist() == [1, 1, 1, 4, 4]
 
 
 @WAYS

@@ -22,6 +22,15 @@ def test_every_draw_has_as_many_images():
     assert (weights.sum(1) == 7).all()
     assert weights.mean() == pytest.approx(1)
     assert (image_weights(7, seed=1) == image_weights(7, seed=1)).all()
+    with pytest.raises(ValueError, match="read-only"):  # whoever asks again is given the same
+        weights[0, 0] = 3
+
+
+def test_where_nothing_is_known_there_is_no_p():
+    """Nobody names an object, say: the share of wrong ones has no value."""
+    lacking = Score(float("nan"), np.full(30, np.nan))
+    told = paired_difference([lacking], [lacking])
+    assert np.isnan([told.value, *told.interval, told.p]).all()
 
 
 def test_the_interval_is_scipys():

@@ -32,6 +32,14 @@ def test_directions_and_floors_by_hand():
     # Half of 8 is 4; of what should be low, at most 8 / .5 = 16.
     assert [higher.keeps(value, share=0.5, reference=8) for value in (3.9, 4, 9)] == [False, True, True]
     assert [lower.keeps(value, share=0.5, reference=8) for value in (3.9, 16, 16.1)] == [True, True, False]
+    # Of -8 a half is lost at -16; where lower is better, at -4.
+    assert [higher.keeps(value, share=0.5, reference=-8) for value in (-8, -16, -16.1)] == [True, True, False]
+    assert [lower.keeps(value, share=0.5, reference=-8) for value in (-8, -4, -3.9)] == [True, True, False]
+    for own in (higher, lower):
+        assert own.keeps(0, share=0.9, reference=0)
+        assert all(own.keeps(value, share=0, reference=8) for value in (-1e9, 0, 1e9, float("nan")))
+        assert own.keeps(1, share=0.9, reference=float("nan"))
+        assert not own.keeps(float("nan"), share=0.9, reference=8)
     assert (STANDARD["nll_per_token"].better, STANDARD["length"].better) == ("lower", "neither")
 
 

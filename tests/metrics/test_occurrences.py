@@ -40,6 +40,27 @@ def test_an_ngram_is_counted_where_it_begins(pairs, at_once):
             assert not found[n - 1, len(expected) :, column].any()
 
 
+@given(captions, captions)
+@settings(deadline=None)
+def test_long_captions_are_counted_as_short_ones_are(own, told):
+    """Where words with words are too many, n-grams are sorted."""
+    known: dict[str, int] = {}
+    pair = [learn([one], known).rectangle(np.arange(1)) for one in (f"{told} a b c", f"{own} c a b")]
+    compared = occurrences.occurrences(pair[1], pair[0])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(occurrences, "_COMPARED_AT_ONCE", 0)
+        assert np.array_equal(occurrences.occurrences(pair[1], pair[0]), compared)
+
+
+def test_captions_of_many_thousand_words_are_scored():
+    """Each of 40,000 words compared with each of as many would take a minute."""
+    words = [f"w{word}" for word in np.random.default_rng(0).integers(500, size=40_000)]
+    long, half = " ".join(words), " ".join(words[:20_000])
+    score = bleu([half, "a"], [[long], ["a"]])
+    assert score.counts[0, :4].tolist() == [20_000, 19_999, 19_998, 19_997]
+    assert CiderD([[long], ["a b c d"]]).score([0, 1], [long, "a b c d"]) == pytest.approx([10, 10])
+
+
 def test_more_of_one_ngram_than_a_byte_counts():
     long = learn(["a " * 300], {}).rectangle(np.arange(1))
     assert occurrences.occurrences(long, long)[:, 0, 0].tolist() == [300, 299, 298, 297]

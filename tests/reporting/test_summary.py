@@ -171,8 +171,10 @@ def test_learning_curves_count_within_their_phase():
     ]
     steps, values = logged(records, "adversarial", "reward/mean")
     # (.1 * 3 + .9 * .1 * 1) / (.1 + .9 * .1)
-    assert (steps, values) == ([0, 10], [1.0, pytest.approx(0.39 / 0.19)])
-    assert logged(records, "adversarial", "val/cider_d") == ([5], [0.4])
+    assert (steps, values) == ([10, 20], [1.0, pytest.approx(0.39 / 0.19)])
+    assert logged(records, "adversarial", "val/cider_d") == ([15], [0.4])
+    assert logged(records, "mle", "mle/loss") == ([10], [1.0])
+    assert logged([{"phase": "mle", "step": 3, "mle/loss": "x"}], "mle", "mle/loss") == ([], [])
 
 
 def test_what_one_system_lacks_leaves_the_others_their_cells():

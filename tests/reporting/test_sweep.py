@@ -340,6 +340,8 @@ def test_the_table_has_a_column_for_what_varies(tmp_path):
     dates = [Job([f"data.seed={seed}"], "sweep") for seed in (20240101, 20240102)]
     assert "20240101" in summary(dates, trials)
     assert "20240102" in summary(dates, trials)
+    names = [Job([f"name=2024_01_{day}"], "sweep") for day in (15, 16)]
+    assert "2024_01_15" in summary(names, trials)
 
 
 def test_the_reason_of_a_failure_has_one_line_in_the_table():

@@ -61,6 +61,20 @@ def test_a_phase_of_the_discriminator_ends_once_it_is_right_often_enough(configu
     assert max(before, default=0.5) < 0.51 <= last
 
 
+def test_a_later_phase_of_the_discriminator_does_not_end_by_what_an_earlier_one_knew(configured, tmp_path):
+    """It learns of a policy that it has not met."""
+    config = configured("phases.discriminator.target_accuracy=0.65")
+    config["phases"] = {"discriminator": config["phases"]["discriminator"],
+                        "again": config["phases"]["discriminator"]}  # fmt: skip
+    settings = check_configuration(config)
+    run, phases, _ = set_up(settings, tmp_path, Data(settings, report=lambda line: None))
+    for phase in phases.values():
+        phase.begin(run)
+        assert not phase.is_done()
+        phase.trainer.accuracy = 0.66
+        assert phase.is_done()
+
+
 def test_the_next_phases_trainer_goes_on_at_its_own_learning_rate(configured, tmp_path):
     config = configured()
     config["phases"]["adversarial"]["trainer"] |= {"learning_rate": 0.125}
@@ -111,9 +125,9 @@ def begun(config, folder):
 class Counting(Relativistic):
     """A loss that compares pair by pair, and counts each image's captions of both kinds."""
 
-    def __call__(self, discriminator, features, *, real, generated):
+    def __call__(self, discriminator, features, *, real, generated, rng):
         self.counts = [torch.bincount(captions.images).tolist() for captions in (real, generated)]
-        return super().__call__(discriminator, features, real=real, generated=generated)
+        return super().__call__(discriminator, features, real=real, generated=generated, rng=rng)
 
 
 def test_an_image_with_fewer_captions_is_given_as_few_samples(configured, tmp_path):
@@ -141,9 +155,9 @@ def test_d_is_pretrained_on_the_captions_that_the_objective_will_show_it(configu
     shown = []
 
     class Seen(Relativistic):
-        def __call__(self, discriminator, features, *, real, generated):
+        def __call__(self, discriminator, features, *, real, generated, rng):
             shown.append(generated.tokens[:, 0])
-            return super().__call__(discriminator, features, real=real, generated=generated)
+            return super().__call__(discriminator, features, real=real, generated=generated, rng=rng)
 
     phase.trainer.objective = Seen(generated=1.0, mismatched=0.0, edited=0.0)
     phase.begin(run)

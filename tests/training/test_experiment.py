@@ -362,6 +362,7 @@ def test_a_checkpoint_of_another_vocabulary_is_refused(configured, tmp_path):
         ("generator._target_=os.system", "generator._target_: os.system is not allowed"),
         ("device=abacus", "device=abacus cannot be used"),
         ("name=../elsewhere", "../elsewhere names no experiment"),
+        ("name=''", " names no experiment"),
         ("+colour=red", "colour is not known"),
     ],
 )

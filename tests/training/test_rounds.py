@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import chain
 
 import pytest
 import torch
@@ -50,6 +51,21 @@ def test_the_second_round_is_compared_with_what_the_first_left(tmp_path, monkeyp
     assert same(first, mle)
     assert same(second, round_1)
     assert not same(second, mle)
+
+
+def test_the_second_round_shows_images_in_an_order_of_its_own(tmp_path, monkeypatch):
+    """Else two rounds of half an epoch show one half of the images twice."""
+    seen, begin = {}, PolicyGradientPhase.begin
+
+    def looking(self, run):
+        begin(self, run)
+        seen[run.turn] = [self.batches.at(step).rows for step in range(len(self.batches))]
+
+    monkeypatch.setattr(PolicyGradientPhase, "begin", looking)
+    run_experiment(two_rounds(tmp_path), data="scenes")
+    first, second = (seen[turn] for turn in (0, 1))
+    assert first != second
+    assert sorted(chain(*first)) == sorted(chain(*second)), "an epoch has all"
 
 
 @pytest.mark.parametrize(("name", "named"), [("round_2", "round_l"), ("round_2", "round_2"), ("round_1", "round_2")])

@@ -16,7 +16,7 @@ from gan_caption.discriminators.warm_start import inherit, shared_weights, take_
 from gan_caption.distributed import world
 from gan_caption.errors import UserError, above, at_least
 from gan_caption.generators.base import Generator
-from gan_caption.modes import evaluating
+from gan_caption.modes import evaluating, forked_random
 from gan_caption.objectives.base import GeneratorObjective
 from gan_caption.objectives.discriminator import DiscriminatorLoss, Judged
 from gan_caption.objectives.samples import as_many, policy_samples
@@ -135,7 +135,8 @@ class DiscriminatorTrainer:
         texts = [[one for one in run.encoded[row] if UNK not in one][: self.captions_per_image] for row in own]
         images = [image for image, several in enumerate(texts) for _ in several]
         real = captions_from_ids(list(chain.from_iterable(texts)), images)
-        with torch.random.fork_rng(), torch.no_grad(), evaluating(run.captioner), evaluating(run.discriminator):
+        networks = run.captioner, run.discriminator
+        with forked_random(run.device), torch.no_grad(), evaluating(networks[0]), evaluating(networks[1]):
             self._judge(run, own, real, policy_samples, random_generator(0))
 
     def left(self) -> Left:
@@ -193,7 +194,7 @@ class DiscriminatorTrainer:
                     run.generator, features, samples=self.captions_per_image, max_length=run.max_length, rng=rng
                 )
                 generated = as_many(drawn, torch.bincount(real.images, minlength=len(rows)))
-            return self.objective(run.discriminator, features, real=real.to(run.device), generated=generated)
+            return self.objective(run.discriminator, features, real=real.to(run.device), generated=generated, rng=rng)
 
     def _report(self, judged: Judged) -> dict[str, float]:
         fakes = {kind: share for kind, share in judged.accuracy.items() if kind != "real"}
@@ -256,6 +257,7 @@ class DiscriminatorPhase(Phase):
         """Make the optimizer and the batches."""
         self.run = run
         self.trainer.begin(run, stream=1)
+        self.trainer.accuracy = 0.5  # what D knew of an earlier policy is no reason to stop
 
     def rehearse(self, run: Run) -> None:
         """Look whether D has captions to learn from, and shares weights with the generator where that is asked for."""

@@ -25,7 +25,7 @@ from gan_caption.training.run import Run
 
 @dataclass(kw_only=True, eq=False)
 class MaximumLikelihoodPhase(Phase):
-    """Teacher forcing over the training captions; the encoder learns here where it learns at all."""
+    """Teacher forcing over the training captions; the encoder learns here where it learns, and from words before."""
 
     validate_every = 1  # at least once; `begin` knows how often
     objective: MaximumLikelihood

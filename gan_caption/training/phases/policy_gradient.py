@@ -14,15 +14,14 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.errors import UserError, above, at_least
 from gan_caption.generators.base import Generator
 from gan_caption.metrics.metric import Metric
-from gan_caption.modes import evaluating
+from gan_caption.modes import evaluating, forked_random
 from gan_caption.objectives.base import GeneratorObjective, PolicyLoss
 from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
-from gan_caption.training.checkpoint import load_weights
 from gan_caption.training.diagnostics import Diagnostics
 from gan_caption.training.learning_rates import LearningRate
-from gan_caption.training.networks import EncoderDecoder
 from gan_caption.training.optimizers import Optimizer, set_learning_rates
 from gan_caption.training.phases.base import Phase, Precision, autocast, descend, generator_groups
+from gan_caption.training.pretrained import frozen
 from gan_caption.training.run import Run
 from gan_caption.training.seeding import random_generator
 
@@ -101,9 +100,7 @@ class PolicyGradientPhase(Phase):
         self.reference = None
         path = run.best_weights(run.left_by(self.pretraining))
         if path.exists():
-            reference: EncoderDecoder = copy.deepcopy(run.captioner)
-            load_weights(reference, path, vocabulary=run.tokenizer.fingerprint)
-            self.reference = reference.generator.eval().requires_grad_(False)
+            self.reference = frozen(run.captioner, path, vocabulary=run.tokenizer.fingerprint)
 
     def rehearse(self, run: Run) -> None:
         """Look up the metric, and compute one loss of the generator; see `Phase.rehearse`.
@@ -128,7 +125,7 @@ class PolicyGradientPhase(Phase):
         batches.images = min(left or self.images_per_batch, 2)  # an epoch's last batch may be of one image
         batch = batches.at(0)
         memory = copy.deepcopy(self.objective.state_dict())
-        with torch.random.fork_rng(), evaluating(run.captioner):
+        with forked_random(run.device), evaluating(run.captioner):
             losses = self.objective.losses(
                 run.generator, run.features(batch.rows, grid=True), real=batch.captions.to(run.device),
                 max_length=run.max_length, rng=random_generator(0), reference=run.generator, progress=0.0,

@@ -14,6 +14,7 @@ from gan_caption.data.captions import EOS
 from gan_caption.distributed import world
 from gan_caption.encoders.base import Encoder
 from gan_caption.errors import above, at_least
+from gan_caption.modes import forked_random
 from gan_caption.training.learning_rates import LearningRate
 from gan_caption.training.optimizers import Group, Optimizer, set_learning_rates
 from gan_caption.training.phases.base import Phase, Precision, autocast, descend
@@ -61,7 +62,7 @@ class WordsPhase(Phase):
         self.encoder = run.captioner.encoder
         size = 1 if self.encoder is None else self.encoder.pooled_size
         words = len(run.tokenizer)
-        with torch.random.fork_rng():  # drawing its weights must not shift the run's random numbers, on any device
+        with forked_random(run.device):  # drawing its weights must not shift the run's random numbers
             torch.manual_seed(run.seed)
             self.detector = nn.Sequential(nn.LayerNorm(size), nn.Linear(size, words)).to(run.device)
         self.both = nn.ModuleList([self.detector] if self.encoder is None else [self.encoder, self.detector])
