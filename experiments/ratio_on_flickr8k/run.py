@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -126,10 +126,14 @@ class Study:
         self.splits = ("val", "test") if size == "test" else ("val",)
         self.workers, self.only = workers, only
 
-    @property
-    def how(self) -> str:
-        """What a record tells of how it was measured."""
-        return f"{self.judge}, held-out lessons, {POLICY}, resampled {RESAMPLED} or {AS_VARIED}, {SAMPLES} samples"
+    def judge_of(self, seed: int) -> JudgeSettings:
+        """Return the settings of a seed's judge: what judges of several seeds differ in is in intervals over seeds."""
+        return self.judge if seed == self.tuning else replace(self.judge, seed=seed)
+
+    def how(self, seed: int) -> str:
+        """Return what a record tells of how it was measured."""
+        judge, places = self.judge_of(seed), f"{POLICY}, resampled {RESAMPLED} or {AS_VARIED}"
+        return f"{judge}, held-out lessons, {places}, {SAMPLES} samples"
 
     def baseline(self, seed: int) -> tuple[str, ...]:
         """Return the overrides of the converged baseline."""
@@ -206,10 +210,10 @@ def tune(study: Study, chosen: Judge) -> dict[str, str]:
     trials = {f"{arm.name}, rate {rate}": (arm, rate) for arm in study.arms if arm.learns for rate in study.rates}
 
     def wanted(seed: int, base: Path = NOWHERE, judge: Path = NOWHERE) -> list[Wanted]:
-        alone = partial(found, split="val", judge=study.judge, places=TRIED)
+        alone = partial(found, split="val", judge=study.judge_of(seed), places=TRIED)
         return [
             Wanted(name, seed, study.arm(arm, seed, base, judge, chosen=chosen, rate=rate),
-                   partial(alone, phase=arm.phase), how=f"{study.how}, trials at {TRIED}")
+                   partial(alone, phase=arm.phase), how=f"{study.how(seed)}, trials at {TRIED}")
             for name, (arm, rate) in trials.items()
         ]  # fmt: skip
 
@@ -229,9 +233,9 @@ def place(study: Study, chosen: Judge, rates: Mapping[str, str]) -> dict[str, Pl
     arms = [arm for arm in study.arms if not arm.learns or arm.name in rates]
 
     def wanted(seed: int, base: Path = NOWHERE, judge: Path = NOWHERE) -> list[Wanted]:
-        everywhere = partial(found, split="val", judge=study.judge)
+        everywhere = partial(found, split="val", judge=study.judge_of(seed))
         return [
-            Wanted(f"{name}, all points", seed, own, partial(everywhere, phase=phase), how=study.how)
+            Wanted(f"{name}, all points", seed, own, partial(everywhere, phase=phase), how=study.how(seed))
             for name, own, phase in study.of(seed, base, judge, chosen=chosen, rates=rates, arms=arms)
         ]
 
@@ -253,16 +257,16 @@ def compare(study: Study, chosen: Judge, rates: Mapping[str, str], places: Mappi
         told = [study.judging(chosen.rung, seed, base)]
         every = study.of(seed, base, judge, chosen=chosen, rates=rates, arms=[*arms, *beside])
         for split in study.splits:
-            on = partial(found, split=split, judge=study.judge)
+            on = partial(found, split=split, judge=study.judge_of(seed))
             for name, own, phase in every:
                 if name not in judged:
                     continue
                 place = judged[name]
                 drawn = [place] if name in alone else _drawn(phase, place)
                 measure = partial(on, phase=phase, places=drawn, judged=[place], limits=name not in alone)
-                told.append(Wanted(_on(split, name), seed, own, measure, how=f"{study.how}, judged at {place}"))
-            differences = partial(planted, split=split, judge=study.judge)
-            told.append(Wanted(_on(split, PLANTED), seed, study.baseline(seed), differences, how=study.how))
+                told.append(Wanted(_on(split, name), seed, own, measure, how=f"{study.how(seed)}, judged at {place}"))
+            differences = partial(planted, split=split, judge=study.judge_of(seed))
+            told.append(Wanted(_on(split, PLANTED), seed, study.baseline(seed), differences, how=study.how(seed)))
         return told
 
     kept = study.known(wanted, study.seeds, chosen=chosen)

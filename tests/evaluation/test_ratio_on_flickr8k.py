@@ -263,13 +263,19 @@ def test_the_discriminator_without_the_image_is_of_the_chosen_kind(tmp_path):
         assert not any("pretrained_discriminator" in one for one in told)
 
 
+def test_each_seed_has_a_judge_of_its_own(tmp_path):
+    study = Study("full", ["data=flickr8k"], workers=0, records=tmp_path)
+    assert [study.judge_of(seed).seed for seed in (study.tuning, 0, 1)] == [0, 0, 1]
+    assert study.how(study.tuning) == study.how(0) != study.how(1)
+
+
 def test_tables_are_made_of_records_alone(tmp_path, capsys):
     """A study of one seed, as another machine left it: it is chosen, tuned, placed and compared."""
     study = Study("quick", ["data=flickr8k"], workers=0, records=tmp_path / "records")
     (judge,) = study.discriminators
 
     def keep(name, overrides, found, how=""):
-        how = how if name.startswith("discriminator") else f"{study.how}{how}"
+        how = how if name.startswith("discriminator") else f"{study.how(0)}{how}"
         study.records.keep(Wanted(name, 0, overrides, measure=dict, how=how), found, base="abc")
 
     keep(f"discriminator, {judge.name}", study.discriminator(judge, 0, tmp_path),
