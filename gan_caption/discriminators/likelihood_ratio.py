@@ -10,7 +10,6 @@ this form. Shapes: B images, N captions, T steps, V vocabulary.
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -19,12 +18,11 @@ from torch.nn import functional
 from gan_caption.data.captions import Captions, SoftCaptions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
+from gan_caption.discriminators.own_eyes import eyes_of, seen_by
 from gan_caption.discriminators.warm_start import copied
+from gan_caption.encoders.base import Encoder
 from gan_caption.generators.base import Generator, check_density
 from gan_caption.generators.parts import parts_that_fit
-
-if TYPE_CHECKING:
-    from gan_caption.encoders.base import Encoder
 
 
 class LikelihoodRatioDiscriminator(Discriminator):
@@ -58,6 +56,10 @@ class LikelihoodRatioDiscriminator(Discriminator):
         self.reference.eval()
         return self
 
+    def seen(self, features: ImageFeatures) -> ImageFeatures:
+        """Return what p_theta sees of the images; p_ref sees the features."""
+        return features
+
     def answer(self, ratios: Tensor) -> Tensor:
         """Return the logits of captions (N,) from the log-ratios of their tokens (N, T), 0 on padding."""
         return ratios.sum(1)
@@ -66,7 +68,8 @@ class LikelihoodRatioDiscriminator(Discriminator):
         """Return logits (N,). A token that policies never write, such as `<unk>`, tells nothing: it adds 0."""
         if isinstance(captions, SoftCaptions):
             return super().forward(features, captions)
-        own, reference = (policy.score(features, captions) for policy in (self.generator, self.reference))
+        own = self.generator.score(self.seen(features), captions)
+        reference = self.reference.score(features, captions)
         return self.answer((own - reference).masked_fill(own.isneginf() & reference.isneginf(), 0.0))
 
     def fast_score(self, features: ImageFeatures, captions: Captions) -> Tensor:
@@ -84,9 +87,8 @@ class LikelihoodRatioDiscriminator(Discriminator):
     def score(self, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:
         """Return logits (N,) of words (N, T, V): at each step the weighted mean of the words' log-ratios."""
         words = words * captions.mask[..., None]
-        return self.answer(
-            _expected(self.generator, features, words, captions) - _expected(self.reference, features, words, captions)
-        )
+        own = _expected(self.generator, self.seen(features), words, captions)
+        return self.answer(own - _expected(self.reference, features, words, captions))
 
     def weights_from(self, generator: Generator) -> dict[str, Tensor]:
         """Return all that there is, which it begins with in any case; see `inherited`."""
@@ -113,6 +115,44 @@ class DenseLikelihoodRatioDiscriminator(LikelihoodRatioDiscriminator):
     def answer(self, ratios: Tensor) -> Tensor:
         """Return them (N, T) as they are."""
         return ratios
+
+
+class OwnEyesLikelihoodRatioDiscriminator(LikelihoodRatioDiscriminator):
+    """The same where p_theta sees by an encoder of its own, and p_ref by the captioner's: another captioner, whole.
+
+    What the captioner's frozen features leave out p_theta can come to know.
+    """
+
+    def __init__(self, *, generator: Generator, encoder: Encoder) -> None:
+        """Hold p_theta with its encoder and, frozen, p_ref.
+
+        Args:
+            generator: as in `LikelihoodRatioDiscriminator`.
+            encoder: of the kind and the sizes of the run's. It takes that one's weights when D begins to learn; see
+                `inherited`.
+
+        Raises:
+            ValueError: the policy has a noise vector.
+        """
+        super().__init__(generator=generator)
+        self.encoder = encoder
+        self.uses_pixels = True
+
+    def seen(self, features: ImageFeatures) -> ImageFeatures:
+        """Return what the encoder sees.
+
+        Raises:
+            ValueError: the features came without pixels.
+        """
+        return seen_by(self.encoder, features)
+
+    def inherited(self, generator: Generator, encoder: Encoder | None) -> dict[str, Tensor]:
+        """Return the generator's weights, for p_theta and p_ref alike, and the encoder's.
+
+        Raises:
+            ValueError: p_theta or the encoder is of another kind than the run's, or has other sizes.
+        """
+        return {**super().inherited(generator, encoder), **eyes_of(encoder, self.encoder)}
 
 
 def _expected(policy: Generator, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:

@@ -46,20 +46,7 @@ class OwnEyesDiscriminator(WrappedDiscriminator):
         Raises:
             ValueError: the features came without pixels.
         """
-        if features.pixels is None:
-            raise ValueError("this discriminator reads pixels, and these features came without them")
-        own = self._encoded(features.pixels, features.rows)
-        return replace(features, pooled=own.pooled, grid=own.grid, regions=own.regions)
-
-    def _encoded(self, pixels: Tensor, rows: Tensor | None) -> ImageFeatures:
-        """Return the features of images, those that are there several times (the same row) encoded once."""
-        if rows is None:
-            alone: ImageFeatures = self.encoder(pixels)
-            return alone
-        distinct, places = rows.unique(return_inverse=True)
-        one_each = torch.empty_like(distinct).scatter_(0, places, torch.arange(len(places), device=places.device))
-        encoded: ImageFeatures = self.encoder(pixels[one_each])
-        return encoded.select(places)
+        return seen_by(self.encoder, features)
 
     def inherited(self, generator: Generator, encoder: Encoder | None) -> dict[str, Tensor]:
         """Return the captioner's encoder, and what the discriminator inside begins with.
@@ -67,9 +54,38 @@ class OwnEyesDiscriminator(WrappedDiscriminator):
         Raises:
             ValueError: the captioner's encoder is of another kind, has other sizes, or is a frozen one.
         """
-        if encoder is None:
-            raise ValueError(
-                "this discriminator begins with the encoder that learned with the captioner: there is none"
-            )
-        eyes = copied(encoder, self.encoder, name="encoder").items()
-        return {**super().inherited(generator, encoder), **{f"encoder.{name}": weight for name, weight in eyes}}
+        return {**super().inherited(generator, encoder), **eyes_of(encoder, self.encoder)}
+
+
+def seen_by(encoder: Encoder, features: ImageFeatures) -> ImageFeatures:
+    """Return what an encoder sees of images whose pixels came with the features.
+
+    Raises:
+        ValueError: the features came without pixels.
+    """
+    if features.pixels is None:
+        raise ValueError("this discriminator reads pixels, and these features came without them")
+    own = _encoded(encoder, features.pixels, features.rows)
+    return replace(features, pooled=own.pooled, grid=own.grid, regions=own.regions)
+
+
+def eyes_of(encoder: Encoder | None, own: Encoder) -> dict[str, Tensor]:
+    """Return the captioner's weights for a discriminator's `encoder`.
+
+    Raises:
+        ValueError: the captioner's encoder is of another kind, has other sizes, or is a frozen one.
+    """
+    if encoder is None:
+        raise ValueError("this discriminator begins with the encoder that learned with the captioner: there is none")
+    return {f"encoder.{name}": weight for name, weight in copied(encoder, own, name="encoder").items()}
+
+
+def _encoded(encoder: Encoder, pixels: Tensor, rows: Tensor | None) -> ImageFeatures:
+    """Return the features of images, those that are there several times (the same row) encoded once."""
+    if rows is None:
+        alone: ImageFeatures = encoder(pixels)
+        return alone
+    distinct, places = rows.unique(return_inverse=True)
+    one_each = torch.empty_like(distinct).scatter_(0, places, torch.arange(len(places), device=places.device))
+    encoded: ImageFeatures = encoder(pixels[one_each])
+    return encoded.select(places)

@@ -10,6 +10,7 @@ from gan_caption.data.captions import EOS, captions_from_ids
 from gan_caption.discriminators.blind import BlindDiscriminator
 from gan_caption.discriminators.cnn import CNNDiscriminator
 from gan_caption.discriminators.dense import DenseDiscriminator
+from gan_caption.discriminators.likelihood_ratio import OwnEyesLikelihoodRatioDiscriminator
 from gan_caption.discriminators.own_eyes import OwnEyesDiscriminator
 from gan_caption.discriminators.warm_start import inherit
 from gan_caption.encoders.scene_cnn import SceneCNN
@@ -82,6 +83,45 @@ def test_it_begins_with_the_captioners_eyes():
         inherit(discriminator, generator, None)
 
 
-def test_without_pixels_it_has_no_answer():
+@pytest.mark.parametrize("build", [own_eyes, lambda: captioner_that_judges()], ids=["own_eyes", "ratio"])
+def test_without_pixels_it_has_no_answer(build):
     with pytest.raises(ValueError, match="these features came without them"):
-        own_eyes()(tiny.features(), tiny.captions_of(1))
+        build()(tiny.features(), tiny.captions_of(1))
+
+
+def captioner_that_judges(kind=tiny.lstm, sizes=("pooled_size",)):
+    torch.manual_seed(0)
+    encoder = SceneCNN(width=2, finetune=True)
+    generator = kind(**{size: getattr(encoder, size) for size in sizes})
+    return OwnEyesLikelihoodRatioDiscriminator(generator=generator, encoder=encoder)
+
+
+def seen_by_the_captioner(encoder, images=3):
+    with torch.no_grad():
+        return replace(encoder(PIXELS[:images]), pixels=PIXELS[:images], rows=torch.arange(images))
+
+
+@pytest.mark.parametrize(
+    "own", [(tiny.lstm,), (tiny.attention_lstm, ("pooled_size", "grid_size"))], ids=["lstm", "attention_lstm"]
+)
+def test_a_captioner_with_its_own_eyes_begins_as_the_judged_one_and_learns_to_see(own):
+    """At first all log-ratios are 0. Then its log p is its own eyes', and p_ref's the captioner's."""
+    discriminator, captioner = captioner_that_judges(*own).eval(), captioner_that_judges(*own)
+    inherit(discriminator, captioner.generator, captioner.encoder)
+    features, captions = seen_by_the_captioner(captioner.encoder), tiny.captions_of(2)
+    torch.testing.assert_close(discriminator(features, captions), torch.zeros(len(captions)))
+
+    wanted = torch.tensor([float(row % 2) for row in range(len(captions))])
+    optimizer = torch.optim.Adam((one for one in discriminator.parameters() if one.requires_grad), lr=1e-3)
+    for _ in range(3):
+        optimizer.zero_grad()
+        functional.binary_cross_entropy_with_logits(discriminator(features, captions), wanted).backward()
+        optimizer.step()
+    eyes = discriminator.encoder.state_dict()
+    assert any(not torch.equal(weight, eyes[name]) for name, weight in captioner.encoder.state_dict().items())
+    with torch.no_grad():
+        ours, theirs = (encoder(PIXELS) for encoder in (discriminator.encoder, captioner.encoder))
+        expected = discriminator.generator.score(ours, captions) - captioner.generator.score(theirs, captions)
+    torch.testing.assert_close(discriminator(features, captions), expected.sum(1), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(discriminator.fast_score(features, captions), expected.sum(1), rtol=1e-4, atol=1e-5)
+    check_discriminator(discriminator, features)
