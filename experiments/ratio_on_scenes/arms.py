@@ -6,6 +6,7 @@ from experiments.ratio import DECODING, DEMONSTRATED, ROUNDS, Arm, Rung, blinded
 
 _EYES = (*inner("own_eyes"), "discriminator@discriminator.discriminator.discriminator=coattention")
 _AVERAGED = (*inner("likelihood_ratio"), "phases.ratio.averaging=0.98")
+_WHOLE = (*inner("likelihood_ratio_own_eyes"), "phases.ratio.averaging=0.98")
 RUNGS = (
     Rung("lstm", inner("lstm")),
     Rung("lstm, matching first", inner("lstm"), matching=600),
@@ -15,6 +16,7 @@ RUNGS = (
     Rung("log p - log p_ref", inner("likelihood_ratio")),
     Rung("log p - log p_ref, matching first", inner("likelihood_ratio"), matching=600),
     Rung("log p - log p_ref, matching first, averaged", _AVERAGED, matching=600),
+    Rung("log p - log p_ref, own eyes, matching first, averaged", _WHOLE, matching=600),
     Rung("own eyes, co-attention, matching first", _EYES, matching=600),
     Rung("lstm, no image", blinded(inner("lstm"))),
 )

@@ -39,12 +39,18 @@ def table_of_systems(found: Found, planned: Sequence[str] = ()) -> str:
     """
     waiting = [name for name in planned if name not in found and name != MLE]
     tests = {
-        rival: _Tests(compared(found, rival), [name for name in (*found, *waiting) if name not in (MLE, rival)])
+        rival: _Tests(
+            compared(found, rival),
+            compared(found, rival, "plain_jsd"),
+            [name for name in (*found, *waiting) if name not in (MLE, rival)],
+        )
         for rival in RIVALS
         if rival in found
     }
     columns = [
-        f"{what}{rival}" for rival in tests for what in ("JSD less that of ", "p (Holm), ", f"within {MARGIN} of ")
+        f"{what}{rival}"
+        for rival in tests
+        for what in ("JSD less that of ", "p (Holm), ", f"within {MARGIN} of ", "at temperature 1, less that of ")
     ]
     rows = [["", "seeds", "temperature, top-p", *(label for _, label, _, _ in SHOWN), *columns]]
     for name, runs in found.items():
@@ -78,28 +84,37 @@ class _Tests:
     Those that wait count, and those whose divergence could not be estimated: they are asked about as well.
     """
 
-    def __init__(self, differences: Mapping[str, Sequence[float]], asked: Sequence[str]) -> None:
-        self.differences = differences
+    def __init__(
+        self, differences: Mapping[str, Sequence[float]], plain: Mapping[str, Sequence[float]], asked: Sequence[str]
+    ) -> None:
+        self.differences, self.plain = differences, plain
         self.tested = {name: own for name, own in differences.items() if len(own) > 1}
         self.p = holm({name: _p(own) for name, own in self.tested.items()}, asked)
 
     def cells(self, name: str) -> list[str]:
-        """Return the difference, p, and whether the system is equivalent."""
-        own = self.differences.get(name, [])
-        difference = with_interval(own, 4, sign="+") if own else ""
+        """Return the difference, p, whether the system is equivalent, and the difference where nothing is chosen."""
+        own, plain = (
+            with_interval(one[name], 4, sign="+") if name in one else "" for one in (self.differences, self.plain)
+        )
         if name not in self.tested:
-            return [difference, "", ""]
-        return [difference, f"{self.p[name]:.3f}", "yes" if equivalent(own) else "no"]
+            return [own, "", "", plain]
+        told = self.tested[name]
+        return [own, f"{self.p[name]:.3f}", "yes" if equivalent(told) else "no", plain]
 
 
-def compared(found: Found, rival: str) -> dict[str, list[float]]:
+def compared(found: Found, rival: str, metric: str = "jsd") -> dict[str, list[float]]:
     """Return each system's divergence less that of a rival, seed by seed, where both are known; of no rival itself.
 
     A system whose density could not be estimated on some seed has none.
+
+    Args:
+        found: by system and seed.
+        rival: whose is taken off.
+        metric: "jsd", each at its own best point, or "plain_jsd", both at temperature 1.
     """
     other = found.get(rival, {})
     told = {
-        name: [runs[seed]["jsd"] - other[seed]["jsd"] for seed in sorted(runs.keys() & other.keys())]
+        name: [runs[seed][metric] - other[seed][metric] for seed in sorted(runs.keys() & other.keys())]
         for name, runs in found.items()
         if name != rival and name != MLE
     }

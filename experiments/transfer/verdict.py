@@ -54,7 +54,7 @@ class Compared:
     beyond: Difference
     """How much more it loses than maximum likelihood."""
     controls: Mapping[str, Difference]
-    """And than each of the controls, where a seed has both."""
+    """And than each of the controls, where seeds have both."""
 
 
 def table_of_losses(found: Found, endpoint: Endpoint) -> str:
@@ -137,7 +137,8 @@ def _compared(name: str, found: Found, endpoint: Endpoint) -> Compared | None:
     beyond = difference_of_losses(own, _moved(found[MLE], seeds), better="higher")
     controls = {}
     for control in CONTROLS:
-        if name != control and (both := sorted(set(seeds) & found.get(control, {}).keys())):
+        both = sorted(set(seeds) & found.get(control, {}).keys())
+        if name != control and len(both) >= min(len(seeds), 2):  # one seed tells nothing of others
             other = _moved(found[control], both)
             controls[control] = difference_of_losses(_moved(found[name], both), other, better="higher")
     return Compared(beyond, controls)

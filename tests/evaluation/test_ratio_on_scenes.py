@@ -46,7 +46,7 @@ def test_who_has_a_rate_to_be_tuned():
 
 def runs(*divergences, first=0):
     """Of a system, a seed each."""
-    return {first + seed: {**POINT, "jsd": jsd} for seed, jsd in enumerate(divergences)}
+    return {first + seed: {**POINT, "jsd": jsd, "plain_jsd": 2 * jsd} for seed, jsd in enumerate(divergences)}
 
 
 def cells(table, name):
@@ -89,6 +89,9 @@ def test_paired_differences_with_their_interval_and_holms_correction():
     assert f"JSD less that of {MLE}" not in cells(table, "a"), "of no rival that is not there"
     half = math.tan(math.pi * 0.95 / 2) * 0.01  # the standard error of .01 and .03 is .01
     assert cells(table, "a")[column] == f"+0.0200 ± {half:.4f}"
+    plain = f"at temperature 1, less that of {LONG}"
+    assert cells(table, "a")[plain] == f"+0.0400 ± {2 * half:.4f}"
+    assert (cells(table, "c")[plain], cells(table, LONG)[plain]) == ("+0.0000", "")
     alone = {name: 1 - 2 * math.atan(x) / math.pi for name, x in (("a", 2), ("b", 3), ("d", 0.10005 / 0.00005))}
     # The smallest counts four times, for c has a test to come, the next three times; none is below the one before.
     holm = {"d": 4 * alone["d"], "b": 3 * alone["b"], "a": max(3 * alone["b"], 2 * alone["a"])}
@@ -244,11 +247,12 @@ def test_trials_choose_each_arms_rate_and_tables_go_on_with_what_is_there(tmp_pa
     for seed, (more, gold) in enumerate([(0.10, 0.11), (0.50, 0.53)]):
         for name, jsd in ((MORE.name, more), ("GOLD", gold)):
             overrides = study.arm(arms[name], seed, tmp_path, tmp_path, rate=rates[name])
-            keep(study, name, overrides, {**POINT, "jsd": jsd}, seed)
-        keep(study, MLE, study.baseline(seed), {**POINT, "jsd": 0.1}, seed)
+            keep(study, name, overrides, {**POINT, "jsd": jsd, "plain_jsd": jsd}, seed)
+        keep(study, MLE, study.baseline(seed), {**POINT, "jsd": 0.1, "plain_jsd": 0.2}, seed)
     compare(study, rates)
     row = cells((study.tables / "table.md").read_text(), "GOLD")
     assert (row["seeds"], row[f"JSD less that of {MLE}"].split()[0]) == ("2", "+0.2200")
+    assert row[f"at temperature 1, less that of {MLE}"].split()[0] == "+0.1200"
     assert (study.tables / "figure.png").exists()
 
 

@@ -140,6 +140,15 @@ def test_losses_and_their_differences_by_hand():
     ]
 
 
+def test_a_control_of_one_seed_alone_lets_no_method_transfer_better():
+    known = {name: {seed: moved(0.9, 0.9 - loss) for seed in (0, 1)}
+             for name, loss in ((MLE, 0.5), (MORE, 0.5), ("control_blind", 0.5), ("nsc", 0.3))}  # fmt: skip
+    known["control_constant"] = {1: moved(0.9, 0.4)}
+    assert f"- nsc loses less than {MLE}; that it loses less than control_constant is not seen." in (
+        table_of_losses(known, TRUE)
+    )
+
+
 def test_only_seeds_that_both_have_are_compared():
     known = {MLE: {0: moved(0.9, 0.1), 1: moved(0.9, 0.4)}, "nsc": {1: moved(0.9, 0.6), 2: moved(0.9, 0.0)}}
     own = rows(table_of_losses(known, TRUE))
