@@ -166,7 +166,7 @@ def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str,
 
     captioner = build_captioner(settings, encoder, tokenizer, device=device)
     if beginning is not None:
-        beginning.load(captioner, tokenizer)
+        beginning.load(captioner, tokenizer, captions, max_length=settings.max_length)
     networks = Networks(captioner, build_discriminator(settings, encoder, tokenizer, read, device=device))
     if networks.discriminator is not None:
         if beginning is None:

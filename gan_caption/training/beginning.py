@@ -1,13 +1,15 @@
 """Begin with the captioner of another run: its weights, and its vocabulary with the new tokens of these captions.
 
-Rows of known tokens are kept. Each new token begins as the mean of all known ones, as an input and as an output: its
-probability is at first about theirs, not what a random vector happens to give (Hewitt 2021, Initializing New Word
-Embeddings for Pretrained Language Models).
+Rows of known tokens are kept. Each new token begins as the mean of the known ones of these captions, as an input and as
+an output: its probability is at first about theirs, not what a random vector happens to give (Hewitt 2021, Initializing
+New Word Embeddings for Pretrained Language Models, takes the mean of all). Each counts as often as it stands there: the
+mean of a whole vocabulary, of mostly rare words, is less probable than any word that people write.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,12 +56,16 @@ class Beginning:
         say(f"begins with {self.folder} ({self.phase}): {len(self.tokenizer)} tokens, and {len(new)} new ones{named}")
         return tokenizer
 
-    def load(self, captioner: EncoderDecoder, tokenizer: Tokenizer) -> None:
+    def load(
+        self, captioner: EncoderDecoder, tokenizer: Tokenizer, captions: Iterable[Sequence[str]], *, max_length: int
+    ) -> None:
         """Give a captioner the weights.
 
         Args:
             captioner: of this run.
             tokenizer: of this run; see `extended`.
+            captions: of each training image.
+            max_length: of a caption, in tokens.
 
         Raises:
             UserError: they do not fit.
@@ -70,24 +76,30 @@ class Beginning:
             other = min(tensors.keys() ^ own.keys())
             raise UserError(f"begin_from={self.folder}: one of both captioners has {other}, the other has not: give "
                             "its generator=... and encoder=...")  # fmt: skip
-        sizes = len(self.tokenizer), len(tokenizer)
-        captioner.load_state_dict({name: self._fitted(name, own[name], tensors[name], *sizes) for name in own})
+        texts = (text for own in captions for text in own)
+        told = Counter(token for text in texts for token in tokenizer.encode(text, max_length=max_length))
+        shares = torch.tensor([told[token] if token >= len(SPECIAL) else 0 for token in range(len(self.tokenizer))])
+        shares = shares.float() if shares.any() else torch.ones(len(shares))
+        new = len(tokenizer) - len(self.tokenizer)
+        captioner.load_state_dict({name: self._fitted(name, own[name], tensors[name], new, shares) for name in own})
 
-    def _fitted(self, name: str, own: Tensor, tensor: Tensor, known: int, wanted: int) -> Tensor:
+    def _fitted(self, name: str, own: Tensor, tensor: Tensor, new: int, shares: Tensor) -> Tensor:
         """Return a tensor with rows of the new tokens, where it has a row a token.
 
         Output layers leave out special tokens that are never written, which are the first.
         """
+        known = len(shares)
         if own.shape == tensor.shape:
             return tensor
         a_row_a_token = tensor.dim() > 0 and known - len(SPECIAL) <= len(tensor) <= known
-        if not a_row_a_token or own.shape != (len(tensor) + wanted - known, *tensor.shape[1:]):
+        if not a_row_a_token or own.shape != (len(tensor) + new, *tensor.shape[1:]):
             raise UserError(
                 f"begin_from={self.folder}: its {name} is {tuple(tensor.shape)}, here {tuple(own.shape)}: give the "
                 "sizes that it was trained with"
             )
-        mean = tensor.float().mean(0, keepdim=True).to(tensor.dtype)
-        return torch.cat([tensor, mean.expand(wanted - known, *tensor.shape[1:])])
+        shares = shares[known - len(tensor) :]
+        mean = torch.tensordot(shares / shares.sum(), tensor.float(), dims=1).to(tensor.dtype)
+        return torch.cat([tensor, mean.expand(new, *tensor.shape[1:])])
 
 
 def beginning_of(settings: Settings) -> Beginning | None:

@@ -54,19 +54,22 @@ def test_known_words_keep_their_ids_and_new_ones_come_behind():
         known.extended(CharacterTokenizer.of(["a"]))
 
 
-def test_rows_of_known_words_are_kept_and_those_of_new_ones_are_the_mean(tmp_path):
+def test_rows_of_known_words_are_kept_and_those_of_new_ones_are_a_mean(tmp_path):
     """Of 6 known tokens and 2 new ones, by hand; nothing else of a captioner has a row a token."""
     beginning = Beginning(tmp_path, "mle", WordTokenizer.of(["a", "dog"]), tmp_path)
-    tensor = torch.arange(12.0).view(6, 2)
-    fitted = beginning._fitted("words", torch.zeros(8, 2), tensor, 6, 8)
-    assert fitted.tolist() == [*tensor.tolist(), [5, 6], [5, 6]]
-    assert beginning._fitted("gate", torch.zeros(3, 2), torch.ones(3, 2), 6, 8).tolist() == [[1, 1]] * 3
+    tensor, alike, often = torch.arange(12.0).view(6, 2), torch.ones(6), torch.tensor([0.0, 0, 0, 0, 3, 1])
+    fitted = beginning._fitted("words", torch.zeros(8, 2), tensor, 2, alike)
+    torch.testing.assert_close(fitted, torch.tensor([*tensor.tolist(), [5, 6], [5, 6]]))
+    output = beginning._fitted("words", torch.zeros(5, 2), tensor[3:], 2, often)  # without <pad>, <unk>, <bos>
+    three_of_four = torch.tensor([*tensor[3:].tolist(), [8.5, 9.5], [8.5, 9.5]])  # of (8, 9), the other (10, 11)
+    torch.testing.assert_close(output, three_of_four)
+    assert beginning._fitted("gate", torch.zeros(3, 2), torch.ones(3, 2), 2, alike).tolist() == [[1, 1]] * 3
     with pytest.raises(UserError, match=r"its gate is \(4, 2\), here \(3, 2\): give the sizes"):
-        beginning._fitted("gate", torch.zeros(3, 2), torch.ones(4, 2), 6, 8)
+        beginning._fitted("gate", torch.zeros(3, 2), torch.ones(4, 2), 2, alike)
 
 
 def test_of_known_words_a_captioner_thinks_as_before(tmp_path):
-    """Its logits of the known words are the same in each place; a new word's is the mean of theirs."""
+    """Its logits of the known words are the same in each place; a new word's is the mean of those of its captions."""
     known, tokenizer = WordTokenizer.of(["a", "dog"]), WordTokenizer.of(["a", "dog", "rex"])
     theirs, own = (
         EncoderDecoder(part("generator/lstm", vocabulary_size=len(one), pooled_size=3, **SIZES), None).eval()
@@ -74,10 +77,13 @@ def test_of_known_words_a_captioner_thinks_as_before(tmp_path):
     )
     save_weights(theirs, tmp_path / "weights", vocabulary=known.fingerprint)
     beginning = Beginning(tmp_path, "mle", known, tmp_path / "weights")
-    beginning.load(own, tokenizer)
+    beginning.load(own, tokenizer, [["a dog rex", "a rex"], ["a dog"]], max_length=9)
     features, captions = ImageFeatures(torch.randn(2, 3)), captions_from_ids([[4, 5, 3], [5, 4, 3]], [0, 1])
     before, after = (one.generator.logits(features, captions) for one in (theirs, own))
     assert torch.allclose(after[:, :3], before, atol=1e-6), "<eos>, a, dog"
+    assert torch.allclose(after[:, 3], 0.6 * before[:, 1] + 0.4 * before[:, 2], atol=1e-6), "rex"
+    beginning.load(own, tokenizer, [["rex"]], max_length=9)  # of nothing known
+    after = own.generator.logits(features, captions)
     assert torch.allclose(after[:, 3], before.mean(1), atol=1e-6), "rex"
 
 
