@@ -398,6 +398,15 @@ def test_other_members_are_passed_over(tmp_path):
     assert item == CaptionedImage("train-0/good", ("a dog",))
 
 
+def test_a_shard_whose_name_is_no_utf_8_is_refused(tmp_path):
+    """Its samples are named by it, and text files could not hold these names."""
+    folder = tiny(tmp_path / "shards", [2])
+    os.rename(folder / "train-000.tar", os.fsencode(folder / "train-") + b"\xff.tar")
+    for _ in range(2):  # the second time by its index
+        with pytest.raises(UserError, match="its name is not UTF-8"):
+            shards_in(folder, tmp_path / "cache").split("train")
+
+
 def test_a_changed_shard_is_read_again(tmp_path):
     shard = pack(tmp_path / "train-0.tar", GOOD)
     corpus = shards_in(tmp_path, tmp_path / "cache")

@@ -6,7 +6,6 @@ Shapes: S samples of a shard.
 from __future__ import annotations
 
 import functools
-import hashlib
 import io
 import json
 import os
@@ -21,7 +20,7 @@ import numpy as np
 from gan_caption.data.compact import hashed
 from gan_caption.data.corpus import CaptionedImage, written
 from gan_caption.data.layout import counted
-from gan_caption.data.shards.places import Places, is_url
+from gan_caption.data.shards.places import Places, digest_of_name, is_url
 from gan_caption.data.shards.scanning import Found, Scan, scan
 from gan_caption.errors import Unreachable, UserError
 from gan_caption.files import write_atomically
@@ -155,7 +154,7 @@ def open_index(shards: Sequence[str], *, folder: Path, places: Places, skip_dama
             there is no sample.
     """
     versions = [places.identity(shard) for shard in shards]
-    files = [folder / f"{hashlib.sha256(f'{_VERSION} {one}'.encode()).hexdigest()[:24]}.npz" for one in versions]
+    files = [folder / f"{digest_of_name(f'{_VERSION} {one}')[:24]}.npz" for one in versions]
     sizes: list[int] = []
     damaged: list[str] = []
     features: list[dict[str, str] | None] = []

@@ -188,7 +188,7 @@ class Places:
     def _copy(self, shard: str) -> Path:
         """Return where the copy of a shard at a URL is kept."""
         name = Path(urlsplit(shard).path).name
-        return self.folder / f"{hashlib.sha256(shard.encode()).hexdigest()[:16]}-{name}"
+        return self.folder / f"{digest_of_name(shard)[:16]}-{name}"
 
     def _check_same(self, shard: str, copy: Path, digest: str) -> None:
         """Refuse a shard that was fetched before with another content: where its samples lie was looked up there.
@@ -248,3 +248,8 @@ def _fetch(url: str, file: BinaryIO) -> str:
                     "fetched before is kept"
                 ) from error
             time.sleep(attempt)
+
+
+def digest_of_name(name: str) -> str:
+    """Return the SHA-256 of a shard's name, which may be no UTF-8, in hexadecimal."""
+    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
