@@ -20,14 +20,23 @@ ARMS = (
     Arm("DDO, two rounds", "ddo", "round_2", ROUNDS),
     Arm("GOLD", "gold", overrides=DEMONSTRATED),
 )
+RIVAL = Arm(
+    "more maximum likelihood, as long as D", "control_more_mle",
+    overrides=(*DEMONSTRATED, "adversarial.steps=3000", "adversarial.validate_every=1500"),
+)  # fmt: skip
+"""A step of D has 100 captions of people and 100 samples: p_theta reads them and learns, which is 600 passes of a
+caption forward (one back counts as two), p_ref reads them, and 100 are drawn: 900. An update of maximum likelihood on
+100 captions has 300, so that D's 1,000 steps are 3,000 updates."""
 BESIDE = (
+    RIVAL,
     Arm("EBM, D without the image", "residual_ebm", "resampling", blind=True, learns=False),
     Arm("EBM, random logits", "control_logits", "resampling", learns=False),
     Arm("the most probable of 20", "control_powers", "resampling", (f"{DECODING}.own_weight=1000",), learns=False),
     Arm("residual EBM, 5 candidates", "residual_ebm", "resampling", (f"{DECODING}.candidates=5",), True, False),
     Arm("residual EBM, 50 candidates", "residual_ebm", "resampling", (f"{DECODING}.candidates=50",), True, False),
 )
-"""What differs from the residual EBM in one thing: it is asked where that is best, and compared with it."""
+"""What differs from the residual EBM in one thing, and the rival at equal compute: they are asked where the residual
+EBM is best, and compared with it."""
 QUICK_ARMS = ARMS[:3]
 QUICK_BESIDE = tuple(arm for arm in BESIDE if arm.name == "EBM, random logits")
 RATES = ("3e-5", "1e-4", "3e-4")

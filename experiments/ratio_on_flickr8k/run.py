@@ -33,6 +33,7 @@ from experiments.ratio_on_flickr8k.arms import (
     QUICK_BESIDE,
     QUICK_DISCRIMINATORS,
     RATES,
+    RIVAL,
 )
 from experiments.ratio_on_flickr8k.figures import systems_figure
 from experiments.ratio_on_flickr8k.measure import (
@@ -249,7 +250,9 @@ def place(study: Study, chosen: Judge, rates: Mapping[str, str]) -> dict[str, Pl
 def compare(study: Study, chosen: Judge, rates: Mapping[str, str], places: Mapping[str, Place]) -> None:
     """Train all arms from all baselines, measure them, and write the tables and the figure."""
     arms = [arm for arm in study.arms if arm.name in places]
-    beside = study.beside if EBM.name in places else ()
+    rates = {**rates, **({RIVAL.name: rates[MORE.name]} if MORE.name in rates else {})}
+    there = study.beside if EBM.name in places else ()
+    beside = [arm for arm in there if not arm.learns or arm.name in rates]
     judged = {**places, **{arm.name: places[EBM.name] for arm in beside}}
     alone = {arm.name for arm in beside}
 

@@ -11,7 +11,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from experiments.ratio import table_of_trials
-from experiments.ratio_on_flickr8k.arms import EBM, MORE
+from experiments.ratio_on_flickr8k.arms import EBM, MORE, RIVAL
 from experiments.ratio_on_flickr8k.figures import systems_figure
 from experiments.ratio_on_flickr8k.measure import TRIED, Found, Measure, Point, _another_word, _mixed, knows
 from experiments.ratio_on_flickr8k.people import STRATA, People, at_equal_diversity, standardised, stratified
@@ -261,6 +261,16 @@ def test_the_discriminator_without_the_image_is_of_the_chosen_kind(tmp_path):
         place = "discriminator@discriminator.discriminator"
         assert {f"{place}=blind", f"{place}.discriminator={kind}", "discriminator_training.steps=1000"} <= set(told)
         assert not any("pretrained_discriminator" in one for one in told)
+
+
+def test_the_rival_at_equal_compute_makes_as_many_passes_as_the_discriminator(tmp_path):
+    """1,000 steps of D of 900 passes; an update of maximum likelihood has 300. Its rate is that of the short one."""
+    study = Study("full", ["data=flickr8k"], workers=0, records=tmp_path)
+    told = study.arm(RIVAL, 0, tmp_path, tmp_path, chosen=Judge(study.discriminators[1], 0.5), rate="3e-5")
+    phase = phases_of(told)["policy_gradient"]
+    steps = phases_of(study.discriminator(study.discriminators[1], 0, tmp_path))["ratio"]["steps"]
+    assert (phase.steps * 300, phase.images_per_batch * phase.captions_per_image) == (steps * 900, 100)
+    assert phase.learning_rate == 3e-5
 
 
 def test_each_seed_has_a_judge_of_its_own(tmp_path):
