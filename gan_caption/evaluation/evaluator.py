@@ -180,11 +180,9 @@ class Evaluator:
     def judged(self, discriminator: Discriminator, captions: Sequence[Sequence[str]]) -> list[list[float]]:
         """Return the logits of the probability with which a discriminator takes captions for a person's.
 
-        Text is encoded as the tokenizer encodes it, where a policy of subwords may have written other pieces of it.
-
         Args:
             discriminator: on the evaluator's device, of the evaluator's tokenizer.
-            captions: any number an image, as the tokenizer decodes or normalizes them.
+            captions: any number an image, as the tokenizer decodes or normalizes them, and encodes them again.
         """
         told: list[list[list[float]]] = []
         with evaluating(discriminator):
@@ -217,10 +215,7 @@ class Evaluator:
     def possible(
         self, captioner: EncoderDecoder, samples: Sequence[Sequence[str]], sampler: Sampler
     ) -> dict[str, float]:
-        """Measure how far samples are from people, by both exact densities.
-
-        Of a policy of subwords the density of a text is that of the pieces that its tokenizer makes of it: with other
-        pieces of the same text it is higher.
+        """Measure how far samples are from people, by both exact densities, of text that is encoded again (subwords).
 
         Args:
             captioner: which drew the samples.

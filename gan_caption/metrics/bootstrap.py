@@ -25,7 +25,7 @@ OF_FEW = f"Of fewer than {FEW} images a bootstrap knows too little: intervals ar
 """What is said then."""
 
 
-@lru_cache(maxsize=2)  # the same for all metrics and systems of a table, and those of seeds
+@lru_cache(maxsize=4)  # the same for all metrics and systems of a table: of images here and there, and of seeds
 def image_weights(images: int, *, draws: int = 1000, seed: int = 0) -> np.ndarray:
     """Return how often each image is drawn into each of `draws` corpora, (draws, images) float64, with replacement.
 
