@@ -251,8 +251,7 @@ def compare(study: Study, chosen: Judge, rates: Mapping[str, str], places: Mappi
     """Train all arms from all baselines, measure them, and write the tables and the figure."""
     arms = [arm for arm in study.arms if arm.name in places]
     rates = {**rates, **({RIVAL.name: rates[MORE.name]} if MORE.name in rates else {})}
-    there = study.beside if EBM.name in places else ()
-    beside = [arm for arm in there if not arm.learns or arm.name in rates]
+    beside = [arm for arm in study.beside if EBM.name in places and (not arm.learns or arm.name in rates)]
     judged = {**places, **{arm.name: places[EBM.name] for arm in beside}}
     alone = {arm.name for arm in beside}
 
@@ -264,10 +263,10 @@ def compare(study: Study, chosen: Judge, rates: Mapping[str, str], places: Mappi
             for name, own, phase in every:
                 if name not in judged:
                     continue
-                place = judged[name]
-                drawn = [place] if name in alone else _drawn(phase, place)
-                measure = partial(on, phase=phase, places=drawn, judged=[place], limits=name not in alone)
-                told.append(Wanted(_on(split, name), seed, own, measure, how=f"{study.how(seed)}, judged at {place}"))
+                best = judged[name]
+                drawn = [best] if name in alone else _drawn(phase, best)
+                measure = partial(on, phase=phase, places=drawn, judged=[best], limits=name not in alone)
+                told.append(Wanted(_on(split, name), seed, own, measure, how=f"{study.how(seed)}, judged at {best}"))
             differences = partial(planted, split=split, judge=study.judge_of(seed))
             told.append(Wanted(_on(split, PLANTED), seed, study.baseline(seed), differences, how=study.how(seed)))
         return told

@@ -47,6 +47,11 @@ class System:
         return float(np.mean([score.corpus for score in self.auc]))
 
     @property
+    def minutes(self) -> float:
+        """That a run took, over seeds."""
+        return fmean(own.minutes for own in self.runs)
+
+    @property
     def cells(self) -> list[str]:
         """Return what a table shows besides differences."""
         places = sorted({point.place for point in self.points})
@@ -99,7 +104,7 @@ def table_of_systems(systems: Mapping[str, System], judging: Mapping[str, float]
     p = holm({name: one.p for name, one in compared.items()}, asked)
     rows = [["", "seeds", "minutes", *HEADS, f"AUC less that of {MORE.name}", "p (Holm)"]]
     for name, system in systems.items():
-        took = fmean(own.minutes for own in system.runs) + judging.get(name, 0.0)
+        took = system.minutes + judging.get(name, 0.0)
         told = f"{p[name]:.3f}" if name in compared and len(system.runs) > 1 else ""  # of images alone it says little
         tested = [_difference(compared[name]), told] if name in compared else ["", ""]
         rows.append([name, str(len(system.runs)), f"{took:.0f}", *system.cells, *tested])
@@ -122,7 +127,7 @@ def table_beside(ebm: Mapping[int, Found], beside: Measured, judging: Mapping[st
             continue
         systems = systems_of({EBM.name: ebm, name: runs})
         own = systems[name]
-        took = fmean(one.minutes for one in own.runs) + judging.get(name, 0.0)
+        took = own.minutes + judging.get(name, 0.0)
         less = _difference(differences(systems, EBM.name)[name])
         rows.append([name, str(len(own.runs)), f"{took:.0f}", _between(own.auc, 3), less])
     return markdown(rows) if len(rows) > 1 else ""

@@ -146,7 +146,7 @@ def cached_features(
                 about = {"encoder": description, "fingerprint": fingerprint, "split": split.name, "images": count}
                 write_atomically(folder / "about.json", lambda file: file.write(json.dumps(about, indent=1).encode()))
             errors = _extract(split, world.from_main(lambda: missing), prepare, encode, files, progress)
-            if files is not None:
+            if files is not None and errors:
                 files.forget([row for row, _ in errors])
             if not all(world.everyone((folder / "pooled.npy").exists())):
                 raise UserError(f"cache={cache} is not seen by all processes: give cache=... on a disk that all share")

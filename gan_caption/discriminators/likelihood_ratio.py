@@ -18,7 +18,7 @@ from torch.nn import functional
 from gan_caption.data.captions import Captions, SoftCaptions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.discriminators.base import Discriminator
-from gan_caption.discriminators.own_eyes import eyes_of, seen_by
+from gan_caption.discriminators.own_eyes import OwnEyes
 from gan_caption.discriminators.warm_start import copied
 from gan_caption.encoders.base import Encoder
 from gan_caption.generators.base import Generator, check_density
@@ -117,7 +117,7 @@ class DenseLikelihoodRatioDiscriminator(LikelihoodRatioDiscriminator):
         return ratios
 
 
-class OwnEyesLikelihoodRatioDiscriminator(LikelihoodRatioDiscriminator):
+class OwnEyesLikelihoodRatioDiscriminator(OwnEyes, LikelihoodRatioDiscriminator):
     """The same where p_theta sees by an encoder of its own, and p_ref by the captioner's: another captioner, whole.
 
     What the captioner's frozen features leave out p_theta can come to know.
@@ -128,31 +128,13 @@ class OwnEyesLikelihoodRatioDiscriminator(LikelihoodRatioDiscriminator):
 
         Args:
             generator: as in `LikelihoodRatioDiscriminator`.
-            encoder: of the kind and the sizes of the run's. It takes that one's weights when D begins to learn; see
-                `inherited`.
+            encoder: see `OwnEyes`.
 
         Raises:
             ValueError: the policy has a noise vector.
         """
         super().__init__(generator=generator)
-        self.encoder = encoder
-        self.uses_pixels = True
-
-    def seen(self, features: ImageFeatures) -> ImageFeatures:
-        """Return what the encoder sees.
-
-        Raises:
-            ValueError: the features came without pixels.
-        """
-        return seen_by(self.encoder, features)
-
-    def inherited(self, generator: Generator, encoder: Encoder | None) -> dict[str, Tensor]:
-        """Return the generator's weights, for p_theta and p_ref alike, and the encoder's.
-
-        Raises:
-            ValueError: p_theta or the encoder is of another kind than the run's, or has other sizes.
-        """
-        return {**super().inherited(generator, encoder), **eyes_of(encoder, self.encoder)}
+        self.look_by(encoder)
 
 
 def _expected(policy: Generator, features: ImageFeatures, words: Tensor, captions: Captions) -> Tensor:

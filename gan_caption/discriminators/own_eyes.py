@@ -22,7 +22,54 @@ if TYPE_CHECKING:
     from gan_caption.generators.base import Generator
 
 
-class OwnEyesDiscriminator(WrappedDiscriminator):
+class OwnEyes(Discriminator):
+    """What a discriminator has that sees by an encoder of its own; it stands before the other base class."""
+
+    encoder: Encoder
+    """It takes the weights of the captioner's when D begins to learn; see `inherited`."""
+
+    def look_by(self, encoder: Encoder) -> None:
+        """Set the encoder, of the kind and the sizes of the run's."""
+        self.encoder = encoder
+        self.uses_pixels = True
+
+    def seen(self, features: ImageFeatures) -> ImageFeatures:
+        """Return what the encoder sees of images whose pixels came with the features.
+
+        Raises:
+            ValueError: the features came without pixels.
+        """
+        if features.pixels is None:
+            raise ValueError("this discriminator reads pixels, and these features came without them")
+        own = self._encoded(features.pixels, features.rows)
+        return replace(features, pooled=own.pooled, grid=own.grid, regions=own.regions)
+
+    def _encoded(self, pixels: Tensor, rows: Tensor | None) -> ImageFeatures:
+        """Return the features of images, those that are there several times (the same row) encoded once."""
+        if rows is None:
+            alone: ImageFeatures = self.encoder(pixels)
+            return alone
+        distinct, places = rows.unique(return_inverse=True)
+        one_each = torch.empty_like(distinct).scatter_(0, places, torch.arange(len(places), device=places.device))
+        encoded: ImageFeatures = self.encoder(pixels[one_each])
+        return encoded.select(places)
+
+    def inherited(self, generator: Generator, encoder: Encoder | None) -> dict[str, Tensor]:
+        """Return the captioner's encoder, and what the discriminator begins with otherwise.
+
+        Raises:
+            ValueError: the captioner's encoder, or its policy where D has one, is of another kind, has other sizes, or
+                is a frozen one.
+        """
+        if encoder is None:
+            raise ValueError(
+                "this discriminator begins with the encoder that learned with the captioner: there is none"
+            )
+        eyes = copied(encoder, self.encoder, name="encoder").items()
+        return {**super().inherited(generator, encoder), **{f"encoder.{name}": weight for name, weight in eyes}}
+
+
+class OwnEyesDiscriminator(OwnEyes, WrappedDiscriminator):
     """Shows the discriminator inside the features of an encoder of its own.
 
     Every answer encodes the batch's images anew, each once.
@@ -33,59 +80,7 @@ class OwnEyesDiscriminator(WrappedDiscriminator):
 
         Args:
             discriminator: of any kind.
-            encoder: of the kind and the sizes of the run's. It takes that one's weights when D begins to learn; see
-                `inherited`.
+            encoder: see `OwnEyes`.
         """
         super().__init__(discriminator=discriminator)
-        self.encoder = encoder
-        self.uses_pixels = True
-
-    def seen(self, features: ImageFeatures) -> ImageFeatures:
-        """Return what its own encoder sees.
-
-        Raises:
-            ValueError: the features came without pixels.
-        """
-        return seen_by(self.encoder, features)
-
-    def inherited(self, generator: Generator, encoder: Encoder | None) -> dict[str, Tensor]:
-        """Return the captioner's encoder, and what the discriminator inside begins with.
-
-        Raises:
-            ValueError: the captioner's encoder is of another kind, has other sizes, or is a frozen one.
-        """
-        return {**super().inherited(generator, encoder), **eyes_of(encoder, self.encoder)}
-
-
-def seen_by(encoder: Encoder, features: ImageFeatures) -> ImageFeatures:
-    """Return what an encoder sees of images whose pixels came with the features.
-
-    Raises:
-        ValueError: the features came without pixels.
-    """
-    if features.pixels is None:
-        raise ValueError("this discriminator reads pixels, and these features came without them")
-    own = _encoded(encoder, features.pixels, features.rows)
-    return replace(features, pooled=own.pooled, grid=own.grid, regions=own.regions)
-
-
-def eyes_of(encoder: Encoder | None, own: Encoder) -> dict[str, Tensor]:
-    """Return the captioner's weights for a discriminator's `encoder`.
-
-    Raises:
-        ValueError: the captioner's encoder is of another kind, has other sizes, or is a frozen one.
-    """
-    if encoder is None:
-        raise ValueError("this discriminator begins with the encoder that learned with the captioner: there is none")
-    return {f"encoder.{name}": weight for name, weight in copied(encoder, own, name="encoder").items()}
-
-
-def _encoded(encoder: Encoder, pixels: Tensor, rows: Tensor | None) -> ImageFeatures:
-    """Return the features of images, those that are there several times (the same row) encoded once."""
-    if rows is None:
-        alone: ImageFeatures = encoder(pixels)
-        return alone
-    distinct, places = rows.unique(return_inverse=True)
-    one_each = torch.empty_like(distinct).scatter_(0, places, torch.arange(len(places), device=places.device))
-    encoded: ImageFeatures = encoder(pixels[one_each])
-    return encoded.select(places)
+        self.look_by(encoder)

@@ -27,7 +27,8 @@ def pick(probabilities: Tensor, uniforms: Tensor, rows: Tensor | None = None) ->
         return _by_blocks(probabilities, uniforms, rows)
     own = probabilities.index_select(0, rows)  # (N, V)
     reached = own.cumsum(1)
-    return _possible(own, _first_beyond(reached, uniforms[:, None] * reached[:, -1:]))[:, 0]
+    place = _first_beyond(reached, uniforms[:, None] * reached[:, -1:])
+    return (_last_with_mass(own, place) if own.is_cuda else place)[:, 0]
 
 
 def _by_blocks(probabilities: Tensor, uniforms: Tensor, rows: Tensor) -> Tensor:
@@ -41,12 +42,14 @@ def _by_blocks(probabilities: Tensor, uniforms: Tensor, rows: Tensor) -> Tensor:
     threshold = uniforms[:, None] * reached[:, -1:]
     block = _first_beyond(reached, threshold)
     if block.is_cuda:
-        block = _possible(masses.index_select(0, rows), block)
+        block = _last_with_mass(masses.index_select(0, rows), block)
     before = reached.gather(1, (block - 1).clamp(min=0)) * (block > 0)
     inside = block * _BLOCK + torch.arange(_BLOCK, device=rows.device)  # (N, _BLOCK)
     places = rows[:, None] * words + inside.clamp(max=words - 1)
     own = probabilities.flatten().index_select(0, places.flatten()).view(places.shape).masked_fill(inside >= words, 0)
-    place = _possible(own, _first_beyond(own.cumsum(1), threshold - before))
+    place = _first_beyond(own.cumsum(1), threshold - before)
+    if place.is_cuda:
+        place = _last_with_mass(own, place)
     return (block * _BLOCK + place).clamp(max=words - 1)[:, 0]
 
 
@@ -58,16 +61,11 @@ def _first_beyond(cumulative: Tensor, threshold: Tensor) -> Tensor:
     return torch.minimum(places, last).clamp(max=cumulative.shape[1] - 1)  # of NaN both lie beyond the end
 
 
-def _possible(masses: Tensor, places: Tensor) -> Tensor:
+def _last_with_mass(masses: Tensor, places: Tensor) -> Tensor:
     """Return the places (N, 1) or, where the mass (N, C) of one is 0, that before it with some.
 
     A GPU adds up neighbours along different trees, so that a sum may rise by a rounding error over a mass of 0; a CPU
-    adds up in a row.
+    adds up in a row, and needs none of this.
     """
-    return _last_with_mass(masses, places) if masses.is_cuda else places
-
-
-def _last_with_mass(masses: Tensor, places: Tensor) -> Tensor:
-    """Return the last place with a mass up to each of these, (N, 1)."""
     order = torch.arange(masses.shape[1], device=masses.device)
     return torch.where(masses > 0, order, 0).cummax(1).values.gather(1, places)

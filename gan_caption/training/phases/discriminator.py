@@ -135,8 +135,7 @@ class DiscriminatorTrainer:
         texts = [[one for one in run.encoded[row] if UNK not in one][: self.captions_per_image] for row in own]
         images = [image for image, several in enumerate(texts) for _ in several]
         real = captions_from_ids(list(chain.from_iterable(texts)), images)
-        networks = run.captioner, run.discriminator
-        with forked_random(run.device), torch.no_grad(), evaluating(networks[0]), evaluating(networks[1]):
+        with forked_random(run.device), evaluating(run.captioner), evaluating(run.discriminator):
             self._judge(run, own, real, policy_samples, random_generator(0))
 
     def left(self) -> Left:
