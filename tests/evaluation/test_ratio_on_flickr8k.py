@@ -9,13 +9,14 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
+from PIL import Image
 
 from experiments.ratio import table_of_trials
 from experiments.ratio_on_flickr8k.arms import EBM, MORE, RIVAL
 from experiments.ratio_on_flickr8k.figures import systems_figure
 from experiments.ratio_on_flickr8k.measure import TRIED, Found, Measure, Point, _another_word, _mixed, knows
 from experiments.ratio_on_flickr8k.people import STRATA, People, at_equal_diversity, standardised, stratified
-from experiments.ratio_on_flickr8k.run import JUDGE, MLE, PLANTED, Judge, Study, choose, compare, place, tune
+from experiments.ratio_on_flickr8k.run import JUDGE, MLE, PLANTED, Judge, Study, choose, compare, main, place, tune
 from experiments.ratio_on_flickr8k.verdict import (
     differences,
     power,
@@ -291,6 +292,11 @@ def test_tables_are_made_of_records_alone(tmp_path, capsys):
     keep(f"discriminator, {judge.name}", study.discriminator(judge, 0, tmp_path),
          {"log_loss": 0.68, "auc": 0.57, "ece": 0.01, "deviation": 0.634, "minutes": 10.0})  # fmt: skip
     given = Judge(judge, 0.634)
+
+    def told_on(split):
+        return (tmp_path / f"table_{split}.md").read_text().split("\n\n")
+
+    judged_at = f", judged at {(1.2, 1.0)}"
     best = {MLE: 0.7, "more maximum likelihood": 0.69, EBM.name: 0.65, "KL policy gradient, beta 1": 0.6}
     for name, auc in {**best, "EBM, random logits": 0.8}.items():
         arm = next((arm for arm in (*study.arms, *study.beside) if arm.name == name), None)
@@ -299,7 +305,7 @@ def test_tables_are_made_of_records_alone(tmp_path, capsys):
         worse, chosen = point(auc=(0.9, 0.9)), point(auc=(auc, auc), temperature=1.2)
         if name in best:
             keep(f"{name}, all points", own, asdict(known(worse, chosen)))
-        keep(name, own, asdict(known(replace(worse, auc=None), chosen)), f", judged at {(1.2, 1.0)}")
+        keep(name, own, asdict(known(replace(worse, auc=None), chosen)), judged_at)
         if rate is not None:
             keep(f"{name}, rate {rate}", own, asdict(known(chosen)), f", trials at {TRIED}")
     assert "phases.resampling.decoding.judge.std=0.63" in own, "the discriminator's own deviation"
@@ -310,7 +316,7 @@ def test_tables_are_made_of_records_alone(tmp_path, capsys):
     places = place(study, chosen, rates)
     assert places == dict.fromkeys(best, (1.2, 1.0))
     compare(study, chosen, rates, places)
-    table, *_, beside, differences_of_baselines = (tmp_path / "table_val.md").read_text().split("\n\n")
+    table, *_, beside, differences_of_baselines = told_on("val")
     assert cells(beside, "EBM, random logits")[f"AUC less that of {EBM.name}"].startswith("+0.150")
     assert cells(table, "KL policy gradient, beta 1")["minutes"] == "13", "3.4 and its discriminator's 10"
     assert cells(table, "KL policy gradient, beta 1")[f"AUC less that of {MORE.name}"].startswith("-0.090")
@@ -318,3 +324,19 @@ def test_tables_are_made_of_records_alone(tmp_path, capsys):
     assert {path.name for path in tmp_path.iterdir()} == {
         "records", "discriminators.md", "tuning.md", "places.md", "table_val.md", "figure_val.png",
     }  # fmt: skip
+    study.splits = Study("test", ["data=flickr8k"], workers=0, records=tmp_path).splits
+    keep(f"{MLE}, test", study.baseline(0), asdict(known(point(auc=(0.66, 0.66), temperature=1.2))), judged_at)
+    compare(study, chosen, rates, places)
+    table, *_ = told_on("test")
+    assert cells(table, MLE)["judge's AUC"].startswith("0.660"), "that of dev was .7"
+
+
+def test_a_test_split_that_is_not_there_is_told_before_anything_is_trained(tmp_path):
+    (tmp_path / "Flicker8k_Dataset").mkdir()
+    for split, name in {"train": "a", "dev": "b"}.items():
+        Image.new("RGB", (4, 4)).save(tmp_path / "Flicker8k_Dataset" / f"{name}.jpg")
+        (tmp_path / f"Flickr_8k.{split}Images.txt").write_text(f"{name}.jpg\n")
+    (tmp_path / "Flickr8k.token.txt").write_text("a.jpg#0\tA dog .\nb.jpg#0\tA cat .\n")
+    with pytest.raises(SystemExit, match=r"testImages.txt: there is no such file"):
+        main("test", "data=flickr8k", f"data.root={tmp_path}", f"records={tmp_path / 'records'}")
+    assert not (tmp_path / "records").exists()
