@@ -136,8 +136,9 @@ def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str,
     check_their_encoders(settings, encoder)
     if isinstance(encoder, SceneCNN) and not isinstance(data.corpus, Scenes):
         say(
-            "note: encoder=scene_cnn, the default, is made for drawn scenes of 48 x 48 pixels: for photographs give "
-            "encoder=efficientnet_lite0 (pip install 'gan_caption[timm]'), torchvision, timm or precomputed"
+            "note: encoder=scene_cnn, the default, is made for drawn scenes, which it reduces to 48 x 48 pixels: for "
+            "photographs give encoder=efficientnet_lite0 (pip install 'gan_caption[timm]'), torchvision, timm or "
+            "precomputed"
         )
     if world.is_main():
         keep_encoder(encoder, folder)
