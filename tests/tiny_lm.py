@@ -50,20 +50,20 @@ def write_tokenizer(folder: Path, kind: Kind, *, size: int = 300) -> None:
     PreTrainedTokenizerFast(tokenizer_object=own, **roles).save_pretrained(folder)
 
 
-def write_model(folder: Path, kind: Kind, *, seed: int = 0, positions: int = 64) -> Path:
+def write_model(folder: Path, kind: Kind, *, seed: int = 0, positions: int = 64, words: int = 304) -> Path:
     """A model of 2 layers, with rows for more words than the tokenizer has, as models have them."""
     write_tokenizer(folder, kind)
     torch.manual_seed(seed)
     if kind == "gpt2":
         last = 299  # the tokenizer's own, behind the words
         config = GPT2Config(
-            vocab_size=304, n_positions=positions, n_embd=16, n_layer=2, n_head=2, initializer_range=0.4,
+            vocab_size=words, n_positions=positions, n_embd=16, n_layer=2, n_head=2, initializer_range=0.4,
             bos_token_id=last, eos_token_id=last,
         )  # fmt: skip
         model = GPT2LMHeadModel(config)
     else:
         config = LlamaConfig(
-            vocab_size=304, max_position_embeddings=positions, hidden_size=16, intermediate_size=24,
+            vocab_size=words, max_position_embeddings=positions, hidden_size=16, intermediate_size=24,
             num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, tie_word_embeddings=False,
             initializer_range=0.4,
         )  # fmt: skip

@@ -14,6 +14,7 @@ class BlindDiscriminator(WrappedDiscriminator):
     """Shows the discriminator inside zeros, whatever the image."""
 
     def seen(self, features: ImageFeatures) -> ImageFeatures:
-        """Return zeros in place of image vector, grid and pixels; how many regions there are stays."""
+        """Return zeros in place of vector and pixels, and of the grid one region: how many there are tells too."""
         dark = features.map(torch.zeros_like)
-        return replace(features, pooled=dark.pooled, grid=dark.grid, pixels=dark.pixels)
+        grid = None if dark.grid is None else dark.grid[:, :1]
+        return replace(features, pooled=dark.pooled, grid=grid, regions=None, pixels=dark.pixels)

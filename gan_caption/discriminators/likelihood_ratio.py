@@ -92,7 +92,7 @@ class LikelihoodRatioDiscriminator(Discriminator):
 
     def weights_from(self, generator: Generator) -> dict[str, Tensor]:
         """Return all that there is, which it begins with in any case; see `inherited`."""
-        return self.inherited(generator, None)
+        return self._policies(generator)
 
     def inherited(self, generator: Generator, encoder: Encoder | None) -> dict[str, Tensor]:
         """Return the generator's weights, for p_theta and p_ref alike; see `Discriminator.inherited`.
@@ -101,6 +101,9 @@ class LikelihoodRatioDiscriminator(Discriminator):
             ValueError: p_theta is another kind of policy, or has other sizes.
         """
         del encoder
+        return self._policies(generator)
+
+    def _policies(self, generator: Generator) -> dict[str, Tensor]:
         weights = copied(generator, self.generator, name="generator").items()
         return {f"{policy}.{name}": weight for policy in ("generator", "reference") for name, weight in weights}
 

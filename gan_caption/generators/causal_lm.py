@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gan_caption.errors import UserError
-from gan_caption.text.pretrained_models import Source
+from gan_caption.text.pretrained_models import Source, check_rows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -47,12 +47,7 @@ class CausalLM:
             UserError: it does not work as this class has it, or cannot be tuned so.
         """
         self.model = model.eval().requires_grad_(False)
-        rows = self.words.num_embeddings
-        if max(order) >= rows:
-            raise UserError(
-                f"{source.description} has {rows} word vectors, and its tokenizer ids up to {max(order)}: they do not "
-                "belong together"
-            )
+        check_rows(model, max(order), source)
         _reorder(model, torch.tensor(order))
         self._check(source)
         self._learns = tuning(model)

@@ -45,7 +45,8 @@ class Density(ABC):
         """Return the reward; see `Reward`."""
 
     def log_density(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        """Return log p_data (N,), -inf for what nobody writes, such as captions that were cut off.
+        """Return log p_data (N,), -inf for what nobody writes: captions that were cut off, or divided into subwords
+        otherwise than the tokenizer divides their text.
 
         Raises:
             ValueError: the features do not say whose they are, or the corpus does not know the density.
@@ -65,7 +66,10 @@ class Density(ABC):
     def _of(self, row: int, ids: list[int]) -> float:
         if EOS not in ids:  # cut off
             return -math.inf
-        density = self.split.log_density(row, self.tokenizer.decode(ids))
+        text, length = self.tokenizer.decode(ids), ids.index(EOS) + 1
+        if self.tokenizer.encode(text, max_length=length) != ids[:length]:  # people's are in one spelling of subwords
+            return -math.inf
+        density = self.split.log_density(row, text)
         if density is None:
             raise ValueError("log_density: this corpus does not know the density of captions; data=scenes does")
         return density

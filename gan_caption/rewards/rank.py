@@ -22,7 +22,8 @@ _AT_ONCE = 2048
 class RankReward:
     """A caption's share of a softmax over itself and the image's human captions, times how many captions that is.
 
-    It is 1 for a caption that the discriminator likes as well as theirs. The ranker's relevance is the
+    It is 1 for a caption that the discriminator likes as well as theirs, and for all captions of an image that has no
+    human ones without unknown words, where nothing is compared. The ranker's relevance is the
     discriminator's logit of (image, caption), where the paper compares with reference sentences.
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,17 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
 from gan_caption.errors import UserError, at_least
-from gan_caption.text.pretrained_models import Source, ends_of, find_model, load_causal_lm, load_tokenizer
+from gan_caption.text.pretrained_models import (
+    Source,
+    check_rows,
+    ends_of,
+    find_model,
+    load_causal_lm,
+    load_tokenizer,
+)
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 _BRACKETS = {"-lrb-": "(", "-rrb-": ")", "-lsb-": "[", "-rsb-": "]", "-lcb-": "{", "-rcb-": "}"}
 """As the Penn Treebank writes them."""
@@ -53,15 +64,17 @@ class TextJudge:
         return self.source
 
     @cached_property
-    def _network(self) -> nn.Module:
-        model: nn.Module = load_causal_lm(self.source)
-        return model.to(self.device)
+    def _network(self) -> PreTrainedModel:
+        model = load_causal_lm(self.source)
+        nn.Module.to(model, self.device)
+        return model
 
     def __call__(self, texts: Sequence[str]) -> Tensor:
         """Return log p of texts in nats, (N,) float64, the end counted; what is said several times is read once.
 
         Raises:
-            UserError: the model cannot be found or loaded, or has no end token, or a text is longer than it can read.
+            UserError: the model cannot be found or loaded, has no end token or no vectors of a token, or a text is
+                longer than it can read.
         """
         places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
         ids = self._encoded(list(places))
@@ -80,6 +93,7 @@ class TextJudge:
         told = tokenizer(texts, add_special_tokens=False, split_special_tokens=True)  # "</s>" in a caption is text, or,
         ends = {start, end}  # by models of SentencePiece's kind, left out: it has no other spelling in their pieces
         ids = [[start, *(one for one in own if one not in ends), end] for own in told["input_ids"]]
+        check_rows(self._network, max(map(max, ids)), self.source)
         longest, room = max(map(len, ids)), getattr(self._network.config, "max_position_embeddings", None)
         if room is not None and longest > room:
             raise UserError(f"{self.source.description} reads {room} tokens, and a text has {longest}: shorten it")

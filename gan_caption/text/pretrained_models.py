@@ -152,16 +152,51 @@ def load_causal_lm(source: Source) -> PreTrainedModel:
     """Return the model in float32 on the CPU, in eval mode.
 
     Raises:
-        UserError: it is damaged, or is no causal language model that `transformers` knows.
+        UserError: it is damaged, lacks weights, or is no causal language model that `transformers` knows.
     """
     with _reading(source, "language model"):
         from transformers import AutoModelForCausalLM
 
-        found: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             source.folder, dtype=torch.float32, attn_implementation="sdpa", use_safetensors=True,
-            trust_remote_code=False, local_files_only=True, **_gguf(source),
+            trust_remote_code=False, local_files_only=True, output_loading_info=True, **_gguf(source),
         )  # fmt: skip
-    return found.eval()
+        found: PreTrainedModel = loaded[0].eval()
+        backwards = _reads_backwards(found)
+    kind = f"{source.description}, read as a {type(found).__name__},"
+    if missing := sorted(map(str, {*loaded[1]["missing_keys"], *loaded[1]["mismatched_keys"]})):
+        names = ", ".join(missing[:3]) + (" ..." if len(missing) > 3 else "")
+        raise UserError(f"{kind} has no weights of {names}, and random ones would stand in: give the whole model")
+    if backwards:
+        raise UserError(f"{kind} looks at words that are yet to come: a causal language model is wanted")
+    return found
+
+
+@torch.no_grad()
+def _reads_backwards(model: PreTrainedModel) -> bool:
+    """Look whether a word changes what the model says before it, as networks do that fill gaps."""
+    whole = model(input_ids=torch.tensor([[1, 2, 3]])).logits[:, :2]
+    return not torch.allclose(model(input_ids=torch.tensor([[1, 2]])).logits, whole, rtol=1e-3, atol=1e-3)
+
+
+def check_rows(model: PreTrainedModel, longest: int, source: Source) -> None:
+    """Refuse a tokenizer with ids that the model has no word vectors of.
+
+    Args:
+        model: the language model.
+        longest: the highest id.
+        source: of both, for the message.
+
+    Raises:
+        UserError: it has too few.
+    """
+    words: Any = model.get_input_embeddings()
+    rows: int = words.num_embeddings
+    if longest >= rows:
+        raise UserError(
+            f"{source.description} has {rows} word vectors, and its tokenizer ids up to {longest}: they do not belong "
+            "together"
+        )
 
 
 def _smollm2() -> Source:

@@ -36,7 +36,7 @@ def test_it_keeps_the_contract(kind):
 @pytest.mark.parametrize("kind", [CNNDiscriminator, CoAttentionDiscriminator])
 def test_whatever_the_image_the_answer_is_the_same(kind):
     discriminator, images = blind(kind).eval(), tiny.features()
-    images = replace(images, regions=torch.tensor([3, 3]))
+    images = replace(images, regions=torch.tensor([1, 3]))  # a detector's: how many there are tells of the image
     texts = tiny.all_captions()
     captions = [tiny.captions_of(image, texts) for image in (0, 1)]
     torch.testing.assert_close(*(discriminator(images, own) for own in captions))

@@ -12,7 +12,7 @@ from gan_caption.discriminators.cnn import CNNDiscriminator
 from gan_caption.discriminators.dense import DenseDiscriminator
 from gan_caption.discriminators.likelihood_ratio import OwnEyesLikelihoodRatioDiscriminator
 from gan_caption.discriminators.own_eyes import OwnEyesDiscriminator
-from gan_caption.discriminators.warm_start import inherit
+from gan_caption.discriminators.warm_start import inherit, shared_weights
 from gan_caption.encoders.scene_cnn import SceneCNN
 from gan_caption.objectives.discriminator import judged_together
 from gan_caption.testing import check_discriminator
@@ -117,6 +117,8 @@ def test_a_captioner_with_its_own_eyes_begins_as_the_judged_one_and_learns_to_se
         optimizer.zero_grad()
         functional.binary_cross_entropy_with_logits(discriminator(features, captions), wanted).backward()
         optimizer.step()
+    shared = shared_weights(discriminator, captioner.generator)
+    assert {name.partition(".")[0] for name in shared} == {"generator", "reference"}, "its eyes come with the captioner"
     eyes = discriminator.encoder.state_dict()
     assert any(not torch.equal(weight, eyes[name]) for name, weight in captioner.encoder.state_dict().items())
     with torch.no_grad():

@@ -101,7 +101,7 @@ class Sure:
 def test_what_nobody_writes_is_not_rewarded_for_being_improbable():
     """Floored itself, a density of 0 would lie above a policy's probability of e^-50."""
     split = SimpleNamespace(log_density=nobody_writes)
-    tokenizer = SimpleNamespace(decode=str)
+    tokenizer = SimpleNamespace(decode=str, encode=lambda text, max_length: [EOS])
     known = {"split": split, "tokenizer": tokenizer, "floor": -30.0}
     features = replace(tabular.features(), rows=torch.arange(2))
     captions = captions_from_ids([[EOS], [EOS + 1, EOS + 1]], [0, 1])  # the other was cut off

@@ -87,6 +87,12 @@ def test_a_text_that_the_model_cannot_read_is_refused(tmp_path):
         judge(["A dog runs on the grass and a man rides a red bike."])
 
 
+def test_a_tokenizer_of_a_larger_model_is_refused(tmp_path):
+    folder = tiny_lm.write_model(tmp_path, "llama", words=200)
+    with pytest.raises(UserError, match=r"has 200 word vectors, and its tokenizer ids up to 2\d\d: they do not belong"):
+        TextJudge(str(folder), device=CPU)(["the red square"])
+
+
 def test_captions_are_judged_as_sentences():
     (told,) = ptb_tokenize(["The dog's ball isn't red , but it rolls ."])
     assert told == "the dog 's ball is n't red but it rolls"

@@ -226,6 +226,16 @@ def test_rank_by_hand():
     assert alike(features([1, 0]), said(["a man on a bike", "the dog runs"], [0, 1])).tolist() == [1.0, 1.0]
 
 
+@pytest.mark.parametrize("company", [[0], [0, 1]])
+def test_where_no_human_caption_can_be_read_nothing_is_compared(company):
+    """All words of image 0's are unknown: its captions are worth 1, whichever images they are beside."""
+    words = WordTokenizer(min_count=1).learn(["a man on a bike"])
+    references = References([["the dog"], ["a man", "a bike"]], words, max_length=9)
+    reward = RankReward(discriminator=Likes(), references=references, sharpness=1.0)
+    own = captions_from_ids([words.encode("a man", max_length=9) for _ in company], range(len(company)))
+    assert reward(features(company), own)[0] == 1.0
+
+
 def test_ranks_are_the_same_by_parts(monkeypatch):
     captions = said(["a man on a bike", "man", "the dog runs"], [0, 0, 1])
     reward = RankReward(discriminator=Likes(), references=REFERENCES, sharpness=0.5)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from gan_caption.data.captions import captions_from_ids
 from gan_caption.data.features import ImageFeatures
 from gan_caption.rewards.bleu import BleuReward
 from gan_caption.rewards.cider import CiderDReward
+from gan_caption.rewards.densities import LogDensity
 from gan_caption.rewards.references import References
 from gan_caption.text.pretrained import PretrainedTokenizer
 from gan_caption.text.words import WordTokenizer
@@ -41,6 +44,19 @@ def test_cider_d_is_that_of_score(tokenizer, tmp_path):
     wanted = [scores["per_image"][str(image)]["cider_d"] for image in RESULTS]
     assert found == pytest.approx(wanted, rel=1e-5)
     assert min(found) > 0.1
+
+
+def test_people_write_a_text_in_one_division_of_its_letters(tokenizer):
+    """All others have the same text, and a density of 0: the policy must not be led to rare divisions."""
+    (text,) = tokenizer.normalize(["A small red circle is above a blue square."])
+    usual = tokenizer.encode(text, max_length=99)
+    apart = [one for letter in text for one in tokenizer.encode(letter, max_length=99)[:-1]] + usual[-1:]
+    assert len(apart) > len(usual)
+    assert tokenizer.decode(apart) == tokenizer.decode(usual)
+    split = SimpleNamespace(log_density=lambda row, told: -3.0 if told == text else 0.0)
+    density = LogDensity(split=split, tokenizer=tokenizer, floor=-30.0)
+    features = ImageFeatures(torch.zeros(1, 2), rows=torch.tensor([0]))
+    assert density(features, captions_from_ids([usual, apart], [0, 0])).tolist() == [-3.0, -30.0]
 
 
 @pytest.mark.parametrize("reward", [CiderDReward, BleuReward])

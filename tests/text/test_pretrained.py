@@ -13,7 +13,7 @@ import torch
 from tokenizers.decoders import Metaspace as MetaspaceDecoder
 from tokenizers.models import Unigram
 from tokenizers.pre_tokenizers import Metaspace
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedTokenizerFast, RobertaConfig, RobertaForMaskedLM
 
 from gan_caption import extras
 from gan_caption.data.captions import BOS, EOS, PAD, UNK
@@ -207,6 +207,38 @@ def test_code_that_comes_along_is_not_run(tmp_path):
     with pytest.raises(UserError, match=r"the language model of .* cannot be loaded"):
         load_causal_lm(find_model(str(folder)))
     assert not witness.exists()
+
+
+def test_weights_that_are_missing_are_told_and_not_drawn(folder, tmp_path):
+    """The library would draw them at random, other ones with every seed, and warn."""
+    source, kind = find_model(str(folder)), folder.name
+    whole, bare, short = load_causal_lm(source), tmp_path / "bare", tmp_path / "short"
+    shutil.copytree(folder, bare)
+    whole.base_model.save_pretrained(bare)
+    if kind == "llama":
+        with pytest.raises(UserError, match=r"LlamaForCausalLM, has no weights of lm_head.weight, and random ones"):
+            load_causal_lm(find_model(str(bare)))
+    else:  # its output is its word vectors
+        both = (whole, load_causal_lm(find_model(str(bare))))
+        assert torch.equal(*(model(torch.tensor([[1, 2]])).logits for model in both))
+    shutil.copytree(folder, short)
+    changed(short, "config.json", **{"n_layer" if kind == "gpt2" else "num_hidden_layers": 3})
+    with pytest.raises(UserError, match=r"has no weights of .*2.*, .* \.\.\., and random ones"):
+        load_causal_lm(find_model(str(short)))
+    changed(short, "config.json", **{"n_layer" if kind == "gpt2" else "num_hidden_layers": 2, "vocab_size": 300})
+    with pytest.raises(UserError, match=r"the language model of .* cannot be loaded|has no weights of"):
+        load_causal_lm(find_model(str(short)))
+
+
+def test_a_network_that_looks_ahead_is_no_language_model(folder, tmp_path):
+    """Of BERT's kind, which are trained to fill gaps; the library takes it with a warning."""
+    fills_gaps = tmp_path / "roberta"
+    shutil.copytree(folder, fills_gaps)
+    config = RobertaConfig(vocab_size=304, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+                           intermediate_size=16, initializer_range=0.4)  # fmt: skip
+    RobertaForMaskedLM(config).save_pretrained(fills_gaps)
+    with pytest.raises(UserError, match=r"RobertaForCausalLM, looks at words that are yet to come"):
+        load_causal_lm(find_model(str(fills_gaps)))
 
 
 def test_damaged_weights_are_one_line(tmp_path):
