@@ -64,6 +64,7 @@ from gan_caption.training.setup import (
 from gan_caption.training.taking_over import (
     adopt,
     adopt_discriminator,
+    check_discriminator,
     check_others,
     check_schedule,
     check_their_encoders,
@@ -129,6 +130,7 @@ def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str,
     device = choose_device(settings.device)
     check_others(settings, data)
     check_schedule(settings)
+    check_discriminator(settings)
     beginning = beginning_of(settings)
     seed_everything(settings.seed, deterministic=settings.deterministic)
     train, val = data.train, data.val

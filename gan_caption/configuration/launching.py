@@ -85,7 +85,7 @@ def _run_all(runs: Runs, arguments: Sequence[str], entry: Path, *, several: bool
     from gan_caption.untrusted.pages import check_all_pages, check_pages
 
     parser, asked = read_command_line(arguments, entry=entry)
-    runs.page = page_of(entry)
+    runs.page, runs.pages = page_of(entry), conf_dir()
     runs.said = [one.lstrip("+").partition("=")[0] for one in asked.overrides]
     check_pages(entry=entry, own=conf_dir())  # no page may run code ...
     if asks_for_a_search(asked):  # ... nor one that is read first in a process of its own ...

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from gan_caption.configuration.building import allowed_by
 from gan_caption.configuration.choices import check_choices, leave_out
+from gan_caption.configuration.command_line import page_of
 from gan_caption.configuration.jobs import Job, Notes
 from gan_caption.configuration.overrides import command, setting
 from gan_caption.configuration.renamed import advice
-from gan_caption.configuration.unread import unread
+from gan_caption.configuration.unread import refuse_unknown, unread
 from gan_caption.errors import Told, UserError
 from gan_caption.untrusted.references import at, check_references
 
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 
-ONLY_SAID = ("allow", "cache", "host", "out", "outputs", "port", "shards.folder")
+ONLY_SAID = ("allow", "cache", "data.cache", "host", "out", "outputs", "port", "shards.folder", "tracker.entity",
+             "tracker.project")  # fmt: skip
 """Settings that no page may change: what code runs, where is written, who may look."""
 
 
@@ -45,6 +47,8 @@ class Runs:
     """In words, in this process."""
     page: Mapping[str, Any] = field(default_factory=dict)
     """The entry point's own, as it is written."""
+    pages: Path = Path()
+    """This package's folder of pages."""
     alone: list[Job] = field(default_factory=list)
     """The run of a command that is no sweep, once it has ended."""
 
@@ -68,6 +72,7 @@ class Runs:
             written = OmegaConf.to_container(config, resolve=False)
             check_references(written)
             self._check_said(written)
+            refuse_unknown(written, self.page, REFERRED_TO)
             folders = [Path(one.path) for one in asked.runtime.config_sources if one.schema == "file"]
             check_choices(config, given_overrides(asked), folders)
             if left_out := leave_out(config, given_overrides(asked), folders, allowed_by(config.get("allow"))):
@@ -94,8 +99,14 @@ class Runs:
         """
         for key in ONLY_SAID:
             path = tuple(key.split("."))
-            told, usual = at(written, path), at(self.page, path)
-            if told not in (usual, [], None) and not {key, path[0]} & set(self.said):
+            told, group = at(written, path), self.pages / path[0]
+            if told in (at(self.page, path), [], None) or key in self.said:
+                continue
+            if group.is_dir():  # a part's: by choosing its page nobody has said this
+                usual = [at(page_of(page), own) for page in group.glob("*.yaml") for own in (path, path[1:])]
+            else:
+                usual = [told] if path[0] in self.said else []
+            if told not in usual:
                 raise UserError(f"{key}={told} stands in a page: it is said on the command line only")
 
     def _tell(self, error: Exception, asked: HydraConf) -> None:

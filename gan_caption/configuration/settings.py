@@ -15,7 +15,7 @@ from gan_caption.errors import above, at_least, share
 from gan_caption.untrusted.parsing import shown
 
 SHARED = ("size", "text_cnn", "lm", "discriminator_training", "adversarial", "discriminator_trainer")
-"""Keys that exist for others to refer to; they are checked where they are used."""
+"""Keys that exist for others to refer to; see `unread.refuse_unknown`."""
 REFERRED_TO = (*SHARED, "vocabulary")
 """Keys that have an effect only where a part refers to them."""
 WITHOUT_EFFECT = (

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gan_caption.configuration.wording import suggest
+from gan_caption.errors import UserError
 from gan_caption.untrusted.references import Key, at, named, targets
 
 _SET = re.compile(r"[+~]*(?:[\w/]+@)?(?P<key>[\w.]+)=")
@@ -19,6 +21,40 @@ def unread(config: Any, overrides: Sequence[str], shared: Sequence[str]) -> list
         overrides: as they were given.
         shared: the keys whose content has no effect by itself.
     """
+    reached = _reached(config, shared)
+    return [
+        override
+        for override in overrides
+        if (found := _SET.match(override)) and (key := tuple(found["key"].split(".")))[0] in shared
+        and not _is_read(key, reached)
+    ]  # fmt: skip
+
+
+def refuse_unknown(config: Any, page: Mapping[str, Any], shared: Sequence[str]) -> None:
+    """Refuse a setting below a shared key that the entry point's page lacks and no part refers to: it is misspelt.
+
+    Args:
+        config: as in `unread`.
+        page: the entry point's own, as it is written.
+        shared: as in `unread`.
+
+    Raises:
+        UserError: there is one.
+    """
+    whole, chosen = named(config), [name for one in page.get("defaults", []) if isinstance(one, dict) for name in one]
+    reached = _reached(config, shared)
+    for name in shared:
+        own = page.get(name)
+        if not isinstance(own, dict) or not isinstance(whole.get(name), dict):
+            continue
+        known = {*own, *(place.partition(f"@{name}.")[2] for place in chosen)}
+        for key in whole[name]:
+            if key not in known and not _is_read((name, key), reached):
+                raise UserError(f"{name}.{key} is not known.{suggest(key, sorted(known), f'{name}.')}")
+
+
+def _reached(config: Any, shared: Sequence[str]) -> set[Key]:
+    """Return the keys that something refers to which is not below a shared one alone."""
     whole = named(config)
     reached: set[Key] = set()
 
@@ -33,9 +69,8 @@ def unread(config: Any, overrides: Sequence[str], shared: Sequence[str]) -> list
     for name, node in whole.items():
         if name not in shared:
             follow((name,), node)
-    return [
-        override
-        for override in overrides
-        if (found := _SET.match(override)) and (key := tuple(found["key"].split(".")))[0] in shared
-        and not any(key[: len(one)] == one[: len(key)] for one in reached)
-    ]  # fmt: skip
+    return reached
+
+
+def _is_read(key: Key, reached: set[Key]) -> bool:
+    return any(key[: len(one)] == one[: len(key)] for one in reached)

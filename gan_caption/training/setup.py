@@ -320,7 +320,7 @@ def build_discriminator(
 
 def offered_discriminator(discriminator: Discriminator | None) -> dict[str, Any]:
     """Return the run's discriminator as the parts are offered it, or the reason why there is none."""
-    none = Absent("it asks the run's discriminator, and this run has none; a run with discriminator=lstm (say) has one")
+    none = Absent("it asks the run's discriminator, and this run has none; one of +experiment=seqgan (say) has")
     return {"discriminator": none if discriminator is None else discriminator}
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import torch
 
+from gan_caption.configuration.building import Part
 from gan_caption.configuration.settings import Settings
+from gan_caption.decoding.decoders import Decoder
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import world
 from gan_caption.distributed.world import say
@@ -22,7 +24,7 @@ from gan_caption.training.identity import read_data
 from gan_caption.training.networks import take_discriminator
 from gan_caption.training.phases.base import Phase
 from gan_caption.training.run import Run
-from gan_caption.training.setup import Data, check_encoder
+from gan_caption.training.setup import OF_THE_PARTS, Data, check_encoder
 
 
 def _others_of(settings: Settings) -> Iterator[tuple[str, Path]]:
@@ -85,6 +87,33 @@ def check_schedule(settings: Settings) -> None:
         )
     if names[-1] == BASELINE:
         raise UserError(f"pretrained={pretrained}: nothing would be left to train after {BASELINE}, phases are {names}")
+
+
+def check_discriminator(settings: Settings) -> None:
+    """Look whether the run's discriminator has learned before its word counts, and say where nothing teaches it.
+
+    Raises:
+        UserError: the run's way of decoding asks it, which is how weights are chosen from the first phase on.
+    """
+    if settings.discriminator is None or settings.pretrained_discriminator is not None:
+        return
+    if _asks_the_discriminator(settings.decoding):
+        raise UserError(
+            f"decoding: {settings.decoding.name} asks the run's discriminator, which has learned nothing when the "
+            "first phase is validated: train with another way of decoding, and choose this one in evaluate, compare or "
+            "caption, or for a phase after D has learned, as +experiment=residual_ebm does"
+        )
+    if not any("trainer" in part.node for part in settings.phases.values()):
+        say(f"note: no phase of this run teaches its discriminator, {settings.discriminator.name}: it stays random")
+
+
+def _asks_the_discriminator(decoding: Part) -> bool:
+    """Tell whether a way of decoding, which is known to be faultless, cannot do without a run's discriminator."""
+    try:
+        decoding.check(Decoder, OF_THE_PARTS[decoding.path] - {"discriminator"})
+    except UserError:
+        return True
+    return False
 
 
 def has_other_images(folder: Path, data: Data) -> bool:

@@ -27,6 +27,9 @@ from gan_caption.untrusted.references import plain
 LONGEST, DEEPEST = 1_000_000, 50
 """Bytes of a page and levels of nesting; this package's have a few thousand, and six."""
 
+_SPELLED = ("hydra", "_group_", "_name_")
+"""Hydra's own settings, and what Hydra replaces by other words, which could spell that."""
+
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -100,8 +103,9 @@ def check_page(path: Path) -> None:
             raise UserError(f"{path}: a page of more than {LONGEST} bytes is refused")
         text = read.decode()
         for number, row in enumerate(text.splitlines(), start=1):
-            if row.lstrip().startswith("#") and "hydra" in row.partition("@package")[2]:
-                raise _refused(path, number, "it goes into Hydra's own settings")
+            package = row.partition("@package")[2] if row.lstrip().startswith("#") else ""
+            if any(word in package for word in _SPELLED):
+                raise _refused(path, number, f"it goes into {briefly(package.strip())}")
         depth = 0
         for event in yaml.parse(text, Loader=_Loader):
             line = event.start_mark.line + 1
@@ -123,6 +127,9 @@ def check_page(path: Path) -> None:
             # By which defaults could spell Hydra's own; and Hydra reads `outputs` before `check_references` does.
             if "${" in chosen.value:
                 raise _refused(path, chosen.start_mark.line + 1, f"what it chooses refers to {briefly(chosen.value)}")
+        for chosen in _defaults(whole):
+            if any(word in chosen.value for word in _SPELLED):
+                raise _refused(path, chosen.start_mark.line + 1, f"{briefly(chosen.value)} spells where it goes")
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is no YAML page: {str(error)[:500]}") from error
 

@@ -6,9 +6,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from gan_caption.configuration.command_line import page_of
 from gan_caption.configuration.launching import conf_dir
 from gan_caption.configuration.settings import REFERRED_TO
-from gan_caption.configuration.unread import unread
+from gan_caption.configuration.unread import refuse_unknown, unread
+from gan_caption.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -31,6 +33,23 @@ def test_what_no_part_refers_to_is_told(page, read, others):
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         written = OmegaConf.to_container(compose("config", asked), resolve=False)
     assert unread(written, asked, REFERRED_TO) == others
+
+
+@pytest.mark.parametrize("page", sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml")))
+@pytest.mark.parametrize("data", ["scenes", "flickr8k", "oracle"])
+def test_every_experiments_shared_settings_are_known(page, data):
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        written = OmegaConf.to_container(compose("config", [f"+experiment={page}", f"data={data}"]), resolve=False)
+    refuse_unknown(written, page_of(conf_dir() / "config.yaml"), REFERRED_TO)
+
+
+def test_a_misspelt_shared_setting_is_refused():
+    page = {"defaults": ["_self_", {"baseline@size.baseline": "mean"}], "size": {"hidden": 1}}
+    config = {"size": {"hidden": 2, "baseline": {"x": 1}, "mine": 3, "hiden": 4}, "part": {"x": "${size.mine}"}}
+    with pytest.raises(UserError, match=r"^size\.hiden is not known\. Did you mean size\.hidden\?$"):
+        refuse_unknown(config, page, ["size"])
+    del config["size"]["hiden"]
+    refuse_unknown(config, page, ["size"])
 
 
 def test_a_shared_setting_counts_that_another_one_refers_to_which_is_read():

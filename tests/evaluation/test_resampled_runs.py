@@ -136,6 +136,25 @@ def test_a_run_without_a_discriminator_says_so(tmp_path):
         run_experiment(composed(*TINY, "+experiment=mle", "decoding=resampling", f"outputs={tmp_path}"), data="scenes")
 
 
+@pytest.mark.parametrize("experiment", ["mle", "residual_ebm"])
+def test_a_discriminator_that_has_learned_nothing_chooses_no_weights(tmp_path, experiment):
+    """Its random word would choose among captions, and so among the weights of maximum likelihood."""
+    asked = composed(*TINY, f"+experiment={experiment}", "discriminator=lstm", "decoding=rejection",
+                     f"outputs={tmp_path}", f"cache={tmp_path}/cache")  # fmt: skip
+    with pytest.raises(
+        UserError, match="decoding: Rejection asks the run's discriminator, which has learned nothing"
+    ):
+        run_experiment(asked, data="scenes")
+
+
+def test_a_discriminator_that_nothing_teaches_is_told(tmp_path, capsys):
+    run_experiment(
+        composed(*TINY, "+experiment=mle", "discriminator=lstm", f"outputs={tmp_path}", f"cache={tmp_path}/cache"),
+        data="scenes",
+    )
+    assert "no phase of this run teaches its discriminator, LSTMDiscriminator" in capsys.readouterr().err
+
+
 def test_without_a_judge_and_a_power_it_is_the_policy(folder):
     """Resampling with equal weights draws what sampling draws, in law: its log-probabilities are the policy's."""
     captioner = Captioner.load(folder, weights="mle")

@@ -123,6 +123,23 @@ def test_a_page_that_lies_among_hydras_own_is_refused(start, tmp_path):
     assert "evil.yaml, line 1: it lies among Hydra's own settings" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("other", "header", "page", "more"),
+    [
+        ("ra/evil", "", "defaults: [{/ra@hyd_group_: evil}, _self_]", ()),
+        ("evil/ra", "", "defaults: [{/evil@hyd_name_: ra}, _self_]", ()),
+        ("ra/evil", "# @package hyd_group_\n", "name: mine", ("+ra=evil",)),
+    ],
+)
+def test_what_hydra_puts_in_place_of_words_spells_none_of_its_own(start, tmp_path, other, header, page, more):
+    path = tmp_path / "mine" / f"{other}.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text(f"{header}callbacks: {{x: {{_target_: subprocess.check_call, args: [touch, {MARK}]}}}}\n")
+    result = start(page, *more)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "spells where it goes" in result.stderr or "it goes into 'hyd_group_'" in result.stderr
+
+
 @pytest.mark.parametrize("place", ["mine", "elsewhere"])
 def test_pages_of_a_search_are_looked_at_before_other_processes_read_them(start, tmp_path, place):
     page = tmp_path / place / "part" / "late.yaml"
@@ -196,7 +213,8 @@ def test_packages_are_allowed_on_the_command_line_only(start, tmp_path):
 
 @pytest.mark.parametrize(("key", "page"), [
     ("outputs", "outputs: /elsewhere"), ("out", "out: precious.json"), ("host", "host: 0.0.0.0"),
-    ("shards.folder", "shards: {folder: there}"),
+    ("shards.folder", "shards: {folder: there}"), ("data.cache", "data: {cache: there}"),
+    ("tracker.project", "tracker: {project: theirs}"), ("tracker.entity", "tracker: {entity: theirs}"),
 ])  # fmt: skip
 def test_where_is_written_and_who_may_look_is_said_on_the_command_line_only(start, key, page):
     result = start(page)
@@ -204,6 +222,21 @@ def test_where_is_written_and_who_may_look_is_said_on_the_command_line_only(star
     assert f"error: {key}=" in result.stderr
     assert "stands in a page: it is said on the command line only" in result.stderr
     assert start(page, f"{key}=here").returncode == 0
+
+
+def test_a_chosen_part_has_its_pages_own_places_and_no_others(tmp_path):
+    """`data=shards` says nothing of where these are kept: the page of it does, and no other page may."""
+    page = tmp_path / "experiment" / "sly.yaml"
+    page.parent.mkdir()
+    page.write_text("# @package _global_\ndata: {cache: there}\n")
+    command = [sys.executable, "-m", "gan_caption.prepare", "data=shards", f"data.root={tmp_path}"]
+    plain, sly = (
+        subprocess.run([*command, *more], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+                       capture_output=True, text=True, timeout=300)
+        for more in ((), ("--config-dir", str(tmp_path), "+experiment=sly"))
+    )  # fmt: skip
+    assert "stands in a page" not in plain.stderr, "its own page may say so"
+    assert "error: data.cache=there stands in a page" in sly.stderr
 
 
 def test_a_pipe_and_what_has_no_end_are_no_pages(tmp_path):
