@@ -38,6 +38,11 @@ class Told(UserError):
     """A UserError of the main process, which prints it; the other processes end with it."""
 
 
+def is_number(value: object) -> bool:
+    """Tell whether a value that was read is a finite number, which True, in Python, is as well."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= 1e300
+
+
 def at_least(bound: float, **values: float | None) -> None:
     """Refuse arguments below a bound; None is none.
 

@@ -100,6 +100,10 @@ def run_experiment(config: Mapping[str, Any], *, data: str, command: str | None 
     opened = Data(settings, say)
     known = opened.known()
     check_alike(known)
+    choose_device(settings.device)  # what can be known before there is a folder
+    check_others(settings, opened)
+    check_schedule(settings)
+    check_discriminator(settings)
     folder = world.from_main(lambda: choose_folder(settings, known, data=data, again=processes.restarted()))
     check_seen(folder)
     with alone_in(folder, say) if world.is_main() else nullcontext():
@@ -128,9 +132,6 @@ def is_told(folder: Path, data: Data) -> bool:
 def set_up(settings: Settings, folder: Path, data: Data) -> tuple[Run, dict[str, Phase], Encoder]:
     """Build everything that a training run needs, and keep its tokenizer in its folder."""
     device = choose_device(settings.device)
-    check_others(settings, data)
-    check_schedule(settings)
-    check_discriminator(settings)
     beginning = beginning_of(settings)
     seed_everything(settings.seed, deterministic=settings.deterministic)
     train, val = data.train, data.val

@@ -69,11 +69,13 @@ def check_file(path: Path, asked: str) -> None:
         asked: the setting that named it, and its value.
 
     Raises:
-        UserError: it cannot, or a folder has its name.
+        UserError: it cannot, or a folder, a device or a pipe has its name.
     """
     check_folder(path.absolute().parent, asked)
     if os.path.isdir(path):
         raise UserError(f"{asked}: a folder has this name: give that of a file")
+    if os.path.exists(path) and (not os.path.isfile(path) or path.absolute().parent == Path("/dev")):
+        raise UserError(f"{asked}: a device or a pipe has this name, and would be replaced: give that of a file")
 
 
 def blocks(path: Path) -> Iterator[bytes]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gan_caption.errors import UserError
-from gan_caption.files import check_folder, new_folder, read_at, renewed_folder, write_atomically
+from gan_caption.files import check_file, check_folder, new_folder, read_at, renewed_folder, write_atomically
 from tests.small_disk import small_disk
 
 ROOT = Path(__file__).parents[1]
@@ -232,3 +232,15 @@ def test_forks_read_from_one_file_at_once(tmp_path):
                     os._exit(wrong)
             children.append(pid)
         assert [os.waitpid(pid, 0)[1] for pid in children] == [0, 0]
+
+
+@pytest.mark.parametrize("name", ["pipe", "/dev/null", "/dev/stdout"])
+def test_devices_and_pipes_are_no_files_to_replace(tmp_path, name):
+    """What is written takes the place of what was there: as root, of the machine's own /dev/null."""
+    path = tmp_path / name
+    if name == "pipe":
+        os.mkfifo(path)
+    with pytest.raises(UserError, match=r"^out=x: a device or a pipe has this name"):
+        check_file(path, "out=x")
+    (tmp_path / "there.json").touch()
+    check_file(tmp_path / "there.json", "out=x")

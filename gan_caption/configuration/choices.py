@@ -8,9 +8,9 @@ another one was chosen that has no such settings.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gan_caption.configuration.planning import known_to
 from gan_caption.errors import UserError
@@ -54,6 +54,28 @@ def check_choices(config: DictConfig, overrides: Sequence[str], folders: Sequenc
                 f"{choice[0]} has no effect: the experiment's page has its own; give "
                 f"{choice['group']}@{others[0]}={choice['page']}"
             )
+
+
+def check_places(config: DictConfig, overrides: Sequence[str], page: Mapping[str, Any]) -> None:
+    """Refuse the page of a part that was chosen for no place: `reward=bleu`.
+
+    Args:
+        config: composed.
+        overrides: as they were given.
+        page: the entry point's own, as it is written.
+
+    Raises:
+        UserError: there is one; the message names the places of such parts.
+    """
+    known = {*page, *(name for one in page.get("defaults", []) if isinstance(one, dict) for name in one)}
+    for choice in filter(None, map(_CHOICE.fullmatch, overrides)):
+        group = choice["group"]
+        if choice["place"] or "/" in group or group in known or group not in config:
+            continue
+        places = [place.lstrip(".") for place, _ in _parts(config, "", group) if place != f".{group}"]
+        told = " or ".join(f"{group}@{place}={choice['page']}" for place in places)
+        advice = f"give {told}" if told else f"no part of this experiment is a {group}"
+        raise UserError(f"{choice[0].lstrip('+')} has no place: {advice}")
 
 
 def leave_out(

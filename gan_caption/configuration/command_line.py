@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gan_caption.configuration.overrides import is_sweep, typed, understood
+from gan_caption.configuration.overrides import is_drawn, is_sweep, typed, understood, values_of
 from gan_caption.configuration.renamed import refuse_old_overrides
 from gan_caption.configuration.wording import suggest
 from gan_caption.errors import UserError
@@ -17,6 +17,8 @@ from gan_caption.untrusted.parsing import shown
 
 _SWEEPS = ("sweep=", "cluster=", "hydra.mode=")
 """What makes a command a sweep beside `-m`."""
+_READERS = {"run", "runs"}
+"""Settings of those entry points that read what was trained."""
 
 
 def read_command_line(arguments: Sequence[str], *, entry: Path) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
@@ -51,10 +53,15 @@ def read_command_line(arguments: Sequence[str], *, entry: Path) -> tuple[argpars
         )
     refuse_old_overrides(found.overrides)
     page = page_of(entry)
-    found.overrides = [_left_out(understood(override), page) for override in found.overrides]
+    found.overrides = [_chosen_by(understood(override), page, entry.parent) for override in found.overrides]
     _refuse_of_the_run(found.overrides, page, entry.stem)
-    if not found.multirun and not any(one.lstrip("+").startswith(_SWEEPS) for one in found.overrides):
+    sweeps = found.multirun or any(one.lstrip("+").startswith(_SWEEPS) for one in found.overrides)
+    if not sweeps:
         _refuse_sweeps(found.overrides)
+    elif not asks_for_a_search(found):
+        _refuse_intervals(found.overrides)
+    if sweeps and "out" in page:
+        _refuse_one_file(found.overrides)
     return parser, found
 
 
@@ -73,24 +80,40 @@ def places_of_pages(found: argparse.Namespace) -> list[Path]:
     return [Path(one) for one in (found.config_dir, *named) if one and not one.startswith("pkg://")]
 
 
-def _left_out(override: str, page: Mapping[str, Any]) -> str:
+def _chosen_by(override: str, page: Mapping[str, Any], pages: Path) -> str:
     """Write `group=null`, of which Hydra makes a traceback, in its own way: ~group.
 
+    And + before the page of a part that has no place at the top: `choices.check_places` says where it has one.
+
     Raises:
-        UserError: null stands among the pages of a sweep, or for one of a group at a place.
+        UserError: what stands for a page of a group is no name: null, a number.
     """
-    key, _, value = override.partition("=")
-    if value == "null" and key in _chosen(page):
+    from hydra.core.override_parser.types import QuotedString
+
+    key, equals, value = override.partition("=")
+    (group, at, _), own = key.lstrip("+").partition("@"), _chosen(page)
+    at_the_top = not at and "/" not in group
+    is_group = not at_the_top or group in own or (group and (pages / group).is_dir())
+    if not equals or key.startswith("~") or not is_group:
+        return override
+    if value == "null" and key in own:
         return f"~{key}"
-    group = key.lstrip("+").partition("@")[0]
-    if "null" in value.split(",") and (key in _chosen(page) or group != key.lstrip("+")):
-        raise UserError(f"{shown(override)}: null is none of the pages of {group}, of which one is chosen here")
-    return override
+    for one in values_of(override):
+        if not isinstance(one, str | list | QuotedString):
+            wrong = "null" if one is None else str(one).lower()
+            raise UserError(f"{shown(override)}: {wrong} is none of the pages of {group}, of which one is chosen here")
+    has_a_place = group in own | page.keys() or not at_the_top or _is_whole(pages / group)
+    return override if has_a_place or key != group or page.keys() & _READERS else f"+{override}"
+
+
+def _is_whole(group: Path) -> bool:
+    """Tell whether a group's pages are of a whole configuration, as experiments are, and not of a part."""
+    return any("@package _global_" in page.read_text(encoding="utf-8")[:80] for page in group.glob("*.yaml"))
 
 
 def _refuse_of_the_run(overrides: Sequence[str], page: Mapping[str, Any], entry_point: str) -> None:
     """Refuse what a run was trained with where runs are measured or used: they keep it, and it would do nothing."""
-    if not page.keys() & {"run", "runs"}:
+    if not page.keys() & _READERS:
         return
     from gan_caption.configuration.settings import OF_A_RUN
 
@@ -111,6 +134,25 @@ def _refuse_sweeps(overrides: Sequence[str]) -> None:
             f"{shown(override)}: commas divide the values of a sweep, which takes -m. A list is typed "
             f"{shlex.quote(f'{key}=[{value}]')}, a name with commas {typed(key, value)}"
         )
+
+
+def _refuse_intervals(overrides: Sequence[str]) -> None:
+    """Refuse what only a search can draw from."""
+    for override in filter(is_drawn, overrides):
+        raise UserError(
+            f"{shown(override)}: a search draws values from an interval (+sweep=search); other sweeps go through a "
+            "list, a,b,c"
+        )
+
+
+def _refuse_one_file(overrides: Sequence[str]) -> None:
+    """Refuse a sweep whose runs would write one file, each over that of the one before."""
+    for override in overrides:
+        if override.startswith("out=") and not is_sweep(override) and "${" not in override:
+            raise UserError(
+                f"{shown(override)}: each run of a sweep would write it anew; sweep it as well, out=a,b, or give one "
+                "command several, run=[a,b] say"
+            )
 
 
 def _no_option(given: str, arguments: Sequence[str], options: Sequence[str], entry: Path) -> UserError:

@@ -160,7 +160,8 @@ def _told(errors: Sequence[ErrorDetails], value: Any, hint: Any, path: str) -> s
         where, wrong, wanted = path, value, [in_words(hint)]
     more = ""
     if any(error["type"] in ("string_type", "path") for error in faults) and type(wrong) in (int, float):
-        more = f" (text needs quotes: '\"{wrong}\"')"
+        as_typed = wrong if type(wrong) is int else "..."  # 2024.10 has become 2024.1
+        more = f" (text needs quotes: '\"{as_typed}\"')"
     choices = re.findall(r"'(\w+)'", " ".join(wanted)) if isinstance(wrong, str) else []
     more += f".{nearest}" if (nearest := suggest(wrong, choices, "")) else ""
     said = dotted(wrong.made) if isinstance(wrong, Later) else short(wrong)

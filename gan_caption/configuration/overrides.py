@@ -67,6 +67,23 @@ def is_sweep(override: str) -> bool:
     return parsed is not None and parsed.is_sweep_override()
 
 
+def values_of(override: str) -> list[Any]:
+    """Return what an override sets, each value of a sweep by itself; nothing of a sweep that lists none."""
+    from hydra.core.override_parser.types import ChoiceSweep, Sweep
+
+    parsed = _parsed(override)
+    value = None if parsed is None else parsed.value()
+    return value.list if isinstance(value, ChoiceSweep) else [] if isinstance(value, Sweep) else [value]
+
+
+def is_drawn(override: str) -> bool:
+    """Tell whether an override names an interval, from which a search draws values."""
+    from hydra.core.override_parser.types import IntervalSweep
+
+    parsed = _parsed(override)
+    return parsed is not None and isinstance(parsed.value(), IntervalSweep)
+
+
 def setting(key: str, value: object) -> str:
     """Return the override by which Hydra gives a setting this value: a list of texts, or one."""
     if isinstance(value, list | tuple):

@@ -14,7 +14,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, cast
 
 from gan_caption.configuration.building import allowed_by
-from gan_caption.configuration.choices import check_choices, leave_out
+from gan_caption.configuration.choices import check_choices, check_places, leave_out
 from gan_caption.configuration.command_line import page_of
 from gan_caption.configuration.jobs import Job, Notes
 from gan_caption.configuration.overrides import command, setting
@@ -74,6 +74,7 @@ class Runs:
             self._check_said(written)
             refuse_unknown(written, self.page, REFERRED_TO)
             folders = [Path(one.path) for one in asked.runtime.config_sources if one.schema == "file"]
+            check_places(config, given_overrides(asked), self.page)
             check_choices(config, given_overrides(asked), folders)
             if left_out := leave_out(config, given_overrides(asked), folders, allowed_by(config.get("allow"))):
                 print(f"{rank()}note: a page says this of another part: left out are {', '.join(left_out)}", flush=True)

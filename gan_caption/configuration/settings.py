@@ -220,9 +220,9 @@ class Settings:
         for phase in self.phases:
             if not re.fullmatch(r"[\w-]+", phase):  # files are named by it
                 raise ValueError(f"phases: {shown(phase)} is no name: letters, digits, _ and -")
-        for name in (self.name, *([] if self.study is None else [self.study])):
-            if not name or re.search(r"[/\\\0]", name):  # folders are named by them
-                raise ValueError(f"{shown(name)} names no experiment: its runs' folders lie side by side in outputs")
+        for key, name in (("name", self.name), ("study", self.study)):
+            if name is not None and (not name or re.search(r"[/\\\0]", name)):  # folders are named by them
+                raise ValueError(f"{key}={shown(name)}: runs' folders, which it names, lie side by side in outputs")
         if self.begin_from is not None and self.pretrained is not None:
             raise ValueError("begin_from: maximum likelihood goes on from there, pretrained skips it; give one of them")
         if self.pretrained_discriminator is not None and self.pretrained is None:

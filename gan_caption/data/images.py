@@ -46,7 +46,8 @@ def load_rgb(path: Path) -> Image.Image:
         with path.open("rb") as file:
             return open_rgb(file, path)
     except FileNotFoundError as error:
-        raise UserError(_message(path, "there is no such file")) from error
+        unfolded = "; the shell has put no names in place of * and ?: give the folder" if {*path.name} & {*"*?"} else ""
+        raise UserError(_message(path, f"there is no such file{unfolded}")) from error
     except IsADirectoryError as error:
         raise UserError(_message(path, "it is a folder: give its images")) from error
     except PermissionError as error:

@@ -24,7 +24,7 @@ from gan_caption.evaluation.java import java_metrics
 from gan_caption.evaluation.result_files import calibration_file, captions_file, curve_file
 from gan_caption.evaluation.scores import Scores, paired_intervals
 from gan_caption.evaluation.settings import CurveSettings, EvaluationSettings
-from gan_caption.evaluation.trained import left_discriminator, left_weights, open_run
+from gan_caption.evaluation.trained import left_discriminator, left_weights, open_run, reading_data
 from gan_caption.files import check_folder
 from gan_caption.metrics.metric import Metrics
 from gan_caption.metrics.separation import probabilities, reliability
@@ -99,11 +99,13 @@ def measure_run(asked: EvaluationSettings) -> Results:
         raise UserError(f"run={folder}: no phase has validated yet, there are no weights to evaluate")
 
     # What counts as learned by heart is what the run was trained on.
-    training = load_split(open_corpus(settings), "train", say) if asked.data is None else None
+    with reading_data(asked.data):
+        training = load_split(open_corpus(settings), "train", say) if asked.data is None else None
     known = None
     if training is not None:
         known = TextSet(text for own in training_captions(training, tokenizer) for text in tokenizer.tokenized(own))
-    split = load_split(open_corpus(settings, asked.data), asked.split, say)
+    with reading_data(asked.data):
+        split = load_split(open_corpus(settings, asked.data), asked.split, say)
     source: FeatureSource = open_features(settings, encoder, split, device=run.device)
     if asked.validation.images:
         source = FirstImages(source, asked.validation.images)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from gan_caption.configuration.building import TARGET
+from gan_caption.configuration.building import TARGET, Part
 from gan_caption.configuration.finding import find
 from gan_caption.configuration.settings import Settings
 from gan_caption.discriminators.base import Discriminator
@@ -27,6 +28,9 @@ from gan_caption.training.setup import (
     choose_device,
 )
 from gan_caption.training.tokenizers import kept_tokenizer, load_tokenizer
+
+EXPORTED = "weights.safetensors"
+"""The weights of an export, which is a run folder otherwise."""
 
 
 @dataclass(frozen=True)
@@ -65,17 +69,38 @@ def open_run(folder: Path, *, allow: str | Sequence[str] = (), **changed: Any) -
         changed: settings that replace the run's own, such as its device.
 
     Raises:
-        UserError: the folder holds no run, one of its files leads out of it, or its encoder now has other weights.
+        UserError: the folder holds no run or no weights, one of its files leads out of it, or its encoder now has other
+            weights.
     """
     settings = replace(read_settings(folder, allow=allow), **changed)
     if "cache" in changed:
         settings = settings.cached_in(changed["cache"])  # which has the reader's `skip_unreadable` by now
     device = choose_device(settings.device)
+    if not (left_weights(folder, settings) or inside(folder, EXPORTED).exists()):
+        raise UserError(f"run={folder}: no phase has validated yet, it has no weights")
     tokenizer = load_tokenizer(settings, folder)
     encoder = build_encoder(settings, device=device)
     check_encoder(encoder, folder)
     captioner = build_captioner(settings, encoder, tokenizer, device=device)
     return Trained(folder, settings, device, tokenizer, encoder, captioner)
+
+
+@contextmanager
+def reading_data(given: Part | None) -> Iterator[None]:
+    """Say what to give where the data that a run was trained on cannot be read where they lay.
+
+    Args:
+        given: the data that are read instead of the run's own; None: these.
+    """
+    try:
+        yield
+    except UserError as error:
+        if given is not None:
+            raise
+        raise UserError(
+            f"{error} (these are the data that the run was trained on: where they have moved, give data=... with its "
+            "data.root=...)"
+        ) from error
 
 
 def left_weights(folder: Path, settings: Settings) -> dict[str, Path]:

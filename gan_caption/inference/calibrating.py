@@ -18,13 +18,13 @@ from gan_caption.data.corpus import Split
 from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
 from gan_caption.evaluation.compared import tokenized
-from gan_caption.evaluation.trained import chosen_weights
+from gan_caption.evaluation.trained import chosen_weights, reading_data
 from gan_caption.extras import require
 from gan_caption.files import check_folder
 from gan_caption.inference.captioner import Captioned, Captioner
 from gan_caption.inference.confidence import confidence_file
 from gan_caption.inference.settings import CalibrationSettings, read_as
-from gan_caption.metrics.calibration import Logistic, Reliability, cross_fitted, fitted, reliability_of
+from gan_caption.metrics.calibration import Logistic, Reliability, cross_fitted, enough_to_fold, fitted, reliability_of
 from gan_caption.metrics.document_frequencies import DocumentFrequencies
 from gan_caption.metrics.metric import Metric, Metrics, Predictions, measure
 from gan_caption.metrics.ngrams import Score
@@ -112,6 +112,7 @@ def fit_confidence(
     Raises:
         UserError: an image cannot be read, the split has no pictures, or there are fewer than 2 a fold.
     """
+    enough_to_fold(len(split), folds=folds)  # before hours of captioning
     told: dict[int, Captioned] = {}
     with Progress(phase=f"caption {split.name}", total=len(split)) as progress:
         for row, one in enumerate(captioner.stream(split)):
@@ -160,7 +161,8 @@ def calibrate_run(settings: CalibrationSettings) -> Confidence:
         decoding=None if settings.decoding is None else settings.decoding.node, confidence=False,
     )  # fmt: skip
     run = read_as(captioner.trained.settings, settings)
-    split = load_split(open_corpus(run, settings.data), settings.split, say)
+    with reading_data(settings.data):
+        split = load_split(open_corpus(run, settings.data), settings.split, say)
     metrics = catalogue(*split.metrics, *own_metrics(run.metrics))
     criterion = criterion_of(metrics, settings.criterion, settings.threshold)
     found = fit_confidence(captioner, split, criterion, folds=settings.folds, skip_unreadable=run.skip_unreadable)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from gan_caption.distributed.world import say
-from gan_caption.errors import UserError
+from gan_caption.errors import UserError, is_number
 from gan_caption.metrics.calibration import Logistic
 from gan_caption.training.folders import best_weights, digest_of, inside, read_json
 
@@ -34,7 +33,7 @@ def read_curve(folder: Path, phase: str, decoding: Mapping[str, Any]) -> Logisti
         return None
     told = read_json(path)
     numbers = told.get("intercept"), told.get("slope")
-    if not all(isinstance(one, int | float) and math.isfinite(one) for one in numbers):
+    if not all(map(is_number, numbers)):
         raise UserError(f"{path} holds no confidence: delete it, or fit it again by gan_caption.calibrate")
     if told.get("weights") != digest_of(best_weights(folder, phase)):
         say(f"{path} is of other weights, and tells nothing of these: gan_caption.calibrate fits it anew")

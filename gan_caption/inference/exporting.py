@@ -15,7 +15,7 @@ from gan_caption.distributed.world import say
 from gan_caption.encoders.base import Encoder
 from gan_caption.encoders.precomputed import Precomputed
 from gan_caption.errors import UserError
-from gan_caption.evaluation.trained import Trained, chosen_weights, open_run
+from gan_caption.evaluation.trained import Trained, chosen_weights, open_run, reading_data
 from gan_caption.extras import require
 from gan_caption.files import new_folder
 from gan_caption.inference.model_card import Export, model_card, results_of
@@ -99,8 +99,10 @@ def _onnx(run: Trained, chosen: ExportSettings, draft: Path) -> list[str]:
     """Write graphs, and tell what was found when onnxruntime and PyTorch captioned the same images."""
     recipe = pixel_recipe(run.encoder)
     check_tokenizer(run.tokenizer)
-    corpus = open_corpus(run.settings, chosen.data)
-    images = _images(load_split(corpus, chosen.split, say), chosen.check_images, run.encoder, chosen)
+    with reading_data(chosen.data):
+        corpus = open_corpus(run.settings, chosen.data)
+        split = load_split(corpus, chosen.split, say)
+    images = _images(split, chosen.check_images, run.encoder, chosen)
     calibration = None
     if chosen.int8:
         calibration = _images(load_split(corpus, "train", say), chosen.calibration_images, run.encoder, chosen)

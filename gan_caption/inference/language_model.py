@@ -12,7 +12,7 @@ from gan_caption.decoding.rerank import Judge, LanguageModelLogLikelihood
 from gan_caption.distributed.world import say
 from gan_caption.encoders.none import NoImage
 from gan_caption.errors import UserError
-from gan_caption.evaluation.trained import open_run
+from gan_caption.evaluation.trained import open_run, reading_data
 from gan_caption.files import at_home, check_file
 from gan_caption.generators.base import Generator
 from gan_caption.generators.imageless_lm import ImagelessLM
@@ -42,7 +42,8 @@ def learn_ngrams(settings: LanguageModelSettings) -> None:
     folder = settings.run
     run = read_as(read_settings(folder, allow=settings.allow), settings)
     tokenizer = load_tokenizer(run, folder)
-    captions = training_captions(load_split(open_corpus(run, settings.data), "train", say), tokenizer)
+    with reading_data(settings.data):
+        captions = training_captions(load_split(open_corpus(run, settings.data), "train", say), tokenizer)
     encoded = [tokenizer.encode(text, max_length=run.max_length) for own in captions for text in own]
     try:
         model = NgramGenerator.learn(encoded, vocabulary_size=len(tokenizer), order=settings.order)

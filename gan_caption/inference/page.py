@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import errno
 import io
 import math
 import os
+import socket
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -68,6 +70,7 @@ def launch_page(page: gradio.Blocks, *, host: str, port: int, max_upload_mb: int
     """
     import gradio
 
+    _check_address(host, port)
     # Fonts of the system: the page loads nothing from elsewhere.
     theme = gradio.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
     try:
@@ -79,9 +82,31 @@ def launch_page(page: gradio.Blocks, *, host: str, port: int, max_upload_mb: int
     except (TypeError, AttributeError):
         raise
     except Exception as error:  # Gradio has plain ones
-        raise UserError(f"host={host} port={port}: {error}; choose another, port=0 takes any free one") from error
+        raise UserError(f"host={host} port={port}: {error}") from error
     print(f"The page is at {address} (Ctrl-C ends it)", flush=True)
     return str(address)
+
+
+def _check_address(host: str, port: int) -> None:
+    """Try the address out: Gradio would try all ports of a machine that is not this one.
+
+    Raises:
+        UserError: it is taken or not this machine's.
+    """
+    try:
+        (family, kind, protocol, _, place), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        with socket.socket(family, kind, protocol) as tried:
+            if os.name == "posix":  # as the server does; elsewhere it would share the port
+                tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(place)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            why = f"port={port} is taken: choose another one, port=0 takes any that is free"
+        elif error.errno == errno.EACCES:
+            why = f"port={port} is not yours to listen at: choose one above 1023, port=0 takes any that is free"
+        else:
+            why = f"host={host} is no address of this machine ({error}): give 127.0.0.1, or 0.0.0.0 for all of them"
+        raise UserError(why) from error
 
 
 @contextmanager

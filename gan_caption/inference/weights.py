@@ -12,7 +12,7 @@ from gan_caption.configuration.settings import OF_ONE_MACHINE, Settings
 from gan_caption.configuration.wording import dotted
 from gan_caption.encoders.torchvision_cnn import TorchvisionCNN, TorchvisionForm
 from gan_caption.errors import UserError
-from gan_caption.evaluation.trained import Trained, open_run
+from gan_caption.evaluation.trained import EXPORTED, Trained, open_run
 from gan_caption.text.pretrained_models import public_name
 from gan_caption.training.checkpoint import load_weights, save_weights
 from gan_caption.training.folders import read_settings, write_json
@@ -26,11 +26,15 @@ def write_weights(trained: Trained, folder: Path) -> None:
     """Write a captioner to a folder, an encoder that did not learn too."""
     write_json(folder / "config.json", shared_config(trained.settings))
     trained.tokenizer.save(folder / trained.tokenizer.file)
-    save_weights(whole(trained), folder / "weights.safetensors", vocabulary=trained.tokenizer.fingerprint)
+    save_weights(whole(trained), folder / EXPORTED, vocabulary=trained.tokenizer.fingerprint)
 
 
 def read_weights(
-    folder: Path, *, device: str = "auto", allow: str | Sequence[str] = (), language_model: str | Path | None = None
+    folder: str | Path,
+    *,
+    device: str = "auto",
+    allow: str | Sequence[str] = (),
+    language_model: str | Path | None = None,
 ) -> Trained:
     """Open what `write_weights` wrote.
 
@@ -44,9 +48,10 @@ def read_weights(
     Raises:
         UserError: the folder is no export, or is damaged; it has no language model, or another one.
     """
+    folder = Path(folder)
     changed = {} if language_model is None else _with(language_model, read_settings(folder, allow=allow))
     trained = open_run(folder, allow=allow, device=device, **changed)
-    load_weights(whole(trained), folder / "weights.safetensors", vocabulary=trained.tokenizer.fingerprint)
+    load_weights(whole(trained), folder / EXPORTED, vocabulary=trained.tokenizer.fingerprint)
     return trained
 
 

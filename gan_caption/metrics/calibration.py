@@ -75,14 +75,23 @@ def fitted(
     return Logistic(float(line[0] - slope * centre), slope)
 
 
+def enough_to_fold(captions: int, *, folds: int) -> None:
+    """Refuse fewer than two captions a fold.
+
+    Raises:
+        UserError: there are fewer.
+    """
+    if captions < 2 * folds:
+        raise UserError(f"folds={folds}: {captions} captions are too few, 2 a fold are needed")
+
+
 def cross_fitted(numbers: np.ndarray, right: np.ndarray, *, folds: int, seed: int = 0) -> np.ndarray:
     """Return what each caption's probability is by a curve that was fitted on the other folds, (N,).
 
     Raises:
         UserError: there are fewer captions than 2 a fold.
     """
-    if len(numbers) < 2 * folds:
-        raise UserError(f"folds={folds}: {len(numbers)} captions are too few, 2 a fold are needed")
+    enough_to_fold(len(numbers), folds=folds)
     of = np.random.default_rng(seed).permutation(len(numbers)) % folds
     told = np.zeros(len(numbers))
     for fold in range(folds):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Se
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_args
 
-from gan_caption.errors import UserError
+from gan_caption.errors import UserError, is_number
 from gan_caption.metrics.document_frequencies import DocumentFrequencies
 from gan_caption.metrics.ngrams import Score, check_captions, check_captions_of_images
 
@@ -97,9 +97,9 @@ class Metric:
                 raise ValueError(f"{key}={str(getattr(self, key))[:80]!r}: one of {', '.join(map(repr, choices))}")
         if not isinstance(self.name, str) or not re.fullmatch(r"\w+", self.name, re.ASCII):
             raise ValueError(f"name={str(self.name)[:80]!r}: letters, digits and _")
-        if not isinstance(self.label, str) or not isinstance(self.factor, int | float):
-            raise ValueError(f"{self.name}: label is a text, factor a number")
-        if not isinstance(self.decimals, int) or not 0 <= self.decimals <= 20:
+        if not isinstance(self.label, str) or not is_number(self.factor):
+            raise ValueError(f"{self.name}: label is a text, factor a finite number")
+        if not isinstance(self.decimals, int) or isinstance(self.decimals, bool) or not 0 <= self.decimals <= 20:
             raise ValueError(f"{self.name}: decimals: a whole number from 0 to 20")
         if self.axis and not (self.per_image and self.better == "higher"):
             raise ValueError(f"axis={self.axis!r}: only with per_image=True and better='higher'")

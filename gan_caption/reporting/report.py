@@ -69,7 +69,8 @@ def compare_runs(settings: ComparisonSettings, *, command: str) -> Path:
     # Missed before minutes of evaluation, not after.
     require("jinja2", "matplotlib", "pandas", "scipy", extra="report", what="reports")
     target = settings.out.resolve()
-    if target.exists() and not all((target / name).exists() for name in (PAGE, SETTINGS)):
+    full = target.exists() and not (target.is_dir() and not any(target.iterdir()))
+    if full and not all((target / name).exists() for name in (PAGE, SETTINGS)):
         raise UserError(f"out={settings.out} exists and holds no report: choose another folder")
     check_folder(target.parent, f"out={settings.out}")
     chosen = choose_systems(

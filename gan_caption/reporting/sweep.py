@@ -186,12 +186,17 @@ def write_summary(folder: Path, jobs: Sequence[Job]) -> None:
     table = summary(jobs, trials, sought)
     write_text(folder / TABLE, f"{table}\n")
     print(f"\n{table}\n\nThe table is in {folder / TABLE}", flush=True)
-    if sum(trial is not None for trial in trials) > 1:
+    if sum(map(_can_be_compared, trials)) > 1:
         # A baseline that they share is sampled once, and so are all.
         apart = len({trial.temperature for trial in trials if trial}) > 1
         alike = [setting("validation.temperature", 1)] if apart else []
         together = command("compare", [setting("runs", folder), *alike, setting("out", folder / "report")])
         print(f"To compare the runs: {together}", flush=True)
+
+
+def _can_be_compared(trial: Trial | None) -> bool:
+    """Tell whether a trial has more than maximum likelihood, which a comparison would have on one side alone."""
+    return trial is not None and len(read_results(Path(trial.folder), Path(trial.folder))["systems"]) > 1
 
 
 def _row(trial: Trial, sweep: Path) -> dict[str, Any]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from gan_caption.configuration.choices import check_choices, leave_out
+from gan_caption.configuration.choices import check_choices, check_places, leave_out
+from gan_caption.configuration.command_line import page_of
 from gan_caption.configuration.launching import conf_dir
 from gan_caption.errors import UserError
 from gan_caption.training.setup import check_configuration
@@ -85,6 +88,23 @@ def test_a_shared_choice_that_the_experiment_does_not_take_is_refused(folders):
     referred = {"phases": {"adversarial": {"objective": {"baseline": "${adversarial.baseline}"}}}}
     check_choices(OmegaConf.create({**shared, **referred}), [given], folders)
     check_choices(OmegaConf.create({**shared, "phases": {}}), [given], folders)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("+reward=bleu", r"reward=bleu has no place: give reward@phases\.policy_gradient\.objective\.reward=bleu$"),
+        ("+optimizer=adam", r"optimizer=adam has no place: give .*optimizer@phases\.mle\.optimizer=adam or "),
+        ("+gate=none", r"gate=none has no place: no part of this experiment is a gate"),
+        ("generator=lstm", None), ("+experiment=scst", None), ("baseline@adversarial.baseline=greedy", None),
+    ],
+)  # fmt: skip
+def test_a_part_that_was_chosen_for_no_place_is_told_its_places(given, told):
+    overrides = ["+experiment=scst", given]
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        config = compose("config", list(dict.fromkeys(overrides)))
+    with nullcontext() if told is None else pytest.raises(UserError, match=told):
+        check_places(config, overrides, page_of(conf_dir() / "config.yaml"))
 
 
 def test_a_study_comes_after_the_experiment_that_it_makes_cheap(folders):

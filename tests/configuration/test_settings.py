@@ -116,13 +116,13 @@ def test_parts_may_name_what_the_page_allows():
 
 PAGES = {
     "evaluate": (evaluation_from, ["run=a"], [
-        ("run=1.5", "run: 1.5 is not a path (text needs quotes: '\"1.5\"')"),
+        ("run=1.5", "run: 1.5 is not a path (text needs quotes: '\"...\"')"),
         ("split=valid", "split: 'valid' is not one of 'train', 'val' or"),
         ("curve.top_p=0.9", "curve.top_p: 0.9 is not a valid list"),
         ("validation.samples_per_image=1", "validation.samples_per_image=1: at least 2"),
     ]),
     "compare": (lambda page: read(ComparisonSettings, page), ["runs=[a,b]"], [
-        ("runs=[a,2.5]", "runs[1]: 2.5 is not a path (text needs quotes: '\"2.5\"')"),
+        ("runs=[a,2.5]", "runs[1]: 2.5 is not a path (text needs quotes: '\"...\"')"),
         ("runs=true", "runs: True is not a path or a valid list"), ("judge.folds=1", "judge.folds=1: at least 2"),
         ("validation.samples_per_image=1", "validation.samples_per_image=1: at least 2"),
         ("validation.temperature=0", "validation.temperature=0.0: above 0"),

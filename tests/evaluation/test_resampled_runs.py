@@ -141,9 +141,7 @@ def test_a_discriminator_that_has_learned_nothing_chooses_no_weights(tmp_path, e
     """Its random word would choose among captions, and so among the weights of maximum likelihood."""
     asked = composed(*TINY, f"+experiment={experiment}", "discriminator=lstm", "decoding=rejection",
                      f"outputs={tmp_path}", f"cache={tmp_path}/cache")  # fmt: skip
-    with pytest.raises(
-        UserError, match="decoding: Rejection asks the run's discriminator, which has learned nothing"
-    ):
+    with pytest.raises(UserError, match="decoding: Rejection asks the run's discriminator, which has learned nothing"):
         run_experiment(asked, data="scenes")
 
 

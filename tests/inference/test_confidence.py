@@ -105,7 +105,11 @@ def test_confidence_is_fitted_kept_and_told(run, photos, tmp_path, capsys):
     assert "is of other weights" in capsys.readouterr().err
     shutil.copy(run / "checkpoints" / "best_mle.safetensors", weights)
 
-    (run / "confidence_adversarial.json").write_text('{"slope": "x"}')
+    damaged = run / "confidence_adversarial.json"
+    damaged.write_text(json.dumps({**json.loads(damaged.read_text()), "slope": 10**400}))
+    with pytest.raises(UserError, match="holds no confidence"):
+        read_curve(run, "adversarial", kept["decoding"])
+    damaged.write_text('{"slope": "x"}')
     with pytest.raises(UserError, match="holds no confidence: delete it, or fit it again"):
         Captioner.load(run)
     assert Captioner.load(run, confidence=False).caption(photos[0]).best.confidence is None  # as it is fitted again

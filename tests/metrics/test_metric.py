@@ -91,6 +91,9 @@ def test_shared_work_is_done_once_and_a_function_keeps_its_word():
         ({"better": "more"}, "better='more': one of 'higher', 'lower', 'neither'"),
         ({"of": "images"}, "of='images': one of"),
         ({"decimals": 1.5}, "decimals: a whole number"),
+        ({"decimals": True}, "decimals: a whole number"),
+        ({"factor": 10**400}, "factor a finite number"),
+        ({"factor": True}, "factor a finite number"),
         ({"axis": "quality"}, "only with per_image=True"),
     ],
 )

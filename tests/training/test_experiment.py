@@ -361,8 +361,8 @@ def test_a_checkpoint_of_another_vocabulary_is_refused(configured, tmp_path):
         ("adversarial.clip=0", "clip=0.0: above 0"),  # with which nothing would learn
         ("generator._target_=os.system", "generator._target_: os.system is not allowed"),
         ("device=abacus", "device=abacus cannot be used"),
-        ("name=../elsewhere", "../elsewhere names no experiment"),
-        ("name=''", " names no experiment"),
+        ("name=../elsewhere", "name=../elsewhere: runs' folders"),
+        ("name=''", "name=: runs' folders"),
         ("+colour=red", "colour is not known"),
     ],
 )
