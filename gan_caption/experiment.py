@@ -64,7 +64,7 @@ from gan_caption.training.setup import (
 from gan_caption.training.taking_over import (
     adopt,
     adopt_discriminator,
-    check_discriminator,
+    check_discriminator_learns,
     check_others,
     check_schedule,
     check_their_encoders,
@@ -100,10 +100,8 @@ def run_experiment(config: Mapping[str, Any], *, data: str, command: str | None 
     opened = Data(settings, say)
     known = opened.known()
     check_alike(known)
-    choose_device(settings.device)  # what can be known before there is a folder
-    check_others(settings, opened)
-    check_schedule(settings)
-    check_discriminator(settings)
+    if settings.resume is None:  # a mistake leaves no folder
+        check_asked(settings, opened)
     folder = world.from_main(lambda: choose_folder(settings, known, data=data, again=processes.restarted()))
     check_seen(folder)
     with alone_in(folder, say) if world.is_main() else nullcontext():
@@ -111,8 +109,22 @@ def run_experiment(config: Mapping[str, Any], *, data: str, command: str | None 
             keep_location(folder, settings)
         if settings.resume == "auto" and world.from_main(lambda: has_finished(folder) and is_told(folder, opened)):
             return Finished(folder, tell_again(folder))
+        if settings.resume is not None:
+            check_asked(settings, opened)
         with lent_threads(settings.threads):
             return Finished(folder, _run_in(folder, settings, opened, data=data, command=command))
+
+
+def check_asked(settings: Settings, data: Data) -> None:
+    """Look at what can be known of a run before anything is built.
+
+    Raises:
+        UserError: something of it is not so.
+    """
+    choose_device(settings.device)
+    check_others(settings, data)
+    check_schedule(settings)
+    check_discriminator_learns(settings)
 
 
 def is_told(folder: Path, data: Data) -> bool:

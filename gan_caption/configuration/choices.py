@@ -8,9 +8,9 @@ another one was chosen that has no such settings.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gan_caption.configuration.planning import known_to
 from gan_caption.errors import UserError
@@ -56,25 +56,26 @@ def check_choices(config: DictConfig, overrides: Sequence[str], folders: Sequenc
             )
 
 
-def check_places(config: DictConfig, overrides: Sequence[str], page: Mapping[str, Any]) -> None:
-    """Refuse the page of a part that was chosen for no place: `reward=bleu`.
+def check_places(
+    overrides: Sequence[str], folders: Sequence[Path], *, chosen: Collection[str], known: Collection[str]
+) -> None:
+    """Refuse the page of a part that was chosen for no place: `+reward=bleu`.
 
     Args:
-        config: composed.
         overrides: as they were given.
-        page: the entry point's own, as it is written.
+        folders: as in `check_choices`.
+        chosen: groups of which a page is chosen, with their places, as Hydra has them: `group@place`.
+        known: what may stand at the top of this configuration.
 
     Raises:
         UserError: there is one; the message names the places of such parts.
     """
-    known = {*page, *(name for one in page.get("defaults", []) if isinstance(one, dict) for name in one)}
     for choice in filter(None, map(_CHOICE.fullmatch, overrides)):
         group = choice["group"]
-        if choice["place"] or "/" in group or group in known or group not in config:
+        if choice["place"] or "/" in group or group in known or _is_whole(choice, folders):
             continue
-        places = [place.lstrip(".") for place, _ in _parts(config, "", group) if place != f".{group}"]
-        told = " or ".join(f"{group}@{place}={choice['page']}" for place in places)
-        advice = f"give {told}" if told else f"no part of this experiment is a {group}"
+        told = " or ".join(f"{one}={choice['page']}" for one in chosen if one.startswith(f"{group}@"))
+        advice = f"give {told}" if told else f"nothing in this configuration has a page of {group}"
         raise UserError(f"{choice[0].lstrip('+')} has no place: {advice}")
 
 
@@ -162,9 +163,17 @@ def _page_of(choice: re.Match[str], folders: Sequence[Path]) -> DictConfig:
     """Return the chosen page as it is written; it names a class where it is one of one part, and takes none over."""
     from omegaconf import DictConfig, OmegaConf
 
+    path = _file_of(choice, folders)
+    content = None if path is None else OmegaConf.load(path)
+    return content if isinstance(content, DictConfig) else OmegaConf.create()
+
+
+def _file_of(choice: re.Match[str], folders: Sequence[Path]) -> Path | None:
     page = Path(choice["group"], f"{choice['page']}.yaml")
-    for path in (folder / page for folder in folders):
-        if path.is_file():
-            content = OmegaConf.load(path)
-            return content if isinstance(content, DictConfig) else OmegaConf.create()
-    return OmegaConf.create()
+    return next((path for path in (folder / page for folder in folders) if path.is_file()), None)
+
+
+def _is_whole(choice: re.Match[str], folders: Sequence[Path]) -> bool:
+    """Tell whether the chosen page is of a whole configuration, as an experiment is, or no page that is known here."""
+    path = _file_of(choice, folders)
+    return path is None or "@package _global_" in path.read_text(encoding="utf-8")

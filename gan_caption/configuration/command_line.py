@@ -17,8 +17,6 @@ from gan_caption.untrusted.parsing import shown
 
 _SWEEPS = ("sweep=", "cluster=", "hydra.mode=")
 """What makes a command a sweep beside `-m`."""
-_READERS = {"run", "runs"}
-"""Settings of those entry points that read what was trained."""
 
 
 def read_command_line(arguments: Sequence[str], *, entry: Path) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
@@ -58,7 +56,7 @@ def read_command_line(arguments: Sequence[str], *, entry: Path) -> tuple[argpars
     sweeps = found.multirun or any(one.lstrip("+").startswith(_SWEEPS) for one in found.overrides)
     if not sweeps:
         _refuse_sweeps(found.overrides)
-    elif not asks_for_a_search(found):
+    elif not _draws(found, entry.parent):
         _refuse_intervals(found.overrides)
     if sweeps and "out" in page:
         _refuse_one_file(found.overrides)
@@ -73,6 +71,15 @@ def asks_for_a_search(found: argparse.Namespace) -> bool:
     return any(one.lstrip("+").startswith(("sweep=", "hydra/sweeper")) for one in found.overrides)
 
 
+def _draws(found: argparse.Namespace, pages: Path) -> bool:
+    """Tell whether a command's sweeper draws values from intervals: not Hydra's own, nor this package's grid."""
+    chosen = [one.lstrip("+").partition("=")[2] for one in found.overrides if one.lstrip("+").startswith("sweep=")]
+    own = [pages / "sweep" / f"{name}.yaml" for name in chosen]
+    return any("hydra/sweeper" in page.read_text(encoding="utf-8") for page in own if page.is_file()) or (
+        any("hydra/sweeper" in one for one in found.overrides) or not all(page.is_file() for page in own)
+    )
+
+
 def places_of_pages(found: argparse.Namespace) -> list[Path]:
     """Return the folders of pages that a command line names, besides this package's own."""
     searched = [one.partition("=")[2].strip("[]") for one in found.overrides if "hydra.searchpath" in one]
@@ -82,8 +89,6 @@ def places_of_pages(found: argparse.Namespace) -> list[Path]:
 
 def _chosen_by(override: str, page: Mapping[str, Any], pages: Path) -> str:
     """Write `group=null`, of which Hydra makes a traceback, in its own way: ~group.
-
-    And + before the page of a part that has no place at the top: `choices.check_places` says where it has one.
 
     Raises:
         UserError: what stands for a page of a group is no name: null, a number.
@@ -102,18 +107,12 @@ def _chosen_by(override: str, page: Mapping[str, Any], pages: Path) -> str:
         if not isinstance(one, str | list | QuotedString):
             wrong = "null" if one is None else str(one).lower()
             raise UserError(f"{shown(override)}: {wrong} is none of the pages of {group}, of which one is chosen here")
-    has_a_place = group in own | page.keys() or not at_the_top or _is_whole(pages / group)
-    return override if has_a_place or key != group or page.keys() & _READERS else f"+{override}"
-
-
-def _is_whole(group: Path) -> bool:
-    """Tell whether a group's pages are of a whole configuration, as experiments are, and not of a part."""
-    return any("@package _global_" in page.read_text(encoding="utf-8")[:80] for page in group.glob("*.yaml"))
+    return override
 
 
 def _refuse_of_the_run(overrides: Sequence[str], page: Mapping[str, Any], entry_point: str) -> None:
     """Refuse what a run was trained with where runs are measured or used: they keep it, and it would do nothing."""
-    if not page.keys() & _READERS:
+    if not page.keys() & {"run", "runs"}:
         return
     from gan_caption.configuration.settings import OF_A_RUN
 

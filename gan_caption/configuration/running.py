@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 
-ONLY_SAID = ("allow", "cache", "data.cache", "host", "out", "outputs", "port", "shards.folder", "tracker.entity",
-             "tracker.project")  # fmt: skip
+ONLY_SAID = ("allow", "cache", "data.cache", "host", "out", "outputs", "port", "shards.folder")
 """Settings that no page may change: what code runs, where is written, who may look."""
+_ACCOUNT = ("project", "entity")
+"""Settings of trackers, whichever part of them has these: whose account is told of a run."""
 
 
 @dataclass
@@ -71,10 +72,10 @@ class Runs:
         try:
             written = OmegaConf.to_container(config, resolve=False)
             check_references(written)
-            self._check_said(written)
+            self._check_said(written, asked.runtime.choices)
             refuse_unknown(written, self.page, REFERRED_TO)
             folders = [Path(one.path) for one in asked.runtime.config_sources if one.schema == "file"]
-            check_places(config, given_overrides(asked), self.page)
+            check_places(given_overrides(asked), folders, chosen=list(asked.runtime.choices), known=self._known())
             check_choices(config, given_overrides(asked), folders)
             if left_out := leave_out(config, given_overrides(asked), folders, allowed_by(config.get("allow"))):
                 print(f"{rank()}note: a page says this of another part: left out are {', '.join(left_out)}", flush=True)
@@ -93,7 +94,7 @@ class Runs:
         self._note(asked, result=result)
         return result
 
-    def _check_said(self, written: Any) -> None:
+    def _check_said(self, written: Any, choices: Mapping[str, Any]) -> None:
         """Refuse a page that came from elsewhere, and says what is the user's alone to say.
 
         It would run code that nobody named, write elsewhere, or show runs to others.
@@ -109,6 +110,28 @@ class Runs:
                 usual = [told] if path[0] in self.said else []
             if told not in usual:
                 raise UserError(f"{key}={told} stands in a page: it is said on the command line only")
+        self._check_account(written, choices)
+
+    def _check_account(self, written: Any, choices: Mapping[str, Any]) -> None:
+        """Refuse a page that says to whose account a run is told, but for a tracker's own page that the user chose."""
+        pages = self.pages / "tracker"
+        if "tracker" in self.said and not (pages / f"{choices.get('tracker')}.yaml").is_file():
+            return
+        usual = [told for page in pages.glob("*.yaml") for told in _below(page_of(page), _ACCOUNT)]
+        usual += [(key.rpartition(".")[2], at(written, tuple(key.split(".")))) for key in self.said]
+        for key, value in _below(at(written, ("tracker",)), _ACCOUNT):
+            if value is not None and (key, value) not in usual:
+                raise UserError(f"tracker.{key}={value} stands in a page: it is said on the command line only")
+
+    def _known(self) -> set[str]:
+        """Return the keys and groups that may stand at the top of the configuration, but for whole pages."""
+        from gan_caption.configuration.settings import SHARED
+
+        return {
+            *self.page,
+            *SHARED,
+            *(name for one in self.page.get("defaults", []) if isinstance(one, dict) for name in one),
+        }
 
     def _tell(self, error: Exception, asked: HydraConf) -> None:
         """Print and note why a run failed; the others of a sweep go on."""
@@ -130,6 +153,14 @@ class Runs:
             self.alone.append(job)
         else:
             self.notes.write(job, asked.job.num)
+
+
+def _below(node: Any, keys: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    """Yield these keys with their values, wherever they stand in a node of configuration."""
+    for key, value in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+        if key in keys:
+            yield str(key), value
+        yield from _below(value, keys)
 
 
 def given_overrides(asked: HydraConf) -> list[str]:

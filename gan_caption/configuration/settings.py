@@ -15,7 +15,7 @@ from gan_caption.errors import above, at_least, share
 from gan_caption.untrusted.parsing import shown
 
 SHARED = ("size", "text_cnn", "lm", "discriminator_training", "adversarial", "discriminator_trainer")
-"""Keys that exist for others to refer to; see `unread.refuse_unknown`."""
+"""Keys that exist for others to refer to: what none refers to is told, or refused where `config.yaml` lacks it."""
 REFERRED_TO = (*SHARED, "vocabulary")
 """Keys that have an effect only where a part refers to them."""
 WITHOUT_EFFECT = (

@@ -50,7 +50,10 @@ def refuse_unknown(config: Any, page: Mapping[str, Any], shared: Sequence[str]) 
         known = {*own, *(place.partition(f"@{name}.")[2] for place in chosen)}
         for key in whole[name]:
             if key not in known and not _is_read((name, key), reached):
-                raise UserError(f"{name}.{key} is not known.{suggest(key, sorted(known), f'{name}.')}")
+                raise UserError(
+                    f"{name}.{key} is not known, and no part of this run refers to it."
+                    f"{suggest(key, sorted(known), f'{name}.')}"
+                )
 
 
 def _reached(config: Any, shared: Sequence[str]) -> set[Key]:

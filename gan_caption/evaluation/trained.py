@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from gan_caption.configuration.settings import Settings
 from gan_caption.discriminators.base import Discriminator
 from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError
+from gan_caption.files import at_home
 from gan_caption.text.base import Tokenizer
 from gan_caption.training.checkpoint import load_state, load_weights
 from gan_caption.training.folders import best_weights, inside, read_settings, within
@@ -86,16 +88,18 @@ def open_run(folder: Path, *, allow: str | Sequence[str] = (), **changed: Any) -
 
 
 @contextmanager
-def reading_data(given: Part | None) -> Iterator[None]:
-    """Say what to give where the data that a run was trained on cannot be read where they lay.
+def reading_data(own: Part, given: Part | None) -> Iterator[None]:
+    """Say what to give where the data that a run was trained on are no longer where they lay.
 
     Args:
-        given: the data that are read instead of the run's own; None: these.
+        own: the run's data.
+        given: those that are read instead; None: the run's.
     """
     try:
         yield
     except UserError as error:
-        if given is not None:
+        root = own.node.get("root")
+        if given is not None or not isinstance(root, str) or "://" in root or os.path.exists(at_home(root)):
             raise
         raise UserError(
             f"{error} (these are the data that the run was trained on: where they have moved, give data=... with its "

@@ -161,7 +161,7 @@ def calibrate_run(settings: CalibrationSettings) -> Confidence:
         decoding=None if settings.decoding is None else settings.decoding.node, confidence=False,
     )  # fmt: skip
     run = read_as(captioner.trained.settings, settings)
-    with reading_data(settings.data):
+    with reading_data(run.data, settings.data):
         split = load_split(open_corpus(run, settings.data), settings.split, say)
     metrics = catalogue(*split.metrics, *own_metrics(run.metrics))
     criterion = criterion_of(metrics, settings.criterion, settings.threshold)

@@ -99,7 +99,7 @@ def _onnx(run: Trained, chosen: ExportSettings, draft: Path) -> list[str]:
     """Write graphs, and tell what was found when onnxruntime and PyTorch captioned the same images."""
     recipe = pixel_recipe(run.encoder)
     check_tokenizer(run.tokenizer)
-    with reading_data(chosen.data):
+    with reading_data(run.settings.data, chosen.data):
         corpus = open_corpus(run.settings, chosen.data)
         split = load_split(corpus, chosen.split, say)
     images = _images(split, chosen.check_images, run.encoder, chosen)

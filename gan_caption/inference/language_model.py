@@ -42,7 +42,7 @@ def learn_ngrams(settings: LanguageModelSettings) -> None:
     folder = settings.run
     run = read_as(read_settings(folder, allow=settings.allow), settings)
     tokenizer = load_tokenizer(run, folder)
-    with reading_data(settings.data):
+    with reading_data(run.data, settings.data):
         captions = training_captions(load_split(open_corpus(run, settings.data), "train", say), tokenizer)
     encoded = [tokenizer.encode(text, max_length=run.max_length) for own in captions for text in own]
     try:

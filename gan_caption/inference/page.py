@@ -99,10 +99,11 @@ def _check_address(host: str, port: int) -> None:
             if os.name == "posix":  # as the server does; elsewhere it would share the port
                 tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             tried.bind(place)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
+    except (OSError, UnicodeError) as error:  # the second of names that are none
+        number = error.errno if isinstance(error, OSError) else None
+        if number == errno.EADDRINUSE:
             why = f"port={port} is taken: choose another one, port=0 takes any that is free"
-        elif error.errno == errno.EACCES:
+        elif number == errno.EACCES:
             why = f"port={port} is not yours to listen at: choose one above 1023, port=0 takes any that is free"
         else:
             why = f"host={host} is no address of this machine ({error}): give 127.0.0.1, or 0.0.0.0 for all of them"

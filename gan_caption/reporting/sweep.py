@@ -12,6 +12,7 @@ from typing import Any
 from gan_caption.configuration.jobs import Job
 from gan_caption.configuration.overrides import command, setting
 from gan_caption.errors import UserError
+from gan_caption.evaluation.comparison import choose_systems
 from gan_caption.evaluation.result_files import read_results
 from gan_caption.evaluation.trained import last_of_the_policy
 from gan_caption.metrics.metric import Metric, Metrics, choose
@@ -19,7 +20,7 @@ from gan_caption.metrics.standard import STANDARD
 from gan_caption.reporting.results import metrics_of
 from gan_caption.reporting.table import markdown
 from gan_caption.training.checkpoint import load_state
-from gan_caption.training.folders import inside, read_settings, write_text, write_values
+from gan_caption.training.folders import BASELINE, inside, read_settings, write_text, write_values
 from gan_caption.untrusted.parsing import parse_json
 
 RUNS, TABLE = "runs.json", "table.md"
@@ -186,7 +187,7 @@ def write_summary(folder: Path, jobs: Sequence[Job]) -> None:
     table = summary(jobs, trials, sought)
     write_text(folder / TABLE, f"{table}\n")
     print(f"\n{table}\n\nThe table is in {folder / TABLE}", flush=True)
-    if sum(map(_can_be_compared, trials)) > 1:
+    if _can_be_compared([trial for trial in trials if trial]):
         # A baseline that they share is sampled once, and so are all.
         apart = len({trial.temperature for trial in trials if trial}) > 1
         alike = [setting("validation.temperature", 1)] if apart else []
@@ -194,9 +195,13 @@ def write_summary(folder: Path, jobs: Sequence[Job]) -> None:
         print(f"To compare the runs: {together}", flush=True)
 
 
-def _can_be_compared(trial: Trial | None) -> bool:
-    """Tell whether a trial has more than maximum likelihood, which a comparison would have on one side alone."""
-    return trial is not None and len(read_results(Path(trial.folder), Path(trial.folder))["systems"]) > 1
+def _can_be_compared(trials: Sequence[Trial]) -> bool:
+    """Tell whether there is something to compare: not where all are maximum likelihood of one name, say."""
+    try:
+        choose_systems([trial.folder for trial in trials], baseline=BASELINE)
+    except UserError:
+        return False
+    return True
 
 
 def _row(trial: Trial, sweep: Path) -> dict[str, Any]:

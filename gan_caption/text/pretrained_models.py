@@ -167,15 +167,19 @@ def load_causal_lm(source: Source) -> PreTrainedModel:
     if missing := sorted(map(str, {*loaded[1]["missing_keys"], *loaded[1]["mismatched_keys"]})):
         names = ", ".join(missing[:3]) + (" ..." if len(missing) > 3 else "")
         raise UserError(f"{kind} has no weights of {names}, and random ones would stand in: give the whole model")
+    if backwards is None:
+        raise UserError(f"{kind} holds numbers that are none: its weights are damaged")
     if backwards:
         raise UserError(f"{kind} looks at words that are yet to come: a causal language model is wanted")
     return found
 
 
 @torch.no_grad()
-def _reads_backwards(model: PreTrainedModel) -> bool:
-    """Look whether a word changes what the model says before it, as networks do that fill gaps."""
+def _reads_backwards(model: PreTrainedModel) -> bool | None:
+    """Look whether a word changes what the model says before it, as networks do that fill gaps; None of NaN."""
     whole = model(input_ids=torch.tensor([[1, 2, 3]])).logits[:, :2]
+    if not whole.isfinite().all():
+        return None
     return not torch.allclose(model(input_ids=torch.tensor([[1, 2]])).logits, whole, rtol=1e-3, atol=1e-3)
 
 

@@ -89,7 +89,7 @@ def check_schedule(settings: Settings) -> None:
         raise UserError(f"pretrained={pretrained}: nothing would be left to train after {BASELINE}, phases are {names}")
 
 
-def check_discriminator(settings: Settings) -> None:
+def check_discriminator_learns(settings: Settings) -> None:
     """Look whether the run's discriminator has learned before its word counts, and say where nothing teaches it.
 
     Raises:
@@ -104,7 +104,7 @@ def check_discriminator(settings: Settings) -> None:
             "caption, or for a phase after D has learned, as +experiment=residual_ebm does"
         )
     if not any("trainer" in part.node for part in settings.phases.values()):
-        say(f"note: no phase of this run teaches its discriminator, {settings.discriminator.name}: it stays random")
+        say(f"note: no phase of this run teaches its discriminator, {settings.discriminator.name}: it stays as it is")
 
 
 def _asks_the_discriminator(decoding: Part) -> bool:

@@ -46,7 +46,7 @@ def test_every_experiments_shared_settings_are_known(page, data):
 def test_a_misspelt_shared_setting_is_refused():
     page = {"defaults": ["_self_", {"baseline@size.baseline": "mean"}], "size": {"hidden": 1}}
     config = {"size": {"hidden": 2, "baseline": {"x": 1}, "mine": 3, "hiden": 4}, "part": {"x": "${size.mine}"}}
-    with pytest.raises(UserError, match=r"^size\.hiden is not known\. Did you mean size\.hidden\?$"):
+    with pytest.raises(UserError, match=r"^size\.hiden is not known, and no part .*\. Did you mean size\.hidden\?$"):
         refuse_unknown(config, page, ["size"])
     del config["size"]["hiden"]
     refuse_unknown(config, page, ["size"])

@@ -150,7 +150,7 @@ def test_a_discriminator_that_nothing_teaches_is_told(tmp_path, capsys):
         composed(*TINY, "+experiment=mle", "discriminator=lstm", f"outputs={tmp_path}", f"cache={tmp_path}/cache"),
         data="scenes",
     )
-    assert "no phase of this run teaches its discriminator, LSTMDiscriminator" in capsys.readouterr().err
+    assert "no phase of this run teaches its discriminator, LSTMDiscriminator: it stays" in capsys.readouterr().err
 
 
 def test_without_a_judge_and_a_power_it_is_the_policy(folder):

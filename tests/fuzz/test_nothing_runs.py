@@ -224,6 +224,14 @@ def test_where_is_written_and_who_may_look_is_said_on_the_command_line_only(star
     assert start(page, f"{key}=here").returncode == 0
 
 
+def test_no_part_of_a_tracker_tells_another_account(start):
+    page = "tracker: {trackers: [{start_timeout: 30}, {entity: theirs}]}"
+    for said in ((), ("+tracker.project=mine",)):
+        result = start(page, *said)
+        assert result.returncode == 2
+        assert "error: tracker.entity=theirs stands in a page" in result.stderr
+
+
 def test_a_chosen_part_has_its_pages_own_places_and_no_others(tmp_path):
     """`data=shards` says nothing of where these are kept: the page of it does, and no other page may."""
     page = tmp_path / "experiment" / "sly.yaml"

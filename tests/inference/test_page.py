@@ -135,7 +135,7 @@ def test_a_taken_address_is_told(systems, address):
         launch_page(build_page(systems, title="a run", samples=2), host="127.0.0.1", port=port, max_upload_mb=1)
 
 
-@pytest.mark.parametrize("host", ["192.0.2.1", "256.1.1.1"])
+@pytest.mark.parametrize("host", ["192.0.2.1", "256.1.1.1", "a..b"])
 def test_an_address_that_is_not_this_machines_is_told_at_once(systems, host):
     """192.0.2.1 is of a network that documents have, and nobody."""
     page = build_page(systems, title="a run", samples=2)
