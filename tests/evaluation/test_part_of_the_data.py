@@ -107,6 +107,21 @@ def test_prepare_ends_with_an_error_where_nothing_is_there_or_something_is_fault
 
 
 @pytest.mark.slow
+def test_data_that_have_moved_are_asked_for(tmp_path, configured, photos):
+    run = run_experiment(configured("+experiment=mle", f"data.root={photos}", base=SMALL), data="folder").folder
+    moved = photos.rename(tmp_path / "moved")
+    asked = configured(f"run={run}", "curve=null", base=[], config_name="evaluate")
+    with pytest.raises(UserError, match=r"where they have moved, give data=\.\.\. with its data\.root=\.\.\.\)$"):
+        evaluate_run(evaluation_from(asked))
+    there = configured(
+        f"run={run}", "data=folder", f"data.root={moved}", "split=valid", base=[], config_name="evaluate"
+    )
+    with pytest.raises(UserError) as other:
+        evaluate_run(evaluation_from(there))
+    assert "have moved" not in str(other.value)
+
+
+@pytest.mark.slow
 def test_skip_missing_is_part_of_what_a_run_is_and_goes_for_its_evaluation(tmp_path, configured, photos, capsys):
     def train(*overrides: str):
         made = configured("+experiment=mle", f"data.root={photos}", "resume=auto", *overrides, base=SMALL)

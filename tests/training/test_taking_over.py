@@ -1,6 +1,7 @@
 """Runs that others are taken from: what is wrong with them is said before anything is computed, by the right key."""
 
 import json
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -51,6 +52,19 @@ def test_a_schedule_without_the_phase_that_is_taken_over_is_refused(configured, 
     asked = configured("phases.mle=null", f"pretrained={base}", base=[*TINY_SEQGAN, "name=gan"])
     with pytest.raises(UserError, match=r"stands for the phase mle, and the schedule has none: leave phases\.mle"):
         run_experiment(asked, data="scenes")
+
+
+def test_a_finished_run_answers_when_what_it_began_with_is_gone_and_a_mistake_leaves_no_folder(configured, tmp_path):
+    base = run_experiment(configured("name=base", base=TINY), data="scenes").folder
+    asked = [f"pretrained={base}", "resume=auto"]
+    finished = run_experiment(configured(*asked, base=[*TINY_SEQGAN, "name=gan"]), data="scenes").folder
+    shutil.rmtree(base)
+    assert run_experiment(configured(*asked, base=[*TINY_SEQGAN, "name=gan"]), data="scenes").folder == finished
+    with pytest.raises(UserError, match=r"^pretrained="):
+        run_experiment(configured(asked[0], base=[*TINY_SEQGAN, "name=other"]), data="scenes")
+    with pytest.raises(UserError, match=r"^device="):
+        run_experiment(configured("device=gpu", base=[*TINY_SEQGAN, "name=other"]), data="scenes")
+    assert not list((tmp_path / "outputs").glob("other-*"))
 
 
 def test_a_discriminator_that_has_learned_nothing_is_none(configured, tmp_path):
