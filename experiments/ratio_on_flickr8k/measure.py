@@ -29,6 +29,7 @@ from gan_caption.decoding.decoders import Sampler, Sampling
 from gan_caption.decoding.resampling import Resampling
 from gan_caption.evaluation.evaluator import Evaluator
 from gan_caption.evaluation.judge_network import JudgeSettings
+from gan_caption.evaluation.result_files import read_results
 from gan_caption.evaluation.telling import Lessons, told_apart
 from gan_caption.evaluation.trained import Trained, open_run
 from gan_caption.metrics import CiderD, self_cider
@@ -94,6 +95,8 @@ class Found:
     """People's Self-CIDEr."""
     minutes: float
     """That the run took; NaN where that is not known."""
+    nll: float = math.nan
+    """Of people's captions, nats a token, in the run's own table, at temperature 1; NaN where its bounds lie apart."""
 
     @classmethod
     def of(cls, kept: Mapping[str, Any]) -> Found:
@@ -262,8 +265,18 @@ def found(run: Path, phase: str, split: str, judge: JudgeSettings, *, places: Se
     return asdict(Found(
         points, at_equal_diversity([point.cider_d for point in curve], diversity, measure.scale),
         at_equal_diversity([point.unsupported for point in curve], diversity, measure.scale),
-        measure.scale.level, cost_of(run),
+        measure.scale.level, cost_of(run), nll_of(run, phase),
     ))  # fmt: skip
+
+
+def nll_of(run: Path, phase: str) -> float:
+    """Return what a run's own table says of people's captions, nats a token.
+
+    Of resampled captions it is an estimate, between bounds for ever more candidates: NaN where these lie .1 apart.
+    """
+    told = read_results(run, run)["systems"][phase]
+    apart = told.get("limit_nll_per_token_high", 0.0) - told.get("limit_nll_per_token_low", 0.0)
+    return told["nll_per_token"] if apart < 0.1 else math.nan
 
 
 def knows(run: Path) -> dict[str, Any]:

@@ -60,14 +60,15 @@ class System:
         return [
             ", ".join(map(_shown, places)), _between(self.auc, 3),
             _known([100 * own.cider_d for own in self.runs], 1),
-            _known([own.unsupported for own in self.runs], 2), *(with_interval(values, 3) for values in models),
+            _known([own.unsupported for own in self.runs], 2), _known([own.nll for own in self.runs], 3),
+            *(with_interval(values, 3) for values in models),
             f"{min(reached):.2f} to {max(reached):.2f}",
         ]  # fmt: skip
 
 
 HEADS = (
-    "temperature, top-p", "judge's AUC", "CIDEr-D x 100", "unsupported words a caption", "LM, nats",
-    "reverse LM, nats", "Self-CIDEr reached",
+    "temperature, top-p", "judge's AUC", "CIDEr-D x 100", "unsupported words a caption",
+    "people's NLL, nats a token", "LM, nats", "reverse LM, nats", "Self-CIDEr reached",
 )  # fmt: skip
 
 
@@ -121,15 +122,19 @@ def table_beside(ebm: Mapping[int, Found], beside: Measured, judging: Mapping[st
         beside: the others.
         judging: see `table_of_systems`.
     """
-    rows = [["asked where the residual EBM is best", "seeds", "minutes", "judge's AUC", f"AUC less that of {EBM.name}"]]
+    less = f"less that of {EBM.name}"
+    heads = ("judge's AUC", f"AUC {less}", "people's NLL, nats a token", f"NLL {less}")
+    rows = [["asked where the residual EBM is best", "seeds", "minutes", *heads]]
     for name, runs in beside.items():
         if not runs.keys() & ebm.keys():
             continue
         systems = systems_of({EBM.name: ebm, name: runs})
         own = systems[name]
         took = own.minutes + judging.get(name, 0.0)
-        less = _difference(differences(systems, EBM.name)[name])
-        rows.append([name, str(len(own.runs)), f"{took:.0f}", _between(own.auc, 3), less])
+        nll = [run.nll for run in own.runs]
+        paired = [one - run.nll for one, run in zip(nll, systems[EBM.name].runs, strict=True)]
+        told = [_between(own.auc, 3), _difference(differences(systems, EBM.name)[name]), _known(nll, 3)]
+        rows.append([name, str(len(own.runs)), f"{took:.0f}", *told, _known(paired, 3, sign="+")])
     return markdown(rows) if len(rows) > 1 else ""
 
 
@@ -165,13 +170,13 @@ def _shown(place: Place) -> str:
     return "/".join(f"{value:g}" for value in place)
 
 
-def _known(values: Sequence[float], decimals: int) -> str:
+def _known(values: Sequence[float], decimals: int, *, sign: str = "") -> str:
     """Return a cell of the seeds that have a value, and how many these are where not all do."""
     known = [value for value in values if not math.isnan(value)]
     if not known:
         return "-"
     of = "" if len(known) == len(values) else f" ({len(known)} of {len(values)} seeds)"
-    return with_interval(known, decimals) + of
+    return with_interval(known, decimals, sign=sign) + of
 
 
 def _between(scores: Sequence[Score], decimals: int) -> str:

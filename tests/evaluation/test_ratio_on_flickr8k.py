@@ -14,7 +14,7 @@ from PIL import Image
 from experiments.ratio import table_of_trials
 from experiments.ratio_on_flickr8k.arms import EBM, MORE, RIVAL
 from experiments.ratio_on_flickr8k.figures import systems_figure
-from experiments.ratio_on_flickr8k.measure import TRIED, Found, Measure, Point, _another_word, _mixed, knows
+from experiments.ratio_on_flickr8k.measure import TRIED, Found, Measure, Point, _another_word, _mixed, knows, nll_of
 from experiments.ratio_on_flickr8k.people import STRATA, People, at_equal_diversity, standardised, stratified
 from experiments.ratio_on_flickr8k.run import JUDGE, MLE, PLANTED, Judge, Study, choose, compare, main, place, tune
 from experiments.ratio_on_flickr8k.verdict import (
@@ -47,8 +47,8 @@ def point(*, auc=(0.6, 0.6), self_cider=0.5, temperature=1.0, lm=3.0) -> Point:
     return Point(temperature, 1.0, self_cider, cider_d=0.5, unsupported=1.25, corpus=corpus, auc=told)
 
 
-def known(*points: Point) -> Found:
-    return Found(list(points), cider_d=0.5, unsupported=1.25, people=0.6, minutes=3.4)
+def known(*points: Point, nll=3.0) -> Found:
+    return Found(list(points), cider_d=0.5, unsupported=1.25, people=0.6, minutes=3.4, nll=nll)
 
 
 def test_captions_are_weighed_by_length_as_people_write():
@@ -200,6 +200,32 @@ def test_what_differs_from_the_residual_ebm_is_compared_with_it():
     assert many[f"AUC less that of {EBM.name}"] == "-0.050 (-0.050 to -0.050)"
     assert "late" not in table
     assert table_beside(ebm, measured(late={2: 0.6}), {}) == ""
+
+
+def test_peoples_nll_is_compared_seed_by_seed():
+    ebm = {seed: known(point(), nll=nll) for seed, nll in enumerate((3.0, 3.2))}
+    told = {
+        "blind": {seed: known(point(), nll=nll) for seed, nll in enumerate((2.9, 3.1))},
+        "most probable": {seed: known(point(), nll=math.nan) for seed in (0, 1)},
+    }
+    table = table_beside(ebm, told, {})
+    assert cells(table, "blind")[f"NLL less that of {EBM.name}"] == "-0.100 ± 0.000"
+    assert cells(table, "most probable")["people's NLL, nats a token"] == "-"
+    assert (
+        cells(table_of_systems(systems_of({EBM.name: ebm}), {}), EBM.name)["people's NLL, nats a token"]
+        == "3.100 ± 1.271"
+    )
+
+
+@pytest.mark.parametrize(
+    ("system", "nll"),
+    [({}, 2.5), ({"limit_nll_per_token_low": 2.4, "limit_nll_per_token_high": 2.45}, 2.5),
+     ({"limit_nll_per_token_low": 2.0, "limit_nll_per_token_high": 9.0}, math.nan)],
+)  # fmt: skip
+def test_an_nll_whose_bounds_lie_apart_is_not_known(tmp_path, system, nll):
+    told = {"title": "a run", "systems": {"resampling": {"nll_per_token": 2.5, **system}}, "humans": {}}
+    (tmp_path / "results.json").write_text(json.dumps(told))
+    assert nll_of(tmp_path, "resampling") == pytest.approx(nll, nan_ok=True)
 
 
 def test_without_more_maximum_likelihood_nothing_is_compared():
