@@ -39,7 +39,7 @@ class Told(UserError):
 
 
 def is_number(value: object) -> bool:
-    """Tell whether a value that was read is a finite number, which True, in Python, is as well."""
+    """Tell whether a value that was read is a finite number; True, which Python takes for one, is none."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= 1e300
 
 

@@ -78,6 +78,11 @@ def check_file(path: Path, asked: str) -> None:
         raise UserError(f"{asked}: a device or a pipe has this name, and would be replaced: give that of a file")
 
 
+def is_taken(path: Path) -> bool:
+    """Tell whether something has this name that is no empty folder, nor a link to one."""
+    return os.path.exists(path) and (not path.is_dir() or any(path.iterdir()))
+
+
 def blocks(path: Path) -> Iterator[bytes]:
     """Yield a file's content, a megabyte at a time."""
     with path.open("rb") as file:

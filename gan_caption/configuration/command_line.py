@@ -73,10 +73,10 @@ def asks_for_a_search(found: argparse.Namespace) -> bool:
 
 def _draws(found: argparse.Namespace, pages: Path) -> bool:
     """Tell whether a command's sweeper draws values from intervals: not Hydra's own, nor this package's grid."""
-    chosen = [one.lstrip("+").partition("=")[2] for one in found.overrides if one.lstrip("+").startswith("sweep=")]
-    own = [pages / "sweep" / f"{name}.yaml" for name in chosen]
-    return any("hydra/sweeper" in page.read_text(encoding="utf-8") for page in own if page.is_file()) or (
-        any("hydra/sweeper" in one for one in found.overrides) or not all(page.is_file() for page in own)
+    chosen = [one.lstrip("+").partition("=") for one in found.overrides]
+    own = [pages / "sweep" / f"{name}.yaml" for key, _, name in chosen if key == "sweep"]
+    return any(key.startswith("hydra/sweeper") for key, _, _ in chosen) or any(
+        not page.is_file() or "hydra/sweeper" in page.read_text(encoding="utf-8") for page in own
     )
 
 
@@ -96,7 +96,7 @@ def _chosen_by(override: str, page: Mapping[str, Any], pages: Path) -> str:
     from hydra.core.override_parser.types import QuotedString
 
     key, equals, value = override.partition("=")
-    (group, at, _), own = key.lstrip("+").partition("@"), _chosen(page)
+    (group, at, _), own = key.lstrip("+").partition("@"), groups_of(page)
     at_the_top = not at and "/" not in group
     is_group = not at_the_top or group in own or (group and (pages / group).is_dir())
     if not equals or key.startswith("~") or not is_group:
@@ -116,7 +116,7 @@ def _refuse_of_the_run(overrides: Sequence[str], page: Mapping[str, Any], entry_
         return
     from gan_caption.configuration.settings import OF_A_RUN
 
-    own = page.keys() | _chosen(page)
+    own = page.keys() | groups_of(page)
     for override in overrides:
         key = override.lstrip("+~").partition("=")[0].partition("@")[0].partition(".")[0]
         if key in OF_A_RUN and key not in own:
@@ -174,7 +174,7 @@ def _no_option(given: str, arguments: Sequence[str], options: Sequence[str], ent
 def _plus(key: str, entry: Path) -> str | None:
     """Return what stands before a key on the command line: + where its group is in no list; None where it is no key."""
     page = page_of(entry)
-    if key in page.keys() - {"defaults"} or key in _chosen(page):
+    if key in page.keys() - {"defaults"} or key in groups_of(page):
         return ""
     return "+" if key and (entry.parent / key).is_dir() else None
 
@@ -188,6 +188,6 @@ def page_of(entry: Path) -> Mapping[str, Any]:
     return page
 
 
-def _chosen(page: Mapping[str, Any]) -> set[str]:
+def groups_of(page: Mapping[str, Any]) -> set[str]:
     """Return the groups in its list of defaults."""
     return {name for one in page.get("defaults", []) if isinstance(one, dict) for name in one}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from gan_caption.configuration.building import allowed_by
 from gan_caption.configuration.choices import check_choices, check_places, leave_out
-from gan_caption.configuration.command_line import page_of
+from gan_caption.configuration.command_line import groups_of, page_of
 from gan_caption.configuration.jobs import Job, Notes
 from gan_caption.configuration.overrides import command, setting
 from gan_caption.configuration.renamed import advice
@@ -127,11 +127,7 @@ class Runs:
         """Return the keys and groups that may stand at the top of the configuration, but for whole pages."""
         from gan_caption.configuration.settings import SHARED
 
-        return {
-            *self.page,
-            *SHARED,
-            *(name for one in self.page.get("defaults", []) if isinstance(one, dict) for name in one),
-        }
+        return {*self.page, *SHARED, *groups_of(self.page)}
 
     def _tell(self, error: Exception, asked: HydraConf) -> None:
         """Print and note why a run failed; the others of a sweep go on."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gan_caption.configuration.command_line import groups_of
 from gan_caption.configuration.wording import suggest
 from gan_caption.errors import UserError
 from gan_caption.untrusted.references import Key, at, named, targets
@@ -41,15 +42,14 @@ def refuse_unknown(config: Any, page: Mapping[str, Any], shared: Sequence[str]) 
     Raises:
         UserError: there is one.
     """
-    whole, chosen = named(config), [name for one in page.get("defaults", []) if isinstance(one, dict) for name in one]
-    reached = _reached(config, shared)
+    whole, chosen = named(config), groups_of(page)
     for name in shared:
         own = page.get(name)
         if not isinstance(own, dict) or not isinstance(whole.get(name), dict):
             continue
         known = {*own, *(place.partition(f"@{name}.")[2] for place in chosen)}
         for key in whole[name]:
-            if key not in known and not _is_read((name, key), reached):
+            if key not in known and not _is_read((name, key), _reached(config, shared)):  # few are unknown
                 raise UserError(
                     f"{name}.{key} is not known, and no part of this run refers to it."
                     f"{suggest(key, sorted(known), f'{name}.')}"

@@ -101,11 +101,10 @@ def measure_run(asked: EvaluationSettings) -> Results:
     # What counts as learned by heart is what the run was trained on.
     with reading_data(settings.data, asked.data):
         training = load_split(open_corpus(settings), "train", say) if asked.data is None else None
+        split = load_split(open_corpus(settings, asked.data), asked.split, say)
     known = None
     if training is not None:
         known = TextSet(text for own in training_captions(training, tokenizer) for text in tokenizer.tokenized(own))
-    with reading_data(settings.data, asked.data):
-        split = load_split(open_corpus(settings, asked.data), asked.split, say)
     source: FeatureSource = open_features(settings, encoder, split, device=run.device)
     if asked.validation.images:
         source = FirstImages(source, asked.validation.images)

@@ -78,8 +78,8 @@ def open_run(folder: Path, *, allow: str | Sequence[str] = (), **changed: Any) -
     if "cache" in changed:
         settings = settings.cached_in(changed["cache"])  # which has the reader's `skip_unreadable` by now
     device = choose_device(settings.device)
-    if not (left_weights(folder, settings) or inside(folder, EXPORTED).exists()):
-        raise UserError(f"run={folder}: no phase has validated yet, it has no weights")
+    if not inside(folder, EXPORTED).exists():
+        usable_weights(folder, settings)
     tokenizer = load_tokenizer(settings, folder)
     encoder = build_encoder(settings, device=device)
     check_encoder(encoder, folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
@@ -17,7 +16,7 @@ from gan_caption.encoders.precomputed import Precomputed
 from gan_caption.errors import UserError
 from gan_caption.evaluation.trained import Trained, chosen_weights, open_run, reading_data
 from gan_caption.extras import require
-from gan_caption.files import new_folder
+from gan_caption.files import is_taken, new_folder
 from gan_caption.inference.model_card import Export, model_card, results_of
 from gan_caption.inference.onnx_check import Images
 from gan_caption.inference.onnx_folder import check_tokenizer, write_onnx
@@ -60,7 +59,7 @@ def export_run(chosen: ExportSettings) -> Path:
     out = chosen.out or folder / name
     if chosen.out is None and out.is_symlink():
         raise UserError(f"{out} is a link, which may lead anywhere: remove it, or give out=...")
-    if os.path.exists(out) and (not out.is_dir() or any(out.iterdir())):
+    if is_taken(out):
         raise UserError(f"out={out} exists already: give a folder that is new or empty, or remove it")
     with new_folder(out, f"out={out}") as draft:
         run.load(phase)

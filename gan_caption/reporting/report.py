@@ -26,7 +26,7 @@ from gan_caption.evaluation.settings import ComparisonSettings
 from gan_caption.evaluation.systems import System
 from gan_caption.evaluation.text_metrics import language_model_metrics
 from gan_caption.extras import require
-from gan_caption.files import check_folder, renewed_folder
+from gan_caption.files import check_folder, is_taken, renewed_folder
 from gan_caption.metrics.metric import Metrics, on_curves
 from gan_caption.metrics.standard import catalogue
 from gan_caption.reporting.cards import ORDERS, cards_of
@@ -69,8 +69,7 @@ def compare_runs(settings: ComparisonSettings, *, command: str) -> Path:
     # Missed before minutes of evaluation, not after.
     require("jinja2", "matplotlib", "pandas", "scipy", extra="report", what="reports")
     target = settings.out.resolve()
-    full = target.exists() and not (target.is_dir() and not any(target.iterdir()))
-    if full and not all((target / name).exists() for name in (PAGE, SETTINGS)):
+    if is_taken(target) and not all((target / name).exists() for name in (PAGE, SETTINGS)):
         raise UserError(f"out={settings.out} exists and holds no report: choose another folder")
     check_folder(target.parent, f"out={settings.out}")
     chosen = choose_systems(

@@ -12,14 +12,7 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
 from gan_caption.errors import UserError, at_least
-from gan_caption.text.pretrained_models import (
-    Source,
-    check_rows,
-    ends_of,
-    find_model,
-    load_causal_lm,
-    load_tokenizer,
-)
+from gan_caption.text.pretrained_models import Source, check_rows, ends_of, find_model, load_causal_lm, load_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

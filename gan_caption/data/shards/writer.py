@@ -20,7 +20,7 @@ from gan_caption.data.loading import check_pictures
 from gan_caption.data.shards.scanning import FEATURES
 from gan_caption.errors import UserError
 from gan_caption.extras import require
-from gan_caption.files import new_folder, write_atomically
+from gan_caption.files import is_taken, new_folder, write_atomically
 
 Content = Callable[[int], tuple[str, bytes]]
 """Of a row: the ending, and what the shard shall hold."""
@@ -43,7 +43,7 @@ class ShardFolder:
             UserError: something is there.
         """
         require("webdataset", extra="shards", what="shards")
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if is_taken(folder):
             raise UserError(f"shards.folder={folder}: something is there already; give a new folder, or remove it")
         self.folder = folder
         self.samples = samples
