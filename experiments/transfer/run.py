@@ -1,4 +1,4 @@
-"""Do adversarial captioners lose less than maximum likelihood away from home? See README.md."""
+"""Do methods lose less than maximum likelihood away from home? See README.md."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from experiments.ratio import DEMONSTRATED
 from experiments.records import NOWHERE, Records, Wanted, options
 from experiments.study import train_all
-from experiments.transfer.measure import PLACES, found
+from experiments.transfer.measure import PLACES, TRUE_CLAIMS, found
 from experiments.transfer.topics import write_topics
 from experiments.transfer.verdict import CONTROLS, METHODS, MLE, Endpoint, table_beside, table_of_losses, words_unknown
 
@@ -21,7 +22,7 @@ SEEDS = tuple(range(5))
 PAGES = (*CONTROLS, *METHODS)
 QUICK_PAGES = ("control_more_mle", "nsc")
 NATIVE = "maximum likelihood at home there"
-TRUE = Endpoint("oracle_true", "Captions that are true of the image, %")
+TRUE = Endpoint(TRUE_CLAIMS, "Claims a caption, 0 if one of them is false", factor=1, decimals=2)
 CIDER_D = Endpoint("cider_d", "CIDEr-D x 100")
 SHARED = ("tracker=local", "holdout.check=0.05")
 UPDATES = (
@@ -111,7 +112,8 @@ class Study:
         if move.native is not None:
             own[NATIVE] = self.baseline(seed, move.native)
         measure = partial(found, away=move.away, endpoint=move.endpoint.name)
-        return [Wanted(f"{move.name}, {name}", seed, given, measure) for name, given in own.items()]
+        how = f"the endpoint {move.endpoint.name}"
+        return [Wanted(f"{move.name}, {name}", seed, given, measure, how=how) for name, given in own.items()]
 
     def known(self) -> dict[str, dict[int, Mapping[str, Any]]]:
         """Return what is found of all runs, by name and seed; see `Records.known`."""
@@ -145,8 +147,7 @@ def account(study: Study) -> str:
             )
     parts = [table_of_losses(systems, move.endpoint), table_beside(systems), words_unknown(systems), study.doubts()]
     if NATIVE in known:
-        values = (run["away"]["values"][move.endpoint.name] for run in known[NATIVE].values())
-        told = " ".join(move.endpoint.shown(value) for value in values)
+        told = " ".join(move.endpoint.shown(fmean(run["away"]["scores"])) for run in known[NATIVE].values())
         parts.append(f"Maximum likelihood that is at home there reaches, a seed each: {told}.")
     return "\n\n".join(part for part in parts if part)
 

@@ -3,13 +3,17 @@
 A loss is home less away where more is better, away less home where less is: above 0 whoever is worse away. Images at
 home and away are others, and are drawn independently; systems are paired, each draw giving all of them the same images
 of both places and the same seeds. So what makes one place harder for all (its photographs, its references, the
-n-grams that CIDEr-D finds rare there) is in every loss, and leaves the difference of two losses.
+n-grams that CIDEr-D finds rare there) is in every loss, and leaves the difference of two losses where it takes as much
+from all. Where it takes a share, as another scale does, it leaves the difference of two losses in proportion: whoever
+is worse by a tenth in both places loses less by the one, and as much by the other. Only a system of which both are
+told loses less.
 
 Shapes: S seeds, N images at home, M away.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -86,20 +90,77 @@ def difference_of_losses(
     Raises:
         UserError: seeds or images differ in number.
     """
-    if (one := _sizes(system)) != (other := _sizes(baseline)):
-        raise UserError(f"paired losses need the same seeds and images: (seeds, home, away) are {one} and {other}")
+    _check_paired(system, baseline)
     drawn = _drawn_losses(system, better, draws, seed) - _drawn_losses(baseline, better, draws, seed)
     losses = zip(system.losses(better), baseline.losses(better), strict=True)
     return Difference.of([own - other for own, other in losses], drawn)
 
 
+def difference_in_proportion(
+    system: Moved, baseline: Moved, *, better: Better, draws: int = DRAWS, seed: int = 0
+) -> Difference:
+    """Return how much more of what it has at home a system loses than the baseline, paired; below 0: it loses less.
+
+    In natural logarithms: -.1 says that what is left away, as a share of what is at home, is a tenth more than the
+    baseline's. A scale that one place has and the other has not leaves it.
+
+    Args:
+        system: its scores.
+        baseline: the other's, of the same seeds and images.
+        better: which values of the metric are better, "higher" or "lower".
+        draws: B.
+        seed: of the bootstrap.
+
+    Returns:
+        the difference; all of it NaN where some value is not above 0, of which there are no shares.
+
+    Raises:
+        UserError: seeds or images differ in number.
+    """
+    _check_paired(system, baseline)
+    values, drawn = [], []
+    for one in (system, baseline):
+        values.append(_in_proportion([[score.corpus for score in place] for place in (one.home, one.away)], better))
+        drawn.append(_in_proportion(_drawn(one, draws, seed), better))
+    if not all(np.isfinite(told).all() for told in (*values, *drawn)):
+        return Difference(math.nan, (math.nan, math.nan), math.nan)
+    return Difference.of((values[0] - values[1]).tolist(), drawn[0] - drawn[1])
+
+
+def p_of_both(plain: Difference, in_proportion: Difference) -> float:
+    """Return the p of a difference of losses being there by either account; 1 where they contradict each other.
+
+    Of a claim that two tests must support the larger p is one (the intersection-union test, Berger 1982).
+    """
+    if math.isnan(plain.p) or math.isnan(in_proportion.p):
+        return math.nan
+    return max(plain.p, in_proportion.p) if plain.value * in_proportion.value > 0 else 1.0
+
+
+def _in_proportion(places: Sequence[Sequence[float] | np.ndarray], better: Better) -> np.ndarray:
+    """Return how much worse values away are than at home, in logarithms; NaN or infinite where one is not above 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        home, away = np.log(np.array(places, dtype=np.float64))
+        return _sign(better) * (home - away)
+
+
 def _drawn_losses(system: Moved, better: Better, draws: int, seed: int) -> np.ndarray:
-    """Return the loss in every draw, (B,); the draws depend on S, N, M, B and `seed` only."""
+    """Return the loss in every draw, (B,)."""
+    home, away = _drawn(system, draws, seed)
+    return _sign(better) * (home - away)
+
+
+def _drawn(system: Moved, draws: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the values at home and away in every draw, (B,) each; draws depend on S, N, M, B and `seed` only."""
     seeds, home, away = _sizes(system)
     shares = seed_weights(seeds, draws=draws, seed=seed)
     at_home = drawn_means(system.home, image_weights(home, draws=draws, seed=seed), shares)
-    when_away = drawn_means(system.away, image_weights(away, draws=draws, seed=seed + 2), shares)
-    return _sign(better) * (at_home - when_away)
+    return at_home, drawn_means(system.away, image_weights(away, draws=draws, seed=seed + 2), shares)
+
+
+def _check_paired(system: Moved, baseline: Moved) -> None:
+    if (one := _sizes(system)) != (other := _sizes(baseline)):
+        raise UserError(f"paired losses need the same seeds and images: (seeds, home, away) are {one} and {other}")
 
 
 def _sizes(system: Moved) -> tuple[int, int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -22,7 +23,14 @@ from gan_caption.files import check_folder
 from gan_caption.metrics.bootstrap import FEW, OF_FEW, Difference
 from gan_caption.metrics.holm import holm
 from gan_caption.metrics.metric import Metric
-from gan_caption.metrics.transfer import Moved, difference_of_losses, loss, worse_by
+from gan_caption.metrics.transfer import (
+    Moved,
+    difference_in_proportion,
+    difference_of_losses,
+    loss,
+    p_of_both,
+    worse_by,
+)
 from gan_caption.reporting.comparison_tables import SURE
 from gan_caption.reporting.results import evaluated
 from gan_caption.reporting.sweep import folders_of
@@ -49,6 +57,8 @@ class Loss:
     """How much worse it is away."""
     beyond: Difference | None
     """How much more it loses than the baseline; None of the baseline."""
+    in_proportion: Difference | None
+    """How much more of what it has at home; see `difference_in_proportion`."""
 
 
 def measure_transfer(settings: TransferSettings) -> list[Loss]:
@@ -114,10 +124,11 @@ def losses(home: Measured, away: Measured, baseline: str) -> list[Loss]:
     found = []
     for metric, systems in moved(home, away):
         for name, one in systems.items():
-            beyond = None
+            beyond = in_proportion = None
             if name != baseline:
                 beyond = difference_of_losses(one, systems[baseline], better=metric.better)
-            found.append(Loss(metric, name, one, loss(one, better=metric.better), beyond))
+                in_proportion = difference_in_proportion(one, systems[baseline], better=metric.better)
+            found.append(Loss(metric, name, one, loss(one, better=metric.better), beyond, in_proportion))
     return found
 
 
@@ -140,8 +151,9 @@ def told(
         loss_table(home, away, [one for one in found if one.metric.name in shown]),
         f"A loss is how much worse away is than home; 95% by the paired bootstrap over images of each place"
         f"{' and seeds, widened to t over seeds' if len(seeds) > 1 else ''}.\n"
-        f"The last column says how much more than {settings.against} a system loses: below 0 it loses less. p below is "
-        "corrected for how many systems are asked (Holm)."
+        f"The last column says how much more than {settings.against} a system loses: below 0 it loses less. The "
+        "verdict asks that, and the same in proportion to what each has at home (in logarithms), for another place may "
+        "have another scale: p is the larger of both, corrected for how many systems are asked (Holm)."
         f"{f' {OF_FEW}' if few else ''}",
         "\n".join(verdicts([one for one in found if _is_asked(one, settings)], settings.against))
         or _no_verdict(found, settings),
@@ -196,14 +208,18 @@ def _with_interval(metric: Metric, difference: Difference) -> list[str]:
 def verdicts(asked: Sequence[Loss], baseline: str) -> list[str]:
     """Say of each system whether it loses less than the baseline, more, or whether that cannot be told.
 
-    At 5%, by p values that are corrected for how many systems are asked (Holm).
+    At 5%, by p values that are corrected for how many systems are asked (Holm), and of what it loses as it is and in
+    proportion to what it has at home: were one enough, whoever is worse in both places could be said to lose less.
     """
-    p = holm({one.system: one.beyond.p for one in asked if one.beyond})
-    return [_verdict(one, one.beyond, baseline, p[one.system]) for one in asked if one.beyond]
+    told = [(one, one.beyond, one.in_proportion) for one in asked if one.beyond and one.in_proportion]
+    p = holm({one.system: p_of_both(beyond, share) for one, beyond, share in told})
+    return [_verdict(one, beyond, share, baseline, p[one.system]) for one, beyond, share in told]
 
 
-def _verdict(one: Loss, beyond: Difference, baseline: str, p: float) -> str:
-    interval = f"{one.metric.between(beyond.interval, sign='+')}, p {p:.3f}"
+def _verdict(one: Loss, beyond: Difference, share: Difference, baseline: str, p: float) -> str:
+    low, high = share.interval
+    shares = "not known" if math.isnan(share.value) else f"{low:+.3f} to {high:+.3f}"
+    interval = f"{one.metric.between(beyond.interval, sign='+')}; in proportion {shares}; p {p:.3f}"
     if not p < SURE:
         return f"{one.metric.label}: whether {one.system} loses less than {baseline} cannot be told ({interval})."
     how = "less" if beyond.value < 0 else "more"
@@ -248,6 +264,7 @@ def as_json(home: Measured, away: Measured, found: Sequence[Loss], settings: Tra
                 "metric": one.metric.name, "system": one.system, "home": one.moved.at_home(),
                 "away": one.moved.when_away(), "loss": asdict(one.own),
                 "more_than_baseline": None if one.beyond is None else asdict(one.beyond),
+                "more_in_proportion": None if one.in_proportion is None else asdict(one.in_proportion),
             }
             for one in found
         ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import cast
 
 import numpy as np
@@ -82,9 +83,10 @@ def test_mistakes_are_told_before_anything_is_decoded(tmp_path, monkeypatch, ove
     assert not list((tmp_path / "run").glob("evaluation-*"))
 
 
-def lost(system, value, p):
+def lost(system, value, p, share=None):
     beyond = None if p is None else Difference(value, (value - 1, value + 1), p)
-    return Loss(STANDARD["cider_d"], system, cast(Moved, None), Difference(value, (0.0, 0.0), 1.0), beyond)
+    own = Difference(value, (0.0, 0.0), 1.0)
+    return Loss(STANDARD["cider_d"], system, cast(Moved, None), own, beyond, beyond if share is None else share)
 
 
 def test_verdicts_are_corrected_for_how_many_systems_are_asked():
@@ -99,6 +101,20 @@ def test_verdicts_are_corrected_for_how_many_systems_are_asked():
     assert "whether d loses less than mle cannot be told" in verdicts([*three, lost("d", -2.0, 0.06)], "mle")[-1]
     assert "whether b loses less than mle cannot be told" in verdicts([*three, lost("d", -2.0, 0.06)], "mle")[1]
     assert verdicts([lost("mle", 0.0, None)], "mle") == []
+
+
+@pytest.mark.parametrize(
+    ("share", "told"),
+    [
+        (Difference(-0.3, (-0.4, -0.2), 0.03), "gan loses less than mle (-300.0 to -100.0; in proportion -0.400 to "
+                                               "-0.200; p 0.030)"),
+        (Difference(-0.3, (-0.8, 0.2), 0.2), "whether gan loses less than mle cannot be told"),
+        (Difference(0.3, (0.2, 0.4), 0.01), "cannot be told (-300.0 to -100.0; in proportion +0.200 to +0.400; p 1"),
+        (Difference(math.nan, (math.nan, math.nan), math.nan), "in proportion not known"),
+    ],
+)  # fmt: skip
+def test_who_loses_less_loses_less_in_proportion_as_well(share, told):
+    assert told in verdicts([lost("gan", -2.0, 0.01, share)], "mle")[0]
 
 
 def test_the_data_away_must_be_named():

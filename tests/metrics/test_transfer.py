@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -9,7 +11,7 @@ from scipy import stats
 from gan_caption.errors import UserError
 from gan_caption.metrics.chair import PooledShare
 from gan_caption.metrics.ngrams import Score
-from gan_caption.metrics.transfer import Moved, difference_of_losses, loss
+from gan_caption.metrics.transfer import Moved, difference_in_proportion, difference_of_losses, loss, p_of_both
 
 
 def moved(home, away):
@@ -83,6 +85,42 @@ def test_intervals_cover_and_p_is_uniform_where_nobody_loses_more():
         ps.append(told.p)
     assert 0.91 <= np.mean(covered) <= 0.98
     assert stats.kstest(ps, "uniform").pvalue > 0.01
+
+
+def test_losses_in_proportion_by_hand():
+    """By seed .4 are left of .8 and of .6, and of .9 and of .8."""
+    told = difference_in_proportion(GAN, MLE, better="higher")
+    by_seed = [math.log(0.8 / 0.4) - math.log(0.9 / 0.4), math.log(0.6 / 0.4) - math.log(0.8 / 0.4)]
+    assert told.value == pytest.approx(np.mean(by_seed))
+    assert difference_in_proportion(GAN, MLE, better="lower").value == pytest.approx(-told.value)
+
+
+def test_another_scale_away_and_a_system_that_is_worse_in_both_places():
+    """It keeps as large a share as the baseline: of the plain losses alone it would be said to lose less."""
+    rng = np.random.default_rng(3)
+    home, away = rng.exponential(size=(3, 200)), 0.25 * rng.exponential(size=(3, 150))
+    baseline, worse = moved(home, away), moved(0.9 * home, 0.9 * away)
+    plain, share = (one(worse, baseline, better="higher") for one in (difference_of_losses, difference_in_proportion))
+    assert plain.interval[1] < 0
+    assert share.value == pytest.approx(0, abs=1e-12)
+    assert p_of_both(plain, share) == pytest.approx(1)
+
+
+def test_the_interval_in_proportion_is_that_of_the_delta_method():
+    rng = np.random.default_rng(4)
+    home, away = 1 + rng.exponential(size=400), 1 + rng.exponential(size=300)
+    told = difference_in_proportion(moved([home], [away]), moved([[1.0] * 400], [[1.0] * 300]), better="higher")
+    half = 1.96 * np.sqrt(home.var() / 400 / home.mean() ** 2 + away.var() / 300 / away.mean() ** 2)
+    assert told.value == pytest.approx(math.log(home.mean() / away.mean()))
+    assert told.interval == pytest.approx((told.value - half, told.value + half), abs=0.006)
+
+
+def test_of_nothing_there_is_no_share():
+    """Who says nothing right away in some draw may have lost everything or next to it."""
+    own, baseline = moved([[1.0, 1.0]], [[0.0, 1.0]]), moved([[1.0, 1.0]], [[1.0, 1.0]])
+    told = difference_in_proportion(own, baseline, better="higher")
+    assert math.isnan(told.value)
+    assert math.isnan(p_of_both(difference_of_losses(own, baseline, better="higher"), told))
 
 
 def test_seeds_go_with_both_places():
