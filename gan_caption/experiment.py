@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -111,8 +111,22 @@ def run_experiment(config: Mapping[str, Any], *, data: str, command: str | None 
             return Finished(folder, tell_again(folder))
         if settings.resume is not None:
             check_asked(settings, opened)
-        with lent_threads(settings.threads):
+        with lent_threads(settings.threads), _told_how_to_go_on(folder):
             return Finished(folder, _run_in(folder, settings, opened, data=data, command=command))
+
+
+@contextmanager
+def _told_how_to_go_on(folder: Path) -> Iterator[None]:
+    """Say of a training that a fault breaks off, in a part of one's own perhaps, that nothing is lost."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception:
+        if (folder / "checkpoints" / "last.pt").exists():
+            how = "the same command with resume=auto goes on from there when the fault is mended"
+            say(f"the fault below broke the run off; it is saved in {folder}, and {how}")
+        raise
 
 
 def check_asked(settings: Settings, data: Data) -> None:

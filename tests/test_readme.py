@@ -54,6 +54,7 @@ def mine(tmp_path) -> Path:
     assert sorted(files) == [
         "mine/colours.py", "mine/conf/data/colours.yaml", "mine/conf/experiment/length.yaml",
         "mine/conf/generator/gru.yaml", "mine/gru.py", "mine/length.py", "mine/letters.py",
+        "mine/test_length.py",
     ]  # fmt: skip
     for name, code in files.items():
         path = tmp_path / name
@@ -83,12 +84,19 @@ def test_ones_own_generator_reward_method_and_data_train(mine):
 
 
 @pytest.mark.slow
+def test_ones_own_test_of_a_contract_passes(mine):
+    done = ended("pytest", "-q", "mine", folder=mine)
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
+
+
+@pytest.mark.slow
 def test_a_page_runs_no_code_from_outside_without_its_users_word(mine):
     _, module, *words = (word for word in own_command() if not word.startswith("allow="))
     refused = ended(module, *words, folder=mine)
     assert refused.returncode == 2
     assert "mine.length.LengthReward is not allowed" in refused.stderr
-    assert "add allow=mine to the command line if you trust that package" in refused.stderr
+    assert "Give allow=mine as well, on the command line" in refused.stderr
 
 
 def test_a_page_cannot_allow_packages(tmp_path):

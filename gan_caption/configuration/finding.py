@@ -6,6 +6,7 @@ import importlib
 import inspect
 import types
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from gan_caption.configuration.wording import short, suggest
@@ -33,8 +34,8 @@ def find(name: Any, path: str, allowed: tuple[str, ...]) -> Callable[..., Any]:
     if not name.startswith(allowed) or any(part.startswith("_") for part in name.split(".")):
         raise UserError(
             f"{path}: {name} is not allowed; allowed are public names in {', '.join(one + '*' for one in allowed)}. "
-            f"Put a class of your own into a file there and name it as {allowed[0]}my_file.MyClass, "
-            f"or add allow={name.split('.')[0]} to the command line if you trust that package"
+            f"Give allow={name.split('.')[0]} as well, on the command line or to the function that was called, if you "
+            "trust that package: classes of your own stay in a folder of your own (CONTRIBUTING.md)"
         )
     module_name, _, attribute = name.rpartition(".")
     module = _import(module_name, path, name)
@@ -82,9 +83,14 @@ def _import(module_name: str, path: str, target: str) -> types.ModuleType:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise  # the module is there, and something that it imports is not
         package_name, _, missing = error.name.rpartition(".")
-    known = _modules_in(importlib.import_module(package_name)) if package_name else []
+    if not package_name:
+        raise UserError(
+            f"{path}: {target}: there is no module {missing} in {Path.cwd()}, nor in this environment: start from the "
+            "folder that holds it, or name that in PYTHONPATH"
+        )
+    known = _modules_in(importlib.import_module(package_name))
     raise UserError(
-        f"{path}: {target}: there is no module {missing} in {package_name or 'this environment'}."
+        f"{path}: {target}: there is no module {missing} in {package_name}."
         f"{suggest(missing, known, package_name + '.')} It has {', '.join(known) or 'none'}"
     )
 

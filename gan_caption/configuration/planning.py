@@ -109,9 +109,7 @@ def _plan(node: Mapping[str, Any], path: str, door: Door) -> Plan:
 def call_of(target: Callable[..., Any], given: Mapping[str, Any], path: str, door: Door) -> Plan:
     """Check arguments against a signature."""
     parameters = _parameters(target)
-    # A dataclass's own hints, since its fields may come from a base in another module, whose names these are.
-    plain = inspect.isclass(target) and not is_dataclass(target)
-    hints = get_type_hints(target.__init__ if plain else target)
+    hints = _hints_of(target, path)
     offered = door.offered & parameters.keys()
     arguments = {}
     for key, value in given.items():
@@ -124,7 +122,10 @@ def call_of(target: Callable[..., Any], given: Mapping[str, Any], path: str, doo
                 f"{dotted(target)} knows {', '.join(known) or 'no keys'}"
             )
         if key not in hints:
-            raise TypeError(f"{dotted(target)}: parameter {key} has no type hint")
+            raise UserError(
+                f"{key_of(path, key)}: {dotted(target)} does not say of which type {key} is: write `{key}: int`, say; "
+                "what pages give is checked by that"
+            )
         if value == "???":
             raise _no_value(key_of(path, key), f" ({in_words(hints[key])})")
         arguments[key] = fit(_planned(value, key_of(path, key), door), hints[key], key_of(path, key))
@@ -133,6 +134,19 @@ def call_of(target: Callable[..., Any], given: Mapping[str, Any], path: str, doo
             kind = f", {in_words(hints[name])}" if name in hints else ""
             raise UserError(f"{key_of(path, name)} is missing: {dotted(target)} needs it{kind}")
     return Plan(path, target, arguments, hints, offered)
+
+
+def _hints_of(target: Callable[..., Any], path: str) -> dict[str, Any]:
+    """Return the types that a class or function asks for."""
+    # A dataclass's own hints, since its fields may come from a base in another module, whose names these are.
+    plain = inspect.isclass(target) and not is_dataclass(target)
+    try:
+        return get_type_hints(target.__init__ if plain else target)
+    except NameError as error:
+        raise UserError(
+            f"{path}: the types that {dotted(target)} asks for are looked up when it is built, and {error}: import "
+            "them outside of `if TYPE_CHECKING`"
+        ) from error
 
 
 def known_to(name: Any, path: str, allowed: tuple[str, ...]) -> set[str]:

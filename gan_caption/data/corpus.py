@@ -163,6 +163,27 @@ def known_truth(
     return replace(metric, function=of_captions), sampled
 
 
+def check_items(split: Split) -> None:
+    """Look whether the images of a split are what `CaptionedImage` says: a corpus of one's own may be mistaken.
+
+    Raises:
+        UserError: a name stands twice, or captions are no texts, or there are none, or only blank ones.
+    """
+    if isinstance(split.items, CaptionedImages):
+        return  # of this package's own, which look themselves and may have too many names for a set
+    known: set[str] = set()
+    for item in split.items:
+        where = f"data: {split.name}, image {item.image_id!r}"
+        if item.image_id in known:
+            raise UserError(f"{where} stands there twice: names are unique")
+        known.add(item.image_id)
+        captions = item.captions
+        if isinstance(captions, str) or not all(isinstance(caption, str) for caption in captions):
+            raise UserError(f"{where}: captions are a tuple of texts, not {captions!r:.60}")
+        if not any(caption.strip() for caption in captions):
+            raise UserError(f"{where} has no caption: leave it out, and say so in the split's `notes`")
+
+
 def written(image_id: str, captions: Iterable[str]) -> bytes:
     """Return an image's name and captions as JSON, in ASCII, whatever they hold."""
     return json.dumps([image_id, *captions]).encode()

@@ -134,9 +134,19 @@ class Discriminator(nn.Module, ABC):
         return {}
 
     def forward(self, features: ImageFeatures, captions: Captions) -> Tensor:
-        """Judge captions (N,), or their tokens (N, T); see `score`."""
+        """Judge captions (N,), or their tokens (N, T); see `score`.
+
+        Raises:
+            ValueError: `score` answered something else.
+        """
         captions = self.reading(captions)
-        return self.score(features, self.embed(captions), captions)
+        logits = self.score(features, self.embed(captions), captions)
+        if tuple(logits.shape) not in (shapes := (tuple(captions.lengths.shape), tuple(captions.tokens.shape))):
+            raise ValueError(
+                f"{type(self).__name__}.score answered {tuple(logits.shape)}: one logit a caption is {shapes[0]} here, "
+                f"one a token {shapes[1]}"
+            )
+        return logits
 
     def probability(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return how probable a person's hand is for each caption, (N,), 0 to 1; see `logit`."""

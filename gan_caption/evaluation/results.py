@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from gan_caption.configuration.building import TARGET, Part, plain
+from gan_caption.configuration.building import OURS, TARGET, Part, plain
+from gan_caption.configuration.finding import find
 from gan_caption.data.compact import TextSet
 from gan_caption.data.features import FeatureSource, FirstImages
 from gan_caption.discriminators.base import Discriminator
@@ -123,7 +126,17 @@ def measure_run(asked: EvaluationSettings) -> Results:
         run.captioner, weights, evaluator, folder=target, title=title, points=points, discriminator=discriminator
     )
     results.made_of = {**made_of, "images": split.fingerprint}
+    if code := code_of(settings.metrics):
+        results.made_of["metrics"] = code
     return results
+
+
+def code_of(metrics: Iterable[Part]) -> str:
+    """Return a digest of the files in which metrics of one's own are written, not of what they import; "" of none."""
+    own = [one for one in metrics if not str(one.node[TARGET]).startswith(OURS)]
+    modules = {find(one.node[TARGET], one.path, one.allowed).__module__ for one in own}
+    files = sorted(filter(None, (getattr(sys.modules[name], "__file__", None) for name in modules)))
+    return hashlib.sha256("".join(digest_of(Path(file)) for file in files).encode()).hexdigest() if files else ""
 
 
 def evaluation_folder(asked: EvaluationSettings) -> Path:

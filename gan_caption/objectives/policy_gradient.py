@@ -25,7 +25,7 @@ from gan_caption.objectives.baselines import Baseline, BatchMean, LeaveOneOut
 from gan_caption.objectives.credit import Credit, MonteCarlo, discounted_to_go
 from gan_caption.objectives.entropy_weight import FixedEntropy, HeldEntropy
 from gan_caption.objectives.samples import collect
-from gan_caption.rewards.base import Reward, in_parts, plain
+from gan_caption.rewards.base import Reward, plain, rewarded
 from gan_caption.rewards.transforms import Odds
 
 
@@ -153,7 +153,7 @@ class PolicyGradient(GeneratorObjective):
                 "a SetDiscriminator would judge sets of one; give generator.noise_size=0, or objective gumbel"
             )
         samples = collect(generator, features, samples=self.samples_per_image, max_length=max_length, rng=rng)
-        given = in_parts(self.reward(samples.features, samples.captions))
+        given = rewarded(self.reward, samples.features, samples.captions)
         rewards, reward = _on_tokens(given.total, samples.captions), plain(self.reward)
         returns = self.credit(generator, samples, rewards, reward=reward, rng=rng)
         ratio = None if reference is None else log_ratio(samples, reference)

@@ -14,7 +14,7 @@ from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
 from gan_caption.evaluation.comparison import Chosen
 from gan_caption.evaluation.result_files import read_results
-from gan_caption.evaluation.results import Results, evaluation_folder, measure_run
+from gan_caption.evaluation.results import Results, code_of, evaluation_folder, measure_run
 from gan_caption.evaluation.settings import EvaluationSettings, SeveralSettings
 from gan_caption.metrics.metric import Metric, Metrics
 from gan_caption.metrics.standard import catalogue
@@ -53,16 +53,18 @@ def evaluated(chosen: Chosen, asked: SeveralSettings, *, images: str, data: Part
         java_metrics=[],
     )  # fmt: skip
     folder = evaluation_folder(own)
-    if not _is_of_today(folder, chosen, images):
+    code = code_of(chosen.settings.metrics if asked.metrics is None else asked.metrics)
+    if not _is_of_today(folder, chosen, images, code):
         say(f"evaluating {chosen.folder} ({chosen.phase})" + (f" on {data.name}" if data else ""))
         evaluate_run(own)
     return folder
 
 
-def _is_of_today(folder: Path, chosen: Chosen, images: str) -> bool:
-    """Tell whether an evaluation is there, of the weights that the run has now and of images of the same names.
+def _is_of_today(folder: Path, chosen: Chosen, images: str, code: str) -> bool:
+    """Tell whether an evaluation is there, of the weights that the run has now, by metrics written as they are now.
 
-    What is on the photographs is not looked at: where files changed, delete the evaluation.
+    And of images of the same names. What is on the photographs is not looked at: where files changed, delete the
+    evaluation.
     """
     if not has_finished(folder):
         return False
@@ -71,9 +73,11 @@ def _is_of_today(folder: Path, chosen: Chosen, images: str) -> bool:
         return False
     made_of = results.get("made_of")
     if not isinstance(made_of, Mapping):
-        return True  # written before these were told
+        return not code  # written before these were told
     weights = left_digest(chosen.folder, chosen.phase)
-    return bool(made_of.get(chosen.phase) == weights and made_of.get("images") == images)
+    return bool(
+        made_of.get(chosen.phase) == weights and made_of.get("images") == images and made_of.get("metrics", "") == code
+    )
 
 
 def tell(results: Results) -> dict[str, dict[str, float]]:

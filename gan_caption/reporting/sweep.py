@@ -191,7 +191,8 @@ def write_summary(folder: Path, jobs: Sequence[Job]) -> None:
         # A baseline that they share is sampled once, and so are all.
         apart = len({trial.temperature for trial in trials if trial}) > 1
         alike = [setting("validation.temperature", 1)] if apart else []
-        together = command("compare", [setting("runs", folder), *alike, setting("out", folder / "report")])
+        own = [one for one in jobs[0].overrides if one.startswith("allow=")]  # whoever reads them needs the same word
+        together = command("compare", [setting("runs", folder), *own, *alike, setting("out", folder / "report")])
         print(f"To compare the runs: {together}", flush=True)
 
 

@@ -54,11 +54,30 @@ class PlainReward(Protocol):
         ...
 
 
-def in_parts(given: Tensor | Parts) -> Parts:
-    """Return what a reward gave as a record, without parts where it named none."""
-    return given if isinstance(given, Parts) else Parts(given, {})
+def rewarded(reward: Reward, features: ImageFeatures, captions: Captions) -> Parts:
+    """Return what a reward gives as a record, without parts where it names none.
+
+    Args:
+        reward: any; one's own may be faulty, and what else it gives would be broadcast to something.
+        features: of B images.
+        captions: N of them.
+
+    Raises:
+        ValueError: it gave something else than floating-point numbers, (N,) or (N, T).
+    """
+    given = reward(features, captions)
+    parts = given if isinstance(given, Parts) else Parts(given, {})
+    shapes = [tuple(captions.lengths.shape), tuple(captions.tokens.shape)]
+    wanted = f"it gives floating-point numbers, one a caption, {shapes[0]} here, or one a token, {shapes[1]}"
+    for name, one in {"": parts.total, **parts.parts}.items():
+        told = f"reward {type(reward).__name__}{name and f', part {name}'}"
+        if not isinstance(one, Tensor):
+            raise ValueError(f"{told} gave a {type(one).__name__}: {wanted}")
+        if tuple(one.shape) not in shapes or not one.is_floating_point():
+            raise ValueError(f"{told} gave {tuple(one.shape)} of {one.dtype}: {wanted}")
+    return parts
 
 
 def plain(reward: Reward) -> PlainReward:
     """Return the same reward without its parts."""
-    return lambda features, captions: in_parts(reward(features, captions)).total
+    return lambda features, captions: rewarded(reward, features, captions).total

@@ -8,7 +8,7 @@ import torch
 
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
-from gan_caption.rewards.base import Parts, Reward, in_parts
+from gan_caption.rewards.base import Parts, Reward, rewarded
 
 
 @dataclass(kw_only=True)
@@ -38,7 +38,7 @@ class Mixture:
         Raises:
             ValueError: some reward captions and some tokens.
         """
-        parts = {name: in_parts(reward(features, captions)).total for name, reward in self.parts.items()}
+        parts = {name: rewarded(reward, features, captions).total for name, reward in self.parts.items()}
         if len({rewards.dim() for rewards in parts.values()}) > 1:
             told = ", ".join(f"{name} {'a caption' if part.dim() == 1 else 'a token'}" for name, part in parts.items())
             raise ValueError(f"a mixture's parts give one number each a caption, or each a token; here it is {told}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import torch
@@ -37,7 +38,7 @@ def check_discriminator(
 ) -> None:
     """Check that a discriminator keeps the contract of `gan_caption.discriminators.base.Discriminator`.
 
-    - it answers one logit a caption (N,), or one a token (N, T);
+    - it answers one logit a caption (N,), or one a token (N, T), and no probabilities;
     - padding, the order of captions and, unless it judges sets, the other rows of a batch change no answer;
     - in eval mode nothing is random, and `fast_score` answers what `forward` answers;
     - it reads a grid only where it says `uses_grid`;
@@ -59,7 +60,11 @@ def check_discriminator(
     captions = captions.to(features.pooled.device)
     with evaluating(discriminator):
         with untouched("forward", features=features, captions=captions):
-            answers = discriminator(features, captions)
+            try:
+                answers = discriminator(features, captions)
+            except ValueError as error:
+                raise AssertionError(str(error)) from error
+        _check_logits(discriminator, features, captions, answers)
         _check_form(discriminator, features, captions, answers, tolerance)
         _check_batches(discriminator, features, captions, answers, of_sets, tolerance)
         check_grid(
@@ -70,6 +75,20 @@ def check_discriminator(
         logits = spoken(discriminator(features, captions), captions)
         check_gradients(discriminator, logits.square().sum(), of="the answers")
         _check_slopes(discriminator, features, captions)
+
+
+def _check_logits(discriminator: Discriminator, features: ImageFeatures, captions: Captions, answers: Tensor) -> None:
+    """Look whether answers leave 0 to 1, where probabilities stay; those of small weights may not, of large ones do."""
+    own = copy.deepcopy(discriminator)
+    with torch.no_grad():
+        for weight in own.parameters():
+            weight.mul_(100)
+        larger = own(features, captions)
+    told = torch.cat([spoken(one, captions).flatten() for one in (answers, larger)])
+    check(
+        not ((told >= 0) & (told <= 1)).all(),
+        "the answers are between 0 and 1, as probabilities are, whatever its weights: answer logits, without a sigmoid",
+    )
 
 
 def _check_form(

@@ -9,7 +9,7 @@ from torch import Tensor
 from gan_caption.data.captions import EOS, PAD, Captions
 from gan_caption.data.features import ImageFeatures
 from gan_caption.objectives.discriminator import spoken
-from gan_caption.rewards.base import Reward, in_parts
+from gan_caption.rewards.base import Reward, rewarded
 from gan_caption.testing.comparing import check, check_equal, padded, reordered, untouched
 
 
@@ -50,17 +50,14 @@ def check_reward(reward: Reward, features: ImageFeatures, captions: Captions, *,
 
 def _by_name(reward: Reward, features: ImageFeatures, captions: Captions) -> dict[str, Tensor]:
     """Return the reward, and its parts where it has some."""
-    given = in_parts(reward(features, captions))
+    try:
+        given = rewarded(reward, features, captions)
+    except ValueError as error:
+        raise AssertionError(str(error)) from error
     return {"the reward": given.total} | {f"the reward's part {name}": part for name, part in given.parts.items()}
 
 
 def _check_form(name: str, rewards: Tensor, captions: Captions) -> None:
-    shapes = [tuple(captions.lengths.shape), tuple(captions.tokens.shape)]
-    check(
-        tuple(rewards.shape) in shapes,
-        f"{name} is {tuple(rewards.shape)}: one number a caption, {shapes[0]}, or one a token, {shapes[1]}",
-    )
-    check(rewards.is_floating_point(), f"{name} is {rewards.dtype}: floating-point numbers are wanted")
     check(not rewards.requires_grad, f"{name} carries gradients: compute it under torch.no_grad")
     check(spoken(rewards, captions).isfinite().all(), f"{name} is NaN or infinite")
 

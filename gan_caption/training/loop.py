@@ -78,7 +78,7 @@ class Loop:
             if world.is_main():
                 self.rewind(0)  # what was noted before the first checkpoint is noted again
         elif state.finished:
-            self.run.networks.load_state_dict(state.networks)  # what is measured next knows what was learned
+            self._take_weights(state)  # what is measured next knows what was learned
             return
         names = list(self.phases)
         with asked_to_stop() as self.asked:
@@ -249,8 +249,18 @@ class Loop:
         self.run.discriminator_left = Left(**state.discriminator_left) if state.discriminator_left else None
         return state
 
+    def _take_weights(self, state: TrainState) -> None:
+        try:
+            self.run.networks.load_state_dict(state.networks)
+        except RuntimeError as error:
+            *_, told = str(error).splitlines()
+            raise UserError(
+                f"{self.run.checkpoints / 'last.pt'} has other weights than these networks ({told.strip()}): a class "
+                "has changed since; take that back, or begin another run, without resume=auto"
+            ) from error
+
     def _restore(self, phase: Phase, state: TrainState) -> None:
-        self.run.networks.load_state_dict(state.networks)
+        self._take_weights(state)
         phase.load_state_dict(state.phase_state)
         restore_random_states(state.random, self.run.rng)
         self.best, self.since_best = state.best, state.validations_since_best
@@ -290,9 +300,12 @@ def preflight(run: Run, phases: Mapping[str, Phase], evaluator: Validator) -> No
     sample_rows(evaluator, evaluation, rows=2)
     if run.networks.discriminator is not None:
         batch = run.batches(run.encoded, images=2, per_image=1, stream=0).at(0)
-        with torch.no_grad():
-            features = run.features(batch.rows, grid=True)
-            run.networks.discriminator(features, batch.captions.to(run.device))
+        try:
+            with torch.no_grad():
+                features = run.features(batch.rows, grid=True)
+                run.networks.discriminator(features, batch.captions.to(run.device))
+        except ValueError as error:
+            raise UserError(f"discriminator: {error}") from error
     for name, phase in phases.items():
         try:
             phase.rehearse(run)

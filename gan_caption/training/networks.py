@@ -54,7 +54,8 @@ def take_discriminator(discriminator: Discriminator, networks: Mapping[str, Tens
         )
     except RuntimeError as error:
         raise UserError(
-            f"{asked}: its discriminator does not fit this run's; give the same discriminator=..."
+            f"{asked}: its discriminator does not fit this run's; give the same discriminator=..., whose class has not "
+            "changed since"
         ) from error
 
 

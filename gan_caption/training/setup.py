@@ -14,7 +14,7 @@ from gan_caption.configuration.planning import Absent
 from gan_caption.configuration.settings import Settings, settings_from
 from gan_caption.configuration.wording import key_of
 from gan_caption.data.compact import Groups, Texts
-from gan_caption.data.corpus import Corpus, NoSplit, Split, locations_of
+from gan_caption.data.corpus import Corpus, NoSplit, Split, check_items, locations_of
 from gan_caption.data.features import FeatureSource
 from gan_caption.decoding.decoders import Decoder
 from gan_caption.discriminators.base import Discriminator
@@ -163,6 +163,7 @@ def load_split(corpus: Corpus, name: str, report: Report) -> Split:
         split = corpus.split(name)
     except OSError as error:
         raise UserError(f"the images of {name} cannot be looked for: {error}") from error
+    check_items(split)
     for note in split.notes:
         report(f"{name}: {note}")
     return split

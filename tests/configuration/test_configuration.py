@@ -257,7 +257,7 @@ def test_bugs_stay_bugs():
     [
         (
             "os.system",
-            "generator._target_: os.system is not allowed; allowed are public names in parts.*. Put a class ",
+            "generator._target_: os.system is not allowed; allowed are public names in parts.*. Give allow=os ",
         ),
         ("partsy.models.X", "generator._target_: partsy.models.X is not allowed"),
         ("parts.models._Private", "generator._target_: parts.models._Private is not allowed"),
@@ -297,7 +297,7 @@ def test_nothing_to_build(node):
 def test_default_door_lets_only_this_package_in():
     made = build({"_target_": "gan_caption.training.tracking.Trackers", "trackers": []}, Trackers, path="x")
     assert type(made).__name__ == "Trackers"
-    with pytest.raises(UserError, match=r"allowed are public names in gan_caption\.\*\. Put a class of your own into"):
+    with pytest.raises(UserError, match=r"allowed are public names in gan_caption\.\*\. Give allow=pathlib as well"):
         build({"_target_": "pathlib.Path"}, object, path="x")
     with pytest.raises(UserError, match=r"gan_caption\.configuration\.launching defines no class or function Path"):
         build({"_target_": "gan_caption.configuration.launching.Path"}, object, path="x")

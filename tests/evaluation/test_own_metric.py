@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,8 @@ BOTH = "metrics=[{_target_:mine_apart.said.letters},{_target_:mine_apart.said.wi
 def mine(tmp_path, monkeypatch):
     (tmp_path / "mine_apart").mkdir()
     (tmp_path / "mine_apart" / "said.py").write_text(MINE)
+    for name in ("mine_apart.said", "mine_apart"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.syspath_prepend(str(tmp_path))
 
 
@@ -122,6 +125,18 @@ def test_ones_own_metric_goes_wherever_the_others_go(configured, tmp_path):
     assert page.count("letters a caption") > 1
     assert {"with_s-self_cider.svg", "with_s-div_2.png"} <= {path.name for path in report.iterdir()}
     assert "with_s-self_cider" in page
+
+    # Written anew, it is measured anew: what the last evaluation found is another metric's.
+    file = tmp_path / "mine_apart" / "said.py"
+    file.write_text(MINE.replace("/ len(told.captions)\n", "/ len(told.captions) + 100.0\n"))
+    for name in ("mine_apart.said", "mine_apart"):
+        del sys.modules[name]
+    again = [f"out={tmp_path}/again" if one.startswith("out=") else one for one in asked]
+    report = compare_runs(read(ComparisonSettings, configured(*again, base=[], config_name="compare")), command="")
+    with (report / "metrics.csv").open() as file:
+        anew = {(row["metric"], row["system"]): row for row in csv.DictReader(file)}
+    key = ("letters", "seqgan")
+    assert float(anew[key]["value"]) == pytest.approx(float(told[key]["value"]) + 100, abs=0.01)
     with (report / "verdicts.csv").open() as file:
         assert "with_s" in {row["quality"] for row in csv.DictReader(file)}
     assert "letters a caption of validation" in (report / "learning.svg").read_text()
@@ -130,7 +145,7 @@ def test_ones_own_metric_goes_wherever_the_others_go(configured, tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ((BOTH,), r"mine_apart\.said\.letters is not allowed; .* add allow=mine_apart"),
+        ((BOTH,), r"mine_apart\.said\.letters is not allowed; .* Give allow=mine_apart as well"),
         ((HOME, "metrics=[{_target_:mine_apart.said.bleu_again}]"), "two are called bleu_1"),
         (("metrics=[{_target_:gan_caption.decoding.decoders.Greedy}]",), r"metrics\[0\]: .*Greedy is not a Metric"),
         (("phases.mle.selected_by=letters",), "phases.mle: selected_by=letters: one of cider_d, .*nll_per_token"),

@@ -130,6 +130,14 @@ class RootAtZero(LSTMDiscriminator):
         return super().score(features, words, captions) + (words - words.clone()).square().sum((1, 2)).sqrt()
 
 
+class AnswersProbabilities(LSTMDiscriminator):
+    def score(self, features, words, captions):
+        return super().score(features, words, captions).sigmoid()
+
+    def fast_score(self, features, captions):
+        return self(features, captions)
+
+
 class CountsImages(LSTMDiscriminator):
     """By their place in the batch."""
 
@@ -143,7 +151,8 @@ class CountsImages(LSTMDiscriminator):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        (TooMany, r"the answers are \(9, 1\): one logit a caption, \(9,\), or one a token, \(9, 6\)"),
+        (TooMany, r"TooMany.score answered \(9, 1\): one logit a caption is \(9,\) here, one a token \(9, 6\)"),
+        (AnswersProbabilities, "between 0 and 1, as probabilities are"),
         (LooksAtTheGrid, "uses_grid is False, and an answer without the grid fails"),
         (LooksWhereThereIsOne, "uses_grid is False, and the grid changes an answer"),
         (NeverSure, "NaN or infinite"),
@@ -195,8 +204,11 @@ def lengths(captions):
 @pytest.mark.parametrize(
     ("reward", "message"),
     [
-        (lambda _, captions: lengths(captions).mean(), r"the reward is \(\): one number a caption"),
-        (lambda _, captions: captions.lengths, "the reward is torch.int64"),
+        (lambda _, captions: lengths(captions).mean(), r"gave \(\) of torch.float32: .* one a caption, \(6,\)"),
+        (lambda _, captions: captions.lengths, "of torch.int64: it gives floating-point numbers"),
+        (lambda _, captions: lengths(captions)[:, None], r"gave \(6, 1\)"),
+        (lambda _, captions: lengths(captions).tolist(), "gave a list"),
+        (lambda _, captions: Parts(lengths(captions), {"place": captions.images}), "part place gave .* torch.int64"),
         (lambda _, captions: lengths(captions) / 0, "NaN or infinite"),
         (lambda _, captions: lengths(captions).requires_grad_(), "carries gradients"),
         (lambda _, captions: lengths(captions) + captions.images, "the order of images and captions"),

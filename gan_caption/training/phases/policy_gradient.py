@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -130,7 +131,9 @@ class PolicyGradientPhase(Phase):
                 run.generator, run.features(batch.rows, grid=True), real=batch.captions.to(run.device),
                 max_length=run.max_length, rng=random_generator(0), reference=run.generator, progress=0.0,
             )  # fmt: skip
-            next(losses)
+            told = next(losses).metrics.get("reward/mean", 0.0)
+        if not math.isfinite(told):
+            raise ValueError(f"reward/mean of two images is {told}: the reward gives NaN or infinite numbers")
         self.objective.load_state_dict(memory)
 
     def _batches(self, run: Run, images: int) -> CaptionBatches:
