@@ -125,7 +125,7 @@ def _told_how_to_go_on(folder: Path) -> Iterator[None]:
     except Exception:
         if (folder / "checkpoints" / "last.pt").exists():
             how = "the same command with resume=auto goes on from there when the fault is mended"
-            say(f"the fault below broke the run off; it is saved in {folder}, and {how}")
+            say(f"a fault broke the run off; it is saved in {folder}, and {how}")
         raise
 
 

@@ -122,12 +122,10 @@ def _shares(difference: Difference) -> str:
 def _limits(found: Found) -> list[str]:
     """Say what the seeds that there are do not allow."""
     fewest = min(map(len, found.values()))
-    if fewest > 1:
-        return (
-            [] if fewest >= PLANNED else [f"Of {PLANNED} seeds that were planned some rows have {fewest}: provisional."]
-        )
-    return [f"Of {PLANNED} seeds that were planned some rows have one: their intervals are over images, of these runs "
-            "alone, and allow no verdict."]  # fmt: skip
+    if fewest >= PLANNED:
+        return []
+    alone = "; intervals of one seed are over images, of that run alone, and no verdict rests on them"
+    return [f"Of {PLANNED} seeds that were planned some rows have {fewest}: provisional{alone if fewest == 1 else ''}."]
 
 
 def verdict(name: str, compared: Compared, p: float, whole: float) -> str:

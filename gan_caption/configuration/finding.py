@@ -85,8 +85,8 @@ def _import(module_name: str, path: str, target: str) -> types.ModuleType:
         package_name, _, missing = error.name.rpartition(".")
     if not package_name:
         raise UserError(
-            f"{path}: {target}: there is no module {missing} in {Path.cwd()}, nor in this environment: start from the "
-            "folder that holds it, or name that in PYTHONPATH"
+            f"{path}: {target}: there is no module {missing} where Python looks, which of `python -m` begins with the "
+            f"folder that it starts in, {Path.cwd()}: start in the folder that holds it, or name that in PYTHONPATH"
         )
     known = _modules_in(importlib.import_module(package_name))
     raise UserError(

@@ -16,6 +16,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 from PIL import Image
 
+from gan_caption.configuration.wording import short
 from gan_caption.data.compact import Elements, Groups, Texts
 from gan_caption.errors import UserError
 from gan_caption.metrics.chair import Outlined, chair, named_in
@@ -167,19 +168,21 @@ def check_items(split: Split) -> None:
     """Look whether the images of a split are what `CaptionedImage` says: a corpus of one's own may be mistaken.
 
     Raises:
-        UserError: a name stands twice, or captions are no texts, or there are none, or only blank ones.
+        UserError: a name is no text or stands twice, captions are no texts, or there are none, or only blank ones.
     """
-    if isinstance(split.items, CaptionedImages):
+    if isinstance(split.items, Elements):
         return  # of this package's own, which look themselves and may have too many names for a set
     known: set[str] = set()
     for item in split.items:
         where = f"data: {split.name}, image {item.image_id!r}"
+        if not isinstance(item.image_id, str):
+            raise UserError(f"{where}: its name is a text")
         if item.image_id in known:
             raise UserError(f"{where} stands there twice: names are unique")
         known.add(item.image_id)
         captions = item.captions
-        if isinstance(captions, str) or not all(isinstance(caption, str) for caption in captions):
-            raise UserError(f"{where}: captions are a tuple of texts, not {captions!r:.60}")
+        if not isinstance(captions, list | tuple) or not all(isinstance(caption, str) for caption in captions):
+            raise UserError(f"{where}: captions are a tuple of texts, not {short(captions)}")
         if not any(caption.strip() for caption in captions):
             raise UserError(f"{where} has no caption: leave it out, and say so in the split's `notes`")
 

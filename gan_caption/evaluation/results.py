@@ -122,21 +122,25 @@ def measure_run(asked: EvaluationSettings) -> Results:
         target.mkdir(exist_ok=True)
         write_json(target / "config.json", plain(asked))
     made_of = {name: digest_of(path) for name, path in weights.items()}  # now: a training may go on
+    if code := code_of(settings.metrics):
+        made_of["metrics"] = code
     results = measure_weights(
         run.captioner, weights, evaluator, folder=target, title=title, points=points, discriminator=discriminator
     )
     results.made_of = {**made_of, "images": split.fingerprint}
-    if code := code_of(settings.metrics):
-        results.made_of["metrics"] = code
     return results
 
 
 def code_of(metrics: Iterable[Part]) -> str:
-    """Return a digest of the files in which metrics of one's own are written, not of what they import; "" of none."""
+    """Return a digest of the files in which metrics of one's own are written, not of what they import; "" of none.
+
+    Of a module that was imported before its file changed it is the file's: a running Python imports it again first.
+    """
     own = [one for one in metrics if not str(one.node[TARGET]).startswith(OURS)]
     modules = {find(one.node[TARGET], one.path, one.allowed).__module__ for one in own}
-    files = sorted(filter(None, (getattr(sys.modules[name], "__file__", None) for name in modules)))
-    return hashlib.sha256("".join(digest_of(Path(file)) for file in files).encode()).hexdigest() if files else ""
+    paths = [Path(getattr(sys.modules[name], "__file__", None) or "") for name in sorted(modules)]
+    digests = [digest_of(path) for path in paths if path.is_file()]
+    return hashlib.sha256("".join(digests).encode()).hexdigest() if digests else ""
 
 
 def evaluation_folder(asked: EvaluationSettings) -> Path:

@@ -25,6 +25,8 @@ from gan_caption.metrics.metric import Better
 from gan_caption.metrics.ngrams import Score
 
 DRAWS = 2000
+LEAST = 1e-6
+"""Of the values of which logarithms are taken."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,8 @@ def difference_in_proportion(
     """Return how much more of what it has at home a system loses than the baseline, paired; below 0: it loses less.
 
     In natural logarithms: -.1 says that what is left away, as a share of what is at home, is a tenth more than the
-    baseline's. A scale that one place has and the other has not leaves it.
+    baseline's. A scale that one place has and the other has not leaves it. A value below `LEAST` counts as that, so
+    that who has lost everything has lost the most.
 
     Args:
         system: its scores.
@@ -112,19 +115,21 @@ def difference_in_proportion(
         seed: of the bootstrap.
 
     Returns:
-        the difference; all of it NaN where some value is not above 0, of which there are no shares.
+        the difference; all of it NaN where some value is below 0, of which there are no shares.
 
     Raises:
         UserError: seeds or images differ in number.
     """
     _check_paired(system, baseline)
-    values, drawn = [], []
-    for one in (system, baseline):
-        values.append(_in_proportion([[score.corpus for score in place] for place in (one.home, one.away)], better))
-        drawn.append(_in_proportion(_drawn(one, draws, seed), better))
-    if not all(np.isfinite(told).all() for told in (*values, *drawn)):
+    seeds, home, away = _sizes(system)
+    places = image_weights(home, draws=draws, seed=seed), image_weights(away, draws=draws, seed=seed + 2)
+    drawn = np.zeros(draws)
+    for own, share in enumerate(seed_weights(seeds, draws=draws, seed=seed).T):
+        drawn += share * (_shares(system, own, places, better) - _shares(baseline, own, places, better))
+    by_seed = [_share(system, own, better) - _share(baseline, own, better) for own in range(seeds)]
+    if not np.isfinite(by_seed).all():
         return Difference(math.nan, (math.nan, math.nan), math.nan)
-    return Difference.of((values[0] - values[1]).tolist(), drawn[0] - drawn[1])
+    return Difference.of(by_seed, drawn)
 
 
 def p_of_both(plain: Difference, in_proportion: Difference) -> float:
@@ -137,25 +142,32 @@ def p_of_both(plain: Difference, in_proportion: Difference) -> float:
     return max(plain.p, in_proportion.p) if plain.value * in_proportion.value > 0 else 1.0
 
 
-def _in_proportion(places: Sequence[Sequence[float] | np.ndarray], better: Better) -> np.ndarray:
-    """Return how much worse values away are than at home, in logarithms; NaN or infinite where one is not above 0."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        home, away = np.log(np.array(places, dtype=np.float64))
-        return _sign(better) * (home - away)
+def _share(system: Moved, own: int, better: Better) -> float:
+    """Return how much of what a seed has at home it loses, in logarithms."""
+    return _sign(better) * float(_log(system.home[own].corpus) - _log(system.away[own].corpus))
+
+
+def _shares(system: Moved, own: int, places: tuple[np.ndarray, np.ndarray], better: Better) -> np.ndarray:
+    """Return the same in every draw, (B,), with the images' weights at home and away."""
+    home, away = (
+        place[own].resampled(weights) for place, weights in zip((system.home, system.away), places, strict=True)
+    )
+    return _sign(better) * (_log(home) - _log(away))
+
+
+def _log(values: float | np.ndarray) -> np.ndarray:
+    """Return logarithms, NaN of what is below 0."""
+    values = np.asarray(values, dtype=np.float64)
+    return np.where(values < 0, math.nan, np.log(np.maximum(values, LEAST)))
 
 
 def _drawn_losses(system: Moved, better: Better, draws: int, seed: int) -> np.ndarray:
-    """Return the loss in every draw, (B,)."""
-    home, away = _drawn(system, draws, seed)
-    return _sign(better) * (home - away)
-
-
-def _drawn(system: Moved, draws: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the values at home and away in every draw, (B,) each; draws depend on S, N, M, B and `seed` only."""
+    """Return the loss in every draw, (B,); the draws depend on S, N, M, B and `seed` only."""
     seeds, home, away = _sizes(system)
     shares = seed_weights(seeds, draws=draws, seed=seed)
     at_home = drawn_means(system.home, image_weights(home, draws=draws, seed=seed), shares)
-    return at_home, drawn_means(system.away, image_weights(away, draws=draws, seed=seed + 2), shares)
+    when_away = drawn_means(system.away, image_weights(away, draws=draws, seed=seed + 2), shares)
+    return _sign(better) * (at_home - when_away)
 
 
 def _check_paired(system: Moved, baseline: Moved) -> None:

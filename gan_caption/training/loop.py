@@ -300,12 +300,12 @@ def preflight(run: Run, phases: Mapping[str, Phase], evaluator: Validator) -> No
     sample_rows(evaluator, evaluation, rows=2)
     if run.networks.discriminator is not None:
         batch = run.batches(run.encoded, images=2, per_image=1, stream=0).at(0)
-        try:
-            with torch.no_grad():
-                features = run.features(batch.rows, grid=True)
+        with torch.no_grad():
+            features = run.features(batch.rows, grid=True)
+            try:
                 run.networks.discriminator(features, batch.captions.to(run.device))
-        except ValueError as error:
-            raise UserError(f"discriminator: {error}") from error
+            except ValueError as error:
+                raise UserError(f"discriminator: {error}") from error
     for name, phase in phases.items():
         try:
             phase.rehearse(run)

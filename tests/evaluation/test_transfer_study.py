@@ -183,7 +183,7 @@ def test_seeds_that_disagree_with_a_control_allow_no_whole_claim():
 def test_one_seed_allows_no_verdict():
     told = table_of_losses({MLE: {0: moved(0.9, 0.4)}, "nsc": {0: moved(0.9, 0.6)}}, TRUE)
     assert "- " not in told.splitlines()[-1]
-    assert "some rows have one: their intervals are over images, of these runs alone" in told
+    assert "some rows have 1: provisional; intervals of one seed are over images, of that run alone" in told
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ import pytest
 from scipy import stats
 
 from gan_caption.errors import UserError
+from gan_caption.metrics.bootstrap import Difference
 from gan_caption.metrics.chair import PooledShare
 from gan_caption.metrics.ngrams import Score
-from gan_caption.metrics.transfer import Moved, difference_in_proportion, difference_of_losses, loss, p_of_both
+from gan_caption.metrics.transfer import LEAST, Moved, difference_in_proportion, difference_of_losses, loss, p_of_both
 
 
 def moved(home, away):
@@ -102,8 +103,26 @@ def test_another_scale_away_and_a_system_that_is_worse_in_both_places():
     baseline, worse = moved(home, away), moved(0.9 * home, 0.9 * away)
     plain, share = (one(worse, baseline, better="higher") for one in (difference_of_losses, difference_in_proportion))
     assert plain.interval[1] < 0
-    assert share.value == pytest.approx(0, abs=1e-12)
-    assert p_of_both(plain, share) == pytest.approx(1)
+    assert (share.value, *share.interval) == pytest.approx((0, 0, 0), abs=1e-12)
+
+
+def test_of_two_accounts_the_less_certain_counts_and_none_where_they_disagree():
+    plain, share = Difference(-0.1, (-0.2, -0.05), 0.001), Difference(-0.3, (-0.5, 0.1), 0.2)
+    assert p_of_both(plain, share) == p_of_both(share, plain) == 0.2
+    assert p_of_both(plain, Difference(0.3, (0.1, 0.5), 0.01)) == 1
+    assert math.isnan(p_of_both(plain, Difference(math.nan, (math.nan, math.nan), math.nan)))
+
+
+def test_seeds_of_other_levels_that_keep_as_much_lose_as_much_in_every_draw():
+    """Their logarithms are averaged over seeds, in the draws as in the value; those of means would not be 0."""
+    level = np.array([0.1, 0.3, 0.5, 0.9, 2.0])[:, None]
+    kept = np.array([0.6, 0.58, 0.56, 0.54, 0.45])[:, None]
+    own, baseline = (moved(level + np.zeros((5, 20)), share * level + np.zeros((5, 30))) for share in (kept, 0.5))
+    told = difference_in_proportion(own, baseline, better="higher")
+    by_seed = np.log(0.5 / kept)[:, 0]
+    assert told.value == pytest.approx(by_seed.mean())
+    low, high = stats.ttest_1samp(by_seed, 0).confidence_interval(0.95)
+    assert told.interval == pytest.approx((low, high), abs=0.02)
 
 
 def test_the_interval_in_proportion_is_that_of_the_delta_method():
@@ -115,12 +134,16 @@ def test_the_interval_in_proportion_is_that_of_the_delta_method():
     assert told.interval == pytest.approx((told.value - half, told.value + half), abs=0.006)
 
 
-def test_of_nothing_there_is_no_share():
-    """Who says nothing right away in some draw may have lost everything or next to it."""
-    own, baseline = moved([[1.0, 1.0]], [[0.0, 1.0]]), moved([[1.0, 1.0]], [[1.0, 1.0]])
+def test_who_loses_everything_loses_the_most():
+    own, baseline = moved([[0.9, 0.9]] * 2, [[0.0, 0.0]] * 2), moved([[0.9, 0.9]] * 2, [[0.4, 0.4]] * 2)
     told = difference_in_proportion(own, baseline, better="higher")
-    assert math.isnan(told.value)
-    assert math.isnan(p_of_both(difference_of_losses(own, baseline, better="higher"), told))
+    assert told.value == pytest.approx(math.log(0.4 / LEAST))
+    assert p_of_both(difference_of_losses(own, baseline, better="higher"), told) < 0.01
+
+
+def test_below_nothing_there_is_no_share():
+    own, baseline = moved([[1.0, 1.0]], [[-1.0, -1.0]]), moved([[1.0, 1.0]], [[1.0, 1.0]])
+    assert math.isnan(difference_in_proportion(own, baseline, better="higher").value)
 
 
 def test_seeds_go_with_both_places():
