@@ -102,7 +102,7 @@ def table_of_losses(found: Found, endpoint: Endpoint) -> str:
             more = endpoint.with_interval(one.controls[MORE][0]) if MORE in one.controls else ""
             least = endpoint.shown(seen(one.beyond.interval))
             beyond = [endpoint.with_interval(one.beyond), _shares(one.in_proportion), more,
-                      f"{p[name]:.3f}" if name in p else "", least]  # fmt: skip
+                      "" if math.isnan(p.get(name, math.nan)) else f"{p[name]:.3f}", least]  # fmt: skip
         rows.append([name, str(len(runs)), endpoint.shown(own.at_home()), endpoint.shown(own.when_away()), above,
                      endpoint.with_interval(loss(own, better="higher")), *beyond])  # fmt: skip
     people = next(iter(next(iter(found.values())).values()))
