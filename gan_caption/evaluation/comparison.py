@@ -14,16 +14,19 @@ from gan_caption.configuration.building import TARGET, Part
 from gan_caption.configuration.overrides import typed
 from gan_caption.configuration.settings import SHARED, WITHOUT_EFFECT, Settings
 from gan_caption.configuration.wording import listed
+from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed.world import say
+from gan_caption.encoders.base import Encoder
 from gan_caption.errors import UserError
 from gan_caption.evaluation.settings import SeveralSettings
 from gan_caption.evaluation.trained import last_of_the_policy, left_weights
+from gan_caption.generators.base import Generator
 from gan_caption.metrics.metric import Metrics
 from gan_caption.metrics.standard import LIKELIHOOD, LIMIT
 from gan_caption.text.base import Tokenizer
 from gan_caption.training.folders import BASELINE, has_finished, left_digest, read_settings
 from gan_caption.training.identity import KnownData, flattened, read_data, settings_of
-from gan_caption.training.setup import own_decoding
+from gan_caption.training.setup import OF_THE_PARTS, own_decoding
 from gan_caption.training.tokenizers import load_tokenizer
 from gan_caption.untrusted.parsing import some
 
@@ -300,6 +303,22 @@ def comparable(metrics: Metrics, tokenizers: Iterable[Tokenizer]) -> Metrics:
     left = {metric.name for metric in (*LIKELIHOOD, *LIMIT)}
     say("the runs have several vocabularies: the likelihood of references, of other words with each, is left out")
     return {name: metric for name, metric in metrics.items() if name not in left}
+
+
+def check_networks(systems: Mapping[str, Sequence[Chosen]]) -> None:
+    """Look whether the networks of all runs may be built here, before the first one's are evaluated.
+
+    Raises:
+        UserError: a class is not allowed, is not there, or asks for something else now.
+    """
+    for run in (run for own in systems.values() for run in own):
+        own = run.settings
+        for part, kind in ((own.encoder, Encoder), (own.generator, Generator), (own.discriminator, Discriminator)):
+            if part is not None:
+                try:
+                    part.check(kind, OF_THE_PARTS.get(part.path, ()))
+                except UserError as error:
+                    raise UserError(f"runs={run.folder}: {error}") from error
 
 
 def run_tokenizers(systems: Mapping[str, Sequence[Chosen]]) -> dict[Path, Tokenizer]:

@@ -15,6 +15,7 @@ from gan_caption.evaluation.adversarial import enough_images
 from gan_caption.evaluation.compared import Compared, compare
 from gan_caption.evaluation.comparison import (
     NOT_OF_THE_METHOD,
+    check_networks,
     choose_systems,
     comparable,
     language_model_asked,
@@ -76,6 +77,7 @@ def compare_runs(settings: ComparisonSettings, *, command: str) -> Path:
         folders_of(settings.runs), baseline=settings.against, temperature=settings.validation.temperature,
         allow=settings.allow,
     )  # fmt: skip
+    check_networks(chosen)
     tokenizers = run_tokenizers(chosen)
     tokenizer = next(iter(tokenizers.values()))
     java = java_metrics(settings.java_metrics, counted_by=tokenizer.counted_by)

@@ -13,7 +13,13 @@ import numpy as np
 
 from gan_caption.configuration.building import plain
 from gan_caption.errors import UserError
-from gan_caption.evaluation.comparison import choose_systems, language_model_asked, metrics_asked, run_tokenizers
+from gan_caption.evaluation.comparison import (
+    check_networks,
+    choose_systems,
+    language_model_asked,
+    metrics_asked,
+    run_tokenizers,
+)
 from gan_caption.evaluation.java import java_metrics
 from gan_caption.evaluation.settings import SplitName, TransferSettings
 from gan_caption.evaluation.text_metrics import language_model_metrics
@@ -94,6 +100,7 @@ def in_both_places(settings: TransferSettings) -> tuple[Measured, Measured]:
     )  # fmt: skip
     if len(next(iter(chosen.values()))) > 1:
         require("scipy", extra="report", what="differences over seeds")  # missed now, not after hours
+    check_networks(chosen)
     tokenizers = run_tokenizers(chosen)
     tokenizer = next(iter(tokenizers.values()))
     asked, named = metrics_asked(chosen, settings), language_model_asked(chosen, settings)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from gan_caption.configuration.building import read
 from gan_caption.configuration.settings import settings_from
 from gan_caption.errors import UserError
-from gan_caption.evaluation.comparison import choose_systems, comparable, name_runs, run_tokenizers
+from gan_caption.evaluation.comparison import check_networks, choose_systems, comparable, name_runs, run_tokenizers
 from gan_caption.evaluation.results import decoder_name
 from gan_caption.evaluation.settings import ComparisonSettings
 from gan_caption.experiment import run_experiment
@@ -216,6 +216,17 @@ def test_other_things_that_cannot_be_compared(tmp_path):
     alone = made_run(tmp_path / "alone", name="scratchgan", phases=("adversarial",))
     with pytest.raises(UserError, match=r"alone did not begin with maximum likelihood, .* against= one of scratchgan"):
         choose_systems([alone], baseline="mle")
+
+
+def test_a_network_that_may_not_be_built_is_told_before_anything_is_evaluated(tmp_path):
+    known, own = (made_run(tmp_path / name, name=name) for name in ("mle", "gan"))
+    config = json.loads(Path(own, "config.json").read_text())
+    config["generator"]["_target_"] = "mine_alone.gru.GRU"
+    Path(own, "config.json").write_text(json.dumps(config))
+    chosen = choose_systems([known, own], baseline="mle")
+    check_networks({"mle": chosen["mle"]})
+    with pytest.raises(UserError, match=rf"runs={own}: generator\._target_: mine_alone\.gru\.GRU is not allowed"):
+        check_networks(chosen)
 
 
 def test_where_no_report_can_be_written_is_told_before_anything_is_evaluated(tmp_path):
