@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from gan_caption.configuration.command_line import asks_for_a_search, page_of, places_of_pages, read_command_line
 from gan_caption.configuration.jobs import Job, notes
+from gan_caption.configuration.meant import unknown_keys
 from gan_caption.configuration.running import Runs, in_words, no_reader, rank, refuse_environment
 from gan_caption.errors import Interrupted, UserError
 
@@ -108,6 +109,8 @@ def _run_all(runs: Runs, arguments: Sequence[str], entry: Path, *, several: bool
     except SystemExit as end:  # Hydra's, which has said why
         if end.code and not runs.started:
             _tell_of_plugins(arguments)
+            for line in unknown_keys(asked, entry):
+                print(f"error: {line}", file=sys.stderr)
         return end.code
     return None
 
