@@ -67,7 +67,7 @@ class Compared:
     """`beyond` and `in_proportion` to each of the controls, where seeds have both."""
 
     def loses_less(self) -> float:
-        """Return the p of its losing less than maximum likelihood, or more, by either account."""
+        """Return the p of its losing less than maximum likelihood, or more, by both accounts."""
         return p_of_both(self.beyond, self.in_proportion)
 
     def transfers_better(self) -> float:
@@ -153,7 +153,7 @@ def verdict(name: str, compared: Compared, p: float, whole: float) -> str:
 
 
 def _not_beaten(compared: Compared) -> list[str]:
-    """Return the controls of which it is not seen, one by one, that they lose more by either account."""
+    """Return the controls of which it is not seen, one by one, that they lose more by both accounts."""
     return [
         one for one in CONTROLS
         if one not in compared.controls or not all(told.interval[1] < 0 for told in compared.controls[one])

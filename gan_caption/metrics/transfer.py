@@ -133,7 +133,7 @@ def difference_in_proportion(
 
 
 def p_of_both(plain: Difference, in_proportion: Difference) -> float:
-    """Return the p of a difference of losses being there by either account; 1 where they contradict each other.
+    """Return the p of a difference of losses being there by both accounts; 1 where these contradict each other.
 
     Of a claim that two tests must support the larger p is one (the intersection-union test, Berger 1982).
     """
