@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _CHOICE = re.compile(r"\+?(?P<group>[\w/]+)(@(?P<place>[\w.]+))?=(?P<page>[\w/]+)")
 _TARGET = "_target_"
+_WHOLE = "@package _global_"
+"""What the page of a whole configuration says."""
 
 
 def check_choices(config: DictConfig, overrides: Sequence[str], folders: Sequence[Path]) -> None:
@@ -76,6 +78,8 @@ def check_places(
             continue
         told = " or ".join(f"{one}={choice['page']}" for one in chosen if one.startswith(f"{group}@"))
         advice = f"give {told}" if told else f"nothing in this configuration has a page of {group}"
+        if _has_whole(group, folders):
+            advice = f"its page must begin with `# {_WHOLE}`, as others of {group} do"
         raise UserError(f"{choice[0].lstrip('+')} has no place: {advice}")
 
 
@@ -176,4 +180,10 @@ def _file_of(choice: re.Match[str], folders: Sequence[Path]) -> Path | None:
 def _is_whole(choice: re.Match[str], folders: Sequence[Path]) -> bool:
     """Tell whether the chosen page is of a whole configuration, as an experiment is, or no page that is known here."""
     path = _file_of(choice, folders)
-    return path is None or "@package _global_" in path.read_text(encoding="utf-8")
+    return path is None or _WHOLE in path.read_text(encoding="utf-8")
+
+
+def _has_whole(group: str, folders: Sequence[Path]) -> bool:
+    """Tell whether pages of a group are of whole configurations."""
+    pages = (page for folder in folders for page in (folder / group).glob("*.yaml"))
+    return any(_WHOLE in page.read_text(encoding="utf-8") for page in pages)

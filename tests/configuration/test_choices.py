@@ -95,6 +95,7 @@ def test_a_shared_choice_that_the_experiment_does_not_take_is_refused(folders):
         ("+reward=bleu", r"reward=bleu has no place: give reward@phases\.policy_gradient\.objective\.reward=bleu$"),
         ("+optimizer=adam", r"optimizer=adam has no place: give .*optimizer@phases\.mle\.optimizer=adam"),
         ("+learning_rate=constant", r"give .*learning_rate@phases\.mle\.learning_rate_schedule=constant"),
+        ("+mine=headless", r"mine=headless has no place: its page must begin with `# @package _global_`, as others of"),
         ("+gate=none", r"gate=none has no place: nothing in this configuration has a page of gate"),
         ("generator=lstm", None), ("+experiment=scst", None), ("baseline@adversarial.baseline=greedy", None),
         ("+discriminator_trainer=ratio", None), ("+mine=whole", None), ("+study=cheap", None),
@@ -103,6 +104,7 @@ def test_a_shared_choice_that_the_experiment_does_not_take_is_refused(folders):
 def test_a_part_that_was_chosen_for_no_place_is_told_its_places(tmp_path, given, told):
     (tmp_path / "mine" / "mine").mkdir(parents=True)
     (tmp_path / "mine" / "mine" / "whole.yaml").write_text("# @package _global_\nseed: 3\n")
+    (tmp_path / "mine" / "mine" / "headless.yaml").write_text("seed: 3\n")
     entry, out = "gan_caption.train", f"outputs={tmp_path}"
     words = ["--config-dir", "mine", *dict.fromkeys(["+experiment=scst", given]), "data.train=x", out]
     result = ended(entry, *words, folder=tmp_path)
