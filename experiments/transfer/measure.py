@@ -37,9 +37,8 @@ def found(run: Path, away: Sequence[str], endpoint: str) -> dict[str, Any]:
     of_images = TRUE if endpoint == TRUE_CLAIMS else endpoint
     asked = (f"runs=[{run}]", f"against={read_settings(run).title}", *away, f"endpoint={of_images}")
     places = in_both_places(transfer_from(composed(*asked, config_name="transfer")))
-    return {name: _kept(place, endpoint) for name, place in zip(PLACES, places, strict=True)} | {
-        "minutes": cost_of(run)
-    }
+    kept = {name: _kept(place, endpoint) for name, place in zip(PLACES, places, strict=True)}
+    return {**kept, "minutes": cost_of(run)}
 
 
 def _kept(there: Measured, endpoint: str) -> dict[str, Any]:

@@ -77,9 +77,10 @@ def check_places(
         if choice["place"] or "/" in group or group in known or _is_whole(choice, folders):
             continue
         told = " or ".join(f"{one}={choice['page']}" for one in chosen if one.startswith(f"{group}@"))
-        advice = f"give {told}" if told else f"nothing in this configuration has a page of {group}"
         if _has_whole(group, folders):
             advice = f"its page must begin with `# {_WHOLE}`, as others of {group} do"
+        else:
+            advice = f"give {told}" if told else f"nothing in this configuration has a page of {group}"
         raise UserError(f"{choice[0].lstrip('+')} has no place: {advice}")
 
 

@@ -7,10 +7,11 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+from gan_caption.configuration.command_line import places_of_pages
 from gan_caption.configuration.wording import key_of, suggest
 
 _SETTING = re.compile(r"(?!hydra\.)([\w.]+)=")
-"""Begins with the key of a setting that is there: no `+`, `~`, `@` or `/`."""
+"""Begins with the key of a setting, or the group of a page, that is there: no `+`, `~`, `@` or `/`."""
 _SWEPT = re.compile(r"(.*=[\w/]+),[\w/,]+")
 """The choice of several pages, of which the first is enough here."""
 
@@ -22,12 +23,15 @@ def unknown_keys(asked: Namespace, entry: Path) -> list[str]:
         asked: the command line, as Hydra's parser has it.
         entry: the primary page.
     """
-    keys = [found[1] for one in asked.overrides if (found := _SETTING.match(one))]
-    folders = [entry.parent, *([Path(asked.config_dir)] if asked.config_dir else [])]
-    keys = [key for key in keys if not any((folder / key).is_dir() for folder in folders)]  # no choice of a page
-    others = [one for one in asked.overrides if not ((found := _SETTING.match(one)) and found[1] in keys)]
-    chosen = [_SWEPT.sub(r"\1", one) for one in others]
-    config = _composed(chosen, entry, folders[1:])
+    more = places_of_pages(asked)
+    keys, chosen = [], []
+    for one in asked.overrides:
+        found = _SETTING.match(one)
+        if found and not any((folder / found[1]).is_dir() for folder in (entry.parent, *more)):
+            keys.append(found[1])
+        elif not one.startswith("hydra."):
+            chosen.append(_SWEPT.sub(r"\1", one))
+    config = _composed(chosen, entry, more)
     return [] if config is None else [line for key in dict.fromkeys(keys) if (line := _missed(key, config))]
 
 

@@ -54,6 +54,11 @@ class Captions:
         return steps < self.lengths[:, None]
 
     @property
+    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """(N,) and (N, T): the shapes of one number a caption, and of one a token."""
+        return tuple(self.lengths.shape), tuple(self.tokens.shape)
+
+    @property
     def inputs(self) -> Tensor:
         """(N, T) long: `<bos>` and the tokens but the last, what a teacher-forced generator reads."""
         return torch.nn.functional.pad(self.tokens[:, :-1], (1, 0), value=BOS)

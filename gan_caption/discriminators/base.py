@@ -141,10 +141,11 @@ class Discriminator(nn.Module, ABC):
         """
         captions = self.reading(captions)
         logits = self.score(features, self.embed(captions), captions)
-        if tuple(logits.shape) not in (shapes := (tuple(captions.lengths.shape), tuple(captions.tokens.shape))):
+        if tuple(logits.shape) not in captions.shapes:
+            one_a_caption, one_a_token = captions.shapes
             raise ValueError(
-                f"{type(self).__name__}.score answered {tuple(logits.shape)}: one logit a caption is {shapes[0]} here, "
-                f"one a token {shapes[1]}"
+                f"{type(self).__name__}.score answered {tuple(logits.shape)}: one logit a caption is {one_a_caption} "
+                f"here, one a token {one_a_token}"
             )
         return logits
 

@@ -26,7 +26,7 @@ from gan_caption.metrics.standard import LIKELIHOOD, LIMIT
 from gan_caption.text.base import Tokenizer
 from gan_caption.training.folders import BASELINE, has_finished, left_digest, read_settings
 from gan_caption.training.identity import KnownData, flattened, read_data, settings_of
-from gan_caption.training.setup import OF_THE_PARTS, own_decoding
+from gan_caption.training.setup import check_parts, own_decoding
 from gan_caption.training.tokenizers import load_tokenizer
 from gan_caption.untrusted.parsing import some
 
@@ -313,12 +313,10 @@ def check_networks(systems: Mapping[str, Sequence[Chosen]]) -> None:
     """
     for run in (run for own in systems.values() for run in own):
         own = run.settings
-        for part, kind in ((own.encoder, Encoder), (own.generator, Generator), (own.discriminator, Discriminator)):
-            if part is not None:
-                try:
-                    part.check(kind, OF_THE_PARTS.get(part.path, ()))
-                except UserError as error:
-                    raise UserError(f"runs={run.folder}: {error}") from error
+        try:
+            check_parts((own.encoder, Encoder), (own.generator, Generator), (own.discriminator, Discriminator))
+        except UserError as error:
+            raise UserError(f"runs={run.folder}: {error}") from error
 
 
 def run_tokenizers(systems: Mapping[str, Sequence[Chosen]]) -> dict[Path, Tokenizer]:

@@ -105,14 +105,7 @@ def difference_in_proportion(
 
     In natural logarithms: -.1 says that what is left away, as a share of what is at home, is a tenth more than the
     baseline's. A scale that one place has and the other has not leaves it. A value below `LEAST` counts as that, so
-    that who has lost everything has lost the most.
-
-    Args:
-        system: its scores.
-        baseline: the other's, of the same seeds and images.
-        better: which values of the metric are better, "higher" or "lower".
-        draws: B.
-        seed: of the bootstrap.
+    that who has lost everything has lost the most. Arguments are those of `difference_of_losses`.
 
     Returns:
         the difference; all of it NaN where some value is below 0, of which there are no shares.
@@ -122,14 +115,16 @@ def difference_in_proportion(
     """
     _check_paired(system, baseline)
     seeds, home, away = _sizes(system)
-    places = image_weights(home, draws=draws, seed=seed), image_weights(away, draws=draws, seed=seed + 2)
-    drawn = np.zeros(draws)
-    for own, share in enumerate(seed_weights(seeds, draws=draws, seed=seed).T):
-        drawn += share * (_shares(system, own, places, better) - _shares(baseline, own, places, better))
-    by_seed = [_share(system, own, better) - _share(baseline, own, better) for own in range(seeds)]
+    at_home, abroad = image_weights(home, draws=draws, seed=seed), image_weights(away, draws=draws, seed=seed + 2)
+    parts = seed_weights(seeds, draws=draws, seed=seed).T
+    by_seed, drawn = np.zeros(seeds), np.zeros(draws)
+    for one, sign in ((system, 1), (baseline, -1)):
+        for own, (here, there) in enumerate(zip(one.home, one.away, strict=True)):
+            by_seed[own] += sign * _share(here.corpus, there.corpus, better)
+            drawn += sign * parts[own] * _share(here.resampled(at_home), there.resampled(abroad), better)
     if not np.isfinite(by_seed).all():
         return Difference(math.nan, (math.nan, math.nan), math.nan)
-    return Difference.of(by_seed, drawn)
+    return Difference.of(by_seed.tolist(), drawn)
 
 
 def p_of_both(plain: Difference, in_proportion: Difference) -> float:
@@ -142,16 +137,8 @@ def p_of_both(plain: Difference, in_proportion: Difference) -> float:
     return max(plain.p, in_proportion.p) if plain.value * in_proportion.value > 0 else 1.0
 
 
-def _share(system: Moved, own: int, better: Better) -> float:
-    """Return how much of what a seed has at home it loses, in logarithms."""
-    return _sign(better) * float(_log(system.home[own].corpus) - _log(system.away[own].corpus))
-
-
-def _shares(system: Moved, own: int, places: tuple[np.ndarray, np.ndarray], better: Better) -> np.ndarray:
-    """Return the same in every draw, (B,), with the images' weights at home and away."""
-    home, away = (
-        place[own].resampled(weights) for place, weights in zip((system.home, system.away), places, strict=True)
-    )
+def _share(home: float | np.ndarray, away: float | np.ndarray, better: Better) -> np.ndarray:
+    """Return how much of a value at home is lost away, in logarithms."""
     return _sign(better) * (_log(home) - _log(away))
 
 

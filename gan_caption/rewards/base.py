@@ -67,13 +67,13 @@ def rewarded(reward: Reward, features: ImageFeatures, captions: Captions) -> Par
     """
     given = reward(features, captions)
     parts = given if isinstance(given, Parts) else Parts(given, {})
-    shapes = [tuple(captions.lengths.shape), tuple(captions.tokens.shape)]
-    wanted = f"it gives floating-point numbers, one a caption, {shapes[0]} here, or one a token, {shapes[1]}"
+    one_a_caption, one_a_token = captions.shapes
+    wanted = f"it gives floating-point numbers, one a caption, {one_a_caption} here, or one a token, {one_a_token}"
     for name, one in {"": parts.total, **parts.parts}.items():
         told = f"reward {type(reward).__name__}{name and f', part {name}'}"
         if not isinstance(one, Tensor):
             raise ValueError(f"{told} gave a {type(one).__name__}: {wanted}")
-        if tuple(one.shape) not in shapes or not one.is_floating_point():
+        if tuple(one.shape) not in captions.shapes or not one.is_floating_point():
             raise ValueError(f"{told} gave {tuple(one.shape)} of {one.dtype}: {wanted}")
     return parts
 

@@ -19,6 +19,15 @@ def check(holds: bool | Tensor, message: str) -> None:
         raise AssertionError(message)
 
 
+@contextmanager
+def refusals_told() -> Iterator[None]:
+    """Tell what the contract itself refuses, with a ValueError, as a promise that is broken."""
+    try:
+        yield
+    except ValueError as error:
+        raise AssertionError(str(error)) from error
+
+
 def check_equal(found: Tensor, wanted: Tensor, message: str, *, tolerance: float) -> None:
     """Compare two tensors; the error says by how much they differ, and where most.
 

@@ -21,6 +21,7 @@ from gan_caption.testing.comparing import (
     check_gradients,
     check_grid,
     padded,
+    refusals_told,
     reordered,
     untouched,
     various_captions,
@@ -59,11 +60,8 @@ def check_discriminator(
     captions = various_captions(len(features), vocabulary_size=vocabulary_size, max_length=max_length)
     captions = captions.to(features.pooled.device)
     with evaluating(discriminator):
-        with untouched("forward", features=features, captions=captions):
-            try:
-                answers = discriminator(features, captions)
-            except ValueError as error:
-                raise AssertionError(str(error)) from error
+        with untouched("forward", features=features, captions=captions), refusals_told():
+            answers = discriminator(features, captions)
         _check_logits(discriminator, features, captions, answers)
         _check_form(discriminator, features, captions, answers, tolerance)
         _check_batches(discriminator, features, captions, answers, of_sets, tolerance)
@@ -94,10 +92,10 @@ def _check_logits(discriminator: Discriminator, features: ImageFeatures, caption
 def _check_form(
     discriminator: Discriminator, features: ImageFeatures, captions: Captions, answers: Tensor, tolerance: float
 ) -> None:
-    shapes = [tuple(captions.lengths.shape), tuple(captions.tokens.shape)]
+    one_a_caption, one_a_token = captions.shapes
     check(
-        tuple(answers.shape) in shapes,
-        f"the answers are {tuple(answers.shape)}: one logit a caption, {shapes[0]}, or one a token, {shapes[1]}",
+        tuple(answers.shape) in captions.shapes,
+        f"the answers are {tuple(answers.shape)}: one logit a caption, {one_a_caption}, or one a token, {one_a_token}",
     )
     own = spoken(answers, captions)
     check(own.isfinite().all(), "the answers are NaN or infinite")
@@ -113,7 +111,9 @@ def _check_form(
     ):
         check_equal(spoken(other, captions), own, f"{name} must answer what forward answers", tolerance=tolerance)
     probability = discriminator.probability(features, captions)
-    check(probability.shape == shapes[0], f"probability is {tuple(probability.shape)}: one a caption, {shapes[0]}")
+    check(
+        probability.shape == one_a_caption, f"probability is {tuple(probability.shape)}: one a caption, {one_a_caption}"
+    )
 
 
 def _check_batches(

@@ -39,27 +39,16 @@ from gan_caption.training.tracking import Tracker
 
 Report = Callable[[str], None]
 
-
 NETWORKS = {"pooled_size", "grid_size", "vocabulary_size"}
 """What generators and discriminators are told by the program."""
-
-
 ENCODER = "encoder.json"
 """In a run's folder: which frozen encoder it has."""
-
-
 LANGUAGE_MODEL = "language_model.json"
 """In a run's folder: which language model judges its captions."""
-
-
 DECODERS = {"discriminator", "language_model", "split", "tokenizer"}
 """What decoders are told by the program, and what judges for them."""
-
-
 PARTS = {"references", "reference", "policy", "device", *DECODERS, *NETWORKS}
 """What the parts of a phase are told by the program."""
-
-
 OF_THE_PARTS = {"data": {"skip_missing"}, "generator": NETWORKS, "discriminator": {"policy_tokenizer", *NETWORKS},
                 "decoding": DECODERS,
                 "tracker": {"folder", "group", "name", "job_type", "configuration", "run_id"}}  # fmt: skip
@@ -81,17 +70,25 @@ def check_configuration(config: Mapping[str, Any]) -> Settings:
     _check_text(config, "")
     settings = settings_from(config)
     own_metrics(settings.metrics)
-    kinds = (
+    check_parts(
         (settings.data, Corpus), (settings.tokenizer, Tokenizer), (settings.encoder, Encoder),
         (settings.generator, Generator), (settings.initialisation, Initialisation),
         (settings.discriminator, Discriminator), (settings.decoding, Decoder), (settings.tracker, Tracker),
     )  # fmt: skip
-    for part, kind in kinds:
-        if part is not None:
-            part.check(kind, OF_THE_PARTS.get(part.path, ()))
     for part in settings.phases.values():
         part.check(Phase, PARTS)
     return settings
+
+
+def check_parts(*parts: tuple[Part | None, type]) -> None:
+    """Check parts that are there, each of which shall be of a kind.
+
+    Raises:
+        UserError: the first mistake, by its key.
+    """
+    for part, kind in parts:
+        if part is not None:
+            part.check(kind, OF_THE_PARTS.get(part.path, ()))
 
 
 def _check_text(node: Any, path: str) -> None:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
 from PIL import Image
 
 from gan_caption.data.corpus import CaptionedImage, Split
@@ -75,7 +74,6 @@ class Corpus:
         return Plain(name, tuple(CaptionedImage(f"p{one}.png", captions) for one in names))
 """
 MISTAKEN = "allow=[mine_mistaken]"
-REWARD = "phases.policy_gradient.objective.reward"
 
 
 @pytest.fixture(autouse=True)
