@@ -32,6 +32,8 @@ class Wanted:
     """Of the run's folder, what is kept: what JSON can hold. It is called in a process of its own."""
     how: str = ""
     """Settings of the measure, in words, where it has some: by others a record is another one."""
+    paired_by: Path | None = None
+    """The run whose baseline it is compared by, where that is not what it begins with itself."""
 
 
 Prepare = Callable[[Mapping[int, Sequence[Wanted]]], Sequence[tuple[Path, ...]]]
@@ -133,7 +135,8 @@ class Records:
                 run = train(*overrides, "threads=1", outputs=outputs)
                 for one in runs[overrides]:
                     found = measuring.submit(one.measure, run).result()
-                    self.keep(one, found, base=base_of(run), judge=judge_of(run), settings=settings_of(run))
+                    base = base_of(one.paired_by or run)
+                    self.keep(one, found, base=base, judge=judge_of(run), settings=settings_of(run))
 
             list(pool.map(made, runs))
 

@@ -37,6 +37,8 @@ BESIDE = (
 )
 """What differs from the residual EBM in one thing, and the rival at equal compute: they are asked where the residual
 EBM is best, and compared with it."""
+ANOTHER = "EBM, another seed's captioner"
+"""Its judge is log p_other - log p_ref, which has met no sample: what D costs buys another captioner as well."""
 QUICK_ARMS = ARMS[:3]
 QUICK_BESIDE = tuple(arm for arm in BESIDE if arm.name == "EBM, random logits")
 RATES = ("3e-5", "1e-4", "3e-4")

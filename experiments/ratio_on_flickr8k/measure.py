@@ -97,6 +97,9 @@ class Found:
     """That the run took; NaN where that is not known."""
     nll: float = math.nan
     """Of people's captions, nats a token, in the run's own table, at temperature 1; NaN where its bounds lie apart."""
+    known: float = math.nan
+    """AUC with which what resamples tells the policy's own samples from people's captions, on the same images; NaN
+    where nothing resamples."""
 
     @classmethod
     def of(cls, kept: Mapping[str, Any]) -> Found:
@@ -265,7 +268,7 @@ def found(run: Path, phase: str, split: str, judge: JudgeSettings, *, places: Se
     return asdict(Found(
         points, at_equal_diversity([point.cider_d for point in curve], diversity, measure.scale),
         at_equal_diversity([point.unsupported for point in curve], diversity, measure.scale),
-        measure.scale.level, cost_of(run), nll_of(run, phase),
+        measure.scale.level, cost_of(run), nll_of(run, phase), known_of(run, phase),
     ))  # fmt: skip
 
 
@@ -277,6 +280,14 @@ def nll_of(run: Path, phase: str) -> float:
     told = read_results(run, run)["systems"][phase]
     apart = told.get("limit_nll_per_token_high", 0.0) - told.get("limit_nll_per_token_low", 0.0)
     return told["nll_per_token"] if apart < 0.1 else math.nan
+
+
+def known_of(run: Path, phase: str) -> float:
+    """Return the AUC of what resamples in a phase, in the run's own table; NaN where no discriminator does."""
+    if phase not in own_decoding(read_settings(run)):
+        return math.nan
+    auc: float = read_results(run, run)["systems"][BASELINE].get("discriminator_auc", math.nan)
+    return auc
 
 
 def knows(run: Path) -> dict[str, Any]:

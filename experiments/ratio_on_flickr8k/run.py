@@ -24,6 +24,7 @@ from experiments.ratio import (
     table_of_trials,
 )
 from experiments.ratio_on_flickr8k.arms import (
+    ANOTHER,
     ARMS,
     BESIDE,
     DISCRIMINATORS,
@@ -35,6 +36,7 @@ from experiments.ratio_on_flickr8k.arms import (
     RATES,
     RIVAL,
 )
+from experiments.ratio_on_flickr8k.captioners import found_by_another
 from experiments.ratio_on_flickr8k.figures import systems_figure
 from experiments.ratio_on_flickr8k.measure import (
     AS_VARIED,
@@ -267,6 +269,12 @@ def compare(study: Study, chosen: Judge, rates: Mapping[str, str], places: Mappi
                 drawn = [best] if name in alone else _drawn(phase, best)
                 measure = partial(on, phase=phase, places=drawn, judged=[best], limits=name not in alone)
                 told.append(Wanted(_on(split, name), seed, own, measure, how=f"{study.how(seed)}, judged at {best}"))
+            if EBM.name in places:
+                by_another = partial(
+                    found_by_another, base=base, split=split, judge=study.judge_of(seed), place=places[EBM.name]
+                )
+                own, how = study.baseline(seed + 1), f"{study.how(seed)}, judged at {places[EBM.name]}"
+                told.append(Wanted(_on(split, ANOTHER), seed, own, by_another, how=how, paired_by=base))
             differences = partial(planted, split=split, judge=study.judge_of(seed))
             told.append(Wanted(_on(split, PLANTED), seed, study.baseline(seed), differences, how=study.how(seed)))
         return told
@@ -286,7 +294,7 @@ def compare(study: Study, chosen: Judge, rates: Mapping[str, str], places: Mappi
     judging = {arm.name: float(minutes) for arm in (*arms, *beside) if arm.judged}
     parts = [
         table_of_systems(systems, judging, [MLE, *(arm.name for arm in study.arms)]),
-        table_beside(told.get(EBM.name, {}), of([arm.name for arm in beside]), judging),
+        table_beside(told.get(EBM.name, {}), of([*(arm.name for arm in beside), ANOTHER]), judging),
         table_of_planted(kept.get(_on(split, PLANTED), {})),
         study.records.doubts([one for seed in study.seeds for one in wanted(seed)], to=_on(split, MORE.name)),
     ]  # fmt: skip

@@ -123,7 +123,7 @@ def table_beside(ebm: Mapping[int, Found], beside: Measured, judging: Mapping[st
         judging: see `table_of_systems`.
     """
     less = f"less that of {EBM.name}"
-    heads = ("judge's AUC", f"AUC {less}", "people's NLL, nats a token", f"NLL {less}")
+    heads = ("judge's AUC", f"AUC {less}", "people's NLL, nats a token", f"NLL {less}", "what resamples: its AUC")
     rows = [["asked where the residual EBM is best", "seeds", "minutes", *heads]]
     for name, runs in beside.items():
         if not runs.keys() & ebm.keys():
@@ -134,7 +134,8 @@ def table_beside(ebm: Mapping[int, Found], beside: Measured, judging: Mapping[st
         nll = [run.nll for run in own.runs]
         paired = [one - run.nll for one, run in zip(nll, systems[EBM.name].runs, strict=True)]
         told = [_between(own.auc, 3), _difference(differences(systems, EBM.name)[name]), _known(nll, 3)]
-        rows.append([name, str(len(own.runs)), f"{took:.0f}", *told, _known(paired, 3, sign="+")])
+        knows = _known([run.known for run in own.runs], 3)
+        rows.append([name, str(len(own.runs)), f"{took:.0f}", *told, _known(paired, 3, sign="+"), knows])
     return markdown(rows) if len(rows) > 1 else ""
 
 

@@ -11,8 +11,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from experiments.ratio import table_of_trials
+from experiments.ratio import evaluator_of, table_of_trials
 from experiments.ratio_on_flickr8k.arms import EBM, MORE, RIVAL
+from experiments.ratio_on_flickr8k.captioners import taught
 from experiments.ratio_on_flickr8k.figures import systems_figure
 from experiments.ratio_on_flickr8k.measure import TRIED, Found, Measure, Point, _another_word, _mixed, knows, nll_of
 from experiments.ratio_on_flickr8k.people import STRATA, People, at_equal_diversity, standardised, stratified
@@ -29,8 +30,11 @@ from experiments.ratio_on_flickr8k.verdict import (
 from experiments.ratio_on_flickr8k.words import unsupported
 from experiments.records import Wanted
 from gan_caption.configuration.launching import conf_dir
+from gan_caption.evaluation.trained import open_run
+from gan_caption.experiment import run_experiment
 from gan_caption.metrics.bootstrap import Difference
 from tests.evaluation.test_ratio_on_scenes import cells
+from tests.tiny_runs import TINY, composed
 
 SHORT, LONG = STRATA[0] - 1, STRATA[-1] + 3
 BOTH = [[SHORT, LONG], [SHORT, LONG]]
@@ -366,3 +370,35 @@ def test_a_test_split_that_is_not_there_is_told_before_anything_is_trained(tmp_p
     with pytest.raises(SystemExit, match=r"testImages.txt: there is no such file"):
         main("test", "data=flickr8k", f"data.root={tmp_path}", f"records={tmp_path / 'records'}")
     assert not (tmp_path / "records").exists()
+
+
+@pytest.fixture(scope="module")
+def captioners(tmp_path_factory):
+    """Of maximum likelihood, without an encoder: two of other seeds, and one with another word."""
+    home = tmp_path_factory.mktemp("captioners")
+    tiny = [one for one in TINY if not one.startswith(("encoder.", "phases.words."))]
+    sizes = ("data=oracle", "encoder=none", "generator=lstm", "data.length=4", "max_length=5")
+    asked = ("+experiment=mle", "holdout.check=0.3", *sizes, f"outputs={home}/outputs", f"cache={home}/cache")
+    others = ((0, 12), (1, 12), (1, 13))
+    made = (composed(*tiny, *asked, f"seed={seed}", f"data.words={words}") for seed, words in others)
+    return [run_experiment(config, data="oracle").folder for config in made]
+
+
+def test_another_captioner_is_a_discriminator(captioners):
+    """Its logit is a line in log p_other - log p_ref, each captioner's own score, with the slope of Platt's fit."""
+    trained, other = (open_run(run, device="cpu") for run in captioners[:2])
+    trained.load("mle")
+    found = taught(trained, other)
+    evaluator = evaluator_of(trained, "val", samples_per_image=5)
+    drawn = evaluator.sample(trained.captioner, evaluator.sampling)
+    theirs, own = (np.array(evaluator.scored(one.captioner, drawn, evaluator.sampling)) for one in (other, trained))
+    ratios, judged = (theirs - own).ravel(), np.array(evaluator.judged(found, drawn)).ravel()
+    assert ratios.std() > 0.01, "they are two"
+    np.testing.assert_allclose(judged, found.scale.item() * ratios + found.shift.item(), atol=1e-4)
+    assert found.scale != 1
+
+
+def test_a_captioner_of_other_words_judges_nothing(captioners):
+    trained, _, other = (open_run(run, device="cpu") for run in captioners)
+    with pytest.raises(ValueError, match="the same vocabulary"):
+        taught(trained, other)

@@ -1,0 +1,90 @@
+"""Another captioner in the discriminator's place: log p_other - log p_ref, what one knows that the other does not.
+
+It has met no sample, and costs about what a discriminator costs: the rival of whatever resamples.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from experiments.ratio import evaluator_on
+from experiments.ratio_on_flickr8k.measure import Found, Measure, Place
+from experiments.study import cost_of
+from gan_caption.data.holdout import learners
+from gan_caption.decoding.resampling import Resampling
+from gan_caption.discriminators.calibrated import Calibrated
+from gan_caption.discriminators.likelihood_ratio import LikelihoodRatioDiscriminator
+from gan_caption.evaluation.evaluator import Evaluator
+from gan_caption.evaluation.judge_network import JudgeSettings
+from gan_caption.evaluation.trained import Trained, open_run
+from gan_caption.rewards.discriminator import DiscriminatorReward
+from gan_caption.rewards.transforms import Logit
+from gan_caption.training.setup import load_split, open_corpus
+
+PHASE, RESAMPLED = "mle", "another_captioner"
+CANDIDATES = 20
+
+
+def found_by_another(run: Path, base: Path, split: str, judge: JudgeSettings, place: Place) -> dict[str, Any]:
+    """Measure what is resampled of a captioner by another one, and return a `Found` as a dictionary.
+
+    Args:
+        run: of the captioner that judges, trained by maximum likelihood.
+        base: of the one whose samples are resampled; both have learned from the same images.
+        split: "val" or "test".
+        judge: of the endpoint.
+        place: where samples are drawn.
+    """
+    measure = Measure(base, split, judge)
+    trained, evaluator = measure.trained, measure.evaluator
+    trained.load(PHASE)
+    other = taught(trained, open_run(run, device="auto"))
+    temperature, top_p = place
+    evaluator.decoders = {RESAMPLED: Resampling(
+        judge=DiscriminatorReward(other, Logit(), chunk_rows=2048), alpha=1.0, own_weight=0.0, candidates=CANDIDATES,
+        temperature=temperature, top_k=0, top_p=top_p, density_sets=1,
+    )}  # fmt: skip
+    point = measure.once(RESAMPLED, place, judged=True, limits=False)
+    known = knowledge(evaluator, trained, other)
+    evaluator.samples_per_image = 2  # none of them is looked at
+    nll = evaluator.evaluate(trained.captioner, phase=RESAMPLED).metrics["nll_per_token"]
+    minutes = cost_of(run)
+    return asdict(Found([point], point.cider_d, point.unsupported, measure.scale.level, minutes, nll, known))
+
+
+def taught(trained: Trained, other: Trained) -> Calibrated:
+    """Return log p_other - log p_ref as a discriminator, calibrated on images that neither has learned from.
+
+    Args:
+        trained: p_ref.
+        other: p_other; its maximum-likelihood weights are loaded.
+
+    Raises:
+        ValueError: they have other words, or other eyes.
+    """
+    if other.tokenizer.fingerprint != trained.tokenizer.fingerprint:
+        raise ValueError("a captioner judges another one's captions token by token: both need the same vocabulary")
+    other.load(PHASE)
+    theirs, own = other.encoder.state_dict(), trained.encoder.state_dict()
+    if theirs.keys() != own.keys() or any(not torch.equal(theirs[name], weight) for name, weight in own.items()):
+        raise ValueError("a captioner judges another one's captions by the features of that one: give a frozen encoder")
+    ratio = LikelihoodRatioDiscriminator(generator=copy.deepcopy(other.captioner.generator))
+    ratio.reference.load_state_dict(trained.captioner.generator.state_dict())
+    found = Calibrated(discriminator=ratio).to(trained.device).eval()
+    train = load_split(open_corpus(trained.settings), "train", lambda line: None)
+    held_out = train.select(learners(train, trained.settings.holdout).nobody.tolist())
+    evaluator = evaluator_on(trained, held_out, samples_per_image=5)
+    samples = evaluator.sample(trained.captioner, evaluator.sampling)
+    found.calibrate(*(torch.tensor(own) for own in evaluator.opinions(found, samples)))
+    return found
+
+
+def knowledge(evaluator: Evaluator, trained: Trained, discriminator: Calibrated) -> float:
+    """Return the AUC with which a discriminator tells samples at temperature 1 from people's captions."""
+    samples = evaluator.sample(trained.captioner, evaluator.sampling)
+    return evaluator.knowledge(discriminator, samples)["discriminator_auc"]
