@@ -40,8 +40,10 @@ class Arm:
     """Whether it takes the seed's discriminator."""
     learns: bool = True
     """Whether it has a learning rate to be tuned."""
-    blind: bool = False
-    """Whether a discriminator of the seed's kind is taught in it that sees no image."""
+    around: str = ""
+    """What stands around a discriminator of the seed's kind that is taught in it, `blind` say; "": none is taught."""
+    taught_by: tuple[str, ...] = ()
+    """Overrides of its teaching."""
 
     @property
     def resamples(self) -> bool:
@@ -57,12 +59,12 @@ def inner(kind: str) -> Overrides:
     return (f"{_INNER}={kind}",)
 
 
-def blinded(overrides: Overrides) -> Overrides:
-    """Return what makes a discriminator of the same kind that sees no image of what `inner` makes one with."""
+def wrapped(overrides: Overrides, around: str) -> Overrides:
+    """Return what makes a discriminator of the same kind, inside another one, of what `inner` makes one with."""
     told: list[str] = []
     for one in overrides:
         name, _, kind = one.partition("=")
-        told += [f"{name}=blind", f"{name}.discriminator={kind}"] if name == _INNER else [one]
+        told += [f"{name}={around}", f"{name}.discriminator={kind}"] if name == _INNER else [one]
     return tuple(told)
 
 

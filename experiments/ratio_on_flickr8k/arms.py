@@ -29,7 +29,9 @@ caption forward (one back counts as two), p_ref reads them, and 100 are drawn: 9
 100 captions has 300, so that D's 1,000 steps are 3,000 updates."""
 BESIDE = (
     RIVAL,
-    Arm("EBM, D without the image", "residual_ebm", "resampling", blind=True, learns=False),
+    Arm("EBM, D without the image", "residual_ebm", "resampling", around="blind", learns=False),
+    Arm("EBM, D that blinks, averaged", "residual_ebm", "resampling", around="blinking", learns=False,
+        taught_by=("phases.ratio.averaging=0.98",)),
     Arm("EBM, random logits", "control_logits", "resampling", learns=False),
     Arm("the most probable of 20", "control_powers", "resampling", (f"{DECODING}.own_weight=1000",), learns=False),
     Arm("residual EBM, 5 candidates", "residual_ebm", "resampling", (f"{DECODING}.candidates=5",), True, False),

@@ -19,9 +19,9 @@ from experiments.ratio import (
     Overrides,
     Rung,
     begun_with,
-    blinded,
     matching_first,
     table_of_trials,
+    wrapped,
 )
 from experiments.ratio_on_flickr8k.arms import (
     ANOTHER,
@@ -154,7 +154,7 @@ class Study:
     def arm(self, arm: Arm, seed: int, base: Path, judge: Path, *, chosen: Judge, rate: str | None) -> tuple[str, ...]:
         """Return those of an arm."""
         taken = (f"pretrained_discriminator={judge}", *OF_D, *chosen.rung.overrides) if arm.judged else ()
-        own = (*OF_D, *blinded(chosen.rung.overrides)) if arm.blind else ()
+        own = (*OF_D, *wrapped(chosen.rung.overrides, arm.around), *arm.taught_by) if arm.around else ()
         own += (f"{DECODING}.judge.std={chosen.deviation:.2f}",) if arm.page == "control_logits" else ()
         learned = () if rate is None else (*UPDATES, f"adversarial.learning_rate={rate}")
         short = QUICK_DECODING if self.quick else SHORT

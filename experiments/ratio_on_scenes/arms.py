@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from experiments.ratio import DECODING, DEMONSTRATED, ROUNDS, Arm, Rung, blinded, inner
+from experiments.ratio import DECODING, DEMONSTRATED, ROUNDS, Arm, Rung, inner, wrapped
 
 _EYES = (*inner("own_eyes"), "discriminator@discriminator.discriminator.discriminator=coattention")
 _AVERAGED = (*inner("likelihood_ratio"), "phases.ratio.averaging=0.98")
@@ -18,7 +18,7 @@ RUNGS = (
     Rung("log p - log p_ref, matching first, averaged", _AVERAGED, matching=600),
     Rung("log p - log p_ref, own eyes, matching first, averaged", _WHOLE, matching=600),
     Rung("own eyes, co-attention, matching first", _EYES, matching=600),
-    Rung("lstm, no image", blinded(inner("lstm"))),
+    Rung("lstm, no image", wrapped(inner("lstm"), "blind")),
 )
 QUICK_RUNGS = RUNGS[5:6]
 CHOSEN = "log p - log p_ref, matching first, averaged"
@@ -62,7 +62,7 @@ ARMS = (
     Arm("TaiLr", "tailr", overrides=DEMONSTRATED),
     Arm("precision-recall", "precision_recall", overrides=DEMONSTRATED),
     Arm("unlikelihood", "unlikelihood", overrides=DEMONSTRATED),
-    Arm("EBM, D without the image", "residual_ebm", "resampling", blind=True, learns=False),
+    Arm("EBM, D without the image", "residual_ebm", "resampling", around="blind", learns=False),
     Arm("EBM, D shown another image", "residual_ebm", "resampling", _ANOTHER_IMAGE, True, False),
     Arm("EBM, random logits", "control_logits", "resampling", (f"{DECODING}.judge.std=0.5",), learns=False),
     Arm("EBM, p^.2 and no D", "control_powers", "resampling", learns=False),

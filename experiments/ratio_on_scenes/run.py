@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from experiments.ratio import QUICK_DECODING, Arm, Rung, begun_with, blinded, matching_first, table_of_trials
+from experiments.ratio import QUICK_DECODING, Arm, Rung, begun_with, matching_first, table_of_trials, wrapped
 from experiments.ratio_on_scenes.arms import (
     ARMS,
     CHOSEN,
@@ -97,7 +97,7 @@ class Study:
     def arm(self, arm: Arm, seed: int, base: Path, judge: Path, *, rate: str | None) -> tuple[str, ...]:
         """Return the overrides of an arm."""
         taken = (f"pretrained_discriminator={judge}", *OF_D, *_chosen().overrides) if arm.judged else ()
-        own = (*OF_D, *blinded(_chosen().overrides)) if arm.blind else ()
+        own = (*OF_D, *wrapped(_chosen().overrides, arm.around), *arm.taught_by) if arm.around else ()
         learned = () if rate is None else (*UPDATES, f"adversarial.learning_rate={rate}")
         return (
             f"+experiment={arm.page}", f"seed={seed}", f"pretrained={base}", *SETTING, *taken, *own, *learned,

@@ -286,7 +286,7 @@ def test_matching_comes_before_the_ratio(tmp_path):
 
 def test_the_discriminator_without_the_image_is_of_the_chosen_kind(tmp_path):
     study = Study("full", ["data=flickr8k"], workers=0, records=tmp_path)
-    (arm,) = (one for one in study.beside if one.blind)
+    (arm,) = (one for one in study.beside if one.around == "blind")
     for rung, kind in zip(study.discriminators, ("lstm", "likelihood_ratio"), strict=True):
         told = study.arm(arm, 0, tmp_path, tmp_path, chosen=Judge(rung, 0.5), rate=None)
         place = "discriminator@discriminator.discriminator"
