@@ -27,11 +27,15 @@ RIVAL = Arm(
 """A step of D has 100 captions of people and 100 samples: p_theta reads them and learns, which is 600 passes of a
 caption forward (one back counts as two), p_ref reads them, and 100 are drawn: 900. An update of maximum likelihood on
 100 captions has 300, so that D's 1,000 steps are 3,000 updates."""
+BLINKS = Arm(
+    "EBM, D that blinks, averaged", "residual_ebm", "resampling", around="blinking", learns=False,
+    taught_by=("phases.ratio.averaging=0.98",),
+)  # fmt: skip
+"""It is not shown half of the images while it learns; the moving average of its weights is kept."""
 BESIDE = (
     RIVAL,
     Arm("EBM, D without the image", "residual_ebm", "resampling", around="blind", learns=False),
-    Arm("EBM, D that blinks, averaged", "residual_ebm", "resampling", around="blinking", learns=False,
-        taught_by=("phases.ratio.averaging=0.98",)),
+    BLINKS,
     Arm("EBM, random logits", "control_logits", "resampling", learns=False),
     Arm("the most probable of 20", "control_powers", "resampling", (f"{DECODING}.own_weight=1000",), learns=False),
     Arm("residual EBM, 5 candidates", "residual_ebm", "resampling", (f"{DECODING}.candidates=5",), True, False),
