@@ -36,11 +36,11 @@ class BlinkingDiscriminator(WrappedDiscriminator):
         if not self.training:
             return features
         dark = (torch.rand(len(features)) < self.closed).to(features.pooled.device)
-        told = {name: _hidden(getattr(features, name), dark) for name in ("pooled", "grid", "pixels")}
+
+        def shown(values: Tensor) -> Tensor:
+            return values.masked_fill(dark.view(-1, *[1] * (values.dim() - 1)), 0)
+
+        grid = None if features.grid is None else shown(features.grid)
         regions = None if features.regions is None else features.regions.masked_fill(dark, 1)
-        return replace(features, regions=regions, **told)
-
-
-def _hidden(values: Tensor | None, dark: Tensor) -> Tensor | None:
-    """Return values of B images, zeros for those that are `dark`, (B,) bool."""
-    return None if values is None else values.masked_fill(dark.view(-1, *[1] * (values.dim() - 1)), 0)
+        pixels = None if features.pixels is None else shown(features.pixels)
+        return replace(features, pooled=shown(features.pooled), grid=grid, regions=regions, pixels=pixels)
