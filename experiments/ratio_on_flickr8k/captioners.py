@@ -46,8 +46,8 @@ def found_by_another(run: Path, base: Path, split: str, judge: JudgeSettings, pl
     other = taught(trained, open_run(run, device="auto"))
     temperature, top_p = place
     evaluator.decoders = {RESAMPLED: Resampling(
-        judge=DiscriminatorReward(other, Logit(), chunk_rows=2048), alpha=1.0, own_weight=0.0, candidates=CANDIDATES,
-        temperature=temperature, top_k=0, top_p=top_p, density_sets=1,
+        judge=DiscriminatorReward(discriminator=other, transform=Logit(), chunk_rows=2048), alpha=1.0, own_weight=0.0,
+        candidates=CANDIDATES, temperature=temperature, top_k=0, top_p=top_p, density_sets=1,
     )}  # fmt: skip
     point = measure.once(RESAMPLED, place, judged=True, limits=False)
     known = knowledge(evaluator, trained, other)

@@ -221,7 +221,7 @@ def _check_images(images: int) -> None:
     if images < 2:
         raise UserError(
             f"CIDEr-D weighs words by how rare they are among images, and {images} image(s) tell nothing: "
-            "give at least two, or the DocumentFrequencies of a larger corpus"
+            "give at least two images, or, from Python, the DocumentFrequencies of a larger corpus"
         )
 
 
