@@ -13,7 +13,7 @@ from PIL import Image
 
 from experiments.ratio import evaluator_of, table_of_trials
 from experiments.ratio_on_flickr8k.arms import EBM, MORE, RIVAL
-from experiments.ratio_on_flickr8k.captioners import taught
+from experiments.ratio_on_flickr8k.captioners import found_by_another, taught
 from experiments.ratio_on_flickr8k.figures import systems_figure
 from experiments.ratio_on_flickr8k.measure import TRIED, Found, Measure, Point, _another_word, _mixed, knows, nll_of
 from experiments.ratio_on_flickr8k.people import STRATA, People, at_equal_diversity, standardised, stratified
@@ -30,6 +30,8 @@ from experiments.ratio_on_flickr8k.verdict import (
 from experiments.ratio_on_flickr8k.words import unsupported
 from experiments.records import Wanted
 from gan_caption.configuration.launching import conf_dir
+from gan_caption.evaluation.judge_network import JudgeSettings
+from gan_caption.evaluation.result_files import read_results
 from gan_caption.evaluation.trained import open_run
 from gan_caption.experiment import run_experiment
 from gan_caption.metrics.bootstrap import Difference
@@ -402,3 +404,17 @@ def test_a_captioner_of_other_words_judges_nothing(captioners):
     trained, _, other = (open_run(run, device="cpu") for run in captioners)
     with pytest.raises(ValueError, match="the same vocabulary"):
         taught(trained, other)
+
+
+def test_what_another_captioner_resamples_is_measured(captioners):
+    """As an arm is: a point that its judge was asked at, people's NLL, and what it knows of the policy's samples."""
+    base, run, _ = captioners
+    judge = JudgeSettings(folds=2, epochs=1, hidden=8, embedding=4, batch_captions=64, learning_rate=1e-3)
+    told = Found.of(found_by_another(run, base, "val", judge, (1.0, 1.0)))
+    (only,) = told.points
+    assert only.place == (1.0, 1.0)
+    assert len(only.auc) == 8
+    assert 0 < told.known < 1
+    plain = read_results(base, base)["systems"]["mle"]["nll_per_token"]
+    assert told.nll == pytest.approx(plain, abs=0.5)
+    assert told.nll != plain
