@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, cast
 
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
@@ -21,7 +21,7 @@ def composed(*overrides: str, config_name: str = "config") -> dict[str, Any]:
     with _ONE_AT_A_TIME, initialize_config_dir(str(conf_dir()), version_base="1.3"):
         config = compose(config_name, overrides=list(overrides))
         leave_out(config, overrides, [conf_dir()], allowed_by(config.get("allow")))
-        return OmegaConf.to_container(config, resolve=True)
+        return cast("dict[str, Any]", OmegaConf.to_container(config, resolve=True))
 
 
 def part(page: str, *, skip_missing: bool = False, **given: Any) -> Any:
@@ -33,5 +33,6 @@ def part(page: str, *, skip_missing: bool = False, **given: Any) -> Any:
         given: other values, and all that the page takes from elsewhere.
     """
     group = page.partition("/")[0]
-    content = OmegaConf.to_container(OmegaConf.load(conf_dir() / f"{page}.yaml"), resolve=False)
+    loaded = OmegaConf.to_container(OmegaConf.load(conf_dir() / f"{page}.yaml"), resolve=False)
+    content = cast("dict[str, Any]", loaded)
     return build({**content.get(group, content), **given}, object, path=group, skip_missing=skip_missing)

@@ -31,9 +31,14 @@ def reliability_figure(panels: Mapping[str, Sequence[Mapping[str, float]]]) -> F
         axes.axis("off")
     for axes, (name, bins) in zip(places, panels.items(), strict=False):
         draw_diagonal(axes)
-        draw_reliability(axes, [Bin(**one)[1:] for one in bins])
+        draw_reliability(axes, [_bin(one)[1:] for one in bins])
         axes.set_title(name, fontsize=8, loc="left")
         plain(axes)
     figure.supxlabel("probability that a person wrote it, in D's eyes", fontsize=9)
     figure.supylabel("share that people wrote", fontsize=9)
     return figure
+
+
+def _bin(kept: Mapping[str, float]) -> Bin:
+    """Take back what JSON kept."""
+    return Bin(kept["weight"], kept["probability"], kept["people"], int(kept["captions"]))

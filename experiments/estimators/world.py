@@ -18,7 +18,7 @@ from gan_caption.generators.updown import UpDownGenerator
 
 VOCABULARY = 6  # four special tokens and the words 4 and 5
 LENGTH = 3
-_SMALL = {
+_SMALL: dict[str, Any] = {
     "vocabulary_size": VOCABULARY, "pooled_size": 5, "hidden": 4, "embedding": 4, "dropout": 0.0, "noise_size": 0,
     "noise_law": "normal", "generate_unknown": False,
 }  # fmt: skip
@@ -47,7 +47,7 @@ def updown(**changes: Any) -> UpDownGenerator:
 def transformer(**changes: Any) -> TransformerGenerator:
     """A small one; `changes` are its own arguments."""
     small = {name: value for name, value in _SMALL.items() if name != "embedding"}
-    own = {"grid_size": 7, "encoder_layers": 1, "layers": 2, "heads": 2, "norm": "before"}
+    own: dict[str, Any] = {"grid_size": 7, "encoder_layers": 1, "layers": 2, "heads": 2, "norm": "before"}
     return TransformerGenerator(**(small | own | changes))
 
 
@@ -111,14 +111,14 @@ def token_rewards_of(captions: Captions) -> Tensor:
 class CaptionReward:
     """`reward_of` as a reward."""
 
-    def __call__(self, _: ImageFeatures, captions: Captions) -> Tensor:
+    def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
         return reward_of(captions)
 
 
 class TokenReward:
     """`token_rewards_of` as a reward."""
 
-    def __call__(self, _: ImageFeatures, captions: Captions) -> Tensor:
+    def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
         return token_rewards_of(captions)
 
 

@@ -50,7 +50,7 @@ def fuzz(name: str, seconds: int, findings: Path) -> list[str]:
         seeds = {label: data for label, data in inputs(name).items() if len(data) <= LONGEST}
         for label, data in seeds.items():
             (corpus / label).write_bytes(data)
-        logs = []
+        logs: list[str] = []
         end = time.monotonic() + seconds
         while (left := round(end - time.monotonic())) > 0 and len(logs) < MOST_RESTARTS:
             logs.append(run(name, left, corpus, findings, Path(home)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,7 +32,7 @@ def words(family: str, sizes: Sizes, device: torch.device) -> dict[str, Callable
         return logits.argmax(1), after.named_tensors()
 
     # On a CPU a step is traced, and nothing is made of it: whether it can be compiled shows there as well.
-    compiler = {"mode": "reduce-overhead"} if device.type == "cuda" else {"backend": "eager"}
+    compiler: dict[str, Any] = {"mode": "reduce-overhead"} if device.type == "cuda" else {"backend": "eager"}
     compiled = torch.compile(write, fullgraph=True, **compiler)
 
     def call(step: Callable[[Tensor, dict[str, Tensor]], Word]) -> Callable[[], Word]:

@@ -138,7 +138,9 @@ def times(study: Study) -> tuple[str, list[str]]:
     for family in study.families:
         made = [steps(family, study.sizes, study.device, precision) for precision in PRECISIONS]
         for name in made[0]:
-            calls = {precision: ended(own[name], study) for precision, own in zip(PRECISIONS, made, strict=True)}
+            calls: dict[str, Callable[[], object]] = {
+                precision: ended(own[name], study) for precision, own in zip(PRECISIONS, made, strict=True)
+            }
             seconds = interleaved(calls, repeats=study.repeats)
             one, other = seconds.values()
             rows.append([family, name, *(f"{1000 * own:.1f}" for own in (one, other)), f"{one / other:.2f}"])

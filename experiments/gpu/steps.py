@@ -20,6 +20,7 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.decoding.beam import beam_search
 from gan_caption.decoding.greedy import greedy
 from gan_caption.decoding.sampling import sample
+from gan_caption.discriminators.base import Discriminator
 from gan_caption.generators.base import Generator
 from gan_caption.objectives.baselines import BatchMean, LeaveOneOut
 from gan_caption.objectives.credit import MonteCarlo, WholeSequence
@@ -155,10 +156,13 @@ def policy(family: str, sizes: Sizes) -> Generator:
         page = composed("+experiment=mle", f"generator={LM}", f"lm.model={LM_MODEL}")["generator"]
         node = {**page, "vocabulary_size": sizes.words, "pooled_size": CHANNELS, "grid_size": CHANNELS}
         return build(node, Generator, path="generator")
-    own = {"updown": {"embedding": SIZE, "attention": SIZE}, "transformer": {}}.get(family, {"embedding": SIZE})
+    own: dict[str, Any] = {"updown": {"embedding": SIZE, "attention": SIZE}, "transformer": {}}.get(
+        family, {"embedding": SIZE}
+    )
+    grid: dict[str, Any] = {} if family == "lstm" else {"grid_size": CHANNELS}
     made: Generator = part(
-        f"generator/{family}", vocabulary_size=sizes.words, pooled_size=CHANNELS, hidden=SIZE, dropout=DROPOUT, **own,
-        **({} if family == "lstm" else {"grid_size": CHANNELS}),
+        f"generator/{family}", vocabulary_size=sizes.words, pooled_size=CHANNELS, hidden=SIZE, dropout=DROPOUT,
+        **own, **grid,
     )  # fmt: skip
     return made
 
@@ -191,7 +195,7 @@ def self_critical(cider: CiderDReward, sizes: Sizes) -> PolicyGradient:
     )  # fmt: skip
 
 
-def seqgan(judge, sizes: Sizes) -> PolicyGradient:
+def seqgan(judge: Discriminator, sizes: Sizes) -> PolicyGradient:
     return PolicyGradient(
         reward=DiscriminatorReward(discriminator=judge.eval(), transform=Probability(), chunk_rows=2048),
         credit=MonteCarlo(rollouts=sizes.rollouts, update_rate=1.0), baseline=BatchMean(), samples_per_image=1,

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, NamedTuple
 
 import torch
@@ -62,7 +63,7 @@ def _on_gpu(found: Counter[Wait]) -> Iterator[None]:
 
 def _place() -> str:
     """Return which line of ours led here."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         path = Path(frame.f_code.co_filename)
         if path.is_relative_to(TOP) and path.parent != HERE:

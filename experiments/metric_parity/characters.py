@@ -18,7 +18,7 @@ TARGET = Path(__file__).parents[2] / "gan_caption" / "metrics" / "ptb_characters
 CONTEXTS = ("a {} b", "a{}b", "a-{}b", "a {}{} b")
 SEPARATORS = (0x2028, 0x2029)  # they end a line, as the jar reads it
 # What the jar prints in these contexts, of a character X.
-KINDS = {
+KINDS: dict[tuple[str, ...], str] = {
     ("a X b", "aXb", "a-Xb", "a XX b"): "letters",
     ("a X b", "aXb", "a Xb", "a XX b"): "marks",
     ("a X b", "a X b", "a X b", "a X X b"): "signs",

@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def differences() -> list[str]:
         others["1, other kernels"] = train(1, f"{page}-kernels", *overrides(page), ATEN_CPU_CAPABILITY="default")
         for ranks, other in others.items():
             norms, logged = (
-                largest(zip(steps(alone), steps(other), strict=True), lambda name, own=own: ("norm" in name) == own)
+                largest(zip(steps(alone), steps(other), strict=True), partial(is_norm, asked=own))
                 for own in (True, False)
             )
             final = largest((systems(alone)[name], systems(other)[name]) for name in systems(alone))
@@ -179,6 +180,11 @@ def largest(pairs: Iterable[tuple[dict, dict]], wanted: Callable[[str], bool] = 
         for name in one
         if isinstance(one[name], int | float) and name != "time" and math.isfinite(one[name]) and wanted(name)
     )
+
+
+def is_norm(name: str, *, asked: bool) -> bool:
+    """Tell whether a name is a norm's, or, where norms are not asked for, another's."""
+    return ("norm" in name) == asked
 
 
 def compared(alone: Path, other: Path) -> list[str]:

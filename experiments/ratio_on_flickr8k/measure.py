@@ -398,5 +398,5 @@ def _mixed(good: Sequence[str], bad: Sequence[str], share: float, rng: np.random
 def _another_word(text: str, words: Sequence[str], rng: np.random.Generator) -> str:
     """Replace a word of a caption by any other."""
     own = text.split()
-    own[rng.integers(len(own))] = words[rng.integers(len(words))]
+    own[int(rng.integers(len(own)))] = words[int(rng.integers(len(words)))]
     return " ".join(own)

@@ -73,7 +73,7 @@ def knows(run: Path, base: Path) -> dict[str, Any]:
     split = held_out(judged)
     apart = Pair.of(judged, judge, lambda one: evaluator_on(one, split, samples_per_image=SAMPLES))
     samples = apart.own.sample(judged.captioner, apart.own.sampling)
-    people, policy = map(apart.log_ratios, (apart.own.people(SAMPLES), samples))
+    people, policy = apart.log_ratios(apart.own.people(SAMPLES)), apart.log_ratios(samples)
     scale, shift = platt(people, policy)
     told = measured(scale * people + shift, scale * policy + shift)
     metrics = systems(run)[PHASE]

@@ -15,7 +15,7 @@ OUTPUTS = HERE / "outputs"
 WIDE, HIGH = 1280, 1700
 
 
-def main(root: str | None, *overrides: str) -> None:
+def main(root: str | None = None, *overrides: str) -> None:
     baselines, methods = train_pages(("seqgan", "nsc", "control_constant"), ())
     runs = [*baselines, *(run for own in methods.values() for run in own)]
     report(runs, "scenes", "split=test", *overrides)
@@ -61,4 +61,4 @@ def chromium() -> str | None:
 
 
 if __name__ == "__main__":
-    main(*(sys.argv[1:] or [None]))
+    main(*sys.argv[1:])

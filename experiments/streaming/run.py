@@ -12,8 +12,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -91,11 +92,11 @@ def write(folder: Path, samples: int) -> None:
         Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)).save(packed, "JPEG")
         images.append(packed.getvalue())
 
-    class Items(Sequence):
+    class Items(Sequence[CaptionedImage]):
         def __len__(self) -> int:
             return samples
 
-        def __getitem__(self, row):
+        def __getitem__(self, row: Any) -> Any:
             words = np.searchsorted(edges, np.random.default_rng(row).random(LENGTH)).clip(max=WORDS - 1)
             return CaptionedImage(f"{row:07}", (" ".join(f"w{word}" for word in words),))
 
@@ -182,7 +183,7 @@ def counting(shards: Path, cache: Path, samples: int) -> list[list[str]]:
     return rows
 
 
-def timed(work) -> float:
+def timed(work: Callable[[], object]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start

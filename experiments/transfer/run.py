@@ -90,8 +90,10 @@ class Study:
         """Set where they are kept, how many run at a time, of which seeds; with 0 workers what is finished is found."""
         self.move = move
         quick = size == "quick"
-        self.few, self.updates = (QUICK, ()) if quick else ((), UPDATES)
-        self.seeds, self.pages = (SEEDS[:1], QUICK_PAGES) if quick else (SEEDS, PAGES)
+        self.few: tuple[str, ...] = QUICK if quick else ()
+        self.updates: tuple[str, ...] = () if quick else UPDATES
+        self.seeds = SEEDS[:1] if quick else SEEDS
+        self.pages: tuple[str, ...] = QUICK_PAGES if quick else PAGES
         self.outputs, self.records, self.workers = outputs, Records(records), workers
         self.only = only
 
@@ -159,10 +161,10 @@ def main(size: str = "full", *given: str) -> None:
         sys.exit("full, quick or tables of what is finished; then flickr8k=<folder> coco=<folder> workers=2 seeds=0,1")
     outputs = HERE / "outputs" / ("quick" if size == "quick" else "full")
     outputs.mkdir(parents=True, exist_ok=True)
-    places = [Path(named[key]).expanduser() if key in named else None for key in ("flickr8k", "coco")]
+    flickr8k, coco = (Path(named[key]).expanduser() if key in named else None for key in ("flickr8k", "coco"))
     kept = told.records or (outputs if size == "quick" else HERE) / "records"
     workers = 0 if size == "tables" else told.workers
-    for move in moves(size, *places, outputs):
+    for move in moves(size, flickr8k, coco, outputs):
         text = account(Study(move, size=size, outputs=outputs, records=kept, workers=workers, only=told.seeds))
         kept.parent.mkdir(parents=True, exist_ok=True)
         (kept.parent / f"{move.name}.md").write_text(f"{text}\n")

@@ -8,6 +8,7 @@ import shutil
 import tarfile
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,13 @@ from gan_caption.data.shards.corpus import Shards
 
 READERS = {"whole", "json", "txt", "npz"}
 HOME = Path(tempfile.mkdtemp())
-SETTINGS = {"train": "train-*.tar", "val": "val-*.tar", "test": "test-*.tar", "window": 16, "keep": 50.0}
+SETTINGS: dict[str, Any] = {
+    "train": "train-*.tar",
+    "val": "val-*.tar",
+    "test": "test-*.tar",
+    "window": 16,
+    "keep": 50.0,
+}
 ABOUT = {"fingerprint": "f", "description": "an encoder"}
 _FEATURES = io.BytesIO()
 np.savez(_FEATURES, grid=np.zeros((2, 3), np.float16), pooled=np.zeros(3, np.float16))
@@ -64,7 +71,7 @@ def sized(size: int, name: str = "0.txt") -> bytes:
     member = tarfile.TarInfo(name)
     member.size = 6
     header = bytearray(member.tobuf(tarfile.GNU_FORMAT))
-    header[124:136] = tarfile.itn(size, 12, tarfile.GNU_FORMAT)
+    header[124:136] = tarfile.itn(size, 12, tarfile.GNU_FORMAT)  # type: ignore[attr-defined]  # of no stub
     header[148:156] = b" " * 8
     header[148:156] = b"%06o\0 " % sum(header)
     return tar({"0.jpg": b"an image"})[:1024] + bytes(header) + b"A dog.".ljust(512, b"\0") + bytes(1024)

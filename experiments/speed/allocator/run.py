@@ -10,6 +10,7 @@ import time
 from ctypes.util import find_library
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from experiments.records import base_of
 from gan_caption.reporting.table import markdown
@@ -28,8 +29,8 @@ def main() -> None:
         sys.exit(
             "there is no tcmalloc here: apt install libtcmalloc-minimal4 (Debian, Ubuntu), or your system's package"
         )
-    ways = {"the system's": {}, library: {"LD_PRELOAD": library}}
-    found = {name: [] for name in ways}
+    ways: dict[str, dict[str, str]] = {"the system's": {}, library: {"LD_PRELOAD": library}}
+    found: dict[str, list[tuple[Any, ...]]] = {name: [] for name in ways}
     for _ in range(REPEATS):
         for name, more in ways.items():
             found[name].append(cost(more))

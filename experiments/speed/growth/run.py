@@ -94,4 +94,4 @@ def draw(measured: dict[str, list[dict[str, float]]]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

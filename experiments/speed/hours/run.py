@@ -6,6 +6,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -15,6 +16,7 @@ from experiments.gpu.steps import BEAMS, FAMILIES, Sizes, steps
 from experiments.speed.rollouts.run import new_lstm, our_step
 from experiments.speed.workload import CHANNELS, REGIONS, SIZE, Flickr, attention_lstm, features, learned, lstm
 from gan_caption.data.captions import Captions
+from gan_caption.data.features import ImageFeatures
 from gan_caption.encoders.efficientnet_lite0 import EfficientNetLite0
 from gan_caption.generators.attention_lstm import AttentionLSTMGenerator
 from gan_caption.objectives.maximum_likelihood import MaximumLikelihood
@@ -53,7 +55,7 @@ def main(root: str) -> None:
         captions = flickr.batches(images=CAPTIONS // 5, per_image=5).at(0).captions
         captions = Captions(captions.tokens, captions.lengths, torch.arange(CAPTIONS) // per_image)
         seen = features(CAPTIONS // per_image, grid=True)
-        step = seconds(lambda c=captions, s=seen: likelihood_step(generator, optimizer, s, c))
+        step = seconds(partial(likelihood_step, generator, optimizer, seen, captions))
         work = training_products(int(captions.lengths.sum()), len(seen))
         steps = epochs * images * per_image // CAPTIONS
         rows = [["", "arithmetic", "hours"]]
@@ -108,7 +110,7 @@ def seconds(call: Callable[[], object], repeats: int = 5) -> float:
 
 
 def likelihood_step(
-    generator: AttentionLSTMGenerator, optimizer: torch.optim.Optimizer, seen: object, captions: Captions
+    generator: AttentionLSTMGenerator, optimizer: torch.optim.Optimizer, seen: ImageFeatures, captions: Captions
 ) -> None:
     objective = MaximumLikelihood(label_smoothing=0.1, scheduled_sampling=0.0)
     loss = objective.loss(generator.train(), seen, captions, torch.Generator())

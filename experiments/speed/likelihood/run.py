@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -140,4 +139,4 @@ class TextbookAttention(nn.Module):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -85,4 +85,4 @@ def while_training(method: str, root: Path) -> tuple[float, float]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -129,7 +129,7 @@ def write_frequencies(references: Sequence[np.ndarray], path: Path) -> None:
             tuple(text[first : first + size])
             for text in texts for size in range(1, NGRAMS + 1) for first in range(len(text) - size + 1)
         })  # fmt: skip
-    told = {"document_frequency": defaultdict(float, counts), "ref_len": len(references)}
+    told = {"document_frequency": defaultdict[tuple[str, ...], float](float, counts), "ref_len": len(references)}
     path.write_bytes(pickle.dumps(told))
 
 

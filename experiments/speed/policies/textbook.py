@@ -39,7 +39,8 @@ class Textbook:
         words = self.generator.words.weight[tokens] + places
         causal = nn.Transformer.generate_square_subsequent_mask(tokens.shape[1])
         for own, layer in zip(self.generator.decoder, self.decoder, strict=True):
-            seen = own.image.normalise(regions).expand(len(tokens), -1, -1)
+            image: Any = own.image
+            seen = image.normalise(regions).expand(len(tokens), -1, -1)
             words = layer(words, seen, tgt_mask=causal)
         logits: Tensor = self.generator.output(self.generator.last(words))
         return logits

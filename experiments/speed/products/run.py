@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -27,16 +28,16 @@ def main() -> None:
         with torch.no_grad():
             plain = interleaved(
                 {
-                    "default": lambda x=x, w=weight, b=bias: functional.linear(x, w, b),
-                    "ours": lambda x=x, w=weight, b=bias: linear(x, w, b),
+                    "default": partial(functional.linear, x, weight, bias),
+                    "ours": partial(linear, x, weight, bias),
                 },
                 repeats=REPEATS,
             )
         leaves = [tensor.clone().requires_grad_() for tensor in (x, weight, bias)]
         learning = interleaved(
             {
-                "default": lambda leaves=leaves, g=slope: backward(functional.linear(*leaves), leaves, g),
-                "ours": lambda leaves=leaves, g=slope: backward(linear(*leaves), leaves, g),
+                "default": partial(backward, functional.linear, leaves, slope),
+                "ours": partial(backward, linear, leaves, slope),
             },
             repeats=REPEATS,
         )
@@ -51,9 +52,9 @@ def main() -> None:
     print(text)
 
 
-def backward(result: Tensor, leaves: list[Tensor], slope: Tensor) -> None:
-    torch.autograd.grad(result, leaves, slope)
+def backward(product: Callable[..., Tensor], leaves: list[Tensor], slope: Tensor) -> None:
+    torch.autograd.grad(product(*leaves), leaves, slope)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -114,7 +114,7 @@ def judging(discriminator: Discriminator, vocabulary: int) -> Callable[[], None]
     loss = BinaryCrossEntropy(generated=0.5, mismatched=0.5, edited=0.0, real=1.0, label_smoothing=0.0, output_l2=0.0)
 
     def step() -> None:
-        judged = loss(discriminator.train(), seen, real=real, generated=generated)
+        judged = loss(discriminator.train(), seen, real=real, generated=generated, rng=rng)
         descend(optimizer, [judged.loss], discriminator, clip=CLIP)
 
     return step

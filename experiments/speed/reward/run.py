@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pycocoevalcap.cider.cider_scorer import CiderScorer
@@ -38,8 +39,7 @@ def main() -> None:
             ]
             assert np.allclose(metric.score(asked, told[0]), theirs.score(asked, told[0]), atol=1e-6)
             calls: dict[str, Callable[[], object]] = {
-                name: lambda scorer=scorer, asked=asked, told=told: [scorer.score(asked, own) for own in told]
-                for name, scorer in (("ours", metric), ("theirs", theirs))
+                name: partial(scored, scorer, asked, told) for name, scorer in (("ours", metric), ("theirs", theirs))
             }
             seconds = {name: own / CALLS for name, own in interleaved(calls, repeats=REPEATS).items()}
             ours, other = seconds["ours"], seconds["theirs"]
@@ -72,6 +72,10 @@ class Held:
         return np.array(scorer.compute_cider())
 
 
+def scored(scorer: Any, rows: list[int], told: list[list[str]]) -> list[np.ndarray]:
+    return [scorer.score(rows, own) for own in told]
+
+
 class Fixed(CiderScorer):
     """A scorer that is told how many images were counted; the original takes the number of its batch."""
 
@@ -89,4 +93,4 @@ class Fixed(CiderScorer):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

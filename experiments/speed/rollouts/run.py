@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -48,9 +50,9 @@ def main(root: str) -> None:
             factors = [(torch.randn(m, k), torch.randn(n, k)) for m, k, n in shapes]
             seconds = interleaved(
                 {
-                    "ours": lambda g=generator, d=discriminator: our_step(g, d, images),
-                    "textbook": lambda t=textbook, d=discriminator: t.update(d, images),
-                    "products": lambda f=factors: [linear(one, other) for one, other in f],
+                    "ours": partial(our_step, generator, discriminator, images),
+                    "textbook": partial(textbook.update, discriminator, images),
+                    "products": partial(multiplied, factors),
                 },
                 repeats=REPEATS,
             )
@@ -81,6 +83,10 @@ def new_cnn(vocabulary: int) -> CNNDiscriminator:
         vocabulary_size=vocabulary, pooled_size=CHANNELS, embedding=EMBEDDING, filters=FILTERS,
         widths=list(range(1, WIDTHS + 1)), dropout=DROPOUT, instance_noise=0.0,
     ).eval()  # fmt: skip
+
+
+def multiplied(factors: Sequence[tuple[Tensor, Tensor]]) -> list[Tensor]:
+    return [linear(one, other) for one, other in factors]
 
 
 def our_step(generator: LSTMGenerator, discriminator: Discriminator, images: ImageFeatures) -> None:

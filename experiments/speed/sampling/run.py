@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -23,8 +23,8 @@ def main() -> None:
         probabilities = torch.randn(count, words, generator=rng).mul(2).softmax(1)
         seconds = interleaved(
             {
-                "ours": lambda p=probabilities, n=count: pick(p, torch.rand(n, generator=rng)),
-                "theirs": lambda p=probabilities: torch.multinomial(p, 1, generator=rng),
+                "ours": partial(picked, probabilities, rng),
+                "theirs": partial(torch.multinomial, probabilities, 1, generator=rng),
             },
             repeats=REPEATS,
         )
@@ -37,5 +37,9 @@ def main() -> None:
     print(text)
 
 
+def picked(probabilities: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+    return pick(probabilities, torch.rand(len(probabilities), generator=rng))
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -52,8 +53,8 @@ def main(root: str) -> None:
         cider.seconds = []
         seconds = interleaved(
             {
-                "ours": lambda o=objective: our_step(o, generator, images),
-                "textbook": lambda g=greedy: textbook.update(images, greedy=g),
+                "ours": partial(our_step, objective, generator, images),
+                "textbook": partial(textbook.update, images, greedy=greedy),
             },
             repeats=REPEATS,
         )
@@ -83,6 +84,7 @@ class Timed:
     def __call__(self, features: ImageFeatures, captions: Captions) -> Tensor:
         start = time.perf_counter()
         rewards = self.reward(features, captions)
+        assert isinstance(rewards, Tensor)
         self.seconds.append(time.perf_counter() - start)
         return rewards
 

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -24,7 +25,7 @@ def main(root: str, cache: str) -> None:
         ["`import gan_caption.metrics`", f"{middle(import_metrics):.2f}", "0.3"],
     ]  # fmt: skip
     for page in ("mle", "nsc"):
-        rows.append([f"first step, `+experiment={page}`", f"{middle(lambda p=page: first_step(p, data)):.1f}", "10"])
+        rows.append([f"first step, `+experiment={page}`", f"{middle(partial(first_step, page, data)):.1f}", "10"])
     text = f"Medians of {REPEATS} starts, files in the system's cache.\n\n{markdown(rows)}"
     (HERE / "table.md").write_text(f"{text}\n")
     print(text)
