@@ -41,8 +41,8 @@ BESIDE = (
     Arm("residual EBM, 5 candidates", "residual_ebm", "resampling", (f"{DECODING}.candidates=5",), True, False),
     Arm("residual EBM, 50 candidates", "residual_ebm", "resampling", (f"{DECODING}.candidates=50",), True, False),
 )
-"""What differs from the residual EBM in one thing, and the rival at equal compute: they are asked where the residual
-EBM is best, and compared with it."""
+"""What differs from the residual EBM in one thing, the rival at equal compute, and a D with two remedies, asked
+where the residual EBM is best, and compared with it."""
 ANOTHER = "EBM, another seed's captioner"
 """Its judge is log p_other - log p_ref, which has met no sample: what D costs buys another captioner as well."""
 QUICK_ARMS = ARMS[:3]

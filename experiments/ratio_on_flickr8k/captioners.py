@@ -6,6 +6,7 @@ It has met no sample, and costs about what a discriminator costs: the rival of w
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,25 +14,27 @@ from typing import Any
 import torch
 
 from experiments.ratio import evaluator_on
-from experiments.ratio_on_flickr8k.measure import Found, Measure, Place
+from experiments.ratio_on_flickr8k.measure import Found, Measure, Place, auc_of
+from experiments.records import base_of
 from experiments.study import cost_of
 from gan_caption.data.holdout import learners
 from gan_caption.decoding.resampling import Resampling
 from gan_caption.discriminators.calibrated import Calibrated
 from gan_caption.discriminators.likelihood_ratio import LikelihoodRatioDiscriminator
-from gan_caption.evaluation.evaluator import Evaluator
 from gan_caption.evaluation.judge_network import JudgeSettings
 from gan_caption.evaluation.trained import Trained, open_run
 from gan_caption.rewards.discriminator import DiscriminatorReward
 from gan_caption.rewards.transforms import Logit
 from gan_caption.training.setup import load_split, open_corpus
 
-PHASE, RESAMPLED = "mle", "another_captioner"
+PHASE = "mle"
 CANDIDATES = 20
 
 
 def found_by_another(run: Path, base: Path, split: str, judge: JudgeSettings, place: Place) -> dict[str, Any]:
     """Measure what is resampled of a captioner by another one, and return a `Found` as a dictionary.
+
+    What it is at people's diversity is not asked, as only one point is.
 
     Args:
         run: of the captioner that judges, trained by maximum likelihood.
@@ -44,17 +47,17 @@ def found_by_another(run: Path, base: Path, split: str, judge: JudgeSettings, pl
     trained, evaluator = measure.trained, measure.evaluator
     trained.load(PHASE)
     other = taught(trained, open_run(run, device="auto"))
-    temperature, top_p = place
-    evaluator.decoders = {RESAMPLED: Resampling(
+    resampled = f"resampled_by_{base_of(run)}"  # what is kept of a point is kept of this captioner
+    evaluator.decoders = {resampled: Resampling(
         judge=DiscriminatorReward(discriminator=other, transform=Logit(), chunk_rows=2048), alpha=1.0, own_weight=0.0,
-        candidates=CANDIDATES, temperature=temperature, top_k=0, top_p=top_p, density_sets=1,
+        candidates=CANDIDATES, temperature=1.0, top_k=0, top_p=1.0, density_sets=1,
     )}  # fmt: skip
-    point = measure.once(RESAMPLED, place, judged=True, limits=False)
-    known = knowledge(evaluator, trained, other)
+    point = measure.once(resampled, place, judged=True, limits=False)
+    known = auc_of(measure, other)
     evaluator.samples_per_image = 2  # none of them is looked at
-    nll = evaluator.evaluate(trained.captioner, phase=RESAMPLED).metrics["nll_per_token"]
-    minutes = cost_of(run)
-    return asdict(Found([point], point.cider_d, point.unsupported, measure.scale.level, minutes, nll, known))
+    nll = evaluator.evaluate(trained.captioner, phase=resampled).metrics["nll_per_token"]
+    people = measure.scale.level
+    return asdict(Found([point], math.nan, math.nan, people, cost_of(run), nll, known))
 
 
 def taught(trained: Trained, other: Trained) -> Calibrated:
@@ -82,9 +85,3 @@ def taught(trained: Trained, other: Trained) -> Calibrated:
     samples = evaluator.sample(trained.captioner, evaluator.sampling)
     found.calibrate(*(torch.tensor(own) for own in evaluator.opinions(found, samples)))
     return found
-
-
-def knowledge(evaluator: Evaluator, trained: Trained, discriminator: Calibrated) -> float:
-    """Return the AUC with which a discriminator tells samples at temperature 1 from people's captions."""
-    samples = evaluator.sample(trained.captioner, evaluator.sampling)
-    return evaluator.knowledge(discriminator, samples)["discriminator_auc"]

@@ -27,11 +27,12 @@ from gan_caption.data.features import ImageFeatures
 from gan_caption.data.holdout import learners
 from gan_caption.decoding.decoders import Sampler, Sampling
 from gan_caption.decoding.resampling import Resampling
+from gan_caption.discriminators.base import Discriminator
 from gan_caption.evaluation.evaluator import Evaluator
 from gan_caption.evaluation.judge_network import JudgeSettings
 from gan_caption.evaluation.result_files import read_results
 from gan_caption.evaluation.telling import Lessons, told_apart
-from gan_caption.evaluation.trained import Trained, open_run
+from gan_caption.evaluation.trained import Trained, left_discriminator, open_run
 from gan_caption.metrics import CiderD, self_cider
 from gan_caption.metrics.language_model import NgramModel, lm_scores
 from gan_caption.training.folders import BASELINE, read_settings, write_text
@@ -98,8 +99,8 @@ class Found:
     nll: float = math.nan
     """Of people's captions, nats a token, in the run's own table, at temperature 1; NaN where its bounds lie apart."""
     known: float = math.nan
-    """AUC with which what resamples tells the policy's own samples from people's captions, on the same images; NaN
-    where nothing resamples."""
+    """AUC with which the discriminator tells the policy's samples at temperature 1 from people's captions, as many of
+    each image; NaN where there is none."""
 
     @classmethod
     def of(cls, kept: Mapping[str, Any]) -> Found:
@@ -268,7 +269,7 @@ def found(run: Path, phase: str, split: str, judge: JudgeSettings, *, places: Se
     return asdict(Found(
         points, at_equal_diversity([point.cider_d for point in curve], diversity, measure.scale),
         at_equal_diversity([point.unsupported for point in curve], diversity, measure.scale),
-        measure.scale.level, cost_of(run), nll_of(run, phase), known_of(run, phase),
+        measure.scale.level, cost_of(run), nll_of(run, phase), known_of(measure, phase),
     ))  # fmt: skip
 
 
@@ -282,12 +283,20 @@ def nll_of(run: Path, phase: str) -> float:
     return told["nll_per_token"] if apart < 0.1 else math.nan
 
 
-def known_of(run: Path, phase: str) -> float:
-    """Return the AUC of what resamples in a phase, in the run's own table; NaN where no discriminator does."""
-    if phase not in own_decoding(read_settings(run)):
+def known_of(measure: Measure, phase: str) -> float:
+    """Return what a run's discriminator knows, see `Found.known`; NaN where no discriminator resamples in a phase."""
+    trained = measure.trained
+    settings = trained.settings
+    judge = left_discriminator(measure.run, settings, trained.encoder, trained.tokenizer, device=trained.device)
+    if judge is None or phase not in own_decoding(settings):
         return math.nan
-    auc: float = read_results(run, run)["systems"][BASELINE].get("discriminator_auc", math.nan)
-    return auc
+    return auc_of(measure, judge)
+
+
+def auc_of(measure: Measure, judge: Discriminator) -> float:
+    """Return the AUC with which a discriminator tells samples of the captioner from people's captions, K an image."""
+    captioner, evaluator = measure.trained.captioner, measure.evaluator
+    return evaluator.knowledge(judge, evaluator.sample(captioner, evaluator.sampling))["discriminator_auc"]
 
 
 def knows(run: Path) -> dict[str, Any]:

@@ -53,6 +53,7 @@ from experiments.ratio_on_flickr8k.measure import (
 from experiments.ratio_on_flickr8k.verdict import (
     systems_of,
     table_beside,
+    table_of_likelihoods,
     table_of_places,
     table_of_planted,
     table_of_systems,
@@ -282,19 +283,28 @@ def compare(study: Study, chosen: Judge, rates: Mapping[str, str], places: Mappi
     kept = study.known(wanted, study.seeds, chosen=chosen)
     split = study.splits[-1]
 
+    taught = {seed: own["minutes"] for seed, own in kept.get(_judge(chosen.rung), {}).items()}
+    judged_by = {arm.name for arm in (*arms, *beside) if arm.judged}
+
     def of(names: Sequence[str]) -> dict[str, dict[int, Found]]:
+        """Return what is found of systems, the minutes of the discriminator counted that they are given."""
         there = [name for name in names if _on(split, name) in kept]
-        return {name: {seed: Found.of(own) for seed, own in kept[_on(split, name)].items()} for name in there}
+        told = {name: {seed: Found.of(own) for seed, own in kept[_on(split, name)].items()} for name in there}
+        for name in judged_by & told.keys():
+            told[name] = {
+                seed: replace(own, minutes=own.minutes + taught.get(seed, np.nan)) for seed, own in told[name].items()
+            }
+        return told
 
     told = of([MLE, *(arm.name for arm in arms)])
+    others = of([*(arm.name for arm in beside), ANOTHER])
     if not told:
         sys.exit("no run is finished yet: full trains them")
     systems = systems_of(told)
-    minutes = np.mean([own["minutes"] for own in kept.get(_judge(chosen.rung), {}).values()] or [np.nan])
-    judging = {arm.name: float(minutes) for arm in (*arms, *beside) if arm.judged}
     parts = [
-        table_of_systems(systems, judging, [MLE, *(arm.name for arm in study.arms)]),
-        table_beside(told.get(EBM.name, {}), of([*(arm.name for arm in beside), ANOTHER]), judging),
+        table_of_systems(systems, [MLE, *(arm.name for arm in study.arms)]),
+        table_beside(told.get(EBM.name, {}), others),
+        table_of_likelihoods({**told, **others}, [MORE.name, ANOTHER]),
         table_of_planted(kept.get(_on(split, PLANTED), {})),
         study.records.doubts([one for seed in study.seeds for one in wanted(seed)], to=_on(split, MORE.name)),
     ]  # fmt: skip

@@ -92,12 +92,11 @@ def differences(systems: Mapping[str, System], to: str = MORE.name) -> dict[str,
     return {name: paired_difference(system.auc, other) for name, system in systems.items() if name != to}
 
 
-def table_of_systems(systems: Mapping[str, System], judging: Mapping[str, float], planned: Sequence[str] = ()) -> str:
+def table_of_systems(systems: Mapping[str, System], planned: Sequence[str] = ()) -> str:
     """Return a Markdown table: a row a system, at its own best point and at people's diversity and lengths.
 
     Args:
         systems: by name, at least one.
-        judging: of those that are given a discriminator, the minutes that it took.
         planned: all systems of the study; those that have not run count in Holm's correction.
     """
     compared = differences(systems)
@@ -105,38 +104,66 @@ def table_of_systems(systems: Mapping[str, System], judging: Mapping[str, float]
     p = holm({name: one.p for name, one in compared.items()}, asked)
     rows = [["", "seeds", "minutes", *HEADS, f"AUC less that of {MORE.name}", "p (Holm)"]]
     for name, system in systems.items():
-        took = system.minutes + judging.get(name, 0.0)
         told = f"{p[name]:.3f}" if name in compared and len(system.runs) > 1 else ""  # of images alone it says little
         tested = [_difference(compared[name]), told] if name in compared else ["", ""]
-        rows.append([name, str(len(system.runs)), f"{took:.0f}", *system.cells, *tested])
+        rows.append([name, str(len(system.runs)), f"{system.minutes:.0f}", *system.cells, *tested])
     people = fmean(own.people for system in systems.values() for own in system.runs)
     note = f"People's Self-CIDEr, at which CIDEr-D and unsupported words are compared, is {people:.3f}."
     return "\n\n".join([markdown(rows), note, power(list(compared.values()))])
 
 
-def table_beside(ebm: Mapping[int, Found], beside: Measured, judging: Mapping[str, float]) -> str:
+def table_beside(ebm: Mapping[int, Found], beside: Measured) -> str:
     """Return a Markdown table: what differs from the residual EBM in one thing, each on the seeds that both have.
 
     Args:
         ebm: the residual EBM, by seed.
         beside: the others.
-        judging: see `table_of_systems`.
     """
     less = f"less that of {EBM.name}"
-    heads = ("judge's AUC", f"AUC {less}", "people's NLL, nats a token", f"NLL {less}", "what resamples: its AUC")
+    heads = ("judge's AUC", f"AUC {less}", "people's NLL, nats a token", f"NLL {less}")
     rows = [["asked where the residual EBM is best", "seeds", "minutes", *heads]]
     for name, runs in beside.items():
         if not runs.keys() & ebm.keys():
             continue
         systems = systems_of({EBM.name: ebm, name: runs})
         own = systems[name]
-        took = own.minutes + judging.get(name, 0.0)
         nll = [run.nll for run in own.runs]
         paired = [one - run.nll for one, run in zip(nll, systems[EBM.name].runs, strict=True)]
         told = [_between(own.auc, 3), _difference(differences(systems, EBM.name)[name]), _known(nll, 3)]
-        knows = _known([run.known for run in own.runs], 3)
-        rows.append([name, str(len(own.runs)), f"{took:.0f}", *told, _known(paired, 3, sign="+"), knows])
+        rows.append([name, str(len(own.runs)), f"{own.minutes:.0f}", *told, _known(paired, 3, sign="+")])
     return markdown(rows) if len(rows) > 1 else ""
+
+
+def table_of_likelihoods(measured: Measured, to: Sequence[str]) -> str:
+    """Return a Markdown table: what people's captions cost a token, seed by seed, and less that of others, paired.
+
+    Beside it stands what the discriminator knows that resamples: its AUC.
+
+    Args:
+        measured: systems, by seed; those whose NLL is not known are left out.
+        to: the names of those that all are compared with.
+    """
+    nll = {
+        name: {seed: run.nll for seed, run in sorted(runs.items()) if not math.isnan(run.nll)}
+        for name, runs in measured.items()
+    }
+    nll = {name: own for name, own in nll.items() if own}
+    seeds = sorted({seed for own in nll.values() for seed in own})
+    others = [name for name in to if name in nll]
+    rows = [["people's NLL, nats a token", *(f"seed {seed}" for seed in seeds), *(f"less {name}" for name in others),
+             "its D's AUC"]]  # fmt: skip
+    for name, own in nll.items():
+        less = [_paired(own, nll[other]) if other != name else "" for other in others]
+        knows = [run.known for run in measured[name].values() if not math.isnan(run.known)]
+        cells = [f"{own[seed]:.3f}" if seed in own else "" for seed in seeds]
+        rows.append([name, *cells, *less, with_interval(knows, 3) if knows else ""])
+    return markdown(rows) if seeds else ""
+
+
+def _paired(own: Mapping[int, float], other: Mapping[int, float]) -> str:
+    """Return the mean difference over the seeds that both have, and how many these are."""
+    both = own.keys() & other.keys()
+    return f"{with_interval([own[seed] - other[seed] for seed in both], 3, sign='+')} ({len(both)})" if both else ""
 
 
 def power(compared: Sequence[Difference]) -> str:

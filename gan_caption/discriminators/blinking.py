@@ -25,7 +25,9 @@ class BlinkingDiscriminator(WrappedDiscriminator):
 
         Args:
             discriminator: of any kind.
-            closed: the probability in [0, 1) with which an image is not shown, of each image in each batch.
+            closed: the probability in [0, 1) with which an image is not shown, drawn each time that captions of it are
+                judged: people's and samples apart, so that a loss which compares two of them (relativistic) may compare
+                what was seen with what was not.
         """
         super().__init__(discriminator=discriminator)
         share(closed=closed)

@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 
 from experiments.ratio import evaluator_of, table_of_trials
-from experiments.ratio_on_flickr8k.arms import EBM, MORE, RIVAL
+from experiments.ratio_on_flickr8k.arms import BLINKS, EBM, MORE, RIVAL
 from experiments.ratio_on_flickr8k.captioners import found_by_another, taught
 from experiments.ratio_on_flickr8k.figures import systems_figure
 from experiments.ratio_on_flickr8k.measure import TRIED, Found, Measure, Point, _another_word, _mixed, knows, nll_of
@@ -23,6 +23,7 @@ from experiments.ratio_on_flickr8k.verdict import (
     power,
     systems_of,
     table_beside,
+    table_of_likelihoods,
     table_of_places,
     table_of_planted,
     table_of_systems,
@@ -92,7 +93,7 @@ def test_the_best_point_is_the_one_nearest_to_people_of_those_that_were_judged()
     assert list(cells(table, "GOLD").items()) == [
         ("temperature, top-p", "GOLD"), ("0.7/1", "0.400"), ("1/1", "0.600"), ("1.2/1", "0.550"), ("chosen", "1.2/1"),
     ]  # fmt: skip
-    row = cells(table_of_systems(systems_of({"GOLD": {0: found}}), {}), "GOLD")
+    row = cells(table_of_systems(systems_of({"GOLD": {0: found}})), "GOLD")
     assert (row["temperature, top-p"], row["LM, nats"]) == ("1.2/1", "2.000")
     assert row["Self-CIDEr reached"] == "0.50 to 0.50"
 
@@ -171,9 +172,9 @@ def test_systems_are_compared_on_the_seeds_that_all_have():
     assert list(found) == ["GOLD", "EBM"]
     assert (found["GOLD"].value, *found["GOLD"].interval) == pytest.approx([-0.1] * 3)
     assert (found["EBM"].value, *found["EBM"].interval) == pytest.approx([-0.1, -0.1 - WIDE, -0.1 + WIDE], abs=1e-4)
-    table = table_of_systems(systems, {"GOLD": 6.0})
+    table = table_of_systems(systems)
     row = cells(table, "GOLD")
-    assert (row["seeds"], row["minutes"]) == ("2", "9")
+    assert (row["seeds"], row["minutes"]) == ("2", "3")
     assert row["judge's AUC"] == f"0.650 ({0.65 - WIDE:.3f} to {0.65 + WIDE:.3f})"
     assert row[f"AUC less that of {MORE.name}"] == "-0.100 (-0.100 to -0.100)"
     assert row["p (Holm)"] == f"{2 * 2 / 1001:.3f}", "no draw of a thousand is on the other side; two arms are asked"
@@ -189,7 +190,7 @@ def test_systems_are_compared_on_the_seeds_that_all_have():
 
 def test_where_no_point_is_as_varied_as_people_the_cell_says_so():
     lacking = replace(known(point()), cider_d=math.nan)
-    table = table_of_systems(systems_of({"GOLD": {0: known(point()), 1: lacking}, "EBM": {0: lacking, 1: lacking}}), {})
+    table = table_of_systems(systems_of({"GOLD": {0: known(point()), 1: lacking}, "EBM": {0: lacking, 1: lacking}}))
     assert cells(table, "GOLD")["CIDEr-D x 100"] == "50.0 (1 of 2 seeds)"
     assert cells(table, "EBM")["CIDEr-D x 100"] == "-"
 
@@ -198,14 +199,14 @@ def test_what_differs_from_the_residual_ebm_is_compared_with_it():
     """On the seeds that both have: of three with random logits the first two, by .1 and .2; of 50 candidates one."""
     ebm = measured(ebm={0: 0.6, 1: 0.5})["ebm"]
     told = measured(random={0: 0.7, 1: 0.7, 2: 0.9}, many={1: 0.45}, late={2: 0.6})
-    table = table_beside(ebm, told, {"many": 10.0})
+    table = table_beside(ebm, told)
     random, many = cells(table, "random"), cells(table, "many")
     assert (random["seeds"], random["judge's AUC"]) == ("2", "0.700 (0.700 to 0.700)")
     assert random[f"AUC less that of {EBM.name}"] == f"+0.150 ({0.15 - WIDE:+.3f} to {0.15 + WIDE:+.3f})"
-    assert (many["seeds"], many["minutes"]) == ("1", "13")
+    assert (many["seeds"], many["minutes"]) == ("1", "3")
     assert many[f"AUC less that of {EBM.name}"] == "-0.050 (-0.050 to -0.050)"
     assert "late" not in table
-    assert table_beside(ebm, measured(late={2: 0.6}), {}) == ""
+    assert table_beside(ebm, measured(late={2: 0.6})) == ""
 
 
 def test_peoples_nll_is_compared_seed_by_seed():
@@ -214,13 +215,33 @@ def test_peoples_nll_is_compared_seed_by_seed():
         "blind": {seed: known(point(), nll=nll) for seed, nll in enumerate((2.9, 3.1))},
         "most probable": {seed: known(point(), nll=math.nan) for seed in (0, 1)},
     }
-    table = table_beside(ebm, told, {})
+    table = table_beside(ebm, told)
     assert cells(table, "blind")[f"NLL less that of {EBM.name}"] == "-0.100 ± 0.000"
     assert cells(table, "most probable")["people's NLL, nats a token"] == "-"
     assert (
-        cells(table_of_systems(systems_of({EBM.name: ebm}), {}), EBM.name)["people's NLL, nats a token"]
-        == "3.100 ± 1.271"
+        cells(table_of_systems(systems_of({EBM.name: ebm})), EBM.name)["people's NLL, nats a token"] == "3.100 ± 1.271"
     )
+
+
+def test_peoples_nll_is_told_by_seed_and_paired_with_what_is_asked():
+    """Of seeds 1 and 2, that both have, blind costs .1 and .2 less; of seed 1 alone another one costs .3 more."""
+    measured = {
+        "baseline": {seed: known(point(), nll=nll) for seed, nll in enumerate((3.0, 3.1, 3.2))},
+        "blind": {seed: replace(known(point(), nll=nll), known=0.8) for seed, nll in ((1, 3.0), (2, 3.0))},
+        "another": {1: replace(known(point(), nll=3.4), known=0.7)},
+        "most probable": {0: known(point(), nll=math.nan)},
+    }
+    table = table_of_likelihoods(measured, ["baseline", "another", "not run"])
+    blind, another = cells(table, "blind"), cells(table, "another")
+    assert [blind[f"seed {seed}"] for seed in (0, 1, 2)] == ["", "3.000", "3.000"]
+    assert blind["less baseline"].startswith("-0.150 ± ")
+    assert blind["less baseline"].endswith("(2)")
+    assert blind["less another"] == "-0.400 (1)"
+    assert (another["less baseline"], another["less another"]) == ("+0.300 (1)", "")
+    assert (blind["its D's AUC"], another["its D's AUC"], cells(table, "baseline")["its D's AUC"]) == (
+        "0.800 ± 0.000", "0.700", "",
+    )  # fmt: skip
+    assert "most probable" not in table
 
 
 @pytest.mark.parametrize(
@@ -237,7 +258,7 @@ def test_an_nll_whose_bounds_lie_apart_is_not_known(tmp_path, system, nll):
 def test_without_more_maximum_likelihood_nothing_is_compared():
     systems = systems_of(measured(GOLD={0: 0.6}))
     assert differences(systems) == {}
-    table = table_of_systems(systems, {})
+    table = table_of_systems(systems)
     assert "four of five" not in table
     assert cells(table, "GOLD")["judge's AUC"] == "0.600 (0.600 to 0.600)"
     assert len(systems_figure(systems).axes) == 1
@@ -245,7 +266,7 @@ def test_without_more_maximum_likelihood_nothing_is_compared():
 
 def test_one_seed_has_no_p():
     """Its interval is over images alone: captioners of other seeds may lie elsewhere."""
-    row = cells(table_of_systems(systems_of(measured(GOLD={0: 0.6}) | {MORE.name: {0: known(point())}}), {}), "GOLD")
+    row = cells(table_of_systems(systems_of(measured(GOLD={0: 0.6}) | {MORE.name: {0: known(point())}})), "GOLD")
     assert (row["seeds"], row["p (Holm)"]) == ("1", "")
 
 
@@ -306,6 +327,18 @@ def test_the_rival_at_equal_compute_makes_as_many_passes_as_the_discriminator(tm
     assert phase.learning_rate == 3e-5
 
 
+def test_the_discriminator_that_blinks_has_both_remedies(tmp_path):
+    study = Study("full", ["data=flickr8k"], workers=0, records=tmp_path)
+    told = study.arm(BLINKS, 0, tmp_path, tmp_path, chosen=Judge(study.discriminators[1], 0.5), rate=None)
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        made = compose("config", [one for one in told if not one.startswith("pretrained")])
+    blinking = made.discriminator.discriminator
+    assert blinking._target_.endswith("BlinkingDiscriminator")
+    assert blinking.closed == 0.5
+    assert blinking.discriminator._target_.endswith("LikelihoodRatioDiscriminator")
+    assert (made.phases.ratio.averaging, made.phases.ratio.steps, made.phases.ratio.patience) == (0.98, 1000, 0)
+
+
 def test_each_seed_has_a_judge_of_its_own(tmp_path):
     study = Study("full", ["data=flickr8k"], workers=0, records=tmp_path)
     assert [study.judge_of(seed).seed for seed in (study.tuning, 0, 1)] == [0, 0, 1]
@@ -348,7 +381,8 @@ def test_tables_are_made_of_records_alone(tmp_path, capsys):
     places = place(study, chosen, rates)
     assert places == dict.fromkeys(best, (1.2, 1.0))
     compare(study, chosen, rates, places)
-    table, *_, beside, differences_of_baselines = told_on("val")
+    table, *_, beside, likelihoods, differences_of_baselines = told_on("val")
+    assert cells(likelihoods, EBM.name)["seed 0"] == "3.000"
     assert cells(beside, "EBM, random logits")[f"AUC less that of {EBM.name}"].startswith("+0.150")
     assert cells(table, "KL policy gradient, beta 1")["minutes"] == "13", "3.4 and its discriminator's 10"
     assert cells(table, "KL policy gradient, beta 1")[f"AUC less that of {MORE.name}"].startswith("-0.090")
@@ -388,9 +422,10 @@ def captioners(tmp_path_factory):
 
 def test_another_captioner_is_a_discriminator(captioners):
     """Its logit is a line in log p_other - log p_ref, each captioner's own score, with the slope of Platt's fit."""
-    trained, other = (open_run(run, device="cpu") for run in captioners[:2])
+    trained, other, given = (open_run(run, device="cpu") for run in (*captioners[:2], captioners[1]))
     trained.load("mle")
-    found = taught(trained, other)
+    other.load("mle")
+    found = taught(trained, given)
     evaluator = evaluator_of(trained, "val", samples_per_image=5)
     drawn = evaluator.sample(trained.captioner, evaluator.sampling)
     theirs, own = (np.array(evaluator.scored(one.captioner, drawn, evaluator.sampling)) for one in (other, trained))
@@ -414,6 +449,8 @@ def test_what_another_captioner_resamples_is_measured(captioners):
     (only,) = told.points
     assert only.place == (1.0, 1.0)
     assert len(only.auc) == 8
+    assert [len(list(folder.glob("samples_resampled_by_*"))) for folder in (base, run)] == [1, 0], "they are the base's"
+    assert math.isnan(told.cider_d)
     assert 0 < told.known < 1
     plain = read_results(base, base)["systems"]["mle"]["nll_per_token"]
     assert told.nll == pytest.approx(plain, abs=0.5)
