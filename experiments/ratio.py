@@ -9,6 +9,7 @@ from pathlib import Path
 from experiments.records import NOWHERE, Prepare, Wanted
 from experiments.study import train_all
 from gan_caption.data.corpus import Split
+from gan_caption.data.holdout import learners
 from gan_caption.evaluation.evaluator import Evaluator, build_evaluator
 from gan_caption.evaluation.trained import Trained, left_discriminator
 from gan_caption.reporting.table import markdown
@@ -121,6 +122,12 @@ def table_of_trials(trials: Mapping[str, Mapping[str, float]], tried: Sequence[s
     rows = [["", *tried]]
     rows += [[name, *(f"{own[one]:.4f}" if one in own else "" for one in tried)] for name, own in trials.items()]
     return markdown(rows)
+
+
+def held_out(trained: Trained) -> Split:
+    """Return the training images of a run that nobody learned from."""
+    train = load_split(open_corpus(trained.settings), "train", lambda line: None)
+    return train.select(learners(train, trained.settings.holdout).nobody.tolist())
 
 
 def evaluator_of(trained: Trained, name: str, *, samples_per_image: int) -> Evaluator:

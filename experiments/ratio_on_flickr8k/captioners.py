@@ -13,11 +13,10 @@ from typing import Any
 
 import torch
 
-from experiments.ratio import evaluator_on
-from experiments.ratio_on_flickr8k.measure import Found, Measure, Place, auc_of
+from experiments.ratio import evaluator_on, held_out
+from experiments.ratio_on_flickr8k.measure import SAMPLES, Found, Measure, Place, auc_of
 from experiments.records import base_of
 from experiments.study import cost_of
-from gan_caption.data.holdout import learners
 from gan_caption.decoding.resampling import Resampling
 from gan_caption.discriminators.calibrated import Calibrated
 from gan_caption.discriminators.likelihood_ratio import LikelihoodRatioDiscriminator
@@ -25,9 +24,8 @@ from gan_caption.evaluation.judge_network import JudgeSettings
 from gan_caption.evaluation.trained import Trained, open_run
 from gan_caption.rewards.discriminator import DiscriminatorReward
 from gan_caption.rewards.transforms import Logit
-from gan_caption.training.setup import load_split, open_corpus
+from gan_caption.training.folders import BASELINE
 
-PHASE = "mle"
 CANDIDATES = 20
 
 
@@ -45,7 +43,7 @@ def found_by_another(run: Path, base: Path, split: str, judge: JudgeSettings, pl
     """
     measure = Measure(base, split, judge)
     trained, evaluator = measure.trained, measure.evaluator
-    trained.load(PHASE)
+    trained.load(BASELINE)
     other = taught(trained, open_run(run, device="auto"))
     resampled = f"resampled_by_{base_of(run)}"  # what is kept of a point is kept of this captioner
     evaluator.decoders = {resampled: Resampling(
@@ -72,16 +70,14 @@ def taught(trained: Trained, other: Trained) -> Calibrated:
     """
     if other.tokenizer.fingerprint != trained.tokenizer.fingerprint:
         raise ValueError("a captioner judges another one's captions token by token: both need the same vocabulary")
-    other.load(PHASE)
+    other.load(BASELINE)
     theirs, own = other.encoder.state_dict(), trained.encoder.state_dict()
     if theirs.keys() != own.keys() or any(not torch.equal(theirs[name], weight) for name, weight in own.items()):
         raise ValueError("a captioner judges another one's captions by the features of that one: give a frozen encoder")
     ratio = LikelihoodRatioDiscriminator(generator=copy.deepcopy(other.captioner.generator))
     ratio.reference.load_state_dict(trained.captioner.generator.state_dict())
     found = Calibrated(discriminator=ratio).to(trained.device).eval()
-    train = load_split(open_corpus(trained.settings), "train", lambda line: None)
-    held_out = train.select(learners(train, trained.settings.holdout).nobody.tolist())
-    evaluator = evaluator_on(trained, held_out, samples_per_image=5)
+    evaluator = evaluator_on(trained, held_out(trained), samples_per_image=SAMPLES)
     samples = evaluator.sample(trained.captioner, evaluator.sampling)
     found.calibrate(*(torch.tensor(own) for own in evaluator.opinions(found, samples)))
     return found

@@ -18,13 +18,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from experiments.ratio import evaluator_of, evaluator_on
+from experiments.ratio import evaluator_of, evaluator_on, held_out
 from experiments.ratio_on_flickr8k.people import People, at_equal_diversity, standardised
 from experiments.ratio_on_flickr8k.words import unsupported
 from experiments.study import cost_of
 from gan_caption.data.captions import Captions
 from gan_caption.data.features import ImageFeatures
-from gan_caption.data.holdout import learners
 from gan_caption.decoding.decoders import Sampler, Sampling
 from gan_caption.decoding.resampling import Resampling
 from gan_caption.discriminators.base import Discriminator
@@ -179,10 +178,7 @@ class Measure(Site):
 
         What these know by heart they caption otherwise than other images, and a judge would learn too little there.
         """
-        settings = self.trained.settings
-        train = load_split(open_corpus(settings), "train", lambda line: None)
-        chosen = train.select(learners(train, settings.holdout).nobody.tolist())
-        return Site(self.trained, evaluator_on(self.trained, chosen, samples_per_image=SAMPLES))
+        return Site(self.trained, evaluator_on(self.trained, held_out(self.trained), samples_per_image=SAMPLES))
 
     @cached_property
     def language(self) -> tuple[NgramModel, set[str]]:

@@ -13,11 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from experiments.ratio import evaluator_of, evaluator_on
+from experiments.ratio import evaluator_of, evaluator_on, held_out
 from experiments.ratio_on_scenes.measure import NUCLEI, TEMPERATURES, best, jsd_at
 from experiments.study import cost_of, systems
-from gan_caption.data.corpus import Split
-from gan_caption.data.holdout import learners
 from gan_caption.decoding.reweighted import log_mean
 from gan_caption.discriminators.calibrated import platt
 from gan_caption.evaluation.evaluator import Evaluator
@@ -26,7 +24,6 @@ from gan_caption.metrics.divergence import jensen_shannon
 from gan_caption.reporting.seeds import with_interval
 from gan_caption.reporting.table import markdown
 from gan_caption.training.phases.held_out import measured
-from gan_caption.training.setup import load_split, open_corpus
 
 PHASE = "mle"
 SAMPLES = 5
@@ -133,12 +130,6 @@ def reweighted(people: Sequence[np.ndarray], candidates: Sequence[np.ndarray]) -
     drawn = log_weights[:, half:].softmax(dim=1)
     real = people_ratios - people_weights + log_z.numpy()[images]
     return jensen_shannon(real, generated.flatten().numpy(), drawn.flatten().numpy())
-
-
-def held_out(trained: Trained) -> Split:
-    """Return the training images of a run that nobody learned from."""
-    split = load_split(open_corpus(trained.settings), "train", lambda line: None)
-    return split.select(learners(split, trained.settings.holdout).nobody.tolist())
 
 
 def _log_probs(evaluator: Evaluator, trained: Trained, captions: Sequence[Sequence[str]]) -> Tensor:

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy.special import rel_entr
 
-from experiments.ratio_on_scenes.captioners import held_out, knows, reweighted, table_of_captioners
+from experiments.ratio import held_out
+from experiments.ratio_on_scenes.captioners import knows, reweighted, table_of_captioners
 from gan_caption.data.corpus import Corpus
 from gan_caption.data.holdout import learners
 from gan_caption.evaluation.trained import open_run
