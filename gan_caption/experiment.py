@@ -42,7 +42,7 @@ from gan_caption.training.loop import Loop, preflight
 from gan_caption.training.networks import Networks
 from gan_caption.training.phases.base import Phase
 from gan_caption.training.records import LocalTracker
-from gan_caption.training.resuming import choose_folder, keep_location
+from gan_caption.training.resuming import choose_folder, gone_unless_begun, keep_location
 from gan_caption.training.run import Run
 from gan_caption.training.seeding import seed_everything, shared_generator
 from gan_caption.training.setup import (
@@ -100,17 +100,15 @@ def run_experiment(config: Mapping[str, Any], *, data: str, command: str | None 
     opened = Data(settings, say)
     known = opened.known()
     check_alike(known)
-    if settings.resume is None:  # a mistake leaves no folder
-        check_asked(settings, opened)
     folder = world.from_main(lambda: choose_folder(settings, known, data=data, again=processes.restarted()))
     check_seen(folder)
-    with alone_in(folder, say) if world.is_main() else nullcontext():
+    never_begun = nullcontext() if isinstance(settings.resume, Path) else gone_unless_begun(folder)
+    with alone_in(folder, say) if world.is_main() else nullcontext(), never_begun:
         if world.is_main():
             keep_location(folder, settings)
         if settings.resume == "auto" and world.from_main(lambda: has_finished(folder) and is_told(folder, opened)):
             return Finished(folder, tell_again(folder))
-        if settings.resume is not None:
-            check_asked(settings, opened)
+        check_asked(settings, opened)
         with lent_threads(settings.threads), _told_how_to_go_on(folder):
             return Finished(folder, _run_in(folder, settings, opened, data=data, command=command))
 

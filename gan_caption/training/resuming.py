@@ -10,10 +10,12 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from gan_caption import __version__
 from gan_caption.configuration.settings import Settings
+from gan_caption.distributed import world
 from gan_caption.distributed.world import say
 from gan_caption.errors import UserError
 from gan_caption.files import aside
@@ -29,6 +31,7 @@ from gan_caption.training.folders import (
     write_json,
 )
 from gan_caption.training.identity import Differences, KnownData, configuration_hash, differences, write_data
+from gan_caption.training.records import METRICS
 
 
 def choose_folder(settings: Settings, known: KnownData | None, *, data: str, again: bool = False) -> Path:
@@ -63,6 +66,17 @@ def choose_folder(settings: Settings, known: KnownData | None, *, data: str, aga
         folder = next(name for name in names if not os.path.exists(name))  # of a name that is too long False
         if _begun(folder, settings, known):
             return folder
+
+
+@contextmanager
+def gone_unless_begun(folder: Path) -> Iterator[None]:
+    """Remove a run's folder where its user's mistake ends the run before anything was learned or measured."""
+    try:
+        yield
+    except UserError:
+        if world.is_main() and not (has_learned(folder) or has_finished(folder) or (folder / METRICS).exists()):
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def runs_of(settings: Settings, known: KnownData | None, *, data: str) -> list[Path]:

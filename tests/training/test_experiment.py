@@ -287,7 +287,7 @@ def test_what_would_leave_nothing_to_measure_is_told_and_where_it_can_be_before_
 ):
     with pytest.raises(UserError, match=message):
         run_experiment(configured("phases.mle=null", *overrides), data="scenes")
-    assert (run_folder(tmp_path) / "metrics.jsonl").exists() == trains
+    assert [(one / "metrics.jsonl").exists() for one in (tmp_path / "outputs").glob("*-seed*")] == [True] * trains
 
 
 def test_a_reference_is_what_a_phase_left_or_one_before_it(ready):

@@ -62,9 +62,25 @@ def test_a_finished_run_answers_when_what_it_began_with_is_gone_and_a_mistake_le
     assert run_experiment(configured(*asked, base=[*TINY_SEQGAN, "name=gan"]), data="scenes").folder == finished
     with pytest.raises(UserError, match=r"^pretrained="):
         run_experiment(configured(asked[0], base=[*TINY_SEQGAN, "name=other"]), data="scenes")
-    with pytest.raises(UserError, match=r"^device="):
-        run_experiment(configured("device=gpu", base=[*TINY_SEQGAN, "name=other"]), data="scenes")
+    for mistake in ("device=gpu", "size.hidden=0", "phases.mle.epochs=0", "phases.adversarial.steps=-1"):
+        with pytest.raises(UserError, match=rf"{mistake.rpartition('.')[2]}\b"):
+            run_experiment(configured(mistake, "resume=auto", base=[*TINY_SEQGAN, "name=other"]), data="scenes")
     assert not list((tmp_path / "outputs").glob("other-*"))
+
+
+def test_a_mistake_takes_nothing_that_a_run_has_made(configured, tmp_path):
+    """A folder that somebody names, one that has finished, and one whose first steps are told of stay."""
+    done = run_experiment(configured("name=done", base=TINY), data="scenes").folder
+    (done / "checkpoints" / "last.pt").unlink()
+    (done / "results.json").unlink()
+    for asked in (f"resume={done}", "resume=auto"):
+        with pytest.raises(UserError, match="device=gpu"):
+            run_experiment(configured(asked, "device=gpu", "name=done", base=TINY), data="scenes")
+        assert (done / "metrics.jsonl").exists()
+    (done / "metrics.jsonl").unlink()
+    with pytest.raises(UserError, match="device=gpu"):
+        run_experiment(configured(f"resume={done}", "device=gpu", "name=done", base=TINY), data="scenes")
+    assert (done / "config.json").exists()
 
 
 def test_a_discriminator_that_has_learned_nothing_is_none(configured, tmp_path):
