@@ -165,8 +165,7 @@ class Evaluator:
             sampler: the distribution.
             progress: told the images done.
         """
-        generator = captioner.generator
-        rng = shared_generator(0)
+        generator, rng = captioner.generator, shared_generator(0)
         samples: list[list[Sequence[str]]] = []
         with evaluating(captioner):
             for batch in self._batches():
@@ -255,8 +254,9 @@ class Evaluator:
         return np.array(told)
 
     def people(self, at_most: int) -> list[list[str]]:
-        """Return what people wrote of each image and can be said, so many captions at most."""
-        return [self._can_be_said(own)[:at_most] for own in self.written]
+        """Return what people wrote of each image and can be said; of more captions so many, by lot: some files sort."""
+        rng, kept = np.random.default_rng(1), map(self._can_be_said, self.written)
+        return [[own[one] for one in sorted(rng.permutation(len(own))[:at_most])] for own in kept]
 
     def _can_be_said(self, captions: Sequence[str]) -> list[str]:
         return [text for text in captions if UNK not in self.tokenizer.encode(text, max_length=self.max_length)]

@@ -38,12 +38,23 @@ class Counting(Discriminator):
         return torch.where((captions.lengths - ended.long()) % 2 == 0, 1.0, -1.0)
 
 
+def test_people_are_asked_by_captions_of_every_place(run):
+    """Where a file sorts them the first ones begin alike, and a discriminator would be asked about these alone."""
+    for row, own in enumerate(run.evaluator.written):
+        run.evaluator.written[row] = sorted(own)
+    kept = run.evaluator.people(2)
+    sayable = run.evaluator.people(99)
+    assert all(own == [text for text in said if text in own] for own, said in zip(kept, sayable, strict=True))
+    assert [len(own) for own in kept] == [min(2, len(said)) for said in sayable]
+    places = [said.index(text) for own, said in zip(kept, sayable, strict=True) for text in own if len(said) == 5]
+    assert set(places) == {0, 1, 2, 3, 4}
+
+
 def test_knowledge_is_of_peoples_captions_and_samples_of_the_same_images(run):
     samples = samples_of(run)
     found = run.evaluator.knowledge(Counting(), samples)
     known = [
-        [text for text in own if set(text.split()) <= set(run.tokenizer.tokens)][: len(samples[0])]
-        for own in run.evaluator.written
+        [text for text in own if set(text.split()) <= set(run.tokenizer.tokens)] for own in run.evaluator.written
     ]
     drawn = [own[: len(told)] for own, told in zip(samples, known, strict=True)]  # D could count them otherwise
     lengths = [
