@@ -45,6 +45,9 @@ BESIDE = (
 where the residual EBM is best, and compared with it."""
 ANOTHER = "EBM, another seed's captioner"
 """Its judge is log p_other - log p_ref, which has met no sample: what D costs buys another captioner as well."""
+MODELS = "EBM, two language models"
+"""Its judge is log p_people - log p_samples, neither of which sees an image: the ratio of a blind D, learned by maximum
+likelihood."""
 QUICK_ARMS = ARMS[:3]
 QUICK_BESIDE = tuple(arm for arm in BESIDE if arm.name == "EBM, random logits")
 RATES = ("3e-5", "1e-4", "3e-4")

@@ -53,9 +53,7 @@ def test_people_are_asked_by_captions_of_every_place(run):
 def test_knowledge_is_of_peoples_captions_and_samples_of_the_same_images(run):
     samples = samples_of(run)
     found = run.evaluator.knowledge(Counting(), samples)
-    known = [
-        [text for text in own if set(text.split()) <= set(run.tokenizer.tokens)] for own in run.evaluator.written
-    ]
+    known = [[text for text in own if set(text.split()) <= set(run.tokenizer.tokens)] for own in run.evaluator.written]
     drawn = [own[: len(told)] for own, told in zip(samples, known, strict=True)]  # D could count them otherwise
     lengths = [
         [min(len(text.split()), run.max_length) for own in captions for text in own] for captions in (known, drawn)
