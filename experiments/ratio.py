@@ -43,6 +43,8 @@ class Arm:
     """Whether it has a learning rate to be tuned."""
     around: str = ""
     """What stands around a discriminator of the seed's kind that is taught in it, `blind` say; "": none is taught."""
+    kind: str = ""
+    """Of the discriminator that is taught in it; "": the seed's."""
     taught_by: tuple[str, ...] = ()
     """Overrides of its teaching."""
 

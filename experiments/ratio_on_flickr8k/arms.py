@@ -32,10 +32,17 @@ BLINKS = Arm(
     taught_by=("phases.ratio.averaging=0.98",),
 )  # fmt: skip
 """It is not shown half of the images while it learns; the moving average of its weights is kept."""
+BLIND = Arm("EBM, D without the image", "residual_ebm", "resampling", around="blind", learns=False)
+MODELS = Arm(
+    "EBM, two language models", "residual_ebm", "resampling", around="blind", kind="generative", learns=False,
+    taught_by=("discriminator_trainer=generative",),
+)  # fmt: skip
+"""The ratio of a blind D, learned without telling captions apart: a model of people's, and one of samples."""
 BESIDE = (
     RIVAL,
-    Arm("EBM, D without the image", "residual_ebm", "resampling", around="blind", learns=False),
+    BLIND,
     BLINKS,
+    MODELS,
     Arm("EBM, random logits", "control_logits", "resampling", learns=False),
     Arm("the most probable of 20", "control_powers", "resampling", (f"{DECODING}.own_weight=1000",), learns=False),
     Arm("residual EBM, 5 candidates", "residual_ebm", "resampling", (f"{DECODING}.candidates=5",), True, False),
@@ -45,9 +52,6 @@ BESIDE = (
 where the residual EBM is best, and compared with it."""
 ANOTHER = "EBM, another seed's captioner"
 """Its judge is log p_other - log p_ref, which has met no sample: what D costs buys another captioner as well."""
-MODELS = "EBM, two language models"
-"""Its judge is log p_people - log p_samples, neither of which sees an image: the ratio of a blind D, learned by maximum
-likelihood."""
 QUICK_ARMS = ARMS[:3]
 QUICK_BESIDE = tuple(arm for arm in BESIDE if arm.name == "EBM, random logits")
 RATES = ("3e-5", "1e-4", "3e-4")

@@ -18,7 +18,6 @@ from experiments.ratio_on_flickr8k.measure import SAMPLES, Found, Measure, Place
 from experiments.records import base_of
 from experiments.study import cost_of
 from gan_caption.decoding.resampling import Resampling
-from gan_caption.discriminators.base import Discriminator
 from gan_caption.discriminators.calibrated import Calibrated
 from gan_caption.discriminators.likelihood_ratio import LikelihoodRatioDiscriminator
 from gan_caption.evaluation.judge_network import JudgeSettings
@@ -43,32 +42,20 @@ def found_by_another(run: Path, base: Path, split: str, judge: JudgeSettings, pl
         place: where samples are drawn.
     """
     measure = Measure(base, split, judge)
-    measure.trained.load(BASELINE)
-    other = taught(measure.trained, open_run(run, device="auto"))
-    return resampled_by(measure, other, str(base_of(run)), place, minutes=cost_of(run))
-
-
-def resampled_by(measure: Measure, judge: Discriminator, name: str, place: Place, *, minutes: float) -> dict[str, Any]:
-    """Measure what a judge resamples of the captioner whose weights are loaded, and return a `Found` as a dictionary.
-
-    Args:
-        measure: of the captioner.
-        judge: calibrated, on the captioner's device.
-        name: of the judge: what is kept of a point is kept of this one.
-        place: where samples are drawn.
-        minutes: that the judge took.
-    """
-    evaluator, resampled = measure.evaluator, f"resampled_by_{name}"
+    trained, evaluator = measure.trained, measure.evaluator
+    trained.load(BASELINE)
+    other = taught(trained, open_run(run, device="auto"))
+    resampled = f"resampled_by_{base_of(run)}"  # what is kept of a point is kept of this captioner
     evaluator.decoders = {resampled: Resampling(
-        judge=DiscriminatorReward(discriminator=judge, transform=Logit(), chunk_rows=2048), alpha=1.0, own_weight=0.0,
+        judge=DiscriminatorReward(discriminator=other, transform=Logit(), chunk_rows=2048), alpha=1.0, own_weight=0.0,
         candidates=CANDIDATES, temperature=1.0, top_k=0, top_p=1.0, density_sets=1,
     )}  # fmt: skip
     point = measure.once(resampled, place, judged=True, limits=False)
-    known = auc_of(measure, judge)
+    known = auc_of(measure, other)
     evaluator.samples_per_image = 2  # none of them is looked at
-    nll = evaluator.evaluate(measure.trained.captioner, phase=resampled).metrics["nll_per_token"]
+    nll = evaluator.evaluate(trained.captioner, phase=resampled).metrics["nll_per_token"]
     people = measure.scale.level
-    return asdict(Found([point], math.nan, math.nan, people, minutes, nll, known))
+    return asdict(Found([point], math.nan, math.nan, people, cost_of(run), nll, known))
 
 
 def taught(trained: Trained, other: Trained) -> Calibrated:

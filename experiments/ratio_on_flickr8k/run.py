@@ -19,6 +19,7 @@ from experiments.ratio import (
     Overrides,
     Rung,
     begun_with,
+    inner,
     matching_first,
     table_of_trials,
     wrapped,
@@ -29,7 +30,6 @@ from experiments.ratio_on_flickr8k.arms import (
     BESIDE,
     DISCRIMINATORS,
     EBM,
-    MODELS,
     MORE,
     QUICK_ARMS,
     QUICK_BESIDE,
@@ -39,7 +39,6 @@ from experiments.ratio_on_flickr8k.arms import (
 )
 from experiments.ratio_on_flickr8k.captioners import found_by_another
 from experiments.ratio_on_flickr8k.figures import systems_figure
-from experiments.ratio_on_flickr8k.language_models import found_by_language_models
 from experiments.ratio_on_flickr8k.measure import (
     AS_VARIED,
     POLICY,
@@ -73,10 +72,9 @@ CONVERGED = (
     "phases.mle.epochs=24",
 )  # fmt: skip
 FULL = ("size.hidden=256", "size.embedding=256", "holdout.check=0.15")
-STEPS = 1000
 OF_D = (
     "discriminator_training.images_per_batch=20", "discriminator_trainer.captions_per_image=5",
-    f"discriminator_training.steps={STEPS}", "phases.ratio.patience=0",
+    "discriminator_training.steps=1000", "phases.ratio.patience=0",
 )  # fmt: skip
 """100 captions of people and 100 samples a step; a step of maximum likelihood has 100 captions. All steps are made, and
 the weights with the lowest held-out log-loss are kept: on scenes it rises for hundreds of steps before it falls."""
@@ -131,7 +129,6 @@ class Study:
         self.discriminators = QUICK_DISCRIMINATORS if quick else DISCRIMINATORS
         self.judge = QUICK_JUDGE if quick else JUDGE
         self.splits = ("val", "test") if size == "test" else ("val",)
-        self.steps_of_models = 4 if quick else STEPS
         self.workers, self.only = workers, only
 
     def judge_of(self, seed: int) -> JudgeSettings:
@@ -159,7 +156,8 @@ class Study:
     def arm(self, arm: Arm, seed: int, base: Path, judge: Path, *, chosen: Judge, rate: str | None) -> tuple[str, ...]:
         """Return those of an arm."""
         taken = (f"pretrained_discriminator={judge}", *OF_D, *chosen.rung.overrides) if arm.judged else ()
-        own = (*OF_D, *wrapped(chosen.rung.overrides, arm.around), *arm.taught_by) if arm.around else ()
+        kind = inner(arm.kind) if arm.kind else chosen.rung.overrides
+        own = (*OF_D, *wrapped(kind, arm.around), *arm.taught_by) if arm.around else ()
         own += (f"{DECODING}.judge.std={chosen.deviation:.2f}",) if arm.page == "control_logits" else ()
         learned = () if rate is None else (*UPDATES, f"adversarial.learning_rate={rate}")
         short = QUICK_DECODING if self.quick else SHORT
@@ -275,7 +273,11 @@ def compare(study: Study, chosen: Judge, rates: Mapping[str, str], places: Mappi
                 measure = partial(on, phase=phase, places=drawn, judged=[best], limits=name not in alone)
                 told.append(Wanted(_on(split, name), seed, own, measure, how=f"{study.how(seed)}, judged at {best}"))
             if EBM.name in places:
-                told += _by_likelihood(study, seed, base, split, places[EBM.name])
+                by_another = partial(
+                    found_by_another, base=base, split=split, judge=study.judge_of(seed), place=places[EBM.name]
+                )
+                own, how = study.baseline(seed + 1), f"{study.how(seed)}, judged at {places[EBM.name]}"
+                told.append(Wanted(_on(split, ANOTHER), seed, own, by_another, how=how, paired_by=base))
             differences = partial(planted, split=split, judge=study.judge_of(seed))
             told.append(Wanted(_on(split, PLANTED), seed, study.baseline(seed), differences, how=study.how(seed)))
         return told
@@ -297,7 +299,7 @@ def compare(study: Study, chosen: Judge, rates: Mapping[str, str], places: Mappi
         return told
 
     told = of([MLE, *(arm.name for arm in arms)])
-    others = of([*(arm.name for arm in beside), ANOTHER, MODELS])
+    others = of([*(arm.name for arm in beside), ANOTHER])
     if not told:
         sys.exit("no run is finished yet: full trains them")
     systems = systems_of(told)
@@ -312,17 +314,6 @@ def compare(study: Study, chosen: Judge, rates: Mapping[str, str], places: Mappi
     (study.tables / f"table_{split}.md").write_text(f"{text}\n")
     print(text)
     write_png(systems_figure(systems), study.tables / f"figure_{split}.png")
-
-
-def _by_likelihood(study: Study, seed: int, base: Path, split: str, at: Place) -> list[Wanted]:
-    """Return what judges that no discriminator's loss has taught resample of a baseline."""
-    judge, how, steps = study.judge_of(seed), f"{study.how(seed)}, judged at {at}", study.steps_of_models
-    another = partial(found_by_another, base=base, split=split, judge=judge, place=at)
-    models = partial(found_by_language_models, split=split, judge=judge, place=at, steps=steps)
-    return [
-        Wanted(_on(split, ANOTHER), seed, study.baseline(seed + 1), another, how=how, paired_by=base),
-        Wanted(_on(split, MODELS), seed, study.baseline(seed), models, how=how),
-    ]
 
 
 def _drawn(phase: str, chosen: Place) -> list[Place] | None:

@@ -107,6 +107,14 @@ class Discriminator(nn.Module, ABC):
         logits: Tensor = self(features, captions)
         return logits
 
+    def densities(self, features: ImageFeatures, captions: Captions) -> tuple[Tensor, Tensor]:
+        """Return log p(caption | image), (N,) in nats, as people write and as the policy does, of a D with both models.
+
+        Raises:
+            TypeError: it knows no densities, at most their ratio.
+        """
+        raise TypeError(f"{type(self).__name__} has no models of captions: `generative` has two")
+
     def output_weights(self) -> Iterable[nn.Parameter]:
         """Return what a caption's vector is compared with, for losses with an L2 term; none where it is not said."""
         return ()

@@ -68,9 +68,20 @@ class LikelihoodRatioDiscriminator(Discriminator):
         """Return logits (N,). A token that policies never write, such as `<unk>`, tells nothing: it adds 0."""
         if isinstance(captions, SoftCaptions):
             return super().forward(features, captions)
+        own, reference = self._log_probs(features, captions)
+        return self.answer(own - reference)
+
+    def densities(self, features: ImageFeatures, captions: Captions) -> tuple[Tensor, Tensor]:
+        """Return log p_theta and log p_ref, (N,) in nats, of captions without what policies never write."""
+        own, reference = self._log_probs(features, captions)
+        return own.sum(1), reference.sum(1)
+
+    def _log_probs(self, features: ImageFeatures, captions: Captions) -> tuple[Tensor, Tensor]:
+        """Return both policies' log-probabilities of tokens (N, T), 0 where neither writes one."""
         own = self.generator.score(self.seen(features), captions)
         reference = self.reference.score(features, captions)
-        return self.answer((own - reference).masked_fill(own.isneginf() & reference.isneginf(), 0.0))
+        never = own.isneginf() & reference.isneginf()
+        return own.masked_fill(never, 0.0), reference.masked_fill(never, 0.0)
 
     def fast_score(self, features: ImageFeatures, captions: Captions) -> Tensor:
         """Return `forward`'s answers, of as many captions at once as their logits fit into memory."""

@@ -58,6 +58,10 @@ class WrappedDiscriminator(Discriminator):
         """Return logits; see `Discriminator.fast_score`."""
         return self.discriminator.fast_score(self.seen(features), captions)
 
+    def densities(self, features: ImageFeatures, captions: Captions) -> tuple[Tensor, Tensor]:
+        """Return those of the discriminator inside, shown its features; see `Discriminator.densities`."""
+        return self.discriminator.densities(self.seen(features), captions)
+
     def output_weights(self) -> Iterable[nn.Parameter]:
         """Return those of the discriminator inside."""
         return self.discriminator.output_weights()

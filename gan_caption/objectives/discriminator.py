@@ -35,7 +35,7 @@ class Judged:
 
 @dataclass(kw_only=True)
 class DiscriminatorLoss(ABC):
-    """Real pairs against generated captions and against real captions of other images (Dai et al. 2017, eq. 6)."""
+    """What D learns by, from real pairs and others."""
 
     generated: float
     """The weight of captions that the generator sampled for the image; at least 0. With 0 none need be sampled."""
@@ -52,6 +52,7 @@ class DiscriminatorLoss(ABC):
             told = ", ".join(f"{kind}={weight}" for kind, weight in weights.items())
             raise ValueError(f"{told}: not negative, and not all 0")
 
+    @abstractmethod
     def __call__(
         self, discriminator: Discriminator, features: ImageFeatures, *, real: Captions, generated: Captions | None,
         rng: torch.Generator,
@@ -66,6 +67,25 @@ class DiscriminatorLoss(ABC):
                 weight is 0.
             rng: on the CPU, the same on all ranks.
         """
+
+    def check(self, discriminator: Discriminator) -> None:
+        """Refuse a discriminator that this loss cannot train, before anything is trained.
+
+        Raises:
+            UserError: it lacks what the loss asks for.
+        """
+        del discriminator
+
+
+@dataclass(kw_only=True)
+class Comparison(DiscriminatorLoss):
+    """Real pairs against generated captions and against real captions of other images (Dai et al. 2017, eq. 6)."""
+
+    def __call__(
+        self, discriminator: Discriminator, features: ImageFeatures, *, real: Captions, generated: Captions | None,
+        rng: torch.Generator,
+    ) -> Judged:  # fmt: skip
+        """Judge a batch; see `DiscriminatorLoss`."""
         weights = {"generated": self.generated, "mismatched": self.mismatched, "edited": self.edited}
         negatives = self._negatives(features, real, generated, rng)
         truth, *fakes = judged_together(
@@ -95,14 +115,6 @@ class DiscriminatorLoss(ABC):
             negatives |= {} if changed is None else {"edited": changed}
         return negatives
 
-    def check(self, discriminator: Discriminator) -> None:
-        """Refuse a discriminator that this loss cannot train, before anything is trained.
-
-        Raises:
-            UserError: it lacks what the loss asks for.
-        """
-        del discriminator
-
     @abstractmethod
     def compare(self, real: Tensor, fake: Tensor) -> Tensor:
         """Return the loss (scalar) of real pairs' logits (M,) beside those of one kind of negatives (M',).
@@ -123,7 +135,7 @@ class DiscriminatorLoss(ABC):
 
 
 @dataclass(kw_only=True)
-class BinaryCrossEntropy(DiscriminatorLoss):
+class BinaryCrossEntropy(Comparison):
     """-log D(real) - log(1 - D(fake)) (Goodfellow et al. 2014, arXiv 1406.2661, eq. 1)."""
 
     real: float
@@ -142,7 +154,7 @@ class BinaryCrossEntropy(DiscriminatorLoss):
         above(0, real=self.real)
 
     def compare(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Return the loss; see `DiscriminatorLoss.compare`."""
+        """Return the loss; see `Comparison.compare`."""
         loss = functional.binary_cross_entropy_with_logits
         people = loss(real, torch.full_like(real, 1 - self.label_smoothing))
         return self.real * people + loss(fake, torch.zeros_like(fake))
@@ -172,7 +184,7 @@ class ShuffledLabels(BinaryCrossEntropy):
     """A control: who wrote a caption is drawn at random, so that D learns as long and as hard, and nothing."""
 
     def compare(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Return the loss with the logits dealt anew to both kinds; see `DiscriminatorLoss.compare`."""
+        """Return the loss with the logits dealt anew to both kinds; see `Comparison.compare`."""
         # torch's own CPU generator, whose state travels with the checkpoint; each rank has another, and all deal alike.
         order = world.from_main(lambda: torch.randperm(len(real) + len(fake)))
         dealt = torch.cat([real, fake])[order.to(real.device)]
@@ -180,23 +192,23 @@ class ShuffledLabels(BinaryCrossEntropy):
 
 
 @dataclass(kw_only=True)
-class Hinge(DiscriminatorLoss):
+class Hinge(Comparison):
     """max(0, 1 - logit of real) + max(0, 1 + logit of fake) (Lim & Ye 2017, arXiv 1705.02894)."""
 
     def compare(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Return the loss; see `DiscriminatorLoss.compare`."""
+        """Return the loss; see `Comparison.compare`."""
         return functional.relu(1 - real).mean() + functional.relu(1 + fake).mean()
 
 
 @dataclass(kw_only=True)
-class Relativistic(DiscriminatorLoss):
+class Relativistic(Comparison):
     """-log sigmoid(logit of real - logit of fake), pair by pair (Jolicoeur-Martineau 2018, arXiv 1807.00734: RSGAN).
 
     RelGAN's loss. Only differences of logits mean something: an accuracy is the share of pairs in the right order.
     """
 
     def compare(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Return the loss; see `DiscriminatorLoss.compare`."""
+        """Return the loss; see `Comparison.compare`."""
         if len(real) != len(fake):
             raise ValueError(
                 f"a relativistic loss compares pair by pair, and there are {len(real)} real logits beside {len(fake)} "
@@ -212,7 +224,7 @@ class Relativistic(DiscriminatorLoss):
 
 
 @dataclass(kw_only=True)
-class Ranking(DiscriminatorLoss):
+class Ranking(Comparison):
     """Real pairs rank high among negatives, negatives low among real pairs (RankGAN, Lin et al. 2017, eq. 6).
 
     -log of the share of a softmax that a real pair gets beside all negatives, plus log of the share that a negative
@@ -220,7 +232,7 @@ class Ranking(DiscriminatorLoss):
     """
 
     def compare(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Return the loss; see `DiscriminatorLoss.compare`. It has no lower bound: log of a share that goes to 0."""
+        """Return the loss; see `Comparison.compare`. It has no lower bound: log of a share that goes to 0."""
         rank_of_real = real - torch.logaddexp(real, fake.logsumexp(0))
         rank_of_fake = fake - torch.logaddexp(fake, real.logsumexp(0))
         return rank_of_fake.mean() - rank_of_real.mean()
@@ -231,7 +243,7 @@ class Ranking(DiscriminatorLoss):
 
 
 @dataclass(kw_only=True)
-class Wasserstein(DiscriminatorLoss):
+class Wasserstein(Comparison):
     """Mean logit of fake less mean logit of real, with a gradient penalty (Gulrajani et al. 2017, arXiv 1704.00028).
 
     The penalty holds on random mixtures of the word vectors of a real and a generated caption of the same image.
@@ -250,7 +262,7 @@ class Wasserstein(DiscriminatorLoss):
             )
 
     def compare(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Return the loss; see `DiscriminatorLoss.compare`."""
+        """Return the loss; see `Comparison.compare`."""
         return fake.mean() - real.mean()
 
     def accuracy(self, real: Tensor, fake: Tensor) -> tuple[float, float]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 from dataclasses import asdict, replace
@@ -16,7 +15,6 @@ from experiments.ratio import evaluator_of, table_of_trials
 from experiments.ratio_on_flickr8k.arms import BLINKS, EBM, MORE, RIVAL
 from experiments.ratio_on_flickr8k.captioners import found_by_another, taught
 from experiments.ratio_on_flickr8k.figures import systems_figure
-from experiments.ratio_on_flickr8k.language_models import found_by_language_models, two_language_models
 from experiments.ratio_on_flickr8k.measure import TRIED, Found, Measure, Point, _another_word, _mixed, knows, nll_of
 from experiments.ratio_on_flickr8k.people import STRATA, People, at_equal_diversity, standardised, stratified
 from experiments.ratio_on_flickr8k.run import JUDGE, MLE, PLANTED, Judge, Study, choose, compare, main, place, tune
@@ -441,37 +439,6 @@ def test_a_captioner_of_other_words_judges_nothing(captioners):
     trained, _, other = (open_run(run, device="cpu") for run in captioners)
     with pytest.raises(ValueError, match="the same vocabulary"):
         taught(trained, other)
-
-
-def test_two_language_models_are_a_discriminator(captioners):
-    """The one comes to know what people write, the other what the captioner does; their ratio is the logit, a line."""
-    trained = open_run(captioners[0], device="cpu")
-    trained.load("mle")
-    found = two_language_models(trained, steps=100, rate=1e-2)
-    models = found.discriminator.discriminator
-    evaluator = evaluator_of(trained, "val", samples_per_image=5)
-    drawn = evaluator.sample(trained.captioner, evaluator.sampling)
-
-    def likely(generator, captions):
-        other = replace(trained, captioner=copy.deepcopy(trained.captioner))
-        other.captioner.generator.load_state_dict(generator.state_dict())
-        return np.array(evaluator.scored(other.captioner, captions, evaluator.sampling)).ravel()
-
-    people, own = evaluator.people(5), trained.captioner.generator
-    assert likely(models.generator, people).mean() > likely(own, people).mean() + 0.1
-    assert likely(models.reference, drawn).mean() > likely(models.generator, drawn).mean() + 0.1
-    ratios = likely(models.generator, drawn) - likely(models.reference, drawn)
-    judged = np.array(evaluator.judged(found, drawn)).ravel()
-    np.testing.assert_allclose(judged, found.scale.item() * ratios + found.shift.item(), atol=1e-4)
-    assert evaluator.knowledge(found, drawn)["discriminator_auc"] > 0.55
-
-
-def test_what_two_language_models_resample_is_measured(captioners):
-    judge = JudgeSettings(folds=2, epochs=1, hidden=8, embedding=4, batch_captions=64, learning_rate=1e-3)
-    told = Found.of(found_by_language_models(captioners[2], "val", judge, (1.0, 1.0), steps=2))
-    assert [point.place for point in told.points] == [(1.0, 1.0)]
-    assert told.minutes > 0
-    assert told.nll != read_results(captioners[2], captioners[2])["systems"]["mle"]["nll_per_token"]
 
 
 def test_what_another_captioner_resamples_is_measured(captioners):
