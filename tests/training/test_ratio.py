@@ -164,6 +164,35 @@ def test_a_likelihood_ratio_begins_at_nothing_and_comes_to_the_log_ratio(world):
     torch.testing.assert_close(run.discriminator.discriminator.reference.learned, run.generator.learned)
 
 
+def test_two_models_come_to_both_densities_and_so_to_the_log_ratio(world):
+    """Each by the likelihood of its own kind of captions; nothing is told apart while they learn."""
+    settings = [
+        "discriminator_training.steps=200", "phases.ratio.check_every=50", "phases.ratio.patience=0",
+        "discriminator_training.images_per_batch=32", "discriminator_trainer.captions_per_image=10",
+        "discriminator_training.learning_rate=2e-2", "holdout.check=0.25", "discriminator_trainer=generative",
+    ]  # fmt: skip
+    generator = {"_target_": "tests.training.tabular.LearningTable"}
+    wrapped = {"_target_": "gan_caption.discriminators.generative.GenerativeDiscriminator", "generator": generator}
+    run, phase = world(*settings, train=1600, captions=10, generator=generator, wrapped=wrapped)
+    with torch.no_grad():
+        run.discriminator.discriminator.reference.learned.zero_()  # as if made elsewhere
+    first = phase.step(0)
+    assert first["discriminator/loss"] == pytest.approx(2 * math.log(27) / 3, rel=0.05)  # each of 27, by three words
+    told = do(phase, first=1)
+    data, model = table(1, 0.7), policy(run)
+    ids = [run.tokenizer.encode(text, max_length=run.max_length) for text in CAPTIONS]
+    with torch.no_grad():
+        densities = run.discriminator.densities(
+            ImageFeatures(torch.zeros(1, 1), torch.zeros(1, 1, 1)), captions_from_ids(ids, [0] * len(ids))
+        )
+    for density, exact in zip(densities, (data, model), strict=True):
+        assert (density.double() - exact.log()).abs() @ exact < 0.1
+    wrong = (judged(run, CAPTIONS) - (data / model).log()).abs()
+    assert wrong @ (data + model) / 2 < 0.1
+    assert wrong.max() < 0.35
+    assert 0.8 < told["ratio/scale"] < 1.25
+
+
 def test_the_samples_are_the_policys_as_many_as_people_wrote_captions(world):
     run, phase = world("holdout.check=0.5", "discriminator_training.steps=1", train=800, captions=8)
     phase.step(0)
@@ -266,6 +295,10 @@ def test_measuring_leaves_the_runs_random_numbers_and_the_networks_alone(world):
         (["holdout.check=0"], "of 0 such images none has a caption without <unk>: give holdout.check=0.1"),
         (["generator.generate_unknown=true"], "samples may hold <unk>, and people's captions that hold it"),
         (["discriminator_trainer=cross_entropy"], "mismatched=0.5: give discriminator_trainer=ratio"),
+        (
+            ["discriminator_trainer=generative"],
+            "CNNDiscriminator is no pair of models: discriminator_trainer=generative",
+        ),
     ],
 )
 def test_what_the_phase_cannot_do_without_is_said_before_training(configured, tmp_path, overrides, message):
