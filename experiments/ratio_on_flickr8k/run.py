@@ -30,6 +30,7 @@ from experiments.ratio_on_flickr8k.arms import (
     BESIDE,
     DISCRIMINATORS,
     EBM,
+    MODELS,
     MORE,
     QUICK_ARMS,
     QUICK_BESIDE,
@@ -306,7 +307,7 @@ def compare(study: Study, chosen: Judge, rates: Mapping[str, str], places: Mappi
     parts = [
         table_of_systems(systems, [MLE, *(arm.name for arm in study.arms)]),
         table_beside(told.get(EBM.name, {}), others),
-        table_of_likelihoods({**told, **others}, [MORE.name, ANOTHER]),
+        table_of_likelihoods({**told, **others}, [MORE.name, MODELS.name, ANOTHER]),
         table_of_planted(kept.get(_on(split, PLANTED), {})),
         study.records.doubts([one for seed in study.seeds for one in wanted(seed)], to=_on(split, MORE.name)),
     ]  # fmt: skip

@@ -18,9 +18,9 @@ from tests.tiny_runs import composed
 PAGES = Path(conf_dir()) / "experiment"
 INDEX = (PAGES / "README.md").read_text().partition("\n## The paper index\n")[2].partition("\n## ")[0]
 WITHOUT_PAPER = (
-    "control_blind", "control_constant", "control_logits", "control_more_mle", "control_oracle_ratio",
-    "control_powers", "control_random", "control_shuffled_image", "control_shuffled_labels", "control_temperature",
-    "distilled", "kl_ratio", "kl_ratio_on_policy",
+    "control_blind", "control_constant", "control_generative", "control_logits", "control_more_mle",
+    "control_oracle_ratio", "control_powers", "control_random", "control_shuffled_image", "control_shuffled_labels",
+    "control_temperature", "distilled", "kl_ratio", "kl_ratio_on_policy",
 )  # fmt: skip
 
 

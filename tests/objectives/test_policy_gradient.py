@@ -196,7 +196,8 @@ def deviation_of_the(estimator):
 
 
 NO_POLICY_GRADIENT = {
-    "control_logits", "control_more_mle", "control_powers", "control_temperature", "ddo", "distilled", "gold",
+    "control_generative", "control_logits", "control_more_mle", "control_powers", "control_temperature", "ddo",
+    "distilled", "gold",
     "leakgan", "mle", "precision_recall", "relgan", "residual_ebm", "shetty", "tailr", "unlikelihood",
 }  # fmt: skip
 PAGES = sorted({path.stem for path in Path(conf_dir(), "experiment").glob("*.yaml")} - NO_POLICY_GRADIENT)
