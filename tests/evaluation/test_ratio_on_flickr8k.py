@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 
 from experiments.ratio import evaluator_of, table_of_trials
-from experiments.ratio_on_flickr8k.arms import BLINKS, EBM, MORE, RIVAL
+from experiments.ratio_on_flickr8k.arms import BLIND, BLINKS, EBM, MODELS, MORE, RIVAL
 from experiments.ratio_on_flickr8k.captioners import found_by_another, taught
 from experiments.ratio_on_flickr8k.figures import systems_figure
 from experiments.ratio_on_flickr8k.measure import TRIED, Found, Measure, Point, _another_word, _mixed, knows, nll_of
@@ -309,12 +309,24 @@ def test_matching_comes_before_the_ratio(tmp_path):
 
 def test_the_discriminator_without_the_image_is_of_the_chosen_kind(tmp_path):
     study = Study("full", ["data=flickr8k"], workers=0, records=tmp_path)
-    (arm,) = (one for one in study.beside if one.around == "blind")
     for rung, kind in zip(study.discriminators, ("lstm", "likelihood_ratio"), strict=True):
-        told = study.arm(arm, 0, tmp_path, tmp_path, chosen=Judge(rung, 0.5), rate=None)
+        told = study.arm(BLIND, 0, tmp_path, tmp_path, chosen=Judge(rung, 0.5), rate=None)
         place = "discriminator@discriminator.discriminator"
         assert {f"{place}=blind", f"{place}.discriminator={kind}", "discriminator_training.steps=1000"} <= set(told)
         assert not any("pretrained_discriminator" in one for one in told)
+
+
+def test_two_language_models_learn_as_long_as_the_discriminator_without_the_image(tmp_path):
+    """The same start, batches, steps and choice of the best step: what each learns from alone is another."""
+    study = Study("full", ["data=flickr8k"], workers=0, records=tmp_path)
+    judge = Judge(study.discriminators[1], 0.5)
+    blind, models = (
+        phases_of(study.arm(arm, 0, tmp_path, tmp_path, chosen=judge, rate=None))["ratio"] for arm in (BLIND, MODELS)
+    )
+    assert set(models) == set(blind)
+    assert {key for key in blind if blind[key] != models[key]} == {"trainer"}
+    trainers = blind["trainer"], models["trainer"]
+    assert [key for key in trainers[0] if trainers[0][key] != trainers[1].get(key)] == ["objective"]
 
 
 def test_the_rival_at_equal_compute_makes_as_many_passes_as_the_discriminator(tmp_path):
