@@ -108,6 +108,9 @@ def _run_all(runs: Runs, arguments: Sequence[str], entry: Path, *, several: bool
             )  # fmt: skip
     except SystemExit as end:  # Hydra's, which has said why
         if end.code and not runs.started:
+            if isinstance(end.__context__, RecursionError):  # of which Hydra has printed a thousand frames
+                told = " ".join(one for one in asked.overrides if one.startswith("+")) or entry.name
+                raise UserError(f"a page lists itself among its defaults, or one that lists it: see {told}") from None
             _tell_of_plugins(arguments)
             for line in unknown_keys(asked, entry):
                 print(f"error: {line}", file=sys.stderr)

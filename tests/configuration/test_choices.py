@@ -112,6 +112,18 @@ def test_a_part_that_was_chosen_for_no_place_is_told_its_places(tmp_path, given,
     assert re.search(told or r"error: data\.train: 'x' is not", result.stderr), result.stderr
 
 
+@pytest.mark.parametrize("listed", ["mine", "other"])
+def test_pages_that_list_each_other_in_a_circle_are_named(tmp_path, listed):
+    (tmp_path / "experiment").mkdir()
+    for name, of in (("mine", listed), ("other", "mine")):
+        lines = ["# @package _global_", "defaults:", f"  - {of}"]
+        (tmp_path / "experiment" / f"{name}.yaml").write_text("\n".join(lines))
+    told = ended("gan_caption.train", "--config-dir", str(tmp_path), "+experiment=mine", folder=tmp_path)
+    last = told.stderr.splitlines()[-1]
+    assert (told.returncode, last.partition(":")[0]) == (2, "error")
+    assert last.endswith("a page lists itself among its defaults, or one that lists it: see +experiment=mine")
+
+
 def test_a_study_comes_after_the_experiment_that_it_makes_cheap(folders):
     nothing = OmegaConf.create({"phases": {}})
     check_choices(nothing, ["+experiment=cgan", "+study=cheap"], folders)
