@@ -20,6 +20,11 @@ RUNGS = (
     Rung("own eyes, co-attention, matching first", _EYES, matching=600),
     Rung("lstm, no image", wrapped(inner("lstm"), "blind")),
 )
+LONGER_RUNGS = (
+    *RUNGS[7:9],
+    Rung(f"{RUNGS[7].name}, 6,000 steps", (*_AVERAGED, "discriminator_training.steps=6000"), matching=600),
+)
+"""From the converged baseline: the chosen kind, the same with eyes of its own, and for three times as many steps."""
 QUICK_RUNGS = RUNGS[5:6]
 CHOSEN = "log p - log p_ref, matching first, averaged"
 """The rung whose discriminator the arms are given: that with the lowest log-loss on the tuning seed."""

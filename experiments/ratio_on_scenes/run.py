@@ -14,6 +14,7 @@ from experiments.ratio_on_scenes.arms import (
     CHOSEN,
     LONG,
     LONGER,
+    LONGER_RUNGS,
     MLE,
     OTHERS,
     QUICK_ARMS,
@@ -76,7 +77,7 @@ class Study:
         self.tables = self.records.folder.parent
         self.seeds = SEEDS[:2] if self.quick else SEEDS
         self.tuning = SEEDS[0] if self.quick else TUNING  # where nothing is learned, the trials may be the runs
-        self.rungs = QUICK_RUNGS if self.quick else RUNGS
+        self.rungs = QUICK_RUNGS if self.quick else LONGER_RUNGS if self.longer else RUNGS
         self.others = dict(list(OTHERS.items())[:1]) if self.quick or self.longer else OTHERS
         self.arms = QUICK_ARMS if self.quick else ARMS if self.longer else tuple(one for one in ARMS if not one.learns)
         self.rates = RATES[:1] if self.quick else RATES
@@ -215,8 +216,7 @@ def main(size: str = "full", *given: str) -> None:
         workers = 0 if size == "tables" else told.workers
         study = Study(one, workers=workers, records=told.records, only=told.seeds)
         study.tables.mkdir(parents=True, exist_ok=True)
-        if one != "converged":
-            climb(study)
+        climb(study)
         ask_others(study)
         if one != "ladder":
             compare(study, tune(study))

@@ -10,7 +10,7 @@ import pytest
 from statsmodels.stats.power import TTestPower
 
 from experiments.ratio_on_flickr8k.arms import ARMS as ON_PHOTOGRAPHS
-from experiments.ratio_on_scenes.arms import ARMS, LONG, LONGER, MLE, MORE
+from experiments.ratio_on_scenes.arms import ARMS, CHOSEN, LONG, LONGER, MLE, MORE
 from experiments.ratio_on_scenes.figures import calibration_figure, differences_figure, ladder_figure
 from experiments.ratio_on_scenes.ladder import best_possible, known, looks, table_of_rungs
 from experiments.ratio_on_scenes.measure import best, known_by_judge, matched
@@ -275,6 +275,19 @@ def test_the_rival_of_the_first_part_is_the_baseline_of_the_second():
     assert second.baseline(3) == first.baseline(3, *LONGER) != first.baseline(3)
     assert second.outputs == first.outputs, "so that it is trained once"
     assert second.records.folder != first.records.folder
+
+
+def test_the_converged_baseline_has_a_ladder_of_its_own(tmp_path):
+    """Other eyes, or longer training: all else is as the arms' own discriminator has it."""
+    study = Study("converged", workers=0, records=tmp_path / "records")
+    own, eyes, longer = (composed(*study.rung(rung, 100, tmp_path)) for rung in study.rungs)
+    assert study.rungs[0].name == CHOSEN
+    assert [one["phases"]["ratio"]["steps"] for one in (own, eyes, longer)] == [2000, 2000, 6000]
+    assert {one["phases"]["matching"]["steps"] for one in (own, eyes, longer)} == {600}
+    kinds = [one["discriminator"]["discriminator"]["_target_"].rpartition(".")[2] for one in (own, eyes, longer)]
+    assert kinds == [f"{kind}LikelihoodRatioDiscriminator" for kind in ("", "OwnEyes", "")]
+    for one in (own, eyes, longer):
+        check_configuration(one)
 
 
 @pytest.mark.slow
