@@ -21,7 +21,8 @@ from gan_caption.training.folders import read_settings
 from gan_caption.training.records import METRICS, read_records
 from gan_caption.training.setup import own_decoding
 
-TEMPERATURES = (0.7, 0.8, 0.9, 1.0)
+TEMPERATURES = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.35, 1.5)
+"""Above 1 as well: what sharpens a policy is undone by them, and is not compared for being sharp."""
 NUCLEI = (0.9, 0.95, 1.0)
 SAMPLES = 5
 """Of each validation image, at every point of the grid."""
@@ -44,9 +45,10 @@ def divergence(run: Path, phase: str, *, temperatures: Sequence[float] = TEMPERA
         nuclei: top-p, the same; where samples are resampled, all words.
 
     Returns:
-        "temperature" and "top_p", metrics of so many "samples" of a test image, "validation_jsd", "plain_jsd", on test
-        at temperature 1 without a nucleus, and where it has them "nll_per_token", of people's captions as the run's own
-        evaluation has it, and its bounds, "limit_nll_per_token_low" and "_high"; see `known_by_judge` as well.
+        "temperature" and "top_p", the "hottest" temperature that was tried, metrics of so many "samples" of a test
+        image, "validation_jsd", "plain_jsd", on test at temperature 1 without a nucleus, and where it has them
+        "nll_per_token", of people's captions as the run's own evaluation has it, and its bounds,
+        "limit_nll_per_token_low" and "_high"; see `known_by_judge` as well.
     """
     if phase in own_decoding(read_settings(run)):
         nuclei = (1.0,)  # a cut-off policy never proposes much of what people write
@@ -62,7 +64,7 @@ def divergence(run: Path, phase: str, *, temperatures: Sequence[float] = TEMPERA
     if math.isnan(chosen[temperature, top_p]):  # nothing was chosen, and what it is elsewhere is no value
         at_best["jsd"] = math.nan
     return {
-        "samples": TEST_SAMPLES, **at_best, "temperature": temperature, "top_p": top_p,
+        "samples": TEST_SAMPLES, **at_best, "temperature": temperature, "top_p": top_p, "hottest": max(temperatures),
         "validation_jsd": chosen[temperature, top_p], "plain_jsd": plain,
         **{name: value for name, value in systems(run)[phase].items() if "nll_per_token" in name},
         **known_by_judge(run),

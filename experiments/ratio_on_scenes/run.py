@@ -165,8 +165,7 @@ def tune(study: Study) -> dict[str, str]:
 
     def wanted(seed: int, base: Path = NOWHERE, judge: Path = NOWHERE) -> list[Wanted]:
         own = ((name, arm, study.arm(arm, seed, base, judge, rate=rate)) for name, (arm, rate) in trials.items())
-        plain = partial(divergence, temperatures=(1.0,), nuclei=(1.0,))
-        return [Wanted(name, seed, overrides, partial(plain, phase=arm.phase)) for name, arm, overrides in own]
+        return [Wanted(name, seed, overrides, partial(divergence, phase=arm.phase)) for name, arm, overrides in own]
 
     found: dict[str, dict[str, float]] = {}
     for name, own in study.known(wanted, [study.tuning], judged=True).items():

@@ -68,7 +68,19 @@ def table_of_systems(found: Found, planned: Sequence[str] = ()) -> str:
         rows.append([name, str(len(runs)), told, *cells, *tested])
     powers = [power(rival, list(one.tested.values())) for rival, one in tests.items()]
     counted = f"Not run yet, and counted by Holm's correction: {'; '.join(waiting)}." if waiting else ""
-    return "\n\n".join([markdown(rows), *filter(None, (*powers, counted))])
+    return "\n\n".join([markdown(rows), *filter(None, (*powers, counted, tried(found)))])
+
+
+def tried(found: Found) -> str:
+    """Say of which seeds the temperatures of other systems were tried up to another one; "" where all are the same."""
+    hottest: dict[float, set[int]] = {}
+    for runs in found.values():
+        for seed, run in runs.items():
+            hottest.setdefault(run.get("hottest", 1.0), set()).add(seed)
+    if len(hottest) < 2:
+        return ""
+    told = (f"up to {one:g} of seeds {', '.join(map(str, sorted(seeds)))}" for one, seeds in sorted(hottest.items()))
+    return f"Temperatures were tried {'; '.join(told)}."
 
 
 def _cell(values: Sequence[float], decimals: int, *, of: int) -> str:
