@@ -19,10 +19,10 @@ from gan_caption.evaluation.batches import batches_of
 from gan_caption.evaluation.comparison import Chosen
 from gan_caption.evaluation.curve_files import CurvePoint, read_curve
 from gan_caption.evaluation.result_files import curve_file, read_calibration, read_results, read_said
+from gan_caption.evaluation.scores import frequencies_of
 from gan_caption.evaluation.settings import ComparisonSettings
 from gan_caption.evaluation.systems import EvaluatedRun, System
 from gan_caption.evaluation.trained import open_run
-from gan_caption.metrics import DocumentFrequencies
 from gan_caption.metrics.humans import human_scores
 from gan_caption.metrics.language_model import NgramModel, lm_scores
 from gan_caption.metrics.metric import Metrics, Predictions, corpus_value, measure
@@ -107,7 +107,7 @@ def compare(
 
 def human_values(split: Split, references: Sequence[Sequence[str]], samples: int, metrics: Metrics) -> dict[str, float]:
     """Return what humans score, by metric, with what the corpus knows of each image's captions."""
-    frequencies = DocumentFrequencies.of(references)
+    frequencies = frequencies_of(split.name, references)
     told = Predictions([own[0] for own in references], references, references, frequencies)
     known = measure((metric for metric in split.metrics if metric.per_image and not metric.compares), told)
     ids = [item.image_id for item in split.items]
@@ -210,7 +210,7 @@ def measured(
         raise UserError(f"{folder} is an evaluation of other images than {split.name} has now: delete it")
     texts = [row["caption"] for row in rows]
     captions, samples = tokenizer.tokenized(texts), [tokenizer.tokenized(row["samples"]) for row in rows]
-    frequencies, image_ids = DocumentFrequencies.of(references), [item.image_id for item in split.items]
+    frequencies, image_ids = frequencies_of(split.name, references), [item.image_id for item in split.items]
     predictions = Predictions(captions, samples, references, frequencies, image_ids=image_ids)
     told = measure((metric for metric in metrics.values() if metric.per_image), predictions)
     scores = {name: value for name, value in told.items() if isinstance(value, Score)}

@@ -21,10 +21,9 @@ from gan_caption.discriminators.base import Discriminator
 from gan_caption.distributed import world
 from gan_caption.evaluation.batches import batches_of, grouped, of_all
 from gan_caption.evaluation.likelihood import ENDS, ReferenceNLL, has_limit, limit_metrics, reference_nll
-from gan_caption.evaluation.scores import Scores, score
+from gan_caption.evaluation.scores import Scores, frequencies_of, score
 from gan_caption.evaluation.text_metrics import language_model_metrics
 from gan_caption.generators.base import Generator
-from gan_caption.metrics import DocumentFrequencies
 from gan_caption.metrics.divergence import jensen_shannon
 from gan_caption.metrics.metric import Metric, Metrics, Predictions, corpus_value, measure
 from gan_caption.metrics.separation import separation
@@ -101,7 +100,7 @@ class Evaluator:
         self.metrics = {name: metric for name, metric in self.all_metrics.items() if metric.validated}
         self.written = [tokenizer.normalize(list(item.captions)) for item in source.split.items]
         self.references = [tokenizer.tokenized(own) for own in self.written]
-        self.frequencies = DocumentFrequencies.of(self.references)
+        self.frequencies = frequencies_of(source.split.name, self.references)
         self.image_ids = [item.image_id for item in source.split.items]
 
     def evaluate(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gan_caption.errors import UserError
+from gan_caption.metrics import DocumentFrequencies
 from gan_caption.metrics.bootstrap import image_interval, image_weights, paired_difference
 from gan_caption.metrics.humans import human_scores
 from gan_caption.metrics.metric import Metrics, Predictions, corpus_value, measure
@@ -30,6 +31,18 @@ class Scores:
     def values(self) -> dict[str, float]:
         """All values of the corpus, by name."""
         return {name: corpus_value(value) for name, value in self.measured.items()} | dict(self.of_corpus)
+
+
+def frequencies_of(split: str, references: Sequence[Sequence[str]]) -> DocumentFrequencies:
+    """Count the words of a split's references, tokenized, by image.
+
+    Raises:
+        UserError: the split has fewer than two images.
+    """
+    try:
+        return DocumentFrequencies.of(references)
+    except UserError as error:
+        raise UserError(f"{split}: {error}") from error
 
 
 def score(predictions: Predictions, metrics: Metrics) -> Scores:

@@ -279,7 +279,7 @@ def test_patience_counts_the_validations_since_the_best_one(configured, monkeypa
     [
         (["phases.adversarial=null"], "none of them teaches the captioner", False),
         (["phases.adversarial.entropy_floor=9"], "none of its phases left healthy weights", True),
-        (["data.test=1"], r"1 image\(s\) tell nothing", False),
+        (["data.test=1"], r"^test: .* 1 image\(s\) tell nothing: give at least two", False),
     ],
 )
 def test_what_would_leave_nothing_to_measure_is_told_and_where_it_can_be_before_training(
