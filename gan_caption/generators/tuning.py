@@ -72,7 +72,7 @@ class LowRank:
 
     def __call__(self, model: PreTrainedModel) -> frozenset[str]:
         """Put A and B into the layers; see `Tuning`."""
-        require("peft", extra="lm", what="tuning=lora")
+        require("peft", extra="lm", what="generators of tuning=lora")
         from peft import LoraConfig, inject_adapter_in_model
 
         products = sorted({name.split(".")[-2] for name, own in model.named_parameters() if own.dim() == 2})

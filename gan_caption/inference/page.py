@@ -44,7 +44,7 @@ def serve(settings: DemoSettings) -> None:
     Raises:
         UserError: Gradio is missing, a run cannot be used, or the address is taken.
     """
-    require("gradio", extra="demo", what="the web page")
+    require("gradio", extra="demo", what="web pages")
     systems = load_systems(settings.run, device=settings.device, allow=settings.allow, decoding=settings.decoding)
     page = build_page(systems, title=title_of(settings.run), samples=settings.samples)
     launch_page(page, host=settings.host, port=settings.port, max_upload_mb=settings.max_upload_mb)
