@@ -26,7 +26,7 @@ from experiments.ratio_on_scenes.captioners import knows, table_of_captioners
 from experiments.ratio_on_scenes.figures import calibration_figure, differences_figure, ladder_figure
 from experiments.ratio_on_scenes.ladder import EVERY, known, table_of_rungs
 from experiments.ratio_on_scenes.measure import best, divergence
-from experiments.ratio_on_scenes.verdict import RIVALS, compared, table_of_systems
+from experiments.ratio_on_scenes.verdict import RIVALS, compared, table_of_systems, tried
 from experiments.records import NOWHERE, Records, Wanted, options
 from experiments.study import write_png
 
@@ -168,11 +168,12 @@ def tune(study: Study) -> dict[str, str]:
         return [Wanted(name, seed, overrides, partial(divergence, phase=arm.phase)) for name, arm, overrides in own]
 
     found: dict[str, dict[str, float]] = {}
-    for name, own in study.known(wanted, [study.tuning], judged=True).items():
+    known_trials = study.known(wanted, [study.tuning], judged=True)
+    for name, own in known_trials.items():
         arm, rate = trials[name]
         found.setdefault(arm.name, {})[rate] = own[study.tuning]["validation_jsd"]
     if found:
-        parts = [table_of_trials(found, RATES), study.records.doubts(wanted(study.tuning))]
+        parts = [table_of_trials(found, RATES), tried(known_trials), study.records.doubts(wanted(study.tuning))]
         (study.tables / "tuning.md").write_text("\n\n".join(filter(None, parts)) + "\n")
     return {name: best(one) for name, one in found.items()}
 

@@ -72,15 +72,20 @@ def table_of_systems(found: Found, planned: Sequence[str] = ()) -> str:
 
 
 def tried(found: Found) -> str:
-    """Say of which seeds the temperatures of other systems were tried up to another one; "" where all are the same."""
-    hottest: dict[float, set[int]] = {}
-    for runs in found.values():
+    """Say of which runs fewer temperatures were tried than of others; "" where all are the same.
+
+    Args:
+        found: by system and seed; runs from before it was kept had none above 1.
+    """
+    seeds: dict[float, dict[str, list[int]]] = {}
+    for name, runs in found.items():
         for seed, run in runs.items():
-            hottest.setdefault(run.get("hottest", 1.0), set()).add(seed)
-    if len(hottest) < 2:
-        return ""
-    told = (f"up to {one:g} of seeds {', '.join(map(str, sorted(seeds)))}" for one, seeds in sorted(hottest.items()))
-    return f"Temperatures were tried {'; '.join(told)}."
+            seeds.setdefault(run.get("hottest", 1.0), {}).setdefault(name, []).append(seed)
+    *fewer, most = sorted(seeds) or [1.0]
+    told = "; ".join(
+        f"{name} (seed {', '.join(map(str, own))}) up to {one:g}" for one in fewer for name, own in seeds[one].items()
+    )
+    return f"Temperatures were tried up to {most:g}, but of {told}." if told else ""
 
 
 def _cell(values: Sequence[float], decimals: int, *, of: int) -> str:

@@ -116,12 +116,11 @@ def test_a_cell_says_of_how_many_seeds_it_is_where_not_all_have_a_value():
     assert cells(table_of_systems(found), MLE)["Div-2"] == "0.600 (1 of 2)"
 
 
-def test_a_table_says_of_which_seeds_other_temperatures_were_tried():
+def test_a_table_says_of_which_runs_fewer_temperatures_were_tried():
     """Records from before they tell had 1 as the highest."""
     old, new = runs(0.10, 0.50), {2: {**runs(0.1)[0], "hottest": 1.5}}
-    assert table_of_systems({MLE: old | new}).endswith(
-        "Temperatures were tried up to 1 of seeds 0, 1; up to 1.5 of seeds 2."
-    )
+    told = table_of_systems({MLE: old | new, "a": new, "b": runs(0.10)})
+    assert told.endswith(f"Temperatures were tried up to 1.5, but of {MLE} (seed 0, 1) up to 1; b (seed 0) up to 1.")
     assert "Temperatures" not in table_of_systems({MLE: old}) + table_of_systems({MLE: new})
 
 
