@@ -13,7 +13,7 @@ from experiments.ratio_on_flickr8k.arms import ARMS as ON_PHOTOGRAPHS
 from experiments.ratio_on_scenes.arms import ARMS, CHOSEN, LONG, LONGER, MLE, MORE
 from experiments.ratio_on_scenes.figures import calibration_figure, differences_figure, ladder_figure
 from experiments.ratio_on_scenes.ladder import best_possible, known, looks, table_of_rungs
-from experiments.ratio_on_scenes.measure import best, known_by_judge, matched
+from experiments.ratio_on_scenes.measure import best, known_by_judge, matched, ranked
 from experiments.ratio_on_scenes.run import HERE, Study, climb, compare, main, tune
 from experiments.ratio_on_scenes.verdict import compared, equivalent, power, smallest, table_of_systems
 from experiments.records import Wanted
@@ -35,7 +35,9 @@ BINS = [{"weight": 0.5, "probability": p, "people": p, "captions": 9} for p in (
 
 
 def test_a_divergence_that_is_not_known_is_not_the_lowest():
-    assert best({(0.7, 1.0): math.nan, (0.8, 1.0): 0.3, (0.9, 1.0): 0.2}) == (0.9, 1.0)
+    divergences = {(0.7, 1.0): math.nan, (0.8, 1.0): 0.3, (0.9, 1.0): 0.2}
+    assert best(divergences) == (0.9, 1.0)
+    assert ranked(divergences) == [(0.9, 1.0), (0.8, 1.0), (0.7, 1.0)]
 
 
 def test_who_has_a_rate_to_be_tuned():
