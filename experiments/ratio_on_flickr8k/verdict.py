@@ -6,7 +6,7 @@ Shapes: N images, P points of a grid.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median_high
 
@@ -29,12 +29,17 @@ Measured = Mapping[str, Mapping[int, Found]]
 class System:
     """What a system is worth, a value a seed."""
 
-    runs: Sequence[Found]
+    runs: Mapping[int, Found]
+    """By seed."""
+
+    def on(self, seeds: Collection[int]) -> System:
+        """Return what it is worth on those of these seeds that it has."""
+        return System({seed: own for seed, own in self.runs.items() if seed in seeds})
 
     @property
     def points(self) -> list[Point]:
         """Where the judge was asked."""
-        return [own.best for own in self.runs]
+        return [own.best for own in self.runs.values()]
 
     @property
     def auc(self) -> list[Score]:
@@ -49,18 +54,19 @@ class System:
     @property
     def minutes(self) -> float:
         """That a run took, over seeds."""
-        return fmean(own.minutes for own in self.runs)
+        return fmean(own.minutes for own in self.runs.values())
 
     @property
     def cells(self) -> list[str]:
         """Return what a table shows besides differences."""
+        runs = self.runs.values()
         places = sorted({point.place for point in self.points})
         models = ([point.corpus[name] for point in self.points] for name in ("lm_nll", "reverse_lm_nll"))
-        reached = [point.self_cider for own in self.runs for point in own.points if point.top_p == 1]
+        reached = [point.self_cider for own in runs for point in own.points if point.top_p == 1]
         return [
             ", ".join(map(_shown, places)), _between(self.auc, 3),
-            _known([100 * own.cider_d for own in self.runs], 1),
-            _known([own.unsupported for own in self.runs], 2), _known([own.nll for own in self.runs], 3),
+            _known([100 * own.cider_d for own in runs], 1),
+            _known([own.unsupported for own in runs], 2), _known([own.nll for own in runs], 3),
             *(with_interval(values, 3) for values in models),
             f"{min(reached):.2f} to {max(reached):.2f}",
         ]  # fmt: skip
@@ -73,23 +79,26 @@ HEADS = (
 
 
 def systems_of(measured: Measured) -> dict[str, System]:
-    """Sum up the systems, of the seeds that all have.
+    """Sum up the systems, each of the seeds that it shares with more maximum likelihood where that has run.
 
-    Raises:
-        SystemExit: no seed is finished in all of them.
+    A system that shares none is left out.
     """
-    seeds = sorted(set.intersection(*(set(runs) for runs in measured.values())))
-    if not seeds:
-        raise SystemExit("no seed is finished in all arms that have any: full goes on with them")
-    return {name: System([runs[seed] for seed in seeds]) for name, runs in measured.items()}
+    more = measured.get(MORE.name)
+    told = {name: System(dict(sorted(runs.items()))) for name, runs in measured.items()}
+    shared = {name: one if more is None else one.on(more.keys()) for name, one in told.items()}
+    return {name: one for name, one in shared.items() if one.runs}
 
 
-def differences(systems: Mapping[str, System], to: str = MORE.name) -> dict[str, Difference]:
-    """Return each system's AUC less that of another one; nothing where that is not finished."""
-    if to not in systems:
+def differences(systems: Mapping[str, System]) -> dict[str, Difference]:
+    """Return each system's AUC less that of more maximum likelihood on its seeds; nothing where that has not run."""
+    if MORE.name not in systems:
         return {}
-    other = systems[to].auc
-    return {name: paired_difference(system.auc, other) for name, system in systems.items() if name != to}
+    more = systems[MORE.name]
+    return {
+        name: paired_difference(system.auc, more.on(system.runs.keys()).auc)
+        for name, system in systems.items()
+        if name != MORE.name
+    }
 
 
 def table_of_systems(systems: Mapping[str, System], planned: Sequence[str] = ()) -> str:
@@ -107,7 +116,7 @@ def table_of_systems(systems: Mapping[str, System], planned: Sequence[str] = ())
         told = f"{p[name]:.3f}" if name in compared and len(system.runs) > 1 else ""  # of images alone it says little
         tested = [_difference(compared[name]), told] if name in compared else ["", ""]
         rows.append([name, str(len(system.runs)), f"{system.minutes:.0f}", *system.cells, *tested])
-    people = fmean(own.people for system in systems.values() for own in system.runs)
+    people = fmean(own.people for system in systems.values() for own in system.runs.values())
     note = f"People's Self-CIDEr, at which CIDEr-D and unsupported words are compared, is {people:.3f}."
     return "\n\n".join([markdown(rows), note, power(list(compared.values()))])
 
@@ -123,14 +132,14 @@ def table_beside(ebm: Mapping[int, Found], beside: Measured) -> str:
     heads = ("judge's AUC", f"AUC {less}", "people's NLL, nats a token", f"NLL {less}")
     rows = [["asked where the residual EBM is best", "seeds", "minutes", *heads]]
     for name, runs in beside.items():
-        if not runs.keys() & ebm.keys():
+        seeds = sorted(runs.keys() & ebm.keys())
+        if not seeds:
             continue
-        systems = systems_of({EBM.name: ebm, name: runs})
-        own = systems[name]
-        nll = [run.nll for run in own.runs]
-        paired = [one - run.nll for one, run in zip(nll, systems[EBM.name].runs, strict=True)]
-        told = [_between(own.auc, 3), _difference(differences(systems, EBM.name)[name]), _known(nll, 3)]
-        rows.append([name, str(len(own.runs)), f"{own.minutes:.0f}", *told, _known(paired, 3, sign="+")])
+        own, other = (System({seed: one[seed] for seed in seeds}) for one in (runs, ebm))
+        nll = [runs[seed].nll for seed in seeds]
+        paired = [runs[seed].nll - ebm[seed].nll for seed in seeds]
+        told = [_between(own.auc, 3), _difference(paired_difference(own.auc, other.auc)), _known(nll, 3)]
+        rows.append([name, str(len(seeds)), f"{own.minutes:.0f}", *told, _known(paired, 3, sign="+")])
     return markdown(rows) if len(rows) > 1 else ""
 
 
