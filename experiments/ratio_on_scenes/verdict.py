@@ -9,6 +9,7 @@ from statistics import median_high, stdev
 from scipy.stats import t, ttest_1samp
 
 from experiments.ratio_on_scenes.arms import LONG, MLE
+from experiments.ratio_on_scenes.measure import TEMPERATURES
 from gan_caption.metrics.holm import holm
 from gan_caption.reporting.seeds import interval, with_interval
 from gan_caption.reporting.table import markdown
@@ -72,18 +73,24 @@ def table_of_systems(found: Found, planned: Sequence[str] = ()) -> str:
 
 
 def tried(found: Found) -> str:
-    """Say of which runs fewer temperatures were tried than of others; "" where all are the same.
+    """Say of which runs fewer temperatures were tried than are now; "" where there are none.
 
     Args:
         found: by system and seed; runs from before it was kept had none above 1.
     """
+    most = max(TEMPERATURES)
     seeds: dict[float, dict[str, list[int]]] = {}
     for name, runs in found.items():
         for seed, run in runs.items():
             seeds.setdefault(run.get("hottest", 1.0), {}).setdefault(name, []).append(seed)
-    *fewer, most = sorted(seeds) or [1.0]
+    if len(seeds) == 1 and most not in seeds:
+        (one,) = seeds
+        return f"Temperatures were tried up to {one:g}; the plan has them up to {most:g} now."
     told = "; ".join(
-        f"{name} (seed {', '.join(map(str, own))}) up to {one:g}" for one in fewer for name, own in seeds[one].items()
+        f"{name} (seed {', '.join(map(str, runs))}) up to {one:g}"
+        for one, own in sorted(seeds.items())
+        if one < most
+        for name, runs in own.items()
     )
     return f"Temperatures were tried up to {most:g}, but of {told}." if told else ""
 

@@ -26,7 +26,7 @@ from tests import tiny
 from tests.tiny_runs import composed, part
 from tests.training.test_ratio import SMALL
 
-POINT = {"temperature": 1.0, "top_p": 1.0}
+POINT = {"temperature": 1.0, "top_p": 1.0, "hottest": 1.75}
 RUNG = {
     "minutes": 5.0, "auc": {"200": 0.51, "1900": 0.52}, "kept_auc": 0.53, "log_loss": 0.69, "scale": 1.2, "ece": 0.01,
     "jsd": 0.1, "best_auc": 0.72, "best_log_loss": 0.58, "resampled": 0.11,
@@ -120,10 +120,13 @@ def test_a_cell_says_of_how_many_seeds_it_is_where_not_all_have_a_value():
 
 def test_a_table_says_of_which_runs_fewer_temperatures_were_tried():
     """Records from before they tell had 1 as the highest."""
-    old, new = runs(0.10, 0.50), {2: {**runs(0.1)[0], "hottest": 1.5}}
-    told = table_of_systems({MLE: old | new, "a": new, "b": runs(0.10)})
-    assert told.endswith(f"Temperatures were tried up to 1.5, but of {MLE} (seed 0, 1) up to 1; b (seed 0) up to 1.")
-    assert "Temperatures" not in table_of_systems({MLE: old}) + table_of_systems({MLE: new})
+    old = {seed: {key: value for key, value in own.items() if key != "hottest"} for seed, own in runs(0.1, 0.5).items()}
+    new = runs(0.1, first=2)
+    told = table_of_systems({MLE: old | new, "a": new, "b": {0: old[0]}})
+    assert told.endswith(f"Temperatures were tried up to 1.75, but of {MLE} (seed 0, 1) up to 1; b (seed 0) up to 1.")
+    told = table_of_systems({MLE: old})
+    assert told.endswith("Temperatures were tried up to 1; the plan has them up to 1.75 now.")
+    assert "Temperatures" not in table_of_systems({MLE: new})
 
 
 def test_a_system_that_differs_on_no_seed_leaves_the_others_their_tests():
